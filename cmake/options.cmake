@@ -1,0 +1,42 @@
+# What is built. Inside another project (add_subdirectory) only the libraries are, and LibTorch, which is slow to find
+# and heavy to link, is taken only when asked for.
+
+option(ANABRANCH_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(ANABRANCH_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
+option(ANABRANCH_BENCH "Build the benches" ${PROJECT_IS_TOP_LEVEL})
+option(ANABRANCH_INSTALL "Make the install rules" ${PROJECT_IS_TOP_LEVEL})
+option(ANABRANCH_STRICT "For our own work: many warnings, all of them errors" OFF)
+
+# AUTO takes a part when what it needs is found; ON makes its absence an error; OFF leaves it out.
+function(anabranch_choice variable default text)
+  set(${variable} ${default} CACHE STRING "${text}: AUTO, ON or OFF")
+  set_property(CACHE ${variable} PROPERTY STRINGS AUTO ON OFF)
+  string(TOUPPER "${${variable}}" value)
+  if(NOT value MATCHES "^(AUTO|ON|OFF|TRUE|FALSE|YES|NO|1|0)$")
+    message(FATAL_ERROR "anabranch: ${variable} is '${${variable}}'; it must be AUTO, ON or OFF")
+  endif()
+endfunction()
+
+if(PROJECT_IS_TOP_LEVEL)
+  anabranch_choice(ANABRANCH_TORCH AUTO "Model runner on LibTorch (anabranch::torch)")
+else()
+  anabranch_choice(ANABRANCH_TORCH OFF "Model runner on LibTorch (anabranch::torch)")
+endif()
+anabranch_choice(ANABRANCH_HF AUTO "Reading of Hugging Face model folders (anabranch::hf)")
+anabranch_choice(ANABRANCH_EIGEN AUTO "Exact tiny transformer on Eigen (anabranch::eigen)")
+anabranch_choice(ANABRANCH_FMT AUTO "Formatters and drawings with fmt (anabranch::fmt)")
+
+set(ANABRANCH_TORCH_DIR "$ENV{ANABRANCH_TORCH_DIR}" CACHE PATH
+  "Where LibTorch's CMake package lies (torch.utils.cmake_prefix_path); empty: CMake's own search")
+set(ANABRANCH_MODEL_DIR "${PROJECT_SOURCE_DIR}/build/models/smollm2-135m" CACHE PATH
+  "Hugging Face folder of the model that tests and examples of a real model use")
+
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_CXX_EXTENSIONS OFF)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  find_program(ANABRANCH_CCACHE ccache)
+  mark_as_advanced(ANABRANCH_CCACHE)
+  if(ANABRANCH_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${ANABRANCH_CCACHE}")
+  endif()
+endif()

@@ -1,0 +1,104 @@
+# The functions that the rooms of src/, tests/, examples/ and bench/ are described with. Sources are listed, never
+# globbed. A program that links a target which is not there is left out, with a line that says so.
+
+# Sets `missing` in the caller to those of the targets that do not exist.
+function(anabranch_missing_targets)
+  set(absent "")
+  foreach(target IN LISTS ARGN)
+    if(NOT TARGET ${target})
+      list(APPEND absent ${target})
+    endif()
+  endforeach()
+  list(JOIN absent ", " absent)
+  set(missing "${absent}" PARENT_SCOPE)
+endfunction()
+
+# anabranch_library(<part> SOURCES <file>... [PUBLIC <target>...] [PRIVATE <target>...])
+# The compiled part anabranch::<part>, with core and the public headers.
+function(anabranch_library part)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;PUBLIC;PRIVATE")
+  add_library(anabranch_${part} ${arg_SOURCES})
+  add_library(anabranch::${part} ALIAS anabranch_${part})
+  target_link_libraries(anabranch_${part} PUBLIC anabranch::core ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+  set_target_properties(anabranch_${part} PROPERTIES
+    EXPORT_NAME ${part}
+    POSITION_INDEPENDENT_CODE ON
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+    VERSION ${PROJECT_VERSION})
+endfunction()
+
+# anabranch_header_library(<part> [LINK <target>...]): the header-only part anabranch::<part>.
+function(anabranch_header_library part)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINK")
+  add_library(anabranch_${part} INTERFACE)
+  add_library(anabranch::${part} ALIAS anabranch_${part})
+  target_link_libraries(anabranch_${part} INTERFACE ${arg_LINK})
+  set_target_properties(anabranch_${part} PROPERTIES EXPORT_NAME ${part})
+endfunction()
+
+# anabranch_test(<name> SOURCES <file>... [LINK <target>...] [LABELS <label>...] [SLOW] [ONE_ENTRY])
+# One Catch2 program, anabranch_test_<name>, with one ctest entry per TEST_CASE, or one in all with ONE_ENTRY (for
+# programs that are slow to start). core and tests/catch.hpp are there without asking. Tests run in the repository's
+# root folder; ANABRANCH_MODEL in the environment names the model folder (which need not exist). SLOW gives more time
+# and the label `slow`. Every entry has the label <name>.
+function(anabranch_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SLOW;ONE_ENTRY" "" "SOURCES;LINK;LABELS")
+  anabranch_missing_targets(${arg_LINK})
+  if(missing)
+    anabranch_left_out("test ${name}" "no ${missing}")
+    return()
+  endif()
+  set(program anabranch_test_${name})
+  add_executable(${program} ${arg_SOURCES})
+  target_link_libraries(${program} PRIVATE anabranch_test_main anabranch::core ${arg_LINK})
+  set(labels ${name} ${arg_LABELS})
+  set(timeout 300)
+  if(arg_SLOW)
+    list(APPEND labels slow)
+    set(timeout 1500)
+  endif()
+  set(environment "ANABRANCH_MODEL=${ANABRANCH_MODEL_DIR}")
+  if(arg_ONE_ENTRY)
+    add_test(NAME ${name} COMMAND ${program} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} ENVIRONMENT "${environment}")
+  else()
+    list(JOIN labels "\\;" labels)
+    catch_discover_tests(${program}
+      TEST_PREFIX "${name}: "
+      WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+      PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} ENVIRONMENT "${environment}")
+  endif()
+endfunction()
+
+# anabranch_example(<name> SOURCES <file>... [LINK <target>...] [ARGUMENTS <argument>...])
+# The program anabranch_<name> in examples/. With ARGUMENTS (or `ARGUMENTS ""`) a test runs it like that.
+function(anabranch_example name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK;ARGUMENTS")
+  anabranch_missing_targets(${arg_LINK})
+  if(missing)
+    anabranch_left_out("example ${name}" "no ${missing}")
+    return()
+  endif()
+  add_executable(anabranch_${name} ${arg_SOURCES})
+  target_link_libraries(anabranch_${name} PRIVATE anabranch::core ${arg_LINK})
+  add_dependencies(anabranch_examples anabranch_${name})
+  if(ANABRANCH_TESTS AND (DEFINED arg_ARGUMENTS OR "ARGUMENTS" IN_LIST ARGN))
+    add_test(NAME "examples: ${name} runs" COMMAND anabranch_${name} ${arg_ARGUMENTS}
+      WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    set_tests_properties("examples: ${name} runs" PROPERTIES LABELS examples TIMEOUT 300)
+  endif()
+endfunction()
+
+# anabranch_bench(<name> SOURCES <file>... [LINK <target>...])
+# The google-benchmark program anabranch_bench_<name>, which `bench/run <name>` builds and runs. It brings its own
+# main, because its last line is the figure.
+function(anabranch_bench name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
+  anabranch_missing_targets(${arg_LINK})
+  if(missing)
+    anabranch_left_out("bench ${name}" "no ${missing}")
+    return()
+  endif()
+  add_executable(anabranch_bench_${name} ${arg_SOURCES})
+  target_link_libraries(anabranch_bench_${name} PRIVATE anabranch::core benchmark::benchmark ${arg_LINK})
+endfunction()
