@@ -1,0 +1,106 @@
+// The arithmetic of one transformer layer that does not depend on how attention finds its keys.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include <anabranch/eigen/weights.hpp>
+
+namespace anabranch::eigen::impl {
+
+/// RMSNorm (Zhang and Sennrich 2019): x / sqrt(mean(x^2) + epsilon) * weight.
+template <class Row>
+Vector rms_norm(const Row& x, const Vector& weight, double epsilon) {
+  const double mean_square = x.squaredNorm() / static_cast<double>(x.size());
+  const Vector column = x;
+  return column.cwiseProduct(weight) / std::sqrt(mean_square + epsilon);
+}
+
+/// Rotary embedding in the half-rotation layout of Hugging Face: element i is paired with i + head_size / 2, and the
+/// pair is turned by position * theta^(-2i / head_size).
+template <class Head>
+void rotate(Head&& x, Position position, double theta) {
+  const ::Eigen::Index half = x.size() / 2;
+  for (::Eigen::Index i = 0; i < half; ++i) {
+    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(x.size());
+    const double angle = static_cast<double>(position) * std::pow(theta, exponent);
+    const double low = x[i];
+    const double high = x[i + half];
+    x[i] = low * std::cos(angle) - high * std::sin(angle);
+    x[i + half] = high * std::cos(angle) + low * std::sin(angle);
+  }
+}
+
+/// q, k and v of one token, q and k after their norm and RoPE; heads one after the other.
+struct Projection {
+  Vector query, key, value;
+};
+
+inline void finish_heads(Vector& heads, const Shape& s, const Vector& norm, Position position) {
+  for (::Eigen::Index begin = 0; begin < heads.size(); begin += s.head_size) {
+    auto head = heads.segment(begin, s.head_size);
+    if (norm.size() > 0) head = rms_norm(head, norm, s.norm_epsilon).eval();
+    rotate(head, position, s.rope_theta);
+  }
+}
+
+inline Projection project(const Vector& hidden, const LayerWeights& w, const Shape& s, Position position) {
+  const Vector x = rms_norm(hidden, w.input_norm, s.norm_epsilon);
+  Projection p{w.query * x, w.key * x, w.value * x};
+  if (s.qkv_bias) {
+    p.query += w.query_bias;
+    p.key += w.key_bias;
+    p.value += w.value_bias;
+  }
+  finish_heads(p.query, s, w.query_norm, position);
+  finish_heads(p.key, s, w.key_norm, position);
+  return p;
+}
+
+/// Attention of one token over `n_keys` keys. `key(j)` and `value(j)` give [kv_heads * head_size] of the j-th.
+template <class Key, class Value>
+Vector attend(const Vector& query, ::Eigen::Index n_keys, const Shape& s, Key&& key, Value&& value) {
+  const std::int32_t share = s.query_heads / s.kv_heads;
+  Vector out = Vector::Zero(query.size());
+  for (std::int32_t h = 0; h < s.query_heads; ++h) {
+    const ::Eigen::Index q = static_cast<::Eigen::Index>(h) * s.head_size;
+    const ::Eigen::Index kv = static_cast<::Eigen::Index>(h / share) * s.head_size;
+    Vector scores(n_keys);
+    for (::Eigen::Index j = 0; j < n_keys; ++j)
+      scores[j] = query.segment(q, s.head_size).dot(key(j).segment(kv, s.head_size)) / std::sqrt(s.head_size);
+    Vector weights = (scores.array() - scores.maxCoeff()).exp();
+    weights /= weights.sum();
+    for (::Eigen::Index j = 0; j < n_keys; ++j)
+      out.segment(q, s.head_size) += weights[j] * value(j).segment(kv, s.head_size);
+  }
+  return out;
+}
+
+/// What follows attention in a layer: output projection, residual, norm, SwiGLU, residual.
+inline void finish_layer(Vector& hidden, const Vector& attended, const LayerWeights& w, const Shape& s) {
+  hidden += w.out * attended;
+  const Vector x = rms_norm(hidden, w.ffn_norm, s.norm_epsilon);
+  const Vector gate = w.gate * x;
+  const Vector up = w.up * x;
+  const Vector silu = gate.array() / (1.0 + (-gate.array()).exp());
+  hidden += w.down * silu.cwiseProduct(up);
+}
+
+inline Vector logits(const Vector& hidden, const Weights& weights) {
+  return weights.output_head() * rms_norm(hidden, weights.final_norm, weights.shape.norm_epsilon);
+}
+
+inline void check_token(TokenId token, std::size_t index, const Shape& s) {
+  if (token < 0 || token >= s.vocabulary)
+    fail(Status::bad_argument, "token " + std::to_string(token) + " of row " + std::to_string(index) +
+                                   " is outside the vocabulary of " + std::to_string(s.vocabulary));
+}
+
+inline void check_position(Position position, std::size_t index, const Shape& s) {
+  if (position < 0 || position >= s.max_positions)
+    fail(Status::out_of_range, "position " + std::to_string(position) + " of row " + std::to_string(index) +
+                                   " is outside the model's " + std::to_string(s.max_positions) + " positions");
+}
+
+}  // namespace anabranch::eigen::impl

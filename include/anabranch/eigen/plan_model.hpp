@@ -1,0 +1,67 @@
+// The tiny exact transformer as a host of step plans: it satisfies the decoder's Model concept.
+//
+// It keeps K and V by slot in double precision and follows groups, runs and slots literally; it is also strict: a plan
+// that shows a row a slot that was never written, the same slot twice, or that hides a row from itself is refused.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <anabranch/decode/model.hpp>
+#include <anabranch/eigen/impl/blocks.hpp>
+#include <anabranch/eigen/weights.hpp>
+#include <anabranch/plan/step_plan.hpp>
+
+namespace anabranch::eigen {
+
+/// What the host knows about a written slot.
+struct SlotContent {
+  TokenId token = kNone;
+  Position position = kNone;
+};
+
+class PlanModel {
+ public:
+  explicit PlanModel(Weights weights) : weights_(std::move(weights)) { check_shape(weights_.shape); }
+
+  /// One forward pass. The logits stay valid until the next call. Throws bad_argument or out_of_range, and then has
+  /// written nothing.
+  LogitsView operator()(const StepPlan& plan);
+
+  const Weights& weights() const noexcept { return weights_; }
+  std::int64_t n_passes() const noexcept { return n_passes_; }
+  std::int64_t n_rows() const noexcept { return n_rows_; }  ///< of all passes
+  /// Token kNone where nothing was written yet. REQUIRES: 0 <= slot.
+  SlotContent content(Slot slot) const {
+    const auto s = static_cast<std::size_t>(slot);
+    return s < content_.size() ? content_[s] : SlotContent{};
+  }
+
+ private:
+  using Slots = std::vector<Slot>;
+
+  void check_rows(const StepPlan& plan) const;
+  void check_visible(const StepPlan& plan, std::size_t row, const Slots& visible) const;
+  std::vector<Slots> visible_slots(const StepPlan& plan) const;
+  void write_content(const StepPlan& plan);
+  void run_layer(std::vector<Vector>& hidden, std::size_t layer, const StepPlan& plan,
+                 const std::vector<Slots>& visible);
+
+  struct Slab {
+    std::vector<Vector> keys, values;  ///< by slot; empty where nothing was written
+  };
+
+  Weights weights_;
+  std::vector<Slab> slabs_;  ///< one per layer
+  std::vector<SlotContent> content_;
+  std::vector<float> logits_;
+  std::int64_t n_passes_ = 0;
+  std::int64_t n_rows_ = 0;
+};
+
+}  // namespace anabranch::eigen
+
+#include <anabranch/eigen/impl/plan_model.hpp>
