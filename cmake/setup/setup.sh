@@ -1,0 +1,197 @@
+# What examples/run, tests/run and bench/run share; sourced, with `root` set to the repository's folder.
+#
+# Everything that is slow to get lies in one cache folder outside the tree (ANABRANCH_CACHE, else
+# XDG_CACHE_HOME/anabranch, else ~/.cache/anabranch; build/cache when that cannot be written) and is linked from
+# build/, so that a fresh checkout finds it again. What the stages say goes to standard error.
+
+started=$SECONDS
+interactive=0
+[ -t 2 ] && interactive=1
+
+say() { printf '%s\n' "$*" >&2; }
+die() {
+  say "error: $*"
+  exit 1
+}
+
+# stage TEXT COMMAND...: one line, with the time it took; while it runs, its last line of output from time to time.
+# Its output is kept in build/logs/ and shown when it fails.
+stage() {
+  local text=$1 begin=$SECONDS log pid status=0 next=15
+  shift
+  mkdir -p "$root/build/logs"
+  log=$root/build/logs/$(printf '%s' "$text" | tr -cs 'A-Za-z0-9' '-' | cut -c1-60).log
+  "$@" >"$log" 2>&1 </dev/null &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    sleep 0.2
+    if [ $((SECONDS - begin)) -ge $next ]; then
+      say "  $text: $((SECONDS - begin)) s, now: $(tail -n 1 "$log" | tr -d '\r' | cut -c1-90)"
+      next=$((next + (interactive ? 15 : 30)))
+    fi
+  done
+  wait "$pid" || status=$?
+  if [ $status -ne 0 ]; then
+    tail -n 40 "$log" >&2
+    die "$text failed (exit status $status); the whole output is in ${log#"$root"/}"
+  fi
+  say "$(printf '[%4d s] %s (%d s)' $((SECONDS - started)) "$text" $((SECONDS - begin)))"
+}
+
+writable_folder() { mkdir -p "$1" 2>/dev/null && [ -w "$1" ]; }
+
+choose_cache() {
+  local wanted=${ANABRANCH_CACHE:-}
+  [ -n "$wanted" ] || wanted=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/anabranch
+  if ! writable_folder "$wanted"; then
+    [ -z "${ANABRANCH_CACHE:-}" ] || die "ANABRANCH_CACHE=$wanted cannot be written"
+    wanted=$root/build/cache
+    writable_folder "$wanted" || die "$root/build cannot be written"
+  fi
+  cache=$(cd "$wanted" && pwd -P)
+  export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache} CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+}
+
+# ---- Debian packages
+
+has_header() {
+  local file folder
+  for file in "$@"; do
+    for folder in /usr/include /usr/local/include; do
+      [ -e "$folder/$file" ] && return 0
+    done
+  done
+  return 1
+}
+
+has_package() {
+  case $1 in
+    g++) command -v c++ || command -v g++ ;;
+    cmake) command -v cmake ;;
+    ninja-build) command -v ninja ;;
+    ccache) command -v ccache ;;
+    python3) command -v python3 ;;
+    python3-venv) has_venv ;;
+    catch2) has_header catch2/catch.hpp catch2/catch_all.hpp ;;
+    libeigen3-dev) has_header eigen3/Eigen/Core Eigen/Core ;;
+    libfmt-dev) has_header fmt/core.h ;;
+    libbenchmark-dev) has_header benchmark/benchmark.h ;;
+    librapidcheck-dev) has_header rapidcheck.h ;;
+    nlohmann-json3-dev) has_header nlohmann/json.hpp ;;
+    libpcre2-dev) has_header pcre2.h ;;
+    libcli11-dev) has_header CLI/CLI.hpp ;;
+    *) dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
+  esac >/dev/null 2>&1
+}
+
+has_venv() { [ -x "$(venv_python)" ] || python3 -c 'import ensurepip, venv'; }
+
+install_packages() {
+  local sudo=$1
+  shift
+  $sudo apt-get update
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y --no-install-recommends "$@"
+}
+
+# need_packages NAME...: installs those that are missing.
+need_packages() {
+  local name sudo="" missing=()
+  for name in "$@"; do
+    has_package "$name" || missing+=("$name")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null || die "missing: ${missing[*]} (names of Debian packages; there is no apt-get here)"
+  if [ "$(id -u)" -ne 0 ]; then
+    sudo -n true 2>/dev/null || die "missing Debian packages, and not root to install them: ${missing[*]}"
+    sudo="sudo -n"
+  fi
+  stage "install Debian packages: ${missing[*]}" install_packages "$sudo" "${missing[@]}"
+  for name in "${missing[@]}"; do
+    has_package "$name" || die "the Debian package $name is still missing after its installation"
+  done
+}
+
+# ---- Python: LibTorch and the model come in wheels
+
+requirements() { printf '%s' "$root/cmake/setup/requirements.txt"; }
+
+# The venv of this Python and these requirements; a change of either makes another.
+venv_folder() {
+  local version
+  version=$(python3 -c 'import platform; print(platform.python_version(), platform.machine())')
+  printf '%s/venv-%s' "$cache" "$({ printf '%s' "$version"; cat "$(requirements)"; } | sha256sum | cut -c1-12)"
+}
+venv_python() { printf '%s/bin/python' "$(venv_folder)"; }
+
+make_venv() {
+  local folder=$1 pip
+  rm -rf "$folder"
+  python3 -m venv "$folder"
+  pip="$folder/bin/python -m pip --disable-pip-version-check --no-input"
+  # torch alone first: exactly this version, never what another package would ask for.
+  $pip install --no-deps --progress-bar off "$(grep '^torch==' "$(requirements)")"
+  $pip install --no-deps --only-binary :all: --progress-bar off -r "$(requirements)"
+  touch "$folder/complete"
+}
+
+need_venv() {
+  local folder
+  need_packages python3 python3-venv
+  folder=$(venv_folder)
+  exec 9>"$cache/lock"
+  flock 9
+  if [ ! -e "$folder/complete" ] || ! "$folder/bin/python" -c '' 2>/dev/null; then
+    stage "make the Python environment (LibTorch, model package)" make_venv "$folder"
+  fi
+  flock -u 9
+  link "$folder" "$root/build/venv"
+  torch_dir=$(echo "$folder"/lib/python3*/site-packages/torch/share/cmake)
+  [ -d "$torch_dir" ] || die "no CMake package of LibTorch in $folder; remove that folder and try again"
+}
+
+# link TARGET NAME: makes or renews a symbolic link; never replaces anything else.
+link() {
+  mkdir -p "$(dirname "$2")"
+  [ "$(readlink "$2" 2>/dev/null)" = "$1" ] && return
+  [ ! -e "$2" ] || [ -L "$2" ] || die "$2 is in the way: it should be a link to $1"
+  ln -sfn "$1" "$2"
+}
+
+# ---- the model
+
+need_model() {
+  local script=$root/cmake/setup/convert_smollm2.py folder
+  folder=$cache/models/smollm2-135m-instruct-$(cat "$script" "$(requirements)" | sha256sum | cut -c1-12)
+  exec 9>"$cache/lock"
+  flock 9
+  if [ ! -e "$folder/config.json" ]; then
+    stage "convert the model SmolLM2-135M-Instruct" "$root/build/venv/bin/python" "$script" "$folder"
+  fi
+  flock -u 9
+  link "$folder" "$root/build/models/smollm2-135m"
+  model=$root/build/models/smollm2-135m
+}
+
+# ---- the build
+
+# configure PRESET [CMAKE ARGUMENT...]
+configure() {
+  local preset=$1
+  shift
+  cd "$root"
+  stage "configure the preset $preset" cmake --preset "$preset" "$@"
+  grep -h 'anabranch: left out' "$root/build/logs/configure-the-preset-$preset.log" >&2 || true
+}
+
+# build PRESET TARGET...: the compiler's progress goes straight to the terminal.
+build() {
+  local preset=$1 begin=$SECONDS
+  shift
+  cd "$root"
+  say "build: $*"
+  export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)} NINJA_STATUS='[%f/%t, %e s] '
+  cmake --build --preset "$preset" --target "$@" >&2 || die "the build of $* failed"
+  say "$(printf '[%4d s] built (%d s)' $((SECONDS - started)) $((SECONDS - begin)))"
+}
+
+choose_cache
