@@ -64,7 +64,7 @@ function(anabranch_test name)
   else()
     list(JOIN labels "\\;" labels)
     catch_discover_tests(${program}
-      TEST_PREFIX "${name}: "
+      TEST_PREFIX "${name}:"
       WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
       PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} ENVIRONMENT "${environment}")
   endif()
@@ -83,9 +83,9 @@ function(anabranch_example name)
   target_link_libraries(anabranch_${name} PRIVATE anabranch::core ${arg_LINK})
   add_dependencies(anabranch_examples anabranch_${name})
   if(ANABRANCH_TESTS AND (DEFINED arg_ARGUMENTS OR "ARGUMENTS" IN_LIST ARGN))
-    add_test(NAME "examples: ${name} runs" COMMAND anabranch_${name} ${arg_ARGUMENTS}
+    add_test(NAME "examples:${name} runs" COMMAND anabranch_${name} ${arg_ARGUMENTS}
       WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-    set_tests_properties("examples: ${name} runs" PROPERTIES LABELS examples TIMEOUT 300)
+    set_tests_properties("examples:${name} runs" PROPERTIES LABELS examples TIMEOUT 300)
   endif()
 endfunction()
 

@@ -1,0 +1,43 @@
+# Configures, builds and runs the consumer project in WORK, from an install tree made there (WAY=find_package) or with
+# the source folder as a subdirectory (WAY=add_subdirectory). PARTS has commas; ../CMakeLists.txt sets the variables.
+cmake_minimum_required(VERSION 3.25)
+
+function(run text)
+  message("${text}")
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${text} failed (${status}):\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+file(REMOVE_RECURSE "${WORK}")
+set(settings
+  -G "${GENERATOR}"
+  "-DCMAKE_CXX_COMPILER=${COMPILER}"
+  "-DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER}"
+  "-DCMAKE_CXX_FLAGS=${FLAGS}"
+  "-DCONSUMER_PARTS=${PARTS}"
+  "-DCONSUMER_WAY=${WAY}")
+
+if(WAY STREQUAL "find_package")
+  run("install" ${CMAKE_COMMAND} --install "${BUILD}" --prefix "${WORK}/prefix")
+  list(APPEND settings "-DCMAKE_PREFIX_PATH=${WORK}/prefix" "-DTorch_DIR=${TORCH_DIR}")
+else()
+  list(APPEND settings "-DANABRANCH_SOURCE=${SOURCE}" "-DANABRANCH_TORCH_DIR=${TORCH_DIR}/..")
+  if(PARTS MATCHES "torch")
+    list(APPEND settings -DANABRANCH_TORCH=ON)
+  endif()
+endif()
+
+run("configure" ${CMAKE_COMMAND} -S "${CONSUMER}" -B "${WORK}/build" ${settings})
+message("${output}")
+if(NOT output MATCHES "consumer parts: ${PARTS}\n")
+  message(FATAL_ERROR "not all of ${PARTS} were used")
+endif()
+run("build" ${CMAKE_COMMAND} --build "${WORK}/build" --parallel 2)
+run("run" "${WORK}/build/consumer")
+message("${output}")
+if(PARTS MATCHES "torch" AND WAY STREQUAL "find_package")
+  run("run with LibTorch" "${WORK}/build/consumer_torch")
+endif()

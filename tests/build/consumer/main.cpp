@@ -1,0 +1,34 @@
+// Forks, joins and commits through the umbrella header; second.cpp includes it too, so anything that is not inline
+// shows up as a double definition.
+#include <cstdio>
+#include <vector>
+
+#include <anabranch/anabranch.hpp>
+
+int visible_after_join(anabranch::KvCache& cache);
+#ifdef USE_fmt
+bool use_fmt();
+#endif
+#ifdef USE_eigen
+bool use_eigen();
+#endif
+#ifdef USE_hf
+bool use_hf();
+#endif
+
+int main() {
+  anabranch::KvCache cache({.n_pages = 16, .page_size = 4});
+  const int visible = visible_after_join(cache);
+  bool good = visible == 3 + 2 * 2 && cache.snapshot().check().empty();
+#ifdef USE_fmt
+  good = use_fmt() && good;
+#endif
+#ifdef USE_eigen
+  good = use_eigen() && good;
+#endif
+#ifdef USE_hf
+  good = use_hf() && good;
+#endif
+  std::printf("%d tokens visible after the join: %s\n", visible, good ? "good" : "bad");
+  return good ? 0 : 1;
+}
