@@ -1,0 +1,119 @@
+// BasicKvCache: construction and reading.
+#pragma once
+
+#include <anabranch/cache/impl/snapshot_access.hpp>
+#include <anabranch/cache/kv_cache.hpp>
+
+namespace anabranch {
+namespace impl {
+
+inline std::pmr::memory_resource* memory_of(const CacheOptions& options) noexcept {
+  return options.memory != nullptr ? options.memory : std::pmr::get_default_resource();
+}
+
+/// Throws bad_argument for options that make no cache.
+inline const CacheOptions& checked(const CacheOptions& options) {
+  const auto positive = [](std::int32_t value, const char* name) {
+    if (value < 1) fail(Status::bad_argument, std::string(name) + " is " + std::to_string(value) + "; at least 1 is needed");
+  };
+  positive(options.n_pages, "n_pages");
+  positive(options.page_size, "page_size");
+  positive(options.max_lines, "max_lines");
+  positive(options.max_position, "max_position");
+  if (options.max_depth < 0)
+    fail(Status::bad_argument, "max_depth is " + std::to_string(options.max_depth) + "; at least 0 is needed");
+  if (std::int64_t{options.n_pages} * options.page_size > kUnlimited)
+    fail(Status::bad_argument, std::to_string(options.n_pages) + " pages of " + std::to_string(options.page_size) +
+                                   " slots are more than " + std::to_string(kUnlimited) + " slots");
+  return options;
+}
+
+inline CacheOptions options_of(const Snapshot& s, std::pmr::memory_resource* memory) {
+  if (const std::vector<std::string> violated = s.check(); !violated.empty())
+    fail(Status::bad_snapshot, "snapshot breaks an invariant: " + violated.front());
+  CacheOptions options;
+  options.n_pages = s.n_pages;
+  options.page_size = s.page_size;
+  options.max_lines = s.max_lines;
+  options.max_depth = s.max_depth;
+  options.max_position = s.max_position;
+  options.share_tail = s.share_tails ? ShareTail::spare : ShareTail::never;
+  options.memory = memory;
+  return options;
+}
+
+}  // namespace impl
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+BasicKvCache<Payload, Policy, PageSize>::BasicKvCache(const CacheOptions& options)
+    : options_(impl::checked(options)),
+      pool_(options.n_pages, PageSize(RuntimePageSize{options.page_size}), impl::memory_of(options)),
+      tree_(pool_, {options.max_lines, options.max_depth, options.max_position}, impl::memory_of(options)),
+      planner_(pool_, options.share_tail, impl::memory_of(options)),
+      payloads_(impl::memory_of(options)) {
+  if (pool_.page_size() != options.page_size)
+    fail(Status::bad_argument, "page_size " + std::to_string(options.page_size) + " in a cache made for pages of " +
+                                   std::to_string(pool_.page_size()));
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+template <std::same_as<Snapshot> S>
+BasicKvCache<Payload, Policy, PageSize>::BasicKvCache(const S& snapshot, std::pmr::memory_resource* memory)
+    : BasicKvCache(impl::options_of(snapshot, memory)) {
+  payloads_.resize(snapshot.lines.size());
+  SnapshotAccess<Policy, PageSize>::restore(snapshot, tree_, pool_);
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+Snapshot BasicKvCache<Payload, Policy, PageSize>::snapshot() const {
+  if (in_step_) fail(Status::wrong_state, "a snapshot is taken between steps; one is open");
+  Snapshot s = SnapshotAccess<Policy, PageSize>::take(tree_, pool_);
+  s.share_tails = options_.share_tail == ShareTail::spare;
+  return s;
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+std::vector<LineId> BasicKvCache<Payload, Policy, PageSize>::children(LineId line) const {
+  std::vector<LineId> result;
+  for (std::int32_t c = tree_.state(tree_.find(line)).first_child; c != kNone; c = tree_.state(c).next_sibling)
+    result.push_back(tree_.id(c));
+  return result;
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+template <class Visit>
+void BasicKvCache<Payload, Policy, PageSize>::for_each_view(LineId line, Visit&& visit) const {
+  const auto& state = tree_.state(tree_.find(line));
+  const auto& history = tree_.history();
+  std::vector<std::int32_t> path;
+  for (std::int32_t n = state.head; n != kNone; n = history.node(n).parent) path.push_back(n);
+  const auto show = [&](std::int32_t index, std::int32_t end) {
+    const Segment& segment = history.segment(index);
+    const std::int32_t with_slots = segment.runs.empty() ? 0 : segment.runs.back().offset + segment.runs.back().count;
+    if (const std::int32_t n = std::min(end, with_slots); n > 0) visit(impl::make_view(segment, 0, n), segment.first);
+  };
+  for (std::size_t i = path.size(); i-- > 0;) show(history.node(path[i]).segment, history.node(path[i]).end);
+  if (state.open != kNone) show(state.open, history.segment(state.open).length);
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+std::vector<Slot> BasicKvCache<Payload, Policy, PageSize>::slots_of(LineId line) const {
+  std::vector<Slot> slots;
+  for_each_view(line, [&](const View& view, Position) {
+    for_each_run(view, [&](Slot first, std::int32_t count) {
+      for (std::int32_t i = 0; i < count; ++i) slots.push_back(first + i);
+    });
+  });
+  return slots;
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+std::vector<Position> BasicKvCache<Payload, Policy, PageSize>::positions_of(LineId line) const {
+  std::vector<Position> positions;
+  for_each_view(line, [&](const View& view, Position first) {
+    for (std::int32_t i = view.begin; i < view.end; ++i) positions.push_back(first + i);
+  });
+  return positions;
+}
+
+}  // namespace anabranch

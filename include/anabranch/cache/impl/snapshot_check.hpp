@@ -1,0 +1,216 @@
+// Snapshot: the one list of invariants.
+#pragma once
+
+#include <algorithm>
+#include <map>
+
+#include <anabranch/cache/snapshot.hpp>
+
+namespace anabranch {
+namespace impl {
+
+/// Gathers what is wrong with a snapshot; every look-up is checked, so any bytes may be looked at.
+class SnapshotCheck {
+ public:
+  explicit SnapshotCheck(const Snapshot& snapshot) : s_(snapshot) {}
+
+  std::vector<std::string> run() {
+    if (!sizes()) return std::move(violated_);
+    index();
+    segments();
+    nodes();
+    lines();
+    counts();
+    pages();
+    return std::move(violated_);
+  }
+
+ private:
+  template <class... Parts>
+  void expect(bool holds, const Parts&... parts) {
+    if (holds) return;
+    std::string text;
+    ((text += part(parts)), ...);
+    violated_.push_back(std::move(text));
+  }
+  static std::string part(const char* text) { return text; }
+  template <class T>
+  static std::string part(T number) {
+    return std::to_string(number);
+  }
+
+  bool sizes() {
+    expect(s_.page_size > 0, "page size ", s_.page_size);
+    expect(s_.n_pages >= 0, "number of pages ", s_.n_pages);
+    expect(static_cast<std::size_t>(s_.n_pages) == s_.pages.size(), s_.pages.size(), " pages, ", s_.n_pages, " expected");
+    expect(std::int64_t{s_.n_pages} * s_.page_size <= kUnlimited, "more slots than 31 bits hold");
+    return violated_.empty();
+  }
+  template <class Entries, class Map>
+  void index_of(const Entries& entries, Map& map, const char* what) {
+    std::int32_t last = -1;
+    for (const auto& e : entries) {
+      expect(e.index > last, what, " ", e.index, " out of order");
+      last = std::max(last, e.index);
+      map[e.index] = &e;
+    }
+  }
+  void index() {
+    index_of(s_.segments, segment_, "segment");
+    index_of(s_.nodes, node_, "node");
+    index_of(s_.lines, line_, "line");
+  }
+
+  void segments() {
+    owner_.assign(static_cast<std::size_t>(s_.n_pages * s_.page_size), kNone);
+    std::map<std::uint64_t, std::int32_t> by_sequence;
+    for (const auto& s : s_.segments) {
+      expect(s.sequence > 0 && s.sequence <= s_.sequence, "segment ", s.index, " has sequence ", s.sequence);
+      expect(by_sequence.emplace(s.sequence, s.index).second, "segment ", s.index, " shares its sequence number");
+      expect(s.first >= 0, "segment ", s.index, " starts at position ", s.first);
+      std::int32_t offset = 0;
+      for (const SlotRun& run : s.runs) {
+        expect(run.count > 0 && run.offset == offset, "segment ", s.index, ": run at offset ", run.offset, ", expected ", offset);
+        offset += std::max(0, run.count);
+        for (std::int64_t slot = run.first; slot < std::int64_t{run.first} + run.count; ++slot) own(slot, s.index);
+      }
+      expect(offset == s.length, "segment ", s.index, " has ", offset, " slots for ", s.length, " tokens");
+    }
+  }
+  void own(std::int64_t slot, std::int32_t segment) {
+    if (slot < 0 || slot >= static_cast<std::int64_t>(owner_.size())) {
+      expect(false, "segment ", segment, " holds slot ", slot, " outside the pool");
+      return;
+    }
+    std::int32_t& owner = owner_[static_cast<std::size_t>(slot)];
+    expect(owner == kNone, "slot ", slot, " is held by segments ", owner, " and ", segment);
+    owner = segment;
+  }
+
+  void nodes() {
+    for (const auto& n : s_.nodes) {
+      const auto segment = segment_.find(n.segment);
+      expect(segment != segment_.end(), "node ", n.index, " views no segment");
+      if (segment != segment_.end()) {
+        expect(n.end > 0 && n.end <= segment->second->length, "node ", n.index, " sees ", n.end, " of ",
+               segment->second->length, " tokens");
+        ++segment_refs_[n.segment];
+        seen_[n.segment] = std::max(seen_[n.segment], n.end);
+      }
+      std::int32_t before = 0;
+      if (n.parent != kNone) {
+        const auto parent = node_.find(n.parent);
+        expect(parent != node_.end(), "node ", n.index, " follows no node");
+        if (parent != node_.end()) before = parent->second->n_tokens;
+        ++node_refs_[n.parent];
+      }
+      expect(n.n_tokens == before + n.end, "node ", n.index, " counts ", n.n_tokens, " tokens, ", before + n.end, " expected");
+    }
+  }
+
+  void lines() {
+    std::int32_t n_alive = 0;
+    for (const auto& l : s_.lines) {
+      if (!l.alive) {
+        expect(l.tails.empty(), "line ", l.index, " is gone and still writes a page");
+        continue;
+      }
+      ++n_alive;
+      history_of(l);
+      family_of(l);
+      for (const std::int32_t page : l.tails) tail_of(l.index, page);
+      expect(l.hold >= 0, "line ", l.index, " holds ", l.hold, " slots");
+    }
+    expect(n_alive <= s_.max_lines, n_alive, " lines, limit ", s_.max_lines);
+  }
+  void history_of(const Snapshot::LineEntry& l) {
+    expect(l.head == kNone || node_.count(l.head) == 1, "line ", l.index, " has no history ", l.head);
+    if (l.head != kNone) ++node_refs_[l.head];
+    if (l.open != kNone) {
+      const auto open = segment_.find(l.open);
+      expect(open != segment_.end(), "line ", l.index, " writes no segment");
+      if (open != segment_.end()) {
+        const auto& s = *open->second;
+        expect(s.writer == l.index, "line ", l.index, " writes segment ", l.open, ", whose writer is ", s.writer);
+        expect(s.first + s.length == l.next, "line ", l.index, " goes on at ", l.next, ", its segment ends at ", s.first + s.length);
+        seen_[l.open] = std::max(seen_[l.open], s.length);
+      }
+      ++segment_refs_[l.open];
+    }
+    if (l.parent == kNone) return;
+    std::int32_t steps = 0;
+    std::int32_t node = l.head;
+    while (node != l.fork_node && node != kNone && node_.count(node) == 1 && steps++ <= static_cast<std::int32_t>(s_.nodes.size()))
+      node = node_.at(node)->parent;
+    expect(node == l.fork_node, "line ", l.index, " has lost its fork point");
+    const auto fork = node_.find(l.fork_node);
+    expect(l.fork_tokens == (fork == node_.end() ? 0 : fork->second->n_tokens), "line ", l.index, " was forked at ",
+           l.fork_tokens, " tokens, its fork point says otherwise");
+  }
+  void family_of(const Snapshot::LineEntry& l) {
+    for (const std::int32_t c : l.children) {
+      const auto child = line_.find(c);
+      expect(child != line_.end() && child->second->alive && child->second->parent == l.index, "line ", l.index,
+             " has child ", c, ", which is not its child");
+    }
+    if (l.parent == kNone) return;
+    const auto parent = line_.find(l.parent);
+    const bool known = parent != line_.end() && parent->second->alive &&
+                       std::count(parent->second->children.begin(), parent->second->children.end(), l.index) == 1;
+    expect(known, "line ", l.index, " is unknown to its parent ", l.parent);
+    std::int32_t depth = 0;
+    for (auto up = parent; up != line_.end() && depth <= s_.max_depth; up = line_.find(up->second->parent)) ++depth;
+    expect(depth <= s_.max_depth, "line ", l.index, " is deeper than ", s_.max_depth, " levels, or its own ancestor");
+  }
+  void tail_of(std::int32_t line, std::int32_t page) {
+    if (page < 0 || page >= s_.n_pages) return expect(false, "line ", line, " writes page ", page, " outside the pool");
+    const auto& p = s_.pages[static_cast<std::size_t>(page)];
+    expect(p.writer == line, "line ", line, " writes page ", page, ", whose writer is ", p.writer);
+    expect(++tails_[page] == 1, "page ", page, " is twice among the tails");
+    expect(p.fill < s_.page_size, "page ", page, " has a writer and no room");
+  }
+
+  void counts() {
+    for (const auto& n : s_.nodes)
+      expect(n.refs == node_refs_[n.index], "node ", n.index, " counts ", n.refs, " references, has ", node_refs_[n.index]);
+    for (const auto& s : s_.segments) {
+      expect(s.refs == segment_refs_[s.index], "segment ", s.index, " counts ", s.refs, " references, has ", segment_refs_[s.index]);
+      expect(s.length == seen_[s.index], "segment ", s.index, " keeps ", s.length, " tokens, ", seen_[s.index], " are seen");
+      const auto writer = line_.find(s.writer);
+      expect(s.writer == kNone || (writer != line_.end() && writer->second->open == s.index), "segment ", s.index,
+             " is not what its writer ", s.writer, " writes");
+    }
+  }
+  void pages() {
+    std::int32_t n_free = 0;
+    for (std::int32_t i = 0; i < s_.n_pages; ++i) {
+      const auto& p = s_.pages[static_cast<std::size_t>(i)];
+      std::int32_t used = 0, fill = 0;
+      for (std::int32_t k = 0; k < s_.page_size; ++k) {
+        if (owner_[static_cast<std::size_t>(i * s_.page_size + k)] == kNone) continue;
+        ++used;
+        fill = k + 1;
+      }
+      expect(p.used == used, "page ", i, " counts ", p.used, " used slots, has ", used);
+      expect(p.fill >= fill && p.fill <= s_.page_size, "page ", i, " is filled to ", p.fill, ", its last slot is ", fill);
+      expect(p.used > 0 || p.fill == 0, "page ", i, " is empty and filled to ", p.fill);
+      expect((p.writer != kNone) == (tails_[i] == 1), "page ", i, " has writer ", p.writer, ", which does not list it");
+      if (p.used == 0 && p.writer == kNone) ++n_free;
+    }
+    expect(n_free == s_.n_free_pages, s_.n_free_pages, " pages are said to be free, ", n_free, " are");
+  }
+
+  const Snapshot& s_;
+  std::vector<std::string> violated_;
+  std::map<std::int32_t, const Snapshot::SegmentEntry*> segment_;
+  std::map<std::int32_t, const Snapshot::NodeEntry*> node_;
+  std::map<std::int32_t, const Snapshot::LineEntry*> line_;
+  std::map<std::int32_t, std::int32_t> segment_refs_, node_refs_, seen_, tails_;
+  std::vector<std::int32_t> owner_;  // [slot] segment
+};
+
+}  // namespace impl
+
+inline std::vector<std::string> Snapshot::check() const { return impl::SnapshotCheck(*this).run(); }
+
+}  // namespace anabranch

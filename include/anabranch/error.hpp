@@ -1,0 +1,87 @@
+// Everything that can go wrong, in one list.
+//
+// Expected outcomes (no free page) are values, not errors. Misuse and bad input throw `Error`; its text gives the bad
+// value and the limit, and the object stays as it was. A bug of ours is an ANABRANCH_ASSERT, which throws
+// `Status::internal`. Nothing here prints or aborts.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <utility>
+
+namespace anabranch {
+
+/// The numbers never change; new ones are added at the end.
+enum class Status : std::int32_t {
+  ok = 0,
+  bad_argument = 1,     ///< a value outside what the call accepts
+  stale_line = 2,       ///< the id names no line that is alive
+  not_a_child = 3,      ///< join or adopt of a line that is not an open child of the given parent
+  open_children = 4,    ///< the line must have no open children for this call
+  out_of_range = 5,     ///< a position beyond a reserved range or the model's maximum
+  limit_reached = 6,    ///< a caller-set limit (lines, depth) is used up
+  wrong_state = 7,      ///< the call does not fit the state of the step (second step, append after plan, ...)
+  no_room = 8,          ///< too few free pages; an outcome in C++ (PlanResult), a status across the C border
+  bad_snapshot = 9,     ///< a saved snapshot is damaged or of another version
+  not_exact = 10,       ///< an export cannot express this plan exactly
+  bad_markup = 11,      ///< a markup was given ids or text that it cannot work with
+  bad_request = 12,     ///< a request that the decoder cannot take
+  stale_request = 13,   ///< the id names no request that is known
+  bad_logits = 14,      ///< logits of the wrong shape, or without one finite, allowed entry
+  bad_file = 15,        ///< a model or tokenizer file is missing, damaged or not as expected
+  unsupported = 16,     ///< a model or file kind that this library does not run
+  internal = 17,        ///< a broken invariant: a bug of ours
+};
+
+/// Name of a status as written above, for messages.
+constexpr const char* status_name(Status status) noexcept {
+  switch (status) {
+    case Status::ok: return "ok";
+    case Status::bad_argument: return "bad_argument";
+    case Status::stale_line: return "stale_line";
+    case Status::not_a_child: return "not_a_child";
+    case Status::open_children: return "open_children";
+    case Status::out_of_range: return "out_of_range";
+    case Status::limit_reached: return "limit_reached";
+    case Status::wrong_state: return "wrong_state";
+    case Status::no_room: return "no_room";
+    case Status::bad_snapshot: return "bad_snapshot";
+    case Status::not_exact: return "not_exact";
+    case Status::bad_markup: return "bad_markup";
+    case Status::bad_request: return "bad_request";
+    case Status::stale_request: return "stale_request";
+    case Status::bad_logits: return "bad_logits";
+    case Status::bad_file: return "bad_file";
+    case Status::unsupported: return "unsupported";
+    case Status::internal: return "internal";
+  }
+  return "unknown";
+}
+
+/// What misuse and bad input throw.
+class Error : public std::exception {
+ public:
+  Error(Status status, std::string text) : status_(status), text_(std::move(text)) {}
+  Status status() const noexcept { return status_; }
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  Status status_;
+  std::string text_;
+};
+
+/// Throws `Error`; out of line of the callers' hot paths.
+[[noreturn]] inline void fail(Status status, std::string text) { throw Error(status, std::move(text)); }
+
+namespace impl {
+[[noreturn]] inline void assertion_failed(const char* condition, const char* file, int line) {
+  fail(Status::internal, std::string("broken invariant: ") + condition + " at " + file + ":" + std::to_string(line));
+}
+}  // namespace impl
+
+}  // namespace anabranch
+
+/// A condition that only a bug of this library can break.
+#define ANABRANCH_ASSERT(condition) \
+  ((condition) ? static_cast<void>(0) : ::anabranch::impl::assertion_failed(#condition, __FILE__, __LINE__))

@@ -1,0 +1,73 @@
+// Turns the appends of an open step into a StepPlan: slots first, then rows, groups and outputs.
+//
+// The buffers live as long as the cache, so that a step in the steady state allocates nothing. What the planner does to
+// pages is logged, and undone when there is too little room or when the step is aborted.
+#pragma once
+
+#include <cstdint>
+#include <memory_resource>
+#include <vector>
+
+#include <anabranch/mask/row_forest.hpp>
+#include <anabranch/plan/step_plan.hpp>
+#include <anabranch/tree/branch_tree.hpp>
+
+namespace anabranch {
+
+/// What branches do with the free ends of their parent's pages.
+enum class ShareTail : std::uint8_t {
+  spare,  ///< a child may write into a page that its parent is not using up
+  never,  ///< branches are page-disjoint: every child starts on a page of its own
+};
+
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+class Planner {
+ public:
+  using Tree = BranchTree<Policy, PageSize>;
+  Planner(PagePool<PageSize>& pool, ShareTail share_tail, std::pmr::memory_resource* memory);
+
+  /// Pages are reserved, or, with a shortage, nothing is changed. O(rows + views on their paths).
+  PlanResult plan(Tree& tree);
+  /// The step is over: nothing can be undone any more.
+  void commit() noexcept { undo_.clear(); }
+  /// Gives the pages back as they were before `plan`. REQUIRES: the tree has forgotten the slots.
+  void abort() noexcept;
+
+ private:
+  struct PageBefore {
+    std::int32_t page;
+    std::int32_t fill;
+    std::int32_t writer;
+  };
+  void note(std::int32_t page);
+  void find_blocks(const Tree& tree);
+  std::int32_t reserve_slots(Tree& tree);
+  std::int32_t place_block(Tree& tree, const RowBlock& block, std::int32_t line);
+  std::int32_t reserve_holds(const Tree& tree);
+  std::int32_t page_for(const Tree& tree, std::int32_t line, Slot last);
+  void undo_slots(Tree& tree) noexcept;
+  void fill_rows(const Tree& tree);
+  void fill_block(const Tree& tree, std::int32_t block);
+  void add_extra_outputs(const Tree& tree);
+  void publish(const Tree& tree);
+
+  PagePool<PageSize>* pool_;
+  ShareTail share_tail_;
+  RowForest forest_;
+  std::pmr::vector<PageBefore> undo_;
+  std::pmr::vector<RowBlock> blocks_;
+  std::pmr::vector<std::int32_t> entry_of_block_;  // index into Staged::segments
+  std::pmr::vector<TokenId> tokens_;
+  std::pmr::vector<Position> positions_;
+  std::pmr::vector<Slot> slots_;
+  std::pmr::vector<LineId> lines_;
+  std::pmr::vector<Output> outputs_;
+  std::pmr::vector<VisibilityGroup> groups_;
+  std::pmr::vector<View> views_;
+  StepPlan plan_;
+};
+
+}  // namespace anabranch
+
+#include <anabranch/plan/impl/planner_rows.hpp>
+#include <anabranch/plan/impl/planner_slots.hpp>

@@ -1,0 +1,71 @@
+// All of one forward pass as plain data.
+//
+// The library never calls a model by itself: a host reads this, runs its model, and commits. Arrays are borrowed from
+// the step and valid until commit or abort.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <anabranch/mask/visibility.hpp>
+#include <anabranch/tree/sequence_op.hpp>
+#include <anabranch/types.hpp>
+
+namespace anabranch {
+
+/// Logits of `row` are wanted for `line`. Several lines may name one row: a fork without tokens of its own samples
+/// from its parent's last row.
+struct Output {
+  RowIndex row = 0;
+  LineId line;
+};
+
+struct StepPlan {
+  // One entry per row; [n_rows].
+  std::span<const TokenId> tokens;      ///< kUnknownToken where `append(line, n)` left it to the host
+  std::span<const Position> positions;  ///< what RoPE gets
+  std::span<const Slot> slots;          ///< where the row's K and V are written, before attention
+  std::span<const LineId> lines;        ///< who appended the row (it may have been joined in the same step)
+
+  std::span<const Output> outputs;  ///< logits wanted, in the order of rows; logits are [n_outputs, vocabulary]
+
+  std::span<const VisibilityGroup> groups;  ///< for every row, the groups that contain it come in history order
+  std::span<const View> views;              ///< what groups index into
+
+  std::span<const SequenceOp> ops_before;        ///< additive, in order, before the pass
+  std::span<const SequenceOp> ops_after_commit;  ///< removing, in order, once the step is committed
+
+  std::uint64_t epoch = 0;    ///< changes when anything but the lines' last runs changed
+  std::int32_t n_slots = 0;   ///< slots of the whole pool: size of K/V slabs
+  std::int32_t page_size = 0;
+
+  std::int32_t n_rows() const noexcept { return static_cast<std::int32_t>(tokens.size()); }
+  std::span<const View> views_of(const VisibilityGroup& group) const noexcept {
+    return views.subspan(static_cast<std::size_t>(group.view_begin),
+                         static_cast<std::size_t>(group.view_end - group.view_begin));
+  }
+};
+
+/// Expected outcome of `Step::plan`: there is no room, and how much is missing.
+struct Shortage {
+  std::int32_t n_pages = 0;  ///< pages short
+  std::int32_t n_free = 0;   ///< pages free now
+};
+
+/// A plan, or a shortage. The plan is borrowed from the step.
+class PlanResult {
+ public:
+  explicit PlanResult(const StepPlan& plan) noexcept : plan_(&plan) {}
+  explicit PlanResult(Shortage shortage) noexcept : shortage_(shortage) {}
+  explicit operator bool() const noexcept { return plan_ != nullptr; }
+  /// REQUIRES: there is a plan.
+  const StepPlan& operator*() const noexcept { return *plan_; }
+  const StepPlan* operator->() const noexcept { return plan_; }
+  Shortage shortage() const noexcept { return shortage_; }
+
+ private:
+  const StepPlan* plan_ = nullptr;
+  Shortage shortage_;
+};
+
+}  // namespace anabranch

@@ -1,0 +1,173 @@
+// BranchTree: the log of an open step, its commit and its abort.
+#pragma once
+
+#include <algorithm>
+
+#include <anabranch/tree/branch_tree.hpp>
+
+namespace anabranch {
+
+/// Saves what the line was before the step, once. The copy keeps its history alive.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::touch(std::int32_t line) {
+  if (!in_step_ || lines_[line].saved != kNone) return;
+  log_.push_back({line, false, state(line)});
+  lines_[line].saved = static_cast<std::int32_t>(log_.size()) - 1;
+  history_.retain_node(state(line).head);
+  history_.retain_segment(state(line).open);
+}
+
+/// Saves the lines whose links change when `line` leaves its parent.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::touch_siblings(std::int32_t line) {
+  const State& s = state(line);
+  for (const std::int32_t other : {s.parent, s.previous_sibling, s.next_sibling})
+    if (other != kNone) touch(other);
+}
+
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::touch_subtree(std::int32_t line) {
+  std::int32_t l = line;
+  while (true) {  // preorder over the links
+    touch(l);
+    if (state(l).first_child != kNone) {
+      l = state(l).first_child;
+      continue;
+    }
+    while (l != line && state(l).next_sibling == kNone) l = state(l).parent;
+    if (l == line) return;
+    l = state(l).next_sibling;
+  }
+}
+
+/// A fresh line, noted in the log when a step is open. Changes nothing when it throws.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+std::int32_t BranchTree<Policy, PageSize>::new_line() {
+  lines_.reserve(1);
+  pool_->reserve_writers(lines_.size() + 1);
+  if (in_step_) log_.push_back({kNone, true, State{}});
+  const std::int32_t line = lines_.acquire();
+  lines_[line].state = State{};
+  lines_[line].state.alive = true;
+  lines_[line].saved = kNone;
+  lines_[line].heir = kNone;
+  if (in_step_) {
+    log_.back().line = line;
+    lines_[line].saved = static_cast<std::int32_t>(log_.size()) - 1;
+  }
+  ++n_alive_;
+  return line;
+}
+
+/// Who gets what a line that is gone could still have written: its nearest living ancestor.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+std::int32_t BranchTree<Policy, PageSize>::heir(std::int32_t line) const noexcept {
+  while (line != kNone && !state(line).alive) line = lines_[line].heir;
+  return line;
+}
+
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::free_line(std::int32_t line) noexcept {
+  ++lines_[line].generation;
+  lines_.release(line);
+}
+
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::prepare_commit() {
+  for (const Saved& saved : log_) {
+    const State& s = state(saved.line);
+    if (!s.alive || s.head == kNone || s.open == kNone) continue;
+    const Segment& newer = history_.segment(s.open);
+    Segment& older = history_.segment(history_.node(s.head).segment);
+    const std::size_t needed = older.runs.size() + newer.runs.size();
+    if (newer.first == older.first + history_.node(s.head).end && needed > older.runs.capacity())
+      older.runs.reserve(std::max(needed, 2 * older.runs.capacity()));
+  }
+}
+
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::commit() noexcept {
+  for (const StagedSegment& entry : staged_.segments) history_.release_node(entry.base, heir(entry.line));
+  for (const StagedSegment& entry : staged_.segments) {
+    const Segment& segment = history_.segment(entry.segment);
+    if (segment.refs > 0 && segment.sequence == entry.sequence) history_.settle(entry.segment, heir(entry.line));
+  }
+  for (const Saved& saved : log_) {
+    const std::int32_t to = heir(saved.line);
+    if (saved.before.open != kNone) {
+      Segment& segment = history_.segment(saved.before.open);
+      if (segment.refs > 1) history_.settle(saved.before.open, to);
+      history_.release_segment(saved.before.open, to);
+    }
+    release_history(saved.before.head, to);
+    if (!state(saved.line).alive) pool_->bequeath(saved.line, to);
+  }
+  for (const Saved& saved : log_) {
+    lines_[saved.line].saved = kNone;
+    const std::int32_t to = heir(saved.line);
+    if (to != kNone) pool_->trim(to, state(to).hold);
+    if (to != saved.line) continue;
+    State& s = at(saved.line);
+    const std::int32_t head = s.head;
+    s.head = history_.coalesce(s.head, s.open, s.next);
+    if (s.open != kNone) history_.segment(s.open).writer = saved.line;
+    if (s.head != head) changed();
+  }
+  for (const Saved& saved : log_)
+    if (!state(saved.line).alive) free_line(saved.line);
+  staged_.clear();
+  log_.clear();
+  in_step_ = false;
+}
+
+/// Releases a saved history; a view that was cut since gives back what is not seen any more.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::release_history(std::int32_t head, std::int32_t to) noexcept {
+  while (head != kNone && history_.node(head).refs == 1) {
+    const std::int32_t parent = history_.node(head).parent;
+    const std::int32_t segment = history_.node(head).segment;
+    const bool kept = history_.segment(segment).refs > 1;
+    history_.retain_node(parent);
+    history_.release_node(head, to);
+    if (kept) history_.settle(segment, to);
+    head = parent;
+  }
+  history_.release_node(head, to);
+}
+
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::abort() noexcept {
+  for (const StagedSegment& entry : staged_.segments) {  // first, so that new slots are not given back twice
+    const Segment& segment = history_.segment(entry.segment);
+    if (segment.refs > 0 && segment.sequence == entry.sequence) history_.unsettle(entry.segment);
+  }
+  for (std::size_t i = log_.size(); i-- > 0;) {
+    const Saved& saved = log_[i];
+    State& s = at(saved.line);
+    if (s.alive) {
+      if (s.open != kNone) history_.segment(s.open).writer = kNone;
+      history_.release_segment(s.open, kNone);
+      history_.release_node(s.head, kNone);
+      --n_alive_;
+    }
+    s.alive = false;
+  }
+  for (const StagedSegment& entry : staged_.segments) history_.release_node(entry.base, kNone);
+  for (std::size_t i = log_.size(); i-- > 0;) {
+    const Saved& saved = log_[i];
+    lines_[saved.line].saved = kNone;
+    if (saved.created) {
+      free_line(saved.line);
+      continue;
+    }
+    at(saved.line) = saved.before;
+    if (saved.before.open != kNone) history_.segment(saved.before.open).writer = saved.line;
+    ++n_alive_;
+  }
+  changed();
+  staged_.clear();
+  log_.clear();
+  in_step_ = false;
+}
+
+}  // namespace anabranch

@@ -1,0 +1,43 @@
+// What the cache knows of one line: the trunk or a branch.
+#pragma once
+
+#include <cstdint>
+#include <memory_resource>
+
+#include <anabranch/tree/positions.hpp>
+#include <anabranch/types.hpp>
+
+namespace anabranch {
+
+/// Everything of a line that a step may change and an abort must bring back.
+template <PositionPolicy Policy>
+struct LineState {
+  bool alive = false;
+  std::int32_t parent = kNone;
+  std::int32_t first_child = kNone;  ///< open children, in the order of their forks
+  std::int32_t last_child = kNone;
+  std::int32_t next_sibling = kNone;
+  std::int32_t previous_sibling = kNone;
+  std::int32_t head = kNone;         ///< newest node of its history
+  std::int32_t open = kNone;         ///< segment that it writes, if any; comes after `head`
+  Position next = 0;                 ///< position of its next token
+  Position start = 0;                ///< position of its first own token
+  std::int32_t fork_node = kNone;    ///< parent's head at the fork
+  std::int32_t fork_tokens = 0;      ///< parent's tokens at the fork
+  Position limit = kUnlimited;       ///< first position refused
+  std::int32_t hold = 0;             ///< free slots it must own after each plan
+  std::uint64_t first_sequence = 0;  ///< place among its siblings, until its first segment takes it over
+  Policy policy{};                   ///< how its parent goes on when it is joined
+};
+
+/// A line of the table, alive or free.
+template <PositionPolicy Policy>
+struct LineRecord {
+  explicit LineRecord(std::pmr::memory_resource*) {}
+  LineState<Policy> state;
+  std::uint32_t generation = 0;
+  std::int32_t saved = kNone;  ///< its entry in the open step's log
+  std::int32_t heir = kNone;   ///< once it is gone: who gets the tails of its pages
+};
+
+}  // namespace anabranch
