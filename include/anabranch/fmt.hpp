@@ -1,0 +1,66 @@
+// Text of the library's values through fmt, and the drawing of a branch tree.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <anabranch/cache/kv_cache.hpp>
+
+template <>
+struct fmt::formatter<anabranch::Status> : fmt::formatter<const char*> {
+  template <class Context>
+  auto format(anabranch::Status status, Context& context) const {
+    return fmt::formatter<const char*>::format(anabranch::status_name(status), context);
+  }
+};
+
+template <>
+struct fmt::formatter<anabranch::LineId> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  template <class Context>
+  auto format(anabranch::LineId line, Context& context) const {
+    if (line == anabranch::kNoLine) return fmt::format_to(context.out(), "none");
+    return fmt::format_to(context.out(), "{}.{}", line.index, line.generation);
+  }
+};
+
+namespace anabranch {
+
+/// The tree below `line`, one line of text per line of the cache: what it has, and where it goes on.
+///
+///   line 0.0   9 tokens, next 9
+///   |- line 1.0   2 own tokens after 9, next 11
+///   `- line 2.0   3 own tokens after 9, next 12
+template <class Cache>
+std::string draw(const Cache& cache, LineId line) {
+  struct Item {
+    LineId line;
+    std::string indent;
+    bool last;
+  };
+  std::string text;
+  std::vector<Item> stack{{line, "", true}};
+  while (!stack.empty()) {
+    const Item item = stack.back();
+    stack.pop_back();
+    const bool is_top = item.line == line;
+    const auto own = cache.n_tokens(item.line) - cache.fork_tokens(item.line);
+    fmt::format_to(std::back_inserter(text), "{}{}line {}   ", item.indent, is_top ? "" : item.last ? "`- " : "|- ",
+                   item.line);
+    if (cache.parent(item.line) == kNoLine) {
+      fmt::format_to(std::back_inserter(text), "{} tokens, next {}\n", own, cache.next_position(item.line));
+    } else {
+      fmt::format_to(std::back_inserter(text), "{} own tokens after {}, next {}\n", own, cache.fork_tokens(item.line),
+                     cache.next_position(item.line));
+    }
+    const std::string below = is_top ? "" : item.indent + (item.last ? "   " : "|  ");
+    const std::vector<LineId> children = cache.children(item.line);
+    for (std::size_t i = children.size(); i-- > 0;) stack.push_back({children[i], below, i + 1 == children.size()});
+  }
+  return text;
+}
+
+}  // namespace anabranch
