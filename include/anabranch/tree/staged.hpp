@@ -29,6 +29,14 @@ struct StagedSegment {
   std::int32_t last_piece = kNone;
 };
 
+/// Logits wanted by request_logits: of token `offset` of a segment, for a line.
+struct StagedOutput {
+  std::int32_t line = kNone;
+  std::int32_t segment = kNone;
+  std::uint64_t sequence = 0;
+  std::int32_t offset = 0;
+};
+
 struct Staged {
   explicit Staged(std::pmr::memory_resource* memory)
       : tokens(memory), pieces(memory), segments(memory), extra_outputs(memory), ops_before(memory), ops_after(memory) {}
@@ -55,7 +63,7 @@ struct Staged {
   std::pmr::vector<TokenId> tokens;
   std::pmr::vector<StagedPiece> pieces;
   std::pmr::vector<StagedSegment> segments;
-  std::pmr::vector<std::int32_t> extra_outputs;  ///< lines that want the logits of their last row
+  std::pmr::vector<StagedOutput> extra_outputs;
   std::pmr::vector<SequenceOp> ops_before;
   std::pmr::vector<SequenceOp> ops_after;
 };

@@ -46,18 +46,11 @@ void Planner<Policy, PageSize>::fill_block(const Tree& tree, std::int32_t index)
 /// Lines that sample from a row that another line, or an earlier append, brought.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void Planner<Policy, PageSize>::add_extra_outputs(const Tree& tree) {
-  for (const std::int32_t line : tree.staged().extra_outputs) {
-    const auto& state = tree.state(line);
-    if (!state.alive) continue;
-    const std::int32_t segment = state.open != kNone ? state.open
-                                 : state.head != kNone ? tree.history().node(state.head).segment
-                                                       : kNone;
-    const std::int32_t end = state.open != kNone   ? tree.history().segment(state.open).length
-                             : state.head != kNone ? tree.history().node(state.head).end
-                                                   : 0;
+  for (const StagedOutput& wanted : tree.staged().extra_outputs) {
+    if (!tree.state(wanted.line).alive || tree.history().segment(wanted.segment).sequence != wanted.sequence) continue;
     for (const RowBlock& block : blocks_) {
-      if (block.segment != segment || end <= block.begin || end > block.end) continue;
-      const Output output{block.first_row + (end - 1 - block.begin), tree.id(line)};
+      if (block.segment != wanted.segment || wanted.offset < block.begin || wanted.offset >= block.end) continue;
+      const Output output{block.first_row + (wanted.offset - block.begin), tree.id(wanted.line)};
       const auto same = [&](const Output& o) { return o.row == output.row && o.line == output.line; };
       if (std::none_of(outputs_.begin(), outputs_.end(), same)) outputs_.push_back(output);
     }

@@ -80,7 +80,7 @@ void BranchTree<Policy, PageSize>::request_logits(LineId id) {
   const std::int32_t last = own ? history_.segment(s.open).length : s.head == kNone ? 0 : history_.node(s.head).end;
   if (segment == kNone || last <= history_.segment(segment).committed)
     fail(Status::bad_argument, "logits of line " + std::to_string(line) + ": its last token is not a row of this step");
-  staged_.extra_outputs.push_back(line);
+  staged_.extra_outputs.push_back({line, segment, history_.segment(segment).sequence, last - 1});
 }
 
 /// What the line writes becomes part of its history.
