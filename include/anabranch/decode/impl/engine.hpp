@@ -1,0 +1,98 @@
+// Engine: the decoder's requests, and their way through plan and commit.
+#pragma once
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <anabranch/decode/impl/growth.hpp>
+#include <anabranch/decode/impl/stage.hpp>
+#include <anabranch/decode/impl/track.hpp>
+#include <anabranch/decode/model.hpp>
+#include <anabranch/decode/sampler.hpp>
+
+namespace anabranch::impl {
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+class Engine {
+ public:
+  using State = typename M::State;
+  using RequestT = Request<State>;
+  using TrackT = Track<State>;
+  using Step = typename Cache::Step;
+  struct Line {
+    std::vector<PathStep> path;
+    std::string title;
+    std::string text;
+    EndReason reason;
+    LineId line;
+  };
+
+  Engine(Cache& cache, M markup, Text text, DecoderOptions options, S sampler);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  RequestId submit(std::span<const TokenId> prompt, const RequestOptions& options);
+  bool has_work() const noexcept;
+  /// Null: `shortage` says why.
+  const StepPlan* plan(Shortage& shortage);
+  std::span<const OutputSettings> outputs() const noexcept { return settings_; }
+  std::span<const Event> commit(const LogitsView& logits);
+  std::span<const Event> commit_sampled(std::span<const TokenId> tokens);
+  void abort() noexcept;
+  std::vector<Event> take_events();
+  void cancel(RequestId id);
+  void release(RequestId id);
+  const RequestT& find(RequestId id) const;
+  Line branch(RequestId id, BranchIndex branch) const;
+  const DecoderOptions& options() const noexcept { return growth_.options(); }
+
+ private:
+  struct OutputOwner {
+    RequestT* request = nullptr;
+    BranchIndex branch = kTrunk;
+  };
+
+  // engine_requests.hpp
+  RequestT& find(RequestId id) { return const_cast<RequestT&>(std::as_const(*this).find(id)); }
+  void check(std::span<const TokenId> prompt, const RequestOptions& options) const;
+  std::unique_ptr<RequestT> make(const RequestOptions& options, RequestT* before) const;
+  void continue_history(RequestT& r, const RequestT& before) const;
+  RequestT* history_of(RequestId after);
+  void sweep();
+  void drop_abandoned();
+  // engine_passes.hpp
+  void stage_all(Step& step);
+  void start_settings(const StepPlan& plan);
+  bool end_hopeless();
+  std::int32_t short_alone(RequestT& r);
+  std::int32_t n_pages_of_others(const RequestT& r) const;
+  void need_plan(const char* call) const;
+  Drawn draw(std::size_t output, std::span<const float> logits);
+  std::span<const Event> accept(const std::vector<Drawn>& drawn);
+  void accept_each(const std::vector<Drawn>& drawn, std::exception_ptr& failure);
+
+  Cache* cache_;
+  Growth<Cache, M, Text> growth_;
+  S sampler_;
+  std::vector<std::unique_ptr<RequestT>> requests_;  // ascending id
+  std::uint64_t last_id_ = 0;
+  std::optional<Step> step_;
+  const StepPlan* plan_ = nullptr;
+  std::vector<OutputOwner> owners_;       // [n_outputs] of the open plan
+  std::vector<OutputSettings> settings_;  // [n_outputs]
+  std::vector<float> scratch_;            // logits that a hook may change
+  std::vector<Event> delivered_;
+};
+
+}  // namespace anabranch::impl
+
+#include <anabranch/decode/impl/engine_passes.hpp>
+#include <anabranch/decode/impl/engine_requests.hpp>

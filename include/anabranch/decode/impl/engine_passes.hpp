@@ -1,0 +1,239 @@
+// Engine: one pass, from plan to commit.
+#pragma once
+
+#include <anabranch/decode/impl/engine.hpp>
+
+namespace anabranch::impl {
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+const StepPlan* Engine<Cache, M, Text, S>::plan(Shortage& shortage) {
+  if (plan_ != nullptr) fail(Status::wrong_state, "a plan is open; commit or abort it first");
+  sweep();
+  while (has_work()) {
+    if (end_hopeless()) continue;
+    try {
+      step_.emplace(cache_->begin_step());
+      stage_all(*step_);
+      const PlanResult result = step_->plan();
+      if (result) {
+        start_settings(*result);
+        return plan_ = &*result;
+      }
+      shortage = result.shortage();
+    } catch (...) {
+      step_.reset();
+      throw;
+    }
+    step_.reset();
+    bool ended = false;
+    for (auto& r : requests_) {
+      if (!r->active) continue;
+      const std::int32_t n_short = short_alone(*r);
+      if (n_short == 0 || n_short <= n_pages_of_others(*r)) continue;
+      growth_.close(*r, EndReason::no_room);
+      ended = true;
+      break;
+    }
+    if (!ended) return nullptr;
+  }
+  return nullptr;
+}
+
+/// Rows of decoding first; prompts share what is left of the pass, the oldest first.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::stage_all(Step& step) {
+  Stage<Cache, State> stage(*cache_, step, growth_.options().positions);
+  for (auto& r : requests_) {
+    r->in_pass = r->prefill_in_pass = false;
+    if (r->active && !r->prefilling) stage.put(*r, 0);
+  }
+  bool first = true;
+  for (auto& r : requests_) {
+    if (!r->active || !r->prefilling) continue;
+    const std::int32_t room = std::max(growth_.options().max_rows - stage.n_rows(), first ? 1 : 0);
+    first = false;
+    if (room == 0) break;
+    stage.put(*r, room);
+    r->prefill_in_pass = true;
+  }
+}
+
+/// Who gets which output, and how it is to be sampled.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::start_settings(const StepPlan& plan) {
+  std::vector<std::pair<LineId, OutputOwner>> lines;
+  for (auto& r : requests_) {
+    if (!r->active || !r->in_pass) continue;
+    for (const TrackT& t : r->tracks)
+      if (t.phase == Phase::running) lines.push_back({t.line, {r.get(), t.index}});
+  }
+  const auto by_line = [](const auto& a, const auto& b) { return a.first < b.first; };
+  std::sort(lines.begin(), lines.end(), by_line);
+  owners_.clear();
+  settings_.clear();
+  for (const Output& output : plan.outputs) {
+    const auto it = std::lower_bound(lines.begin(), lines.end(), std::pair{output.line, OutputOwner{}}, by_line);
+    ANABRANCH_ASSERT(it != lines.end() && it->first == output.line);
+    const RequestT& r = *it->second.request;
+    const TrackT& t = r.track(it->second.branch);
+    markup::Constraint constraint;
+    if constexpr (MarkupWithConstraint<M>) constraint = growth_.markup().constrain(t.state);
+    owners_.push_back(it->second);
+    settings_.push_back(
+        {r.id, t.index, r.options.sampling(), t.stream, t.n_sampled, constraint.allowed, constraint.forbidden, t.seen});
+  }
+}
+
+/// Ends the requests whose tokens are more than the pool has slots.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+bool Engine<Cache, M, Text, S>::end_hopeless() {
+  bool ended = false;
+  for (auto& r : requests_) {
+    if (!r->active || !r->prefilling) continue;
+    std::int64_t n = cache_->alive(r->trunk().line) ? cache_->n_tokens(r->trunk().line) : 0;
+    for (const Operation& op : r->trunk().operations)
+      n += op.kind == Operation::Kind::rewind ? -op.count : static_cast<std::int64_t>(op.tokens.size());
+    if (n <= cache_->n_slots()) continue;
+    growth_.close(*r, EndReason::no_room);
+    ended = true;
+  }
+  return ended;
+}
+
+/// Pages that are short even if this request were the only one to go on.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+std::int32_t Engine<Cache, M, Text, S>::short_alone(RequestT& r) {
+  Step step = cache_->begin_step();
+  Stage<Cache, State>(*cache_, step, growth_.options().positions).put(r, growth_.options().max_rows);
+  const PlanResult result = step.plan();
+  return result ? 0 : result.shortage().n_pages;
+}
+
+/// Pages in use that hold none of the request's tokens and are not kept free for it: what others could give back.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+std::int32_t Engine<Cache, M, Text, S>::n_pages_of_others(const RequestT& r) const {
+  const auto snapshot = cache_->snapshot();
+  std::set<std::int32_t> own;
+  for (const TrackT& t : r.tracks) {
+    if (!cache_->alive(t.line)) continue;
+    for (const Slot slot : cache_->slots_of(t.line)) own.insert(slot / cache_->page_size());
+    for (const std::int32_t page : snapshot.lines[t.line.index].tails) own.insert(page);
+  }
+  return cache_->n_pages() - cache_->n_free_pages() - static_cast<std::int32_t>(own.size());
+}
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::need_plan(const char* call) const {
+  if (plan_ == nullptr) fail(Status::wrong_state, std::string(call) + " without an open plan");
+}
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+std::span<const Event> Engine<Cache, M, Text, S>::commit(const LogitsView& logits) {
+  need_plan("commit");
+  const auto n = static_cast<std::int32_t>(owners_.size());
+  if (logits.n_outputs != n || (n > 0 && (logits.values == nullptr || logits.vocabulary < 1)))
+    fail(Status::bad_logits, "logits of shape [" + std::to_string(logits.n_outputs) + ", " +
+                                 std::to_string(logits.vocabulary) +
+                                 (logits.values == nullptr ? "] without values" : "]") + "; the plan has " +
+                                 std::to_string(n) + " outputs");
+  std::vector<Drawn> drawn(owners_.size());
+  for (std::size_t i = 0; i < drawn.size(); ++i)
+    if (owners_[i].request->active) drawn[i] = draw(i, logits.row(static_cast<std::int32_t>(i)));
+  return accept(drawn);
+}
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+Drawn Engine<Cache, M, Text, S>::draw(std::size_t output, std::span<const float> logits) {
+  const RequestT& r = *owners_[output].request;
+  const OutputSettings& settings = settings_[output];
+  if (r.options.hook) {
+    scratch_.assign(logits.begin(), logits.end());
+    r.options.hook({r.id, settings.branch, r.track(settings.branch).path, settings.seen}, scratch_);
+    logits = scratch_;
+  }
+  Drawn drawn;
+  drawn.token = sampler_(logits, settings);
+  if (drawn.token < 0 || static_cast<std::size_t>(drawn.token) >= logits.size())
+    fail(Status::bad_logits,
+         "the sampler chose token " + std::to_string(drawn.token) + " of " + std::to_string(logits.size()));
+  if (r.options.n_log_probabilities == kNone) return drawn;
+  auto [own, top] = log_probabilities(logits, drawn.token, r.options.n_log_probabilities);
+  drawn.log_probability = own;
+  drawn.top = std::move(top);
+  return drawn;
+}
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+std::span<const Event> Engine<Cache, M, Text, S>::commit_sampled(std::span<const TokenId> tokens) {
+  need_plan("commit_sampled");
+  if (tokens.size() != owners_.size())
+    fail(Status::bad_argument, std::to_string(tokens.size()) + " sampled tokens; the plan has " +
+                                   std::to_string(owners_.size()) + " outputs");
+  std::vector<Drawn> drawn(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    drawn[i].token = tokens[i];
+    if (!owners_[i].request->active) continue;
+    const OutputSettings& s = settings_[i];
+    const auto holds = [&](std::span<const TokenId> list) {
+      return std::find(list.begin(), list.end(), tokens[i]) != list.end();
+    };
+    if (tokens[i] < 0 || (!s.allowed.empty() && !holds(s.allowed)) || holds(s.forbidden))
+      fail(Status::bad_argument, "sampled token " + std::to_string(tokens[i]) + " of output " + std::to_string(i) +
+                                     (tokens[i] < 0 ? " is negative" : " is not allowed there"));
+  }
+  return accept(drawn);
+}
+
+/// The pass is final: strikes off what it did, then lets every line take its token.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+std::span<const Event> Engine<Cache, M, Text, S>::accept(const std::vector<Drawn>& drawn) {
+  step_->commit();
+  step_.reset();
+  plan_ = nullptr;
+  for (auto& r : requests_) {
+    if (!r->in_pass) continue;
+    ++r->statistics.n_passes;
+    if (r->prefill_in_pass) ++r->statistics.n_prefill;
+    for (TrackT& t : r->tracks) settle(*r, t);
+    r->in_pass = false;
+  }
+  std::exception_ptr failure;
+  accept_each(drawn, failure);
+  sweep();
+  if (failure) std::rethrow_exception(failure);
+  delivered_ = take_events();
+  return delivered_;
+}
+
+/// Within a request in the order of its branches, so that what they share does not depend on the batch.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::accept_each(const std::vector<Drawn>& drawn, std::exception_ptr& failure) {
+  std::vector<std::size_t> order(drawn.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return std::pair{settings_[a].request, settings_[a].branch} < std::pair{settings_[b].request, settings_[b].branch};
+  });
+  for (const std::size_t i : order) {
+    RequestT& r = *owners_[i].request;
+    if (!r.active) continue;
+    try {
+      growth_.accept(r, r.track(owners_[i].branch), drawn[i]);
+    } catch (...) {  // the markup or the text failed: this request is over, the others are not
+      if (!failure) failure = std::current_exception();
+      growth_.abandon(r, EndReason::malformed);
+    }
+  }
+}
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::abort() noexcept {
+  step_.reset();
+  plan_ = nullptr;
+  for (auto& r : requests_) r->in_pass = false;
+  try {
+    sweep();
+  } catch (...) {  // what could not be dropped now is dropped by the next plan
+  }
+}
+
+}  // namespace anabranch::impl

@@ -1,0 +1,256 @@
+// Growth: what a sampled token means for its request. Takes decisions; never touches the cache.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <anabranch/decode/events.hpp>
+#include <anabranch/decode/impl/reserve.hpp>
+#include <anabranch/decode/impl/track.hpp>
+#include <anabranch/markup/markup.hpp>
+
+namespace anabranch::impl {
+
+/// A sampled token with what was asked to be reported about it.
+struct Drawn {
+  TokenId token = kUnknownToken;
+  float log_probability = std::numeric_limits<float>::quiet_NaN();
+  std::vector<TokenLogProbability> top;
+};
+
+template <class Cache, Markup M, TokensToText Text>
+class Growth {
+ public:
+  using State = typename M::State;
+  using RequestT = Request<State>;
+  using TrackT = Track<State>;
+  using Action = markup::Action;
+
+  Growth(const Cache& cache, M markup, Text text, DecoderOptions options)
+      : cache_(&cache),
+        markup_(std::move(markup)),
+        text_(std::move(text)),
+        options_(std::move(options)),
+        reserve_(cache, options_.positions) {}
+  Growth(const Growth&) = delete;
+  Growth& operator=(const Growth&) = delete;
+
+  const M& markup() const noexcept { return markup_; }
+  const DecoderOptions& options() const noexcept { return options_; }
+  const Reserve<Cache, State>& reserve() const noexcept { return reserve_; }
+  std::vector<Event>& events() noexcept { return events_; }
+
+  /// The prompt is in the trunk's operations: what the markup forces after it, and leave to sample.
+  void open(RequestT& r);
+  /// The trunk goes on where an earlier request left it.
+  void resume_trunk(RequestT& r) { go_on(r, r.trunk()); }
+  /// A track's token was sampled in the pass that has just been committed.
+  void accept(RequestT& r, TrackT& t, const Drawn& drawn);
+  /// Ends a request: open branches are closed as the markup wants, joined, and reported.
+  void close(RequestT& r, EndReason reason);
+  /// Ends a request whose history is not wanted any more. Never calls the markup.
+  void abandon(RequestT& r, EndReason reason);
+
+ private:
+  // growth.hpp: single lines
+  void apply(RequestT& r, TrackT& t, Action action, const Drawn* drawn, EndReason reason);
+  void take_back(RequestT& r, TrackT& t, std::int32_t n, std::int32_t n_unfed);
+  bool force(RequestT& r, TrackT& t, const markup::Forced& forced);
+  void record(RequestT& r, TrackT& t, markup::ForcedToken token, const Drawn* drawn);
+  void go_on(RequestT& r, TrackT& t);
+  bool make_row(RequestT& r, TrackT& t);
+  EndReason grant(RequestT& r, TrackT& t);
+  void close_line(RequestT& r, TrackT& t, EndReason reason);
+  Action end_of_text(TrackT& t) const;
+  bool is_end_of_text(TokenId token) const;
+  Event& emit(Event::Kind kind, const RequestT& r, const TrackT& t);
+  // growth_blocks.hpp: blocks
+  void fork(RequestT& r, TrackT& t, std::vector<markup::Seed> seeds);
+  EndReason add_block(RequestT& r, TrackT& t, const std::vector<markup::Seed>& seeds);
+  void add_child(RequestT& r, TrackT& parent, std::int32_t k);
+  void start_child(RequestT& r, TrackT& t, const markup::Forced& prefix);
+  void refuse(RequestT& r, TrackT& t, EndReason reason);
+  void end_branch(RequestT& r, TrackT& t, EndReason reason);
+  void report_branch_end(RequestT& r, TrackT& t, EndReason reason);
+  void join(RequestT& r, TrackT& t);
+  void resume(RequestT& r, TrackT& t);
+  void admit(RequestT& r);
+  void close_tree(RequestT& r, TrackT& t, EndReason reason);
+  void finish(RequestT& r, EndReason reason);
+
+  const Cache* cache_;
+  M markup_;
+  Text text_;
+  DecoderOptions options_;
+  Reserve<Cache, State> reserve_;
+  std::vector<Event> events_;  // not handed out yet
+};
+
+template <class Cache, Markup M, TokensToText Text>
+void Growth<Cache, M, Text>::open(RequestT& r) {
+  if constexpr (MarkupWithOpening<M>)
+    apply(r, r.trunk(), markup_.open(r.trunk().state), nullptr, EndReason::finished);
+  else
+    go_on(r, r.trunk());
+}
+
+template <class Cache, Markup M, TokensToText Text>
+void Growth<Cache, M, Text>::accept(RequestT& r, TrackT& t, const Drawn& drawn) {
+  r.n_granted -= t.n_granted;
+  t.n_granted = 0;
+  ++t.n_sampled;
+  ++r.statistics.n_sampled;
+  if (is_end_of_text(drawn.token))
+    apply(r, t, end_of_text(t), &drawn, EndReason::end_of_text);
+  else
+    apply(r, t, markup_.next(t.state, drawn.token), &drawn, EndReason::end_tag);
+}
+
+/// Does what the markup wants, as far as tokens, positions and depth allow.
+template <class Cache, Markup M, TokensToText Text>
+void Growth<Cache, M, Text>::apply(RequestT& r, TrackT& t, Action action, const Drawn* drawn, EndReason reason) {
+  using Next = Action::Next;
+  if (action.forget > 0) {
+    take_back(r, t, action.forget, drawn != nullptr ? 1 : 0);
+  } else if (drawn != nullptr) {
+    feed(t, drawn->token);
+    record(r, t, {drawn->token, action.role}, drawn);
+    if (t.text.stopped()) return close(r, EndReason::stop);
+  }
+  const bool ends = action.next == Next::end_branch || action.next == Next::finish;
+  if (ends) t.n_closing = 0;  // what was kept free is for these tokens
+  if (!force(r, t, action.forced)) return close_line(r, t, EndReason::range);
+  if (action.next == Next::sample) return go_on(r, t);
+  if (action.next == Next::fork) return fork(r, t, std::move(action.seeds));
+  if (action.next == Next::end_branch && t.parent != kNone) return end_branch(r, t, reason);
+  close(r, reason == EndReason::end_tag ? EndReason::finished : reason);
+}
+
+/// Takes back the last n tokens, of which the newest `n_unfed` never reached the cache.
+template <class Cache, Markup M, TokensToText Text>
+void Growth<Cache, M, Text>::take_back(RequestT& r, TrackT& t, std::int32_t n, std::int32_t n_unfed) {
+  const auto n_fed = std::min(n - n_unfed, static_cast<std::int32_t>(t.seen.size() - t.n_settled));
+  if (n_fed > 0) {
+    t.operations.push_back({Operation::Kind::rewind, {}, n_fed});
+    t.seen.resize(t.seen.size() - static_cast<std::size_t>(n_fed));
+  }
+  r.statistics.n_forgotten += std::max(n_fed, 0) + n_unfed;
+}
+
+/// Feeds tokens without sampling them. False: only as many as there are positions for.
+template <class Cache, Markup M, TokensToText Text>
+bool Growth<Cache, M, Text>::force(RequestT& r, TrackT& t, const markup::Forced& forced) {
+  if (forced.empty()) return true;
+  for (const markup::ForcedToken& token : forced) feed(t, token.token);
+  std::vector<TokenId>& fed = t.operations.back().tokens;
+  std::size_t n = forced.size();
+  if (!reserve_.fits(r, t.index)) {
+    if (t.parent != kNone) t.n_closing = static_cast<std::int32_t>(markup::Forced(markup_.closing(t.state)).size());
+    for (; n > 0 && !reserve_.fits(r, t.index); --n) fed.pop_back();
+  }
+  if (fed.empty()) t.operations.pop_back();
+  for (std::size_t i = 0; i < n; ++i) record(r, t, forced[i], nullptr);
+  return n == forced.size();
+}
+
+/// Counts and reports a token that is to be fed. `drawn`: it was sampled.
+template <class Cache, Markup M, TokensToText Text>
+void Growth<Cache, M, Text>::record(RequestT& r, TrackT& t, markup::ForcedToken token, const Drawn* drawn) {
+  t.seen.push_back(token.token);
+  Event& event = emit(Event::Kind::token, r, t);
+  event.token = token.token;
+  event.role = token.role;
+  event.source = drawn != nullptr ? Source::sampled : Source::forced;
+  if (drawn != nullptr) {
+    event.log_probability = drawn->log_probability;
+    event.top = drawn->top;
+  } else {
+    ++r.statistics.n_forced;
+  }
+  if (token.role == markup::Role::tag) ++r.statistics.n_tag;
+  if (token.role == markup::Role::title) ++r.statistics.n_title;
+  if (token.role != markup::Role::text) return;
+  ++(t.parent == kNone ? r.statistics.n_serial : r.statistics.n_branch);
+  std::string bytes;
+  text_(std::span<const TokenId>(&token.token, 1), bytes);
+  event.text = keep_text(t, drawn != nullptr ? t.text.push(bytes, r.options.stop) : t.text.push_forced(bytes));
+}
+
+/// The line samples its next token in the coming pass, unless something is used up.
+template <class Cache, Markup M, TokensToText Text>
+void Growth<Cache, M, Text>::go_on(RequestT& r, TrackT& t) {
+  if (!make_row(r, t)) return close(r, EndReason::malformed);
+  const EndReason denied = grant(r, t);
+  if (denied != EndReason::none) close_line(r, t, denied);
+}
+
+/// The line's last token must be a row of the coming pass. When tokens were taken back and none was forced, the last
+/// one that is left is fed again. False: there is none of its own.
+template <class Cache, Markup M, TokensToText Text>
+bool Growth<Cache, M, Text>::make_row(RequestT& r, TrackT& t) {
+  if (!t.operations.empty() && t.operations.back().kind == Operation::Kind::feed) return true;
+  const bool own = t.seen.size() > t.n_settled;
+  const bool prompt = t.parent == kNone && t.n_blocks == 0 && t.n_settled == 0;
+  if (!own && !prompt) return false;
+  if (t.operations.empty() || t.operations.back().kind != Operation::Kind::rewind)
+    t.operations.push_back({Operation::Kind::rewind, {}, 0});
+  ++t.operations.back().count;
+  feed(t, own ? t.seen.back() : r.last_prompt_token);
+  return true;
+}
+
+/// Lets the line sample one token in the coming pass; or why not.
+template <class Cache, Markup M, TokensToText Text>
+EndReason Growth<Cache, M, Text>::grant(RequestT& r, TrackT& t) {
+  if (t.parent != kNone && t.n_sampled >= r.options.max_branch_tokens) return EndReason::limit;
+  if (r.statistics.n_sampled + r.n_granted >= r.options.max_tokens) return EndReason::limit;
+  t.n_granted = 1;
+  if (!reserve_.fits(r, t.index)) {
+    t.n_granted = 0;
+    return EndReason::range;
+  }
+  ++r.n_granted;
+  return EndReason::none;
+}
+
+/// Ends a line that would have gone on.
+template <class Cache, Markup M, TokensToText Text>
+void Growth<Cache, M, Text>::close_line(RequestT& r, TrackT& t, EndReason reason) {
+  if (t.parent == kNone) return close(r, reason);
+  t.n_closing = 0;
+  force(r, t, markup_.closing(t.state));
+  end_branch(r, t, reason);
+}
+
+template <class Cache, Markup M, TokensToText Text>
+markup::Action Growth<Cache, M, Text>::end_of_text(TrackT& t) const {
+  if constexpr (MarkupWithEndOfText<M>) {
+    return markup_.end_of_text(t.state);
+  } else {
+    Action action = t.parent == kNone ? Action::finish() : Action::end_branch();
+    action.forget = 1;
+    if (t.parent != kNone) action.forced = markup_.closing(t.state);
+    return action;
+  }
+}
+
+template <class Cache, Markup M, TokensToText Text>
+bool Growth<Cache, M, Text>::is_end_of_text(TokenId token) const {
+  for (const TokenId end : options_.end_of_text)
+    if (end == token) return true;
+  return false;
+}
+
+template <class Cache, Markup M, TokensToText Text>
+Event& Growth<Cache, M, Text>::emit(Event::Kind kind, const RequestT& r, const TrackT& t) {
+  Event& event = events_.emplace_back();
+  event.kind = kind;
+  event.request = r.id;
+  event.branch = t.index;
+  return event;
+}
+
+}  // namespace anabranch::impl
+
+#include <anabranch/decode/impl/growth_blocks.hpp>

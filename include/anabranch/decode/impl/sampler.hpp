@@ -1,0 +1,145 @@
+// Sampler and log-probabilities.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include <anabranch/decode/sampler.hpp>
+#include <anabranch/error.hpp>
+
+namespace anabranch {
+
+inline TokenId Sampler::operator()(std::span<const float> logits, const OutputSettings& settings) {
+  collect(logits, settings);
+  if (settings.sampling.repetition_penalty != 1.0f) penalise(settings);
+  if (settings.sampling.temperature == 0.0f || settings.sampling.top_k == 1) {
+    const auto best = std::max_element(candidates_.begin(), candidates_.end(),
+                                       [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; });
+    return best->token;  // the first of equals: the lowest id
+  }
+  keep_top_k(settings.sampling.top_k);
+  return draw(settings);
+}
+
+/// Candidates, by ascending id: allowed, not forbidden, with a finite logit.
+inline void Sampler::collect(std::span<const float> logits, const OutputSettings& settings) {
+  candidates_.clear();
+  sorted_.assign(settings.forbidden.begin(), settings.forbidden.end());
+  std::sort(sorted_.begin(), sorted_.end());
+  auto forbidden = sorted_.begin();
+  const auto consider = [&](TokenId token) {
+    while (forbidden != sorted_.end() && *forbidden < token) ++forbidden;
+    const float logit = logits[static_cast<std::size_t>(token)];
+    if (std::isnan(logit) || logit == std::numeric_limits<float>::infinity())
+      fail(Status::bad_logits, "logit of token " + std::to_string(token) + " is " + std::to_string(logit));
+    if (forbidden != sorted_.end() && *forbidden == token) return;
+    if (std::isfinite(logit)) candidates_.push_back({logit, token});
+  };
+  const auto n = static_cast<TokenId>(logits.size());
+  if (settings.allowed.empty()) {
+    for (TokenId token = 0; token < n; ++token) consider(token);
+  } else {
+    std::vector<TokenId> allowed(settings.allowed.begin(), settings.allowed.end());
+    std::sort(allowed.begin(), allowed.end());
+    allowed.erase(std::unique(allowed.begin(), allowed.end()), allowed.end());
+    for (const TokenId token : allowed)
+      if (token >= 0 && token < n) consider(token);
+  }
+  if (candidates_.empty())
+    fail(Status::bad_logits, "no allowed token among " + std::to_string(n) + " has a finite logit");
+}
+
+inline void Sampler::penalise(const OutputSettings& settings) {
+  sorted_.assign(settings.seen.begin(), settings.seen.end());
+  std::sort(sorted_.begin(), sorted_.end());
+  const float penalty = settings.sampling.repetition_penalty;
+  for (Candidate& candidate : candidates_)
+    if (std::binary_search(sorted_.begin(), sorted_.end(), candidate.token))
+      candidate.logit = candidate.logit > 0 ? candidate.logit / penalty : candidate.logit * penalty;
+}
+
+inline void Sampler::keep_top_k(std::int32_t k) {
+  if (k <= 0 || static_cast<std::size_t>(k) >= candidates_.size()) return;
+  const auto likelier = [](const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+  };
+  std::nth_element(candidates_.begin(), candidates_.begin() + (k - 1), candidates_.end(), likelier);
+  candidates_.resize(static_cast<std::size_t>(k));
+  std::sort(candidates_.begin(), candidates_.end(),
+            [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+}
+
+/// Turns logits into weights exp((logit - best) / temperature) and walks along them.
+inline TokenId Sampler::draw(const OutputSettings& settings) {
+  float best = candidates_.front().logit;
+  for (const Candidate& candidate : candidates_) best = std::max(best, candidate.logit);
+  double total = 0;
+  for (Candidate& candidate : candidates_) {
+    candidate.logit = std::exp((candidate.logit - best) / settings.sampling.temperature);
+    total += candidate.logit;
+  }
+  if (settings.sampling.top_p < 1.0f) return draw_nucleus(total, settings);
+  double left = uniform(settings.stream, settings.index) * total;
+  TokenId last = candidates_.front().token;
+  for (const Candidate& candidate : candidates_) {
+    if (candidate.logit <= 0) continue;
+    last = candidate.token;
+    left -= candidate.logit;
+    if (left < 0) break;
+  }
+  return last;  // the last possible one when rounding ate the end
+}
+
+/// The nucleus is the shortest run of likeliest tokens whose weights reach top_p; a heap finds it without a full sort.
+inline TokenId Sampler::draw_nucleus(double total, const OutputSettings& settings) {
+  const auto lighter = [](const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit < b.logit : a.token > b.token;
+  };
+  std::make_heap(candidates_.begin(), candidates_.end(), lighter);
+  double mass = 0;
+  auto end = candidates_.end();
+  do {
+    std::pop_heap(candidates_.begin(), end, lighter);
+    --end;
+    mass += end->logit;
+  } while (end != candidates_.begin() && mass < settings.sampling.top_p * total);
+  double left = uniform(settings.stream, settings.index) * mass;
+  for (auto it = candidates_.end(); it != end;) {  // likeliest first
+    --it;
+    left -= it->logit;
+    if (left < 0) return it->token;
+  }
+  return candidates_.back().token;
+}
+
+inline void check(const SamplingOptions& o) {
+  const auto bad = [](const char* name, float value, const char* limit) {
+    fail(Status::bad_request, std::string(name) + " is " + std::to_string(value) + "; it must be " + limit);
+  };
+  if (!(o.temperature >= 0.0f) || !std::isfinite(o.temperature)) bad("temperature", o.temperature, "finite and >= 0");
+  if (!(o.top_p > 0.0f && o.top_p <= 1.0f)) bad("top_p", o.top_p, "in (0, 1]");
+  if (!(o.repetition_penalty > 0.0f) || !std::isfinite(o.repetition_penalty))
+    bad("repetition_penalty", o.repetition_penalty, "finite and > 0");
+  if (o.top_k < 0) fail(Status::bad_request, "top_k is " + std::to_string(o.top_k) + "; it must be >= 0");
+}
+
+inline std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const float> logits,
+                                                                            TokenId token, std::int32_t n) {
+  const float best = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - best);
+  const double log_sum = best + std::log(sum);
+  const auto value = [&](TokenId t) { return static_cast<float>(logits[static_cast<std::size_t>(t)] - log_sum); };
+  std::vector<TokenId> order(logits.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<TokenId>(i);
+  const auto n_top = std::min(static_cast<std::size_t>(n), order.size());
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(n_top), order.end(),
+                    [&](TokenId a, TokenId b) { return value(a) != value(b) ? value(a) > value(b) : a < b; });
+  std::vector<TokenLogProbability> top;
+  for (std::size_t i = 0; i < n_top; ++i) top.push_back({order[i], value(order[i])});
+  return {value(token), std::move(top)};
+}
+
+}  // namespace anabranch

@@ -1,0 +1,142 @@
+// What the decoder knows of a request: its lines ("tracks"), and what is still to be done to each in the cache.
+//
+// A decision (a token was sampled, a block forks, a branch is closed) is taken once, at commit, and recorded as
+// operations on tracks. Putting them into a step is a pure reading of that record, so a step may be aborted and staged
+// again at will, and nothing that was sampled is lost.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <anabranch/decode/events.hpp>
+#include <anabranch/decode/random.hpp>
+#include <anabranch/decode/text_stream.hpp>
+#include <anabranch/error.hpp>
+
+namespace anabranch::impl {
+
+/// One thing to do to a line in the cache.
+struct Operation {
+  enum class Kind : std::uint8_t { feed, rewind, fork, join };
+  Kind kind = Kind::feed;
+  std::vector<TokenId> tokens;  ///< of feed
+  std::int32_t count = 0;       ///< tokens to take back; block to fork or join
+};
+
+/// Branches forked together: tracks [first, first + n).
+struct Block {
+  std::int32_t first = 0;
+  std::int32_t n = 0;
+  std::int32_t n_open = 0;  ///< have not ended yet
+};
+
+/// A stretch of a line's text, and the block that follows it, if any.
+struct TextPart {
+  std::string text;
+  std::int32_t block = kNone;
+};
+
+enum class Phase : std::uint8_t {
+  queued,   ///< forked, waits for a place among the branches that are decoded at once
+  running,  ///< the next pass yields its next token
+  waiting,  ///< for the branches of its block
+  ended,    ///< samples no more
+};
+
+template <class State>
+struct Track {
+  explicit Track(State s) : state(std::move(s)) {}
+
+  BranchIndex index = kTrunk;
+  BranchIndex parent = kNone;
+  std::vector<PathStep> path;
+  LineId line = kNoLine;
+  State state;
+  Phase phase = Phase::running;
+  EndReason reason = EndReason::none;
+
+  std::vector<Operation> operations;  ///< to be done, in order
+  std::int32_t n_staged = 0;          ///< of them, in the open step
+  std::int32_t n_staged_tokens = 0;   ///< of the prompt, when only a chunk of it is in the open step
+  std::int32_t block = kNone;         ///< block that it waits for
+  std::int32_t forked_block = kNone;  ///< block that is forked in the cache and not yet joined
+  std::int32_t n_blocks = 0;          ///< forks so far
+
+  Position start = 0;            ///< of a branch: its first position
+  WidePosition limit = 0;        ///< first position refused
+  std::int32_t n_closing = 0;    ///< slots and positions kept for what ends the branch
+  std::int32_t n_rejoining = 0;  ///< positions kept for what is forced after the join
+  std::int32_t n_granted = 0;    ///< 1: the next pass may sample a token
+
+  StreamKey stream{};
+  std::int64_t n_sampled = 0;
+  std::vector<TokenId> seen;    ///< the answer's tokens that the line sees
+  std::size_t n_inherited = 0;  ///< of them, seen at the fork
+  std::size_t n_settled = 0;    ///< of them, out of reach for `forget`: inherited or joined
+
+  std::string title;
+  TextStream text;
+  std::vector<TextPart> parts;
+};
+
+/// A request and all its tracks; the deque keeps references valid while branches are added.
+template <class State>
+struct Request {
+  RequestId id = kNoRequest;
+  RequestOptions options;
+  std::deque<Track<State>> tracks;
+  std::vector<Block> blocks;
+  std::deque<BranchIndex> queue;  ///< branches that wait for a place
+  std::int32_t n_places = 0;      ///< places taken
+  std::int32_t n_granted = 0;     ///< tokens that the next pass may sample
+  bool prefilling = true;         ///< part of the prompt has not been fed by a committed pass
+  TokenId last_prompt_token = kUnknownToken;
+  bool active = true;
+  bool history_kept = true;  ///< its lines are in the cache, or can be made
+  bool released = false;
+  bool in_pass = false;  ///< has rows in the planned pass
+  bool prefill_in_pass = false;
+  EndReason reason = EndReason::none;
+  Statistics statistics;
+
+  Track<State>& trunk() { return tracks.front(); }
+  const Track<State>& trunk() const { return tracks.front(); }
+  Track<State>& track(BranchIndex i) { return tracks[static_cast<std::size_t>(i)]; }
+  const Track<State>& track(BranchIndex i) const { return tracks[static_cast<std::size_t>(i)]; }
+  Block& block(std::int32_t i) { return blocks[static_cast<std::size_t>(i)]; }
+  const Block& block(std::int32_t i) const { return blocks[static_cast<std::size_t>(i)]; }
+};
+
+/// Adds tokens to be fed; neighbours share an operation.
+template <class State>
+void feed(Track<State>& track, TokenId token) {
+  if (track.operations.empty() || track.operations.back().kind != Operation::Kind::feed)
+    track.operations.push_back({Operation::Kind::feed, {}, 0});
+  track.operations.back().tokens.push_back(token);
+}
+
+/// Text of a track and, in reading order, of the blocks inside it.
+template <class State>
+void append_text(const Request<State>& request, BranchIndex index, std::string& out) {
+  for (const TextPart& part : request.track(index).parts) {
+    out += part.text;
+    if (part.block == kNone) continue;
+    const Block& block = request.block(part.block);
+    for (std::int32_t k = 0; k < block.n; ++k) append_text(request, block.first + k, out);
+  }
+}
+
+/// Adds printable text to a track's record.
+template <class State>
+const std::string& keep_text(Track<State>& track, const std::string& text) {
+  if (track.parts.empty() || track.parts.back().block != kNone) track.parts.emplace_back();
+  track.parts.back().text += text;
+  return text;
+}
+
+}  // namespace anabranch::impl

@@ -1,0 +1,67 @@
+// From logits to a token: greedy, temperature, top-k, top-p, repetition penalty, allowed and forbidden tokens.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <anabranch/decode/events.hpp>
+#include <anabranch/decode/random.hpp>
+#include <anabranch/decode/request.hpp>
+
+namespace anabranch {
+
+/// Everything that decides one output's token, besides its logits. Hosts that sample on their own device read it from
+/// the decoder's plan. Spans are borrowed until commit or abort.
+struct OutputSettings {
+  RequestId request = kNoRequest;
+  BranchIndex branch = kTrunk;
+  SamplingOptions sampling;
+  StreamKey stream{};                  ///< with `index` the whole random state: uniform(stream, index)
+  std::int64_t index = 0;              ///< tokens that the line has sampled before
+  std::span<const TokenId> allowed;    ///< nothing else; empty: everything
+  std::span<const TokenId> forbidden;  ///< none of these
+  std::span<const TokenId> seen;       ///< the answer's tokens that the line sees: what the repetition penalty is over
+};
+
+/// Picks a token of [0, logits.size()), obeying `allowed` and `forbidden`. Must depend on its arguments alone.
+template <class S>
+concept SamplerLike = requires(S& sampler, std::span<const float> logits, const OutputSettings& settings) {
+  { sampler(logits, settings) } -> std::same_as<TokenId>;
+};
+
+/// The built-in sampler. In this order: constraint, repetition penalty (logit / penalty if positive, else * penalty:
+/// CTRL, arXiv 1909.05858), temperature, top-k, top-p (nucleus, arXiv 1904.09751), draw. Ties go to the lower id.
+class Sampler {
+ public:
+  /// Throws bad_logits when no allowed token has a finite logit, or a logit is NaN or +infinity. Cost O(vocabulary).
+  TokenId operator()(std::span<const float> logits, const OutputSettings& settings);
+
+ private:
+  struct Candidate {
+    float logit;
+    TokenId token;
+  };
+  void collect(std::span<const float> logits, const OutputSettings& settings);
+  void penalise(const OutputSettings& settings);
+  void keep_top_k(std::int32_t k);
+  TokenId draw(const OutputSettings& settings);
+  TokenId draw_nucleus(double total, const OutputSettings& settings);
+
+  std::vector<Candidate> candidates_;
+  std::vector<TokenId> sorted_;
+};
+static_assert(SamplerLike<Sampler>);
+
+/// Throws bad_request, naming the value, when an option makes no sense.
+void check(const SamplingOptions& options);
+
+/// Natural log-probabilities under the plain softmax of `logits`: of `token`, and of the `n` likeliest tokens.
+std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const float> logits, TokenId token,
+                                                                     std::int32_t n);
+
+}  // namespace anabranch
+
+#include <anabranch/decode/impl/sampler.hpp>

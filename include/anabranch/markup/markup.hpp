@@ -1,0 +1,118 @@
+// The token grammar that says where branches start and end.
+//
+// A markup is a small state machine, one state per line. It is shown each token that the line sampled, before the
+// token is fed to the model, and answers with an action. It owns nothing else: no cache, no sampling, no limits. A
+// decoder that cannot do as told (depth, positions) says so in its events; no token sequence makes a markup throw.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <anabranch/markup/text.hpp>
+#include <anabranch/types.hpp>
+
+namespace anabranch::markup {
+
+/// What a token is to the reader of the answer.
+enum class Role : std::uint8_t {
+  text,   ///< part of the answer's text
+  title,  ///< names a branch to come; the branch says it again, so it is not shown here
+  tag,    ///< control token: never shown
+};
+
+/// A token that is fed without being sampled. It costs a row, never a pass.
+struct ForcedToken {
+  TokenId token = kUnknownToken;
+  Role role = Role::text;
+};
+using Forced = std::vector<ForcedToken>;
+
+/// Appends tokens of one role.
+inline Forced& push(Forced& out, std::span<const TokenId> tokens, Role role) {
+  for (const TokenId token : tokens) out.push_back({token, role});
+  return out;
+}
+
+/// A branch to be forked.
+struct Seed {
+  Forced prefix;               ///< what the branch starts with; may be empty: it then samples from its parent's row
+  std::vector<TokenId> title;  ///< for display; may be empty
+};
+
+/// What is to be done after a token, in this order: take tokens back, feed `forced`, then `next`.
+struct Action {
+  enum class Next : std::uint8_t {
+    sample,      ///< the line goes on
+    fork,        ///< one branch per seed; the line waits for them, then `joined` is asked
+    end_branch,  ///< the branch is complete with what was fed; on the trunk the same as `finish`
+    finish,      ///< the answer is complete; open branches are closed
+  };
+  Next next = Next::sample;
+  Role role = Role::text;   ///< of the sampled token
+  std::int32_t forget = 0;  ///< last tokens of the line to take back, the sampled one included: 1 = do not feed it.
+                            ///< Reaches back to the line's start or its last join, never further
+  Forced forced;
+  std::vector<Seed> seeds;  ///< of `fork`
+
+  static Action go_on(Role role = Role::text) { return {Next::sample, role, 0, {}, {}}; }
+  static Action force(Forced tokens, Role role = Role::tag) { return {Next::sample, role, 0, std::move(tokens), {}}; }
+  static Action fork(std::vector<Seed> seeds, Role role = Role::tag) {
+    return {Next::fork, role, 0, {}, std::move(seeds)};
+  }
+  static Action end_branch(Role role = Role::tag) { return {Next::end_branch, role, 0, {}, {}}; }
+  static Action finish(Role role = Role::tag) { return {Next::finish, role, 0, {}, {}}; }
+};
+
+/// Which tokens may be sampled next. Borrowed from the markup or the state: valid until the state changes.
+struct Constraint {
+  std::span<const TokenId> allowed;    ///< nothing else; empty: everything
+  std::span<const TokenId> forbidden;  ///< none of these
+};
+
+}  // namespace anabranch::markup
+
+namespace anabranch {
+
+/// A markup. `State` is a value: copied at will, one per line.
+///   start()          state of a trunk
+///   child(s, k)      state of branch k of the fork that `s` has just asked for
+///   next(s, token)   a token was sampled
+///   joined(s)        all branches of the line's block have ended and were joined, in order (or the fork had no
+///                    branches, or was refused). Going on needs at least one forced token: its row is the first that
+///                    sees the branches
+///   closing(s)       what has to end a branch in this state when its end is not its own doing (end of text, a limit).
+///                    The decoder keeps as many slots and positions free for it
+/// Optional:
+///   open(s)          called once for a trunk, before anything is sampled; default: sample
+///   end_of_text(s)   the model sampled an end-of-text token, which is not fed. Default: the branch ends, with
+///   `closing`
+///                    in the token's place; on the trunk the answer ends. The action's `forget` counts the token
+///   constrain(s)     which tokens may be sampled next
+template <class M>
+concept Markup = std::copyable<typename M::State> &&
+    requires(const M& markup, typename M::State& s, const typename M::State& cs, TokenId t, std::int32_t k) {
+  { markup.start() } -> std::same_as<typename M::State>;
+  { markup.child(cs, k) } -> std::same_as<typename M::State>;
+  { markup.next(s, t) } -> std::same_as<markup::Action>;
+  { markup.joined(s) } -> std::same_as<markup::Action>;
+  { markup.closing(cs) } -> std::convertible_to<markup::Forced>;
+};
+
+template <class M>
+concept MarkupWithOpening = requires(const M& markup, typename M::State& s) {
+  { markup.open(s) } -> std::same_as<markup::Action>;
+};
+template <class M>
+concept MarkupWithEndOfText = requires(const M& markup, typename M::State& s) {
+  { markup.end_of_text(s) } -> std::same_as<markup::Action>;
+};
+template <class M>
+concept MarkupWithConstraint = requires(const M& markup, const typename M::State& s) {
+  { markup.constrain(s) } -> std::same_as<markup::Constraint>;
+};
+
+}  // namespace anabranch

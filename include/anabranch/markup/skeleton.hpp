@@ -1,0 +1,94 @@
+// Branches from any instruct model, without training: a short numbered outline first, then every point at once.
+//
+//   Here are the main points:\n\n1. **Title A**\n2. **Title B**\n\n     written by the trunk, point by point
+//     1. **Title A**: body ...\n                                        branch, seeded with its own title
+//     2. **Title B**: body ...                                          branch
+//
+// The reader sees the opening and the points; the outline stays in the history, hidden. Its text there is clean:
+//   a title ends where the text holds `**`. Byte-level vocabularies glue (`.**`, `**:`, `**\n`): a title that was not
+//   closed by `**` exactly is taken back and forced again as its trimmed text and `**`
+//   a title that is repeated, empty, too long, or in which the model ends the text is taken back with its number, and
+//   the outline stops; so it does after a title that ran into a line break, and at `max_points`
+//   when even the first title is like that, it is taken as it stands; an empty one: no points, plain serial answer
+// A body ends at its first line break (or end of text, or a limit); text glued in front of the break is kept. Between
+// points the separator is forced, into the branch that it ends. Forced text must never end in a bare blank, because
+// tokens carry their leading blank: a seed that takes it away gives empty or broken bodies.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <anabranch/error.hpp>
+#include <anabranch/markup/markup.hpp>
+
+namespace anabranch::markup {
+
+enum class AfterPoints : std::uint8_t { finish, go_on };
+
+struct SkeletonOptions {
+  std::string opening = "Here are the main points:\n\n";
+  std::string outline_end = "\n\n";  ///< forced between outline and branches; hidden
+  std::string separator = "\n";      ///< between points
+  std::int32_t max_points = 8;
+  std::int32_t max_title_tokens = 16;
+  AfterPoints after = AfterPoints::finish;
+  std::string after_text = "\n\n";  ///< forced after the points when the answer goes on
+  /// Size of the vocabulary, so that a first title and the bodies can be kept from starting with a line break (or
+  /// end of text) by constraint; 0: no constraint, such a title or body is empty.
+  std::int32_t n_vocabulary = 0;
+  std::vector<TokenId> end_of_text = {};
+};
+
+template <TextToTokens Encode, TokensToText Decode>
+class Skeleton {
+ public:
+  enum class Stage : std::uint8_t { outline, body, rest };
+  struct State {
+    Stage stage = Stage::outline;
+    std::vector<std::string> titles;
+    std::string title;                ///< text of the open title
+    std::int32_t n_title_tokens = 0;  ///< sampled for it
+    std::int32_t n_unsettled = 0;     ///< tokens since the last complete title: the number and what follows
+    std::int32_t point = 0;           ///< of a body
+    bool blank = true;                ///< the body has no text yet
+  };
+
+  /// Throws bad_markup when an option cannot work.
+  Skeleton(Encode encode, Decode decode, SkeletonOptions options = {});
+  const SkeletonOptions& options() const noexcept { return options_; }
+
+  State start() const { return {}; }
+  State child(const State& s, std::int32_t k) const;
+  Action open(State& s) const;
+  Action next(State& s, TokenId token) const;
+  Action end_of_text(State& s) const;
+  Action joined(State& s) const;
+  Forced closing(const State& s) const;
+  Constraint constrain(const State& s) const;
+
+ private:
+  Action next_in_title(State& s, std::string_view text) const;
+  Action next_in_body(State& s, std::string_view text) const;
+  bool settle_title(State& s, Action& action, std::string_view written, std::string_view last) const;
+  Action give_up_title(State& s) const;
+  void finish_outline(State& s, Action& action) const;
+  bool repeated(const State& s, std::string_view title) const;
+  Forced number(State& s) const;
+  std::vector<TokenId> encode(std::string_view text) const;
+  std::string text_of(TokenId token) const;
+  void check() const;
+  void collect_forbidden();
+
+  Encode encode_;
+  Decode decode_;
+  SkeletonOptions options_;
+  std::vector<TokenId> not_first_;  ///< what a first title or a body must not start with
+  std::vector<TokenId> no_break_;   ///< what a first title must not hold
+};
+
+}  // namespace anabranch::markup
+
+#include <anabranch/markup/impl/skeleton.hpp>

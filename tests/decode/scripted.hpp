@@ -1,0 +1,163 @@
+// A decoder over a model that says what a script tells it, line by line: every decision of the decoder can be checked
+// without any arithmetic in the way.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <anabranch/anabranch.hpp>
+#include <anabranch/decode/decoder.hpp>
+#include <anabranch/markup/aspd.hpp>
+#include <anabranch/markup/serial.hpp>
+#include <anabranch/markup/skeleton.hpp>
+
+#include "catch.hpp"
+
+namespace scripted {
+
+namespace ab = anabranch;
+using ab::TokenId;
+using Tokens = std::vector<TokenId>;
+using Path = std::vector<std::pair<int, int>>;  // (block, branch) from the trunk
+
+constexpr TokenId kEnd = 0, kBranch = 1, kBranchEnd = 2, kTitle = 3, kTitleEnd = 4, kPara = 5, kParaEnd = 6, kColon = 7;
+constexpr TokenId kFirstLetter = 10;  // 'a'
+constexpr std::int32_t kVocabulary = 64;
+
+inline ab::markup::Aspd aspd() {
+  return ab::markup::Aspd({kBranch, kBranchEnd, kTitle, kTitleEnd, kPara, kParaEnd, {kColon}});
+}
+
+/// 'a'..'z' for letters, tags as <N>.
+struct Letters {
+  void operator()(std::span<const TokenId> tokens, std::string& out) const {
+    for (const TokenId token : tokens) {
+      if (token >= kFirstLetter && token < kFirstLetter + 26)
+        out += static_cast<char>('a' + token - kFirstLetter);
+      else if (token == kColon)
+        out += ':';
+      else
+        out += "<" + std::to_string(token) + ">";
+    }
+  }
+};
+
+/// "abc" -> tokens; tags by their signs: [ ] branch, ( ) title, { } para, . end of text.
+inline Tokens tokens(const std::string& text) {
+  static const std::map<char, TokenId> signs = {{'[', kBranch}, {']', kBranchEnd}, {'(', kTitle}, {')', kTitleEnd},
+                                                {'{', kPara},   {'}', kParaEnd},   {':', kColon}, {'.', kEnd}};
+  Tokens result;
+  for (const char c : text) {
+    const auto sign = signs.find(c);
+    result.push_back(sign != signs.end() ? sign->second : kFirstLetter + (c - 'a'));
+  }
+  return result;
+}
+/// The other way round.
+inline std::string spelled(const Tokens& list) {
+  static const char* kSigns = ".[]()<>:";
+  std::string text;
+  for (const TokenId token : list)
+    text += token == kPara      ? '{'
+            : token == kParaEnd ? '}'
+            : token < 8         ? kSigns[token]
+                                : static_cast<char>('a' + token - kFirstLetter);
+  return text;
+}
+
+struct Pass {
+  std::vector<std::pair<std::string, std::string>> rows;  // (line, token), in the order of the plan
+  std::int32_t n_outputs = 0;
+};
+
+template <class Markup, class Text = Letters>
+class Run {
+ public:
+  using Decoder = ab::Decoder<ab::KvCache, Markup, Text>;
+  Run(Markup markup, ab::DecoderOptions options = {}, ab::CacheOptions cache_options = {}, Text text = {})
+      : cache(cache_options), decoder(cache, std::move(markup), text, with_end(std::move(options))) {}
+
+  /// What line `path` of the next submitted request samples; `.` (end of text) once it is over.
+  Run& script(const Path& path, const std::string& text) { return script_tokens(path, tokens(text)); }
+  Run& script_tokens(const Path& path, Tokens list) {
+    scripts_[{next_, path}] = std::move(list);
+    return *this;
+  }
+  ab::RequestId submit(const Tokens& prompt, const ab::RequestOptions& options = {}) {
+    ++next_;
+    return decoder.submit(prompt, options);
+  }
+
+  TokenId choice(const ab::OutputSettings& output) const {
+    Path path;
+    for (const ab::PathStep& step : decoder.branch(output.request, output.branch).path)
+      path.emplace_back(step.block, step.branch);
+    const auto script = scripts_.find({static_cast<std::uint64_t>(output.request), path});
+    if (script == scripts_.end() || output.index >= static_cast<std::int64_t>(script->second.size())) return kEnd;
+    return script->second[static_cast<std::size_t>(output.index)];
+  }
+  std::vector<float> logits(const ab::DecoderPlan& plan) const {
+    std::vector<float> values(plan.outputs().size() * kVocabulary, 0.0f);
+    for (std::size_t i = 0; i < plan.outputs().size(); ++i)
+      values[i * kVocabulary + static_cast<std::size_t>(choice(plan.outputs()[i]))] = 10.0f;
+    return values;
+  }
+  void note(const ab::DecoderPlan& plan) {
+    Pass pass;
+    for (std::int32_t r = 0; r < plan->n_rows(); ++r) {
+      const auto i = static_cast<std::size_t>(r);
+      held[plan->slots[i]] = plan->tokens[i];
+      pass.rows.emplace_back(std::to_string(plan->lines[i].index), spelled({plan->tokens[i]}));
+    }
+    pass.n_outputs = static_cast<std::int32_t>(plan->outputs.size());
+    passes.push_back(pass);
+  }
+  /// One pass. False: a shortage.
+  bool step() {
+    const auto plan = decoder.plan();
+    if (!plan) return false;
+    note(plan);
+    const std::vector<float> values = logits(plan);
+    const auto got = decoder.commit({values.data(), static_cast<std::int32_t>(plan.outputs().size()), kVocabulary});
+    events.insert(events.end(), got.begin(), got.end());
+    REQUIRE(cache.snapshot().check() == std::vector<std::string>{});
+    return true;
+  }
+  Run& run() {
+    while (decoder.has_work()) REQUIRE(step());
+    return *this;
+  }
+
+  /// What the line sees in the cache, spelled.
+  std::string history(ab::LineId line) const {
+    Tokens list;
+    for (const ab::Slot slot : cache.slots_of(line)) list.push_back(held.at(slot));
+    return spelled(list);
+  }
+  std::string history(ab::RequestId id) const { return history(decoder.branch(id, ab::kTrunk).line); }
+  ab::EndReason branch_reason(ab::RequestId id, ab::BranchIndex branch) const {
+    return decoder.branch(id, branch).reason;
+  }
+  std::int32_t n_passes() const { return static_cast<std::int32_t>(passes.size()); }
+
+  ab::KvCache cache;
+  Decoder decoder;
+  std::vector<ab::Event> events;
+  std::vector<Pass> passes;
+  std::map<ab::Slot, TokenId> held;
+
+ private:
+  static ab::DecoderOptions with_end(ab::DecoderOptions options) {
+    options.end_of_text = {kEnd};
+    return options;
+  }
+  std::map<std::pair<std::uint64_t, Path>, Tokens> scripts_;
+  std::uint64_t next_ = 1;
+};
+
+using AspdRun = Run<ab::markup::Aspd>;
+
+}  // namespace scripted
