@@ -59,6 +59,9 @@ struct Staged {
       }
       piece = p.next;
     }
+    for (StagedOutput& output : extra_outputs)
+      if (output.sequence == segments[static_cast<std::size_t>(entry)].sequence && output.offset >= length)
+        output.sequence = 0;  // names no segment
   }
   std::pmr::vector<TokenId> tokens;
   std::pmr::vector<StagedPiece> pieces;
