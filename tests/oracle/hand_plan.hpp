@@ -1,7 +1,6 @@
 // A step plan written by hand, for tests of hosts that must not depend on the cache; and how tests look at errors.
 #pragma once
 
-#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -24,7 +23,7 @@ class HandPlan {
   }
 
   /// Rows [row_begin, row_end) see `runs` of {first slot, count}.
-  HandPlan& group(RowIndex row_begin, RowIndex row_end, std::initializer_list<SlotRun> runs, Visibility visibility) {
+  HandPlan& group(RowIndex row_begin, RowIndex row_end, const std::vector<SlotRun>& runs, Visibility visibility) {
     VisibilityGroup g{row_begin, row_end, static_cast<std::int32_t>(runs_.size()), 0, 0, visibility};
     for (const SlotRun& run : runs) {
       runs_.push_back({run.first, run.count, 0});

@@ -65,7 +65,7 @@ TEST_CASE("two tokens through one layer are what paper says") {
 
   // RMSNorm of (1, 0) is (r, 0) and of (0, 1) is (0, r), with r = sqrt 2. Token 0 sees itself alone: attention gives (r, 0).
   const double r = std::sqrt(2.0);
-  const auto finish = [r](double x, double y) {
+  const auto finish = [](double x, double y) {
     const double n = std::sqrt((x * x + y * y) / 2.0);
     const double x2 = x + silu(x / n) * (y / n);
     const double m = std::sqrt((x2 * x2 + y * y) / 2.0);

@@ -87,7 +87,7 @@ TEST_CASE("a plan without outputs gives no logits") {
 TEST_CASE("a plan that shows a row the wrong slots is refused") {
   ab::eigen::PlanModel model{ab::eigen::random_weights(Shape{}, 1)};
   model(serial_plan({1, 2}, 0, 8).plan());
-  const auto text = [&model](std::initializer_list<ab::SlotRun> runs) {
+  const auto text = [&model](const std::vector<ab::SlotRun>& runs) {
     HandPlan plan(8);
     plan.row(3, 2, 2).group(0, 1, runs, Visibility::causal);
     return text_of([&] { model(plan.plan()); });

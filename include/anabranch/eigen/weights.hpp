@@ -106,9 +106,9 @@ inline LayerWeights random_layer(const Shape& s, WeightSource& source) {
   const std::int32_t kv = s.kv_heads * s.head_size;
   LayerWeights w;
   w.input_norm = source.vector(s.hidden, 1.0, 0.2);
-  // Twice the usual size: attention then differs clearly between keys, so that a wrong mask cannot hide.
-  w.query = source.matrix(q, s.hidden, 2.0 * in);
-  w.key = source.matrix(kv, s.hidden, 2.0 * in);
+  // Larger than usual: attention then differs clearly between keys, so that a wrong mask cannot hide.
+  w.query = source.matrix(q, s.hidden, 1.5 * in);
+  w.key = source.matrix(kv, s.hidden, 1.5 * in);
   w.value = source.matrix(kv, s.hidden, in);
   if (s.qkv_bias) {
     w.query_bias = source.vector(q, 0.0, 0.5);
@@ -135,11 +135,11 @@ inline Weights random_weights(const Shape& shape, std::uint64_t seed) {
   impl::WeightSource source(seed);
   Weights w;
   w.shape = shape;
-  w.embedding = source.matrix(shape.vocabulary, shape.hidden, 1.0);
+  const double in = 1.0 / std::sqrt(static_cast<double>(shape.hidden));
+  w.embedding = source.matrix(shape.vocabulary, shape.hidden, in);  // as a tied head it gives logits near 1
   for (std::int32_t l = 0; l < shape.layers; ++l) w.layers.push_back(impl::random_layer(shape, source));
   w.final_norm = source.vector(shape.hidden, 1.0, 0.2);
-  if (!shape.tied_head)
-    w.head = source.matrix(shape.vocabulary, shape.hidden, 1.0 / std::sqrt(static_cast<double>(shape.hidden)));
+  if (!shape.tied_head) w.head = source.matrix(shape.vocabulary, shape.hidden, in);
   return w;
 }
 

@@ -1,0 +1,211 @@
+#include "attention.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <tuple>
+#include <utility>
+
+#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
+
+namespace anabranch::torch {
+namespace {
+
+constexpr float kHidden = -std::numeric_limits<float>::infinity();
+
+at::Tensor index_tensor(const std::vector<std::int64_t>& values) { return at::tensor(values, at::kLong); }
+
+/// Keys or values [n, kv_heads, head_dim] as [1, kv_heads, n, head_dim], without a copy.
+at::Tensor by_head(const at::Tensor& keys) { return keys.transpose(0, 1).unsqueeze(0); }
+
+/// What the kernel gives: out [batch, kv_heads, queries, head_dim] and lse [batch, kv_heads, queries].
+using OutAndLse = std::tuple<at::Tensor, at::Tensor>;
+
+OutAndLse attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& mask) {
+  std::optional<at::Tensor> given;
+  if (mask.defined()) given = mask;
+  return at::_scaled_dot_product_flash_attention_for_cpu(queries, keys, values, 0.0, false, given);
+}
+
+/// One call per visibility group (short single rows together), merged by log-sum-exp.
+class GroupAttention final : public PassAttention {
+ public:
+  GroupAttention(const StepPlan& plan, const HeadShape& shape, at::Tensor triangle)
+      : layout_(make_layout(plan)), shape_(shape), n_rows_(plan.n_rows()), triangle_(std::move(triangle)) {
+    for (const AttentionCall& call : layout_.calls) gathers_.push_back(gather_of(call));
+    for (const CallBatch& batch : layout_.batches) batches_.push_back(prepare(batch));
+  }
+
+  at::Tensor run(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) const override {
+    std::vector<OutAndLse> results;  // keeps the memory of `parts` alive
+    std::vector<AttentionPart> parts(layout_.calls.size());
+    for (std::size_t i = 0; i < layout_.calls.size(); ++i) {
+      if (layout_.calls[i].batch != kNone) continue;
+      results.push_back(run_call(i, queries, keys, values));
+      parts[i] = part_of(results.back(), 0, layout_.calls[i]);
+    }
+    for (std::size_t b = 0; b < batches_.size(); ++b) {
+      results.push_back(run_batch(batches_[b], queries, keys, values));
+      const std::vector<std::int32_t>& calls = layout_.batches[b].calls;
+      for (std::size_t i = 0; i < calls.size(); ++i) {
+        const auto call = static_cast<std::size_t>(calls[i]);
+        parts[call] = part_of(results.back(), static_cast<std::int64_t>(i), layout_.calls[call]);
+      }
+    }
+    at::Tensor context = at::empty({n_rows_, shape_.q_width()}, at::kFloat);
+    merge_parts(parts, shape_, n_rows_, context.data_ptr<float>());
+    return context;
+  }
+
+ private:
+  struct Batch {
+    at::Tensor rows;   ///< [n] row of each call
+    at::Tensor slots;  ///< [n * max_keys]; a short call is filled up with its first slot
+    at::Tensor mask;   ///< [n, 1, 1, max_keys]: hides the filling
+    std::int64_t n = 0, max_keys = 0;
+  };
+
+  /// Undefined for one run, which is read where it lies.
+  static at::Tensor gather_of(const AttentionCall& call) {
+    if (call.batch != kNone || call.runs.size() == 1) return {};
+    std::vector<std::int64_t> slots;
+    append_slots(call, slots);
+    return index_tensor(slots);
+  }
+
+  Batch prepare(const CallBatch& batch) const {
+    const auto n = static_cast<std::int64_t>(batch.calls.size());
+    std::vector<std::int64_t> rows, slots;
+    at::Tensor mask = at::full({n, 1, 1, batch.max_keys}, 0.0, at::kFloat);
+    for (std::int64_t i = 0; i < n; ++i) {
+      const AttentionCall& call = layout_.calls[static_cast<std::size_t>(batch.calls[static_cast<std::size_t>(i)])];
+      rows.push_back(call.row_begin);
+      append_slots(call, slots);
+      slots.resize(static_cast<std::size_t>((i + 1) * batch.max_keys), call.runs.front().first);
+      std::fill_n(mask.data_ptr<float>() + i * batch.max_keys + call.n_keys, batch.max_keys - call.n_keys, kHidden);
+    }
+    return {index_tensor(rows), index_tensor(slots), std::move(mask), n, batch.max_keys};
+  }
+
+  at::Tensor keys_of(std::size_t call, const at::Tensor& slab) const {
+    const KeyRun& run = layout_.calls[call].runs.front();
+    return gathers_[call].defined() ? slab.index_select(0, gathers_[call]) : slab.narrow(0, run.first, run.count);
+  }
+
+  OutAndLse run_call(std::size_t index, const at::Tensor& queries, const at::Tensor& keys,
+                     const at::Tensor& values) const {
+    const AttentionCall& call = layout_.calls[index];
+    const std::int64_t share = shape_.share();
+    at::Tensor mask;
+    if (call.triangle) mask = triangle_.narrow(0, 0, call.n_rows * share).narrow(1, 0, call.n_keys);
+    const at::Tensor own = queries.narrow(1, call.row_begin * share, call.n_rows * share).unsqueeze(0);
+    return attend(own, by_head(keys_of(index, keys)), by_head(keys_of(index, values)), mask);
+  }
+
+  OutAndLse run_batch(const Batch& batch, const at::Tensor& queries, const at::Tensor& keys,
+                      const at::Tensor& values) const {
+    const at::Tensor own = queries.view({shape_.kv_heads, n_rows_, shape_.share(), shape_.head_dim})
+                               .index_select(1, batch.rows)
+                               .transpose(0, 1);
+    const auto gather = [&](const at::Tensor& slab) {
+      return slab.index_select(0, batch.slots)
+          .view({batch.n, batch.max_keys, shape_.kv_heads, shape_.head_dim})
+          .transpose(1, 2);
+    };
+    return attend(own, gather(keys), gather(values), batch.mask);
+  }
+
+  static AttentionPart part_of(const OutAndLse& result, std::int64_t batch_entry, const AttentionCall& call) {
+    const auto& [out, lse] = result;
+    return {call.row_begin,
+            call.n_rows,
+            out.data_ptr<float>() + batch_entry * out.stride(0),
+            out.stride(1),
+            out.stride(2),
+            lse.data_ptr<float>() + batch_entry * lse.stride(0),
+            lse.stride(1),
+            lse.stride(2)};
+  }
+
+  PassLayout layout_;
+  HeadShape shape_;
+  std::int32_t n_rows_;
+  at::Tensor triangle_;
+  std::vector<at::Tensor> gathers_;  ///< per call
+  std::vector<Batch> batches_;
+};
+
+/// All visible slots as columns of one mask. Shares nothing with GroupAttention but the plan.
+class DenseAttention final : public PassAttention {
+ public:
+  DenseAttention(const StepPlan& plan, const HeadShape& shape) : shape_(shape), n_rows_(plan.n_rows()) {
+    std::vector<std::int64_t> slots;
+    for (const VisibilityGroup& group : plan.groups) append_group(plan, group, slots);
+    std::sort(slots.begin(), slots.end());
+    slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
+    const auto n_columns = static_cast<std::int64_t>(slots.size());
+    mask_ = at::full({n_rows_ * shape.share(), n_columns}, static_cast<double>(kHidden), at::kFloat);
+    for (const VisibilityGroup& group : plan.groups) show(plan, group, slots);
+    slots_ = index_tensor(slots);
+  }
+
+  at::Tensor run(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) const override {
+    const at::Tensor k = keys.index_select(0, slots_).transpose(0, 1);
+    const at::Tensor v = values.index_select(0, slots_).transpose(0, 1);
+    const double scale = 1.0 / std::sqrt(static_cast<double>(shape_.head_dim));
+    const at::Tensor scores = at::bmm(queries, k.transpose(1, 2)).mul_(scale).add_(mask_);
+    const at::Tensor out = at::bmm(at::softmax(scores, -1), v);
+    return out.view({shape_.kv_heads, n_rows_, shape_.share(), shape_.head_dim})
+        .transpose(0, 1)
+        .reshape({n_rows_, shape_.q_width()});
+  }
+
+ private:
+  static void append_group(const StepPlan& plan, const VisibilityGroup& group, std::vector<std::int64_t>& slots) {
+    for_each_run(group, plan.views, [&slots](Slot first, std::int32_t count) {
+      for (std::int32_t i = 0; i < count; ++i) slots.push_back(first + i);
+    });
+  }
+
+  void show(const StepPlan& plan, const VisibilityGroup& group, const std::vector<std::int64_t>& columns) {
+    std::vector<std::int64_t> keys;
+    append_group(plan, group, keys);
+    const auto n_columns = static_cast<std::int64_t>(columns.size());
+    for (RowIndex row = group.row_begin; row < group.row_end; ++row) {
+      const std::int32_t hidden = group.visibility == Visibility::causal ? group.row_end - 1 - row : 0;
+      float* mask = mask_.data_ptr<float>() + row * shape_.share() * n_columns;
+      for (std::size_t k = 0; k < keys.size() - static_cast<std::size_t>(hidden); ++k) {
+        const auto column = std::lower_bound(columns.begin(), columns.end(), keys[k]) - columns.begin();
+        for (std::int32_t j = 0; j < shape_.share(); ++j) mask[j * n_columns + column] = 0.0f;
+      }
+    }
+  }
+
+  HeadShape shape_;
+  std::int32_t n_rows_;
+  at::Tensor slots_;  ///< [n_columns]
+  at::Tensor mask_;   ///< [n_rows * share, n_columns], additive
+};
+
+}  // namespace
+
+at::Tensor triangle_mask(std::int32_t share) {
+  at::Tensor mask = at::full({kMaxTriangle * share, kMaxTriangle}, static_cast<double>(kHidden), at::kFloat);
+  float* place = mask.data_ptr<float>();
+  for (std::int32_t query = 0; query < kMaxTriangle * share; ++query, place += kMaxTriangle)
+    std::fill_n(place, query / share + 1, 0.0f);
+  return mask;
+}
+
+std::unique_ptr<PassAttention> make_attention(AttentionPath path, const StepPlan& plan, const HeadShape& shape,
+                                              const at::Tensor& triangle) {
+  if (path == AttentionPath::dense) return std::make_unique<DenseAttention>(plan, shape);
+  return std::make_unique<GroupAttention>(plan, shape, triangle);
+}
+
+}  // namespace anabranch::torch

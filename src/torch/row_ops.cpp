@@ -1,0 +1,111 @@
+#include "row_ops.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace anabranch::torch {
+namespace {
+
+/// Sixteen running sums: without them the compiler may not use vector registers, since that changes the rounding.
+double sum_of_squares(const float* x, std::int32_t n) {
+  float sums[16] = {};
+  std::int32_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (std::int32_t j = 0; j < 16; ++j) sums[j] += x[i + j] * x[i + j];
+  double total = 0;
+  for (const float sum : sums) total += static_cast<double>(sum);
+  for (; i < n; ++i) total += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  return total;
+}
+
+/// Half-rotation RoPE: element i is paired with i + half.
+void rotate(const float* in, const float* cosines, const float* sines, std::int32_t half, float* out) {
+  for (std::int32_t i = 0; i < half; ++i) {
+    const float low = in[i];
+    const float high = in[i + half];
+    out[i] = low * cosines[i] - high * sines[i];
+    out[i + half] = high * cosines[i] + low * sines[i];
+  }
+}
+
+void finish_head(float* head, const float* norm, const HeadSplit& split, std::int32_t row, float* out) {
+  const std::int32_t half = split.shape.head_dim / 2;
+  const std::size_t angles = static_cast<std::size_t>(row) * static_cast<std::size_t>(half);
+  if (norm != nullptr) rms_norm(head, norm, 1, split.shape.head_dim, split.epsilon, head);
+  rotate(head, split.rope->cosines.data() + angles, split.rope->sines.data() + angles, half, out);
+}
+
+void merge_query(const float* part, float part_lse, std::int32_t head_dim, float* out, float& lse) {
+  const float largest = std::max(lse, part_lse);
+  const float mine = std::exp(lse - largest);
+  const float theirs = std::exp(part_lse - largest);
+  const float sum = mine + theirs;
+  const float keep = mine / sum;
+  const float add = theirs / sum;
+  for (std::int32_t d = 0; d < head_dim; ++d) out[d] = out[d] * keep + part[d] * add;
+  lse = largest + std::log(sum);
+}
+
+}  // namespace
+
+void rms_norm(const float* x, const float* weight, std::int32_t n_rows, std::int32_t width, double epsilon, float* out) {
+  for (std::int32_t r = 0; r < n_rows; ++r, x += width, out += width) {
+    const auto scale = static_cast<float>(1.0 / std::sqrt(sum_of_squares(x, width) / width + epsilon));
+    for (std::int32_t i = 0; i < width; ++i) out[i] = x[i] * scale * weight[i];
+  }
+}
+
+RopeTable::RopeTable(std::span<const Position> positions, std::span<const double> frequencies) {
+  cosines.reserve(positions.size() * frequencies.size());
+  sines.reserve(positions.size() * frequencies.size());
+  for (const Position position : positions)
+    for (const double frequency : frequencies) {
+      const double angle = static_cast<double>(position) * frequency;
+      cosines.push_back(static_cast<float>(std::cos(angle)));
+      sines.push_back(static_cast<float>(std::sin(angle)));
+    }
+}
+
+void split_heads(const float* qkv, std::span<const Slot> slots, const HeadSplit& split, const HeadTargets& targets) {
+  const HeadShape& s = split.shape;
+  const std::int32_t share = s.share();
+  const auto n_rows = static_cast<std::int32_t>(slots.size());
+  const auto dim = static_cast<std::size_t>(s.head_dim);
+  std::vector<float> row(static_cast<std::size_t>(s.q_width() + 2 * s.kv_width()));
+  for (std::int32_t r = 0; r < n_rows; ++r) {
+    std::copy_n(qkv + static_cast<std::size_t>(r) * row.size(), row.size(), row.data());
+    float* head = row.data();
+    for (std::int32_t h = 0; h < s.query_heads; ++h, head += dim) {
+      const std::int64_t query = (std::int64_t{h / share} * n_rows + r) * share + h % share;
+      finish_head(head, split.query_norm, split, r, targets.queries + static_cast<std::size_t>(query) * dim);
+    }
+    const std::size_t kv = static_cast<std::size_t>(s.kv_width());
+    const std::size_t place = static_cast<std::size_t>(slots[static_cast<std::size_t>(r)]) * kv;
+    for (std::int32_t h = 0; h < s.kv_heads; ++h, head += dim)
+      finish_head(head, split.key_norm, split, r, targets.keys + place + static_cast<std::size_t>(h) * dim);
+    std::copy_n(head, kv, targets.values + place);
+  }
+}
+
+void merge_parts(std::span<const AttentionPart> parts, const HeadShape& shape, std::int32_t n_rows, float* context) {
+  const auto n_queries = static_cast<std::size_t>(n_rows) * static_cast<std::size_t>(shape.query_heads);
+  std::fill_n(context, n_queries * static_cast<std::size_t>(shape.head_dim), 0.0f);
+  // Nothing seen yet is weight 0 = exp(-inf); every row has a first part with a finite lse, so no inf - inf arises.
+  std::vector<float> lse(n_queries, -std::numeric_limits<float>::infinity());
+  const std::int32_t share = shape.share();
+  for (const AttentionPart& part : parts)
+    for (std::int32_t r = 0; r < part.n_rows; ++r)
+      for (std::int32_t h = 0; h < shape.query_heads; ++h) {
+        const std::int64_t kv_head = h / share;
+        const std::int64_t query = std::int64_t{r} * share + h % share;
+        const auto place = static_cast<std::size_t>(part.row_begin + r) * static_cast<std::size_t>(shape.query_heads) +
+                           static_cast<std::size_t>(h);
+        merge_query(part.out + kv_head * part.out_head + query * part.out_query,
+                    part.lse[kv_head * part.lse_head + query * part.lse_query], shape.head_dim,
+                    context + place * static_cast<std::size_t>(shape.head_dim), lse[place]);
+      }
+}
+
+}  // namespace anabranch::torch

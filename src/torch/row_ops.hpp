@@ -1,0 +1,66 @@
+// The arithmetic of a layer that works on one row at a time, on float32 arrays. Plain C++: nothing here knows LibTorch.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <anabranch/types.hpp>
+
+namespace anabranch::torch {
+
+/// Sizes of the attention heads.
+struct HeadShape {
+  std::int32_t query_heads = 0;
+  std::int32_t kv_heads = 0;
+  std::int32_t head_dim = 0;
+  std::int32_t share() const noexcept { return query_heads / kv_heads; }  ///< query heads per KV head
+  std::int32_t q_width() const noexcept { return query_heads * head_dim; }
+  std::int32_t kv_width() const noexcept { return kv_heads * head_dim; }
+};
+
+/// out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight; x and out are [n_rows, width] and may be the same.
+void rms_norm(const float* x, const float* weight, std::int32_t n_rows, std::int32_t width, double epsilon, float* out);
+
+/// cos and sin of the rows' angles, [n_rows, head_dim / 2].
+struct RopeTable {
+  std::vector<float> cosines, sines;
+  /// `frequencies`: radians per position, [head_dim / 2].
+  RopeTable(std::span<const Position> positions, std::span<const double> frequencies);
+};
+
+/// What turns a row's projection into queries, keys and values.
+struct HeadSplit {
+  HeadShape shape;
+  const RopeTable* rope = nullptr;
+  const float* query_norm = nullptr;  ///< [head_dim], or null
+  const float* key_norm = nullptr;    ///< [head_dim], or null
+  double epsilon = 0;
+};
+
+/// Where they go.
+struct HeadTargets {
+  float* queries = nullptr;  ///< [kv_heads, n_rows * share, head_dim]: heads that share keys stand together
+  float* keys = nullptr;     ///< one layer's slab, [n_slots, kv_heads, head_dim]
+  float* values = nullptr;   ///< the same
+};
+
+/// Splits qkv [n_rows, q_width + 2 kv_width] into heads, norms and turns q and k, writes k and v to the rows' slots.
+void split_heads(const float* qkv, std::span<const Slot> slots, const HeadSplit& split, const HeadTargets& targets);
+
+/// Attention of consecutive rows over one part of what they see. Element (h, q, d) of `out` is the result for KV head h,
+/// query q = row * share + j, at out[h * out_head + q * out_query + d]; lse likewise, natural logarithm.
+struct AttentionPart {
+  RowIndex row_begin = 0;
+  std::int32_t n_rows = 0;
+  const float* out = nullptr;
+  std::int64_t out_head = 0, out_query = 0;
+  const float* lse = nullptr;
+  std::int64_t lse_head = 0, lse_query = 0;
+};
+
+/// Merges parts, in order, into context [n_rows, query_heads * head_dim]: out = sum_p exp(lse_p - lse) out_p with
+/// lse = log sum_p exp(lse_p) (online softmax, Milakov and Gimelshein 2018).
+void merge_parts(std::span<const AttentionPart> parts, const HeadShape& shape, std::int32_t n_rows, float* context);
+
+}  // namespace anabranch::torch
