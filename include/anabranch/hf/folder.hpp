@@ -1,0 +1,25 @@
+// A model folder as Hugging Face lays it out: everything about a model but the code that runs it.
+#pragma once
+
+#include <filesystem>
+
+#include <anabranch/hf/chat_template.hpp>
+#include <anabranch/hf/config.hpp>
+#include <anabranch/hf/safetensors.hpp>
+#include <anabranch/hf/tokenizer.hpp>
+
+namespace anabranch::hf {
+
+struct ModelFolder {
+  std::filesystem::path path;
+  ModelConfig config;   ///< config.json, generation_config.json
+  Tokenizer tokenizer;  ///< tokenizer.json
+  ChatTemplate chat;    ///< chat_template.jinja or tokenizer_config.json; `plain` without either
+  Weights weights;      ///< model.safetensors or its shards; mapped, not read
+
+  /// Opens all of it. Throws `bad_file` or `unsupported`, naming what is missing or wrong; checks that every token has
+  /// a row in the model's vocabulary.
+  static ModelFolder open(const std::filesystem::path& path);
+};
+
+}  // namespace anabranch::hf

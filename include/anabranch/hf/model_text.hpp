@@ -1,0 +1,23 @@
+// The side of a model folder that has to do with text: what turns a question into tokens and tokens into an answer.
+#pragma once
+
+#include <filesystem>
+
+#include <anabranch/hf/chat_template.hpp>
+#include <anabranch/hf/markup_settings.hpp>
+#include <anabranch/hf/tokenizer.hpp>
+
+namespace anabranch::hf {
+
+struct ModelText {
+  Tokenizer tokenizer;
+  ChatTemplate chat;
+  MarkupSettings markup;
+
+  /// Throws bad_file or unsupported.
+  static ModelText load(const std::filesystem::path& folder) {
+    return {Tokenizer::load(folder), ChatTemplate::load(folder), MarkupSettings::load(folder)};
+  }
+};
+
+}  // namespace anabranch::hf

@@ -1,0 +1,87 @@
+// Weights in the safetensors format: mapped into memory and checked, one file or several shards; and a small writer.
+//
+// The format: 8 bytes with the header's length (little-endian), a JSON header {name: {dtype, shape, data_offsets}},
+// then the tensors' bytes. Everything that the header says is checked on opening against the file's real size, so that
+// no later access can leave the file: offsets inside it, no overlaps, no holes, sizes that fit shape and type.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <anabranch/hf/dtype.hpp>
+
+namespace anabranch::hf {
+
+/// A stored tensor. Lives as long as the `Weights` that gave it.
+struct Tensor {
+  std::string name;
+  Dtype dtype = Dtype::other;
+  std::string stored_dtype;          ///< as the file writes it, such as "BF16" or "I64"
+  std::vector<std::int64_t> shape;   ///< row-major; empty for a scalar
+  std::span<const std::byte> bytes;  ///< little-endian elements; not necessarily aligned; borrowed from the mapping
+  std::filesystem::path file;
+
+  std::int64_t n_elements() const noexcept;
+};
+
+/// "[2, 3]", for messages.
+std::string shape_text(std::span<const std::int64_t> shape);
+
+/// The tensors of a model. Movable; reading is safe from any number of threads.
+class Weights {
+ public:
+  /// A folder with `model.safetensors`, or with `model.safetensors.index.json` and its shards; or one file.
+  /// Throws `bad_file`, naming the file, for anything missing, damaged or truncated. Cost: the headers, not the
+  /// tensors.
+  static Weights open(const std::filesystem::path& folder_or_file);
+
+  Weights(Weights&&) noexcept;
+  Weights& operator=(Weights&&) noexcept;
+  ~Weights();
+
+  /// All tensors by name.
+  const std::map<std::string, Tensor, std::less<>>& tensors() const noexcept { return tensors_; }
+  /// nullptr if there is none of that name.
+  const Tensor* find(std::string_view name) const;
+  /// The tensor, which must be there with this shape, in a type that `read_floats` takes. Throws `bad_file` (missing,
+  /// other shape) or `unsupported` (type), naming file, tensor, expected and found.
+  const Tensor& require(std::string_view name, std::span<const std::int64_t> shape) const;
+  const Tensor& require(std::string_view name, std::initializer_list<std::int64_t> shape) const {
+    return require(name, std::span(shape.begin(), shape.size()));
+  }
+
+ private:
+  struct Mapping;
+  Weights();
+  void add_file(const std::filesystem::path& file);
+  void add_shards(const std::filesystem::path& index);
+
+  std::filesystem::path source_;
+  std::vector<std::unique_ptr<Mapping>> mappings_;
+  std::map<std::string, Tensor, std::less<>> tensors_;
+};
+
+/// Converts F32, F16 or BF16 elements; exact. Throws `unsupported` for another type and `bad_argument` if `out` has not
+/// n_elements() places.
+void read_floats(const Tensor& tensor, std::span<float> out);
+
+/// A tensor to write. Values are borrowed, row-major.
+struct FloatTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::span<const float> values;
+};
+
+/// Writes a safetensors file of F32 tensors. Atomic: `file` is either the whole new file or what it was before.
+/// Throws `bad_argument` (repeated or reserved name, values that do not fit the shape) or `bad_file` (cannot write).
+void write_safetensors(const std::filesystem::path& file, std::span<const FloatTensor> tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace anabranch::hf

@@ -1,0 +1,76 @@
+// Text to tokens and back, as a `tokenizer.json` with byte-level BPE says (Llama 3, Qwen2, Qwen3, SmolLM2, GPT-2).
+//
+// Gives the same tokens as the Python package `tokenizers`. What a file asks for and is not there is refused by name on
+// opening, never done differently. Two differences remain by design: the file's `truncation` and `padding`, which its
+// writer happened to leave on, are ignored; and characters newer than the Unicode of PCRE2 or of the NFC tables may be
+// split as unassigned.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <anabranch/types.hpp>
+
+namespace anabranch::hf {
+namespace impl {
+struct TokenizerTable;
+}
+
+/// What text like "<|im_end|>" becomes: the special token (prompts built from a chat template), or ordinary text (input
+/// that must not be able to end the user's turn).
+enum class Special : std::uint8_t { parse, plain };
+/// Whether the tokens that the file puts around every text (such as a begin-of-text) are added.
+enum class Surround : std::uint8_t { none, as_file_says };
+/// What decoding does with special tokens.
+enum class SpecialText : std::uint8_t { skip, keep };
+
+struct EncodeOptions {
+  Special special = Special::parse;
+  Surround surround = Surround::none;
+};
+
+/// Cheap to copy (copies share one immutable table); all calls are safe from several threads.
+class Tokenizer {
+ public:
+  /// Reads `folder/tokenizer.json`, or the file itself. Throws `bad_file` or `unsupported`, naming file, key and value.
+  static Tokenizer load(const std::filesystem::path& folder_or_file);
+  /// The same from JSON text; `name` stands for the file in messages.
+  static Tokenizer parse(std::string_view json, const std::string& name);
+
+  /// Tokens of the text, which must be well-formed UTF-8 (`bad_argument` with the offset otherwise). Cost: linear in
+  /// the text, times a logarithm for very long words.
+  std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
+  std::vector<TokenId> encode(std::string_view text, Special special) const {
+    return encode(text, EncodeOptions{special, Surround::none});
+  }
+
+  /// Appends the bytes that the tokens stand for; a character may be cut at either end. Ids that no token has (a
+  /// model's vocabulary is often padded) stand for nothing; negative ones are `bad_argument`.
+  void decode(std::span<const TokenId> tokens, std::string& out, SpecialText special = SpecialText::keep) const;
+  std::string decode(std::span<const TokenId> tokens, SpecialText special = SpecialText::keep) const;
+  /// The concept TokensToText: text as a reader wants it, without special tokens.
+  void operator()(std::span<const TokenId> tokens, std::string& out) const { decode(tokens, out, SpecialText::skip); }
+
+  /// One more than the highest id.
+  std::int32_t n_tokens() const noexcept;
+  /// Bytes of one token; empty for an id in [0, n_tokens()) that no token has. `bad_argument` outside.
+  /// Valid as long as this tokenizer or a copy.
+  std::string_view token_bytes(TokenId id) const;
+  bool is_special(TokenId id) const noexcept;
+  /// The added token (special or not) that is written like this.
+  std::optional<TokenId> find_added(std::string_view text) const;
+  /// The same, but it must be there (`bad_argument` otherwise).
+  TokenId added(std::string_view text) const;
+
+ private:
+  explicit Tokenizer(std::shared_ptr<const impl::TokenizerTable> table);
+  std::shared_ptr<const impl::TokenizerTable> table_;
+};
+
+}  // namespace anabranch::hf

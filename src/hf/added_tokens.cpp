@@ -1,0 +1,84 @@
+#include "added_tokens.hpp"
+
+#include <algorithm>
+
+#include "utf8.hpp"
+
+namespace anabranch::hf::impl {
+namespace {
+
+// Where the white space that ends `text` begins.
+std::size_t trailing_space(std::string_view text) noexcept {
+  std::size_t end = text.size();
+  while (end > 0) {
+    std::size_t begin = end - 1;
+    while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xc0) == 0x80) --begin;
+    std::size_t after = begin;
+    if (!is_white_space(next_char(text, after))) break;
+    end = begin;
+  }
+  return end;
+}
+
+// Length of the white space that `text` starts with.
+std::size_t leading_space(std::string_view text) noexcept {
+  std::size_t end = 0;
+  while (end < text.size()) {
+    std::size_t after = end;
+    if (!is_white_space(next_char(text, after))) break;
+    end = after;
+  }
+  return end;
+}
+
+unsigned char byte_of(const std::string& content, std::size_t depth) noexcept {
+  return static_cast<unsigned char>(content[depth]);
+}
+
+}  // namespace
+
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
+  std::sort(tokens_.begin(), tokens_.end(),
+            [](const AddedToken& a, const AddedToken& b) { return a.content < b.content; });
+  for (const AddedToken& token : tokens_) starts_token_[byte_of(token.content, 0)] = true;
+}
+
+// Narrows the range of tokens that agree with the text byte by byte; a complete one is first in its range.
+const AddedToken* AddedTokens::longest_at(std::string_view text) const noexcept {
+  const AddedToken* longest = nullptr;
+  auto begin = tokens_.begin(), end = tokens_.end();
+  for (std::size_t depth = 0; depth < text.size() && begin != end; ++depth) {
+    const auto wanted = static_cast<unsigned char>(text[depth]);
+    begin = std::partition_point(begin, end, [&](const AddedToken& token) {
+      return token.content.size() <= depth || byte_of(token.content, depth) < wanted;
+    });
+    end = std::partition_point(begin, end,
+                               [&](const AddedToken& token) { return byte_of(token.content, depth) == wanted; });
+    if (begin != end && begin->content.size() == depth + 1) longest = &*begin;
+  }
+  return longest;
+}
+
+void AddedTokens::find(std::string_view text, Specials specials, std::vector<Part>& parts) const {
+  parts.clear();
+  std::size_t done = 0, at = 0;
+  while (!tokens_.empty() && at < text.size()) {
+    const bool possible = starts_token_[static_cast<unsigned char>(text[at])];
+    const AddedToken* token = possible ? longest_at(text.substr(at)) : nullptr;
+    if (!token) {
+      ++at;
+      continue;
+    }
+    std::size_t begin = at, end = at + token->content.size();
+    at = end;
+    if (token->special && specials == Specials::passed_over) continue;
+    if (token->takes_left) begin = std::max(trailing_space(text.substr(0, begin)), done);
+    if (token->takes_right) end += leading_space(text.substr(end));
+    if (done < begin) parts.push_back({kNone, done, begin});
+    parts.push_back({token->id, begin, end});
+    done = end;
+  }
+  if (done < text.size()) parts.push_back({kNone, done, text.size()});
+}
+
+}  // namespace anabranch::hf::impl

@@ -1,0 +1,21 @@
+#include <anabranch/hf/folder.hpp>
+
+#include <anabranch/error.hpp>
+
+namespace anabranch::hf {
+
+ModelFolder ModelFolder::open(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error))
+    fail(Status::bad_file, "model folder " + path.string() + ": expected a folder, found " +
+                               (std::filesystem::exists(path, error) ? "a file" : "nothing"));
+  ModelFolder folder{path, ModelConfig::load(path), Tokenizer::load(path), ChatTemplate::load(path),
+                     Weights::open(path)};
+  if (folder.tokenizer.n_tokens() > folder.config.vocabulary)
+    fail(Status::bad_file,
+         (path / "tokenizer.json").string() + ": expected at most " + std::to_string(folder.config.vocabulary) +
+             " tokens ('vocab_size' of config.json), found " + std::to_string(folder.tokenizer.n_tokens()));
+  return folder;
+}
+
+}  // namespace anabranch::hf

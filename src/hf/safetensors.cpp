@@ -1,0 +1,310 @@
+#include <anabranch/hf/safetensors.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <optional>
+#include <set>
+
+#include "json_file.hpp"
+#include "mapped_file.hpp"
+
+namespace anabranch::hf {
+
+struct Weights::Mapping : impl::MappedFile {
+  using MappedFile::MappedFile;
+};
+
+namespace {
+
+using impl::Json;
+using impl::JsonObject;
+
+constexpr std::uint64_t kLengthBytes = 8;
+constexpr std::uint64_t kLongestHeader = 100'000'000;  // the limit of the format's own library
+
+// Bytes per element of the types that are stored but not turned into floats; those of parts of a byte are not listed.
+struct StoredType {
+  const char* name;
+  std::uint64_t size;
+};
+constexpr std::array<StoredType, 17> kStoredTypes{{{"F32", 4},
+                                                   {"F16", 2},
+                                                   {"BF16", 2},
+                                                   {"F64", 8},
+                                                   {"I64", 8},
+                                                   {"I32", 4},
+                                                   {"I16", 2},
+                                                   {"I8", 1},
+                                                   {"U64", 8},
+                                                   {"U32", 4},
+                                                   {"U16", 2},
+                                                   {"U8", 1},
+                                                   {"BOOL", 1},
+                                                   {"F8_E4M3", 1},
+                                                   {"F8_E5M2", 1},
+                                                   {"F8_E8M0", 1},
+                                                   {"C64", 8}}};
+
+Dtype dtype_of(std::string_view stored) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f16, Dtype::bf16})
+    if (stored == dtype_name(dtype)) return dtype;
+  return Dtype::other;
+}
+
+std::optional<std::uint64_t> unsigned_number(const Json& value) {
+  if (!value.is_number_unsigned()) return std::nullopt;
+  return value.get<std::uint64_t>();
+}
+
+std::vector<std::int64_t> read_shape(const JsonObject& entry) {
+  const Json& sizes = entry.array("shape");
+  std::vector<std::int64_t> shape;
+  for (const Json& size : sizes) {
+    const auto number = unsigned_number(size);
+    if (!number || *number > INT64_MAX) entry.wrong("shape", "sizes of at least 0", size);
+    shape.push_back(static_cast<std::int64_t>(*number));
+  }
+  return shape;
+}
+
+// nullopt: more than 64 bits.
+std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, std::uint64_t element) {
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
+  std::uint64_t bytes = element;
+  for (const std::int64_t size : shape)
+    if (__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes)) return std::nullopt;
+  return bytes;
+}
+
+struct Header {
+  Json json;
+  std::span<const std::byte> tensors;  ///< everything behind the header
+};
+
+Header read_header(std::span<const std::byte> bytes, const std::string& where) {
+  if (bytes.size() < kLengthBytes)
+    fail(Status::bad_file, where + ": truncated: expected at least 8 bytes, found " + std::to_string(bytes.size()));
+  std::uint64_t length = 0;
+  for (std::size_t i = kLengthBytes; i-- > 0;) length = length << 8 | std::to_integer<std::uint64_t>(bytes[i]);
+  const std::uint64_t rest = bytes.size() - kLengthBytes;
+  if (length > kLongestHeader)
+    fail(Status::bad_file, where + ": header too long: expected at most " + std::to_string(kLongestHeader) +
+                               " bytes, found a length of " + std::to_string(length));
+  if (length > rest)
+    fail(Status::bad_file, where + ": truncated: expected a header of " + std::to_string(length) + " bytes, found " +
+                               std::to_string(rest));
+  const auto text = bytes.subspan(kLengthBytes, length);
+  Header header;
+  header.json = impl::parse_json({reinterpret_cast<const char*>(text.data()), text.size()}, where + ": header",
+                                 impl::DuplicateKeys::refused);
+  header.tensors = bytes.subspan(kLengthBytes + length);
+  return header;
+}
+
+constexpr std::uint64_t kNotANumber = ~std::uint64_t{0};  // no file is that long
+
+Tensor read_entry(const std::string& name, const Json& json, const Header& header, const std::filesystem::path& file) {
+  const JsonObject entry(json, file.string() + ": tensor \"" + name + "\"");
+  Tensor tensor;
+  tensor.name = name;
+  tensor.file = file;
+  tensor.stored_dtype = entry.text("dtype");
+  tensor.dtype = dtype_of(tensor.stored_dtype);
+  tensor.shape = read_shape(entry);
+  const Json& offsets = entry.array("data_offsets");
+  const bool two = offsets.size() == 2;
+  const std::uint64_t begin = two ? unsigned_number(offsets[0]).value_or(kNotANumber) : kNotANumber;
+  const std::uint64_t end = two ? unsigned_number(offsets[1]).value_or(kNotANumber) : kNotANumber;
+  if (end == kNotANumber || begin > end) entry.wrong("data_offsets", "two ascending offsets", offsets);
+  const std::uint64_t n_bytes = end - begin;
+  if (end > header.tensors.size())
+    fail(Status::bad_file, entry.where() + ": truncated: expected its bytes to end at " + std::to_string(end) +
+                               ", found " + std::to_string(header.tensors.size()) + " bytes behind the header");
+  const auto known = std::find_if(kStoredTypes.begin(), kStoredTypes.end(),
+                                  [&](const StoredType& type) { return tensor.stored_dtype == type.name; });
+  if (known != kStoredTypes.end()) {
+    const auto expected = bytes_of(tensor.shape, known->size);
+    if (!expected || *expected != n_bytes)
+      fail(Status::bad_file, entry.where() + ": expected " + (expected ? std::to_string(*expected) : "2^64 or more") +
+                                 " bytes for " + tensor.stored_dtype + " " + shape_text(tensor.shape) + ", found " +
+                                 std::to_string(n_bytes));
+  }
+  tensor.bytes = header.tensors.subspan(begin, n_bytes);
+  return tensor;
+}
+
+// Tensors must fill the file: a hole or an overlap means that header and bytes do not belong together.
+void check_layout(std::vector<Tensor>& tensors, const Header& header, const std::string& where) {
+  std::sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
+    return a.bytes.data() != b.bytes.data() ? a.bytes.data() < b.bytes.data() : a.bytes.size() < b.bytes.size();
+  });
+  std::size_t expected = 0;
+  for (const Tensor& tensor : tensors) {
+    const auto begin = static_cast<std::size_t>(tensor.bytes.data() - header.tensors.data());
+    if (begin != expected)
+      fail(Status::bad_file, where + ": tensor \"" + tensor.name + "\": expected its bytes to begin at " +
+                                 std::to_string(expected) + ", found " + std::to_string(begin) +
+                                 (begin < expected ? " (overlaps another tensor)" : " (a hole)"));
+    expected = begin + tensor.bytes.size();
+  }
+  if (expected != header.tensors.size())
+    fail(Status::bad_file, where + ": expected " + std::to_string(expected) + " bytes behind the header, found " +
+                               std::to_string(header.tensors.size()));
+}
+
+std::vector<Tensor> read_tensors(std::span<const std::byte> bytes, const std::filesystem::path& file) {
+  const Header header = read_header(bytes, file.string());
+  const JsonObject object(header.json, file.string() + ": header");
+  std::vector<Tensor> tensors;
+  for (const auto& [name, entry] : object.json().items())
+    if (name != "__metadata__") tensors.push_back(read_entry(name, entry, header, file));
+  check_layout(tensors, header, file.string());
+  return tensors;
+}
+
+float float_of_half(std::uint16_t half) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
+  const std::uint32_t exponent = half >> 10 & 0x1fu, fraction = half & 0x3ffu;
+  if (exponent == 0) {  // zero and subnormals: fraction * 2^-24
+    const float size = static_cast<float>(fraction) * 0x1p-24f;
+    return sign ? -size : size;
+  }
+  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;  // infinities and NaNs stay what they are
+  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
+}
+
+template <class Stored>
+Stored load(const std::byte* from) {
+  Stored value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+static_assert(std::endian::native == std::endian::little, "the file format is little-endian");
+
+std::int64_t Tensor::n_elements() const noexcept {
+  std::int64_t n = 1;
+  for (const std::int64_t size : shape)
+    if (size == 0) return 0;
+  for (const std::int64_t size : shape)
+    if (__builtin_mul_overflow(n, size, &n)) return INT64_MAX;  // only for types that are not turned into floats
+  return n;
+}
+
+std::string shape_text(std::span<const std::int64_t> shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+Weights::Weights() = default;
+Weights::Weights(Weights&&) noexcept = default;
+Weights& Weights::operator=(Weights&&) noexcept = default;
+Weights::~Weights() = default;
+
+void Weights::add_file(const std::filesystem::path& file) {
+  mappings_.push_back(std::make_unique<Mapping>(file));
+  for (Tensor& tensor : read_tensors(mappings_.back()->bytes(), file)) {
+    std::string name = tensor.name;
+    tensors_.emplace(std::move(name), std::move(tensor));
+  }
+}
+
+// The index names the file of each tensor; what a shard holds beyond that is not part of the model.
+void Weights::add_shards(const std::filesystem::path& index) {
+  const Json json = impl::parse_json(impl::read_file(index), index.string());
+  const JsonObject map = JsonObject(json, index.string()).object("weight_map");
+  std::map<std::string, std::map<std::string, Tensor>> shards;
+  for (const auto& [name, shard] : map.json().items()) {
+    if (!shard.is_string()) map.wrong(name.c_str(), "a file name", shard);
+    const std::string file = shard.get<std::string>();
+    if (file.empty() || file == "." || file == ".." || file.find('/') != std::string::npos ||
+        file.find('\0') != std::string::npos)
+      map.wrong(name.c_str(), "a file name inside the folder", shard);
+    const auto [entry, first] = shards.try_emplace(file);
+    auto& held = entry->second;
+    const std::filesystem::path path = index.parent_path() / file;
+    if (first) {
+      mappings_.push_back(std::make_unique<Mapping>(path));
+      for (Tensor& tensor : read_tensors(mappings_.back()->bytes(), path)) {
+        std::string key = tensor.name;
+        held.emplace(std::move(key), std::move(tensor));
+      }
+    }
+    const auto found = held.find(name);
+    if (found == held.end())
+      fail(Status::bad_file, path.string() + ": tensor \"" + name + "\": expected here by " +
+                                 index.filename().string() + ", found nothing");
+    tensors_.emplace(name, found->second);
+  }
+}
+
+Weights Weights::open(const std::filesystem::path& source) {
+  Weights weights;
+  weights.source_ = source;
+  std::error_code error;
+  const bool folder = std::filesystem::is_directory(source, error);
+  if (!folder) {
+    weights.add_file(source);
+    return weights;
+  }
+  const std::filesystem::path whole = source / "model.safetensors", index = source / "model.safetensors.index.json";
+  if (std::filesystem::exists(whole, error)) {
+    weights.add_file(whole);
+  } else if (std::filesystem::exists(index, error)) {
+    weights.add_shards(index);
+  } else {
+    const bool pickled = std::filesystem::exists(source / "pytorch_model.bin", error) ||
+                         std::filesystem::exists(source / "pytorch_model.bin.index.json", error);
+    fail(Status::bad_file, source.string() + ": expected model.safetensors or model.safetensors.index.json, found " +
+                               (pickled ? "pytorch_model.bin, which cannot be read" : "neither"));
+  }
+  return weights;
+}
+
+const Tensor* Weights::find(std::string_view name) const {
+  const auto entry = tensors_.find(name);
+  return entry == tensors_.end() ? nullptr : &entry->second;
+}
+
+const Tensor& Weights::require(std::string_view name, std::span<const std::int64_t> shape) const {
+  const Tensor* tensor = find(name);
+  if (!tensor)
+    fail(Status::bad_file, source_.string() + ": tensor \"" + std::string(name) + "\": expected shape " +
+                               shape_text(shape) + ", found no such tensor among " + std::to_string(tensors_.size()));
+  const std::string where = tensor->file.string() + ": tensor \"" + tensor->name + "\"";
+  if (!std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end()))
+    fail(Status::bad_file, where + ": expected shape " + shape_text(shape) + ", found " + shape_text(tensor->shape));
+  if (tensor->dtype == Dtype::other)
+    fail(Status::unsupported, where + ": expected F32, F16 or BF16, found " + tensor->stored_dtype);
+  return *tensor;
+}
+
+void read_floats(const Tensor& tensor, std::span<float> out) {
+  const std::string where = tensor.file.string() + ": tensor \"" + tensor.name + "\"";
+  if (tensor.dtype == Dtype::other)
+    fail(Status::unsupported, where + ": expected F32, F16 or BF16, found " + tensor.stored_dtype);
+  if (out.size() != static_cast<std::size_t>(tensor.n_elements()))
+    fail(Status::bad_argument, where + ": expected room for " + std::to_string(tensor.n_elements()) +
+                                   " elements, found " + std::to_string(out.size()));
+  const std::byte* from = tensor.bytes.data();
+  switch (tensor.dtype) {
+    case Dtype::f32:
+      if (!out.empty()) std::memcpy(out.data(), from, out.size_bytes());
+      break;
+    case Dtype::f16:
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] = float_of_half(load<std::uint16_t>(from + 2 * i));
+      break;
+    case Dtype::bf16:
+      for (std::size_t i = 0; i < out.size(); ++i)
+        out[i] = std::bit_cast<float>(static_cast<std::uint32_t>(load<std::uint16_t>(from + 2 * i)) << 16);
+      break;
+    case Dtype::other: break;
+  }
+}
+
+}  // namespace anabranch::hf

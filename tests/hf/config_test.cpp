@@ -1,0 +1,266 @@
+#include <anabranch/hf/config.hpp>
+
+#include "catch.hpp"
+#include "files.hpp"
+
+namespace hf = anabranch::hf;
+using Json = nlohmann::json;
+
+namespace {
+
+Json llama() {
+  return Json::parse(
+      R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 576,
+    "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152,
+    "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "rope_theta": 100000, "rope_scaling": null, "torch_dtype": "bfloat16",
+    "tie_word_embeddings": true, "bos_token_id": 1, "eos_token_id": 2, "attention_bias": false})");
+}
+
+Json qwen(int generation) {
+  Json json = llama();
+  json["architectures"] = {"Qwen" + std::to_string(generation) + "ForCausalLM"};
+  json["model_type"] = "qwen" + std::to_string(generation);
+  return json;
+}
+
+hf::ModelConfig load(const Json& config, const Json& generation = nullptr) {
+  const test::TemporaryFolder folder;
+  test::write(folder / "config.json", config.dump());
+  if (!generation.is_null()) test::write(folder / "generation_config.json", generation.dump());
+  return hf::ModelConfig::load(folder.path());
+}
+
+// Without the folder's name.
+std::string error_of(const Json& config, const Json& generation = nullptr) {
+  std::string text = test::error_of([&] { load(config, generation); });
+  const auto end = text.find("config.json");
+  const auto begin = text.find('/');
+  if (begin < end && end != std::string::npos) text.erase(begin, text.rfind('/', end) + 1 - begin);
+  return text;
+}
+
+std::string error_with(Json config, const char* key, const Json& value) {
+  config[key] = value;
+  return error_of(config);
+}
+
+}  // namespace
+
+TEST_CASE("The numbers of a Llama model are read") {
+  const hf::ModelConfig model = load(llama());
+  CHECK(model.architecture == hf::Architecture::llama);
+  CHECK(model.hidden == 576);
+  CHECK(model.ffn == 1536);
+  CHECK(model.n_layers == 30);
+  CHECK(model.n_heads == 9);
+  CHECK(model.n_kv_heads == 3);
+  CHECK(model.head_dim == 64);
+  CHECK(model.q_width() == 576);
+  CHECK(model.kv_width() == 192);
+  CHECK(model.vocabulary == 49152);
+  CHECK(model.max_positions == 8192);
+  CHECK(model.rms_eps == 1e-5);
+  CHECK(model.rope.theta == 100000);
+  CHECK(model.rope.scaling == hf::RopeScaling::none);
+  CHECK(model.tied_embeddings);
+  CHECK_FALSE(model.qkv_bias);
+  CHECK_FALSE(model.o_bias);
+  CHECK_FALSE(model.qk_norm);
+  CHECK(model.bos == 1);
+  CHECK(model.eos == std::vector<anabranch::TokenId>{2});
+  CHECK(model.dtype == hf::Dtype::bf16);
+}
+
+TEST_CASE("Biases and norms follow the architecture") {
+  Json json = llama();
+  json["attention_bias"] = true;
+  CHECK(load(json).qkv_bias);
+  CHECK(load(json).o_bias);
+  const hf::ModelConfig qwen2 = load(qwen(2));
+  CHECK(qwen2.qkv_bias);
+  CHECK_FALSE(qwen2.o_bias);
+  CHECK_FALSE(qwen2.qk_norm);
+  const hf::ModelConfig qwen3 = load(qwen(3));
+  CHECK_FALSE(qwen3.qkv_bias);
+  CHECK(qwen3.qk_norm);
+  CHECK(qwen3.head_dim == 128);
+  CHECK(qwen3.q_width() == 9 * 128);
+}
+
+TEST_CASE("Absent keys mean what they mean to transformers") {
+  Json json = llama();
+  for (const char* key :
+       {"num_key_value_heads", "rms_norm_eps", "rope_theta", "max_position_embeddings", "tie_word_embeddings",
+        "hidden_act", "torch_dtype", "bos_token_id", "eos_token_id", "architectures"})
+    json.erase(key);
+  const hf::ModelConfig model = load(json);
+  CHECK(model.n_kv_heads == 9);
+  CHECK(model.rms_eps == 1e-6);
+  CHECK(model.rope.theta == 10000);
+  CHECK(model.max_positions == 2048);
+  CHECK_FALSE(model.tied_embeddings);
+  CHECK_FALSE(model.bos);
+  CHECK(model.eos.empty());
+  CHECK_FALSE(model.dtype);
+  json["head_dim"] = 32;
+  CHECK(load(json).q_width() == 288);
+}
+
+TEST_CASE("Rope settings are read in the old and the new spelling") {
+  const Json scaling{
+      {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 8192}};
+  Json old = llama(), older = llama(), fresh = llama();
+  old["rope_scaling"] = scaling;
+  old["rope_scaling"]["rope_type"] = "llama3";
+  older["rope_scaling"] = scaling;
+  older["rope_scaling"]["type"] = "llama3";
+  fresh.erase("rope_theta");
+  fresh.erase("rope_scaling");
+  fresh["rope_parameters"] = scaling;
+  fresh["rope_parameters"].update(Json{{"rope_type", "llama3"}, {"rope_theta", 100000.0}});
+  for (const Json& json : {old, older, fresh}) {
+    const hf::RopeConfig rope = load(json).rope;
+    CHECK(rope.theta == 100000);
+    CHECK(rope.scaling == hf::RopeScaling::llama3);
+    CHECK(rope.factor == 8);
+    CHECK(rope.original_max_positions == 8192);
+  }
+  fresh["rope_parameters"] = Json{{"rope_type", "default"}, {"rope_theta", 500000.0}};
+  CHECK(load(fresh).rope.theta == 500000);
+}
+
+TEST_CASE("Inverse frequencies equal those of transformers") {
+  const Json recorded = Json::parse(test::read(test::recordings() / "rope.json"));
+  hf::RopeConfig rope{.theta = 500000,
+                      .scaling = hf::RopeScaling::llama3,
+                      .factor = 8,
+                      .low_freq_factor = 1,
+                      .high_freq_factor = 4,
+                      .original_max_positions = 8192};
+  const auto compare = [](const std::vector<double>& found, const Json& expected) {
+    REQUIRE(found.size() == expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i] == Approx(expected[i].get<double>()).epsilon(2e-6));
+  };
+  compare(hf::rope_inverse_frequencies(rope, 128), recorded["llama3"]);
+  compare(hf::rope_inverse_frequencies({.theta = 100000}, 64), recorded["plain"]);
+  CHECK(test::error_of([] { hf::rope_inverse_frequencies({}, 7); }) ==
+        "bad_argument: head_dim: expected an even number above 0, found 7");
+}
+
+TEST_CASE("Tokens that end an answer come from generation_config.json if it names them") {
+  const hf::ModelConfig model = load(llama(), {{"eos_token_id", {2, 0, 7}}, {"bos_token_id", 3}});
+  CHECK(model.eos == std::vector<anabranch::TokenId>{2, 0, 7});
+  CHECK(model.bos == 3);
+  CHECK(load(llama(), Json::object()).eos == std::vector<anabranch::TokenId>{2});
+  CHECK(error_of(llama(), {{"eos_token_id", 49152}})
+            .find("generation_config.json: 'eos_token_id': expected token ids from 0 to 49151, found 49152") !=
+        std::string::npos);
+  CHECK(error_of(llama(), {{"eos_token_id", {"x"}}}).find("found \"x\"") != std::string::npos);
+}
+
+TEST_CASE("Architectures that are not supported are refused by name") {
+  CHECK(error_with(llama(), "architectures", {"MistralForCausalLM"}) ==
+        "unsupported: config.json: 'architectures': \"MistralForCausalLM\" is not supported; supported are "
+        "LlamaForCausalLM, "
+        "Qwen2ForCausalLM and Qwen3ForCausalLM");
+  CHECK(error_with(llama(), "model_type", "mistral") ==
+        "unsupported: config.json: 'model_type': \"mistral\" does not belong to LlamaForCausalLM");
+  CHECK(error_with(llama(), "architectures", Json::array())
+            .find("expected an array of one name, found an array of 0 entries") != std::string::npos);
+  Json bare = llama();
+  bare.erase("architectures");
+  CHECK(error_with(bare, "model_type", "gpt2")
+            .find("unsupported: config.json: 'model_type': \"gpt2\" is not supported") == 0);
+  bare.erase("model_type");
+  CHECK(error_of(bare) == "bad_file: config.json: expected 'architectures' or 'model_type', found neither");
+}
+
+TEST_CASE("Features that would change the result are refused by name") {
+  CHECK(error_with(llama(), "hidden_act", "gelu") ==
+        "unsupported: config.json: 'hidden_act': \"gelu\" is not supported, only \"silu\"");
+  CHECK(error_with(llama(), "mlp_bias", true).find("unsupported: config.json: 'mlp_bias'") == 0);
+  CHECK(error_with(llama(), "quantization_config", {{"quant_method", "gptq"}})
+            .find("unsupported: config.json: 'quantization_config'") == 0);
+  CHECK(error_with(llama(), "partial_rotary_factor", 0.5) ==
+        "unsupported: config.json: 'partial_rotary_factor': 0.5 is not supported, only 1.0");
+  CHECK(error_with(llama(), "torch_dtype", "float64").find("unsupported: config.json: 'torch_dtype': \"float64\"") ==
+        0);
+  CHECK(error_with(llama(), "rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}) ==
+        "unsupported: config.json: 'rope_scaling': 'rope_type': \"yarn\" is not supported; supported are \"default\" "
+        "and \"llama3\"");
+  CHECK(error_with(llama(), "rope_scaling", {{"type", "linear"}, {"factor", 4.0}}).find("'type': \"linear\"") !=
+        std::string::npos);
+  CHECK(error_with(llama(), "rope_parameters", {{"full_attention", {{"rope_type", "default"}}}})
+            .find("'full_attention'") != std::string::npos);
+}
+
+TEST_CASE("Sliding windows are refused where a layer would use one") {
+  Json json = qwen(2);
+  json["sliding_window"] = 4096;
+  json["max_window_layers"] = 30;
+  CHECK(error_with(json, "use_sliding_window", false) == "nothing");
+  CHECK(error_with(json, "use_sliding_window", true) == "nothing");
+  json["max_window_layers"] = 28;
+  CHECK(error_with(json, "use_sliding_window", true) ==
+        "unsupported: config.json: 'use_sliding_window': sliding windows are not supported; layers from 28 of 30 use "
+        "one");
+  json["sliding_window"] = nullptr;
+  CHECK(error_with(json, "use_sliding_window", true) == "nothing");
+  Json types = Json::array();
+  for (int i = 0; i < 30; ++i) types.push_back("full_attention");
+  CHECK(error_with(qwen(3), "layer_types", types) == "nothing");
+  types[29] = "sliding_attention";
+  CHECK(error_with(qwen(3), "layer_types", types).find("'layer_types': \"sliding_attention\" is not supported") !=
+        std::string::npos);
+  CHECK(error_with(qwen(3), "layer_types", {"full_attention"}).find("one entry for each of 30 layers") !=
+        std::string::npos);
+}
+
+TEST_CASE("Missing keys, wrong types and impossible values are named") {
+  for (const char* key :
+       {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size"}) {
+    Json json = llama();
+    json.erase(key);
+    const std::string start =
+        std::string("bad_file: config.json: '") + key + "': expected an integer from 1 to 2147483647, found ";
+    CHECK(error_of(json) == start + "nothing");
+    CHECK(error_with(llama(), key, "many") == start + "\"many\"");
+    CHECK(error_with(llama(), key, 0) == start + "0");
+    CHECK(error_with(llama(), key, -4) == start + "-4");
+    CHECK(error_with(llama(), key, 2.5) == start + "2.5");
+    CHECK(error_with(llama(), key, 9999999999u) == start + "9999999999");
+  }
+  CHECK(error_with(llama(), "num_key_value_heads", 4) ==
+        "bad_file: config.json: 'num_key_value_heads': expected a divisor of num_attention_heads (9), found 4");
+  CHECK(error_with(llama(), "num_key_value_heads", 18).find("expected a divisor") != std::string::npos);
+  CHECK(error_with(llama(), "hidden_size", 577) ==
+        "bad_file: config.json: 'hidden_size': expected a multiple of num_attention_heads (9), found 577");
+  CHECK(error_with(llama(), "head_dim", 63) ==
+        "bad_file: config.json: 'head_dim': expected an even number for the rotary pairs, found 63");
+  CHECK(error_with(qwen(3), "head_dim", 2147483646).find("'num_attention_heads' * 'head_dim'") != std::string::npos);
+  CHECK(error_with(llama(), "rms_norm_eps", -1e-5).find("'rms_norm_eps': expected a finite number above 0") !=
+        std::string::npos);
+  CHECK(error_with(llama(), "rope_theta", "x").find("'rope_theta': expected a number above 0, found \"x\"") !=
+        std::string::npos);
+  CHECK(error_with(llama(), "tie_word_embeddings", 1).find("'tie_word_embeddings': expected true or false, found 1") !=
+        std::string::npos);
+  CHECK(error_with(llama(), "rope_scaling", "llama3").find("'rope_scaling': expected an object, found \"llama3\"") !=
+        std::string::npos);
+  CHECK(error_with(llama(), "rope_scaling", {{"rope_type", "llama3"}, {"factor", 8}})
+            .find("'low_freq_factor': expected a number above 0, found nothing") != std::string::npos);
+  CHECK(error_with(llama(), "bos_token_id", -1).find("'bos_token_id': expected token ids from 0 to 49151, found -1") !=
+        std::string::npos);
+}
+
+TEST_CASE("A missing or damaged config.json is named") {
+  const test::TemporaryFolder folder;
+  const std::string file = (folder / "config.json").string();
+  const auto error = [&] { return test::error_of([&] { hf::ModelConfig::load(folder.path()); }); };
+  CHECK(error() == "bad_file: cannot open " + file + ": No such file or directory");
+  test::write(file, "{\"a\": ");
+  CHECK(error().find("bad_file: " + file + ": not valid JSON: ") == 0);
+  test::write(file, "{\"a\": 1e999}");
+  CHECK(error().find("bad_file: " + file + ": not valid JSON: ") == 0);
+  test::write(file, "3");
+  CHECK(error() == "bad_file: " + file + ": expected a JSON object, found 3");
+}
