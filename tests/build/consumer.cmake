@@ -17,6 +17,8 @@ set(settings
   "-DCMAKE_CXX_COMPILER=${COMPILER}"
   "-DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER}"
   "-DCMAKE_CXX_FLAGS=${FLAGS}"
+  "-DCMAKE_BUILD_TYPE=${TYPE}"
+  "-D${TYPE_FLAGS}"
   "-DCONSUMER_PARTS=${PARTS}"
   "-DCONSUMER_WAY=${WAY}")
 
@@ -24,7 +26,9 @@ if(WAY STREQUAL "find_package")
   run("install" ${CMAKE_COMMAND} --install "${BUILD}" --prefix "${WORK}/prefix")
   list(APPEND settings "-DCMAKE_PREFIX_PATH=${WORK}/prefix" "-DTorch_DIR=${TORCH_DIR}")
 else()
-  list(APPEND settings "-DANABRANCH_SOURCE=${SOURCE}" "-DANABRANCH_TORCH_DIR=${TORCH_DIR}/..")
+  list(APPEND settings "-DANABRANCH_SOURCE=${SOURCE}" "-DANABRANCH_TORCH_DIR=${TORCH_DIR}/.."
+    # The same command lines as in the build that this test belongs to: a compiler cache then has the objects.
+    -DCMAKE_CXX_EXTENSIONS=OFF "-DANABRANCH_STRICT=${STRICT}")
   if(PARTS MATCHES "torch")
     list(APPEND settings -DANABRANCH_TORCH=ON)
   endif()
