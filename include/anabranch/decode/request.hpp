@@ -41,6 +41,7 @@ struct HookLine {
   RequestId request = kNoRequest;
   BranchIndex branch = kTrunk;
   std::span<const PathStep> path;
+  std::int64_t index = 0;         ///< tokens that the line has sampled before
   std::span<const TokenId> seen;  ///< the answer's tokens that the line sees
 };
 /// Changes one line's logits [vocabulary] before sampling. Called again if the commit fails and is repeated.

@@ -36,8 +36,7 @@ class Planner {
  private:
   struct PageBefore {
     std::int32_t page;
-    std::int32_t fill;
-    std::int32_t writer;
+    Page before;
   };
   void note(std::int32_t page);
   void find_blocks(const Tree& tree);
@@ -45,6 +44,9 @@ class Planner {
   std::int32_t place_block(Tree& tree, const RowBlock& block, std::int32_t line);
   std::int32_t reserve_holds(const Tree& tree);
   std::int32_t page_for(const Tree& tree, std::int32_t line, Slot last);
+  std::int32_t tail_without_hole(std::int32_t line) const noexcept;
+  static Slot last_slot(const Tree& tree, const RowBlock& block) noexcept;
+  std::int32_t take_page(std::int32_t line);
   void undo_slots(Tree& tree) noexcept;
   void fill_rows(const Tree& tree);
   void fill_block(const Tree& tree, std::int32_t block);

@@ -45,6 +45,7 @@ struct Page {
   std::int32_t writer = kNone;  ///< index of the line that may write at `fill`
   std::int32_t next = kNone;    ///< in the writer's list of tails, or in the free list
   std::int32_t previous = kNone;
+  bool avoid = false;           ///< the open step gives up its last slots: what is written behind them leaves a hole
 };
 
 template <PageSizeChoice PageSize = RuntimePageSize>
@@ -94,14 +95,16 @@ class PagePool {
     if (writer != kNone) link(page, writer);
   }
 
-  /// Undoes `write` and `hand_over`: the page gets back an earlier fill and writer. Freed when that leaves it empty.
-  void restore(std::int32_t page, std::int32_t fill, std::int32_t writer) noexcept {
+  /// Undoes `take`, `write` and `hand_over`, latest first: the page gets back the fill, the writer and, in its list, the
+  /// place that it had before. Freed when that leaves it empty.
+  void restore(std::int32_t page, const Page& before) noexcept {
     if (at(page).writer != kNone) unlink(page);
-    at(page).used -= at(page).fill - fill;
-    at(page).fill = fill;
-    if (writer != kNone) link(page, writer);
+    at(page).used = before.used;
+    at(page).fill = before.fill;
+    if (before.writer != kNone) link(page, before.writer, before.previous);
     free_if_empty(page);
   }
+  void set_avoid(std::int32_t page, bool avoid) noexcept { at(page).avoid = avoid; }
   /// Gives back used slots [first, first + count); pages that get room again and have no writer go to `heir`, if any.
   void release(Slot first, std::int32_t count, std::int32_t heir) noexcept {
     while (count > 0) {  // from the back, so that fill falls with every piece
@@ -148,13 +151,15 @@ class PagePool {
   Page& at(std::int32_t page) noexcept { return pages_[static_cast<std::size_t>(page)]; }
   std::int32_t& tail_of(std::int32_t writer) noexcept { return tails_[static_cast<std::size_t>(writer)]; }
 
-  void link(std::int32_t page, std::int32_t writer) noexcept {
+  /// Puts the page into the list of `writer` behind `previous` (kNone: in front).
+  void link(std::int32_t page, std::int32_t writer, std::int32_t previous = kNone) noexcept {
     Page& p = at(page);
     p.writer = writer;
-    p.previous = kNone;
-    p.next = tail_of(writer);
+    p.previous = previous;
+    std::int32_t& before = previous == kNone ? tail_of(writer) : at(previous).next;
+    p.next = before;
     if (p.next != kNone) at(p.next).previous = page;
-    tail_of(writer) = page;
+    before = page;
   }
   void unlink(std::int32_t page) noexcept {
     Page& p = at(page);

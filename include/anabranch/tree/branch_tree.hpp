@@ -40,6 +40,10 @@ class BranchTree {
   std::int32_t n_tokens(std::int32_t line) const noexcept;
   std::int32_t n_lines() const noexcept { return n_alive_; }
   std::uint64_t epoch() const noexcept { return epoch_; }
+  /// The line above: the parent, or for a line that ended in this step, who inherits from it. kNone for a root.
+  std::int32_t above(std::int32_t line) const noexcept {
+    return state(line).alive ? state(line).parent : lines_[line].heir;
+  }
   const TreeLimits& limits() const noexcept { return limits_; }
   const History<PageSize>& history() const noexcept { return history_; }
   History<PageSize>& history() noexcept { return history_; }
@@ -102,6 +106,8 @@ class BranchTree {
   NextRule join_rule(const State& parent, const State& child) const;
   void join_one(std::int32_t parent, std::int32_t child, const NextRule& outer);
   std::int32_t heir(std::int32_t line) const noexcept;
+  void note_given_up(std::int32_t line, std::int32_t n_keep);
+  void stop_avoiding() noexcept;
   void release_history(std::int32_t head, std::int32_t heir) noexcept;
   void free_line(std::int32_t line) noexcept;
   void changed() noexcept { ++epoch_; }

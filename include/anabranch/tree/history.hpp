@@ -17,6 +17,15 @@
 
 namespace anabranch {
 
+namespace impl {
+/// Index of the run that holds token `offset` of a segment.
+inline std::int32_t run_of(const std::pmr::vector<SlotRun>& runs, std::int32_t offset) noexcept {
+  const auto after = std::upper_bound(runs.begin(), runs.end(), offset,
+                                      [](std::int32_t value, const SlotRun& run) { return value < run.offset; });
+  return static_cast<std::int32_t>(after - runs.begin()) - 1;
+}
+}  // namespace impl
+
 struct Segment {
   explicit Segment(std::pmr::memory_resource* memory) : runs(memory) {}
   std::pmr::vector<SlotRun> runs;   ///< slots of the tokens that have some, in order

@@ -39,12 +39,19 @@ struct StagedOutput {
 
 struct Staged {
   explicit Staged(std::pmr::memory_resource* memory)
-      : tokens(memory), pieces(memory), segments(memory), extra_outputs(memory), ops_before(memory), ops_after(memory) {}
+      : tokens(memory),
+        pieces(memory),
+        segments(memory),
+        extra_outputs(memory),
+        avoided_pages(memory),
+        ops_before(memory),
+        ops_after(memory) {}
   void clear() noexcept {
     tokens.clear();
     pieces.clear();
     segments.clear();
     extra_outputs.clear();
+    avoided_pages.clear();
     ops_before.clear();
     ops_after.clear();
   }
@@ -67,6 +74,7 @@ struct Staged {
   std::pmr::vector<StagedPiece> pieces;
   std::pmr::vector<StagedSegment> segments;
   std::pmr::vector<StagedOutput> extra_outputs;
+  std::pmr::vector<std::int32_t> avoided_pages;  ///< see Page::avoid
   std::pmr::vector<SequenceOp> ops_before;
   std::pmr::vector<SequenceOp> ops_after;
 };

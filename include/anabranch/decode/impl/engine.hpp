@@ -66,6 +66,7 @@ class Engine {
   std::unique_ptr<RequestT> make(const RequestOptions& options, RequestT* before) const;
   void continue_history(RequestT& r, const RequestT& before) const;
   RequestT* history_of(RequestId after);
+  std::int32_t n_lines_due() const;
   void sweep();
   void drop_abandoned();
   // engine_passes.hpp

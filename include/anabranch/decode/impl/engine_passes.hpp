@@ -148,7 +148,7 @@ Drawn Engine<Cache, M, Text, S>::draw(std::size_t output, std::span<const float>
   const OutputSettings& settings = settings_[output];
   if (r.options.hook) {
     scratch_.assign(logits.begin(), logits.end());
-    r.options.hook({r.id, settings.branch, r.track(settings.branch).path, settings.seen}, scratch_);
+    r.options.hook({r.id, settings.branch, r.track(settings.branch).path, settings.index, settings.seen}, scratch_);
     logits = scratch_;
   }
   Drawn drawn;

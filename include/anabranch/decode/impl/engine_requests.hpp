@@ -14,7 +14,7 @@ inline void check_count(std::int32_t value, std::int32_t least, const char* name
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 Engine<Cache, M, Text, S>::Engine(Cache& cache, M markup, Text text, DecoderOptions options, S sampler)
     : cache_(&cache),
-      growth_(cache, std::move(markup), std::move(text), std::move(options)),
+      growth_(cache, std::move(markup), std::move(text), std::move(options), [this] { return n_lines_due(); }),
       sampler_(std::move(sampler)) {
   const DecoderOptions& o = growth_.options();
   check_count(o.max_branches, 1, "max_branches");
@@ -79,16 +79,20 @@ RequestId Engine<Cache, M, Text, S>::submit(std::span<const TokenId> prompt, con
     fail(Status::bad_request, "a prompt of " + std::to_string(prompt.size()) + " tokens ends at position " +
                                   std::to_string(end) + "; the limit is " + std::to_string(trunk.limit));
   if (!prompt.empty()) trunk.state = growth_.markup().start();
-  requests_.push_back(std::move(made));
-  r.id = RequestId{++last_id_};
-  if (before != nullptr) before->history_kept = false;
-  if (before != nullptr)
-    for (TrackT& t : before->tracks) t.line = kNoLine;
+  requests_.reserve(requests_.size() + 1);
+  r.id = RequestId{last_id_ + 1};
+  const std::size_t n_events = growth_.events().size();
   try {
     prompt.empty() ? growth_.resume_trunk(r) : growth_.open(r);
   } catch (...) {
-    growth_.abandon(r, EndReason::malformed);
+    growth_.events().resize(n_events);
     throw;
+  }
+  ++last_id_;
+  requests_.push_back(std::move(made));
+  if (before != nullptr) {
+    before->history_kept = false;
+    for (TrackT& t : before->tracks) t.line = kNoLine;
   }
   return r.id;
 }
@@ -180,6 +184,20 @@ void Engine<Cache, M, Text, S>::release(RequestId id) {
   r.history_kept = false;
   r.released = true;
   sweep();
+}
+
+/// Lines that the next passes will create.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+std::int32_t Engine<Cache, M, Text, S>::n_lines_due() const {
+  std::int32_t n = 0;
+  for (const auto& r : requests_) {
+    if (!r->active) continue;
+    if (!cache_->alive(r->trunk().line)) ++n;
+    for (const TrackT& t : r->tracks)
+      for (const Operation& op : t.operations)
+        if (op.kind == Operation::Kind::fork) n += r->block(op.count).n;
+  }
+  return n;
 }
 
 /// Carries out what had to wait for the open plan: lines are dropped, released requests forgotten.

@@ -1,6 +1,8 @@
 // Growth: what a sampled token means for its request. Takes decisions; never touches the cache.
 #pragma once
 
+#include <functional>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,11 +29,13 @@ class Growth {
   using TrackT = Track<State>;
   using Action = markup::Action;
 
-  Growth(const Cache& cache, M markup, Text text, DecoderOptions options)
+  /// `n_lines_due` says how many lines of the cache are spoken for already.
+  Growth(const Cache& cache, M markup, Text text, DecoderOptions options, std::function<std::int32_t()> n_lines_due)
       : cache_(&cache),
         markup_(std::move(markup)),
         text_(std::move(text)),
         options_(std::move(options)),
+        n_lines_due_(std::move(n_lines_due)),
         reserve_(cache, options_.positions) {}
   Growth(const Growth&) = delete;
   Growth& operator=(const Growth&) = delete;
@@ -83,6 +87,7 @@ class Growth {
   M markup_;
   Text text_;
   DecoderOptions options_;
+  std::function<std::int32_t()> n_lines_due_;
   Reserve<Cache, State> reserve_;
   std::vector<Event> events_;  // not handed out yet
 };

@@ -48,7 +48,7 @@ EndReason Growth<Cache, M, Text>::add_block(RequestT& r, TrackT& t, const std::v
   const auto depth = static_cast<std::int32_t>(t.path.size());
   const auto& limits = cache_->options();
   if (depth >= std::min(options_.max_depth, limits.max_depth)) return EndReason::limit;
-  if (n > limits.max_lines - cache_->n_lines()) return EndReason::limit;
+  if (n > limits.max_lines - cache_->n_lines() - n_lines_due_()) return EndReason::limit;
 
   const auto block = static_cast<std::int32_t>(r.blocks.size());
   const auto first = static_cast<BranchIndex>(r.tracks.size());

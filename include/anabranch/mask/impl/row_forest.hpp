@@ -132,12 +132,6 @@ inline void RowForest::number_rows(std::pmr::vector<RowBlock>& blocks) {
 }
 
 namespace impl {
-/// Index of the run that holds token `offset` of a segment.
-inline std::int32_t run_of(const std::pmr::vector<SlotRun>& runs, std::int32_t offset) noexcept {
-  const auto after = std::upper_bound(runs.begin(), runs.end(), offset,
-                                      [](std::int32_t value, const SlotRun& run) { return value < run.offset; });
-  return static_cast<std::int32_t>(after - runs.begin()) - 1;
-}
 /// Tokens [begin, end) of a segment as a view.
 inline View make_view(const Segment& segment, std::int32_t begin, std::int32_t end) noexcept {
   const std::int32_t first = run_of(segment.runs, begin);

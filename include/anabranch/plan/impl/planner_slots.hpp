@@ -61,7 +61,7 @@ void Planner<Policy, PageSize>::find_blocks(const Tree& tree) {
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void Planner<Policy, PageSize>::note(std::int32_t page) {
-  undo_.push_back({page, (*pool_)[page].fill, (*pool_)[page].writer});
+  undo_.push_back({page, (*pool_)[page]});
 }
 
 /// Gives every block its slots and every line what it holds. Returns how many pages are short.
@@ -80,18 +80,7 @@ std::int32_t Planner<Policy, PageSize>::place_block(Tree& tree, const RowBlock& 
   Segment& segment = tree.history().segment(block.segment);
   std::int32_t missing = block.end - block.begin;
   while (missing > 0) {
-    Slot last = kNoSlot;
-    if (!segment.runs.empty()) {
-      last = segment.runs.back().first + segment.runs.back().count - 1;
-    } else if (block.base != kNone) {
-      const HistoryNode& node = tree.history().node(block.base);
-      const Segment& older = tree.history().segment(node.segment);
-      if (node.end <= older.committed) {
-        const SlotRun& run = older.runs[static_cast<std::size_t>(impl::run_of(older.runs, node.end - 1))];
-        last = run.first + (node.end - 1 - run.offset);
-      }
-    }
-    const std::int32_t page = page_for(tree, line, last);
+    const std::int32_t page = page_for(tree, line, last_slot(tree, block));
     if (page == kNone) return (missing + pool_->page_size() - 1) / pool_->page_size();
     const std::int32_t n = std::min(missing, pool_->room(page));
     impl::reserve_more(segment.runs, 1);
@@ -102,34 +91,60 @@ std::int32_t Planner<Policy, PageSize>::place_block(Tree& tree, const RowBlock& 
   return 0;
 }
 
-/// A page with room that `line` may write now: one of its tails, the page of its last token `last` when nobody writes
-/// it, a tail of an ancestor, a fresh one. kNone when there is none.
+/// Slot of the token before the block's next one, kNoSlot when there is none or it has no slot yet.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+Slot Planner<Policy, PageSize>::last_slot(const Tree& tree, const RowBlock& block) noexcept {
+  const Segment& segment = tree.history().segment(block.segment);
+  if (!segment.runs.empty()) return segment.runs.back().first + segment.runs.back().count - 1;
+  if (block.base == kNone) return kNoSlot;
+  const HistoryNode& node = tree.history().node(block.base);
+  const auto& runs = tree.history().segment(node.segment).runs;
+  if (runs.empty() || runs.back().offset + runs.back().count < node.end) return kNoSlot;
+  const SlotRun& run = runs[static_cast<std::size_t>(impl::run_of(runs, node.end - 1))];
+  return run.first + (node.end - 1 - run.offset);
+}
+
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+std::int32_t Planner<Policy, PageSize>::tail_without_hole(std::int32_t line) const noexcept {
+  std::int32_t page = pool_->tail(line);
+  while (page != kNone && (*pool_)[page].avoid) page = (*pool_)[page].next;
+  return page;
+}
+
+/// A page with room that `line` may write now: one of its tails; the page of the token before, `last`, when nobody
+/// alive writes it; a tail of a line above; a fresh page; at worst a tail in which writing leaves a hole. kNone when
+/// there is none.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 std::int32_t Planner<Policy, PageSize>::page_for(const Tree& tree, std::int32_t line, Slot last) {
-  if (pool_->tail(line) != kNone) return pool_->tail(line);
+  if (const std::int32_t page = tail_without_hole(line); page != kNone) return page;
   impl::reserve_more(undo_, 2);
-  const bool is_root = tree.state(line).parent == kNone;
-  if (last != kNoSlot && (is_root || share_tail_ == ShareTail::spare)) {
+  const bool may_share = share_tail_ == ShareTail::spare;
+  if (last != kNoSlot && (may_share || tree.above(line) == kNone)) {
     const std::int32_t page = pool_->page_of(last);
-    const bool at_fill = last - page * pool_->page_size() + 1 == (*pool_)[page].fill;
-    if ((*pool_)[page].writer == kNone && pool_->room(page) > 0 && at_fill) {
+    const Page& p = (*pool_)[page];
+    const bool at_fill = last - page * pool_->page_size() + 1 == p.fill;
+    const bool unwritten = p.writer == kNone || !tree.state(p.writer).alive;
+    if (unwritten && at_fill && !p.avoid && pool_->room(page) > 0) {
       note(page);
       pool_->hand_over(page, line);
       return page;
     }
   }
-  if (share_tail_ == ShareTail::spare) {
-    for (std::int32_t l = tree.state(line).parent; l != kNone; l = tree.state(l).parent) {
-      const std::int32_t page = tree.state(l).hold == 0 ? pool_->tail(l) : kNone;
-      if (page == kNone || (*pool_)[page].used == 0) continue;
-      note(page);
-      pool_->hand_over(page, line);
-      return page;
-    }
+  for (std::int32_t l = may_share ? tree.above(line) : kNone; l != kNone; l = tree.above(l)) {
+    const std::int32_t page = tree.state(l).hold == 0 ? tail_without_hole(l) : kNone;
+    if (page == kNone || (*pool_)[page].used == 0) continue;
+    note(page);
+    pool_->hand_over(page, line);
+    return page;
   }
-  if (pool_->n_free() == 0) return kNone;
+  return pool_->n_free() > 0 ? take_page(line) : pool_->tail(line);
+}
+
+/// REQUIRES: a free page, and room in undo_.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+std::int32_t Planner<Policy, PageSize>::take_page(std::int32_t line) {
   const std::int32_t page = pool_->take(line);
-  undo_.push_back({page, 0, kNone});
+  undo_.push_back({page, Page{}});
   return page;
 }
 
@@ -143,7 +158,7 @@ std::int32_t Planner<Policy, PageSize>::reserve_holds(const Tree& tree) {
       missing -= pool_->room(page);
     for (; missing > 0 && pool_->n_free() > 0; missing -= pool_->page_size()) {
       impl::reserve_more(undo_, 1);
-      undo_.push_back({pool_->take(line), 0, kNone});
+      take_page(line);
     }
     if (missing > 0) short_of += (missing + pool_->page_size() - 1) / pool_->page_size();
   });
@@ -161,7 +176,7 @@ void Planner<Policy, PageSize>::undo_slots(Tree& tree) noexcept {
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void Planner<Policy, PageSize>::abort() noexcept {
-  for (std::size_t i = undo_.size(); i-- > 0;) pool_->restore(undo_[i].page, undo_[i].fill, undo_[i].writer);
+  for (std::size_t i = undo_.size(); i-- > 0;) pool_->restore(undo_[i].page, undo_[i].before);
   undo_.clear();
 }
 

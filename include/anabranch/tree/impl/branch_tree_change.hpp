@@ -240,6 +240,24 @@ void BranchTree<Policy, PageSize>::check_rewind(std::int32_t line, std::int32_t 
                                    std::to_string(n_tokens(line)));
 }
 
+/// The pages whose last slots a rewind to `n_keep` tokens gives up.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::note_given_up(std::int32_t line, std::int32_t n_keep) {
+  const auto note = [&](const Segment& segment, std::int32_t end) {
+    end = std::min(end, segment.committed);
+    if (end == 0) return;
+    impl::reserve_more(staged_.avoided_pages, 1);
+    const SlotRun& run = segment.runs[static_cast<std::size_t>(impl::run_of(segment.runs, end - 1))];
+    const std::int32_t page = pool_->page_of(run.first + (end - 1 - run.offset));
+    staged_.avoided_pages.push_back(page);
+    pool_->set_avoid(page, true);
+  };
+  const State& s = state(line);
+  if (s.open != kNone) note(history_.segment(s.open), history_.segment(s.open).length);
+  for (std::int32_t node = s.head; history_.n_tokens(node) > n_keep; node = history_.node(node).parent)
+    note(history_.segment(history_.node(node).segment), history_.node(node).end);
+}
+
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void BranchTree<Policy, PageSize>::rewind(LineId id, std::int32_t n_keep) {
   const std::int32_t line = find(id);
@@ -249,6 +267,7 @@ void BranchTree<Policy, PageSize>::rewind(LineId id, std::int32_t n_keep) {
   history_.reserve_nodes(1);
   impl::reserve_more(staged_.ops_before, 1);
   impl::reserve_more(staged_.ops_after, 1);
+  note_given_up(line, n_keep);
   if (state(line).open != kNone) {
     const std::int32_t keep = std::max(0, n_keep - history_.n_tokens(state(line).head));
     Segment& open = history_.segment(state(line).open);

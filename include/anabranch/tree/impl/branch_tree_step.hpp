@@ -73,6 +73,11 @@ void BranchTree<Policy, PageSize>::free_line(std::int32_t line) noexcept {
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::stop_avoiding() noexcept {
+  for (const std::int32_t page : staged_.avoided_pages) pool_->set_avoid(page, false);
+}
+
+template <PositionPolicy Policy, PageSizeChoice PageSize>
 void BranchTree<Policy, PageSize>::prepare_commit() {
   for (const Saved& saved : log_) {
     const State& s = state(saved.line);
@@ -115,6 +120,7 @@ void BranchTree<Policy, PageSize>::commit() noexcept {
   }
   for (const Saved& saved : log_)
     if (!state(saved.line).alive) free_line(saved.line);
+  stop_avoiding();
   staged_.clear();
   log_.clear();
   in_step_ = false;
@@ -165,6 +171,7 @@ void BranchTree<Policy, PageSize>::abort() noexcept {
     ++n_alive_;
   }
   changed();
+  stop_avoiding();
   staged_.clear();
   log_.clear();
   in_step_ = false;
