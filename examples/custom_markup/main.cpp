@@ -1,0 +1,57 @@
+// Decodes with the markup of multiverse.hpp. The model is a stand-in that knows one answer by heart, so that the
+// program runs anywhere and shows the decoder's part alone; a real one takes a plan and gives logits just the same.
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <anabranch/anabranch.hpp>
+#include <anabranch/decode/decoder.hpp>
+
+#include "multiverse.hpp"
+
+namespace ab = anabranch;
+
+namespace {
+
+const std::vector<std::string> kVocabulary = {
+    "<end>", "<Outline>", "</Outline>", "<Parallel>", "<Path>", "</Path>", "<Conclusion>", "How to stay well? ",
+    "Sleep", "Food",      "Air",        ": go",       " to",    " bed",    " at",          " the",
+    " same", " hour",     ".",          ": eat",      " many",  " plants", ": take",       " a",
+    " walk", " every",    " day",       " Keep",      " it",    " up"};
+
+/// What each line writes, by the branch's place in its block; -1 is the trunk.
+const std::map<int, std::vector<ab::TokenId>> kAnswer = {{-1, {1, 8, 2, 1, 9, 2, 1, 10, 2, 3, 27, 28, 29, 18, 0}},
+                                                         {0, {11, 12, 13, 14, 15, 16, 17, 25, 26, 18, 5}},
+                                                         {1, {19, 20, 21, 14, 15, 16, 17, 25, 26, 18, 5}},
+                                                         {2, {22, 23, 24, 25, 26, 14, 15, 16, 17, 18, 5}}};
+
+}  // namespace
+
+int main() {
+  ab::KvCache cache({.n_pages = 64});
+  const auto to_text = [](std::span<const ab::TokenId> tokens, std::string& out) {
+    for (const ab::TokenId token : tokens) out += kVocabulary[static_cast<std::size_t>(token)];
+  };
+  ab::Decoder decoder{
+      cache, Multiverse({1, 2, 3, 4, 5, 6}), to_text, {.positions = ab::Positions::longest, .end_of_text = {0}}};
+  const ab::RequestId id = decoder.submit({7});
+
+  while (decoder.has_work()) {
+    const auto plan = decoder.plan();
+    if (!plan) return std::puts("the pool is too small"), 1;
+    std::vector<ab::TokenId> sampled;  // the stand-in samples by itself; a model would give logits to commit()
+    for (const ab::OutputSettings& output : plan.outputs()) {
+      const auto path = decoder.branch(output.request, output.branch).path;
+      sampled.push_back(kAnswer.at(path.empty() ? -1 : path.back().branch).at(static_cast<std::size_t>(output.index)));
+    }
+    for (const ab::Event& event : decoder.commit_sampled(sampled)) {
+      if (event.kind == ab::Event::Kind::fork) std::printf("fork into %d branches\n", event.n_branches);
+      if (!event.text.empty()) std::printf("  line %d: %s\n", event.branch, event.text.c_str());
+      if (event.kind == ab::Event::Kind::join) std::puts("join");
+    }
+  }
+  const ab::Statistics& s = decoder.statistics(id);
+  std::printf("\n%s\n%d tokens of text in %d passes; serial: %d\n", decoder.text(id).c_str(), s.n_text(), s.n_passes,
+              s.n_serial_passes());
+}
