@@ -1,0 +1,135 @@
+// A call that runs out of memory changes nothing, and commit needs none.
+#include <functional>
+#include <memory_resource>
+#include <new>
+#include <vector>
+
+#include "cache_steps.hpp"
+
+using namespace anabranch;
+using namespace anabranch::test;
+
+namespace {
+
+/// Memory that can be told to refuse, and that knows whether everything was given back.
+class ScarceMemory : public std::pmr::memory_resource {
+ public:
+  long n_until_refusal = -1;  ///< allocations that still work; < 0: all
+  long n_allocations = 0;
+  long bytes_out = 0;
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    if (n_until_refusal == 0) throw std::bad_alloc();
+    if (n_until_refusal > 0) --n_until_refusal;
+    ++n_allocations;
+    void* memory = std::pmr::new_delete_resource()->allocate(bytes, alignment);
+    bytes_out += static_cast<long>(bytes);
+    return memory;
+  }
+  void do_deallocate(void* memory, std::size_t bytes, std::size_t alignment) override {
+    bytes_out -= static_cast<long>(bytes);
+    std::pmr::new_delete_resource()->deallocate(memory, bytes, alignment);
+  }
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+};
+
+struct State {
+  std::vector<std::int32_t> numbers;
+  explicit State(const KvCache& cache, const std::vector<LineId>& lines) {
+    numbers = {cache.n_lines(), cache.n_free_pages()};
+    for (const LineId line : lines) {
+      numbers.push_back(cache.alive(line) ? 1 : 0);
+      if (!cache.alive(line)) continue;
+      for (const std::int32_t n : {cache.n_tokens(line), cache.next_position(line), static_cast<std::int32_t>(cache.children(line).size()),
+                                   cache.position_limit(line)})
+        numbers.push_back(n);
+    }
+  }
+  bool operator==(const State&) const = default;
+};
+
+}  // namespace
+
+TEST_CASE("a call that runs out of memory leaves everything as it was") {
+  for (long refuse_at = 0; refuse_at < 60; ++refuse_at) {
+    ScarceMemory memory;
+    {
+      KvCache cache({.n_pages = 64, .page_size = 2, .memory = &memory});
+      const LineId line = cache.create_line();
+      append(cache, line, 5);
+      const State before(cache, {line});
+      std::vector<LineId> kids(3);
+      const std::vector<TokenId> some = tokens(40);
+      LineId extra = kNoLine;
+      Step step = cache.begin_step();
+      const std::vector<std::function<void()>> calls{
+          [&] { step.append(line, some); },
+          [&] { step.fork(line, kids); },
+          [&] { step.append(kids[0], some, Logits::all); },
+          [&] { step.append(kids[1], 3); },
+          [&] { step.request_logits(kids[2]); },
+          [&] { extra = step.create_line(); },
+          [&] { step.append(line, 2); },
+          [&] { step.rewind(kids[0], 50); },
+          [&] { step.join(line, {kids[1], kids[0]}); },
+          [&] { step.rewind(line, 49); },
+          [&] { step.adopt(line, kids[2]); },
+          [&] { step.hold(line, 7); },
+          [&] { step.drop(extra); },
+          [&] { REQUIRE(step.plan()); },
+      };
+      memory.n_until_refusal = refuse_at;
+      for (std::size_t i = 0; i < calls.size(); ++i) {
+        const std::vector<LineId> all{line, kids[0], kids[1], kids[2], extra};
+        const State now(cache, all);
+        try {
+          calls[i]();
+        } catch (const std::bad_alloc&) {
+          INFO("call " << i << ", refused at " << refuse_at);
+          CHECK(State(cache, all) == now);
+          memory.n_until_refusal = -1;
+          calls[i]();  // and it works once there is memory
+        }
+      }
+      memory.n_until_refusal = -1;
+      if (refuse_at % 2 == 0) {
+        memory.n_until_refusal = 0;
+        step.commit();
+        memory.n_until_refusal = -1;
+        CHECK(cache.n_tokens(line) == 45);
+      } else {
+        memory.n_until_refusal = 0;
+        step.abort();
+        memory.n_until_refusal = -1;
+        CHECK(State(cache, {line}) == before);
+      }
+      CHECK(violations(cache) == "");
+      in_step(cache, [&](Step& last) { last.drop(line); });
+      CHECK(cache.n_free_pages() == 64);
+    }
+    CHECK(memory.bytes_out == 0);
+  }
+}
+
+TEST_CASE("in the steady state a decoding step allocates nothing") {
+  ScarceMemory memory;
+  KvCache cache({.n_pages = 4096, .page_size = 16, .memory = &memory});
+  const LineId line = cache.create_line();
+  std::vector<LineId> kids(8);
+  in_step(cache, [&](Step& step) {
+    step.append(line, 100);
+    step.fork(line, kids);
+    for (const LineId kid : kids) step.append(kid, 300);
+  });
+  const auto round = [&] {
+    Step step = cache.begin_step();
+    for (const LineId kid : kids) step.append(kid, {1}, Logits::last);
+    finish(step);
+  };
+  for (int i = 0; i < 40; ++i) round();
+  const long before = memory.n_allocations;
+  for (int i = 0; i < 200; ++i) round();
+  INFO(memory.n_allocations - before << " allocations in 200 steps");
+  CHECK(memory.n_allocations - before <= 16);  // run lists grow, amortised
+}

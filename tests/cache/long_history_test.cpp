@@ -1,0 +1,96 @@
+// Histories of any length are made, read and released with loops; recursion would end in a stack overflow here.
+#include <vector>
+
+#include "cache_steps.hpp"
+
+using namespace anabranch;
+using namespace anabranch::test;
+
+TEST_CASE("100,000 forks and joins in a row keep working") {
+  KvCache cache({.n_pages = 16384, .page_size = 16});
+  const LineId line = cache.create_line();
+  for (std::int32_t i = 0; i < 50000; ++i) {
+    Step step = cache.begin_step();
+    std::vector<LineId> kids = step.fork(line, 1);
+    step.append(kids[0], 1);
+    step.join(line, kids);
+    kids = step.fork(line, 2, {.positions = Positions::longest});
+    step.append(kids[1], 1);
+    step.join(line, kids);
+    REQUIRE(step.plan());
+    step.commit();
+  }
+  CHECK(cache.n_tokens(line) == 100000);
+  CHECK(cache.next_position(line) == 100000);
+  CHECK(violations(cache) == "");
+  in_step(cache, [&](Step& step) { step.drop(line); });
+  CHECK(cache.n_free_pages() == cache.n_pages());
+}
+
+TEST_CASE("a history of a million views is released without recursion") {
+  KvCache cache({.n_pages = 70000, .page_size = 16});
+  const LineId line = cache.create_line();
+  std::int32_t n_views = 0;
+  while (n_views < 1000000) {
+    Step step = cache.begin_step();
+    for (int i = 0; i < 500; ++i) {
+      const std::vector<LineId> kids = step.fork(line, 2);
+      step.append(kids[0], 1);
+      step.append(kids[1], 1);
+      step.join(line, kids);
+      n_views += 2;
+    }
+    REQUIRE(step.plan());
+    step.commit();
+  }
+  std::int32_t counted = 0;
+  cache.for_each_view(line, [&](const View&, Position) { ++counted; });
+  CHECK(counted == n_views);
+  std::vector<LineId> kids;
+  in_step(cache, [&](Step& step) {
+    kids = step.fork(line, 1);
+    step.detach(kids[0]);
+  });
+  in_step(cache, [&](Step& step) { step.rewind(line, 10); });
+  CHECK(cache.n_tokens(kids[0]) == n_views);
+  in_step(cache, [&](Step& step) {
+    step.drop(kids[0]);
+    step.drop(line);
+  });
+  CHECK(cache.n_free_pages() == cache.n_pages());
+}
+
+TEST_CASE("a cache is destroyed with a long history and an open step") {
+  KvCache cache({.n_pages = 2048, .page_size = 16, .max_depth = 5000});
+  LineId line = cache.create_line();
+  Step step = cache.begin_step();
+  for (int i = 0; i < 5000; ++i) {
+    step.append(line, 1);
+    line = step.fork(line, 1)[0];
+  }
+  CHECK(cache.n_tokens(line) == 5000);
+}
+
+TEST_CASE("a deep chain of open branches is dropped, adopted and aborted without recursion") {
+  KvCache cache({.n_pages = 4096, .page_size = 16, .max_depth = 5000});
+  const LineId root = cache.create_line();
+  std::vector<LineId> chain{root};
+  in_step(cache, [&](Step& step) {
+    for (int i = 0; i < 5000; ++i) {
+      step.append(chain.back(), 1);
+      chain.push_back(step.fork(chain.back(), 1)[0]);
+    }
+  });
+  {
+    Step step = cache.begin_step();
+    step.drop(root);
+    CHECK(cache.n_lines() == 0);
+  }
+  CHECK(cache.n_lines() == 5001);
+  in_step(cache, [&](Step& step) { step.adopt(root, chain[1]); });
+  CHECK(cache.n_tokens(root) == 2);
+  CHECK(cache.parent(chain[2]) == root);
+  in_step(cache, [&](Step& step) { step.drop(root); });
+  CHECK(cache.n_lines() == 0);
+  CHECK(cache.n_free_pages() == cache.n_pages());
+}
