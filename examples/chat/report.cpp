@@ -1,0 +1,113 @@
+#include "report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "columns.hpp"
+
+namespace chat {
+namespace {
+
+using anabranch::Statistics;
+using anabranch::torch::Answer;
+
+double per_second(std::int32_t n, double seconds) { return seconds > 0 ? n / seconds : 0.0; }
+double ratio(double a, double b) { return b > 0 ? a / b : 0.0; }
+
+std::string row(const char* name, const Result& r) {
+  const Statistics& s = r.answer.statistics;
+  return fmt::format("  {:<9} {:>7} {:>7} {:>9} {:>9.2f} {:>10.1f} {:>6} {:>6.1f} {:>6.2f}\n", name, s.n_text(), s.n_passes,
+                     s.n_serial_passes(), r.answer.seconds, tokens_per_second(r.answer), s.parallel() ? 1 : 0,
+                     s.branches_per_block(), s.branch_share());
+}
+
+const char* const kHeading = "  {:<9} {:>7} {:>7} {:>9} {:>9} {:>10} {:>6} {:>6} {:>6}\n";
+
+}  // namespace
+
+double tokens_per_second(const Answer& answer) { return per_second(answer.statistics.n_text(), answer.seconds); }
+
+std::string figures(const Result& r) {
+  const Statistics& s = r.answer.statistics;
+  return fmt::format(
+      "  tokens {}   passes {} (serial: {})   {:.1f}x fewer   {:.2f} s   {:.1f} tokens/s\n"
+      "  PPD {}  ABN {:.1f}  APD {:.2f}   parallel phase {:.1f} tokens/s   ended: {}\n",
+      s.n_text(), s.n_passes, s.n_serial_passes(), ratio(s.n_serial_passes(), s.n_passes), r.answer.seconds,
+      tokens_per_second(r.answer), s.parallel() ? 1 : 0, s.branches_per_block(), s.branch_share(),
+      per_second(r.answer.n_parallel_tokens, r.answer.parallel_seconds), anabranch::reason_name(r.answer.reason));
+}
+
+std::string comparison(const Result& serial, const Result& parallel, int width) {
+  std::string text;
+  const int rows = 4 + static_cast<int>(std::max(wrap(serial.answer.text, (width - 2) / 2).size(),
+                                                 wrap(parallel.answer.text, (width - 2) / 2).size()));
+  for (const std::string& line : lay_out({{"serial", serial.answer.text}, {parallel.mode, parallel.answer.text}}, width, rows))
+    text += line + "\n";
+  text += "\n" + fmt::format(fmt::runtime(kHeading), "", "tokens", "passes", "(serial)", "seconds", "tokens/s", "PPD", "ABN", "APD");
+  text += row("serial", serial) + row(parallel.mode.c_str(), parallel);
+  const double faster = ratio(tokens_per_second(parallel.answer), tokens_per_second(serial.answer));
+  const Statistics& s = parallel.answer.statistics;
+  return text + fmt::format("  {}: {:.1f}x fewer passes than its own text written serially, {:.2f}x the tokens/s of serial\n",
+                            parallel.mode, ratio(s.n_serial_passes(), s.n_passes), faster);
+}
+
+std::string summary(const std::vector<Result>& results) {
+  std::int32_t n_parallel = 0, n_text = 0, n_passes = 0, n_serial = 0;
+  double blocks = 0, share = 0, seconds = 0;
+  for (const Result& r : results) {
+    const Statistics& s = r.answer.statistics;
+    n_text += s.n_text();
+    n_passes += s.n_passes;
+    n_serial += s.n_serial_passes();
+    seconds += r.answer.seconds;
+    if (!s.parallel()) continue;
+    ++n_parallel;
+    blocks += s.branches_per_block();
+    share += s.branch_share();
+  }
+  const auto n = static_cast<double>(results.size());
+  return fmt::format(
+      "  {} answers, {}: tokens {}   passes {} (serial: {})   {:.1f}x fewer   PPD {:.2f}  ABN {:.1f}  APD {:.2f}   "
+      "mean {:.2f} s an answer\n",
+      results.size(), results.front().mode, n_text, n_passes, n_serial, ratio(n_serial, n_passes), n_parallel / n,
+      ratio(blocks, n_parallel), ratio(share, n_parallel), seconds / n);
+}
+
+std::string to_json(const Result& r) {
+  const Answer& a = r.answer;
+  const Statistics& s = a.statistics;
+  nlohmann::ordered_json branches = nlohmann::ordered_json::array();
+  for (const auto& branch : a.branches)
+    branches.push_back({{"title", branch.title}, {"text", branch.text}, {"end", anabranch::reason_name(branch.reason)}});
+  const nlohmann::ordered_json json = {
+      {"question", r.question},
+      {"mode", r.mode},
+      {"text", a.text},
+      {"end", anabranch::reason_name(a.reason)},
+      {"branches", branches},
+      {"tokens", s.n_text()},
+      {"tokens_serial", s.n_serial},
+      {"tokens_branch", s.n_branch},
+      {"tokens_title", s.n_title},
+      {"tokens_tag", s.n_tag},
+      {"tokens_prompt", s.n_prompt},
+      {"passes", s.n_passes},
+      {"passes_serial", s.n_serial_passes()},
+      {"blocks", s.n_blocks},
+      {"ppd", s.parallel() ? 1 : 0},
+      {"abn", s.branches_per_block()},
+      {"apd", s.branch_share()},
+      {"ape", s.branch_efficiency()},
+      {"seconds", a.seconds},
+      {"prefill_seconds", a.prefill_seconds},
+      {"parallel_seconds", a.parallel_seconds},
+      {"tokens_per_second", tokens_per_second(a)},
+      {"parallel_tokens_per_second", per_second(a.n_parallel_tokens, a.parallel_seconds)},
+  };
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace chat
