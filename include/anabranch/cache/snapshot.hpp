@@ -71,9 +71,10 @@ struct Snapshot {
   bool share_tails = true;
   std::uint64_t sequence = 0;
   std::vector<PageEntry> pages;        // [n_pages]
-  std::vector<SegmentEntry> segments;  // ascending index
-  std::vector<NodeEntry> nodes;        // ascending index
-  std::vector<LineEntry> lines;        // [lines ever used at one time], ascending index
+  // Entry i has index i; segments and nodes are numbered anew in each snapshot, lines keep the index of their id.
+  std::vector<SegmentEntry> segments;
+  std::vector<NodeEntry> nodes;
+  std::vector<LineEntry> lines;
 
   /// Every violated invariant, in words; empty when all hold. O(everything).
   std::vector<std::string> check() const;

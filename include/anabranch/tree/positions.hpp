@@ -51,7 +51,7 @@ concept PositionPolicy = std::copyable<P> && requires(const P& policy, Position 
 
 /// The four built-in policies.
 struct Positions {
-  enum class Kind : std::uint8_t { sequential, longest, reserved, given };
+  enum class Kind : std::int32_t { sequential, longest, reserved, given };  // no padding: snapshots hold its bytes
   Kind kind = Kind::sequential;
   Position extent = 0;  ///< C of `reserved`: positions set aside for each child
 
@@ -60,7 +60,7 @@ struct Positions {
   static const Positions given;
   static constexpr Positions reserved(Position extent) noexcept { return {Kind::reserved, extent}; }
 
-  constexpr bool valid() const noexcept { return kind <= Kind::given && (kind != Kind::reserved || extent > 0); }
+  constexpr bool valid() const noexcept { return kind >= Kind::sequential && kind <= Kind::given && (kind != Kind::reserved || extent > 0); }
   constexpr bool is_given() const noexcept { return kind == Kind::given; }
   constexpr WidePosition start(Position next, std::int32_t k) const noexcept {
     return kind == Kind::reserved ? WidePosition{next} + WidePosition{k} * extent : next;

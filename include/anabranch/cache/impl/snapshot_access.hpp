@@ -15,7 +15,8 @@ class SnapshotAccess {
  public:
   using Tree = BranchTree<Policy, PageSize>;
   using Pool = PagePool<PageSize>;
-  static_assert(std::is_trivially_copyable_v<Policy>, "a position policy is a number, not data");
+  static_assert(std::is_trivially_copyable_v<Policy> && std::has_unique_object_representations_v<Policy>,
+                "a position policy is a number, not data");
 
   static Snapshot take(const Tree& tree, const Pool& pool) {
     Snapshot s;
@@ -28,17 +29,26 @@ class SnapshotAccess {
     s.sequence = tree.history_.sequence_;
     for (std::int32_t i = 0; i < pool.n_pages(); ++i) s.pages.push_back({pool[i].used, pool[i].fill, pool[i].writer});
     const History<PageSize>& history = tree.history_;
+    const Numbers segment = number(history.segments());
+    const Numbers node = number(history.nodes());
     for (std::int32_t i = 0; i < history.segments().size(); ++i) {
       if (!history.segments().in_use(i)) continue;
       const Segment& g = history.segment(i);
-      s.segments.push_back({i, g.sequence, g.first, g.length, g.refs, g.writer, {g.runs.begin(), g.runs.end()}});
+      s.segments.push_back({segment(i), g.sequence, g.first, g.length, g.refs, g.writer, {g.runs.begin(), g.runs.end()}});
     }
     for (std::int32_t i = 0; i < history.nodes().size(); ++i) {
       if (!history.nodes().in_use(i)) continue;
       const HistoryNode& n = history.node(i);
-      s.nodes.push_back({i, n.sequence, n.rule, n.parent, n.segment, n.end, n.n_tokens, n.next_before, n.refs});
+      s.nodes.push_back({node(i), n.sequence, n.rule, node(n.parent), segment(n.segment), n.end, n.n_tokens,
+                         n.next_before, n.refs});
     }
-    for (std::int32_t i = 0; i < tree.lines_.size(); ++i) s.lines.push_back(line(tree, pool, i));
+    for (std::int32_t i = 0; i < tree.lines_.size(); ++i) {
+      s.lines.push_back(line(tree, pool, i));
+      Snapshot::LineEntry& l = s.lines.back();
+      l.head = node(l.head);
+      l.fork_node = node(l.fork_node);
+      l.open = segment(l.open);
+    }
     return s;
   }
 
@@ -52,6 +62,22 @@ class SnapshotAccess {
   }
 
  private:
+  /// Place of each cell in use among those in use.
+  struct Numbers {
+    std::vector<std::int32_t> places;
+    std::int32_t operator()(std::int32_t index) const {
+      return index == kNone ? kNone : places[static_cast<std::size_t>(index)];
+    }
+  };
+  template <class T>
+  static Numbers number(const Slab<T>& slab) {
+    Numbers result{std::vector<std::int32_t>(static_cast<std::size_t>(slab.size()), kNone)};
+    std::int32_t n = 0;
+    for (std::int32_t i = 0; i < slab.size(); ++i)
+      if (slab.in_use(i)) result.places[static_cast<std::size_t>(i)] = n++;
+    return result;
+  }
+
   static Snapshot::LineEntry line(const Tree& tree, const Pool& pool, std::int32_t i) {
     Snapshot::LineEntry l;
     l.index = i;
@@ -125,6 +151,8 @@ class SnapshotAccess {
         fail(Status::bad_snapshot, "line " + std::to_string(e.index) + " was saved with another kind of position policy");
       auto& state = tree.lines_[e.index].state;
       std::memcpy(&state.policy, e.policy.data(), sizeof(Policy));
+      if (!state.policy.valid())
+        fail(Status::bad_snapshot, "line " + std::to_string(e.index) + " has a position policy that makes no sense");
       state.alive = true;
       state.head = e.head;
       state.open = e.open;

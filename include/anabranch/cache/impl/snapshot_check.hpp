@@ -44,15 +44,16 @@ class SnapshotCheck {
     expect(s_.n_pages >= 0, "number of pages ", s_.n_pages);
     expect(static_cast<std::size_t>(s_.n_pages) == s_.pages.size(), s_.pages.size(), " pages, ", s_.n_pages, " expected");
     expect(std::int64_t{s_.n_pages} * s_.page_size <= kUnlimited, "more slots than 31 bits hold");
+    expect(s_.max_lines > 0 && s_.max_depth >= 0 && s_.max_position > 0, "limits of ", s_.max_lines, " lines, ",
+           s_.max_depth, " levels, ", s_.max_position, " positions");
     return violated_.empty();
   }
   template <class Entries, class Map>
   void index_of(const Entries& entries, Map& map, const char* what) {
-    std::int32_t last = -1;
+    std::int32_t place = 0;
     for (const auto& e : entries) {
-      expect(e.index > last, what, " ", e.index, " out of order");
-      last = std::max(last, e.index);
-      map[e.index] = &e;
+      expect(e.index == place, what, " ", e.index, " stands at place ", place);
+      map[place++] = &e;
     }
   }
   void index() {
@@ -72,16 +73,15 @@ class SnapshotCheck {
       for (const SlotRun& run : s.runs) {
         expect(run.count > 0 && run.offset == offset, "segment ", s.index, ": run at offset ", run.offset, ", expected ", offset);
         offset += std::max(0, run.count);
-        for (std::int64_t slot = run.first; slot < std::int64_t{run.first} + run.count; ++slot) own(slot, s.index);
+        const bool inside = run.first >= 0 && run.count >= 0 &&
+                            std::int64_t{run.first} + run.count <= static_cast<std::int64_t>(owner_.size());
+        expect(inside, "segment ", s.index, " holds ", run.count, " slots from ", run.first, ", the pool has ", owner_.size());
+        for (std::int32_t i = 0; inside && i < run.count; ++i) own(run.first + i, s.index);
       }
       expect(offset == s.length, "segment ", s.index, " has ", offset, " slots for ", s.length, " tokens");
     }
   }
-  void own(std::int64_t slot, std::int32_t segment) {
-    if (slot < 0 || slot >= static_cast<std::int64_t>(owner_.size())) {
-      expect(false, "segment ", segment, " holds slot ", slot, " outside the pool");
-      return;
-    }
+  void own(Slot slot, std::int32_t segment) {
     std::int32_t& owner = owner_[static_cast<std::size_t>(slot)];
     expect(owner == kNone, "slot ", slot, " is held by segments ", owner, " and ", segment);
     owner = segment;
@@ -104,6 +104,7 @@ class SnapshotCheck {
         if (parent != node_.end()) before = parent->second->n_tokens;
         ++node_refs_[n.parent];
       }
+      expect(n.next_before >= 0, "node ", n.index, " follows position ", n.next_before);
       expect(n.n_tokens == before + n.end, "node ", n.index, " counts ", n.n_tokens, " tokens, ", before + n.end, " expected");
     }
   }
@@ -112,7 +113,8 @@ class SnapshotCheck {
     std::int32_t n_alive = 0;
     for (const auto& l : s_.lines) {
       if (!l.alive) {
-        expect(l.tails.empty(), "line ", l.index, " is gone and still writes a page");
+        expect(l.tails.empty() && l.children.empty() && l.head == kNone && l.open == kNone && l.parent == kNone, "line ",
+               l.index, " is gone and still has pages, relatives or a history");
         continue;
       }
       ++n_alive;
@@ -120,6 +122,8 @@ class SnapshotCheck {
       family_of(l);
       for (const std::int32_t page : l.tails) tail_of(l.index, page);
       expect(l.hold >= 0, "line ", l.index, " holds ", l.hold, " slots");
+      expect(l.next >= 0 && l.start >= 0 && l.limit >= 0 && l.limit <= s_.max_position, "line ", l.index, " goes on at ",
+             l.next, ", started at ", l.start, ", limit ", l.limit);
     }
     expect(n_alive <= s_.max_lines, n_alive, " lines, limit ", s_.max_lines);
   }
