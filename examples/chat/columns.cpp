@@ -120,6 +120,7 @@ std::vector<std::string> lay_out(const std::vector<Column>& columns, std::int32_
       tallest = std::max(tallest, text.size());
       cells_of_band.push_back(std::move(text));
     }
+    if (first > 0 && tallest < static_cast<std::size_t>(band_height)) lines.emplace_back(static_cast<std::size_t>(width), ' ');
     for (std::size_t row = 0; row < tallest; ++row) {
       std::string line;
       for (const std::vector<std::string>& column : cells_of_band) {

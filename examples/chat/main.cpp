@@ -16,6 +16,7 @@
 #include <anabranch/torch/generate.hpp>
 
 #include "live_view.hpp"
+#include "picture.hpp"
 #include "questions.hpp"
 #include "report.hpp"
 
@@ -30,6 +31,7 @@ struct Options {
   std::string mode = "model";
   std::string positions = "model";
   std::string weights = "auto";
+  std::string picture;
   std::int32_t threads = 0;
   bool compare = false;
   bool json = false;
@@ -56,6 +58,7 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_flag("--compare", o.compare, "answer serially too and show both");
   app.add_flag("--json", o.json, "one JSON object per answer, nothing else");
+  app.add_option("--picture", o.picture, "write the run of one question as an SVG");
   app.add_flag("--quiet", o.quiet, "no live view");
   app.add_option("--seed", o.generate.seed, "of sampling")->capture_default_str();
   app.add_option("--temperature", o.generate.temperature, "0: always the likeliest token")->capture_default_str();
@@ -71,16 +74,25 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--threads", o.threads, "0: LibTorch's choice")->check(CLI::NonNegativeNumber)->capture_default_str();
 }
 
-std::vector<chat::Result> answer(ab::torch::CausalLm& model, const Options& o, ab::hf::MarkupKind mode,
-                                 chat::LiveView* view) {
+/// What watches a run.
+struct Watchers {
+  chat::LiveView view;
+  chat::Picture picture;
+};
+
+std::vector<chat::Result> answer(ab::torch::CausalLm& model, const Options& o, ab::hf::MarkupKind mode, Watchers& watch) {
   ab::torch::GenerateOptions options = o.generate;
   options.markup = mode;
-  if (view != nullptr) {
-    options.on_event = [view](const ab::Event& event) { view->show(event); };
-    options.on_pass = [view] { view->refresh(); };
-  }
+  options.on_event = [&watch](const ab::Event& event) {
+    watch.view.show(event);
+    watch.picture.show(event);
+  };
+  options.on_pass = [&watch] {
+    watch.view.refresh();
+    watch.picture.end_pass();
+  };
   std::vector<ab::torch::Answer> answers = ab::torch::generate(model, o.questions, options);
-  if (view != nullptr) view->finish();
+  watch.view.finish();
   std::vector<chat::Result> results;
   for (std::size_t i = 0; i < answers.size(); ++i)
     results.push_back({o.questions[i], ab::hf::markup_name(mode), std::move(answers[i])});
@@ -96,6 +108,8 @@ void run(Options o) {
   if (!o.file.empty())
     for (std::string& question : chat::read_questions(o.file)) o.questions.push_back(std::move(question));
   if (o.questions.empty()) ab::fail(ab::Status::bad_argument, "no question given; ask one, or name a --file");
+  if (!o.picture.empty() && o.questions.size() != 1)
+    ab::fail(ab::Status::bad_argument, fmt::format("--picture shows one question; {} were asked", o.questions.size()));
   if (o.positions != "model")
     o.generate.positions = o.positions == "longest" ? ab::Positions::longest : ab::Positions::sequential;
 
@@ -106,11 +120,13 @@ void run(Options o) {
   const ab::hf::MarkupKind mode = o.mode == "model" ? model.text().markup.markup : kModes.at(o.mode);
 
   const bool show = !o.json && !o.quiet && !o.compare && o.questions.size() == 1;
-  chat::LiveView view(show ? chat::view_kind_of(stdout) : chat::ViewKind::none, stdout);
+  Watchers watch{{show ? chat::view_kind_of(stdout) : chat::ViewKind::none, stdout}, {}};
+  Watchers unseen{{chat::ViewKind::none, stdout}, {}};
   if (o.compare && !o.json) fmt::print(stderr, "answering serially, then in {} mode\n", ab::hf::markup_name(mode));
   std::vector<chat::Result> serial;
-  if (o.compare) serial = answer(model, o, ab::hf::MarkupKind::serial, nullptr);
-  const std::vector<chat::Result> results = answer(model, o, mode, show ? &view : nullptr);
+  if (o.compare) serial = answer(model, o, ab::hf::MarkupKind::serial, unseen);
+  const std::vector<chat::Result> results = answer(model, o, mode, watch);
+  if (!o.picture.empty()) watch.picture.write(o.picture, o.questions.front(), chat::figures(results.front()));
 
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (o.json) {
