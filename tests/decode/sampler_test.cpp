@@ -121,14 +121,14 @@ TEST_CASE("The penalty is over the line's own tokens, a sibling's do not count b
 
 TEST_CASE("Log-probabilities are those of the plain softmax, likeliest first") {
   const std::vector<float> logits = {std::log(0.2f), std::log(0.5f), std::log(0.3f)};
-  const auto [own, top] = ab::log_probabilities(logits, 0, 2);
+  const auto [own, top] = ab::log_probabilities<float>(logits, 0, 2);
   CHECK(own == Approx(std::log(0.2)));
   REQUIRE(top.size() == 2);
   CHECK(top[0].token == 1);
   CHECK(top[1].log_probability == Approx(std::log(0.3)));
-  CHECK(ab::log_probabilities(logits, 2, 99).second.size() == 3);
+  CHECK(ab::log_probabilities<float>(logits, 2, 99).second.size() == 3);
   const float inf = std::numeric_limits<float>::infinity();
-  CHECK(ab::log_probabilities(std::vector<float>{0, -inf}, 0, 1).first == Approx(0.0));
+  CHECK(ab::log_probabilities<float>(std::vector<float>{0, -inf}, 0, 1).first == Approx(0.0));
 }
 
 TEST_CASE("Log-probabilities are reported when asked for, and not otherwise") {

@@ -34,17 +34,19 @@ concept SamplerLike = requires(S& sampler, std::span<const float> logits, const 
 
 /// The built-in sampler. In this order: constraint, repetition penalty (logit / penalty if positive, else * penalty:
 /// CTRL, arXiv 1909.05858), temperature, top-k, top-p (nucleus, arXiv 1904.09751), draw. Ties go to the lower id.
-class Sampler {
+/// A template only so that who does not sample does not compile it.
+template <std::floating_point Logit>
+class BasicSampler {
  public:
   /// Throws bad_logits when no allowed token has a finite logit, or a logit is NaN or +infinity. Cost O(vocabulary).
-  TokenId operator()(std::span<const float> logits, const OutputSettings& settings);
+  TokenId operator()(std::span<const Logit> logits, const OutputSettings& settings);
 
  private:
   struct Candidate {
-    float logit;
+    Logit logit;
     TokenId token;
   };
-  void collect(std::span<const float> logits, const OutputSettings& settings);
+  void collect(std::span<const Logit> logits, const OutputSettings& settings);
   void penalise(const OutputSettings& settings);
   void keep_top_k(std::int32_t k);
   TokenId draw(const OutputSettings& settings);
@@ -53,13 +55,14 @@ class Sampler {
   std::vector<Candidate> candidates_;
   std::vector<TokenId> sorted_;
 };
-static_assert(SamplerLike<Sampler>);
+using Sampler = BasicSampler<float>;
 
 /// Throws bad_request, naming the value, when an option makes no sense.
 void check(const SamplingOptions& options);
 
 /// Natural log-probabilities under the plain softmax of `logits`: of `token`, and of the `n` likeliest tokens.
-std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const float> logits, TokenId token,
+template <std::floating_point Logit>
+std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const Logit> logits, TokenId token,
                                                                      std::int32_t n);
 
 }  // namespace anabranch

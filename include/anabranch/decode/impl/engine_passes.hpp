@@ -113,12 +113,14 @@ std::int32_t Engine<Cache, M, Text, S>::short_alone(RequestT& r) {
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 std::int32_t Engine<Cache, M, Text, S>::n_pages_of_others(const RequestT& r) const {
   const auto snapshot = cache_->snapshot();
-  std::set<std::int32_t> own;
+  std::vector<std::int32_t> own;
   for (const TrackT& t : r.tracks) {
     if (!cache_->alive(t.line)) continue;
-    for (const Slot slot : cache_->slots_of(t.line)) own.insert(slot / cache_->page_size());
-    for (const std::int32_t page : snapshot.lines[t.line.index].tails) own.insert(page);
+    for (const Slot slot : cache_->slots_of(t.line)) own.push_back(slot / cache_->page_size());
+    for (const std::int32_t page : snapshot.lines[t.line.index].tails) own.push_back(page);
   }
+  std::sort(own.begin(), own.end());
+  own.erase(std::unique(own.begin(), own.end()), own.end());
   return cache_->n_pages() - cache_->n_free_pages() - static_cast<std::int32_t>(own.size());
 }
 
@@ -157,7 +159,7 @@ Drawn Engine<Cache, M, Text, S>::draw(std::size_t output, std::span<const float>
     fail(Status::bad_logits,
          "the sampler chose token " + std::to_string(drawn.token) + " of " + std::to_string(logits.size()));
   if (r.options.n_log_probabilities == kNone) return drawn;
-  auto [own, top] = log_probabilities(logits, drawn.token, r.options.n_log_probabilities);
+  auto [own, top] = log_probabilities<float>(logits, drawn.token, r.options.n_log_probabilities);
   drawn.log_probability = own;
   drawn.top = std::move(top);
   return drawn;
@@ -211,7 +213,8 @@ void Engine<Cache, M, Text, S>::accept_each(const std::vector<Drawn>& drawn, std
   std::vector<std::size_t> order(drawn.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::pair{settings_[a].request, settings_[a].branch} < std::pair{settings_[b].request, settings_[b].branch};
+    const OutputSettings &x = settings_[a], &y = settings_[b];
+    return x.request != y.request ? x.request < y.request : x.branch < y.branch;
   });
   for (const std::size_t i : order) {
     RequestT& r = *owners_[i].request;

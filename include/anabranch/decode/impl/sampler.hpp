@@ -11,7 +11,8 @@
 
 namespace anabranch {
 
-inline TokenId Sampler::operator()(std::span<const float> logits, const OutputSettings& settings) {
+template <std::floating_point Logit>
+TokenId BasicSampler<Logit>::operator()(std::span<const Logit> logits, const OutputSettings& settings) {
   collect(logits, settings);
   if (settings.sampling.repetition_penalty != 1.0f) penalise(settings);
   if (settings.sampling.temperature == 0.0f || settings.sampling.top_k == 1) {
@@ -24,15 +25,16 @@ inline TokenId Sampler::operator()(std::span<const float> logits, const OutputSe
 }
 
 /// Candidates, by ascending id: allowed, not forbidden, with a finite logit.
-inline void Sampler::collect(std::span<const float> logits, const OutputSettings& settings) {
+template <std::floating_point Logit>
+void BasicSampler<Logit>::collect(std::span<const Logit> logits, const OutputSettings& settings) {
   candidates_.clear();
   sorted_.assign(settings.forbidden.begin(), settings.forbidden.end());
   std::sort(sorted_.begin(), sorted_.end());
   auto forbidden = sorted_.begin();
   const auto consider = [&](TokenId token) {
     while (forbidden != sorted_.end() && *forbidden < token) ++forbidden;
-    const float logit = logits[static_cast<std::size_t>(token)];
-    if (std::isnan(logit) || logit == std::numeric_limits<float>::infinity())
+    const Logit logit = logits[static_cast<std::size_t>(token)];
+    if (std::isnan(logit) || logit == std::numeric_limits<Logit>::infinity())
       fail(Status::bad_logits, "logit of token " + std::to_string(token) + " is " + std::to_string(logit));
     if (forbidden != sorted_.end() && *forbidden == token) return;
     if (std::isfinite(logit)) candidates_.push_back({logit, token});
@@ -51,16 +53,18 @@ inline void Sampler::collect(std::span<const float> logits, const OutputSettings
     fail(Status::bad_logits, "no allowed token among " + std::to_string(n) + " has a finite logit");
 }
 
-inline void Sampler::penalise(const OutputSettings& settings) {
+template <std::floating_point Logit>
+void BasicSampler<Logit>::penalise(const OutputSettings& settings) {
   sorted_.assign(settings.seen.begin(), settings.seen.end());
   std::sort(sorted_.begin(), sorted_.end());
-  const float penalty = settings.sampling.repetition_penalty;
+  const Logit penalty = settings.sampling.repetition_penalty;
   for (Candidate& candidate : candidates_)
     if (std::binary_search(sorted_.begin(), sorted_.end(), candidate.token))
       candidate.logit = candidate.logit > 0 ? candidate.logit / penalty : candidate.logit * penalty;
 }
 
-inline void Sampler::keep_top_k(std::int32_t k) {
+template <std::floating_point Logit>
+void BasicSampler<Logit>::keep_top_k(std::int32_t k) {
   if (k <= 0 || static_cast<std::size_t>(k) >= candidates_.size()) return;
   const auto likelier = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
@@ -72,8 +76,9 @@ inline void Sampler::keep_top_k(std::int32_t k) {
 }
 
 /// Turns logits into weights exp((logit - best) / temperature) and walks along them.
-inline TokenId Sampler::draw(const OutputSettings& settings) {
-  float best = candidates_.front().logit;
+template <std::floating_point Logit>
+TokenId BasicSampler<Logit>::draw(const OutputSettings& settings) {
+  Logit best = candidates_.front().logit;
   for (const Candidate& candidate : candidates_) best = std::max(best, candidate.logit);
   double total = 0;
   for (Candidate& candidate : candidates_) {
@@ -93,7 +98,8 @@ inline TokenId Sampler::draw(const OutputSettings& settings) {
 }
 
 /// The nucleus is the shortest run of likeliest tokens whose weights reach top_p; a heap finds it without a full sort.
-inline TokenId Sampler::draw_nucleus(double total, const OutputSettings& settings) {
+template <std::floating_point Logit>
+TokenId BasicSampler<Logit>::draw_nucleus(double total, const OutputSettings& settings) {
   const auto lighter = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit < b.logit : a.token > b.token;
   };
@@ -125,11 +131,12 @@ inline void check(const SamplingOptions& o) {
   if (o.top_k < 0) fail(Status::bad_request, "top_k is " + std::to_string(o.top_k) + "; it must be >= 0");
 }
 
-inline std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const float> logits,
-                                                                            TokenId token, std::int32_t n) {
-  const float best = *std::max_element(logits.begin(), logits.end());
+template <std::floating_point Logit>
+std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const Logit> logits, TokenId token,
+                                                                     std::int32_t n) {
+  const Logit best = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - best);
+  for (const Logit logit : logits) sum += std::exp(static_cast<double>(logit) - best);
   const double log_sum = best + std::log(sum);
   const auto value = [&](TokenId t) { return static_cast<float>(logits[static_cast<std::size_t>(t)] - log_sum); };
   std::vector<TokenId> order(logits.size());
