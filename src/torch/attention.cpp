@@ -122,14 +122,9 @@ class GroupAttention final : public PassAttention {
 
   static AttentionPart part_of(const OutAndLse& result, std::int64_t batch_entry, const AttentionCall& call) {
     const auto& [out, lse] = result;
-    return {call.row_begin,
-            call.n_rows,
-            out.data_ptr<float>() + batch_entry * out.stride(0),
-            out.stride(1),
-            out.stride(2),
-            lse.data_ptr<float>() + batch_entry * lse.stride(0),
-            lse.stride(1),
-            lse.stride(2)};
+    return {call.row_begin, call.n_rows,   out.data_ptr<float>() + batch_entry * out.stride(0),
+            out.stride(1),  out.stride(2), lse.data_ptr<float>() + batch_entry * lse.stride(0),
+            lse.stride(1),  lse.stride(2)};
   }
 
   PassLayout layout_;

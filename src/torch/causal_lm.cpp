@@ -147,7 +147,6 @@ void CausalLm::Impl::finish_layer(const LayerTensors& layer, const at::Tensor& c
 
 LogitsView CausalLm::Impl::forward(const StepPlan& plan) {
   const hf::ModelConfig& config = model->config;
-  ++n_passes;
   if (plan.n_rows() == 0) return {nullptr, 0, config.vocabulary};
   const RopeTable rope(plan.positions, model->frequencies);
   const auto attention = make_attention(path, plan, model->heads(), model->triangle);
@@ -211,7 +210,9 @@ LogitsView CausalLm::operator()(const StepPlan& plan) {
   const hf::ModelConfig& config = impl_->model->config;
   check_plan(plan, {config.vocabulary, config.max_positions, std::max(impl_->n_slots, plan.n_slots)});
   reserve(plan.n_slots);
-  return guarded(Status::internal, "running a pass", [&] { return impl_->forward(plan); });
+  const LogitsView logits = guarded(Status::internal, "running a pass", [&] { return impl_->forward(plan); });
+  ++impl_->n_passes;
+  return logits;
 }
 
 void CausalLm::reserve(std::int32_t n_slots) {

@@ -9,7 +9,8 @@
 namespace anabranch::torch {
 namespace {
 
-std::string outside(const char* what, std::int64_t value, std::int64_t row, const char* limit_name, std::int64_t limit) {
+std::string outside(const char* what, std::int64_t value, std::int64_t row, const char* limit_name,
+                    std::int64_t limit) {
   return std::string(what) + " " + std::to_string(value) + " of row " + std::to_string(row) + " is outside [0, " +
          std::to_string(limit) + "), " + limit_name;
 }
@@ -19,19 +20,22 @@ void check_rows(const StepPlan& plan, const PassLimits& limits) {
     const auto row = static_cast<std::int64_t>(r);
     const TokenId token = plan.tokens[r];
     if (token == kUnknownToken)
-      fail(Status::bad_argument, "token of row " + std::to_string(row) +
-                                     " is unknown: this runner needs every token of a plan, append tokens instead of a count");
+      fail(Status::bad_argument,
+           "token of row " + std::to_string(row) +
+               " is unknown: this runner needs every token of a plan, append tokens instead of a count");
     if (token < 0 || token >= limits.vocabulary)
       fail(Status::bad_argument, outside("token", token, row, "the vocabulary", limits.vocabulary));
     if (plan.positions[r] < 0 || plan.positions[r] >= limits.max_positions)
-      fail(Status::out_of_range, outside("position", plan.positions[r], row, "the model's positions", limits.max_positions));
+      fail(Status::out_of_range,
+           outside("position", plan.positions[r], row, "the model's positions", limits.max_positions));
     if (plan.slots[r] < 0 || plan.slots[r] >= limits.n_slots)
       fail(Status::bad_argument, outside("slot", plan.slots[r], row, "the K/V slabs", limits.n_slots));
   }
 }
 
 void check_group(const StepPlan& plan, const VisibilityGroup& group, std::int32_t n_slots) {
-  const std::string name = "group of rows [" + std::to_string(group.row_begin) + ", " + std::to_string(group.row_end) + ")";
+  const std::string name =
+      "group of rows [" + std::to_string(group.row_begin) + ", " + std::to_string(group.row_end) + ")";
   if (group.row_begin < 0 || group.row_begin > group.row_end || group.row_end > plan.n_rows())
     fail(Status::bad_argument, name + " does not fit a plan of " + std::to_string(plan.n_rows()) + " rows");
   std::int64_t n_keys = 0;
@@ -43,7 +47,8 @@ void check_group(const StepPlan& plan, const VisibilityGroup& group, std::int32_
     n_keys += count;
   });
   if (n_keys != group.n_keys)
-    fail(Status::bad_argument, name + " says " + std::to_string(group.n_keys) + " keys and lists " + std::to_string(n_keys));
+    fail(Status::bad_argument,
+         name + " says " + std::to_string(group.n_keys) + " keys and lists " + std::to_string(n_keys));
   if (group.visibility == Visibility::causal && group.n_keys < group.row_end - group.row_begin)
     fail(Status::bad_argument, name + " is causal and has only " + std::to_string(group.n_keys) + " keys");
 }
@@ -116,11 +121,15 @@ PassLayout make_layout(const StepPlan& plan) {
     if (group.n_keys == 0 || group.row_begin == group.row_end) continue;
     std::vector<KeyRun> runs;
     for_each_run(group, plan.views, [&runs](Slot first, std::int32_t count) {
-      if (!runs.empty() && runs.back().first + runs.back().count == first) runs.back().count += count;
-      else runs.push_back({first, count});
+      if (!runs.empty() && runs.back().first + runs.back().count == first)
+        runs.back().count += count;
+      else
+        runs.push_back({first, count});
     });
-    if (group.visibility == Visibility::causal) add_causal(group, runs, layout);
-    else layout.calls.push_back({group.row_begin, group.row_end - group.row_begin, group.n_keys, false, std::move(runs)});
+    if (group.visibility == Visibility::causal)
+      add_causal(group, runs, layout);
+    else
+      layout.calls.push_back({group.row_begin, group.row_end - group.row_begin, group.n_keys, false, std::move(runs)});
   }
   make_batches(layout);
   return layout;

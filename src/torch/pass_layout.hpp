@@ -25,8 +25,8 @@ struct AttentionCall {
   RowIndex row_begin = 0;
   std::int32_t n_rows = 0;
   std::int32_t n_keys = 0;
-  bool triangle = false;      ///< the keys are the rows themselves: row i sees keys 0 .. i
-  std::vector<KeyRun> runs;   ///< adjacent runs are one
+  bool triangle = false;       ///< the keys are the rows themselves: row i sees keys 0 .. i
+  std::vector<KeyRun> runs;    ///< adjacent runs are one
   std::int32_t batch = kNone;  ///< index into PassLayout::batches, if it runs there
 };
 

@@ -50,7 +50,8 @@ void merge_query(const float* part, float part_lse, std::int32_t head_dim, float
 
 }  // namespace
 
-void rms_norm(const float* x, const float* weight, std::int32_t n_rows, std::int32_t width, double epsilon, float* out) {
+void rms_norm(const float* x, const float* weight, std::int32_t n_rows, std::int32_t width, double epsilon,
+              float* out) {
   for (std::int32_t r = 0; r < n_rows; ++r, x += width, out += width) {
     const auto scale = static_cast<float>(1.0 / std::sqrt(sum_of_squares(x, width) / width + epsilon));
     for (std::int32_t i = 0; i < width; ++i) out[i] = x[i] * scale * weight[i];

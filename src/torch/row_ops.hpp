@@ -48,8 +48,8 @@ struct HeadTargets {
 /// Splits qkv [n_rows, q_width + 2 kv_width] into heads, norms and turns q and k, writes k and v to the rows' slots.
 void split_heads(const float* qkv, std::span<const Slot> slots, const HeadSplit& split, const HeadTargets& targets);
 
-/// Attention of consecutive rows over one part of what they see. Element (h, q, d) of `out` is the result for KV head h,
-/// query q = row * share + j, at out[h * out_head + q * out_query + d]; lse likewise, natural logarithm.
+/// Attention of consecutive rows over one part of what they see. Element (h, q, d) of `out` is the result for KV head
+/// h, query q = row * share + j, at out[h * out_head + q * out_query + d]; lse likewise, natural logarithm.
 struct AttentionPart {
   RowIndex row_begin = 0;
   std::int32_t n_rows = 0;

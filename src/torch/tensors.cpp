@@ -94,7 +94,8 @@ void load_attention(const Reader& reader, const hf::ModelConfig& c, const std::s
     return std::array{Part{prefix + "q_proj" + kind, q}, Part{prefix + "k_proj" + kind, kv},
                       Part{prefix + "v_proj" + kind, kv}};
   };
-  layer.qkv = Linear(reader.matrix(fused(".weight"), c.hidden), c.qkv_bias ? reader.bias(fused(".bias")) : at::Tensor{});
+  layer.qkv =
+      Linear(reader.matrix(fused(".weight"), c.hidden), c.qkv_bias ? reader.bias(fused(".bias")) : at::Tensor{});
   layer.out = Linear(reader.matrix(prefix + "o_proj.weight", c.hidden, q),
                      c.o_bias ? reader.bias(std::array{Part{prefix + "o_proj.bias", c.hidden}}) : at::Tensor{});
   if (c.qk_norm) {
@@ -134,7 +135,8 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
   const at::Tensor in = x.to(type_).contiguous();
   std::optional<at::Tensor> bias;
   if (bias_.defined()) bias = bias_;
-  return packed_ ? packing()->multiply.call(in, weight_, bias, "none", Packing::Scalars(), "") : at::linear(in, weight_, bias);
+  return packed_ ? packing()->multiply.call(in, weight_, bias, "none", Packing::Scalars(), "")
+                 : at::linear(in, weight_, bias);
 }
 
 ModelTensors load_tensors(const std::filesystem::path& folder, const hf::ModelConfig& config, at::ScalarType type) {

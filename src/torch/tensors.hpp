@@ -10,8 +10,8 @@
 
 namespace anabranch::torch {
 
-/// y = x W^T + b. Where LibTorch has oneDNN the weight is kept in its blocked layout, whose products cost nearly the same
-/// for 1 and for 8 rows; elsewhere as it is.
+/// y = x W^T + b. Where LibTorch has oneDNN the weight is kept in its blocked layout, whose products cost nearly the
+/// same for 1 and for 8 rows; elsewhere as it is.
 class Linear {
  public:
   Linear() = default;
@@ -28,12 +28,12 @@ class Linear {
 };
 
 struct LayerTensors {
-  at::Tensor input_norm, ffn_norm;   ///< [hidden], float32
-  at::Tensor query_norm, key_norm;   ///< [head_dim], float32; undefined without q/k norm
-  Linear qkv;                        ///< [q_width + 2 kv_width, hidden]: q, k, v one after the other
-  Linear out;                        ///< [hidden, q_width]
-  Linear gate_up;                    ///< [2 ffn, hidden]: gate, then up
-  Linear down;                       ///< [hidden, ffn]
+  at::Tensor input_norm, ffn_norm;  ///< [hidden], float32
+  at::Tensor query_norm, key_norm;  ///< [head_dim], float32; undefined without q/k norm
+  Linear qkv;                       ///< [q_width + 2 kv_width, hidden]: q, k, v one after the other
+  Linear out;                       ///< [hidden, q_width]
+  Linear gate_up;                   ///< [2 ffn, hidden]: gate, then up
+  Linear down;                      ///< [hidden, ffn]
 };
 
 struct ModelTensors {

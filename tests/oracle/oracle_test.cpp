@@ -11,12 +11,12 @@
 namespace {
 
 namespace ab = anabranch;
-using ab::test::status_of;
-using ab::test::text_of;
 using ab::eigen::Mask;
 using ab::eigen::Matrix;
 using ab::eigen::Shape;
 using ab::eigen::Vector;
+using ab::test::status_of;
+using ab::test::text_of;
 
 /// Two tokens, one layer, two hidden elements that are one head: small enough for paper.
 ab::eigen::Weights hand_made() {
@@ -63,7 +63,8 @@ TEST_CASE("two tokens through one layer are what paper says") {
   const std::vector<ab::TokenId> tokens = {0, 1};
   const Matrix got = oracle.logits(tokens);
 
-  // RMSNorm of (1, 0) is (r, 0) and of (0, 1) is (0, r), with r = sqrt 2. Token 0 sees itself alone: attention gives (r, 0).
+  // RMSNorm of (1, 0) is (r, 0) and of (0, 1) is (0, r), with r = sqrt 2. Token 0 sees itself alone: attention gives
+  // (r, 0).
   const double r = std::sqrt(2.0);
   const auto finish = [](double x, double y) {
     const double n = std::sqrt((x * x + y * y) / 2.0);
@@ -163,9 +164,15 @@ TEST_CASE("the oracle refuses what makes no sense and names it") {
   CHECK(status_of([&] { oracle.logits(Tokens{1, 64}); }) == ab::Status::bad_argument);
   CHECK(status_of([&] { oracle.logits(Tokens{-1}); }) == ab::Status::bad_argument);
   CHECK(status_of([&] { oracle.logits(Tokens{1}, positions, mask); }) == ab::Status::bad_argument);
-  CHECK(status_of([&] { oracle.logits(Tokens{1, 2}, positions, ab::eigen::causal_mask(3)); }) == ab::Status::bad_argument);
-  CHECK(status_of([&] { oracle.logits(Tokens{1, 2}, positions, Mask::Constant(2, 2, false)); }) == ab::Status::bad_argument);
-  CHECK(status_of([&] { oracle.logits(Tokens{1, 2}, std::vector<ab::Position>{0, 4096}, mask); }) == ab::Status::out_of_range);
+  CHECK(status_of([&] {
+          oracle.logits(Tokens{1, 2}, positions, ab::eigen::causal_mask(3));
+        }) == ab::Status::bad_argument);
+  CHECK(status_of([&] {
+          oracle.logits(Tokens{1, 2}, positions, Mask::Constant(2, 2, false));
+        }) == ab::Status::bad_argument);
+  CHECK(status_of([&] {
+          oracle.logits(Tokens{1, 2}, std::vector<ab::Position>{0, 4096}, mask);
+        }) == ab::Status::out_of_range);
   Shape odd;
   odd.head_size = 7;
   CHECK(status_of([&] { ab::eigen::random_weights(odd, 1); }) == ab::Status::bad_argument);

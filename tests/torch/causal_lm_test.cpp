@@ -184,7 +184,8 @@ TEST_CASE("a broken folder is refused with the tensor's name") {
   const auto named = [](Tensors& tensors, const std::string& name) {
     return std::find_if(tensors.begin(), tensors.end(), [&](const auto& t) { return t.name == name; });
   };
-  const std::string absent = load_error([&](Tensors& t) { t.erase(named(t, "model.layers.1.self_attn.k_proj.weight")); });
+  const std::string absent =
+      load_error([&](Tensors& t) { t.erase(named(t, "model.layers.1.self_attn.k_proj.weight")); });
   CHECK(contains(absent, "model.layers.1.self_attn.k_proj.weight"));
   const std::string shape = load_error([&](Tensors& t) {
     const auto norm = named(t, "model.norm.weight");

@@ -136,7 +136,10 @@ TEST_CASE("nested forks, joins of a subset, late joins and other orders agree") 
     s.append(inner[1], {23});
     s.append(outer[0], {24});
     s.pass();
-    const auto innermost = s.fork(inner[1], 2, policy.is_given() ? Positions::longest : policy.kind == Positions::Kind::reserved ? Positions::reserved(8) : policy);
+    const auto innermost = s.fork(inner[1], 2,
+                                  policy.is_given()                          ? Positions::longest
+                                  : policy.kind == Positions::Kind::reserved ? Positions::reserved(8)
+                                                                             : policy);
     s.append(innermost[1], {25, 26});
     s.append(innermost[0], {27});
     s.append(trunk, {28});  // the parent goes on while children are open

@@ -59,6 +59,10 @@ Best best_of(std::span<const float> logits) {
   return {static_cast<ab::TokenId>(first - logits.begin()), *first - second};
 }
 
+Tokens first(const Tokens& tokens, std::size_t n) {
+  return Tokens(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(n));
+}
+
 float difference(std::span<const float> a, std::span<const float> b) {
   float largest = a.size() == b.size() ? 0.0f : INFINITY;
   for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
@@ -112,7 +116,8 @@ struct Greedy {
 };
 
 /// Decodes one line per prefix after a shared prompt: the lines together, one pass per step.
-std::vector<Greedy> decode_branches(CausalLm& runner, const Tokens& prompt, const std::vector<Tokens>& prefixes, int n) {
+std::vector<Greedy> decode_branches(CausalLm& runner, const Tokens& prompt, const std::vector<Tokens>& prefixes,
+                                    int n) {
   ab::KvCache cache({.n_pages = 128, .page_size = 16});
   const ab::LineId trunk = cache.create_line();
   std::vector<ab::LineId> lines;
@@ -179,7 +184,7 @@ TEST_CASE("serial greedy text is what transformers writes with the same weights"
 TEST_CASE("branches decoded together write what each writes alone") {
   if (model() == nullptr) return;
   const Recorded recorded = recordings().front();
-  const Tokens opening(recorded.output.begin(), recorded.output.begin() + 10);
+  const Tokens opening = first(recorded.output, 10);
   Tokens prompt = recorded.input;
   prompt.insert(prompt.end(), opening.begin(), opening.end());
   const std::vector<Tokens> prefixes = {{198, 33, 30}, {198}, {198, 34, 30, 1330, 5195}, {198, 35}};
@@ -197,13 +202,13 @@ TEST_CASE("a tree with fork and join has the same logits together, alone and thr
   for (const Positions policy : {Positions::sequential, Positions::longest, Positions::reserved(64)}) {
     TreeScript s;
     const int trunk = s.create();
-    s.append(trunk, recorded[0].input);
+    s.append(trunk, first(recorded[0].input, 8));
     const auto kids = s.fork(trunk, 3, policy);
-    for (std::size_t k = 0; k < kids.size(); ++k) s.append(kids[k], Tokens(recorded[k + 1].output.begin(), recorded[k + 1].output.begin() + 2 + static_cast<int>(k)));
+    for (std::size_t k = 0; k < kids.size(); ++k) s.append(kids[k], first(recorded[k + 1].output, 1 + 2 * k));
     s.pass();
-    for (std::size_t i = 8; i < 16; ++i) {
+    for (std::size_t i = 5; i < 10; ++i) {
       for (std::size_t k = 0; k < kids.size(); ++k)
-        if (i < 10 + 3 * k) s.append(kids[k], {recorded[k + 1].output[i]});
+        if (i < 6 + 2 * k) s.append(kids[k], {recorded[k + 1].output[i]});
       s.pass();
     }
     s.join(trunk, {kids[2], kids[0]});
@@ -225,6 +230,5 @@ TEST_CASE("a tree with fork and join has the same logits together, alone and thr
     }
     CHECK(to_dense < kTolerance);
     CHECK(to_alone < kTolerance);
-    std::printf("largest difference of logits: dense mask %.2g, alone %.2g\n", static_cast<double>(to_dense), static_cast<double>(to_alone));
   }
 }

@@ -24,8 +24,8 @@ struct TreeOp {
   std::vector<TokenId> tokens = {};
   Positions positions = {};
   std::vector<Position> starts = {};  ///< for Positions::given
-  Position next = kNone;         ///< for a join of Positions::given
-  std::int32_t n_tokens = 0;     ///< for rewind
+  Position next = kNone;              ///< for a join of Positions::given
+  std::int32_t n_tokens = 0;          ///< for rewind
 };
 
 class TreeScript {
@@ -192,7 +192,7 @@ class TreeReplay {
   std::vector<std::vector<std::size_t>> content_;  ///< per line: what it sees
   std::vector<std::size_t> forked_at_;
   std::vector<FedToken> tokens_;
-  std::map<LineId, std::vector<std::size_t>> fed_;             ///< tokens of the open step, per line
+  std::map<LineId, std::vector<std::size_t>> fed_;                 ///< tokens of the open step, per line
   std::vector<std::map<std::size_t, std::vector<float>>> logits_;  ///< per host, per token
   int n_passes_ = 0;
 };

@@ -1,6 +1,7 @@
 // The oracle's weights under the names and shapes of Hugging Face checkpoints, as float32.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -68,16 +69,20 @@ inline std::vector<NamedTensor> named_tensors(const Weights& weights) {
 /// The config.json of this model: Qwen3 with qk_norm, Qwen2 with qkv_bias, Llama otherwise.
 inline std::string config_json(const Shape& s) {
   const std::string family = s.qk_norm ? "qwen3" : s.qkv_bias ? "qwen2" : "llama";
-  const std::string architecture = s.qk_norm ? "Qwen3ForCausalLM" : s.qkv_bias ? "Qwen2ForCausalLM" : "LlamaForCausalLM";
-  const auto entry = [](const char* key, auto value) { return std::string(", \"") + key + "\": " + std::to_string(value); };
+  const std::string architecture = s.qk_norm    ? "Qwen3ForCausalLM"
+                                   : s.qkv_bias ? "Qwen2ForCausalLM"
+                                                : "LlamaForCausalLM";
+  const auto entry = [](const char* key, auto value) {
+    return std::string(", \"") + key + "\": " + std::to_string(value);
+  };
   return "{\"architectures\": [\"" + architecture + "\"], \"model_type\": \"" + family +
          "\", \"hidden_act\": \"silu\", \"torch_dtype\": \"float32\"" + entry("vocab_size", s.vocabulary) +
          entry("hidden_size", s.hidden) + entry("num_hidden_layers", s.layers) +
          entry("num_attention_heads", s.query_heads) + entry("num_key_value_heads", s.kv_heads) +
          entry("head_dim", s.head_size) + entry("intermediate_size", s.ffn) +
          entry("max_position_embeddings", s.max_positions) + entry("rope_theta", s.rope_theta) +
-         ", \"rms_norm_eps\": " + std::to_string(static_cast<std::int64_t>(std::llround(s.norm_epsilon * 1e9))) + "e-9" +
-         ", \"attention_bias\": false, \"tie_word_embeddings\": " + (s.tied_head ? "true" : "false") + "}\n";
+         ", \"rms_norm_eps\": " + std::to_string(static_cast<std::int64_t>(std::llround(s.norm_epsilon * 1e9))) +
+         "e-9" + ", \"attention_bias\": false, \"tie_word_embeddings\": " + (s.tied_head ? "true" : "false") + "}\n";
 }
 
 }  // namespace anabranch::eigen

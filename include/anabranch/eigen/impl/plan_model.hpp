@@ -15,8 +15,8 @@ inline void PlanModel::check_rows(const StepPlan& plan) const {
   }
   for (const Output& output : plan.outputs)
     if (output.row < 0 || output.row >= plan.n_rows())
-      fail(Status::bad_argument, "output names row " + std::to_string(output.row) + " of " +
-                                     std::to_string(plan.n_rows()));
+      fail(Status::bad_argument,
+           "output names row " + std::to_string(output.row) + " of " + std::to_string(plan.n_rows()));
 }
 
 inline void PlanModel::check_visible(const StepPlan& plan, std::size_t row, const Slots& visible) const {
@@ -32,7 +32,8 @@ inline void PlanModel::check_visible(const StepPlan& plan, std::size_t row, cons
     if (slot < 0 || slot >= plan.n_slots) refuse(slot, "is outside the pool but visible to");
     if (!written_now && content(slot).token == kNone) refuse(slot, "was never written but is visible to");
   }
-  if (!std::binary_search(sorted.begin(), sorted.end(), plan.slots[row])) refuse(plan.slots[row], "is hidden from its own");
+  if (!std::binary_search(sorted.begin(), sorted.end(), plan.slots[row]))
+    refuse(plan.slots[row], "is hidden from its own");
 }
 
 /// For each row the slots it sees, in history order.
@@ -44,8 +45,8 @@ inline std::vector<PlanModel::Slots> PlanModel::visible_slots(const StepPlan& pl
       for (std::int32_t i = 0; i < count; ++i) keys.push_back(first + i);
     });
     if (static_cast<std::int32_t>(keys.size()) != group.n_keys)
-      fail(Status::bad_argument, "a group lists " + std::to_string(keys.size()) + " keys and says " +
-                                     std::to_string(group.n_keys));
+      fail(Status::bad_argument,
+           "a group lists " + std::to_string(keys.size()) + " keys and says " + std::to_string(group.n_keys));
     for (RowIndex r = group.row_begin; r < group.row_end; ++r) {
       const std::int32_t hidden = group.visibility == Visibility::causal ? group.row_end - 1 - r : 0;
       Slots& row = visible[static_cast<std::size_t>(r)];
