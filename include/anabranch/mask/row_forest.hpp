@@ -25,19 +25,22 @@ struct RowBlock {
   RowIndex first_row = 0;     ///< found by RowForest
 };
 
+template <PageSizeChoice PageSize>
 class RowForest {
  public:
+  using Blocks = impl::Lazily<std::pmr::vector<RowBlock>, PageSize>;
+  using Groups = impl::Lazily<std::pmr::vector<VisibilityGroup>, PageSize>;
+  using Views = impl::Lazily<std::pmr::vector<View>, PageSize>;
+
   explicit RowForest(std::pmr::memory_resource* memory)
       : entries_(memory), path_(memory), entry_of_node_(memory), touched_(memory), order_(memory) {}
 
   /// Sets `first_row` of every block, `order` to the blocks by row, and the groups with their views.
-  template <PageSizeChoice PageSize>
-  void build(const History<PageSize>& history, std::pmr::vector<RowBlock>& blocks);
+  void build(const History<PageSize>& history, Blocks& blocks);
 
-  const std::pmr::vector<std::int32_t>& order() const noexcept { return order_; }
-  template <PageSizeChoice PageSize>
-  void groups(const History<PageSize>& history, const std::pmr::vector<RowBlock>& blocks,
-              std::pmr::vector<VisibilityGroup>& groups, std::pmr::vector<View>& views) const;
+  const impl::Lazily<std::pmr::vector<std::int32_t>, PageSize>& order() const noexcept { return order_; }
+  void groups(const History<PageSize>& history, const Blocks& blocks,
+              Groups& groups, Views& views) const;
 
  private:
   /// Tokens [begin, end) of one segment on the paths of all rows in [row_begin, row_end).
@@ -58,18 +61,17 @@ class RowForest {
 
   Entry& at(std::int32_t entry) noexcept { return entries_[static_cast<std::size_t>(entry)]; }
   const Entry& at(std::int32_t entry) const noexcept { return entries_[static_cast<std::size_t>(entry)]; }
-  template <PageSizeChoice PageSize>
   std::int32_t insert_history(const History<PageSize>& history, std::int32_t node);
   std::int32_t insert_view(std::int32_t parent, std::uint64_t sequence, std::int32_t segment, std::int32_t end);
   std::int32_t add_child(std::int32_t parent, std::int32_t after, Entry entry);
-  void number_rows(std::pmr::vector<RowBlock>& blocks);
+  void number_rows(Blocks& blocks);
   std::int32_t next_in_preorder(std::int32_t entry) const noexcept;
 
-  std::pmr::vector<Entry> entries_;  // 0 is the root of all
-  std::pmr::vector<std::int32_t> path_;
-  std::pmr::vector<std::int32_t> entry_of_node_;  // kNone, but for the nodes in touched_
-  std::pmr::vector<std::int32_t> touched_;
-  std::pmr::vector<std::int32_t> order_;
+  impl::Lazily<std::pmr::vector<Entry>, PageSize> entries_;  // 0 is the root of all
+  impl::Lazily<std::pmr::vector<std::int32_t>, PageSize> path_;
+  impl::Lazily<std::pmr::vector<std::int32_t>, PageSize> entry_of_node_;  // kNone, but for the nodes in touched_
+  impl::Lazily<std::pmr::vector<std::int32_t>, PageSize> touched_;
+  impl::Lazily<std::pmr::vector<std::int32_t>, PageSize> order_;
 };
 
 }  // namespace anabranch

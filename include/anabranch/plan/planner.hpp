@@ -55,17 +55,17 @@ class Planner {
 
   PagePool<PageSize>* pool_;
   ShareTail share_tail_;
-  RowForest forest_;
-  std::pmr::vector<PageBefore> undo_;
-  std::pmr::vector<RowBlock> blocks_;
+  RowForest<PageSize> forest_;
+  impl::Lazily<std::pmr::vector<PageBefore>, PageSize> undo_;
+  impl::Lazily<std::pmr::vector<RowBlock>, PageSize> blocks_;
   std::pmr::vector<std::int32_t> entry_of_block_;  // index into Staged::segments
-  std::pmr::vector<TokenId> tokens_;
-  std::pmr::vector<Position> positions_;
-  std::pmr::vector<Slot> slots_;
-  std::pmr::vector<LineId> lines_;
-  std::pmr::vector<Output> outputs_;
-  std::pmr::vector<VisibilityGroup> groups_;
-  std::pmr::vector<View> views_;
+  impl::Lazily<std::pmr::vector<TokenId>, PageSize> tokens_;
+  impl::Lazily<std::pmr::vector<Position>, PageSize> positions_;
+  impl::Lazily<std::pmr::vector<Slot>, PageSize> slots_;
+  impl::Lazily<std::pmr::vector<LineId>, PageSize> lines_;
+  impl::Lazily<std::pmr::vector<Output>, PageSize> outputs_;
+  impl::Lazily<std::pmr::vector<VisibilityGroup>, PageSize> groups_;
+  impl::Lazily<std::pmr::vector<View>, PageSize> views_;
   StepPlan plan_;
 };
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <anabranch/error.hpp>
+#include <anabranch/pool/lazily.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {
@@ -177,8 +178,8 @@ class PagePool {
   }
 
   [[no_unique_address]] PageSize page_size_;
-  std::pmr::vector<Page> pages_;
-  std::pmr::vector<std::int32_t> tails_;  // [writer] first page of its list
+  impl::Lazily<std::pmr::vector<Page>, PageSize> pages_;
+  impl::Lazily<std::pmr::vector<std::int32_t>, PageSize> tails_;  // [writer] first page of its list
   std::int32_t first_free_ = kNone;
   std::int32_t n_free_ = 0;
 };

@@ -30,6 +30,7 @@ template <PositionPolicy Policy, PageSizeChoice PageSize>
 class BranchTree {
  public:
   using State = LineState<Policy>;
+  using Steps = Staged<Policy>;
   BranchTree(PagePool<PageSize>& pool, TreeLimits limits, std::pmr::memory_resource* memory);
 
   // Reading. Lines are given by index; `find` turns an id into one or throws stale_line.
@@ -50,7 +51,7 @@ class BranchTree {
   const Slab<LineRecord<Policy>>& lines() const noexcept { return lines_; }
   /// Throws limit_reached when `n_new` more lines below `parent` (kNone: roots) are too many or too deep.
   void check_limits(std::int32_t parent, std::int32_t n_new) const;
-  const Staged& staged() const noexcept { return staged_; }
+  const Steps& staged() const noexcept { return staged_; }
 
   // Changing; between begin() and commit() or abort(), but for create_line, which also works outside.
   void begin() noexcept { in_step_ = true; }
@@ -116,9 +117,9 @@ class BranchTree {
   TreeLimits limits_;
   History<PageSize> history_;
   Slab<LineRecord<Policy>> lines_;
-  Staged staged_;
+  Steps staged_;
   std::pmr::vector<Saved> log_;
-  std::pmr::vector<std::int32_t> scratch_;
+  impl::Lazily<std::pmr::vector<std::int32_t>, Policy> scratch_;
   std::int32_t n_alive_ = 0;
   std::uint64_t epoch_ = 1;
   bool in_step_ = false;

@@ -10,6 +10,7 @@
 #include <memory_resource>
 #include <vector>
 
+#include <anabranch/pool/lazily.hpp>
 #include <anabranch/pool/page_pool.hpp>
 #include <anabranch/pool/slab.hpp>
 #include <anabranch/tree/positions.hpp>
@@ -240,8 +241,8 @@ class History {
   }
 
   PagePool<PageSize>* pool_;
-  Slab<HistoryNode> nodes_;
-  Slab<Segment> segments_;
+  impl::Lazily<Slab<HistoryNode>, PageSize> nodes_;
+  impl::Lazily<Slab<Segment>, PageSize> segments_;
   std::uint64_t sequence_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <memory_resource>
 #include <vector>
 
+#include <anabranch/pool/lazily.hpp>
 #include <anabranch/tree/sequence_op.hpp>
 #include <anabranch/types.hpp>
 
@@ -37,6 +38,8 @@ struct StagedOutput {
   std::int32_t offset = 0;
 };
 
+/// `Lazy` only delays what including this header costs; see pool/lazily.hpp.
+template <class Lazy>
 struct Staged {
   explicit Staged(std::pmr::memory_resource* memory)
       : tokens(memory),
@@ -70,13 +73,13 @@ struct Staged {
       if (output.sequence == segments[static_cast<std::size_t>(entry)].sequence && output.offset >= length)
         output.sequence = 0;  // names no segment
   }
-  std::pmr::vector<TokenId> tokens;
-  std::pmr::vector<StagedPiece> pieces;
-  std::pmr::vector<StagedSegment> segments;
-  std::pmr::vector<StagedOutput> extra_outputs;
-  std::pmr::vector<std::int32_t> avoided_pages;  ///< see Page::avoid
-  std::pmr::vector<SequenceOp> ops_before;
-  std::pmr::vector<SequenceOp> ops_after;
+  impl::Lazily<std::pmr::vector<TokenId>, Lazy> tokens;
+  impl::Lazily<std::pmr::vector<StagedPiece>, Lazy> pieces;
+  impl::Lazily<std::pmr::vector<StagedSegment>, Lazy> segments;
+  impl::Lazily<std::pmr::vector<StagedOutput>, Lazy> extra_outputs;
+  impl::Lazily<std::pmr::vector<std::int32_t>, Lazy> avoided_pages;  ///< see Page::avoid
+  impl::Lazily<std::pmr::vector<SequenceOp>, Lazy> ops_before;
+  impl::Lazily<std::pmr::vector<SequenceOp>, Lazy> ops_after;
 };
 
 }  // namespace anabranch

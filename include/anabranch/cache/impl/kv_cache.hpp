@@ -28,7 +28,8 @@ inline const CacheOptions& checked(const CacheOptions& options) {
   return options;
 }
 
-inline CacheOptions options_of(const Snapshot& s, std::pmr::memory_resource* memory) {
+template <std::same_as<Snapshot> S>
+CacheOptions options_of(const S& s, std::pmr::memory_resource* memory) {
   if (const std::vector<std::string> violated = s.check(); !violated.empty())
     fail(Status::bad_snapshot, "snapshot breaks an invariant: " + violated.front());
   CacheOptions options;

@@ -7,6 +7,7 @@
 
 #include <anabranch/cache/snapshot.hpp>
 #include <anabranch/error.hpp>
+#include <anabranch/pool/lazily.hpp>
 
 namespace anabranch {
 namespace impl {
@@ -140,10 +141,11 @@ inline std::uint64_t fnv1a(std::span<const std::byte> bytes) noexcept {
 
 }  // namespace impl
 
-inline std::vector<std::byte> Snapshot::save() const {
-  impl::ByteWriter body;
+template <class Lazy>
+std::vector<std::byte> Snapshot::save() const {
+  impl::Lazily<impl::ByteWriter, Lazy> body;
   impl::visit_fields(body, *this);
-  impl::ByteWriter whole;
+  impl::Lazily<impl::ByteWriter, Lazy> whole;
   whole(impl::kSnapshotMagic);
   whole(impl::kSnapshotVersion);
   whole(static_cast<std::uint64_t>(body.bytes.size()));
@@ -152,8 +154,9 @@ inline std::vector<std::byte> Snapshot::save() const {
   return std::move(whole.bytes);
 }
 
-inline Snapshot Snapshot::load(std::span<const std::byte> bytes) {
-  impl::ByteReader reader(bytes);
+template <class Lazy>
+Snapshot Snapshot::load(std::span<const std::byte> bytes) {
+  impl::Lazily<impl::ByteReader, Lazy> reader(bytes);
   std::uint64_t magic = 0, length = 0, checksum = 0;
   std::uint32_t version = 0;
   reader(magic), reader(version), reader(length), reader(checksum);
@@ -164,10 +167,10 @@ inline Snapshot Snapshot::load(std::span<const std::byte> bytes) {
   if (length != reader.left())
     fail(Status::bad_snapshot, "snapshot of " + std::to_string(length) + " bytes has " + std::to_string(reader.left()));
   if (impl::fnv1a(reader.rest()) != checksum) fail(Status::bad_snapshot, "snapshot is damaged: its checksum differs");
-  Snapshot snapshot;
+  impl::Lazily<Snapshot, Lazy> snapshot;
   impl::visit_fields(reader, snapshot);
   if (reader.left() != 0) fail(Status::bad_snapshot, "snapshot has " + std::to_string(reader.left()) + " bytes left over");
-  if (const std::vector<std::string> violated = snapshot.check(); !violated.empty())
+  if (const std::vector<std::string> violated = snapshot.template check<Lazy>(); !violated.empty())
     fail(Status::bad_snapshot, "snapshot breaks an invariant: " + violated.front());
   return snapshot;
 }

@@ -5,11 +5,13 @@
 #include <map>
 
 #include <anabranch/cache/snapshot.hpp>
+#include <anabranch/pool/lazily.hpp>
 
 namespace anabranch {
 namespace impl {
 
 /// Gathers what is wrong with a snapshot; every look-up is checked, so any bytes may be looked at.
+template <class Lazy>
 class SnapshotCheck {
  public:
   explicit SnapshotCheck(const Snapshot& snapshot) : s_(snapshot) {}
@@ -64,7 +66,7 @@ class SnapshotCheck {
 
   void segments() {
     owner_.assign(static_cast<std::size_t>(s_.n_pages * s_.page_size), kNone);
-    std::map<std::uint64_t, std::int32_t> by_sequence;
+    impl::Lazily<std::map<std::uint64_t, std::int32_t>, Lazy> by_sequence;
     for (const auto& s : s_.segments) {
       expect(s.sequence > 0 && s.sequence <= s_.sequence, "segment ", s.index, " has sequence ", s.sequence);
       expect(by_sequence.emplace(s.sequence, s.index).second, "segment ", s.index, " shares its sequence number");
@@ -204,17 +206,20 @@ class SnapshotCheck {
     expect(n_free == s_.n_free_pages, s_.n_free_pages, " pages are said to be free, ", n_free, " are");
   }
 
-  const Snapshot& s_;
-  std::vector<std::string> violated_;
-  std::map<std::int32_t, const Snapshot::SegmentEntry*> segment_;
-  std::map<std::int32_t, const Snapshot::NodeEntry*> node_;
-  std::map<std::int32_t, const Snapshot::LineEntry*> line_;
-  std::map<std::int32_t, std::int32_t> segment_refs_, node_refs_, seen_, tails_;
-  std::vector<std::int32_t> owner_;  // [slot] segment
+  const impl::Lazily<Snapshot, Lazy>& s_;
+  impl::Lazily<std::vector<std::string>, Lazy> violated_;
+  impl::Lazily<std::map<std::int32_t, const Snapshot::SegmentEntry*>, Lazy> segment_;
+  impl::Lazily<std::map<std::int32_t, const Snapshot::NodeEntry*>, Lazy> node_;
+  impl::Lazily<std::map<std::int32_t, const Snapshot::LineEntry*>, Lazy> line_;
+  impl::Lazily<std::map<std::int32_t, std::int32_t>, Lazy> segment_refs_, node_refs_, seen_, tails_;
+  impl::Lazily<std::vector<std::int32_t>, Lazy> owner_;  // [slot] segment
 };
 
 }  // namespace impl
 
-inline std::vector<std::string> Snapshot::check() const { return impl::SnapshotCheck(*this).run(); }
+template <class Lazy>
+std::vector<std::string> Snapshot::check() const {
+  return impl::SnapshotCheck<Lazy>(*this).run();
+}
 
 }  // namespace anabranch

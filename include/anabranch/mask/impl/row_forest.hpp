@@ -8,7 +8,8 @@
 namespace anabranch {
 
 /// Adds `entry` below `parent` behind the sibling `after` (kNone: in front).
-inline std::int32_t RowForest::add_child(std::int32_t parent, std::int32_t after, Entry entry) {
+template <PageSizeChoice PageSize>
+std::int32_t RowForest<PageSize>::add_child(std::int32_t parent, std::int32_t after, Entry entry) {
   const auto index = static_cast<std::int32_t>(entries_.size());
   entry.parent = parent;
   entry.previous = after;
@@ -20,7 +21,8 @@ inline std::int32_t RowForest::add_child(std::int32_t parent, std::int32_t after
 }
 
 /// The entry below `parent` that ends at token `end` of the segment; entries that reach further are split there.
-inline std::int32_t RowForest::insert_view(std::int32_t parent, std::uint64_t sequence, std::int32_t segment,
+template <PageSizeChoice PageSize>
+std::int32_t RowForest<PageSize>::insert_view(std::int32_t parent, std::uint64_t sequence, std::int32_t segment,
                                            std::int32_t end) {
   std::int32_t begin = 0;
   while (true) {
@@ -57,7 +59,7 @@ inline std::int32_t RowForest::insert_view(std::int32_t parent, std::uint64_t se
 }
 
 template <PageSizeChoice PageSize>
-std::int32_t RowForest::insert_history(const History<PageSize>& history, std::int32_t node) {
+std::int32_t RowForest<PageSize>::insert_history(const History<PageSize>& history, std::int32_t node) {
   path_.clear();
   while (node != kNone && entry_of_node_[static_cast<std::size_t>(node)] == kNone) {
     path_.push_back(node);
@@ -74,7 +76,7 @@ std::int32_t RowForest::insert_history(const History<PageSize>& history, std::in
 }
 
 template <PageSizeChoice PageSize>
-void RowForest::build(const History<PageSize>& history, std::pmr::vector<RowBlock>& blocks) {
+void RowForest<PageSize>::build(const History<PageSize>& history, Blocks& blocks) {
   for (const std::int32_t node : touched_) entry_of_node_[static_cast<std::size_t>(node)] = kNone;
   touched_.clear();
   entries_.clear();
@@ -100,13 +102,15 @@ void RowForest::build(const History<PageSize>& history, std::pmr::vector<RowBloc
   number_rows(blocks);
 }
 
-inline std::int32_t RowForest::next_in_preorder(std::int32_t entry) const noexcept {
+template <PageSizeChoice PageSize>
+std::int32_t RowForest<PageSize>::next_in_preorder(std::int32_t entry) const noexcept {
   if (at(entry).first_child != kNone) return at(entry).first_child;
   while (entry != 0 && at(entry).next == kNone) entry = at(entry).parent;
   return entry == 0 ? kNone : at(entry).next;
 }
 
-inline void RowForest::number_rows(std::pmr::vector<RowBlock>& blocks) {
+template <PageSizeChoice PageSize>
+void RowForest<PageSize>::number_rows(Blocks& blocks) {
   RowIndex row = 0;
   std::int32_t entry = 0;
   while (true) {
@@ -141,8 +145,8 @@ inline View make_view(const Segment& segment, std::int32_t begin, std::int32_t e
 }  // namespace impl
 
 template <PageSizeChoice PageSize>
-void RowForest::groups(const History<PageSize>& history, const std::pmr::vector<RowBlock>& blocks,
-                       std::pmr::vector<VisibilityGroup>& groups, std::pmr::vector<View>& views) const {
+void RowForest<PageSize>::groups(const History<PageSize>& history, const Blocks& blocks,
+                       Groups& groups, Views& views) const {
   groups.clear();
   views.clear();
   const std::int32_t first = entries_.empty() ? kNone : next_in_preorder(0);

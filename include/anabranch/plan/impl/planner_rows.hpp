@@ -21,7 +21,7 @@ void Planner<Policy, PageSize>::fill_rows(const Tree& tree) {
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void Planner<Policy, PageSize>::fill_block(const Tree& tree, std::int32_t index) {
   const RowBlock& block = blocks_[static_cast<std::size_t>(index)];
-  const Staged& staged = tree.staged();
+  const auto& staged = tree.staged();
   const StagedSegment& entry =
       staged.segments[static_cast<std::size_t>(entry_of_block_[static_cast<std::size_t>(index)])];
   const Segment& segment = tree.history().segment(block.segment);
