@@ -77,7 +77,7 @@ TEST_CASE("a call that runs out of memory leaves everything as it was") {
           [&] { step.adopt(line, kids[2]); },
           [&] { step.hold(line, 7); },
           [&] { step.drop(extra); },
-          [&] { REQUIRE(step.plan()); },
+          [&] { if (!step.plan()) fail(Status::no_room, "the pool is too small"); },
       };
       memory.n_until_refusal = refuse_at;
       for (std::size_t i = 0; i < calls.size(); ++i) {
@@ -131,5 +131,5 @@ TEST_CASE("in the steady state a decoding step allocates nothing") {
   const long before = memory.n_allocations;
   for (int i = 0; i < 200; ++i) round();
   INFO(memory.n_allocations - before << " allocations in 200 steps");
-  CHECK(memory.n_allocations - before <= 16);  // run lists grow, amortised
+  CHECK(memory.n_allocations - before <= 24);  // only the 8 run lists grow, by doubling
 }
