@@ -51,6 +51,9 @@ function(anabranch_test name)
   set(program anabranch_test_${name})
   add_executable(${program} ${arg_SOURCES})
   target_link_libraries(${program} PRIVATE anabranch_test_main anabranch::core ${arg_LINK})
+  # A compiler cache that serves several checkouts makes __FILE__ relative to build/<preset>; this makes it relative to
+  # the repository's root, where tests run.
+  target_compile_options(${program} PRIVATE -fmacro-prefix-map=../../=)
   set(labels ${name} ${arg_LABELS})
   set(timeout 300)
   if(arg_SLOW)
