@@ -54,7 +54,8 @@ void fork_join(benchmark::State& state, std::int32_t n_tokens, Pool pool, Timed 
 
 int main(int argc, char** argv) {
   add("fork + join, trunk 16384", [](benchmark::State& s) { fork_join(s, 16384, Pool::fresh, Timed::calls); });
-  add("fork + join, trunk 16384 fragmented", [](benchmark::State& s) { fork_join(s, 16384, Pool::fragmented, Timed::calls); });
+  add("fork + join, trunk 16384 fragmented",
+      [](benchmark::State& s) { fork_join(s, 16384, Pool::fragmented, Timed::calls); });
   add("fork + join, trunk 1024", [](benchmark::State& s) { fork_join(s, 1024, Pool::fresh, Timed::calls); });
   add("fork + join, trunk 65536", [](benchmark::State& s) { fork_join(s, 65536, Pool::fresh, Timed::calls); });
   add("both whole steps, trunk 16384", [](benchmark::State& s) { fork_join(s, 16384, Pool::fresh, Timed::steps); });

@@ -76,7 +76,8 @@ void add(const std::string& name, Run run) {
 }
 
 /// Prints the question, the machine and all results; last the figure of `headline`.
-inline int report(const char* question, const char* sizes, const char* name, const std::string& headline, int argc, char** argv) {
+inline int report(const char* question, const char* sizes, const char* name, const std::string& headline, int argc,
+                  char** argv) {
   std::printf("%s\n", question);
   std::printf("machine: %s, %u cores; %s; %d repeats, times from std::chrono::steady_clock\n", processor().c_str(),
               std::thread::hardware_concurrency(), sizes, kRepeats);

@@ -20,10 +20,10 @@ constexpr int kBranches = 8;
 enum class Timed { plan, step };
 
 double plan_bytes(const StepPlan& plan) {
-  const std::size_t bytes = plan.tokens.size_bytes() + plan.positions.size_bytes() + plan.slots.size_bytes() +
-                            plan.lines.size_bytes() + plan.outputs.size_bytes() + plan.groups.size_bytes() +
-                            plan.views.size_bytes() + plan.ops_before.size_bytes() + plan.ops_after_commit.size_bytes() +
-                            static_cast<std::size_t>(plan.n_rows()) * sizeof(SlotRun);
+  const std::size_t bytes =
+      plan.tokens.size_bytes() + plan.positions.size_bytes() + plan.slots.size_bytes() + plan.lines.size_bytes() +
+      plan.outputs.size_bytes() + plan.groups.size_bytes() + plan.views.size_bytes() + plan.ops_before.size_bytes() +
+      plan.ops_after_commit.size_bytes() + static_cast<std::size_t>(plan.n_rows()) * sizeof(SlotRun);
   return static_cast<double>(bytes);
 }
 
@@ -101,10 +101,12 @@ void joined_blocks(benchmark::State& state) {
 int main(int argc, char** argv) {
   for (const std::int32_t n : {1024, 4096, 16384, 65536}) {
     add("plan, trunk " + std::to_string(n), [n](benchmark::State& s) { branches(s, n, Pool::fresh, Timed::plan); });
-    add("plan, trunk " + std::to_string(n) + " fragmented", [n](benchmark::State& s) { branches(s, n, Pool::fragmented, Timed::plan); });
+    add("plan, trunk " + std::to_string(n) + " fragmented",
+        [n](benchmark::State& s) { branches(s, n, Pool::fragmented, Timed::plan); });
   }
   add("whole step, trunk 16384", [](benchmark::State& s) { branches(s, 16384, Pool::fresh, Timed::step); });
-  add("whole step, trunk 16384 fragmented", [](benchmark::State& s) { branches(s, 16384, Pool::fragmented, Timed::step); });
+  add("whole step, trunk 16384 fragmented",
+      [](benchmark::State& s) { branches(s, 16384, Pool::fragmented, Timed::step); });
   add("plan, 8 branches behind 20 joined blocks of 8", joined_blocks);
   return report("What does it cost to plan a decoding step of 8 branches on a long trunk?",
                 "8 branches, one token each, pages of 16 slots", "step_plan", "plan, trunk 16384", argc, argv);

@@ -41,8 +41,8 @@ struct State {
     for (const LineId line : lines) {
       numbers.push_back(cache.alive(line) ? 1 : 0);
       if (!cache.alive(line)) continue;
-      for (const std::int32_t n : {cache.n_tokens(line), cache.next_position(line), static_cast<std::int32_t>(cache.children(line).size()),
-                                   cache.position_limit(line)})
+      for (const std::int32_t n : {cache.n_tokens(line), cache.next_position(line),
+                                   static_cast<std::int32_t>(cache.children(line).size()), cache.position_limit(line)})
         numbers.push_back(n);
     }
   }
@@ -72,12 +72,16 @@ TEST_CASE("a call that runs out of memory leaves everything as it was") {
           [&] { extra = step.create_line(); },
           [&] { step.append(line, 2); },
           [&] { step.rewind(kids[0], 50); },
-          [&] { step.join(line, {kids[1], kids[0]}); },
+          [&] {
+            step.join(line, {kids[1], kids[0]});
+          },
           [&] { step.rewind(line, 49); },
           [&] { step.adopt(line, kids[2]); },
           [&] { step.hold(line, 7); },
           [&] { step.drop(extra); },
-          [&] { if (!step.plan()) fail(Status::no_room, "the pool is too small"); },
+          [&] {
+            if (!step.plan()) fail(Status::no_room, "the pool is too small");
+          },
       };
       memory.n_until_refusal = refuse_at;
       for (std::size_t i = 0; i < calls.size(); ++i) {

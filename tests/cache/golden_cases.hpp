@@ -61,9 +61,11 @@ inline constexpr std::int64_t kMaxTokens = 1 << 20;
 
 inline std::int32_t to_count(const json& value, std::int32_t least, const std::string& what) {
   if (!value.is_number_integer()) refuse(what + " is " + value.dump() + ", not an integer");
-  const bool too_big = value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(kMaxTokens);
+  const bool too_big =
+      value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(kMaxTokens);
   if (too_big || value.get<std::int64_t>() > kMaxTokens || value.get<std::int64_t>() < least)
-    refuse(what + " is " + value.dump() + ", outside [" + std::to_string(least) + ", " + std::to_string(kMaxTokens) + "]");
+    refuse(what + " is " + value.dump() + ", outside [" + std::to_string(least) + ", " + std::to_string(kMaxTokens) +
+           "]");
   return static_cast<std::int32_t>(value.get<std::int64_t>());
 }
 
@@ -100,7 +102,8 @@ inline std::vector<GoldenItem> to_items(const json& list) {
   for (const json& value : list) {
     GoldenItem item = to_item(value);
     if (!item.is_block() && item.serial == 0) continue;
-    if (item.is_block() && !items.empty() && items.back().is_block()) refuse("two blocks without a serial token between");
+    if (item.is_block() && !items.empty() && items.back().is_block())
+      refuse("two blocks without a serial token between");
     items.push_back(std::move(item));
   }
   return items;
@@ -115,7 +118,8 @@ inline std::vector<FlatInterval> to_intervals(const json& list, std::int32_t n_t
     const FlatInterval interval{to_count(pair[0], 0, what), to_count(pair[1], 0, what)};
     if (interval.begin >= interval.end || interval.end > n_tokens)
       refuse(what + " holds " + pair.dump() + ", not inside [0, " + std::to_string(n_tokens) + ")");
-    if (!intervals.empty() && interval.begin < intervals.back().end) refuse(what + " is not ascending at " + pair.dump());
+    if (!intervals.empty() && interval.begin < intervals.back().end)
+      refuse(what + " is not ascending at " + pair.dump());
     if (!intervals.empty() && interval.begin == intervals.back().end)
       intervals.back().end = interval.end;
     else
@@ -137,8 +141,8 @@ inline GoldenCase to_case(const json& object) {
   const json& positions = member(object, "positions");
   const json& mask = member(object, "mask");
   if (static_cast<std::int64_t>(positions.size()) != n_tokens || static_cast<std::int64_t>(mask.size()) != n_tokens)
-    refuse("tokens_kind makes " + std::to_string(n_tokens) + " tokens, but there are " + std::to_string(positions.size()) +
-           " positions and " + std::to_string(mask.size()) + " mask rows");
+    refuse("tokens_kind makes " + std::to_string(n_tokens) + " tokens, but there are " +
+           std::to_string(positions.size()) + " positions and " + std::to_string(mask.size()) + " mask rows");
   for (const json& value : positions) golden.positions.push_back(to_count(value, 0, "a position"));
   for (std::size_t i = 0; i < mask.size(); ++i)
     golden.mask.push_back(to_intervals(mask[i], static_cast<std::int32_t>(n_tokens), i));

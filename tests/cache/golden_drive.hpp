@@ -23,10 +23,10 @@ namespace anabranch::test {
 /// One order of appending, forking and joining.
 struct GoldenDrive {
   enum class Branches {
-    lockstep,       ///< every open branch takes one token per pass; finished ones wait for the join
-    ragged,         ///< every open branch takes 0 to 3 tokens per pass; each is joined as soon as it has ended
-    one_by_one,     ///< a branch is decoded whole, in one pass, before the next one starts
-    all_at_once,    ///< all branches whole in one pass
+    lockstep,     ///< every open branch takes one token per pass; finished ones wait for the join
+    ragged,       ///< every open branch takes 0 to 3 tokens per pass; each is joined as soon as it has ended
+    one_by_one,   ///< a branch is decoded whole, in one pass, before the next one starts
+    all_at_once,  ///< all branches whole in one pass
   };
   enum class Transitions {
     fused,     ///< forks and joins share the pass of the tokens around them
@@ -44,14 +44,25 @@ struct GoldenDrive {
 
 inline constexpr GoldenDrive kGoldenDrives[] = {
     {.name = "lockstep, transitions inside the passes"},
-    {.name = "branches one by one, steps without rows", .branches = GoldenDrive::Branches::one_by_one,
-     .transitions = GoldenDrive::Transitions::separate, .page_size = 3, .share_tail = ShareTail::never},
+    {.name = "branches one by one, steps without rows",
+     .branches = GoldenDrive::Branches::one_by_one,
+     .transitions = GoldenDrive::Transitions::separate,
+     .page_size = 3,
+     .share_tail = ShareTail::never},
     {.name = "everything in one pass", .branches = GoldenDrive::Branches::all_at_once, .page_size = 1},
-    {.name = "ragged, joined as they end", .branches = GoldenDrive::Branches::ragged, .serial_chunk = 5, .page_size = 4},
-    {.name = "lockstep, serial tokens in pieces, joined in reverse", .transitions = GoldenDrive::Transitions::separate,
-     .join_order = GoldenDrive::JoinOrder::reversed, .serial_chunk = 4, .share_tail = ShareTail::never},
-    {.name = "serial tokens one by one, branches at once", .branches = GoldenDrive::Branches::all_at_once,
-     .serial_chunk = 1, .page_size = 5},
+    {.name = "ragged, joined as they end",
+     .branches = GoldenDrive::Branches::ragged,
+     .serial_chunk = 5,
+     .page_size = 4},
+    {.name = "lockstep, serial tokens in pieces, joined in reverse",
+     .transitions = GoldenDrive::Transitions::separate,
+     .join_order = GoldenDrive::JoinOrder::reversed,
+     .serial_chunk = 4,
+     .share_tail = ShareTail::never},
+    {.name = "serial tokens one by one, branches at once",
+     .branches = GoldenDrive::Branches::all_at_once,
+     .serial_chunk = 1,
+     .page_size = 5},
 };
 
 /// What the plans said, by flat index.
@@ -68,9 +79,12 @@ inline std::vector<FlatInterval> to_intervals(std::vector<std::int32_t> indices,
   std::sort(indices.begin(), indices.end());
   std::vector<FlatInterval> intervals;
   for (const std::int32_t index : indices) {
-    if (!intervals.empty() && index < intervals.back().end) repeated = true;
-    else if (!intervals.empty() && index == intervals.back().end) ++intervals.back().end;
-    else intervals.push_back({index, index + 1});
+    if (!intervals.empty() && index < intervals.back().end)
+      repeated = true;
+    else if (!intervals.empty() && index == intervals.back().end)
+      ++intervals.back().end;
+    else
+      intervals.push_back({index, index + 1});
   }
   return intervals;
 }
@@ -79,7 +93,10 @@ inline std::vector<FlatInterval> to_intervals(std::vector<std::int32_t> indices,
 class GoldenDriver {
  public:
   GoldenDriver(const GoldenCase& golden, const GoldenDrive& drive)
-      : golden_(golden), drive_(drive), cache_(options_for(golden, drive)), flat_of_slot_(static_cast<std::size_t>(cache_.n_slots()), kNone) {
+      : golden_(golden),
+        drive_(drive),
+        cache_(options_for(golden, drive)),
+        flat_of_slot_(static_cast<std::size_t>(cache_.n_slots()), kNone) {
     observed_.positions.assign(static_cast<std::size_t>(golden.n_tokens()), kNone);
     observed_.visible.resize(static_cast<std::size_t>(golden.n_tokens()));
   }
@@ -125,10 +142,14 @@ class GoldenDriver {
   void run_pass() {
     if (!step_) return;
     const PlanResult plan = step_->plan();
-    if (plan) note(*plan);
-    else problem("no room: " + std::to_string(plan.shortage().n_pages) + " pages short");
-    if (plan) step_->commit();
-    else step_->abort();
+    if (plan)
+      note(*plan);
+    else
+      problem("no room: " + std::to_string(plan.shortage().n_pages) + " pages short");
+    if (plan)
+      step_->commit();
+    else
+      step_->abort();
     step_.reset();
   }
 
@@ -156,7 +177,8 @@ class GoldenDriver {
   }
 
   void decode_block(const GoldenItem& item) {
-    const std::vector<LineId> lines = step().fork(trunk_, static_cast<std::int32_t>(item.branches.size()), fork_options(item));
+    const std::vector<LineId> lines =
+        step().fork(trunk_, static_cast<std::int32_t>(item.branches.size()), fork_options(item));
     end_transition();
     std::vector<Branch> branches;
     for (std::size_t k = 0; k < lines.size(); ++k) {
@@ -255,7 +277,7 @@ class GoldenDriver {
   std::optional<Step> step_;
   LineId trunk_;
   std::int32_t next_flat_ = 0;
-  std::vector<LineId> ended_;           ///< branches that ended in this round of `ragged`
+  std::vector<LineId> ended_;               ///< branches that ended in this round of `ragged`
   std::vector<std::int32_t> flat_of_slot_;  ///< [n_slots]
   std::minstd_rand random_{1};
   GoldenObservation observed_;
@@ -289,9 +311,11 @@ inline std::vector<std::string> disagreements(const GoldenCase& golden, const Go
   for (std::size_t i = 0; i < golden.positions.size(); ++i) {
     const std::string token = "token " + std::to_string(i);
     if (observed.positions[i] != golden.positions[i])
-      out.push_back(token + " has position " + std::to_string(observed.positions[i]) + ", expected " + std::to_string(golden.positions[i]));
+      out.push_back(token + " has position " + std::to_string(observed.positions[i]) + ", expected " +
+                    std::to_string(golden.positions[i]));
     if (observed.visible[i] != golden.mask[i])
-      out.push_back(token + " sees " + golden_impl::to_text(observed.visible[i]) + ", expected " + golden_impl::to_text(golden.mask[i]));
+      out.push_back(token + " sees " + golden_impl::to_text(observed.visible[i]) + ", expected " +
+                    golden_impl::to_text(golden.mask[i]));
   }
   return out;
 }

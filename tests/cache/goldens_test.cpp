@@ -49,13 +49,17 @@ GoldenCase by_the_rules(std::vector<GoldenItem> items, GoldenMode mode) {
       for (std::int32_t j = 0; j < item.branches[k]; ++j) {
         golden.positions.push_back(start + j);
         ++flat;
-        if (block == begin || block == 0) golden.mask.push_back({{begin == block ? 0 : begin, flat}});
-        else golden.mask.push_back({{0, block}, {begin, flat}});
+        if (block == begin || block == 0)
+          golden.mask.push_back({{begin == block ? 0 : begin, flat}});
+        else
+          golden.mask.push_back({{0, block}, {begin, flat}});
       }
       sum += item.branches[k];
     }
-    if (mode == GoldenMode::normal) p += sum;
-    else p += mode == GoldenMode::max_para ? longest : longest * static_cast<std::int32_t>(item.branches.size());
+    if (mode == GoldenMode::normal)
+      p += sum;
+    else
+      p += mode == GoldenMode::max_para ? longest : longest * static_cast<std::int32_t>(item.branches.size());
   }
   return golden;
 }
@@ -67,7 +71,8 @@ std::vector<GoldenItem> random_items(std::mt19937& random) {
   for (std::int32_t n = 1 + up_to(7); n > 0; --n, block = !block) {
     GoldenItem item;
     if (!block) item.serial = 1 + (up_to(3) == 0 ? 0 : up_to(25));
-    for (std::int32_t k = block ? 1 + (up_to(6) == 0 ? up_to(40) : up_to(6)) : 0; k > 0; --k) item.branches.push_back(2 + up_to(up_to(4) == 0 ? 40 : 8));
+    for (std::int32_t k = block ? 1 + (up_to(6) == 0 ? up_to(40) : up_to(6)) : 0; k > 0; --k)
+      item.branches.push_back(2 + up_to(up_to(4) == 0 ? 40 : 8));
     items.push_back(std::move(item));
   }
   return items;
@@ -76,7 +81,8 @@ std::vector<GoldenItem> random_items(std::mt19937& random) {
 void expect_agreement(const GoldenCase& golden) {
   for (const GoldenDrive& drive : kGoldenDrives) {
     const std::vector<std::string> found = disagreements(golden, drive);
-    INFO(drive.name << ", mode " << static_cast<int>(golden.mode) << ", " << golden.items.size() << " items, " << golden.n_tokens() << " tokens");
+    INFO(drive.name << ", mode " << static_cast<int>(golden.mode) << ", " << golden.items.size() << " items, "
+                    << golden.n_tokens() << " tokens");
     CHECK((found.empty() ? "" : found.front()) == std::string());
   }
 }
@@ -133,7 +139,8 @@ TEST_CASE("a wrong position or mask is noticed, and named") {
 
 TEST_CASE("a golden file is read line by line, blank lines skipped, touching intervals merged") {
   const auto cases = read(
-      "\n{\"tokens_kind\":[{\"serial\":1},{\"serial\":1},{\"block\":[2]}],\"mode\":\"fixrange\",\"positions\":[0,1,2,3],"
+      "\n{\"tokens_kind\":[{\"serial\":1},{\"serial\":1},{\"block\":[2]}],\"mode\":\"fixrange\",\"positions\":[0,1,2,3]"
+      ","
       "\"mask\":[[[0,1]],[[0,1],[1,2]],[[0,3]],[[0,4]]]}\r\n  \n");
   REQUIRE(cases.size() == 1);
   CHECK(cases[0].line == 2);
@@ -143,20 +150,34 @@ TEST_CASE("a golden file is read line by line, blank lines skipped, touching int
 }
 
 TEST_CASE("a bad golden file is refused with the line and what is wrong") {
-  const std::string good = "{\"tokens_kind\":[{\"serial\":1}],\"mode\":\"normal\",\"positions\":[0],\"mask\":[[[0,1]]]}";
+  const std::string good =
+      "{\"tokens_kind\":[{\"serial\":1}],\"mode\":\"normal\",\"positions\":[0],\"mask\":[[[0,1]]]}";
   const auto with = [&](const std::string& from, const std::string& to) {
     std::string text = good;
     return refusal(good + "\n" + text.replace(text.find(from), from.size(), to));
   };
   CHECK(refusal(good) == "accepted");
   const std::vector<std::pair<std::string, std::string>> broken{
-      {"\"mode\":\"normal\"", "\"mode\":\"other\""}, {"\"mode\":\"normal\",", ""},      {"{\"serial\":1}", "{\"serial\":-1}"},
-      {"{\"serial\":1}", "{\"serial\":1.5}"},        {"{\"serial\":1}", "{\"block\":[1]}"}, {"{\"serial\":1}", "{\"block\":[]}"},
-      {"{\"serial\":1}", "{\"other\":1}"},           {"{\"serial\":1}", "7"},            {"{\"serial\":1}", "{\"serial\":2}"},
-      {"[0],", "[0,1],"},                            {"[0],", "[\"0\"],"},               {"[[[0,1]]]", "[[[0,1],[0,1]]]"},
-      {"[[[0,1]]]", "[[[1,0]]]"},                    {"[[[0,1]]]", "[[[0,2]]]"},         {"[[[0,1]]]", "[[[0]]]"},
-      {"[[[0,1]]]", "[]"},                           {"[[[0,1]]]", "7"},                 {"}", ""},
-      {"{\"serial\":1}", "{\"serial\":99999999999999999999}"}, {"{\"serial\":1}", "{\"serial\":18446744073709551615}"},
+      {"\"mode\":\"normal\"", "\"mode\":\"other\""},
+      {"\"mode\":\"normal\",", ""},
+      {"{\"serial\":1}", "{\"serial\":-1}"},
+      {"{\"serial\":1}", "{\"serial\":1.5}"},
+      {"{\"serial\":1}", "{\"block\":[1]}"},
+      {"{\"serial\":1}", "{\"block\":[]}"},
+      {"{\"serial\":1}", "{\"other\":1}"},
+      {"{\"serial\":1}", "7"},
+      {"{\"serial\":1}", "{\"serial\":2}"},
+      {"[0],", "[0,1],"},
+      {"[0],", "[\"0\"],"},
+      {"[[[0,1]]]", "[[[0,1],[0,1]]]"},
+      {"[[[0,1]]]", "[[[1,0]]]"},
+      {"[[[0,1]]]", "[[[0,2]]]"},
+      {"[[[0,1]]]", "[[[0]]]"},
+      {"[[[0,1]]]", "[]"},
+      {"[[[0,1]]]", "7"},
+      {"}", ""},
+      {"{\"serial\":1}", "{\"serial\":99999999999999999999}"},
+      {"{\"serial\":1}", "{\"serial\":18446744073709551615}"},
       {"{\"serial\":1}", "{\"block\":[2]},{\"block\":[2]}"},
   };
   for (const auto& [from, to] : broken) {

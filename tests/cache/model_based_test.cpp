@@ -20,7 +20,8 @@ std::ostream& operator<<(std::ostream& out, const RandomOp& op) {
 
 std::ostream& operator<<(std::ostream& out, const WorldOptions& options) {
   return out << "{" << options.n_pages << " pages of " << options.page_size
-             << (options.share_tail == ShareTail::spare ? ", spare" : ", never") << ", max position " << options.max_position << "}";
+             << (options.share_tail == ShareTail::spare ? ", spare" : ", never") << ", max position "
+             << options.max_position << "}";
 }
 
 }  // namespace anabranch::test
@@ -74,8 +75,8 @@ void check_world(const WorldOptions& options, const std::vector<RandomOp>& ops, 
   }
 }
 
-constexpr int kWorlds = 1200;     // of one run
-constexpr int kMostOps = 600;     // operations of the largest world; the mean is about a quarter
+constexpr int kWorlds = 1200;  // of one run
+constexpr int kMostOps = 600;  // operations of the largest world; the mean is about a quarter
 constexpr long kLeastOps = 100000;
 
 }  // namespace
@@ -83,7 +84,8 @@ constexpr long kLeastOps = 100000;
 TEST_CASE("random steps leave the cache as a naive model of it", "[random]") {
   WorldCounts counts;
   rc::detail::TestParams params = rc::detail::configuration().testParams;
-  if (params.maxSuccess == rc::detail::TestParams().maxSuccess) params.maxSuccess = kWorlds;  // RC_PARAMS=max_success=n: more
+  if (params.maxSuccess == rc::detail::TestParams().maxSuccess)
+    params.maxSuccess = kWorlds;  // RC_PARAMS=max_success=n: more
   rc::detail::TestMetadata metadata;
   metadata.id = "random steps";
   metadata.description = metadata.id;
@@ -99,11 +101,12 @@ TEST_CASE("random steps leave the cache as a naive model of it", "[random]") {
     rc::detail::printResultMessage(result, std::cerr);
     std::cerr << std::endl;
   }
-  std::printf("%ld operations (%ld refused), %ld plans with %ld rows, %ld commits, %ld aborts (%ld after the model ran), "
-              "%ld shortages, %ld joins (%ld truncated), %ld restores; seed %llu\n",
-              counts.operations, counts.refused, counts.plans, counts.rows, counts.commits, counts.aborts,
-              counts.aborts_after_model, counts.shortages, counts.joins, counts.truncated_joins, counts.restores,
-              static_cast<unsigned long long>(params.seed));
+  std::printf(
+      "%ld operations (%ld refused), %ld plans with %ld rows, %ld commits, %ld aborts (%ld after the model ran), "
+      "%ld shortages, %ld joins (%ld truncated), %ld restores; seed %llu\n",
+      counts.operations, counts.refused, counts.plans, counts.rows, counts.commits, counts.aborts,
+      counts.aborts_after_model, counts.shortages, counts.joins, counts.truncated_joins, counts.restores,
+      static_cast<unsigned long long>(params.seed));
   REQUIRE(passed);
   REQUIRE(counts.operations >= kLeastOps);
 }

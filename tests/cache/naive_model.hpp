@@ -46,8 +46,10 @@ inline std::int32_t NaivePiece::n_tokens() const {
 
 inline void flatten(const std::vector<NaivePiece>& pieces, std::vector<NaiveToken>& out) {
   for (const NaivePiece& piece : pieces) {
-    if (piece.is_joined()) flatten(piece.inner, out);
-    else out.insert(out.end(), piece.tokens.begin(), piece.tokens.end());
+    if (piece.is_joined())
+      flatten(piece.inner, out);
+    else
+      out.insert(out.end(), piece.tokens.begin(), piece.tokens.end());
   }
 }
 
@@ -72,7 +74,8 @@ inline Position next_at(const std::vector<NaivePiece>& pieces, std::int32_t n, P
     const std::int32_t length = piece.n_tokens();
     if (n < length && !piece.is_joined()) return piece.tokens[static_cast<std::size_t>(n) - 1].position + 1;
     if (n < length)
-      return next_after_join(piece.rule, piece.next_before, piece.inner_start, next_at(piece.inner, n, piece.inner_next));
+      return next_after_join(piece.rule, piece.next_before, piece.inner_start,
+                             next_at(piece.inner, n, piece.inner_next));
     n -= length;
   }
   return next;

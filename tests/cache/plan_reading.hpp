@@ -12,7 +12,8 @@
 namespace anabranch::test {
 
 /// Slots that `group` offers to `row`, in order. REQUIRES: the group contains the row.
-inline void append_visible_slots(const StepPlan& plan, const VisibilityGroup& group, RowIndex row, std::vector<Slot>& out) {
+inline void append_visible_slots(const StepPlan& plan, const VisibilityGroup& group, RowIndex row,
+                                 std::vector<Slot>& out) {
   std::int32_t left = group.n_keys;
   if (group.visibility == Visibility::causal) left -= group.row_end - 1 - row;
   for_each_run(group, plan.views, [&](Slot first, std::int32_t count) {

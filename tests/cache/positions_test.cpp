@@ -60,7 +60,8 @@ TEST_CASE("branches start at the parent's next position, or at their reserved on
   CHECK(reserved.cache.start_position(reserved.kids[1]) == 15);
   CHECK(reserved.cache.next_position(reserved.trunk) == 21);
   const Block given(Positions::given, {6, 4}, {30, 100});
-  CHECK(given.cache.positions_of(given.kids[1]) == std::vector<Position>{0, 1, 2, 3, 4, 5, 6, 7, 8, 100, 101, 102, 103});
+  CHECK(given.cache.positions_of(given.kids[1]) ==
+        std::vector<Position>{0, 1, 2, 3, 4, 5, 6, 7, 8, 100, 101, 102, 103});
   CHECK(given.cache.next_position(given.trunk) == 9);
 }
 
@@ -107,7 +108,8 @@ TEST_CASE("a branch joined truncated counts what was kept") {
     step.join(block.trunk, block.kids);
   });
   CHECK(block.next() == 15);
-  CHECK(block.cache.positions_of(block.trunk) == std::vector<Position>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 9, 10, 11, 12});
+  CHECK(block.cache.positions_of(block.trunk) ==
+        std::vector<Position>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 9, 10, 11, 12});
 }
 
 TEST_CASE("the extent of a nested branch is its positions, not its tokens") {

@@ -62,10 +62,10 @@ class RandomWorld {
 
  private:
   struct Pending {
-    LineId line;                          ///< who appended
-    bool known = true;                    ///< the plan names its token
+    LineId line;        ///< who appended
+    bool known = true;  ///< the plan names its token
     Position position = 0;
-    std::vector<std::uint64_t> context;   ///< ids that it sees, itself last
+    std::vector<std::uint64_t> context;  ///< ids that it sees, itself last
   };
   struct Wanted {
     std::uint64_t token = 0;
@@ -125,9 +125,9 @@ class RandomWorld {
   Phase phase_ = Phase::closed;
   NaiveModel committed_;
   NaiveModel now_;
-  std::vector<std::uint64_t> slab_;      ///< [n_slots] what the model wrote
-  std::vector<std::uint64_t> overlay_;   ///< slab_ as it will be once the model has run
-  std::set<Slot> in_use_;                ///< slots that committed lines see
+  std::vector<std::uint64_t> slab_;     ///< [n_slots] what the model wrote
+  std::vector<std::uint64_t> overlay_;  ///< slab_ as it will be once the model has run
+  std::set<Slot> in_use_;               ///< slots that committed lines see
   std::map<std::uint64_t, Pending> pending_;
   std::vector<Wanted> wanted_;
   std::map<LineId, LineId> adopted_by_;  ///< of the open step
@@ -136,7 +136,7 @@ class RandomWorld {
   std::uint64_t last_token_ = 0;
   std::int32_t most_pages_ = 0;  ///< more than the open step can need
   std::int32_t free_before_ = 0;
-  bool crowded_ = false;         ///< a shortage happened: drop something next
+  bool crowded_ = false;  ///< a shortage happened: drop something next
 };
 
 inline std::string name(LineId line) {

@@ -33,15 +33,18 @@ void RandomWorld::check_lines() {
           compare("number of lines", cache_->n_lines(), static_cast<std::int64_t>(now_.lines.size())));
   for (const auto& [id, line] : now_.lines) {
     require(cache_->alive(id), name(id) + " should be alive");
-    require(cache_->n_tokens(id) == line.n_tokens(), compare("n_tokens of " + name(id), cache_->n_tokens(id), line.n_tokens()));
-    require(cache_->next_position(id) == line.next, compare("next of " + name(id), cache_->next_position(id), line.next));
+    require(cache_->n_tokens(id) == line.n_tokens(),
+            compare("n_tokens of " + name(id), cache_->n_tokens(id), line.n_tokens()));
+    require(cache_->next_position(id) == line.next,
+            compare("next of " + name(id), cache_->next_position(id), line.next));
     require(cache_->parent(id) == line.parent, "parent of " + name(id) + " is " + name(cache_->parent(id)));
     require(cache_->position_limit(id) == line.limit,
             compare("position limit of " + name(id), cache_->position_limit(id), line.limit));
     require(cache_->children(id) == line.children,
             "children of " + name(id) + " are " + names(cache_->children(id)) + ", expected " + names(line.children));
     const std::int32_t fork_tokens = line.parent == kNoLine ? 0 : line.fork_tokens;
-    require(cache_->fork_tokens(id) == fork_tokens, compare("fork_tokens of " + name(id), cache_->fork_tokens(id), fork_tokens));
+    require(cache_->fork_tokens(id) == fork_tokens,
+            compare("fork_tokens of " + name(id), cache_->fork_tokens(id), fork_tokens));
   }
   for (std::size_t i = stale_.size() > 8 ? stale_.size() - 8 : 0; i < stale_.size(); ++i)
     require(!cache_->alive(stale_[i]), name(stale_[i]) + " should be stale");
@@ -60,23 +63,26 @@ void RandomWorld::check_contents() {
     }
     for (const Slot slot : slots) found.push_back(slab_.at(static_cast<std::size_t>(slot)));
     require(found == expected, name(id) + " holds " + list_text(found) + ", expected " + list_text(expected));
-    require(cache_->positions_of(id) == positions, name(id) + " has positions " + list_text(cache_->positions_of(id)) +
-                                                       ", expected " + list_text(positions));
+    require(cache_->positions_of(id) == positions,
+            name(id) + " has positions " + list_text(cache_->positions_of(id)) + ", expected " + list_text(positions));
     in_use_.insert(slots.begin(), slots.end());
   }
   for (const std::string& violated : cache_->snapshot().check()) throw Difference("check: " + violated);
   std::set<std::int32_t> pages;
   for (const Slot slot : in_use_) pages.insert(slot / options_.page_size);
-  require(cache_->n_free_pages() + static_cast<std::int32_t>(pages.size()) <= cache_->n_pages(), "pages in use are not free");
+  require(cache_->n_free_pages() + static_cast<std::int32_t>(pages.size()) <= cache_->n_pages(),
+          "pages in use are not free");
 }
 
 void RandomWorld::check_shortage(const Shortage& shortage) {
   std::int32_t most = most_pages_;
   for (const auto& [id, line] : now_.lines) most += line.hold > 0 ? line.hold / options_.page_size + 2 : 0;
   require(shortage.n_pages > 0, "a shortage is of at least one page");
-  require(shortage.n_free == cache_->n_free_pages(), compare("n_free of the shortage", shortage.n_free, cache_->n_free_pages()));
+  require(shortage.n_free == cache_->n_free_pages(),
+          compare("n_free of the shortage", shortage.n_free, cache_->n_free_pages()));
   require(shortage.n_free == free_before_, "a shortage takes no page");
-  require(shortage.n_pages + shortage.n_free <= most, compare("pages wanted", shortage.n_pages + shortage.n_free, most) + " at most");
+  require(shortage.n_pages + shortage.n_free <= most,
+          compare("pages wanted", shortage.n_pages + shortage.n_free, most) + " at most");
 }
 
 void RandomWorld::check_plan(const StepPlan& plan) {
@@ -97,7 +103,8 @@ void RandomWorld::check_rows(const StepPlan& plan) {
   for (const auto& [id, line] : now_.lines) {
     const std::vector<Slot> slots = cache_->slots_of(id);
     const std::vector<NaiveToken> tokens = line.tokens();
-    require(slots.size() == tokens.size(), compare("slots of " + name(id), static_cast<std::int64_t>(slots.size()), static_cast<std::int64_t>(tokens.size())));
+    require(slots.size() == tokens.size(), compare("slots of " + name(id), static_cast<std::int64_t>(slots.size()),
+                                                   static_cast<std::int64_t>(tokens.size())));
     for (std::size_t i = 0; i < slots.size(); ++i) {
       const auto [at, fresh] = token_at.emplace(slots[i], tokens[i].id);
       require(fresh || at->second == tokens[i].id, "slot " + std::to_string(slots[i]) + " stands for two tokens");
@@ -120,16 +127,20 @@ void RandomWorld::check_rows(const StepPlan& plan) {
     overlay_[static_cast<std::size_t>(slot)] = token;
     if (token == kSomeToken) continue;  // unknown, and seen by no line
     const auto pending = pending_.find(token);
-    require(pending != pending_.end(), text + " is token " + std::to_string(token) + ", which was not appended in this step");
+    require(pending != pending_.end(),
+            text + " is token " + std::to_string(token) + ", which was not appended in this step");
     require(planned.insert(token).second, text + ": token " + std::to_string(token) + " has two rows");
     const TokenId named = pending->second.known ? static_cast<TokenId>(token) : kUnknownToken;
     require(plan.tokens[r] == named, compare(text + " token", plan.tokens[r], named));
-    require(plan.positions[r] == pending->second.position, compare(text + " position", plan.positions[r], pending->second.position));
-    require(stands_for(plan.lines[r], pending->second.line), text + " line is " + name(plan.lines[r]) + ", expected " + name(pending->second.line));
+    require(plan.positions[r] == pending->second.position,
+            compare(text + " position", plan.positions[r], pending->second.position));
+    require(stands_for(plan.lines[r], pending->second.line),
+            text + " line is " + name(plan.lines[r]) + ", expected " + name(pending->second.line));
     token_of_row_[row] = token;
   }
   for (const auto& [slot, token] : token_at)
-    require(pending_.count(token) == 0 || planned.count(token) == 1, "token " + std::to_string(token) + " is seen by a line but is no row");
+    require(pending_.count(token) == 0 || planned.count(token) == 1,
+            "token " + std::to_string(token) + " is seen by a line but is no row");
 }
 
 void RandomWorld::check_visibility(const StepPlan& plan, RowIndex row) {
@@ -145,15 +156,18 @@ void RandomWorld::check_visibility(const StepPlan& plan, RowIndex row) {
 
 void RandomWorld::check_groups(const StepPlan& plan) {
   for (const VisibilityGroup& group : plan.groups) {
-    require(0 <= group.row_begin && group.row_begin < group.row_end && group.row_end <= plan.n_rows(), "a group's rows are legal");
+    require(0 <= group.row_begin && group.row_begin < group.row_end && group.row_end <= plan.n_rows(),
+            "a group's rows are legal");
     require(0 <= group.view_begin && group.view_begin < group.view_end &&
-                group.view_end <= static_cast<std::int32_t>(plan.views.size()), "a group's views are legal");
+                group.view_end <= static_cast<std::int32_t>(plan.views.size()),
+            "a group's views are legal");
     std::int32_t n_keys = 0;
     for (const View& view : plan.views_of(group)) {
       require(0 <= view.begin && view.begin < view.end && view.n_runs > 0, "a view is legal");
       const SlotRun& first = view.runs[0];
       const SlotRun& last = view.runs[view.n_runs - 1];
-      require(first.offset <= view.begin && view.begin < first.offset + first.count, "a view's first run holds its begin");
+      require(first.offset <= view.begin && view.begin < first.offset + first.count,
+              "a view's first run holds its begin");
       require(last.offset < view.end && view.end <= last.offset + last.count, "a view's last run holds its end");
       n_keys += view.end - view.begin;
     }
@@ -162,7 +176,9 @@ void RandomWorld::check_groups(const StepPlan& plan) {
     require(n_keys == group.n_keys && n_slots == n_keys, compare("keys of a group", n_slots, group.n_keys));
     if (group.visibility == Visibility::full) continue;
     std::vector<Slot> keys;
-    for_each_run(group, plan.views, [&](Slot slot, std::int32_t count) { while (count-- > 0) keys.push_back(slot++); });
+    for_each_run(group, plan.views, [&](Slot slot, std::int32_t count) {
+      while (count-- > 0) keys.push_back(slot++);
+    });
     const auto n_rows = static_cast<std::size_t>(group.row_end - group.row_begin);
     require(keys.size() >= n_rows && std::equal(keys.end() - static_cast<std::ptrdiff_t>(n_rows), keys.end(),
                                                 plan.slots.begin() + group.row_begin),
@@ -191,7 +207,8 @@ void RandomWorld::check_intervals(const StepPlan& plan) {
     }
     const auto depth = depth_of.find(overlay_.at(static_cast<std::size_t>(a_slot[segment])));
     if (depth == depth_of.end()) continue;
-    require(intervals <= depth->second + 1, compare("intervals of rows that see a segment", intervals, depth->second + 1) + " at most");
+    require(intervals <= depth->second + 1,
+            compare("intervals of rows that see a segment", intervals, depth->second + 1) + " at most");
   }
 }
 
@@ -216,15 +233,18 @@ void RandomWorld::check_outputs(const StepPlan& plan) {
     before = output.row;
     const auto token = token_of_row_.find(output.row);
     if (token == token_of_row_.end()) continue;
-    require(std::any_of(wanted_.begin(), wanted_.end(), [&](const Wanted& w) { return w.token == token->second && stands_for(output.line, w.line); }),
+    require(std::any_of(wanted_.begin(), wanted_.end(),
+                        [&](const Wanted& w) { return w.token == token->second && stands_for(output.line, w.line); }),
             text + " was not asked for");
   }
   for (const Wanted& wanted : wanted_) {
     if (seen.count(wanted.token) == 0 || (!wanted.with_append && now_.lines.count(wanted.line) == 0)) continue;
-    require(std::any_of(plan.outputs.begin(), plan.outputs.end(), [&](const Output& o) {
-              const auto token = token_of_row_.find(o.row);
-              return token != token_of_row_.end() && token->second == wanted.token && stands_for(o.line, wanted.line);
-            }),
+    require(std::any_of(plan.outputs.begin(), plan.outputs.end(),
+                        [&](const Output& o) {
+                          const auto token = token_of_row_.find(o.row);
+                          return token != token_of_row_.end() && token->second == wanted.token &&
+                                 stands_for(o.line, wanted.line);
+                        }),
             "token " + std::to_string(wanted.token) + " of " + name(wanted.line) + " has no output");
   }
 }

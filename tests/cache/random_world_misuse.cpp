@@ -14,8 +14,8 @@ void RandomWorld::refused(Status status, const std::string& call, const std::fun
   try {
     f();
   } catch (const Error& error) {
-    require(error.status() == status, call + " gives " + status_name(error.status()) + " (" + error.what() + "), expected " +
-                                          status_name(status));
+    require(error.status() == status, call + " gives " + status_name(error.status()) + " (" + error.what() +
+                                          "), expected " + status_name(status));
     require(error.what()[0] != '\0', call + " says nothing");
     require(cache_->epoch() == epoch && cache_->n_free_pages() == n_free, call + " was refused, but changed something");
     check_lines();
@@ -31,17 +31,20 @@ void RandomWorld::misuse(const RandomOp& op) {
   const NaiveLine& naive = now_.at(line);
   switch (op.c % 9) {
     case 0: return refused(Status::bad_argument, "append of -1", [&] { step_->append(line, -1); });
-    case 1: return refused(Status::bad_argument, "append of token -5", [&] {
+    case 1:
+      return refused(Status::bad_argument, "append of token -5", [&] {
         if (naive.limit - naive.next < 2) fail(Status::bad_argument, "no room to try");
         step_->append(line, {3, -5});
       });
     case 2: return refused(Status::bad_argument, "fork into 0", [&] { step_->fork(line, 0); });
     case 3: return refused(Status::bad_argument, "fork into -3", [&] { step_->fork(line, -3); });
     case 4: return refused(Status::limit_reached, "fork into 1000", [&] { step_->fork(line, 1000); });
-    case 5: return refused(Status::bad_argument, "rewind to more than there is",
-                           [&] { step_->rewind(line, naive.n_tokens() + 1); });
-    case 6: return refused(Status::bad_argument, "rewind below the floor",
-                           [&] { step_->rewind(line, now_.rewind_floor(line) - 1); });
+    case 5:
+      return refused(Status::bad_argument, "rewind to more than there is",
+                     [&] { step_->rewind(line, naive.n_tokens() + 1); });
+    case 6:
+      return refused(Status::bad_argument, "rewind below the floor",
+                     [&] { step_->rewind(line, now_.rewind_floor(line) - 1); });
     case 7: return refused(Status::bad_argument, "hold of -1", [&] { step_->hold(line, -1); });
     default: return refused(Status::wrong_state, "second step", [&] { cache_->begin_step(); });
   }
@@ -61,7 +64,9 @@ void RandomWorld::misuse_stale(const RandomOp& op) {
     case 5: return refused(Status::stale_line, "rewind", [&] { step_->rewind(gone, 0); });
     case 6: return refused(Status::stale_line, "adopt", [&] { step_->adopt(line, gone); });
     case 7: return refused(Status::stale_line, "drop", [&] { step_->drop(gone); });
-    case 8: return refused(Status::stale_line, "detach and hold", [&] { op.a % 2 == 0 ? step_->detach(gone) : step_->hold(gone, 1); });
+    case 8:
+      return refused(Status::stale_line, "detach and hold",
+                     [&] { op.a % 2 == 0 ? step_->detach(gone) : step_->hold(gone, 1); });
     default: return refused(Status::stale_line, "request_logits", [&] { step_->request_logits(gone); });
   }
 }
@@ -82,13 +87,16 @@ void RandomWorld::misuse_tree(const RandomOp& op) {
   }
   if (op.c % 6 == 4 && naive.parent != kNoLine && naive.children.empty()) {
     const JoinOptions options{naive.rule == Positions::Kind::given ? kNone : 5};
-    return refused(Status::bad_argument, "join with the wrong kind of next", [&] { step_->join(naive.parent, itself, options); });
+    return refused(Status::bad_argument, "join with the wrong kind of next",
+                   [&] { step_->join(naive.parent, itself, options); });
   }
   if (now_.at(line).depth >= 4 || now_.lines.size() + 2 > 24) return;
   const std::vector<Position> one{1};
   if (op.c % 2 == 0)
-    return refused(Status::bad_argument, "reserved(0)", [&] { step_->fork(line, 2, {.positions = Positions::reserved(0)}); });
-  refused(Status::bad_argument, "one start for two", [&] { step_->fork(line, 2, {.positions = Positions::given, .starts = one}); });
+    return refused(Status::bad_argument, "reserved(0)",
+                   [&] { step_->fork(line, 2, {.positions = Positions::reserved(0)}); });
+  refused(Status::bad_argument, "one start for two",
+          [&] { step_->fork(line, 2, {.positions = Positions::given, .starts = one}); });
 }
 
 void RandomWorld::misuse_state(const RandomOp& op) {
@@ -101,8 +109,11 @@ void RandomWorld::misuse_state(const RandomOp& op) {
     case 2: return refused(Status::wrong_state, "join after plan", [&] { step_->join(line, some); });
     case 3: return refused(Status::wrong_state, "drop after plan", [&] { step_->drop(line); });
     case 4: return refused(Status::wrong_state, "plan after plan", [&] { step_->plan(); });
-    case 5: return refused(Status::wrong_state, "rewind after plan", [&] { step_->rewind(line, now_.at(line).n_tokens()); });
-    case 6: return refused(Status::wrong_state, "create_line after plan", [&] { op.c % 2 == 0 ? step_->create_line() : cache_->create_line(); });
+    case 5:
+      return refused(Status::wrong_state, "rewind after plan", [&] { step_->rewind(line, now_.at(line).n_tokens()); });
+    case 6:
+      return refused(Status::wrong_state, "create_line after plan",
+                     [&] { op.c % 2 == 0 ? step_->create_line() : cache_->create_line(); });
     default: return refused(Status::wrong_state, "snapshot inside a step", [&] { (void)cache_->snapshot(); });
   }
 }

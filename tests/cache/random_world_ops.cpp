@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::int32_t kMaxLines = 24;
 constexpr std::int32_t kMaxDepth = 4;
-constexpr std::size_t kManyLines = 14;     // above it, forks become drops
-constexpr std::int32_t kManyTokens = 90;   // above it, appends become rewinds
+constexpr std::size_t kManyLines = 14;    // above it, forks become drops
+constexpr std::int32_t kManyTokens = 90;  // above it, appends become rewinds
 
 std::string policy_text(const Positions& policy) {
   switch (policy.kind) {
@@ -42,11 +42,15 @@ RandomWorld::RandomWorld(const WorldOptions& options, WorldCounts& counts)
 void RandomWorld::apply(const RandomOp& op) {
   ++counts_.operations;
   if (phase_ == Phase::closed) {
-    if (committed_.lines.empty() || op.kind % 100 < 6) do_outside(op);
-    else begin();
+    if (committed_.lines.empty() || op.kind % 100 < 6)
+      do_outside(op);
+    else
+      begin();
   }
-  if (phase_ == Phase::open) do_in_step(op);
-  else if (phase_ == Phase::planned) do_planned(op);
+  if (phase_ == Phase::open)
+    do_in_step(op);
+  else if (phase_ == Phase::planned)
+    do_planned(op);
   check_lines();
 }
 
@@ -54,7 +58,8 @@ LineId RandomWorld::pick(std::uint32_t choice) const {
   return std::next(now_.lines.begin(), static_cast<std::ptrdiff_t>(choice % now_.lines.size()))->first;
 }
 
-std::optional<LineId> RandomWorld::pick_if(std::uint32_t choice, const std::function<bool(const NaiveLine&)>& wanted) const {
+std::optional<LineId> RandomWorld::pick_if(std::uint32_t choice,
+                                           const std::function<bool(const NaiveLine&)>& wanted) const {
   std::vector<LineId> fitting;
   for (const auto& [id, line] : now_.lines)
     if (wanted(line)) fitting.push_back(id);
@@ -135,9 +140,11 @@ void RandomWorld::append(const RandomOp& op) {
   const auto logits = static_cast<Logits>((op.c / 4) % 3);
   std::vector<TokenId> tokens;
   for (std::int32_t i = 0; i < n; ++i) tokens.push_back(static_cast<TokenId>(last_token_) + 1 + i);
-  const std::string call = "step.append(" + name(line) + ", " + (known ? "tokens " : "") + std::to_string(n) + ", Logits(" +
-                           std::to_string(static_cast<int>(logits)) + "));";
-  const auto real = [&] { known ? step_->append(line, std::span<const TokenId>(tokens), logits) : step_->append(line, n, logits); };
+  const std::string call = "step.append(" + name(line) + ", " + (known ? "tokens " : "") + std::to_string(n) +
+                           ", Logits(" + std::to_string(static_cast<int>(logits)) + "));";
+  const auto real = [&] {
+    known ? step_->append(line, std::span<const TokenId>(tokens), logits) : step_->append(line, n, logits);
+  };
   if (n > 0 && n > naive.limit - naive.next) return refused(Status::out_of_range, call, real);
   note(call);
   real();
@@ -190,11 +197,14 @@ void RandomWorld::join(const RandomOp& op) {
   if (op.c % 5 < 2) truncate_before_join(kids, op.b);
   bool given = false;
   for (const LineId kid : kids) given = given || now_.at(kid).rule == Positions::Kind::given;
-  Position next = given ? std::min(options_.max_position, now_.at(*parent).next + static_cast<Position>(op.c % 17)) : kNone;
+  Position next =
+      given ? std::min(options_.max_position, now_.at(*parent).next + static_cast<Position>(op.c % 17)) : kNone;
   if (given && now_.at(*parent).parent == kNoLine && op.c % 6 == 0) next = static_cast<Position>(op.c % 40);
-  const std::string call = "step.join(" + name(*parent) + ", " + names(kids) + ", {.next = " + std::to_string(next) + "});";
+  const std::string call =
+      "step.join(" + name(*parent) + ", " + names(kids) + ", {.next = " + std::to_string(next) + "});";
   const auto real = [&] { step_->join(*parent, kids, {.next = next}); };
-  if (given && next < now_.at(*parent).next && now_.at(*parent).parent != kNoLine) return;  // it stands past the maximum
+  if (given && next < now_.at(*parent).next && now_.at(*parent).parent != kNoLine)
+    return;  // it stands past the maximum
   note(call);
   real();
   now_.join(*parent, kids, next);
@@ -319,8 +329,9 @@ void RandomWorld::abort() {
     if (committed_.lines.count(id) == 0) stale_.push_back(id);
   std::erase_if(stale_, [&](LineId id) { return committed_.lines.count(id) != 0; });
   now_ = committed_;
-  require(cache_->n_free_pages() == free_before_, "abort gives back every page it took: " + std::to_string(cache_->n_free_pages()) +
-                                                      " free, before the step " + std::to_string(free_before_));
+  require(cache_->n_free_pages() == free_before_,
+          "abort gives back every page it took: " + std::to_string(cache_->n_free_pages()) + " free, before the step " +
+              std::to_string(free_before_));
   check_contents();
 }
 
@@ -337,7 +348,8 @@ void RandomWorld::finish() {
   step_->commit();
   step_.reset();
   require(cache_->n_free_pages() == cache_->n_pages(), "with no lines all " + std::to_string(cache_->n_pages()) +
-                                                           " pages are free, not " + std::to_string(cache_->n_free_pages()));
+                                                           " pages are free, not " +
+                                                           std::to_string(cache_->n_free_pages()));
   const auto violated = cache_->snapshot().check();
   require(violated.empty(), violated.empty() ? "" : "check: " + violated.front());
 }

@@ -147,9 +147,15 @@ TEST_CASE("a snapshot that breaks an invariant is refused, whatever was changed 
       case 4: pick(bad.segments).refs = v; break;
       case 5: pick(bad.segments).writer = v; break;
       case 6: pick(bad.segments).index = v; break;
-      case 7: if (auto& s = pick(bad.segments); !s.runs.empty()) pick(s.runs).first = v; break;
-      case 8: if (auto& s = pick(bad.segments); !s.runs.empty()) pick(s.runs).count = v; break;
-      case 9: if (auto& s = pick(bad.segments); !s.runs.empty()) pick(s.runs).offset = v; break;
+      case 7:
+        if (auto& s = pick(bad.segments); !s.runs.empty()) pick(s.runs).first = v;
+        break;
+      case 8:
+        if (auto& s = pick(bad.segments); !s.runs.empty()) pick(s.runs).count = v;
+        break;
+      case 9:
+        if (auto& s = pick(bad.segments); !s.runs.empty()) pick(s.runs).offset = v;
+        break;
       case 10: pick(bad.nodes).parent = v; break;
       case 11: pick(bad.nodes).segment = v; break;
       case 12: pick(bad.nodes).end = v; break;
@@ -162,15 +168,26 @@ TEST_CASE("a snapshot that breaks an invariant is refused, whatever was changed 
       case 19: pick(bad.lines).fork_tokens = v; break;
       case 20: pick(bad.lines).alive = !good.lines[0].alive; break;
       case 21: pick(bad.lines).policy.resize(static_cast<std::size_t>(random() % 20)); break;
-      case 22: if (auto& l = pick(bad.lines); !l.children.empty()) pick(l.children) = v; else l.children.push_back(v); break;
-      default: if (auto& l = pick(bad.lines); !l.tails.empty()) pick(l.tails) = v; else l.tails.push_back(v); break;
+      case 22:
+        if (auto& l = pick(bad.lines); !l.children.empty())
+          pick(l.children) = v;
+        else
+          l.children.push_back(v);
+        break;
+      default:
+        if (auto& l = pick(bad.lines); !l.tails.empty())
+          pick(l.tails) = v;
+        else
+          l.tails.push_back(v);
+        break;
     }
     try {
       KvCache cache(Snapshot::load(bad.save()));
       // What passes must be sound: it is used up to the end.
       std::vector<LineId> roots;
       for (const auto& line : bad.lines)
-        if (line.alive && line.parent == kNone) roots.push_back({static_cast<std::uint32_t>(line.index), line.generation});
+        if (line.alive && line.parent == kNone)
+          roots.push_back({static_cast<std::uint32_t>(line.index), line.generation});
       Step step = cache.begin_step();
       for (const LineId root : roots) step.drop(root);
       finish(step);

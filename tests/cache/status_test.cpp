@@ -33,7 +33,8 @@ TEST_CASE("bad_argument: a cache of impossible size") {
   CHECK(status_of([] { KvCache cache({.max_lines = -1}); }) == Status::bad_argument);
   CHECK(status_of([] { KvCache cache({.max_depth = -1}); }) == Status::bad_argument);
   CHECK(status_of([] { KvCache cache({.max_position = -1}); }) == Status::bad_argument);
-  CHECK(status_of([] { BasicKvCache<NoPayload, Positions, FixedPageSize<16>> cache({.page_size = 8}); }) == Status::bad_argument);
+  CHECK(status_of([] { BasicKvCache<NoPayload, Positions, FixedPageSize<16>> cache({.page_size = 8}); }) ==
+        Status::bad_argument);
 }
 
 TEST_CASE("stale_line: an id that was dropped, joined, adopted, aborted, or never given") {
@@ -51,7 +52,8 @@ TEST_CASE("stale_line: an id that was dropped, joined, adopted, aborted, or neve
     Step step = cache.begin_step();
     undone = step.create_line();
   }
-  for (const LineId gone : {kids[0], kids[1], kids[2], kids[3], undone, kNoLine, LineId{5000, 0}, LineId{line.index, line.generation + 1}}) {
+  for (const LineId gone : {kids[0], kids[1], kids[2], kids[3], undone, kNoLine, LineId{5000, 0},
+                            LineId{line.index, line.generation + 1}}) {
     CHECK_FALSE(cache.alive(gone));
     CHECK(status_of([&] { (void)cache.n_tokens(gone); }) == Status::stale_line);
     CHECK(status_of([&] { (void)cache.next_position(gone); }) == Status::stale_line);
@@ -104,7 +106,8 @@ TEST_CASE("out_of_range: positions that do not exist, with the limit in the text
   CHECK(status_of([&] { step.append(line, 11); }) == Status::out_of_range);
   CHECK(status_of([&] { step.create_line(-1); }) == Status::out_of_range);
   const std::vector<Position> starts{101};
-  CHECK(status_of([&] { step.fork(line, 1, {.positions = Positions::given, .starts = starts}); }) == Status::out_of_range);
+  CHECK(status_of([&] { step.fork(line, 1, {.positions = Positions::given, .starts = starts}); }) ==
+        Status::out_of_range);
   step.abort();
   KvCache wide({.n_pages = 8});
   const LineId far = wide.create_line(kUnlimited - 10);

@@ -1,4 +1,5 @@
-// A step is a transaction: it can be refused, changed, undone at any moment, and what it frees stays readable until commit.
+// A step is a transaction: it can be refused, changed, undone at any moment, and what it frees stays readable until
+// commit.
 #include <vector>
 
 #include "cache_steps.hpp"
@@ -14,7 +15,8 @@ TEST_CASE("one step describes a fork with ragged branches, and the next one thei
   in_step(cache, [&](Step& step) {
     step.append(trunk, tokens(5));
     kids = step.fork(trunk, 3);
-    for (std::int32_t k = 0; k < 3; ++k) step.append(kids[static_cast<std::size_t>(k)], tokens(k + 1, 10 * (k + 1)), Logits::last);
+    for (std::int32_t k = 0; k < 3; ++k)
+      step.append(kids[static_cast<std::size_t>(k)], tokens(k + 1, 10 * (k + 1)), Logits::last);
   });
   CHECK(cache.children(trunk) == kids);
   Step step = cache.begin_step();
