@@ -71,7 +71,7 @@ class SnapshotCheck {
       expect(s.sequence > 0 && s.sequence <= s_.sequence, "segment ", s.index, " has sequence ", s.sequence);
       expect(by_sequence.emplace(s.sequence, s.index).second, "segment ", s.index, " shares its sequence number");
       expect(s.first >= 0, "segment ", s.index, " starts at position ", s.first);
-      std::int32_t offset = 0;
+      std::int64_t offset = 0;
       for (const SlotRun& run : s.runs) {
         expect(run.count > 0 && run.offset == offset, "segment ", s.index, ": run at offset ", run.offset, ", expected ", offset);
         offset += std::max(0, run.count);
@@ -99,7 +99,7 @@ class SnapshotCheck {
         ++segment_refs_[n.segment];
         seen_[n.segment] = std::max(seen_[n.segment], n.end);
       }
-      std::int32_t before = 0;
+      std::int64_t before = 0;  // wide: the numbers may be anything
       if (n.parent != kNone) {
         const auto parent = node_.find(n.parent);
         expect(parent != node_.end(), "node ", n.index, " follows no node");
@@ -138,7 +138,8 @@ class SnapshotCheck {
       if (open != segment_.end()) {
         const auto& s = *open->second;
         expect(s.writer == l.index, "line ", l.index, " writes segment ", l.open, ", whose writer is ", s.writer);
-        expect(s.first + s.length == l.next, "line ", l.index, " goes on at ", l.next, ", its segment ends at ", s.first + s.length);
+        const std::int64_t end = std::int64_t{s.first} + s.length;
+        expect(end == l.next, "line ", l.index, " goes on at ", l.next, ", its segment ends at ", end);
         seen_[l.open] = std::max(seen_[l.open], s.length);
       }
       ++segment_refs_[l.open];

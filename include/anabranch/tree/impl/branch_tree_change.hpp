@@ -196,7 +196,8 @@ void BranchTree<Policy, PageSize>::join(LineId parent_id, std::span<const LineId
     touch(c);
     touch_siblings(c);
     count_views(c);
-    n_nodes += static_cast<std::int32_t>(scratch_.size()) + 1;
+    n_nodes += static_cast<std::int32_t>(scratch_.size()) + 2;  // sealed, an open segment is a node here and there
+    impl::reserve_more(scratch_, 1);
   }
   history_.reserve_nodes(n_nodes);
   impl::reserve_more(staged_.ops_before, children.size());
