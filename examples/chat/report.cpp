@@ -71,9 +71,10 @@ std::string summary(const std::vector<Result>& results) {
   const auto n = static_cast<double>(results.size());
   return fmt::format(
       "  {} answers, {}: tokens {}   passes {} (serial: {})   {:.1f}x fewer   PPD {:.2f}  ABN {:.1f}  APD {:.2f}   "
-      "mean {:.2f} s an answer\n",
+      "mean {:.2f} s an answer, {:.1f} tokens/s\n",
       results.size(), results.front().mode, n_text, n_passes, n_serial, ratio(n_serial, n_passes), n_parallel / n,
-      ratio(blocks, n_parallel), ratio(share, n_parallel), seconds / n);
+      ratio(blocks, n_parallel), ratio(share, n_parallel), seconds / n,
+      per_second(n_text, seconds));
 }
 
 std::string to_json(const Result& r) {
