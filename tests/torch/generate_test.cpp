@@ -1,9 +1,6 @@
 // Questions to answers with the real model, SmolLM2-135M-Instruct in float32. Skipped, with the reason, without it.
-#include "catch.hpp"
+#include "torch/real_model.hpp"
 
-#include <cstdlib>
-#include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,23 +12,10 @@ namespace {
 namespace ab = anabranch;
 using ab::hf::MarkupKind;
 using ab::torch::Answer;
-using ab::torch::CausalLm;
+using ab::test::real_model;
 using ab::torch::GenerateOptions;
 
 constexpr const char* kQuestion = "What are the benefits of regular exercise?";
-
-CausalLm* model() {
-  static std::optional<CausalLm> loaded = []() -> std::optional<CausalLm> {
-    const char* folder = std::getenv("ANABRANCH_MODEL");
-    const std::filesystem::path path = folder != nullptr ? folder : "build/models/smollm2-135m";
-    if (!std::filesystem::exists(path / "config.json")) {
-      WARN("skipped: no model in " << path.string() << " (ANABRANCH_MODEL names the folder)");
-      return std::nullopt;
-    }
-    return CausalLm::load(path, {.weights = ab::torch::Weights::float32});
-  }();
-  return loaded ? &*loaded : nullptr;
-}
 
 GenerateOptions brief() {
   GenerateOptions options;
@@ -44,7 +28,7 @@ GenerateOptions brief() {
 }  // namespace
 
 TEST_CASE("an instruct model answers in branches without having been trained to") {
-  if (model() == nullptr) return;
+  if (real_model() == nullptr) return;
   GenerateOptions options = brief();
   std::int32_t n_forks = 0, n_ends = 0, n_passes = 0;
   options.on_event = [&](const ab::Event& event) {
@@ -52,7 +36,7 @@ TEST_CASE("an instruct model answers in branches without having been trained to"
     n_ends += event.kind == ab::Event::Kind::branch_end ? 1 : 0;
   };
   options.on_pass = [&] { ++n_passes; };
-  const Answer answer = ab::torch::generate(*model(), kQuestion, options);
+  const Answer answer = ab::torch::generate(*real_model(), kQuestion, options);
   CHECK(answer.text.rfind("Here are the main points:\n\n1. **", 0) == 0);
   REQUIRE(answer.branches.size() >= 2);
   CHECK(n_forks == 1);
@@ -70,24 +54,24 @@ TEST_CASE("an instruct model answers in branches without having been trained to"
 }
 
 TEST_CASE("the same seed gives the same sampled answer, another seed another one") {
-  if (model() == nullptr) return;
+  if (real_model() == nullptr) return;
   GenerateOptions options = brief();
   options.temperature = 0.8f;
   options.seed = 7;
-  const std::string first = ab::torch::generate(*model(), kQuestion, options).text;
-  CHECK(ab::torch::generate(*model(), kQuestion, options).text == first);
+  const std::string first = ab::torch::generate(*real_model(), kQuestion, options).text;
+  CHECK(ab::torch::generate(*real_model(), kQuestion, options).text == first);
   options.seed = 8;
-  CHECK(ab::torch::generate(*model(), kQuestion, options).text != first);
+  CHECK(ab::torch::generate(*real_model(), kQuestion, options).text != first);
 }
 
 TEST_CASE("several questions are answered in one decoder, in their order") {
-  if (model() == nullptr) return;
+  if (real_model() == nullptr) return;
   GenerateOptions options = brief();
   options.markup = MarkupKind::serial;
   options.max_tokens = 16;
   options.max_requests = 2;
   const std::vector<std::string> questions{"What is the capital of France?", "Name a colour.", "What is 2 + 2?"};
-  const auto answers = ab::torch::generate(*model(), questions, options);
+  const auto answers = ab::torch::generate(*real_model(), questions, options);
   REQUIRE(answers.size() == 3);
   CHECK(answers[0].text.find("Paris") != std::string::npos);
   for (const Answer& answer : answers) {
@@ -99,10 +83,10 @@ TEST_CASE("several questions are answered in one decoder, in their order") {
 }
 
 TEST_CASE("what cannot be answered is refused by name") {
-  if (model() == nullptr) return;
+  if (real_model() == nullptr) return;
   const auto status = [&](const GenerateOptions& options, const std::string& question) {
     try {
-      ab::torch::generate(*model(), question, options);
+      ab::torch::generate(*real_model(), question, options);
     } catch (const ab::Error& error) {
       return error.status();
     }
@@ -117,5 +101,5 @@ TEST_CASE("what cannot be answered is refused by name") {
   CHECK(status(options, kQuestion) == ab::Status::bad_request);
   options = brief();
   options.n_pages = 1;  // the prompt alone needs more: the answer ends, nothing throws
-  CHECK(ab::torch::generate(*model(), kQuestion, options).reason == ab::EndReason::no_room);
+  CHECK(ab::torch::generate(*real_model(), kQuestion, options).reason == ab::EndReason::no_room);
 }

@@ -1,14 +1,12 @@
 // The runner on a real model, SmolLM2-135M-Instruct in float32: what `transformers` writes, and the same numbers in
 // parallel as alone. Skipped, with the reason, where the model folder is not there.
 #include "catch.hpp"
+#include "torch/real_model.hpp"
 #include "torch/tree_script.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
-#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -21,30 +19,16 @@ namespace {
 
 namespace ab = anabranch;
 using ab::Positions;
+using ab::test::real_model;
 using ab::test::Schedule;
 using ab::test::TreeReplay;
 using ab::test::TreeScript;
 using ab::torch::AttentionPath;
 using ab::torch::CausalLm;
-using ab::torch::Weights;
 using Tokens = std::vector<ab::TokenId>;
 
 constexpr float kTolerance = 1e-3f;
 constexpr const char* kRecording = "tests/torch/transformers_greedy.txt";
-
-/// Loaded once; nothing when there is no model folder.
-CausalLm* model() {
-  static std::optional<CausalLm> loaded = []() -> std::optional<CausalLm> {
-    const char* folder = std::getenv("ANABRANCH_MODEL");
-    const std::filesystem::path path = folder != nullptr ? folder : "build/models/smollm2-135m";
-    if (!std::filesystem::exists(path / "config.json")) {
-      WARN("skipped: no model in " << path.string() << " (ANABRANCH_MODEL names the folder)");
-      return std::nullopt;
-    }
-    return CausalLm::load(path, {.weights = Weights::float32});
-  }();
-  return loaded ? &*loaded : nullptr;
-}
 
 struct Best {
   ab::TokenId token = 0;
@@ -157,10 +141,10 @@ void compare(const Greedy& parallel, const Greedy& alone, const std::string& nam
 }  // namespace
 
 TEST_CASE("serial greedy text is what transformers writes with the same weights") {
-  if (model() == nullptr) return;
+  if (real_model() == nullptr) return;
   for (const Recorded& recorded : recordings()) {
     INFO(recorded.prompt);
-    CausalLm runner = model()->with_own_slots();
+    CausalLm runner = real_model()->with_own_slots();
     ab::KvCache cache({.n_pages = 32, .page_size = 16});
     const ab::LineId line = cache.create_line();
     Tokens next = recorded.input;
@@ -182,22 +166,22 @@ TEST_CASE("serial greedy text is what transformers writes with the same weights"
 }
 
 TEST_CASE("branches decoded together write what each writes alone") {
-  if (model() == nullptr) return;
+  if (real_model() == nullptr) return;
   const Recorded recorded = recordings().front();
   const Tokens opening = first(recorded.output, 10);
   Tokens prompt = recorded.input;
   prompt.insert(prompt.end(), opening.begin(), opening.end());
   const std::vector<Tokens> prefixes = {{198, 33, 30}, {198}, {198, 34, 30, 1330, 5195}, {198, 35}};
-  CausalLm together = model()->with_own_slots();
+  CausalLm together = real_model()->with_own_slots();
   const std::vector<Greedy> parallel = decode_branches(together, prompt, prefixes, 24);
   for (std::size_t k = 0; k < prefixes.size(); ++k) {
-    CausalLm single = model()->with_own_slots();
+    CausalLm single = real_model()->with_own_slots();
     compare(parallel[k], decode_branches(single, prompt, {prefixes[k]}, 24).front(), "branch " + std::to_string(k));
   }
 }
 
 TEST_CASE("a tree with fork and join has the same logits together, alone and through the dense mask") {
-  if (model() == nullptr) return;
+  if (real_model() == nullptr) return;
   const std::vector<Recorded> recorded = recordings();
   for (const Positions policy : {Positions::sequential, Positions::longest, Positions::reserved(64)}) {
     TreeScript s;
@@ -216,9 +200,9 @@ TEST_CASE("a tree with fork and join has the same logits together, alone and thr
     s.pass();
     s.join(trunk, {kids[1]});
     s.append(trunk, {260});
-    CausalLm groups = model()->with_own_slots();
-    CausalLm dense = model()->with_own_slots();
-    CausalLm single = model()->with_own_slots();
+    CausalLm groups = real_model()->with_own_slots();
+    CausalLm dense = real_model()->with_own_slots();
+    CausalLm single = real_model()->with_own_slots();
     dense.set_attention(AttentionPath::dense);
     const ab::CacheOptions options{.n_pages = 32, .page_size = 16};
     TreeReplay together(s, Schedule::together, {std::ref(groups), std::ref(dense)}, options);
