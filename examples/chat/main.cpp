@@ -126,7 +126,7 @@ void run(Options o) {
   std::vector<chat::Result> serial;
   if (o.compare) serial = answer(model, o, ab::hf::MarkupKind::serial, unseen);
   const std::vector<chat::Result> results = answer(model, o, mode, watch);
-  if (!o.picture.empty()) watch.picture.write(o.picture, o.questions.front(), chat::figures(results.front()));
+  if (!o.picture.empty()) watch.picture.write(o.picture, o.questions.front(), fmt::format("{}", results.front().answer.statistics));
 
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (o.json) {

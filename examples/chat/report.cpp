@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <anabranch/fmt.hpp>
+
 #include "columns.hpp"
 
 namespace chat {
@@ -31,13 +33,10 @@ const char* const kHeading = "  {:<9} {:>7} {:>7} {:>9} {:>9} {:>10} {:>6} {:>6}
 double tokens_per_second(const Answer& answer) { return per_second(answer.statistics.n_text(), answer.seconds); }
 
 std::string figures(const Result& r) {
-  const Statistics& s = r.answer.statistics;
-  return fmt::format(
-      "  tokens {}   passes {} (serial: {})   {:.1f}x fewer   {:.2f} s   {:.1f} tokens/s\n"
-      "  PPD {}  ABN {:.1f}  APD {:.2f}   parallel phase {:.1f} tokens/s   ended: {}\n",
-      s.n_text(), s.n_passes, s.n_serial_passes(), ratio(s.n_serial_passes(), s.n_passes), r.answer.seconds,
-      tokens_per_second(r.answer), s.parallel() ? 1 : 0, s.branches_per_block(), s.branch_share(),
-      per_second(r.answer.n_parallel_tokens, r.answer.parallel_seconds), anabranch::reason_name(r.answer.reason));
+  return fmt::format("  {}\n  {:.2f} s   {:.1f} tokens/s   parallel phase {:.1f} tokens/s   ended: {}\n", r.answer.statistics,
+                     r.answer.seconds, tokens_per_second(r.answer),
+                     per_second(r.answer.n_parallel_tokens, r.answer.parallel_seconds),
+                     anabranch::reason_name(r.answer.reason));
 }
 
 std::string comparison(const Result& serial, const Result& parallel, int width) {

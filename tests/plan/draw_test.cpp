@@ -25,3 +25,15 @@ TEST_CASE("statuses and ids print by name") {
   CHECK(fmt::format("{}", ab::Status::stale_line) == "stale_line");
   CHECK(fmt::format("{} {}", ab::LineId{3, 1}, ab::kNoLine) == "3.1 none");
 }
+
+TEST_CASE("statistics print as the figures of an answer") {
+  ab::Statistics s;
+  s.n_serial = 6;
+  s.n_branch = 214;
+  s.n_blocks = 1;
+  s.n_branches = 7;
+  s.n_passes = 85;
+  s.n_prefill = 1;
+  CHECK(fmt::format("{}", s) == "tokens 220   passes 85 (serial: 220)   2.6x fewer   PPD 1  ABN 7.0  APD 0.97");
+  CHECK(fmt::format("{}", ab::Statistics{}) == "tokens 0   passes 0 (serial: 0)   1.0x fewer   PPD 0  ABN 0.0  APD 0.00");
+}
