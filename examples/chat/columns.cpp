@@ -32,10 +32,20 @@ std::int32_t cells_of(char32_t c) {
   struct Range {
     char32_t first, last;
   };
-  static constexpr std::array<Range, 7> kNothing{{{0, 0x1f}, {0x300, 0x36f}, {0x483, 0x489}, {0x591, 0x5bd},
-                                                  {0x200b, 0x200f}, {0x20d0, 0x20ff}, {0xfe00, 0xfe0f}}};
-  static constexpr std::array<Range, 7> kWide{{{0x1100, 0x115f}, {0x2e80, 0xa4cf}, {0xac00, 0xd7a3}, {0xf900, 0xfaff},
-                                               {0xff00, 0xff60}, {0x1f300, 0x1faff}, {0x20000, 0x3fffd}}};
+  static constexpr std::array<Range, 7> kNothing{{{0, 0x1f},
+                                                  {0x300, 0x36f},
+                                                  {0x483, 0x489},
+                                                  {0x591, 0x5bd},
+                                                  {0x200b, 0x200f},
+                                                  {0x20d0, 0x20ff},
+                                                  {0xfe00, 0xfe0f}}};
+  static constexpr std::array<Range, 7> kWide{{{0x1100, 0x115f},
+                                               {0x2e80, 0xa4cf},
+                                               {0xac00, 0xd7a3},
+                                               {0xf900, 0xfaff},
+                                               {0xff00, 0xff60},
+                                               {0x1f300, 0x1faff},
+                                               {0x20000, 0x3fffd}}};
   const auto in = [c](const Range& r) { return c >= r.first && c <= r.last; };
   if (std::any_of(kNothing.begin(), kNothing.end(), in)) return 0;
   return std::any_of(kWide.begin(), kWide.end(), in) ? 2 : 1;
@@ -120,7 +130,8 @@ std::vector<std::string> lay_out(const std::vector<Column>& columns, std::int32_
       tallest = std::max(tallest, text.size());
       cells_of_band.push_back(std::move(text));
     }
-    if (first > 0 && tallest < static_cast<std::size_t>(band_height)) lines.emplace_back(static_cast<std::size_t>(width), ' ');
+    if (first > 0 && tallest < static_cast<std::size_t>(band_height))
+      lines.emplace_back(static_cast<std::size_t>(width), ' ');
     for (std::size_t row = 0; row < tallest; ++row) {
       std::string line;
       for (const std::vector<std::string>& column : cells_of_band) {

@@ -86,8 +86,8 @@ void LiveView::refresh() {
   erase();
   std::vector<Column> columns;
   for (const auto& [index, branch] : branches_)
-    columns.push_back({fmt::format("{} {}{}", index, branch.title, branch.open ? "" : " (done)"),
-                       without_line_breaks(branch.text)});
+    columns.push_back(
+        {fmt::format("{} {}{}", index, branch.title, branch.open ? "" : " (done)"), without_line_breaks(branch.text)});
   const Size size = size_of(stream_);
   if (!at_line_start_) print("\n");
   std::string text;

@@ -80,7 +80,8 @@ struct Watchers {
   chat::Picture picture;
 };
 
-std::vector<chat::Result> answer(ab::torch::CausalLm& model, const Options& o, ab::hf::MarkupKind mode, Watchers& watch) {
+std::vector<chat::Result> answer(ab::torch::CausalLm& model, const Options& o, ab::hf::MarkupKind mode,
+                                 Watchers& watch) {
   ab::torch::GenerateOptions options = o.generate;
   options.markup = mode;
   options.on_event = [&watch](const ab::Event& event) {
@@ -126,7 +127,8 @@ void run(Options o) {
   std::vector<chat::Result> serial;
   if (o.compare) serial = answer(model, o, ab::hf::MarkupKind::serial, unseen);
   const std::vector<chat::Result> results = answer(model, o, mode, watch);
-  if (!o.picture.empty()) watch.picture.write(o.picture, o.questions.front(), fmt::format("{}", results.front().answer.statistics));
+  if (!o.picture.empty())
+    watch.picture.write(o.picture, o.questions.front(), fmt::format("{}", results.front().answer.statistics));
 
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (o.json) {

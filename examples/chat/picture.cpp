@@ -56,11 +56,14 @@ void Picture::write(const std::filesystem::path& file, const std::string& questi
   const int width = std::max(x_of(pass_ + 2), 760);
   const int height = y_of(last_lane) + 60;
   std::ofstream svg(file);
-  fmt::print(svg, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
-                  "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"#ffffff\"/>\n"
-                  "<text x=\"12\" y=\"22\" font-size=\"15\" font-weight=\"bold\">{2}</text>\n"
-                  "<text x=\"12\" y=\"40\" fill=\"#555555\">Passes run from left to right. Marks in one column are rows of one "
-                  "pass: blue sampled, grey forced (they cost no pass).</text>\n", width, height, escaped(question));
+  fmt::print(
+      svg,
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
+      "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"#ffffff\"/>\n"
+      "<text x=\"12\" y=\"22\" font-size=\"15\" font-weight=\"bold\">{2}</text>\n"
+      "<text x=\"12\" y=\"40\" fill=\"#555555\">Passes run from left to right. Marks in one column are rows of one "
+      "pass: blue sampled, grey forced (they cost no pass).</text>\n",
+      width, height, escaped(question));
   fmt::print(svg, "<text x=\"12\" y=\"{}\">trunk</text>\n", y_of(0) + 4);
   for (const auto& [lane, title] : titles_)
     fmt::print(svg, "<text x=\"12\" y=\"{}\">{} {}</text>\n", y_of(lane) + 4, lane, escaped(title));

@@ -32,7 +32,8 @@ std::vector<std::string> read_questions(const std::filesystem::path& file) {
   for (int number = 1; std::getline(stream, line); ++number) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
-    questions.push_back(line.front() == '{' ? question_of(line, fmt::format("{}, line {}", file.string(), number)) : line);
+    questions.push_back(line.front() == '{' ? question_of(line, fmt::format("{}, line {}", file.string(), number))
+                                            : line);
   }
   if (questions.empty()) anabranch::fail(anabranch::Status::bad_file, file.string() + " holds no question");
   return questions;

@@ -21,9 +21,9 @@ double ratio(double a, double b) { return b > 0 ? a / b : 0.0; }
 
 std::string row(const char* name, const Result& r) {
   const Statistics& s = r.answer.statistics;
-  return fmt::format("  {:<9} {:>7} {:>7} {:>9} {:>9.2f} {:>10.1f} {:>6} {:>6.1f} {:>6.2f}\n", name, s.n_text(), s.n_passes,
-                     s.n_serial_passes(), r.answer.seconds, tokens_per_second(r.answer), s.parallel() ? 1 : 0,
-                     s.branches_per_block(), s.branch_share());
+  return fmt::format("  {:<9} {:>7} {:>7} {:>9} {:>9.2f} {:>10.1f} {:>6} {:>6.1f} {:>6.2f}\n", name, s.n_text(),
+                     s.n_passes, s.n_serial_passes(), r.answer.seconds, tokens_per_second(r.answer),
+                     s.parallel() ? 1 : 0, s.branches_per_block(), s.branch_share());
 }
 
 const char* const kHeading = "  {:<9} {:>7} {:>7} {:>9} {:>9} {:>10} {:>6} {:>6} {:>6}\n";
@@ -33,8 +33,8 @@ const char* const kHeading = "  {:<9} {:>7} {:>7} {:>9} {:>9} {:>10} {:>6} {:>6}
 double tokens_per_second(const Answer& answer) { return per_second(answer.statistics.n_text(), answer.seconds); }
 
 std::string figures(const Result& r) {
-  return fmt::format("  {}\n  {:.2f} s   {:.1f} tokens/s   parallel phase {:.1f} tokens/s   ended: {}\n", r.answer.statistics,
-                     r.answer.seconds, tokens_per_second(r.answer),
+  return fmt::format("  {}\n  {:.2f} s   {:.1f} tokens/s   parallel phase {:.1f} tokens/s   ended: {}\n",
+                     r.answer.statistics, r.answer.seconds, tokens_per_second(r.answer),
                      per_second(r.answer.n_parallel_tokens, r.answer.parallel_seconds),
                      anabranch::reason_name(r.answer.reason));
 }
@@ -43,14 +43,17 @@ std::string comparison(const Result& serial, const Result& parallel, int width) 
   std::string text;
   const int rows = 4 + static_cast<int>(std::max(wrap(serial.answer.text, (width - 2) / 2).size(),
                                                  wrap(parallel.answer.text, (width - 2) / 2).size()));
-  for (const std::string& line : lay_out({{"serial", serial.answer.text}, {parallel.mode, parallel.answer.text}}, width, rows))
+  for (const std::string& line :
+       lay_out({{"serial", serial.answer.text}, {parallel.mode, parallel.answer.text}}, width, rows))
     text += line + "\n";
-  text += "\n" + fmt::format(fmt::runtime(kHeading), "", "tokens", "passes", "(serial)", "seconds", "tokens/s", "PPD", "ABN", "APD");
+  text += "\n" + fmt::format(fmt::runtime(kHeading), "", "tokens", "passes", "(serial)", "seconds", "tokens/s", "PPD",
+                             "ABN", "APD");
   text += row("serial", serial) + row(parallel.mode.c_str(), parallel);
   const double faster = ratio(tokens_per_second(parallel.answer), tokens_per_second(serial.answer));
   const Statistics& s = parallel.answer.statistics;
-  return text + fmt::format("  {}: {:.1f}x fewer passes than its own text written serially, {:.2f}x the tokens/s of serial\n",
-                            parallel.mode, ratio(s.n_serial_passes(), s.n_passes), faster);
+  return text +
+         fmt::format("  {}: {:.1f}x fewer passes than its own text written serially, {:.2f}x the tokens/s of serial\n",
+                     parallel.mode, ratio(s.n_serial_passes(), s.n_passes), faster);
 }
 
 std::string summary(const std::vector<Result>& results) {
@@ -72,8 +75,7 @@ std::string summary(const std::vector<Result>& results) {
       "  {} answers, {}: tokens {}   passes {} (serial: {})   {:.1f}x fewer   PPD {:.2f}  ABN {:.1f}  APD {:.2f}   "
       "mean {:.2f} s an answer, {:.1f} tokens/s\n",
       results.size(), results.front().mode, n_text, n_passes, n_serial, ratio(n_serial, n_passes), n_parallel / n,
-      ratio(blocks, n_parallel), ratio(share, n_parallel), seconds / n,
-      per_second(n_text, seconds));
+      ratio(blocks, n_parallel), ratio(share, n_parallel), seconds / n, per_second(n_text, seconds));
 }
 
 std::string to_json(const Result& r) {
@@ -81,7 +83,8 @@ std::string to_json(const Result& r) {
   const Statistics& s = a.statistics;
   nlohmann::ordered_json branches = nlohmann::ordered_json::array();
   for (const auto& branch : a.branches)
-    branches.push_back({{"title", branch.title}, {"text", branch.text}, {"end", anabranch::reason_name(branch.reason)}});
+    branches.push_back(
+        {{"title", branch.title}, {"text", branch.text}, {"end", anabranch::reason_name(branch.reason)}});
   const nlohmann::ordered_json json = {
       {"question", r.question},
       {"mode", r.mode},

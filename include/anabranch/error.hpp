@@ -15,23 +15,23 @@ namespace anabranch {
 /// The numbers never change; new ones are added at the end.
 enum class Status : std::int32_t {
   ok = 0,
-  bad_argument = 1,     ///< a value outside what the call accepts
-  stale_line = 2,       ///< the id names no line that is alive
-  not_a_child = 3,      ///< join or adopt of a line that is not an open child of the given parent
-  open_children = 4,    ///< the line must have no open children for this call
-  out_of_range = 5,     ///< a position beyond a reserved range or the model's maximum
-  limit_reached = 6,    ///< a caller-set limit (lines, depth) is used up
-  wrong_state = 7,      ///< the call does not fit the state of the step (second step, append after plan, ...)
-  no_room = 8,          ///< too few free pages; an outcome in C++ (PlanResult), a status across the C border
-  bad_snapshot = 9,     ///< a saved snapshot is damaged or of another version
-  not_exact = 10,       ///< an export cannot express this plan exactly
-  bad_markup = 11,      ///< a markup was given ids or text that it cannot work with
-  bad_request = 12,     ///< a request that the decoder cannot take
-  stale_request = 13,   ///< the id names no request that is known
-  bad_logits = 14,      ///< logits of the wrong shape, or without one finite, allowed entry
-  bad_file = 15,        ///< a model or tokenizer file is missing, damaged or not as expected
-  unsupported = 16,     ///< a model or file kind that this library does not run
-  internal = 17,        ///< a broken invariant: a bug of ours
+  bad_argument = 1,    ///< a value outside what the call accepts
+  stale_line = 2,      ///< the id names no line that is alive
+  not_a_child = 3,     ///< join or adopt of a line that is not an open child of the given parent
+  open_children = 4,   ///< the line must have no open children for this call
+  out_of_range = 5,    ///< a position beyond a reserved range or the model's maximum
+  limit_reached = 6,   ///< a caller-set limit (lines, depth) is used up
+  wrong_state = 7,     ///< the call does not fit the state of the step (second step, append after plan, ...)
+  no_room = 8,         ///< too few free pages; an outcome in C++ (PlanResult), a status across the C border
+  bad_snapshot = 9,    ///< a saved snapshot is damaged or of another version
+  not_exact = 10,      ///< an export cannot express this plan exactly
+  bad_markup = 11,     ///< a markup was given ids or text that it cannot work with
+  bad_request = 12,    ///< a request that the decoder cannot take
+  stale_request = 13,  ///< the id names no request that is known
+  bad_logits = 14,     ///< logits of the wrong shape, or without one finite, allowed entry
+  bad_file = 15,       ///< a model or tokenizer file is missing, damaged or not as expected
+  unsupported = 16,    ///< a model or file kind that this library does not run
+  internal = 17,       ///< a broken invariant: a bug of ours
 };
 
 /// Name of a status as written above, for messages.

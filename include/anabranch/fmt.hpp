@@ -35,7 +35,8 @@ struct fmt::formatter<anabranch::Statistics> {
   template <class Context>
   auto format(const anabranch::Statistics& s, Context& context) const {
     const double fewer = s.n_passes > 0 ? static_cast<double>(s.n_serial_passes()) / s.n_passes : 1.0;
-    return fmt::format_to(context.out(), "tokens {}   passes {} (serial: {})   {:.1f}x fewer   PPD {}  ABN {:.1f}  APD {:.2f}",
+    return fmt::format_to(context.out(),
+                          "tokens {}   passes {} (serial: {})   {:.1f}x fewer   PPD {}  ABN {:.1f}  APD {:.2f}",
                           s.n_text(), s.n_passes, s.n_serial_passes(), fewer, s.parallel() ? 1 : 0,
                           s.branches_per_block(), s.branch_share());
   }
@@ -62,7 +63,10 @@ std::string draw(const Cache& cache, LineId line) {
     stack.pop_back();
     const bool is_top = item.line == line;
     const auto own = cache.n_tokens(item.line) - cache.fork_tokens(item.line);
-    fmt::format_to(std::back_inserter(text), "{}{}line {}   ", item.indent, is_top ? "" : item.last ? "`- " : "|- ",
+    fmt::format_to(std::back_inserter(text), "{}{}line {}   ", item.indent,
+                   is_top      ? ""
+                   : item.last ? "`- "
+                               : "|- ",
                    item.line);
     if (cache.parent(item.line) == kNoLine) {
       fmt::format_to(std::back_inserter(text), "{} tokens, next {}\n", own, cache.next_position(item.line));

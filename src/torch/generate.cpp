@@ -59,9 +59,10 @@ class Answering {
     const std::int64_t forced = 64 + std::int64_t{options.max_branches} * 64;
     const std::int64_t slots = static_cast<std::int64_t>(longest) + options.max_tokens + forced;
     const std::int64_t pages = slots / result.page_size + 2 * (options.max_branches + 4);
-    result.n_pages = options.n_pages > 0
-                         ? options.n_pages
-                         : static_cast<std::int32_t>(std::min<std::int64_t>(pages * std::max(1, options.max_requests), 1 << 20));
+    result.n_pages =
+        options.n_pages > 0
+            ? options.n_pages
+            : static_cast<std::int32_t>(std::min<std::int64_t>(pages * std::max(1, options.max_requests), 1 << 20));
     return result;
   }
   static DecoderOptions decoder_options(const CausalLm& model, const GenerateOptions& options, Positions positions) {
@@ -95,7 +96,8 @@ class Answering {
       take(decoder_.take_events());
       if (plan.shortage().n_pages == 0) return;
       fail(Status::no_room, "the answers need " + std::to_string(plan.shortage().n_pages) + " more pages than the " +
-                                std::to_string(cache_.n_pages()) + " of the cache; raise n_pages or lower max_requests");
+                                std::to_string(cache_.n_pages()) +
+                                " of the cache; raise n_pages or lower max_requests");
     }
     LogitsView logits;
     try {
@@ -150,7 +152,8 @@ class Answering {
     answer.text = decoder_.text(id);
     for (BranchIndex b = 1; b <= decoder_.n_branches(id); ++b) {
       BranchReport report = decoder_.branch(id, b);
-      answer.branches.push_back({std::move(report.path), std::move(report.title), std::move(report.text), report.reason});
+      answer.branches.push_back(
+          {std::move(report.path), std::move(report.title), std::move(report.text), report.reason});
     }
     ended_.push_back(id);
   }

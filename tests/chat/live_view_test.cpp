@@ -35,8 +35,15 @@ std::vector<ab::Event> answer() {
   ab::Event join = event(Kind::join, 0);
   join.first_branch = 1;
   join.n_branches = 2;
-  return {event(Kind::token, 0, "Points:\n"), fork, event(Kind::token, 1, "a1"), event(Kind::token, 2, "b1"), end_a,
-          end_b, join, event(Kind::token, 0, "done"), event(Kind::end, 0)};
+  return {event(Kind::token, 0, "Points:\n"),
+          fork,
+          event(Kind::token, 1, "a1"),
+          event(Kind::token, 2, "b1"),
+          end_a,
+          end_b,
+          join,
+          event(Kind::token, 0, "done"),
+          event(Kind::end, 0)};
 }
 
 std::string shown(chat::ViewKind kind) {
@@ -83,7 +90,8 @@ TEST_CASE("a picture holds one mark per token and escapes what it writes") {
   std::filesystem::remove(file);
   CHECK(text.str().find("a &lt; b &amp; &quot;c&quot;?") != std::string::npos);
   std::size_t marks = 0;
-  for (std::size_t at = text.str().find("#2f6fde"); at != std::string::npos; at = text.str().find("#2f6fde", at + 1)) ++marks;
+  for (std::size_t at = text.str().find("#2f6fde"); at != std::string::npos; at = text.str().find("#2f6fde", at + 1))
+    ++marks;
   CHECK(marks == 4);
   CHECK_THROWS_AS(picture.write("/nonexistent/folder/x.svg", "q", "f"), ab::Error);
 }

@@ -27,8 +27,8 @@ using Texts = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("questions are lines, or JSON with question, prompt or turns") {
-  CHECK(read("one?\n\n  \r\ntwo?\r\n{\"turns\": [\"three?\", \"and?\"]}\n{\"prompt\": \"four?\"}\n{\"question\": \"five?\"}") ==
-        Texts{"one?", "two?", "three?", "four?", "five?"});
+  CHECK(read("one?\n\n  \r\ntwo?\r\n{\"turns\": [\"three?\", \"and?\"]}\n{\"prompt\": \"four?\"}\n{\"question\": "
+             "\"five?\"}") == Texts{"one?", "two?", "three?", "four?", "five?"});
 }
 
 TEST_CASE("a bad line is named by its number") {

@@ -15,8 +15,13 @@ ab::hf::Tokenizer tokenizer_with(const std::vector<std::string>& added) {
   nlohmann::json json = nlohmann::json::parse(test::read(test::recordings() / "prefix.json"));
   const auto first = static_cast<int>(ab::hf::Tokenizer::parse(json.dump(), "test").n_tokens());
   for (std::size_t i = 0; i < added.size(); ++i)
-    json["added_tokens"].push_back({{"id", first + static_cast<int>(i)}, {"content", added[i]}, {"single_word", false},
-                                    {"lstrip", false}, {"rstrip", false}, {"normalized", false}, {"special", true}});
+    json["added_tokens"].push_back({{"id", first + static_cast<int>(i)},
+                                    {"content", added[i]},
+                                    {"single_word", false},
+                                    {"lstrip", false},
+                                    {"rstrip", false},
+                                    {"normalized", false},
+                                    {"special", true}});
   return ab::hf::Tokenizer::parse(json.dump(), "test");
 }
 
@@ -25,8 +30,9 @@ ab::hf::Tokenizer tokenizer_with(const std::vector<std::string>& added) {
 TEST_CASE("a folder without settings is skeleton with a chat template, serial without") {
   const test::TemporaryFolder folder;
   CHECK(MarkupSettings::load(folder.path()).markup == MarkupKind::serial);
-  test::write(folder / "tokenizer_config.json",
-              R"({"chat_template": "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"})");
+  test::write(
+      folder / "tokenizer_config.json",
+      R"({"chat_template": "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"})");
   CHECK(MarkupSettings::load(folder.path()).markup == MarkupKind::skeleton);
 }
 
@@ -50,7 +56,8 @@ TEST_CASE("wrong settings are refused with file, key and value") {
     test::write(folder / "anabranch.json", json);
     return test::error_of([&] { MarkupSettings::load(folder.path()); });
   };
-  CHECK_THAT(error(R"({"markup": "apsd"})"), Catch::Matchers::Contains("anabranch.json") && Catch::Matchers::Contains("apsd"));
+  CHECK_THAT(error(R"({"markup": "apsd"})"),
+             Catch::Matchers::Contains("anabranch.json") && Catch::Matchers::Contains("apsd"));
   CHECK_THAT(error(R"({})"), Catch::Matchers::Contains("markup"));
   CHECK_THAT(error(R"({"markup": "aspd", "positions": "longer"})"), Catch::Matchers::Contains("longer"));
   CHECK_THAT(error(R"({"markup": "aspd", "positions": {"reserved": 0}})"), Catch::Matchers::Contains("reserved"));
@@ -64,8 +71,9 @@ TEST_CASE("tags are found by their text, and a missing one is named") {
   CHECK(ids.branch == tokenizer.added("<|branch|>"));
   CHECK(ids.para_end == tokenizer.added("<|/para|>"));
   CHECK_FALSE(ids.title_separator.empty());
-  const std::string error =
-      test::error_of([&] { MarkupSettings{}.tags(tokenizer_with({tags[0], tags[1], tags[2], tags[3], tags[4]})); });
+  const std::string error = test::error_of([&] {
+    MarkupSettings{}.tags(tokenizer_with({tags[0], tags[1], tags[2], tags[3], tags[4]}));
+  });
   CHECK_THAT(error, Catch::Matchers::StartsWith("bad_markup") && Catch::Matchers::Contains("<|/para|>"));
 }
 

@@ -35,5 +35,6 @@ TEST_CASE("statistics print as the figures of an answer") {
   s.n_passes = 85;
   s.n_prefill = 1;
   CHECK(fmt::format("{}", s) == "tokens 220   passes 85 (serial: 220)   2.6x fewer   PPD 1  ABN 7.0  APD 0.97");
-  CHECK(fmt::format("{}", ab::Statistics{}) == "tokens 0   passes 0 (serial: 0)   1.0x fewer   PPD 0  ABN 0.0  APD 0.00");
+  CHECK(fmt::format("{}", ab::Statistics{}) ==
+        "tokens 0   passes 0 (serial: 0)   1.0x fewer   PPD 0  ABN 0.0  APD 0.00");
 }

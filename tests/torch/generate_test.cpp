@@ -11,8 +11,8 @@ namespace {
 
 namespace ab = anabranch;
 using ab::hf::MarkupKind;
-using ab::torch::Answer;
 using ab::test::real_model;
+using ab::torch::Answer;
 using ab::torch::GenerateOptions;
 
 constexpr const char* kQuestion = "What are the benefits of regular exercise?";

@@ -70,7 +70,7 @@ struct Snapshot {
   Position max_position = 0;
   bool share_tails = true;
   std::uint64_t sequence = 0;
-  std::vector<PageEntry> pages;        // [n_pages]
+  std::vector<PageEntry> pages;  // [n_pages]
   // Entry i has index i; segments and nodes are numbered anew in each snapshot, lines keep the index of their id.
   std::vector<SegmentEntry> segments;
   std::vector<NodeEntry> nodes;

@@ -43,9 +43,7 @@ class BasicStep {
     append(line, std::span<const TokenId>(tokens.begin(), tokens.size()), logits);
   }
   /// `n` tokens that the host will only know on its device.
-  void append(LineId line, std::int32_t n, Logits logits = Logits::none) {
-    cache().step_append(line, {}, n, logits);
-  }
+  void append(LineId line, std::int32_t n, Logits logits = Logits::none) { cache().step_append(line, {}, n, logits); }
   /// Logits of the line's last token, which must be a row of this step: what a fork without tokens samples from.
   void request_logits(LineId line) { cache().step_request_logits(line); }
 

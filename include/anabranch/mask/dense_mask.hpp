@@ -33,7 +33,8 @@ struct ColumnsBySlot {
 struct ColumnsByMap {
   std::span<const std::int32_t> columns;  ///< [n_slots], borrowed
   std::int32_t column(Slot slot) const noexcept {
-    return slot >= 0 && static_cast<std::size_t>(slot) < columns.size() ? columns[static_cast<std::size_t>(slot)] : kNone;
+    return slot >= 0 && static_cast<std::size_t>(slot) < columns.size() ? columns[static_cast<std::size_t>(slot)]
+                                                                        : kNone;
   }
 };
 
@@ -45,7 +46,8 @@ class ColumnsByArrival {
     std::vector<Before> before;
     before.reserve(slots.size());
     const Slot highest = slots.empty() ? kNoSlot : *std::max_element(slots.begin(), slots.end());
-    if (static_cast<std::size_t>(highest + 1) > columns_.size()) columns_.resize(static_cast<std::size_t>(highest + 1), kNone);
+    if (static_cast<std::size_t>(highest + 1) > columns_.size())
+      columns_.resize(static_cast<std::size_t>(highest + 1), kNone);
     for (const Slot slot : slots) {
       std::int32_t& column = columns_[static_cast<std::size_t>(slot)];
       before.push_back({slot, column});
@@ -92,8 +94,9 @@ void dense_mask(std::span<const VisibilityGroup> groups, std::span<const View> v
           fail(Status::bad_argument, "slot " + std::to_string(first + i) + " is seen and has column " +
                                          std::to_string(column) + " of " + std::to_string(n_columns));
         const std::int32_t n_after = group.n_keys - 1 - key;  // causal: hidden from the rows before its own
-        const RowIndex from = group.visibility == Visibility::causal ? std::max(group.row_begin, group.row_end - 1 - n_after)
-                                                                     : group.row_begin;
+        const RowIndex from = group.visibility == Visibility::causal
+                                  ? std::max(group.row_begin, group.row_end - 1 - n_after)
+                                  : group.row_begin;
         for (RowIndex row = from; row < group.row_end; ++row)
           out[static_cast<std::size_t>(row) * width + static_cast<std::size_t>(column)] = visible;
       }

@@ -22,7 +22,7 @@ struct RowBlock {
   std::int32_t base = kNone;  ///< history before the segment
   std::int32_t begin = 0;     ///< tokens of the segment that are not new
   std::int32_t end = 0;
-  RowIndex first_row = 0;     ///< found by RowForest
+  RowIndex first_row = 0;  ///< found by RowForest
 };
 
 template <PageSizeChoice PageSize>
@@ -39,8 +39,7 @@ class RowForest {
   void build(const History<PageSize>& history, Blocks& blocks);
 
   const impl::Lazily<std::pmr::vector<std::int32_t>, PageSize>& order() const noexcept { return order_; }
-  void groups(const History<PageSize>& history, const Blocks& blocks,
-              Groups& groups, Views& views) const;
+  void groups(const History<PageSize>& history, const Blocks& blocks, Groups& groups, Views& views) const;
 
  private:
   /// Tokens [begin, end) of one segment on the paths of all rows in [row_begin, row_end).

@@ -35,8 +35,8 @@ struct StepPlan {
   std::span<const SequenceOp> ops_before;        ///< additive, in order, before the pass
   std::span<const SequenceOp> ops_after_commit;  ///< removing, in order, once the step is committed
 
-  std::uint64_t epoch = 0;    ///< changes when anything but the lines' last runs changed
-  std::int32_t n_slots = 0;   ///< slots of the whole pool: size of K/V slabs
+  std::uint64_t epoch = 0;   ///< changes when anything but the lines' last runs changed
+  std::int32_t n_slots = 0;  ///< slots of the whole pool: size of K/V slabs
   std::int32_t page_size = 0;
 
   std::int32_t n_rows() const noexcept { return static_cast<std::int32_t>(tokens.size()); }

@@ -46,7 +46,7 @@ struct Page {
   std::int32_t writer = kNone;  ///< index of the line that may write at `fill`
   std::int32_t next = kNone;    ///< in the writer's list of tails, or in the free list
   std::int32_t previous = kNone;
-  bool avoid = false;           ///< the open step gives up its last slots: what is written behind them leaves a hole
+  bool avoid = false;  ///< the open step gives up its last slots: what is written behind them leaves a hole
 };
 
 template <PageSizeChoice PageSize = RuntimePageSize>
@@ -96,8 +96,8 @@ class PagePool {
     if (writer != kNone) link(page, writer);
   }
 
-  /// Undoes `take`, `write` and `hand_over`, latest first: the page gets back the fill, the writer and, in its list, the
-  /// place that it had before. Freed when that leaves it empty.
+  /// Undoes `take`, `write` and `hand_over`, latest first: the page gets back the fill, the writer and, in its list,
+  /// the place that it had before. Freed when that leaves it empty.
   void restore(std::int32_t page, const Page& before) noexcept {
     if (at(page).writer != kNone) unlink(page);
     at(page).used = before.used;

@@ -20,22 +20,22 @@
 namespace anabranch::torch {
 
 struct GenerateOptions {
-  std::optional<hf::MarkupKind> markup = {};   ///< none: what the model's settings say
-  std::optional<Positions> positions = {};     ///< none: what the model's settings say
-  std::string system = {};                     ///< system message; empty: the chat template's default
-  float temperature = 0.0f;                    ///< 0: greedy
+  std::optional<hf::MarkupKind> markup = {};  ///< none: what the model's settings say
+  std::optional<Positions> positions = {};    ///< none: what the model's settings say
+  std::string system = {};                    ///< system message; empty: the chat template's default
+  float temperature = 0.0f;                   ///< 0: greedy
   std::int32_t top_k = 0;
   float top_p = 1.0f;
   float repetition_penalty = 1.0f;
   std::uint64_t seed = 0;
   std::vector<std::string> stop = {};
-  std::int32_t max_tokens = 512;               ///< sampled tokens of an answer
-  std::int32_t max_branch_tokens = 128;        ///< sampled tokens of one branch
-  std::int32_t max_branches = 8;               ///< points of an outline, and branches decoded at once
-  std::int32_t max_requests = 4;               ///< questions that are answered at once
-  std::int32_t n_pages = 0;                    ///< of the cache; 0: what `max_requests` answers can need
+  std::int32_t max_tokens = 512;         ///< sampled tokens of an answer
+  std::int32_t max_branch_tokens = 128;  ///< sampled tokens of one branch
+  std::int32_t max_branches = 8;         ///< points of an outline, and branches decoded at once
+  std::int32_t max_requests = 4;         ///< questions that are answered at once
+  std::int32_t n_pages = 0;              ///< of the cache; 0: what `max_requests` answers can need
   std::function<void(const Event&)> on_event = {};
-  std::function<void()> on_pass = {};          ///< after the events of a pass
+  std::function<void()> on_pass = {};  ///< after the events of a pass
 };
 
 struct AnswerBranch {
@@ -50,15 +50,16 @@ struct Answer {
   std::vector<AnswerBranch> branches;  ///< of all blocks, in the order of their forks
   EndReason reason = EndReason::none;
   Statistics statistics;
-  double seconds = 0;           ///< wall clock from the request to its end, prefill included
-  double prefill_seconds = 0;   ///< of the passes that held part of the prompt
-  double parallel_seconds = 0;  ///< of the passes in which the answer had open branches
+  double seconds = 0;                  ///< wall clock from the request to its end, prefill included
+  double prefill_seconds = 0;          ///< of the passes that held part of the prompt
+  double parallel_seconds = 0;         ///< of the passes in which the answer had open branches
   std::int32_t n_parallel_tokens = 0;  ///< text tokens sampled in those
 };
 
-/// Throws bad_request for options that make no sense, bad_argument for a question that is not UTF-8, bad_markup when the
-/// model lacks the markup's tags, no_room when `n_pages` cannot hold the answers, and what the runner throws.
-std::vector<Answer> generate(CausalLm& model, std::span<const std::string> questions, const GenerateOptions& options = {});
+/// Throws bad_request for options that make no sense, bad_argument for a question that is not UTF-8, bad_markup when
+/// the model lacks the markup's tags, no_room when `n_pages` cannot hold the answers, and what the runner throws.
+std::vector<Answer> generate(CausalLm& model, std::span<const std::string> questions,
+                             const GenerateOptions& options = {});
 Answer generate(CausalLm& model, std::string_view question, const GenerateOptions& options = {});
 
 }  // namespace anabranch::torch

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include <anabranch/error.hpp>
-#include <anabranch/tree/sequence_op.hpp>
 #include <anabranch/tree/history.hpp>
 #include <anabranch/tree/line.hpp>
+#include <anabranch/tree/sequence_op.hpp>
 #include <anabranch/tree/staged.hpp>
 #include <anabranch/types.hpp>
 

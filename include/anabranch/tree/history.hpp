@@ -43,14 +43,15 @@ struct Segment {
 /// One view: the first `end` tokens of a segment, after everything that `parent` holds.
 struct HistoryNode {
   explicit HistoryNode(std::pmr::memory_resource*) {}
-  std::uint64_t sequence = 0;  ///< the segment's own, or for a joined view its own: equal means the same view, cut shorter
-  NextRule rule;               ///< next position when the view is cut to k tokens
+  std::uint64_t sequence =
+      0;          ///< the segment's own, or for a joined view its own: equal means the same view, cut shorter
+  NextRule rule;  ///< next position when the view is cut to k tokens
   std::int32_t parent = kNone;
   std::int32_t segment = kNone;
   std::int32_t end = 0;
-  std::int32_t n_tokens = 0;     ///< of the history up to and including this view
-  Position next_before = 0;      ///< next position of the line just before this view came
-  std::int32_t refs = 0;         ///< child nodes, line states, staged appends
+  std::int32_t n_tokens = 0;  ///< of the history up to and including this view
+  Position next_before = 0;   ///< next position of the line just before this view came
+  std::int32_t refs = 0;      ///< child nodes, line states, staged appends
   std::int32_t next_of_segment = kNone;
   std::int32_t previous_of_segment = kNone;
 };
@@ -155,11 +156,13 @@ class History {
   /// Drops the slots past the first `n` tokens without telling the pool.
   static void forget_slots(Segment& s, std::int32_t n) noexcept {
     while (!s.runs.empty() && s.runs.back().offset >= n) s.runs.pop_back();
-    if (!s.runs.empty() && s.runs.back().offset + s.runs.back().count > n) s.runs.back().count = n - s.runs.back().offset;
+    if (!s.runs.empty() && s.runs.back().offset + s.runs.back().count > n)
+      s.runs.back().count = n - s.runs.back().offset;
   }
 
   /// Makes the node at the head of a line one with the segment that the line writes, when nobody else holds either
-  /// and their positions continue; `next` is the line's. Returns the new head. `open` becomes the node's segment. Never allocates.
+  /// and their positions continue; `next` is the line's. Returns the new head. `open` becomes the node's segment. Never
+  /// allocates.
   std::int32_t coalesce(std::int32_t head, std::int32_t& open, Position next) noexcept {
     while (head != kNone && nodes_[head].refs == 1) {
       HistoryNode& node = nodes_[head];

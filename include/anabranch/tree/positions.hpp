@@ -41,12 +41,12 @@ struct NextRule {
 /// What a position policy must be able to say. `next` is the parent's next position at that moment.
 template <class P>
 concept PositionPolicy = std::copyable<P> && requires(const P& policy, Position next, std::int32_t k) {
-  { policy.valid() } -> std::same_as<bool>;                                     // parameters make sense
-  { policy.is_given() } -> std::same_as<bool>;                                  // the caller gives starts and join
-  { policy.start(next, k) } -> std::convertible_to<WidePosition>;               // first position of child k
-  { policy.end(next, k) } -> std::convertible_to<WidePosition>;                 // first position refused to child k
-  { policy.after_fork(next, k) } -> std::convertible_to<WidePosition>;          // parent's next after forking k children
-  { policy.after_join(next, next) } -> std::convertible_to<NextRule>;           // (next, child start): rule of child.next
+  { policy.valid() } -> std::same_as<bool>;                             // parameters make sense
+  { policy.is_given() } -> std::same_as<bool>;                          // the caller gives starts and join
+  { policy.start(next, k) } -> std::convertible_to<WidePosition>;       // first position of child k
+  { policy.end(next, k) } -> std::convertible_to<WidePosition>;         // first position refused to child k
+  { policy.after_fork(next, k) } -> std::convertible_to<WidePosition>;  // parent's next after forking k children
+  { policy.after_join(next, next) } -> std::convertible_to<NextRule>;   // (next, child start): rule of child.next
 };
 
 /// The four built-in policies.
@@ -60,7 +60,9 @@ struct Positions {
   static const Positions given;
   static constexpr Positions reserved(Position extent) noexcept { return {Kind::reserved, extent}; }
 
-  constexpr bool valid() const noexcept { return kind >= Kind::sequential && kind <= Kind::given && (kind != Kind::reserved || extent > 0); }
+  constexpr bool valid() const noexcept {
+    return kind >= Kind::sequential && kind <= Kind::given && (kind != Kind::reserved || extent > 0);
+  }
   constexpr bool is_given() const noexcept { return kind == Kind::given; }
   constexpr WidePosition start(Position next, std::int32_t k) const noexcept {
     return kind == Kind::reserved ? WidePosition{next} + WidePosition{k} * extent : next;

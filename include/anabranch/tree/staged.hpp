@@ -13,7 +13,7 @@ namespace anabranch {
 
 /// Tokens appended by one call.
 struct StagedPiece {
-  std::int32_t offset = 0;       ///< of its first token inside the segment
+  std::int32_t offset = 0;  ///< of its first token inside the segment
   std::int32_t count = 0;
   std::int32_t first_token = 0;  ///< in Staged::tokens; kNone: unknown tokens
   std::int32_t next = kNone;     ///< next piece of the same segment
@@ -23,9 +23,9 @@ struct StagedPiece {
 /// A segment that grows in the open step.
 struct StagedSegment {
   std::int32_t segment = kNone;
-  std::uint64_t sequence = 0;   ///< the segment's: tells a freed and reused index
-  std::int32_t base = kNone;    ///< history before the segment; one reference
-  std::int32_t line = kNone;    ///< who appended
+  std::uint64_t sequence = 0;  ///< the segment's: tells a freed and reused index
+  std::int32_t base = kNone;   ///< history before the segment; one reference
+  std::int32_t line = kNone;   ///< who appended
   std::int32_t first_piece = kNone;
   std::int32_t last_piece = kNone;
 };

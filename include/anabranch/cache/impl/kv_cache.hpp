@@ -14,7 +14,8 @@ inline std::pmr::memory_resource* memory_of(const CacheOptions& options) noexcep
 /// Throws bad_argument for options that make no cache.
 inline const CacheOptions& checked(const CacheOptions& options) {
   const auto positive = [](std::int32_t value, const char* name) {
-    if (value < 1) fail(Status::bad_argument, std::string(name) + " is " + std::to_string(value) + "; at least 1 is needed");
+    if (value < 1)
+      fail(Status::bad_argument, std::string(name) + " is " + std::to_string(value) + "; at least 1 is needed");
   };
   positive(options.n_pages, "n_pages");
   positive(options.page_size, "page_size");

@@ -34,13 +34,14 @@ class SnapshotAccess {
     for (std::int32_t i = 0; i < history.segments().size(); ++i) {
       if (!history.segments().in_use(i)) continue;
       const Segment& g = history.segment(i);
-      s.segments.push_back({segment(i), g.sequence, g.first, g.length, g.refs, g.writer, {g.runs.begin(), g.runs.end()}});
+      s.segments.push_back(
+          {segment(i), g.sequence, g.first, g.length, g.refs, g.writer, {g.runs.begin(), g.runs.end()}});
     }
     for (std::int32_t i = 0; i < history.nodes().size(); ++i) {
       if (!history.nodes().in_use(i)) continue;
       const HistoryNode& n = history.node(i);
-      s.nodes.push_back({node(i), n.sequence, n.rule, node(n.parent), segment(n.segment), n.end, n.n_tokens,
-                         n.next_before, n.refs});
+      s.nodes.push_back(
+          {node(i), n.sequence, n.rule, node(n.parent), segment(n.segment), n.end, n.n_tokens, n.next_before, n.refs});
     }
     for (std::int32_t i = 0; i < tree.lines_.size(); ++i) {
       s.lines.push_back(line(tree, pool, i));
@@ -148,7 +149,8 @@ class SnapshotAccess {
       tree.lines_[e.index].generation = e.generation;
       if (!e.alive) continue;
       if (e.policy.size() != sizeof(Policy))
-        fail(Status::bad_snapshot, "line " + std::to_string(e.index) + " was saved with another kind of position policy");
+        fail(Status::bad_snapshot,
+             "line " + std::to_string(e.index) + " was saved with another kind of position policy");
       auto& state = tree.lines_[e.index].state;
       std::memcpy(&state.policy, e.policy.data(), sizeof(Policy));
       if (!state.policy.valid())

@@ -27,7 +27,7 @@ class ByteWriter {
   template <class T>
   void operator()(const std::vector<T>& values);
   template <class T>
-    requires std::is_class_v<T>
+  requires std::is_class_v<T>
   void operator()(const T& value);
   std::vector<std::byte> bytes;
 };
@@ -56,7 +56,7 @@ class ByteReader {
   template <class T>
   void operator()(std::vector<T>& values);
   template <class T>
-    requires std::is_class_v<T>
+  requires std::is_class_v<T>
   void operator()(T& value);
   std::size_t left() const noexcept { return rest_.size(); }
   std::span<const std::byte> rest() const noexcept { return rest_; }
@@ -71,38 +71,30 @@ class ByteReader {
 
 // One list of fields per struct, for both directions.
 template <class V, class T>
-  requires std::same_as<std::remove_const_t<T>, SlotRun>
-void visit_fields(V& v, T& x) {
-  v(x.first), v(x.count), v(x.offset);
-}
+requires std::same_as<std::remove_const_t<T>, SlotRun>
+void visit_fields(V& v, T& x) { v(x.first), v(x.count), v(x.offset); }
 template <class V, class T>
-  requires std::same_as<std::remove_const_t<T>, NextRule>
-void visit_fields(V& v, T& x) {
-  v(x.floor), v(x.shift);
-}
+requires std::same_as<std::remove_const_t<T>, NextRule>
+void visit_fields(V& v, T& x) { v(x.floor), v(x.shift); }
 template <class V, class T>
-  requires std::same_as<std::remove_const_t<T>, Snapshot::PageEntry>
-void visit_fields(V& v, T& x) {
-  v(x.used), v(x.fill), v(x.writer);
-}
+requires std::same_as<std::remove_const_t<T>, Snapshot::PageEntry>
+void visit_fields(V& v, T& x) { v(x.used), v(x.fill), v(x.writer); }
 template <class V, class T>
-  requires std::same_as<std::remove_const_t<T>, Snapshot::SegmentEntry>
-void visit_fields(V& v, T& x) {
-  v(x.index), v(x.sequence), v(x.first), v(x.length), v(x.refs), v(x.writer), v(x.runs);
-}
+requires std::same_as<std::remove_const_t<T>, Snapshot::SegmentEntry>
+void visit_fields(V& v, T& x) { v(x.index), v(x.sequence), v(x.first), v(x.length), v(x.refs), v(x.writer), v(x.runs); }
 template <class V, class T>
-  requires std::same_as<std::remove_const_t<T>, Snapshot::NodeEntry>
+requires std::same_as<std::remove_const_t<T>, Snapshot::NodeEntry>
 void visit_fields(V& v, T& x) {
   v(x.index), v(x.sequence), v(x.rule), v(x.parent), v(x.segment), v(x.end), v(x.n_tokens), v(x.next_before), v(x.refs);
 }
 template <class V, class T>
-  requires std::same_as<std::remove_const_t<T>, Snapshot::LineEntry>
+requires std::same_as<std::remove_const_t<T>, Snapshot::LineEntry>
 void visit_fields(V& v, T& x) {
   v(x.index), v(x.generation), v(x.alive), v(x.parent), v(x.head), v(x.open), v(x.next), v(x.start), v(x.fork_node);
   v(x.fork_tokens), v(x.limit), v(x.hold), v(x.first_sequence), v(x.policy), v(x.children), v(x.tails);
 }
 template <class V, class T>
-  requires std::same_as<std::remove_const_t<T>, Snapshot>
+requires std::same_as<std::remove_const_t<T>, Snapshot>
 void visit_fields(V& v, T& x) {
   v(x.n_pages), v(x.n_free_pages), v(x.page_size), v(x.max_lines), v(x.max_depth), v(x.max_position), v(x.share_tails);
   v(x.sequence), v(x.pages), v(x.segments), v(x.nodes), v(x.lines);
@@ -114,24 +106,21 @@ void ByteWriter::operator()(const std::vector<T>& values) {
   for (const T& value : values) (*this)(value);
 }
 template <class T>
-  requires std::is_class_v<T>
-void ByteWriter::operator()(const T& value) {
-  visit_fields(*this, value);
-}
+requires std::is_class_v<T>
+void ByteWriter::operator()(const T& value) { visit_fields(*this, value); }
 template <class T>
 void ByteReader::operator()(std::vector<T>& values) {
   std::uint64_t n = 0;
   (*this)(n);
   if (n > rest_.size())  // every element takes at least a byte: no huge allocation for a damaged count
-    fail(Status::bad_snapshot, "snapshot claims " + std::to_string(n) + " elements in " + std::to_string(rest_.size()) + " bytes");
+    fail(Status::bad_snapshot,
+         "snapshot claims " + std::to_string(n) + " elements in " + std::to_string(rest_.size()) + " bytes");
   values.resize(static_cast<std::size_t>(n));
   for (T& value : values) (*this)(value);
 }
 template <class T>
-  requires std::is_class_v<T>
-void ByteReader::operator()(T& value) {
-  visit_fields(*this, value);
-}
+requires std::is_class_v<T>
+void ByteReader::operator()(T& value) { visit_fields(*this, value); }
 
 inline std::uint64_t fnv1a(std::span<const std::byte> bytes) noexcept {
   std::uint64_t hash = 0xcbf29ce484222325ull;
@@ -169,7 +158,8 @@ Snapshot Snapshot::load(std::span<const std::byte> bytes) {
   if (impl::fnv1a(reader.rest()) != checksum) fail(Status::bad_snapshot, "snapshot is damaged: its checksum differs");
   impl::Lazily<Snapshot, Lazy> snapshot;
   impl::visit_fields(reader, snapshot);
-  if (reader.left() != 0) fail(Status::bad_snapshot, "snapshot has " + std::to_string(reader.left()) + " bytes left over");
+  if (reader.left() != 0)
+    fail(Status::bad_snapshot, "snapshot has " + std::to_string(reader.left()) + " bytes left over");
   if (const std::vector<std::string> violated = snapshot.template check<Lazy>(); !violated.empty())
     fail(Status::bad_snapshot, "snapshot breaks an invariant: " + violated.front());
   return snapshot;

@@ -44,7 +44,8 @@ class SnapshotCheck {
   bool sizes() {
     expect(s_.page_size > 0, "page size ", s_.page_size);
     expect(s_.n_pages >= 0, "number of pages ", s_.n_pages);
-    expect(static_cast<std::size_t>(s_.n_pages) == s_.pages.size(), s_.pages.size(), " pages, ", s_.n_pages, " expected");
+    expect(static_cast<std::size_t>(s_.n_pages) == s_.pages.size(), s_.pages.size(), " pages, ", s_.n_pages,
+           " expected");
     expect(std::int64_t{s_.n_pages} * s_.page_size <= kUnlimited, "more slots than 31 bits hold");
     expect(s_.max_lines > 0 && s_.max_depth >= 0 && s_.max_position > 0, "limits of ", s_.max_lines, " lines, ",
            s_.max_depth, " levels, ", s_.max_position, " positions");
@@ -73,11 +74,13 @@ class SnapshotCheck {
       expect(s.first >= 0, "segment ", s.index, " starts at position ", s.first);
       std::int64_t offset = 0;
       for (const SlotRun& run : s.runs) {
-        expect(run.count > 0 && run.offset == offset, "segment ", s.index, ": run at offset ", run.offset, ", expected ", offset);
+        expect(run.count > 0 && run.offset == offset, "segment ", s.index, ": run at offset ", run.offset,
+               ", expected ", offset);
         offset += std::max(0, run.count);
         const bool inside = run.first >= 0 && run.count >= 0 &&
                             std::int64_t{run.first} + run.count <= static_cast<std::int64_t>(owner_.size());
-        expect(inside, "segment ", s.index, " holds ", run.count, " slots from ", run.first, ", the pool has ", owner_.size());
+        expect(inside, "segment ", s.index, " holds ", run.count, " slots from ", run.first, ", the pool has ",
+               owner_.size());
         for (std::int32_t i = 0; inside && i < run.count; ++i) own(run.first + i, s.index);
       }
       expect(offset == s.length, "segment ", s.index, " has ", offset, " slots for ", s.length, " tokens");
@@ -107,7 +110,8 @@ class SnapshotCheck {
         ++node_refs_[n.parent];
       }
       expect(n.next_before >= 0, "node ", n.index, " follows position ", n.next_before);
-      expect(n.n_tokens == before + n.end, "node ", n.index, " counts ", n.n_tokens, " tokens, ", before + n.end, " expected");
+      expect(n.n_tokens == before + n.end, "node ", n.index, " counts ", n.n_tokens, " tokens, ", before + n.end,
+             " expected");
     }
   }
 
@@ -115,8 +119,8 @@ class SnapshotCheck {
     std::int32_t n_alive = 0;
     for (const auto& l : s_.lines) {
       if (!l.alive) {
-        expect(l.tails.empty() && l.children.empty() && l.head == kNone && l.open == kNone && l.parent == kNone, "line ",
-               l.index, " is gone and still has pages, relatives or a history");
+        expect(l.tails.empty() && l.children.empty() && l.head == kNone && l.open == kNone && l.parent == kNone,
+               "line ", l.index, " is gone and still has pages, relatives or a history");
         continue;
       }
       ++n_alive;
@@ -124,8 +128,8 @@ class SnapshotCheck {
       family_of(l);
       for (const std::int32_t page : l.tails) tail_of(l.index, page);
       expect(l.hold >= 0, "line ", l.index, " holds ", l.hold, " slots");
-      expect(l.next >= 0 && l.start >= 0 && l.limit >= 0 && l.limit <= s_.max_position, "line ", l.index, " goes on at ",
-             l.next, ", started at ", l.start, ", limit ", l.limit);
+      expect(l.next >= 0 && l.start >= 0 && l.limit >= 0 && l.limit <= s_.max_position, "line ", l.index,
+             " goes on at ", l.next, ", started at ", l.start, ", limit ", l.limit);
     }
     expect(n_alive <= s_.max_lines, n_alive, " lines, limit ", s_.max_lines);
   }
@@ -147,7 +151,8 @@ class SnapshotCheck {
     if (l.parent == kNone) return;
     std::int32_t steps = 0;
     std::int32_t node = l.head;
-    while (node != l.fork_node && node != kNone && node_.count(node) == 1 && steps++ <= static_cast<std::int32_t>(s_.nodes.size()))
+    while (node != l.fork_node && node != kNone && node_.count(node) == 1 &&
+           steps++ <= static_cast<std::int32_t>(s_.nodes.size()))
       node = node_.at(node)->parent;
     expect(node == l.fork_node, "line ", l.index, " has lost its fork point");
     const auto fork = node_.find(l.fork_node);
@@ -179,10 +184,13 @@ class SnapshotCheck {
 
   void counts() {
     for (const auto& n : s_.nodes)
-      expect(n.refs == node_refs_[n.index], "node ", n.index, " counts ", n.refs, " references, has ", node_refs_[n.index]);
+      expect(n.refs == node_refs_[n.index], "node ", n.index, " counts ", n.refs, " references, has ",
+             node_refs_[n.index]);
     for (const auto& s : s_.segments) {
-      expect(s.refs == segment_refs_[s.index], "segment ", s.index, " counts ", s.refs, " references, has ", segment_refs_[s.index]);
-      expect(s.length == seen_[s.index], "segment ", s.index, " keeps ", s.length, " tokens, ", seen_[s.index], " are seen");
+      expect(s.refs == segment_refs_[s.index], "segment ", s.index, " counts ", s.refs, " references, has ",
+             segment_refs_[s.index]);
+      expect(s.length == seen_[s.index], "segment ", s.index, " keeps ", s.length, " tokens, ", seen_[s.index],
+             " are seen");
       const auto writer = line_.find(s.writer);
       expect(s.writer == kNone || (writer != line_.end() && writer->second->open == s.index), "segment ", s.index,
              " is not what its writer ", s.writer, " writes");
@@ -199,7 +207,8 @@ class SnapshotCheck {
         fill = k + 1;
       }
       expect(p.used == used, "page ", i, " counts ", p.used, " used slots, has ", used);
-      expect(p.fill >= fill && p.fill <= s_.page_size, "page ", i, " is filled to ", p.fill, ", its last slot is ", fill);
+      expect(p.fill >= fill && p.fill <= s_.page_size, "page ", i, " is filled to ", p.fill, ", its last slot is ",
+             fill);
       expect(p.used > 0 || p.fill == 0, "page ", i, " is empty and filled to ", p.fill);
       expect((p.writer != kNone) == (tails_[i] == 1), "page ", i, " has writer ", p.writer, ", which does not list it");
       if (p.used == 0 && p.writer == kNone) ++n_free;

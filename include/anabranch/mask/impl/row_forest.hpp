@@ -23,7 +23,7 @@ std::int32_t RowForest<PageSize>::add_child(std::int32_t parent, std::int32_t af
 /// The entry below `parent` that ends at token `end` of the segment; entries that reach further are split there.
 template <PageSizeChoice PageSize>
 std::int32_t RowForest<PageSize>::insert_view(std::int32_t parent, std::uint64_t sequence, std::int32_t segment,
-                                           std::int32_t end) {
+                                              std::int32_t end) {
   std::int32_t begin = 0;
   while (true) {
     std::int32_t sibling = at(parent).last_child;
@@ -145,8 +145,8 @@ inline View make_view(const Segment& segment, std::int32_t begin, std::int32_t e
 }  // namespace impl
 
 template <PageSizeChoice PageSize>
-void RowForest<PageSize>::groups(const History<PageSize>& history, const Blocks& blocks,
-                       Groups& groups, Views& views) const {
+void RowForest<PageSize>::groups(const History<PageSize>& history, const Blocks& blocks, Groups& groups,
+                                 Views& views) const {
   groups.clear();
   views.clear();
   const std::int32_t first = entries_.empty() ? kNone : next_in_preorder(0);

@@ -57,7 +57,8 @@ void Planner<Policy, PageSize>::add_extra_outputs(const Tree& tree) {
   }
   // Few outputs, nearly sorted: an insertion sort keeps the order of requests within a row and needs no memory.
   for (std::size_t i = 1; i < outputs_.size(); ++i)
-    for (std::size_t j = i; j > 0 && outputs_[j].row < outputs_[j - 1].row; --j) std::swap(outputs_[j], outputs_[j - 1]);
+    for (std::size_t j = i; j > 0 && outputs_[j].row < outputs_[j - 1].row; --j)
+      std::swap(outputs_[j], outputs_[j - 1]);
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>

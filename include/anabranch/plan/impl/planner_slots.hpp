@@ -154,8 +154,7 @@ std::int32_t Planner<Policy, PageSize>::reserve_holds(const Tree& tree) {
   tree.for_each_touched([&](std::int32_t line, const LineState<Policy>& state) {
     if (!state.alive || state.hold == 0) return;
     std::int32_t missing = state.hold;
-    for (std::int32_t page = pool_->tail(line); page != kNone; page = (*pool_)[page].next)
-      missing -= pool_->room(page);
+    for (std::int32_t page = pool_->tail(line); page != kNone; page = (*pool_)[page].next) missing -= pool_->room(page);
     for (; missing > 0 && pool_->n_free() > 0; missing -= pool_->page_size()) {
       impl::reserve_more(undo_, 1);
       take_page(line);

@@ -10,8 +10,8 @@ namespace anabranch {
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 LineId BranchTree<Policy, PageSize>::create_line(Position first) {
   if (first < 0 || first >= limits_.max_position)
-    fail(Status::out_of_range, "first position " + std::to_string(first) + " is outside [0, " +
-                                   std::to_string(limits_.max_position) + ")");
+    fail(Status::out_of_range,
+         "first position " + std::to_string(first) + " is outside [0, " + std::to_string(limits_.max_position) + ")");
   check_limits(kNone, 1);
   const std::int32_t line = new_line();
   State& s = at(line);
@@ -112,8 +112,8 @@ void BranchTree<Policy, PageSize>::fork(LineId parent_id, std::span<LineId> chil
   if (n == 0) fail(Status::bad_argument, "fork into 0 children; at least 1 is needed");
   if (!policy.valid()) fail(Status::bad_argument, "fork with a position policy whose numbers make no sense");
   if (policy.is_given() ? starts.size() != children.size() : !starts.empty())
-    fail(Status::bad_argument, "fork into " + std::to_string(n) + " children with " + std::to_string(starts.size()) +
-                                   " start positions");
+    fail(Status::bad_argument,
+         "fork into " + std::to_string(n) + " children with " + std::to_string(starts.size()) + " start positions");
   check_limits(parent, n);
   const Position p = state(parent).next;
   const WidePosition after = policy.after_fork(p, n);
@@ -122,8 +122,8 @@ void BranchTree<Policy, PageSize>::fork(LineId parent_id, std::span<LineId> chil
                                    std::to_string(after) + ", past " + std::to_string(kUnlimited));
   for (const Position start : starts)
     if (start < 0 || start > limits_.max_position)
-      fail(Status::out_of_range, "start position " + std::to_string(start) + " is outside [0, " +
-                                     std::to_string(limits_.max_position) + "]");
+      fail(Status::out_of_range,
+           "start position " + std::to_string(start) + " is outside [0, " + std::to_string(limits_.max_position) + "]");
   touch(parent);
   if (state(parent).last_child != kNone) touch(state(parent).last_child);
   history_.reserve_nodes(1);
@@ -140,7 +140,8 @@ void BranchTree<Policy, PageSize>::fork(LineId parent_id, std::span<LineId> chil
     c.head = c.fork_node = from.head;
     history_.retain_node(c.head);
     c.fork_tokens = history_.n_tokens(c.head);
-    c.start = c.next = policy.is_given() ? starts[static_cast<std::size_t>(k)] : static_cast<Position>(policy.start(p, k));
+    c.start = c.next =
+        policy.is_given() ? starts[static_cast<std::size_t>(k)] : static_cast<Position>(policy.start(p, k));
     c.limit = static_cast<Position>(std::min<WidePosition>(from.limit, policy.end(p, k)));
     c.policy = policy;
     c.first_sequence = history_.next_sequence();
