@@ -34,10 +34,6 @@ struct LineId {
 };
 inline constexpr LineId kNoLine{};
 
-/// A page of the pool, in [0, n_pages).
-enum class PageId : std::int32_t {};
-inline constexpr PageId kNoPage{-1};
-
 /// Which rows of an append are wanted as outputs.
 enum class Logits : std::uint8_t { none, last, all };
 

@@ -69,7 +69,6 @@ class Slab {
            cells_[static_cast<std::size_t>(index)].next_free == kInUse;
   }
   std::int32_t size() const noexcept { return static_cast<std::int32_t>(cells_.size()); }
-  std::int32_t n_in_use() const noexcept { return size() - n_free_; }
 
   T& operator[](std::int32_t index) noexcept { return at(index).value; }
   const T& operator[](std::int32_t index) const noexcept { return cells_[static_cast<std::size_t>(index)].value; }

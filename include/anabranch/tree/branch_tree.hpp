@@ -45,7 +45,6 @@ class BranchTree {
   std::int32_t above(std::int32_t line) const noexcept {
     return state(line).alive ? state(line).parent : lines_[line].heir;
   }
-  const TreeLimits& limits() const noexcept { return limits_; }
   const History<PageSize>& history() const noexcept { return history_; }
   History<PageSize>& history() noexcept { return history_; }
   const Slab<LineRecord<Policy>>& lines() const noexcept { return lines_; }
@@ -103,7 +102,7 @@ class BranchTree {
   void unlink_child(std::int32_t child) noexcept;
   void end_line(std::int32_t line) noexcept;
   void drop_noted(std::int32_t line) noexcept;
-  void count_views(std::int32_t child);
+  void collect_views(std::int32_t child);
   NextRule join_rule(const State& parent, const State& child) const;
   void join_one(std::int32_t parent, std::int32_t child, const NextRule& outer);
   std::int32_t heir(std::int32_t line) const noexcept;

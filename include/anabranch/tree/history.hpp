@@ -71,10 +71,8 @@ class History {
 
   std::int32_t n_tokens(std::int32_t node) const noexcept { return node == kNone ? 0 : nodes_[node].n_tokens; }
   std::uint64_t next_sequence() noexcept { return ++sequence_; }
-  std::uint64_t sequence() const noexcept { return sequence_; }
 
   void reserve_nodes(std::int32_t n) { nodes_.reserve(n); }
-  void reserve_segments(std::int32_t n) { segments_.reserve(n); }
 
   /// A node with one reference. Takes over the caller's reference to `parent`, adds one to the segment.
   /// REQUIRES: reserve_nodes, when this must not throw.

@@ -156,14 +156,14 @@ void BranchTree<Policy, PageSize>::fork(LineId parent_id, std::span<LineId> chil
 
 /// scratch_ becomes the nodes that `child` has beyond its fork, oldest first.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
-void BranchTree<Policy, PageSize>::count_views(std::int32_t child) {
+void BranchTree<Policy, PageSize>::collect_views(std::int32_t child) {
   scratch_.clear();
   const State& c = state(child);
   for (std::int32_t node = c.head; node != c.fork_node; node = history_.node(node).parent) scratch_.push_back(node);
   std::reverse(scratch_.begin(), scratch_.end());
 }
 
-/// How the parent's next position follows from the child's. Checks that the result is a position.
+/// How the parent's next position follows from the child's.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 NextRule BranchTree<Policy, PageSize>::join_rule(const State& parent, const State& child) const {
   return child.policy.is_given() ? NextRule{parent.next, kNever} : child.policy.after_join(parent.next, child.start);
@@ -196,7 +196,7 @@ void BranchTree<Policy, PageSize>::join(LineId parent_id, std::span<const LineId
     const auto c = static_cast<std::int32_t>(child.index);
     touch(c);
     touch_siblings(c);
-    count_views(c);
+    collect_views(c);
     n_nodes += static_cast<std::int32_t>(scratch_.size()) + 2;  // sealed, an open segment is a node here and there
     impl::reserve_more(scratch_, 1);
   }
@@ -219,7 +219,7 @@ void BranchTree<Policy, PageSize>::join(LineId parent_id, std::span<const LineId
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void BranchTree<Policy, PageSize>::join_one(std::int32_t parent, std::int32_t child, const NextRule& outer) {
   seal(child);
-  count_views(child);
+  collect_views(child);
   State& p = at(parent);
   for (const std::int32_t index : scratch_) {
     const HistoryNode node = history_.node(index);
