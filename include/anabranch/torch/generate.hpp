@@ -56,8 +56,9 @@ struct Answer {
   std::int32_t n_parallel_tokens = 0;  ///< text tokens sampled in those
 };
 
-/// Throws bad_request for options that make no sense, bad_argument for a question that is not UTF-8, bad_markup when
-/// the model lacks the markup's tags, no_room when `n_pages` cannot hold the answers, and what the runner throws.
+/// An answer that alone does not fit into `n_pages` ends with reason no_room. Throws bad_request for options that make
+/// no sense, bad_argument for a question that is not UTF-8, bad_markup when the model lacks the markup's tags, no_room
+/// when the answers of one time together do not fit (no answer is returned then), and what the runner throws.
 std::vector<Answer> generate(CausalLm& model, std::span<const std::string> questions,
                              const GenerateOptions& options = {});
 Answer generate(CausalLm& model, std::string_view question, const GenerateOptions& options = {});
