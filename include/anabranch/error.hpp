@@ -32,6 +32,12 @@ enum class Status : std::int32_t {
   bad_file = 15,       ///< a model or tokenizer file is missing, damaged or not as expected
   unsupported = 16,    ///< a model or file kind that this library does not run
   internal = 17,       ///< a broken invariant: a bug of ours
+  // Given across the C border only, where there are no exceptions and no types:
+  out_of_memory = 18,    ///< an allocation was refused
+  bad_handle = 19,       ///< a handle that is null, destroyed, or of another kind
+  callback_failed = 20,  ///< a callback reported failure, or gave what cannot be
+  poisoned = 21,         ///< an earlier call on this handle gave `internal`
+  nothing_to_do = 22,    ///< an outcome: no request runs, or the list is at its end
 };
 
 /// Name of a status as written above, for messages.
@@ -55,6 +61,11 @@ constexpr const char* status_name(Status status) noexcept {
     case Status::bad_file: return "bad_file";
     case Status::unsupported: return "unsupported";
     case Status::internal: return "internal";
+    case Status::out_of_memory: return "out_of_memory";
+    case Status::bad_handle: return "bad_handle";
+    case Status::callback_failed: return "callback_failed";
+    case Status::poisoned: return "poisoned";
+    case Status::nothing_to_do: return "nothing_to_do";
   }
   return "unknown";
 }

@@ -27,7 +27,8 @@ inline constexpr std::int32_t kNone = -1;
 inline constexpr std::int32_t kUnlimited = std::numeric_limits<std::int32_t>::max();
 
 /// Names a line. `generation` changes when the index is used again, so that a stale id is detected, never misread.
-struct LineId {
+/// Eight aligned bytes: to C it is one integer.
+struct alignas(8) LineId {
   std::uint32_t index = 0xffffffffu;
   std::uint32_t generation = 0;
   friend constexpr auto operator<=>(const LineId&, const LineId&) = default;

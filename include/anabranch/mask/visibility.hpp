@@ -24,7 +24,7 @@ struct View {
 };
 
 /// How the rows of a group see its keys.
-enum class Visibility : std::uint8_t {
+enum class Visibility : std::int32_t {
   full,    ///< every row sees every key
   causal,  ///< the last n_rows keys are the rows themselves: row i sees all keys but the last n_rows - 1 - i
 };

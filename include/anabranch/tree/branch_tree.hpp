@@ -24,6 +24,7 @@ struct TreeLimits {
   std::int32_t max_lines = 65536;
   std::int32_t max_depth = 64;
   Position max_position = kUnlimited;
+  std::uint32_t first_generation = 0;  ///< of ids whose index is used for the first time
 };
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>

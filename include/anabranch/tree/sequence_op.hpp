@@ -9,7 +9,7 @@ namespace anabranch {
 
 /// One operation on the host's sequences. Those before the pass only add; those after the commit remove.
 struct SequenceOp {
-  enum class Kind : std::uint8_t {
+  enum class Kind : std::int32_t {
     share,    ///< `line` also sees what `source` holds at positions [begin, end): a fork, a join
     restart,  ///< `line` goes on in a fresh sequence with what its old one holds at positions [begin, end): a rewind
     become,   ///< `line` takes over the sequence of `source` (an adopt); its own is gone after the commit

@@ -50,7 +50,8 @@ template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 BasicKvCache<Payload, Policy, PageSize>::BasicKvCache(const CacheOptions& options)
     : options_(impl::checked(options)),
       pool_(options.n_pages, PageSize(RuntimePageSize{options.page_size}), impl::memory_of(options)),
-      tree_(pool_, {options.max_lines, options.max_depth, options.max_position}, impl::memory_of(options)),
+      tree_(pool_, {options.max_lines, options.max_depth, options.max_position, options.first_generation},
+            impl::memory_of(options)),
       planner_(pool_, options.share_tail, impl::memory_of(options)),
       payloads_(impl::memory_of(options)) {
   if (pool_.page_size() != options.page_size)

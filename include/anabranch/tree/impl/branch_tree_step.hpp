@@ -46,7 +46,9 @@ std::int32_t BranchTree<Policy, PageSize>::new_line() {
   lines_.reserve(1);
   pool_->reserve_writers(lines_.size() + 1);
   if (in_step_) log_.push_back({kNone, true, State{}});
+  const std::int32_t n_known = lines_.size();
   const std::int32_t line = lines_.acquire();
+  if (line == n_known) lines_[line].generation = limits_.first_generation;
   lines_[line].state = State{};
   lines_[line].state.alive = true;
   lines_[line].saved = kNone;
