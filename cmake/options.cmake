@@ -22,12 +22,15 @@ if(PROJECT_IS_TOP_LEVEL)
 else()
   anabranch_choice(ANABRANCH_TORCH OFF "Model runner on LibTorch (anabranch::torch)")
 endif()
+anabranch_choice(ANABRANCH_LLAMA AUTO "Host for llama.cpp (anabranch::llama)")
 anabranch_choice(ANABRANCH_HF AUTO "Reading of Hugging Face model folders (anabranch::hf)")
 anabranch_choice(ANABRANCH_EIGEN AUTO "Exact tiny transformer on Eigen (anabranch::eigen)")
 anabranch_choice(ANABRANCH_FMT AUTO "Formatters and drawings with fmt (anabranch::fmt)")
 
 set(ANABRANCH_TORCH_DIR "$ENV{ANABRANCH_TORCH_DIR}" CACHE PATH
   "Where LibTorch's CMake package lies (torch.utils.cmake_prefix_path); empty: CMake's own search")
+set(ANABRANCH_LLAMA_DIR "$ENV{ANABRANCH_LLAMA_DIR}" CACHE PATH
+  "Where llama.cpp is installed (the prefix of its CMake package); empty: CMake's own search")
 set(ANABRANCH_MODEL_DIR "${PROJECT_SOURCE_DIR}/build/models/smollm2-135m" CACHE PATH
   "Hugging Face folder of the model that tests and examples of a real model use")
 

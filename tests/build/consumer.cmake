@@ -24,9 +24,11 @@ set(settings
 
 if(WAY STREQUAL "find_package")
   run("install" ${CMAKE_COMMAND} --install "${BUILD}" --prefix "${WORK}/prefix")
-  list(APPEND settings "-DCMAKE_PREFIX_PATH=${WORK}/prefix" "-DTorch_DIR=${TORCH_DIR}")
+  list(APPEND settings "-DCMAKE_PREFIX_PATH=${WORK}/prefix" "-DTorch_DIR=${TORCH_DIR}"
+    "-Dllama_DIR=${LLAMA_DIR}")
 else()
   list(APPEND settings "-DANABRANCH_SOURCE=${SOURCE}" "-DANABRANCH_TORCH_DIR=${TORCH_DIR}/.."
+    "-Dllama_DIR=${LLAMA_DIR}"
     # The same command lines as in the build that this test belongs to: a compiler cache then has the objects.
     -DCMAKE_CXX_EXTENSIONS=OFF "-DANABRANCH_STRICT=${STRICT}")
   if(PARTS MATCHES "torch")
