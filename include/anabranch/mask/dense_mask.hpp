@@ -76,7 +76,8 @@ class ColumnsByArrival {
 };
 
 /// Writes [n_rows, n_columns], row-major: `visible` where the row sees the column's token, else `hidden` (an additive
-/// mask has 0 and -infinity). Throws bad_argument for a wrong size of `out`, or a seen slot without a column.
+/// mask has 0 and -infinity). Throws bad_argument, with nothing written, for a wrong size of `out`, or a seen slot
+/// without a column.
 template <SlotColumns Columns, class T>
 void dense_mask(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows,
                 const Columns& columns, std::int32_t n_columns, std::span<T> out, T visible, T hidden) {
@@ -84,15 +85,19 @@ void dense_mask(std::span<const VisibilityGroup> groups, std::span<const View> v
   if (n_rows < 0 || n_columns < 0 || out.size() != static_cast<std::size_t>(n_rows) * width)
     fail(Status::bad_argument, "dense mask of " + std::to_string(n_rows) + " x " + std::to_string(n_columns) +
                                    " into " + std::to_string(out.size()) + " elements");
+  for (const VisibilityGroup& group : groups)
+    for_each_run(group, views, [&](Slot first, std::int32_t count) {
+      for (Slot slot = first; slot < first + count; ++slot)
+        if (const std::int32_t column = columns.column(slot); column < 0 || column >= n_columns)
+          fail(Status::bad_argument, "slot " + std::to_string(slot) + " is seen and has column " +
+                                         std::to_string(column) + " of " + std::to_string(n_columns));
+    });
   std::fill(out.begin(), out.end(), hidden);
   for (const VisibilityGroup& group : groups) {
     std::int32_t key = 0;
     for_each_run(group, views, [&](Slot first, std::int32_t count) {
       for (std::int32_t i = 0; i < count; ++i, ++key) {
         const std::int32_t column = columns.column(first + i);
-        if (column < 0 || column >= n_columns)
-          fail(Status::bad_argument, "slot " + std::to_string(first + i) + " is seen and has column " +
-                                         std::to_string(column) + " of " + std::to_string(n_columns));
         const std::int32_t n_after = group.n_keys - 1 - key;  // causal: hidden from the rows before its own
         const RowIndex from = group.visibility == Visibility::causal
                                   ? std::max(group.row_begin, group.row_end - 1 - n_after)

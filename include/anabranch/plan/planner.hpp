@@ -42,7 +42,10 @@ class Planner {
   void find_blocks(const Tree& tree);
   std::int32_t reserve_slots(Tree& tree);
   std::int32_t place_block(Tree& tree, const RowBlock& block, std::int32_t line);
-  std::int32_t reserve_holds(const Tree& tree);
+  std::int64_t reserve_holds(const Tree& tree);
+  std::int32_t pages_for(std::int32_t n_slots) const noexcept {
+    return n_slots / pool_->page_size() + (n_slots % pool_->page_size() != 0 ? 1 : 0);
+  }
   std::int32_t page_for(const Tree& tree, std::int32_t line, Slot last);
   std::int32_t tail_without_hole(std::int32_t line) const noexcept;
   static Slot last_slot(const Tree& tree, const RowBlock& block) noexcept;

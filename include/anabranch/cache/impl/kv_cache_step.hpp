@@ -68,7 +68,7 @@ void BasicKvCache<Payload, Policy, PageSize>::check_new_lines(LineId parent, std
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 void BasicKvCache<Payload, Policy, PageSize>::step_fork(LineId parent, std::span<LineId> children,
                                                         const ForkOptions& options) {
-  need_unplanned("fork");
+  check_new_lines(parent, static_cast<std::int32_t>(children.size()));
   reserve_payloads(static_cast<std::int32_t>(children.size()));
   tree_.fork(parent, children, options.positions, options.starts);
   for (const LineId child : children) reset_payload(child);

@@ -67,12 +67,12 @@ void Planner<Policy, PageSize>::note(std::int32_t page) {
 /// Gives every block its slots and every line what it holds. Returns how many pages are short.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 std::int32_t Planner<Policy, PageSize>::reserve_slots(Tree& tree) {
-  std::int32_t short_of = 0;
+  std::int64_t short_of = 0;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const auto entry = static_cast<std::size_t>(entry_of_block_[i]);
     short_of += place_block(tree, blocks_[i], tree.staged().segments[entry].line);
   }
-  return short_of + reserve_holds(tree);
+  return static_cast<std::int32_t>(std::min<std::int64_t>(short_of + reserve_holds(tree), kUnlimited));
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
@@ -81,7 +81,7 @@ std::int32_t Planner<Policy, PageSize>::place_block(Tree& tree, const RowBlock& 
   std::int32_t missing = block.end - block.begin;
   while (missing > 0) {
     const std::int32_t page = page_for(tree, line, last_slot(tree, block));
-    if (page == kNone) return (missing + pool_->page_size() - 1) / pool_->page_size();
+    if (page == kNone) return pages_for(missing);
     const std::int32_t n = std::min(missing, pool_->room(page));
     impl::reserve_more(segment.runs, 1);
     note(page);
@@ -149,8 +149,8 @@ std::int32_t Planner<Policy, PageSize>::take_page(std::int32_t line) {
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
-std::int32_t Planner<Policy, PageSize>::reserve_holds(const Tree& tree) {
-  std::int32_t short_of = 0;
+std::int64_t Planner<Policy, PageSize>::reserve_holds(const Tree& tree) {
+  std::int64_t short_of = 0;
   tree.for_each_touched([&](std::int32_t line, const LineState<Policy>& state) {
     if (!state.alive || state.hold == 0) return;
     std::int32_t missing = state.hold;
@@ -159,7 +159,7 @@ std::int32_t Planner<Policy, PageSize>::reserve_holds(const Tree& tree) {
       impl::reserve_more(undo_, 1);
       take_page(line);
     }
-    if (missing > 0) short_of += (missing + pool_->page_size() - 1) / pool_->page_size();
+    if (missing > 0) short_of += pages_for(missing);
   });
   return short_of;
 }
