@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 
 set(package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/anabranch")
 set(parts core)
-foreach(part fmt eigen hf torch llama)
+foreach(part fmt eigen hf torch llama capi)
   string(TOUPPER ${part} upper)
   if(ANABRANCH_HAS_${upper})
     list(APPEND parts ${part})
@@ -17,7 +17,8 @@ install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDI
 
 # One export set per part, so that a component that was not asked for drags in nothing.
 foreach(part IN LISTS parts)
-  install(TARGETS anabranch_${part} EXPORT anabranch-${part})
+  install(TARGETS anabranch_${part} EXPORT anabranch-${part}
+    PUBLIC_HEADER DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
   install(EXPORT anabranch-${part} NAMESPACE anabranch:: DESTINATION "${package_folder}")
 endforeach()
 

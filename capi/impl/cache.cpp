@@ -1,0 +1,180 @@
+// Caches and the reading of lines.
+#include <atomic>
+#include <new>
+
+#include "cache_object.hpp"
+#include "structs.hpp"
+
+namespace anabranch::capi {
+namespace {
+
+/// Far apart for neighbours, so that a line of one cache names none of another (Weyl sequence of the golden ratio).
+std::uint32_t next_generation() noexcept {
+  static std::atomic<std::uint32_t> n_caches{0};
+  return 0x9e3779b9u * (n_caches.fetch_add(1, std::memory_order_relaxed) + 1);
+}
+
+CacheOptions checked(const anb_cache_options& o) {
+  if (o.share_tail != ANB_SHARE_TAIL_SPARE && o.share_tail != ANB_SHARE_TAIL_NEVER)
+    fail(Status::bad_argument, "share_tail is " + std::to_string(o.share_tail) + "; it must be 0 or 1");
+  CacheOptions options;
+  options.n_pages = o.n_pages;
+  options.page_size = o.page_size;
+  options.max_lines = o.max_lines;
+  options.max_depth = o.max_depth;
+  options.max_position = o.max_position;
+  options.share_tail = o.share_tail == ANB_SHARE_TAIL_NEVER ? ShareTail::never : ShareTail::spare;
+  options.first_generation = next_generation();
+  return options;
+}
+
+anb_allocator read_allocator(const anb_allocator* from) {
+  const anb_allocator allocator = read_struct(from, anb_allocator ANB_ALLOCATOR_INIT, "allocator");
+  if ((allocator.allocate == nullptr) != (allocator.release == nullptr))
+    fail(Status::bad_argument, "allocator: one of allocate and release is NULL; both are needed, or none");
+  return allocator;
+}
+
+}  // namespace
+
+CacheObject::CacheObject(const CallerMemory& memory, CacheOptions options)
+    : memory_(memory), cache((options.memory = &memory_, options)) {}
+
+CacheObject* CacheObject::create(const anb_allocator& allocator, CacheOptions options) {
+  CallerMemory memory(allocator);
+  void* place = memory.allocate(sizeof(CacheObject), alignof(CacheObject));
+  try {
+    return new (place) CacheObject(memory, options);
+  } catch (...) {
+    memory.deallocate(place, sizeof(CacheObject), alignof(CacheObject));
+    throw;
+  }
+}
+
+void CacheObject::let_go() noexcept {
+  if (--n_owners_ > 0) return;
+  CallerMemory memory = memory_;
+  this->~CacheObject();
+  memory.deallocate(this, sizeof(CacheObject), alignof(CacheObject));
+}
+
+/// A step's serial: low bits of its cache's, and a count, so that it is another one than the steps before.
+const anb_step* CacheObject::next_step_handle() noexcept {
+  const HandleParts cache_parts = unpack(handle);
+  n_steps_ = n_steps_ % 0xffffff + 1;
+  const std::uint64_t serial = (cache_parts.serial & 0xfffff) << 24 | n_steps_;
+  return static_cast<const anb_step*>(pack({cache_parts.index, HandleKind::step, serial}));
+}
+
+CacheObject* cache_of_step(const anb_step* handle) noexcept {
+  const HandleParts parts = unpack(handle);
+  if (parts.kind != HandleKind::step) return nullptr;
+  auto* object = static_cast<CacheObject*>(find_cache(parts.index));
+  if (object == nullptr || (unpack(object->handle).serial & 0xfffff) != parts.serial >> 24) return nullptr;
+  return object;
+}
+
+}  // namespace anabranch::capi
+
+using namespace anabranch;
+using namespace anabranch::capi;
+
+anb_status anb_cache_create(const anb_cache_options* options, anb_cache** cache) {
+  return guard([&] {
+    need(cache, "cache");
+    const auto o = read_struct(options, anb_cache_options ANB_CACHE_OPTIONS_INIT, "anb_cache_options");
+    CacheObject* object = CacheObject::create(read_allocator(o.allocator), checked(o));
+    void* handle = make_handle(HandleKind::cache, object);
+    if (handle == nullptr) {
+      object->let_go();
+      fail(Status::limit_reached, "all " + std::to_string(kMaxHandles) + " handles of this process are in use");
+    }
+    object->handle = static_cast<const anb_cache*>(handle);
+    *cache = static_cast<anb_cache*>(handle);
+    return Status::ok;
+  });
+}
+
+void anb_cache_destroy(anb_cache* cache) {
+  auto* object = static_cast<CacheObject*>(find_object(HandleKind::cache, cache));
+  if (object == nullptr || object->condition.busy) return;
+  remove_handle(HandleKind::cache, cache);
+  if (object->step) object->end_step();
+  object->let_go();
+}
+
+anb_status anb_cache_get_statistics(const anb_cache* cache, anb_cache_statistics* statistics) {
+  return with_cache(cache, [&](const CacheObject& object) {
+    check_out(statistics, "anb_cache_statistics");
+    anb_cache_statistics s = ANB_CACHE_STATISTICS_INIT;
+    const KvCache& c = object.cache;
+    s.n_pages = c.n_pages();
+    s.n_free_pages = c.n_free_pages();
+    s.page_size = c.page_size();
+    s.n_slots = c.n_slots();
+    s.n_lines = c.n_lines();
+    s.step = object.plan != nullptr ? 2 : object.step ? 1 : 0;
+    s.epoch = c.epoch();
+    write_struct(statistics, s);
+    return Status::ok;
+  });
+}
+
+anb_status anb_cache_check(anb_cache* cache) {
+  return with_cache(cache, [](const CacheObject& object) {
+    const std::vector<std::string> violated = object.cache.snapshot().check();
+    if (!violated.empty()) fail(Status::internal, "broken invariant: " + violated.front());
+    return Status::ok;
+  });
+}
+
+anb_status anb_line_get_state(const anb_cache* cache, anb_line line, anb_line_state* state) {
+  return with_cache(cache, [&](const CacheObject& object) {
+    check_out(state, "anb_line_state");
+    const KvCache& c = object.cache;
+    const LineId id = capi::to_cpp(line);
+    anb_line_state s = ANB_LINE_STATE_INIT;
+    s.n_tokens = c.n_tokens(id);
+    s.next_position = c.next_position(id);
+    s.position_limit = c.position_limit(id);
+    s.start_position = c.start_position(id);
+    s.fork_tokens = c.fork_tokens(id);
+    s.n_children = static_cast<std::int32_t>(c.children(id).size());
+    s.parent = capi::to_c(c.parent(id));
+    write_struct(state, s);
+    return Status::ok;
+  });
+}
+
+anb_status anb_line_children(const anb_cache* cache, anb_line line, int32_t capacity, anb_line* children, int32_t* n) {
+  return with_cache(cache, [&](const CacheObject& object) {
+    need_array(children, capacity, "children");
+    need(n, "n");
+    const std::vector<LineId> all = object.cache.children(capi::to_cpp(line));
+    const auto n_all = static_cast<std::int32_t>(all.size());
+    for (std::int32_t i = 0; i < std::min(capacity, n_all); ++i) children[i] = capi::to_c(all[static_cast<std::size_t>(i)]);
+    *n = n_all;
+    return Status::ok;
+  });
+}
+
+anb_status anb_line_tokens(const anb_cache* cache, anb_line line, int32_t capacity, anb_slot* slots,
+                           anb_position* positions, int32_t* n) {
+  return with_cache(cache, [&](const CacheObject& object) {
+    if (capacity < 0) fail(Status::bad_argument, "capacity is " + std::to_string(capacity));
+    need(n, "n");
+    std::int32_t n_all = 0;
+    object.cache.for_each_view(capi::to_cpp(line), [&](const View& view, Position first) {
+      Position position = first + view.begin;
+      for_each_run(view, [&](Slot slot, std::int32_t count) {
+        for (std::int32_t i = 0; i < count; ++i, ++n_all, ++position) {
+          if (n_all >= capacity) continue;
+          if (slots != nullptr) slots[n_all] = slot + i;
+          if (positions != nullptr) positions[n_all] = position;
+        }
+      });
+    });
+    *n = n_all;
+    return Status::ok;
+  });
+}

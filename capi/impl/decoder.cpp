@@ -1,0 +1,140 @@
+// Requests and passes of a decoder.
+#include <cstddef>
+#include <utility>
+
+#include <anabranch/decode/random.hpp>
+
+#include "decoder_object.hpp"
+#include "structs.hpp"
+
+using namespace anabranch;
+using namespace anabranch::capi;
+
+namespace {
+
+RequestOptions checked(const DecoderObject& object, const anb_request_options& o) {
+  need_array(o.stop, o.n_stop, "stop");
+  if (o.n_stop > 0 && !object.writes_text)
+    fail(Status::bad_request, "stop strings need the callback tokens_to_text");
+  RequestOptions options;
+  options.temperature = o.temperature;
+  options.top_k = o.top_k;
+  options.top_p = o.top_p;
+  options.repetition_penalty = o.repetition_penalty;
+  options.seed = o.seed;
+  options.max_tokens = o.max_tokens;
+  options.max_branch_tokens = o.max_branch_tokens;
+  options.n_log_probabilities = o.n_log_probabilities;
+  for (std::int32_t i = 0; i < o.n_stop; ++i) options.stop.emplace_back(need(o.stop[i], "a stop string"));
+  if (o.after != ANB_NO_REQUEST) options.after = object.to_cpp(o.after);
+  return options;
+}
+
+void need_plan(const DecoderObject& object, const char* call) {
+  if (!object.planned) fail(Status::wrong_state, std::string(call) + " without a plan; call anb_decoder_plan first");
+}
+
+Status finish_pass(DecoderObject& object, std::span<const Event> events) noexcept {
+  object.end_plan();
+  object.events = events;
+  object.next_event = 0;
+  return Status::ok;
+}
+
+template <class C>
+void lend(std::span<const TokenId> from, const C*& array, std::int32_t& n) noexcept {
+  array = from.data();
+  n = static_cast<std::int32_t>(from.size());
+}
+
+}  // namespace
+
+anb_status anb_decoder_submit(anb_decoder* decoder, const anb_token* prompt, int32_t n,
+                              const anb_request_options* options, anb_request* request) {
+  return with_decoder(decoder, [&](DecoderObject& object) {
+    need_array(prompt, n, "prompt");
+    need(request, "request");
+    const auto o = read_struct(options, anb_request_options ANB_REQUEST_OPTIONS_INIT, "anb_request_options");
+    const RequestOptions checked_options = checked(object, o);
+    const std::span<const TokenId> tokens(prompt, static_cast<std::size_t>(n));
+    *request = object.to_c(object.core.submit(tokens, checked_options));
+    return Status::ok;
+  });
+}
+
+anb_status anb_decoder_plan(anb_decoder* decoder, anb_plan* plan) {
+  return with_decoder(decoder, [&](DecoderObject& object) {
+    check_out(plan, "anb_plan");
+    const DecoderPlan result = object.core.plan();
+    if (!result) {
+      if (result.shortage().n_pages == 0) return Status::nothing_to_do;
+      write_struct(plan, capi::to_c(result.shortage()));
+      return Status::no_room;
+    }
+    object.planned = true;
+    object.outputs = result.outputs();
+    object.cache.plan = &*result;
+    write_struct(plan, capi::to_c(*result));
+    return Status::ok;
+  });
+}
+
+anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_output_settings* settings) {
+  return with_decoder(decoder, [&](const DecoderObject& object) {
+    check_out(settings, "anb_output_settings");
+    need_plan(object, "anb_decoder_get_output");
+    if (i < 0 || static_cast<std::size_t>(i) >= object.outputs.size())
+      fail(Status::bad_argument,
+           "output " + std::to_string(i) + " of a plan with " + std::to_string(object.outputs.size()));
+    const OutputSettings& from = object.outputs[static_cast<std::size_t>(i)];
+    anb_output_settings s = ANB_OUTPUT_SETTINGS_INIT;
+    s.branch = from.branch;
+    s.request = object.to_c(from.request);
+    s.temperature = from.sampling.temperature;
+    s.top_k = from.sampling.top_k;
+    s.top_p = from.sampling.top_p;
+    s.repetition_penalty = from.sampling.repetition_penalty;
+    s.uniform = uniform(from.stream, from.index);
+    s.index = from.index;
+    lend(from.allowed, s.allowed, s.n_allowed);
+    lend(from.forbidden, s.forbidden, s.n_forbidden);
+    lend(from.seen, s.seen, s.n_seen);
+    write_struct(settings, s);
+    return Status::ok;
+  });
+}
+
+anb_status anb_decoder_commit(anb_decoder* decoder, const float* logits, int32_t n_outputs, int32_t n_vocabulary) {
+  return with_decoder(decoder, [&](DecoderObject& object) {
+    return finish_pass(object, object.core.commit({logits, n_outputs, n_vocabulary}));
+  });
+}
+
+anb_status anb_decoder_commit_sampled(anb_decoder* decoder, const anb_token* tokens, int32_t n) {
+  return with_decoder(decoder, [&](DecoderObject& object) {
+    need_array(tokens, n, "tokens");
+    return finish_pass(object, object.core.commit_sampled({tokens, static_cast<std::size_t>(n)}));
+  });
+}
+
+anb_status anb_decoder_abort(anb_decoder* decoder) {
+  return with_decoder(decoder, [](DecoderObject& object) {
+    object.core.abort();
+    object.end_plan();
+    return Status::ok;
+  });
+}
+
+anb_status anb_decoder_cancel(anb_decoder* decoder, anb_request request) {
+  return with_decoder(decoder, [&](DecoderObject& object) {
+    object.core.cancel(object.to_cpp(request));
+    return Status::ok;
+  });
+}
+
+anb_status anb_decoder_release(anb_decoder* decoder, anb_request request) {
+  return with_decoder(decoder, [&](DecoderObject& object) {
+    object.core.release(object.to_cpp(request));
+    return Status::ok;
+  });
+}

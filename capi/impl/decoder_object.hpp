@@ -1,0 +1,57 @@
+// What a decoder's handle stands for.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <anabranch/decode/decoder.hpp>
+
+#include "any_markup.hpp"
+#include "cache_object.hpp"
+
+namespace anabranch::capi {
+
+class DecoderObject {
+ public:
+  using Core = Decoder<KvCache, AnyMarkup, CallerText>;
+
+  DecoderObject(CacheObject& cache, AnyMarkup markup, const CallerText& text, DecoderOptions options);
+  ~DecoderObject();
+  DecoderObject(const DecoderObject&) = delete;
+  DecoderObject& operator=(const DecoderObject&) = delete;
+
+  CacheObject& cache;
+  const bool writes_text;
+  Core core;
+  bool planned = false;
+  std::span<const OutputSettings> outputs;  ///< of the open plan
+  std::span<const Event> events;            ///< being handed out, from `next_event` on
+  std::size_t next_event = 0;
+  std::vector<Event> taken;  ///< what `events` shows when no commit owns it
+  BranchReport report;       ///< of the last get_branch
+
+  /// Requests of different decoders have different names.
+  anb_request to_c(RequestId id) const noexcept { return number_ << kIdBits | static_cast<std::uint64_t>(id); }
+  /// Throws stale_request for another decoder's.
+  RequestId to_cpp(anb_request request) const;
+  void end_plan() noexcept;
+
+ private:
+  static constexpr int kIdBits = 40;
+  const std::uint64_t number_;
+};
+
+/// Throws bad_request, bad_markup, callback_failed, bad_argument.
+DecoderObject* make_decoder(CacheObject& cache, const anb_decoder_options& options);
+
+/// Runs `body(object)` for the decoder of a handle, under the guard of its cache.
+template <class Body>
+anb_status with_decoder(const anb_decoder* handle, Body&& body) noexcept {
+  auto* object = static_cast<DecoderObject*>(find_object(HandleKind::decoder, handle));
+  if (object == nullptr)
+    return report(Status::bad_handle, "no decoder: the handle is NULL, was destroyed, or is another");
+  return guard(object->cache.condition, [&] { return body(*object); });
+}
+
+}  // namespace anabranch::capi

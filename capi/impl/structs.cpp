@@ -1,0 +1,40 @@
+#include "structs.hpp"
+
+#include "anabranch.h"
+#include "anabranch_decoder.h"
+
+namespace anabranch::capi {
+
+void check_size(const void* bytes, std::uint32_t size, std::size_t least, std::size_t known, const char* name) {
+  if (size < least)
+    fail(Status::bad_argument, std::string(name) + ": struct_size is " + std::to_string(size) + "; at least " +
+                                   std::to_string(least) + " is needed (was it initialised?)");
+  for (std::size_t i = known; i < size; ++i)
+    if (static_cast<const unsigned char*>(bytes)[i] != 0)
+      fail(Status::bad_argument, std::string(name) + ": byte " + std::to_string(i) + " of " + std::to_string(size) +
+                                     " is set, but this library knows only the first " + std::to_string(known));
+}
+
+}  // namespace anabranch::capi
+
+using anabranch::capi::init_struct;
+
+#define ANABRANCH_INIT(name, macro) \
+  void anb_##name##_init(anb_##name* p, size_t size) { init_struct(p, size, anb_##name macro); }
+
+ANABRANCH_INIT(allocator, ANB_ALLOCATOR_INIT)
+ANABRANCH_INIT(cache_options, ANB_CACHE_OPTIONS_INIT)
+ANABRANCH_INIT(cache_statistics, ANB_CACHE_STATISTICS_INIT)
+ANABRANCH_INIT(line_state, ANB_LINE_STATE_INIT)
+ANABRANCH_INIT(plan, ANB_PLAN_INIT)
+ANABRANCH_INIT(mask_options, ANB_MASK_OPTIONS_INIT)
+ANABRANCH_INIT(paged, ANB_PAGED_INIT)
+ANABRANCH_INIT(text, ANB_TEXT_INIT)
+ANABRANCH_INIT(markup_callbacks, ANB_MARKUP_CALLBACKS_INIT)
+ANABRANCH_INIT(markup, ANB_MARKUP_INIT)
+ANABRANCH_INIT(decoder_options, ANB_DECODER_OPTIONS_INIT)
+ANABRANCH_INIT(request_options, ANB_REQUEST_OPTIONS_INIT)
+ANABRANCH_INIT(output_settings, ANB_OUTPUT_SETTINGS_INIT)
+ANABRANCH_INIT(event, ANB_EVENT_INIT)
+ANABRANCH_INIT(request_state, ANB_REQUEST_STATE_INIT)
+ANABRANCH_INIT(branch_state, ANB_BRANCH_STATE_INIT)
