@@ -1,0 +1,60 @@
+// A GGUF file, loaded: llama.cpp's model and a context with a unified KV cache, freed together.
+//
+// For those who have no context yet; the host takes any.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include <anabranch/llama/vocabulary.hpp>
+
+struct llama_context;
+struct llama_model;
+
+namespace anabranch::llama {
+
+/// What llama.cpp may print. A setting of the whole process.
+enum class Messages : std::uint8_t {
+  none,  ///< nothing: what goes wrong is thrown
+  keep,  ///< what the process has set; llama.cpp's own default is a lot
+};
+
+/// In what K and V are kept.
+enum class CellType : std::uint8_t { float16, float32 };
+
+struct GgufOptions {
+  std::int32_t n_cells = 4096;    ///< tokens in the KV cache, of all sequences together
+  std::int32_t n_sequences = 64;  ///< at most 256
+  std::int32_t max_rows = 512;    ///< of one llama_decode
+  std::int32_t n_threads = 0;     ///< 0: one per processor core that this process may use
+  CellType cells = CellType::float16;
+  Messages messages = Messages::none;
+};
+
+class GgufModel {
+ public:
+  /// Throws bad_argument (options), bad_file (not there, or no GGUF model) or out_of_memory (no context).
+  static GgufModel load(const std::filesystem::path& file, const GgufOptions& options = {});
+
+  /// A further context over the same weights, with a KV cache of its own. Throws out_of_memory.
+  GgufModel with_own_cells() const;
+
+  llama_context* context() const noexcept { return context_.get(); }
+  const llama_model* model() const noexcept { return model_.get(); }
+  const Vocabulary& vocabulary() const noexcept { return vocabulary_; }
+  const GgufOptions& options() const noexcept { return options_; }
+
+ private:
+  struct FreeContext {
+    void operator()(llama_context* context) const noexcept;
+  };
+  GgufModel(std::shared_ptr<llama_model> model, const GgufOptions& options);
+
+  std::shared_ptr<llama_model> model_;
+  std::unique_ptr<llama_context, FreeContext> context_;
+  Vocabulary vocabulary_;
+  GgufOptions options_;
+};
+
+}  // namespace anabranch::llama

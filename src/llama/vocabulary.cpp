@@ -1,0 +1,124 @@
+#include <anabranch/llama/vocabulary.hpp>
+
+#include <algorithm>
+#include <cstddef>
+
+#include <llama.h>
+
+#include <anabranch/error.hpp>
+
+namespace anabranch::llama {
+namespace {
+
+/// Stands for message i while the template is rendered: private-use characters around its number.
+std::string mark(std::size_t i) { return "\xEE\x80\x80" + std::to_string(i) + "\xEE\x80\x81"; }
+
+void append(std::vector<TokenId>& out, const std::vector<TokenId>& tokens) {
+  out.insert(out.end(), tokens.begin(), tokens.end());
+}
+
+}  // namespace
+
+Vocabulary::Vocabulary(const llama_model* model) : model_(model), vocabulary_(nullptr) {
+  if (model == nullptr) fail(Status::bad_argument, "the llama.cpp model is null");
+  vocabulary_ = llama_model_get_vocab(model);
+  if (llama_vocab_type(vocabulary_) == LLAMA_VOCAB_TYPE_NONE)
+    fail(Status::unsupported, "the model has no vocabulary, so no text can be made of its tokens");
+  n_tokens_ = llama_vocab_n_tokens(vocabulary_);
+  for (TokenId token = 0; token < n_tokens_; ++token)
+    if (llama_vocab_is_eog(vocabulary_, token)) end_of_text_.push_back(token);
+  line_break_ = tokenize("\n", Special::plain, false);
+}
+
+std::vector<TokenId> Vocabulary::tokenize(std::string_view text, Special special, bool at_start) const {
+  const auto length = static_cast<std::int32_t>(text.size());
+  const bool parse = special == Special::parse;
+  std::vector<TokenId> tokens(text.size() + 8);
+  const auto room = [&] { return static_cast<std::int32_t>(tokens.size()); };
+  std::int32_t n = llama_tokenize(vocabulary_, text.data(), length, tokens.data(), room(), at_start, parse);
+  if (n < 0) {
+    tokens.resize(static_cast<std::size_t>(-n));
+    n = llama_tokenize(vocabulary_, text.data(), length, tokens.data(), room(), at_start, parse);
+  }
+  tokens.resize(static_cast<std::size_t>(std::max(n, 0)));
+  return tokens;
+}
+
+/// SentencePiece vocabularies put a blank before a text; behind a line break, which is cut off again, they put none.
+std::vector<TokenId> Vocabulary::encode(std::string_view text, Special special) const {
+  if (text.empty()) return {};
+  if (llama_vocab_type(vocabulary_) != LLAMA_VOCAB_TYPE_SPM) return tokenize(text, special, false);
+  std::vector<TokenId> tokens = tokenize("\n" + std::string(text), special, false);
+  const auto n = static_cast<std::ptrdiff_t>(line_break_.size());
+  if (tokens.size() < line_break_.size() || !std::equal(line_break_.begin(), line_break_.end(), tokens.begin()))
+    return tokenize(text, special, false);
+  tokens.erase(tokens.begin(), tokens.begin() + n);
+  return tokens;
+}
+
+void Vocabulary::operator()(std::span<const TokenId> tokens, std::string& out) const {
+  char piece[256];
+  for (const TokenId token : tokens) {
+    if (token < 0 || token >= n_tokens_)
+      fail(Status::bad_argument, "token " + std::to_string(token) + " is outside the vocabulary [0, " +
+                                     std::to_string(n_tokens_) + ")");
+    const std::int32_t n = llama_token_to_piece(vocabulary_, token, piece, sizeof piece, 0, false);
+    if (n >= 0) {
+      out.append(piece, static_cast<std::size_t>(n));
+      continue;
+    }
+    std::string longer(static_cast<std::size_t>(-n), '\0');
+    llama_token_to_piece(vocabulary_, token, longer.data(), -n, 0, false);
+    out += longer;
+  }
+}
+
+std::string Vocabulary::render(std::span<const Message> messages) const {
+  const char* chat_template = llama_model_chat_template(model_, nullptr);
+  if (chat_template == nullptr)
+    fail(Status::unsupported, "the model has no chat template; an instruct model is needed");
+  std::vector<llama_chat_message> chat;
+  std::size_t n_bytes = 1024;
+  for (const Message& message : messages) {
+    chat.push_back({message.role.c_str(), message.content.c_str()});
+    n_bytes += 2 * (message.role.size() + message.content.size());
+  }
+  std::string text;
+  std::int32_t n = static_cast<std::int32_t>(n_bytes);
+  do {
+    text.resize(static_cast<std::size_t>(n));
+    n = llama_chat_apply_template(chat_template, chat.data(), chat.size(), true, text.data(), n);
+    if (n < 0) fail(Status::unsupported, "llama.cpp does not know the chat template of this model");
+  } while (static_cast<std::size_t>(n) > text.size());
+  text.resize(static_cast<std::size_t>(n));
+  return text;
+}
+
+/// The template is rendered around marks that it treats like any text, then each content is put in its place.
+std::vector<TokenId> Vocabulary::encode_chat(std::span<const Message> messages) const {
+  const auto is_control = [&](TokenId token) { return llama_vocab_is_control(vocabulary_, token); };
+  const auto spells_control = [&](const Message& message) {
+    const std::vector<TokenId> tokens = tokenize(message.content, Special::parse, false);
+    return std::any_of(tokens.begin(), tokens.end(), is_control);
+  };
+  if (std::none_of(messages.begin(), messages.end(), spells_control))
+    return tokenize(render(messages), Special::parse, true);
+  std::vector<Message> marked(messages.begin(), messages.end());
+  for (std::size_t i = 0; i < marked.size(); ++i) marked[i].content = mark(i);
+  const std::string text = render(marked);
+  std::vector<TokenId> tokens;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < marked.size(); ++i) {
+    const std::size_t found = text.find(mark(i), at);
+    if (found == std::string::npos) continue;  // the template leaves this message out
+    const std::string_view before = std::string_view(text).substr(at, found - at);
+    append(tokens, at == 0 ? tokenize(before, Special::parse, true) : encode(before, Special::parse));
+    append(tokens, encode(messages[i].content));
+    at = found + mark(i).size();
+  }
+  const std::string_view rest = std::string_view(text).substr(at);
+  append(tokens, at == 0 ? tokenize(rest, Special::parse, true) : encode(rest, Special::parse));
+  return tokens;
+}
+
+}  // namespace anabranch::llama
