@@ -16,7 +16,11 @@ class CallerMemory final : public std::pmr::memory_resource {
  private:
   void* do_allocate(std::size_t size, std::size_t alignment) override {
     if (allocator_.allocate == nullptr) return std::pmr::new_delete_resource()->allocate(size, alignment);
-    void* memory = allocator_.allocate(size > 0 ? size : 1, alignment, allocator_.user);
+    void* memory = nullptr;
+    try {
+      memory = allocator_.allocate(size > 0 ? size : 1, alignment, allocator_.user);
+    } catch (...) {  // as good as a refusal
+    }
     if (memory == nullptr) throw std::bad_alloc();
     return memory;
   }
