@@ -70,6 +70,9 @@ has_package() {
     cmake) command -v cmake ;;
     ninja-build) command -v ninja ;;
     ccache) command -v ccache ;;
+    pkg-config) command -v pkg-config ;;
+    valgrind) command -v valgrind ;;
+    abigail-tools) command -v abidiff ;;
     python3) command -v python3 ;;
     python3-venv) has_venv ;;
     catch2) has_header catch2/catch.hpp catch2/catch_all.hpp ;;
