@@ -133,7 +133,8 @@ typedef struct anb_allocator {
   void (*release)(void* memory, size_t size, size_t alignment, void* user);
   void* user;
 } anb_allocator;
-#define ANB_ALLOCATOR_INIT {sizeof(anb_allocator), 0, 0, 0}
+#define ANB_ALLOCATOR_INIT \
+  { sizeof(anb_allocator), 0, 0, 0 }
 
 typedef struct anb_cache_options {
   uint32_t struct_size;
@@ -146,7 +147,7 @@ typedef struct anb_cache_options {
   const anb_allocator* allocator; /* NULL: the C++ runtime's */
 } anb_cache_options;
 #define ANB_CACHE_OPTIONS_INIT \
-  {sizeof(anb_cache_options), 1024, 16, 65536, 64, ANB_UNLIMITED, ANB_SHARE_TAIL_SPARE, 0}
+  { sizeof(anb_cache_options), 1024, 16, 65536, 64, ANB_UNLIMITED, ANB_SHARE_TAIL_SPARE, 0 }
 
 typedef struct anb_cache_statistics {
   uint32_t struct_size;
@@ -158,7 +159,8 @@ typedef struct anb_cache_statistics {
   int32_t step;    /* 0: none open; 1: open; 2: planned */
   uint64_t epoch;  /* changes when anything but the lines' last runs changed */
 } anb_cache_statistics;
-#define ANB_CACHE_STATISTICS_INIT {sizeof(anb_cache_statistics), 0, 0, 0, 0, 0, 0, 0}
+#define ANB_CACHE_STATISTICS_INIT \
+  { sizeof(anb_cache_statistics), 0, 0, 0, 0, 0, 0, 0 }
 
 typedef struct anb_line_state {
   uint32_t struct_size;
@@ -170,7 +172,8 @@ typedef struct anb_line_state {
   int32_t n_children;          /* open */
   anb_line parent;             /* ANB_NO_LINE for a root */
 } anb_line_state;
-#define ANB_LINE_STATE_INIT {sizeof(anb_line_state), 0, 0, 0, 0, 0, 0, ANB_NO_LINE}
+#define ANB_LINE_STATE_INIT \
+  { sizeof(anb_line_state), 0, 0, 0, 0, 0, 0, ANB_NO_LINE }
 
 /* ---- The plan: one forward pass ---- */
 
@@ -246,18 +249,19 @@ typedef struct anb_plan {
   int32_t n_pages_short; /* with ANB_NO_ROOM: pages that are missing; 0 else */
   int32_t n_pages_free;  /* with ANB_NO_ROOM: pages free now; 0 else */
   int32_t reserved;
-  uint64_t epoch;                /* as in anb_cache_statistics */
-  const anb_token* tokens;       /* [n_rows]; ANB_UNKNOWN_TOKEN where the host knows better */
-  const anb_position* positions; /* [n_rows] */
-  const anb_slot* slots;         /* [n_rows], where each row's K and V go, before attention */
-  const anb_line* lines;         /* [n_rows], who appended the row (it may have been joined since) */
-  const anb_output* outputs;     /* [n_outputs], in the order of rows; logits are [n_outputs, vocabulary] */
-  const anb_group* groups;       /* [n_groups] */
-  const anb_view* views;         /* [n_views] */
+  uint64_t epoch;                          /* as in anb_cache_statistics */
+  const anb_token* tokens;                 /* [n_rows]; ANB_UNKNOWN_TOKEN where the host knows better */
+  const anb_position* positions;           /* [n_rows] */
+  const anb_slot* slots;                   /* [n_rows], where each row's K and V go, before attention */
+  const anb_line* lines;                   /* [n_rows], who appended the row (it may have been joined since) */
+  const anb_output* outputs;               /* [n_outputs], in the order of rows; logits are [n_outputs, vocabulary] */
+  const anb_group* groups;                 /* [n_groups] */
+  const anb_view* views;                   /* [n_views] */
   const anb_sequence_op* ops_before;       /* [n_ops_before], additive, in order, before the pass */
   const anb_sequence_op* ops_after_commit; /* [n_ops_after_commit], removing, in order, after commit */
 } anb_plan;
-#define ANB_PLAN_INIT {sizeof(anb_plan), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define ANB_PLAN_INIT \
+  { sizeof(anb_plan), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* How a dense mask is written. */
 typedef struct anb_mask_options {
@@ -267,7 +271,8 @@ typedef struct anb_mask_options {
   float visible;          /* 0 */
   float hidden;           /* -infinity is 0xff800000; the default is -3.4e38, the least finite float */
 } anb_mask_options;
-#define ANB_MASK_OPTIONS_INIT {sizeof(anb_mask_options), 0, 0, 0.0f, -3.40282347e+38f}
+#define ANB_MASK_OPTIONS_INIT \
+  { sizeof(anb_mask_options), 0, 0, 0.0f, -3.40282347e+38f }
 
 /* One level of a paged plan: entry e has rows [row_indptr[e], row_indptr[e + 1]) and pages
  * indices[indptr[e]] ... indices[indptr[e + 1] - 1], the last one filled with last_page_len[e] tokens (0: no pages).
@@ -292,7 +297,8 @@ typedef struct anb_paged {
   int32_t n_levels;
   const anb_paged_level* levels; /* [n_levels] */
 } anb_paged;
-#define ANB_PAGED_INIT {sizeof(anb_paged), 0, 0}
+#define ANB_PAGED_INIT \
+  { sizeof(anb_paged), 0, 0 }
 
 /* ---- The library ---- */
 

@@ -62,7 +62,8 @@ typedef struct anb_text {
   int32_t (*text_to_tokens)(const char* text, int32_t n, anb_token* out, int32_t capacity, void* user);
   void* user;
 } anb_text;
-#define ANB_TEXT_INIT {sizeof(anb_text), 0, 0, 0}
+#define ANB_TEXT_INIT \
+  { sizeof(anb_text), 0, 0, 0 }
 
 typedef struct anb_forced_token {
   anb_token token; /* fed without being sampled: costs a row, never a pass */
@@ -97,7 +98,8 @@ typedef struct anb_action {
   const anb_seed* seeds;
 } anb_action;
 
-/* Which tokens may be sampled next; read before the decoder's next call ends. */
+/* Which tokens may be sampled next. The arrays must stay as they are until the plan that asked is over (commit or
+ * abort). */
 typedef struct anb_constraint {
   uint32_t struct_size;
   int32_t n_allowed; /* 0: everything */
@@ -129,7 +131,8 @@ typedef struct anb_markup_callbacks {
   int32_t (*constrain)(const void* state, anb_constraint* constraint, void* user);
   void* user;
 } anb_markup_callbacks;
-#define ANB_MARKUP_CALLBACKS_INIT {sizeof(anb_markup_callbacks), 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define ANB_MARKUP_CALLBACKS_INIT \
+  { sizeof(anb_markup_callbacks), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Which markup. Everything is copied at create. */
 typedef struct anb_markup {
@@ -156,7 +159,7 @@ typedef struct anb_markup {
   const anb_markup_callbacks* callbacks;
 } anb_markup;
 #define ANB_MARKUP_INIT \
-  {sizeof(anb_markup), 0, "serial", -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  { sizeof(anb_markup), 0, "serial", -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* ---- Decoder and requests ---- */
 
@@ -174,14 +177,14 @@ typedef struct anb_decoder_options {
   const anb_text* text;         /* NULL: no text */
 } anb_decoder_options;
 #define ANB_DECODER_OPTIONS_INIT \
-  {sizeof(anb_decoder_options), 8, 512, ANB_UNLIMITED, 8, 512, ANB_POSITIONS_SEQUENTIAL, 0, 0, 0, 0}
+  { sizeof(anb_decoder_options), 8, 512, ANB_UNLIMITED, 8, 512, ANB_POSITIONS_SEQUENTIAL, 0, 0, 0, 0 }
 
 typedef struct anb_request_options {
   uint32_t struct_size;
-  float temperature; /* 0: greedy */
-  int32_t top_k;     /* 0: all */
-  float top_p;       /* 1 */
-  float repetition_penalty; /* 1; over the answer's tokens that the line sees */
+  float temperature;           /* 0: greedy */
+  int32_t top_k;               /* 0: all */
+  float top_p;                 /* 1 */
+  float repetition_penalty;    /* 1; over the answer's tokens that the line sees */
   int32_t max_tokens;          /* ANB_NONE: the decoder's */
   int32_t max_branch_tokens;   /* ANB_NONE: the decoder's */
   int32_t n_log_probabilities; /* ANB_NONE: none; n: the sampled token's, and those of the n likeliest */
@@ -192,7 +195,7 @@ typedef struct anb_request_options {
   int32_t reserved;
 } anb_request_options;
 #define ANB_REQUEST_OPTIONS_INIT \
-  {sizeof(anb_request_options), 0.0f, 0, 1.0f, 1.0f, ANB_NONE, ANB_NONE, ANB_NONE, 0, ANB_NO_REQUEST, 0, 0, 0}
+  { sizeof(anb_request_options), 0.0f, 0, 1.0f, 1.0f, ANB_NONE, ANB_NONE, ANB_NONE, 0, ANB_NO_REQUEST, 0, 0, 0 }
 
 /* Everything that decides one output's token besides its logits, for hosts that sample themselves. Arrays are borrowed
  * until commit or abort. */
@@ -204,8 +207,8 @@ typedef struct anb_output_settings {
   int32_t top_k;
   float top_p;
   float repetition_penalty;
-  double uniform; /* the random number of this draw, in [0, 1) */
-  int64_t index;  /* tokens that the line has sampled before */
+  double uniform;             /* the random number of this draw, in [0, 1) */
+  int64_t index;              /* tokens that the line has sampled before */
   const anb_token* allowed;   /* [n_allowed]; nothing else; none: everything */
   const anb_token* forbidden; /* [n_forbidden] */
   const anb_token* seen;      /* [n_seen]; the answer's tokens that the line sees */
@@ -215,7 +218,7 @@ typedef struct anb_output_settings {
   int32_t reserved;
 } anb_output_settings;
 #define ANB_OUTPUT_SETTINGS_INIT \
-  {sizeof(anb_output_settings), 0, ANB_NO_REQUEST, 0.0f, 0, 1.0f, 1.0f, 0.0, 0, 0, 0, 0, 0, 0, 0, 0}
+  { sizeof(anb_output_settings), 0, ANB_NO_REQUEST, 0.0f, 0, 1.0f, 1.0f, 0.0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 typedef struct anb_token_log_probability {
   anb_token token;
@@ -249,7 +252,8 @@ typedef struct anb_event {
   int32_t reason;
   int32_t reserved;
 } anb_event;
-#define ANB_EVENT_INIT {sizeof(anb_event), 0, ANB_NO_REQUEST, 0, 0, 0, 0, 0.0f, 0, 0, 0, 0, 0, 0, 0, 0}
+#define ANB_EVENT_INIT \
+  { sizeof(anb_event), 0, ANB_NO_REQUEST, 0, 0, 0, 0, 0.0f, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* What an answer cost so far. */
 typedef struct anb_request_state {
@@ -265,12 +269,13 @@ typedef struct anb_request_state {
   int32_t n_sampled;
   int32_t n_forced;
   int32_t n_forgotten;
-  int32_t n_passes; /* committed passes with rows of this request */
-  int32_t n_prefill; /* those of them with part of the prompt */
+  int32_t n_passes;        /* committed passes with rows of this request */
+  int32_t n_prefill;       /* those of them with part of the prompt */
   int32_t n_serial_passes; /* passes of a decoder that writes the same text one token a pass */
   int32_t reserved;
 } anb_request_state;
-#define ANB_REQUEST_STATE_INIT {sizeof(anb_request_state), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define ANB_REQUEST_STATE_INIT \
+  { sizeof(anb_request_state), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* One step of a branch's path from the trunk: branch `branch` of its parent's block `block`, both from 0. */
 typedef struct anb_path_step {
@@ -291,7 +296,8 @@ typedef struct anb_branch_state {
   int32_t n_path;
   int32_t reserved;
 } anb_branch_state;
-#define ANB_BRANCH_STATE_INIT {sizeof(anb_branch_state), 0, ANB_NO_LINE, 0, 0, 0, 0, 0, 0, 0}
+#define ANB_BRANCH_STATE_INIT \
+  { sizeof(anb_branch_state), 0, ANB_NO_LINE, 0, 0, 0, 0, 0, 0, 0 }
 
 /* As in anabranch.h: each sets `size` bytes to the INIT macro. */
 ANB_API void anb_text_init(anb_text* text, size_t size);
@@ -322,8 +328,8 @@ ANB_API anb_status anb_decoder_plan(anb_decoder* decoder, anb_plan* plan);
 /* Settings of output i of the open plan. O(1). Wrong state without a plan, bad argument. */
 ANB_API anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_output_settings* settings);
 /* Samples, makes the pass final, and makes the events. `logits`: [n_outputs, n_vocabulary], row-major, NULL for no
- * outputs. On failure the plan is still open: commit again, cancel what cannot go on, or abort. O(outputs * vocabulary).
- * Wrong state, bad logits, callback failed. */
+ * outputs. On failure the plan is still open: commit again, cancel what cannot go on, or abort. O(outputs *
+ * vocabulary). Wrong state, bad logits, callback failed. */
 ANB_API anb_status anb_decoder_commit(anb_decoder* decoder, const float* logits, int32_t n_outputs,
                                       int32_t n_vocabulary);
 /* The same with one token per output, sampled by the host. Bad argument for a token that is not allowed there. */

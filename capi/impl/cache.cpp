@@ -152,7 +152,8 @@ anb_status anb_line_children(const anb_cache* cache, anb_line line, int32_t capa
     need(n, "n");
     const std::vector<LineId> all = object.cache.children(capi::to_cpp(line));
     const auto n_all = static_cast<std::int32_t>(all.size());
-    for (std::int32_t i = 0; i < std::min(capacity, n_all); ++i) children[i] = capi::to_c(all[static_cast<std::size_t>(i)]);
+    for (std::int32_t i = 0; i < std::min(capacity, n_all); ++i)
+      children[i] = capi::to_c(all[static_cast<std::size_t>(i)]);
     *n = n_all;
     return Status::ok;
   });

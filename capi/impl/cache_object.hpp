@@ -31,10 +31,10 @@ class CacheObject {
   Condition condition;
   KvCache cache;
   const anb_cache* handle = nullptr;
-  std::optional<Step> step;          ///< opened through anb_step_begin
+  std::optional<Step> step;               ///< opened through anb_step_begin
   const anb_step* step_handle = nullptr;  ///< of `step`
-  const StepPlan* plan = nullptr;    ///< open on the cache: the step's, or a decoder's
-  std::vector<PagedLevel> levels;    ///< of the last paged export, and how C sees them
+  const StepPlan* plan = nullptr;         ///< open on the cache: the step's, or a decoder's
+  std::vector<PagedLevel> levels;         ///< of the last paged export, and how C sees them
   std::vector<anb_paged_level> c_levels;
 
   const anb_step* next_step_handle() noexcept;
@@ -53,7 +53,8 @@ class CacheObject {
 template <class Body>
 anb_status with_cache(const anb_cache* handle, Body&& body) noexcept {
   auto* object = static_cast<CacheObject*>(find_object(HandleKind::cache, handle));
-  if (object == nullptr) return report(Status::bad_handle, "no cache: the handle is NULL, was destroyed, or is another");
+  if (object == nullptr)
+    return report(Status::bad_handle, "no cache: the handle is NULL, was destroyed, or is another");
   return guard(object->condition, [&] { return body(*object); });
 }
 

@@ -39,7 +39,8 @@ void fill_buffer(const char* name, Buffer& out, std::size_t first_capacity, Fill
   std::size_t capacity = first_capacity;
   for (int turn = 0; turn < 2; ++turn) {
     out.resize(before + capacity);
-    const std::int32_t n = call_out(name, [&] { return fill(out.data() + before, static_cast<std::int32_t>(capacity)); });
+    const std::int32_t n =
+        call_out(name, [&] { return fill(out.data() + before, static_cast<std::int32_t>(capacity)); });
     if (n < 0) fail_callback(name, "failed with " + std::to_string(n));
     if (static_cast<std::size_t>(n) <= capacity) return out.resize(before + static_cast<std::size_t>(n));
     if (turn == 1) fail_callback(name, "wants room for " + std::to_string(n) + " after it asked for less");
@@ -91,7 +92,8 @@ Action action_of(const char* name, const anb_action& from) {
   for (std::int32_t i = 0; i < from.n_seeds; ++i) {
     const anb_seed& seed = from.seeds[i];
     const auto title = tokens_of(name, "title tokens", seed.title, seed.n_title);
-    action.seeds.push_back({forced_of(name, "prefix tokens", seed.prefix, seed.n_prefix), {title.begin(), title.end()}});
+    action.seeds.push_back(
+        {forced_of(name, "prefix tokens", seed.prefix, seed.n_prefix), {title.begin(), title.end()}});
   }
   return action;
 }

@@ -14,8 +14,7 @@ namespace {
 
 RequestOptions checked(const DecoderObject& object, const anb_request_options& o) {
   need_array(o.stop, o.n_stop, "stop");
-  if (o.n_stop > 0 && !object.writes_text)
-    fail(Status::bad_request, "stop strings need the callback tokens_to_text");
+  if (o.n_stop > 0 && !object.writes_text) fail(Status::bad_request, "stop strings need the callback tokens_to_text");
   RequestOptions options;
   options.temperature = o.temperature;
   options.top_k = o.top_k;

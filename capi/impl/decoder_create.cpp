@@ -24,7 +24,8 @@ AnyMarkup::Choice aspd(const anb_markup& m) {
 AnyMarkup::Choice skeleton(const anb_markup& m, const CallerText& text, const std::vector<TokenId>& end_of_text) {
   if (!text.writes_text() || !text.reads_text())
     fail(Status::bad_markup, "markup skeleton needs both callbacks of anb_text");
-  if (m.go_on != 0 && m.go_on != 1) fail(Status::bad_markup, "go_on is " + std::to_string(m.go_on) + "; it must be 0 or 1");
+  if (m.go_on != 0 && m.go_on != 1)
+    fail(Status::bad_markup, "go_on is " + std::to_string(m.go_on) + "; it must be 0 or 1");
   markup::SkeletonOptions options;
   const auto take = [](std::string& option, const char* given) {
     if (given != nullptr) option = given;

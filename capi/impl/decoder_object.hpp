@@ -14,7 +14,7 @@ namespace anabranch {
 // In sampler.cpp, because the loops over a vocabulary are worth more than the decoder's other code.
 extern template class BasicSampler<float>;
 extern template std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const float>, TokenId,
-                                                                                    std::int32_t);
+                                                                                     std::int32_t);
 }  // namespace anabranch
 
 namespace anabranch::capi {

@@ -83,8 +83,7 @@ anb_status anb_decoder_get_request(const anb_decoder* decoder, anb_request reque
   });
 }
 
-anb_status anb_decoder_get_branch(anb_decoder* decoder, anb_request request, int32_t branch,
-                                  anb_branch_state* state) {
+anb_status anb_decoder_get_branch(anb_decoder* decoder, anb_request request, int32_t branch, anb_branch_state* state) {
   return with_decoder(decoder, [&](DecoderObject& object) {
     check_out(state, "anb_branch_state");
     object.report = object.core.branch(object.to_cpp(request), branch);

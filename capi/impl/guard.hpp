@@ -57,9 +57,7 @@ anb_status guard(Body&& body) noexcept {
   }
 }
 
-[[noreturn]] inline void fail_null(const char* name) {
-  fail(Status::bad_argument, std::string(name) + " is NULL");
-}
+[[noreturn]] inline void fail_null(const char* name) { fail(Status::bad_argument, std::string(name) + " is NULL"); }
 
 /// Throws bad_argument, naming it, for a null pointer.
 template <class T>

@@ -25,8 +25,8 @@ struct HandleParts {
 inline constexpr int kIndexBits = 16, kKindBits = 4;
 
 inline void* pack(HandleParts parts) noexcept {
-  const std::uint64_t value = parts.serial << (kIndexBits + kKindBits) |
-                              static_cast<std::uint64_t>(parts.kind) << kIndexBits | parts.index;
+  const std::uint64_t value =
+      parts.serial << (kIndexBits + kKindBits) | static_cast<std::uint64_t>(parts.kind) << kIndexBits | parts.index;
   return reinterpret_cast<void*>(static_cast<std::uintptr_t>(value));
 }
 

@@ -5,6 +5,6 @@ namespace anabranch {
 
 template class BasicSampler<float>;
 template std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const float>, TokenId,
-                                                                             std::int32_t);
+                                                                              std::int32_t);
 
 }  // namespace anabranch
