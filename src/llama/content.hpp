@@ -10,30 +10,60 @@
 
 namespace anabranch::llama {
 
-/// A set of slots: how many, and the sum of their marks, which two different sets share with probability 2^-64.
-struct SlotSet {
+/// A set of tokens: how many, and the sum of their marks, which two different sets share with probability 2^-64.
+struct TokenSet {
   std::int64_t n = 0;
   std::uint64_t mark = 0;
-  SlotSet& operator+=(const SlotSet& other) noexcept {
+  TokenSet& operator+=(const TokenSet& other) noexcept {
     n += other.n;
     mark += other.mark;
     return *this;
   }
-  SlotSet& operator-=(const SlotSet& other) noexcept {
+  TokenSet& operator-=(const TokenSet& other) noexcept {
     n -= other.n;
     mark -= other.mark;
     return *this;
   }
-  friend bool operator==(const SlotSet&, const SlotSet&) = default;
+  friend TokenSet operator+(TokenSet a, const TokenSet& b) noexcept { return a += b; }
+  friend bool operator==(const TokenSet&, const TokenSet&) = default;
 };
 
-/// A slot's mark: the finaliser of MurmurHash3, a bijection that spreads every bit.
-inline std::uint64_t mark_of(Slot slot) noexcept {
-  auto x = static_cast<std::uint64_t>(slot) + 0x9e3779b97f4a7c15u;
+/// The mark of the token that was the n-th to be written: the finaliser of MurmurHash3, which spreads every bit.
+inline std::uint64_t mark_of(std::uint64_t n) noexcept {
+  std::uint64_t x = n + 0x9e3779b97f4a7c15u;
   x = (x ^ (x >> 33)) * 0xff51afd7ed558ccdu;
   x = (x ^ (x >> 33)) * 0xc4ceb9fe1a85ec53u;
   return x ^ (x >> 33);
 }
+
+/// Which token each slot holds: a slot that is written again has another.
+class SlotMarks {
+ public:
+  TokenSet at(Slot slot) const noexcept {
+    const auto i = static_cast<std::size_t>(slot);
+    return {1, i < marks_.size() ? marks_[i] : 0};
+  }
+  void write(Slot slot) {
+    const auto i = static_cast<std::size_t>(slot);
+    if (i >= marks_.size()) marks_.resize(std::max(i + 1, 2 * marks_.size()));
+    before_.push_back({slot, marks_[i]});
+    marks_[i] = mark_of(++n_written_);
+  }
+  void undo() noexcept {
+    for (std::size_t i = before_.size(); i-- > 0;) marks_[static_cast<std::size_t>(before_[i].slot)] = before_[i].mark;
+    before_.clear();
+  }
+  void settle() noexcept { before_.clear(); }
+
+ private:
+  struct Before {
+    Slot slot;
+    std::uint64_t mark;
+  };
+  std::vector<std::uint64_t> marks_;
+  std::vector<Before> before_;  // of the open pass
+  std::uint64_t n_written_ = 0;
+};
 
 class Content {
  public:
@@ -41,13 +71,13 @@ class Content {
   /// One past the last position held; 0 when empty.
   Position next() const noexcept { return first_ + static_cast<Position>(at_.size()); }
   Position first() const noexcept { return first_; }
-  const SlotSet& all() const noexcept { return all_; }
+  const TokenSet& all() const noexcept { return all_; }
 
-  void add(Position position, const SlotSet& tokens) {
+  void add(Position position, const TokenSet& tokens) {
     if (tokens.n == 0) return;
     if (at_.empty()) first_ = position;
     if (position < first_) {
-      at_.insert(at_.begin(), static_cast<std::size_t>(first_ - position), SlotSet{});
+      at_.insert(at_.begin(), static_cast<std::size_t>(first_ - position), TokenSet{});
       first_ = position;
     }
     const auto index = static_cast<std::size_t>(position - first_);
@@ -80,8 +110,8 @@ class Content {
 
  private:
   Position first_ = 0;
-  std::vector<SlotSet> at_;  // [next() - first_]; the last holds a token, those before it may be empty
-  SlotSet all_;
+  std::vector<TokenSet> at_;  // [next() - first_]; the last holds a token, those before it may be empty
+  TokenSet all_;
 };
 
 }  // namespace anabranch::llama

@@ -63,12 +63,16 @@ GgufModel GgufModel::load(const std::filesystem::path& file, const GgufOptions& 
   if (options.messages == Messages::none) llama_log_set(say_nothing, nullptr);
   llama_model_params params = llama_model_default_params();
   std::shared_ptr<llama_model> model(llama_model_load_from_file(file.c_str(), params), llama_model_free);
-  if (model == nullptr) fail(Status::bad_file, file.string() + ": llama.cpp cannot load it; it is no GGUF file of a model");
+  if (model == nullptr)
+    fail(Status::bad_file, file.string() + ": llama.cpp cannot load it; it is no GGUF file of a model");
   return GgufModel(std::move(model), options);
 }
 
 GgufModel::GgufModel(std::shared_ptr<llama_model> model, const GgufOptions& options)
-    : model_(std::move(model)), context_(make_context(model_.get(), options)), vocabulary_(model_.get()), options_(options) {}
+    : model_(std::move(model)),
+      context_(make_context(model_.get(), options)),
+      vocabulary_(model_.get()),
+      options_(options) {}
 
 GgufModel GgufModel::with_own_cells() const { return GgufModel(model_, options_); }
 

@@ -59,8 +59,13 @@ class Batch {
       sequence_of_.push_back(at);
       at += n;
     }
-    return {static_cast<std::int32_t>(token_.size()), token_.data(),       nullptr,       position_.data(),
-            n_sequences_.data(),                      sequence_of_.data(), wanted_.data()};
+    return {static_cast<std::int32_t>(token_.size()),
+            token_.data(),
+            nullptr,
+            position_.data(),
+            n_sequences_.data(),
+            sequence_of_.data(),
+            wanted_.data()};
   }
   std::int32_t n_rows() const noexcept { return static_cast<std::int32_t>(token_.size()); }
 
@@ -103,16 +108,16 @@ std::int32_t count_sequences(const llama_context* context, const HostOptions& op
                                    " on; the context has ids 0 to " + std::to_string(n_max - 1));
   for (std::int32_t s = options.first_sequence; s < options.first_sequence + n; ++s)
     if (const Position last = llama_memory_seq_pos_max(llama_get_memory(context), s); last >= 0)
-      fail(Status::bad_argument, "sequence " + std::to_string(s) + " of the context is not empty: it holds position " +
-                                     std::to_string(last));
+      fail(Status::bad_argument,
+           "sequence " + std::to_string(s) + " of the context is not empty: it holds position " + std::to_string(last));
   return n;
 }
 
 }  // namespace
 
 struct Host::Impl {
-  Impl(llama_context* with, Alive alive, const HostOptions& options)
-      : context(with), books(options.first_sequence, count_sequences(with, options), std::move(alive)) {
+  Impl(llama_context* with, ReadLine read_line, const HostOptions& options)
+      : context(with), books(options.first_sequence, count_sequences(with, options), std::move(read_line)) {
     memory = llama_get_memory(context);
     vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context)));
   }
@@ -143,8 +148,8 @@ struct Host::Impl {
   std::vector<float> logits;  // [n_outputs, vocabulary], unless llama.cpp's own can be handed out
 };
 
-Host::Host(llama_context* context, std::function<bool(LineId)> alive, const HostOptions& options)
-    : impl_(std::make_unique<Impl>(context, std::move(alive), options)) {}
+Host::Host(llama_context* context, ReadLine read_line, const HostOptions& options)
+    : impl_(std::make_unique<Impl>(context, std::move(read_line), options)) {}
 
 Host::~Host() {
   for (std::int32_t s = impl_->books.first(); s < impl_->books.first() + impl_->books.n(); ++s) impl_->remove(s, 0);
@@ -154,9 +159,10 @@ void Host::Impl::check(const StepPlan& plan) const {
   if (open) fail(Status::wrong_state, "the pass before was neither committed nor aborted; say which to the host first");
   for (std::size_t r = 0; r < plan.tokens.size(); ++r)
     if (plan.tokens[r] < 0 || plan.tokens[r] >= vocabulary)
-      fail(Status::bad_argument, "token " + std::to_string(plan.tokens[r]) + " of row " + std::to_string(r) +
-                                     " is outside the vocabulary [0, " + std::to_string(vocabulary) + ")" +
-                                     (plan.tokens[r] == kUnknownToken ? ": this host needs every token of a plan" : ""));
+      fail(Status::bad_argument,
+           "token " + std::to_string(plan.tokens[r]) + " of row " + std::to_string(r) +
+               " is outside the vocabulary [0, " + std::to_string(vocabulary) + ")" +
+               (plan.tokens[r] == kUnknownToken ? ": this host needs every token of a plan" : ""));
 }
 
 LogitsView Host::operator()(const StepPlan& plan) {
@@ -290,6 +296,7 @@ void Host::aborted() noexcept {
 }
 
 std::int32_t Host::n_sequences() const noexcept { return impl_->books.n(); }
+std::int32_t Host::sequence_of(LineId line) const noexcept { return impl_->books.sequence_of(line); }
 std::int32_t Host::n_used_sequences() const noexcept { return impl_->books.n_used(); }
 const HostStatistics& Host::statistics() const noexcept { return impl_->statistics; }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,26 +25,35 @@ class LayOut {
   using Line = Sequences::Line;
   using Entry = Sequences::Entry;
 
+  TokenSet keys_of(const VisibilityGroup& group) const;
   void read_pasts();
   void sort_rows();
   void share(const SequenceOp& op);
-  void fork(const SequenceOp& op, const Line& source);
+  Position taken_back_from(const SequenceOp& op) const;
+  Position forked_at(LineId id) const;
+  void start(Line& line, std::int32_t from, const SequenceOp& op);
   void join(const SequenceOp& op, Line& parent, const Line& branch);
   void restart(const SequenceOp& op);
   void become(const SequenceOp& op);
+  std::span<const RowIndex> rows_of(LineId line) const;
   /// Places the line's rows that see what its sequence holds, as long as their position is below `end`.
-  void place_rows(LineId line, Position end);
-  bool fits(RowIndex row, const Line* line);
-  void place(RowIndex row, std::int32_t sequence);
-  void raise(std::int32_t sequence, std::int32_t wave);
-  void copy(std::int32_t from, std::int32_t to, Position begin, Position end);
+  void place_rows(LineId id, Position end);
+  void place_the_rest(std::span<const RowIndex> rows);
+  bool fits(RowIndex row, const Line& line);
+  void place(RowIndex row, Line& line);
+  void check_tokens(LineId id);
+  void check_rows();
+  void check_jump(RowIndex row);
+  std::string name_of(RowIndex row) const;
+  std::int64_t n_held(const Line& line) const noexcept;
+  void add(std::int32_t sequence, std::int32_t at, const Copy& copy);
   Wave& wave(std::int32_t index);
-  [[noreturn]] void refuse_row(RowIndex row);
 
   Sequences& books_;
   const StepPlan& plan_;
-  std::vector<SlotSet> past_;      // [n_rows]: what the row sees beside itself
-  std::vector<char> placed_;       // [n_rows]
+  std::vector<TokenSet> past_;  // [n_rows]: what the row sees beside itself
+  std::vector<char> placed_;    // [n_rows]
+  std::vector<Slot> slots_;
   std::vector<RowIndex> by_line_;  // rows by line, in the plan's order
 };
 

@@ -9,8 +9,8 @@
 
 namespace anabranch::llama {
 
-Sequences::Sequences(std::int32_t first, std::int32_t n, Alive alive)
-    : first_(first), alive_(std::move(alive)), entries_(static_cast<std::size_t>(n)) {
+Sequences::Sequences(std::int32_t first, std::int32_t n, ReadLine read_line)
+    : first_(first), read_line_(std::move(read_line)), entries_(static_cast<std::size_t>(n)) {
   lines_.reserve(entries_.size());
   lines_before_.reserve(entries_.size());
   gained_.reserve(entries_.size());
@@ -36,16 +36,18 @@ void Sequences::undo() noexcept {
     if (e.fresh) e.used = false;
   }
   std::swap(lines_, lines_before_);
+  marks_.undo();
   forget_pass();
 }
 
 const std::vector<std::int32_t>& Sequences::settle() noexcept {
+  marks_.settle();
   forget_pass();
   return sweep();
 }
 
 const std::vector<std::int32_t>& Sequences::sweep() noexcept {
-  std::erase_if(lines_, [&](const Line& line) { return !alive_(line.id); });
+  std::erase_if(lines_, [&](const Line& line) { return n_tokens(line.id) == kNone; });
   return release_unowned();
 }
 
@@ -55,7 +57,7 @@ const std::vector<std::int32_t>& Sequences::sweep(const StepPlan& open) noexcept
     return std::any_of(open.ops_before.begin(), open.ops_before.end(), names) ||
            std::any_of(open.ops_after_commit.begin(), open.ops_after_commit.end(), names);
   };
-  std::erase_if(lines_, [&](const Line& line) { return !alive_(line.id) && !ends_here(line.id); });
+  std::erase_if(lines_, [&](const Line& line) { return n_tokens(line.id) == kNone && !ends_here(line.id); });
   return release_unowned();
 }
 
@@ -73,12 +75,24 @@ const std::vector<std::int32_t>& Sequences::release_unowned() noexcept {
 }
 
 std::int32_t Sequences::n_used() const noexcept {
-  return static_cast<std::int32_t>(std::count_if(entries_.begin(), entries_.end(), [](const Entry& e) { return e.used; }));
+  return static_cast<std::int32_t>(
+      std::count_if(entries_.begin(), entries_.end(), [](const Entry& e) { return e.used; }));
 }
 
-Sequences::Line* Sequences::find(LineId line) noexcept {
+const Sequences::Line* Sequences::find(LineId line) const noexcept {
   const auto it = std::find_if(lines_.begin(), lines_.end(), [&](const Line& l) { return l.id == line; });
   return it == lines_.end() ? nullptr : &*it;
+}
+
+std::int32_t Sequences::sequence_of(LineId line) const noexcept {
+  const Line* known = find(line);
+  return known != nullptr ? known->sequence : kNone;
+}
+
+Sequences::Line& Sequences::find_or_add(LineId line) {
+  if (Line* known = find(line)) return *known;
+  lines_.push_back({line, kNone, 0});
+  return lines_.back();
 }
 
 /// A sequence that nobody has.

@@ -32,8 +32,8 @@ struct WaveRow {
 struct Wave {
   std::vector<Copy> copies;
   std::vector<WaveRow> rows;
-  /// (index into rows, sequence), sorted: the row is seen in that sequence too. A line forked after the row, in the same pass;
-  /// both sequences then hold the same in llama.cpp, which it insists on.
+  /// (index into rows, sequence), sorted: the row is seen in that sequence too. A line forked after the row, in the
+  /// same pass; both sequences then hold the same in llama.cpp, which it insists on.
   std::vector<std::pair<std::int32_t, std::int32_t>> also;
 };
 
@@ -43,11 +43,12 @@ struct Gained {
   Position kept = 0;
 };
 
-using Alive = std::function<bool(LineId)>;
+/// Tokens that a line sees, the open step included, or kNone when it is not alive; their slots too if a place is given.
+using ReadLine = std::function<std::int32_t(LineId, std::vector<Slot>*)>;
 
 class Sequences {
  public:
-  Sequences(std::int32_t first, std::int32_t n, Alive alive);
+  Sequences(std::int32_t first, std::int32_t n, ReadLine read_line);
 
   /// Throws not_exact or limit_reached, with the books as they were.
   const std::vector<Wave>& lay_out(const StepPlan& plan);
@@ -62,14 +63,16 @@ class Sequences {
 
   std::int32_t n() const noexcept { return static_cast<std::int32_t>(entries_.size()); }
   std::int32_t n_used() const noexcept;
+  /// kNone: the line has no tokens there.
+  std::int32_t sequence_of(LineId line) const noexcept;
   std::int32_t first() const noexcept { return first_; }
 
  private:
   friend class LayOut;
   struct Line {
     LineId id;
-    std::int32_t sequence = 0;
-    Position fork_end = 0;  ///< next position of the parent at the fork: what a join takes lies at or after it
+    std::int32_t sequence = kNone;  ///< none before its first token
+    Position fork_end = 0;          ///< next position of the parent at the fork: what a join takes lies at or after it
   };
   struct Entry {
     bool used = false;
@@ -82,15 +85,20 @@ class Sequences {
     Content content;
   };
 
+  /// REQUIRES: an id of this host.
   Entry& entry(std::int32_t sequence) noexcept { return entries_[static_cast<std::size_t>(sequence - first_)]; }
-  Line* find(LineId line) noexcept;
+  std::int32_t n_tokens(LineId line) const { return read_line_(line, nullptr); }
+  const Line* find(LineId line) const noexcept;
+  Line* find(LineId line) noexcept { return const_cast<Line*>(std::as_const(*this).find(line)); }
+  Line& find_or_add(LineId line);
   std::int32_t take();
   void touch(std::int32_t sequence);
   void forget_pass() noexcept;
   const std::vector<std::int32_t>& release_unowned() noexcept;
 
   std::int32_t first_;
-  Alive alive_;
+  ReadLine read_line_;
+  SlotMarks marks_;
   std::vector<Entry> entries_;
   std::vector<Line> lines_;
   std::vector<Line> lines_before_;

@@ -28,7 +28,8 @@ class FakeMemory {
     if (begin < 0 || end < 0) throw std::logic_error("copy with an open end");
     for (Cell& cell : cells_) {
       if (cell.position < begin || cell.position >= end || cell.sequences.count(from) == 0) continue;
-      if (from != to && !cell.sequences.insert(to).second) throw std::logic_error("a cell copied into a sequence twice");
+      if (from != to && !cell.sequences.insert(to).second)
+        throw std::logic_error("a cell copied into a sequence twice");
     }
   }
   /// llama_memory_seq_rm of everything from `begin` on.
@@ -53,6 +54,7 @@ class FakeMemory {
   }
 
   std::size_t n_used() const noexcept { return cells_.size(); }
+  std::set<int> held_tokens(std::int32_t sequence) const { return visible(sequence, kUnlimited); }
   /// Everything there is to know, in an order of its own.
   std::multiset<std::pair<int, std::set<std::int32_t>>> state() const {
     std::multiset<std::pair<int, std::set<std::int32_t>>> all;

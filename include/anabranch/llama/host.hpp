@@ -16,12 +16,14 @@
 // A plan is checked token by token against what llama.cpp would show its rows; one that differs is refused.
 //
 // Every step with rows, forks, joins, rewinds or adopts must come through here. Lines that end in other steps are
-// noticed. One thread at a time; the context and the cache must outlive the host, which clears its sequences at its end.
+// noticed. One thread at a time; the context and the cache must outlive the host, which clears its sequences at its
+// end.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include <anabranch/cache/options.hpp>
 #include <anabranch/decode/model.hpp>
@@ -51,9 +53,13 @@ class Host {
   /// `cache` tells which lines are alive. Throws bad_argument (null context, one that is not unified, sequence ids that
   /// it lacks or that are not empty) or unsupported (a model without a plain KV cache).
   template <class Cache>
+  requires requires(const Cache& cache, LineId line) { cache.slots_of(line); }
   Host(llama_context* context, const Cache& cache, const HostOptions& options = {})
-      : Host(context, [&cache](LineId line) { return cache.alive(line); }, options) {}
-  Host(llama_context* context, std::function<bool(LineId)> alive, const HostOptions& options = {});
+      : Host(context, read_lines_of(cache), options) {}
+  /// The same with any cache. `read_line` gives the tokens that a line sees, the open step included, and their slots if
+  /// a place for them is given; kNone: the line is not alive. It must not throw.
+  using ReadLine = std::function<std::int32_t(LineId line, std::vector<Slot>* slots)>;
+  Host(llama_context* context, ReadLine read_line, const HostOptions& options = {});
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
   ~Host();
@@ -72,11 +78,20 @@ class Host {
   /// It was aborted.
   void aborted() noexcept;
 
-  std::int32_t n_sequences() const noexcept;       ///< ids that it may use
-  std::int32_t n_used_sequences() const noexcept;  ///< ids in use now
+  std::int32_t sequence_of(LineId line) const noexcept;  ///< llama.cpp's id; kNone: the line has no tokens there
+  std::int32_t n_sequences() const noexcept;             ///< ids that it may use
+  std::int32_t n_used_sequences() const noexcept;        ///< ids in use now
   const HostStatistics& statistics() const noexcept;
 
  private:
+  template <class Cache>
+  static ReadLine read_lines_of(const Cache& cache) {
+    return [&cache](LineId line, std::vector<Slot>* slots) {
+      if (!cache.alive(line)) return kNone;
+      if (slots != nullptr) *slots = cache.slots_of(line);
+      return cache.n_tokens(line);
+    };
+  }
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
