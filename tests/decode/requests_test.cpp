@@ -322,7 +322,8 @@ TEST_CASE("A decoder that goes away takes its lines with it") {
   CHECK(cache.n_free_pages() == 8);
 }
 
-TEST_CASE("A markup that throws ends its own request only, and the error reaches the caller") {
+TEST_CASE(
+    "A markup that throws at a token keeps the pass open until its request is cancelled; the others lose nothing") {
   struct Fragile : ab::markup::Serial {
     ab::markup::Action next(State&, TokenId token) const {
       if (token == kFirstLetter + 25) throw std::runtime_error("z");
@@ -334,15 +335,25 @@ TEST_CASE("A markup that throws ends its own request only, and the error reaches
   const auto bad = run.submit(tokens("p"));
   run.script({}, "abcde.");
   const auto good = run.submit(tokens("p"));
-  int n_thrown = 0;
-  while (run.decoder.has_work()) try {
-      run.step();
-    } catch (const std::runtime_error&) {
-      ++n_thrown;
-    }
-  CHECK(n_thrown == 1);
-  CHECK(run.decoder.reason(bad) == ab::EndReason::malformed);
+  run.step();
+  run.step();
+  const auto plan = run.decoder.plan();
+  REQUIRE(plan);
+  for (int i = 0; i < 3; ++i) {
+    const std::vector<float> values = run.logits(plan);
+    CHECK_THROWS_AS(run.decoder.commit({values.data(), 2, kVocabulary}), std::runtime_error);
+    CHECK(run.decoder.text(good) == "ab");
+    CHECK(run.decoder.statistics(good).n_passes == 2);
+  }
+  const std::vector<float> values = run.logits(plan);
+  run.decoder.cancel(bad);
+  const auto events = run.decoder.commit({values.data(), 2, kVocabulary});
+  CHECK(events.front().reason == ab::EndReason::cancelled);
+  run.run();
+  CHECK(run.decoder.reason(bad) == ab::EndReason::cancelled);
+  CHECK(run.decoder.text(bad) == "ab");
   CHECK(run.decoder.text(good) == "abcde");
+  CHECK(run.decoder.statistics(good).n_passes == 6);
 }
 
 TEST_CASE("A markup that goes on after a join without a token ends as malformed") {

@@ -12,6 +12,9 @@
 // the last branch's end and what its parent is forced to say after the join. Where nothing is left to sample there is
 // no pass: the last token stays with the request and is fed first if another goes on with its history.
 //
+// A call that throws has changed nothing, whatever threw: the markup, the text, the sampler, a hook, or memory that ran
+// out. In particular a commit that fails leaves the plan open: commit again, cancel a request and commit, or abort.
+//
 // A line's tokens depend on its own logits, the request's options and its branch path alone, never on the batch.
 // One thread at a time. The decoder opens a step of the cache in `plan` and ends it in `commit` or `abort`; in between
 // the cache cannot be changed by others. The cache must outlive the decoder, which drops its lines when it goes.
@@ -83,14 +86,15 @@ class Decoder {
 
   /// The next pass of all requests. A request that can never fit, however much room others make, ends with reason
   /// no_room. After a shortage no step is open: release or cancel something and plan again. Throws wrong_state when a
-  /// plan is open, and what the cache throws (limit_reached); nothing is lost then.
+  /// plan is open, what the cache throws (limit_reached), and what the markup throws; no step is open then.
   DecoderPlan plan() {
     Shortage shortage;
     const StepPlan* plan = engine_.plan(shortage);
     return plan != nullptr ? DecoderPlan(*plan, engine_.outputs()) : DecoderPlan(shortage);
   }
-  /// Samples, makes the pass final, and says what happened; the events are valid until the next commit. Throws
-  /// bad_logits, with the plan still open and nothing changed: commit again, or abort.
+  /// Samples, makes the pass final, and says what happened; the events are valid until the next commit that succeeds.
+  /// Throws bad_logits, and what hook, sampler, markup and text throw; the plan is still open then and nothing has
+  /// changed. O(outputs * vocabulary), and a copy of what the lines of the pass have recorded.
   std::span<const Event> commit(const LogitsView& logits) { return engine_.commit(logits); }
   /// The same with tokens that the host sampled: one per output. Throws bad_argument as above.
   std::span<const Event> commit_sampled(std::span<const TokenId> tokens) { return engine_.commit_sampled(tokens); }
@@ -99,9 +103,10 @@ class Decoder {
   /// Events that no commit has handed out yet (cancelled, no room, or ended before any pass).
   std::vector<Event> take_events() { return engine_.take_events(); }
 
-  /// Ends a request at any moment, also between plan and commit. Its pages become free, its text stays.
+  /// Ends a request at any moment, also between plan and commit, never with a call of the markup. Its pages become
+  /// free, its text stays. Throws stale_request.
   void cancel(RequestId id) { engine_.cancel(id); }
-  /// Forgets a request and its history; cancels it first when it runs. The id goes stale.
+  /// Forgets a request and its history; cancels it first when it runs. The id goes stale. Throws stale_request.
   void release(RequestId id) { engine_.release(id); }
 
   /// The answer as far as it is there, in reading order.

@@ -23,7 +23,7 @@ enum class EndReason : std::uint8_t {
   stop,         ///< a stop string
   cancelled,    ///< by the caller; its history is gone
   no_room,      ///< it can never fit into the pool
-  malformed,    ///< the markup asked for what cannot be (going on after a join without a forced token), or threw
+  malformed,    ///< the markup asked for what cannot be (going on after a join without a forced token)
 };
 
 constexpr const char* reason_name(EndReason reason) noexcept {

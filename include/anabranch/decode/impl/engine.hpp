@@ -1,8 +1,10 @@
 // Engine: the decoder's requests, and their way through plan and commit.
+//
+// A call that throws has changed nothing: what may fail (the markup, the text, the sampler, a hook, memory) works on
+// copies of the requests, and these take their places together with the commit of the step, which cannot fail.
 #pragma once
 
 #include <algorithm>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,6 +15,7 @@
 #include <anabranch/decode/impl/growth.hpp>
 #include <anabranch/decode/impl/stage.hpp>
 #include <anabranch/decode/impl/track.hpp>
+#include <anabranch/decode/impl/trial.hpp>
 #include <anabranch/decode/model.hpp>
 #include <anabranch/decode/sampler.hpp>
 
@@ -24,6 +27,7 @@ class Engine {
   using State = typename M::State;
   using RequestT = Request<State>;
   using TrackT = Track<State>;
+  using TrialT = Trial<State>;
   using Step = typename Cache::Step;
   struct Line {
     std::vector<PathStep> path;
@@ -55,34 +59,43 @@ class Engine {
 
  private:
   struct OutputOwner {
-    RequestT* request = nullptr;
+    std::size_t request = 0;  ///< in requests_, where it stays while the plan is open
     BranchIndex branch = kTrunk;
   };
 
   // engine_requests.hpp
-  RequestT& find(RequestId id) { return const_cast<RequestT&>(std::as_const(*this).find(id)); }
+  std::size_t index_of(RequestId id) const;
+  TrialT begin_trial() noexcept { return {requests_, growth_.events(), retired_}; }
   void check(std::span<const TokenId> prompt, const RequestOptions& options) const;
   std::unique_ptr<RequestT> make(const RequestOptions& options, RequestT* before) const;
   void continue_history(RequestT& r, const RequestT& before) const;
   RequestT* history_of(RequestId after);
   std::int32_t n_lines_due() const;
+  void end_by_caller(std::size_t request);
   void sweep();
+  void try_sweep() noexcept;
   void drop_abandoned();
   // engine_passes.hpp
   void stage_all(Step& step);
   void start_settings(const StepPlan& plan);
-  bool end_hopeless();
+  const StepPlan* plan_step(Shortage& shortage);
+  void end_hopeless(TrialT& trial);
+  bool end_starved(TrialT& trial);
   std::int32_t short_alone(RequestT& r);
   std::int32_t n_pages_of_others(const RequestT& r) const;
   void need_plan(const char* call) const;
+  const RequestT& owner(std::size_t output) const { return *requests_[owners_[output].request]; }
   Drawn draw(std::size_t output, std::span<const float> logits);
   std::span<const Event> accept(const std::vector<Drawn>& drawn);
-  void accept_each(const std::vector<Drawn>& drawn, std::exception_ptr& failure);
+  void accept_each(const std::vector<Drawn>& drawn);
+  static void count_pass(RequestT& r) noexcept;
+  void end_plan() noexcept;
 
   Cache* cache_;
   Growth<Cache, M, Text> growth_;
   S sampler_;
-  std::vector<std::unique_ptr<RequestT>> requests_;  // ascending id
+  typename TrialT::Requests requests_;  // ascending id
+  typename TrialT::Requests retired_;   // what they were, while settings_ borrows from it
   std::uint64_t last_id_ = 0;
   std::optional<Step> step_;
   const StepPlan* plan_ = nullptr;

@@ -9,33 +9,35 @@ template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 const StepPlan* Engine<Cache, M, Text, S>::plan(Shortage& shortage) {
   if (plan_ != nullptr) fail(Status::wrong_state, "a plan is open; commit or abort it first");
   sweep();
-  while (has_work()) {
-    if (end_hopeless()) continue;
-    try {
-      step_.emplace(cache_->begin_step());
-      stage_all(*step_);
-      const PlanResult result = step_->plan();
-      if (result) {
-        start_settings(*result);
-        return plan_ = &*result;
-      }
-      shortage = result.shortage();
-    } catch (...) {
-      step_.reset();
-      throw;
+  TrialT trial = begin_trial();
+  const StepPlan* planned = nullptr;
+  end_hopeless(trial);
+  do {
+    shortage = {};
+    planned = has_work() ? plan_step(shortage) : nullptr;
+  } while (planned == nullptr && end_starved(trial));
+  trial.keep();
+  retired_.clear();
+  return plan_ = planned;
+}
+
+/// Opens a step with everything that is to be done. Null, and no step open: a shortage.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+const StepPlan* Engine<Cache, M, Text, S>::plan_step(Shortage& shortage) {
+  try {
+    step_.emplace(cache_->begin_step());
+    stage_all(*step_);
+    const PlanResult result = step_->plan();
+    if (result) {
+      start_settings(*result);
+      return &*result;
     }
+    shortage = result.shortage();
+  } catch (...) {
     step_.reset();
-    bool ended = false;
-    for (auto& r : requests_) {
-      if (!r->active) continue;
-      const std::int32_t n_short = short_alone(*r);
-      if (n_short == 0 || n_short <= n_pages_of_others(*r)) continue;
-      growth_.close(*r, EndReason::no_room);
-      ended = true;
-      break;
-    }
-    if (!ended) return nullptr;
+    throw;
   }
+  step_.reset();
   return nullptr;
 }
 
@@ -62,10 +64,10 @@ void Engine<Cache, M, Text, S>::stage_all(Step& step) {
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 void Engine<Cache, M, Text, S>::start_settings(const StepPlan& plan) {
   std::vector<std::pair<LineId, OutputOwner>> lines;
-  for (auto& r : requests_) {
-    if (!r->active || !r->in_pass) continue;
-    for (const TrackT& t : r->tracks)
-      if (t.phase == Phase::running) lines.push_back({t.line, {r.get(), t.index}});
+  for (std::size_t i = 0; i < requests_.size(); ++i) {
+    if (!requests_[i]->active || !requests_[i]->in_pass) continue;
+    for (const auto& t : requests_[i]->tracks)
+      if (t->phase == Phase::running) lines.push_back({t->line, {i, t->index}});
   }
   const auto by_line = [](const auto& a, const auto& b) { return a.first < b.first; };
   std::sort(lines.begin(), lines.end(), by_line);
@@ -74,30 +76,40 @@ void Engine<Cache, M, Text, S>::start_settings(const StepPlan& plan) {
   for (const Output& output : plan.outputs) {
     const auto it = std::lower_bound(lines.begin(), lines.end(), std::pair{output.line, OutputOwner{}}, by_line);
     ANABRANCH_ASSERT(it != lines.end() && it->first == output.line);
-    const RequestT& r = *it->second.request;
+    const RequestT& r = *requests_[it->second.request];
     const TrackT& t = r.track(it->second.branch);
     markup::Constraint constraint;
     if constexpr (MarkupWithConstraint<M>) constraint = growth_.markup().constrain(t.state);
     owners_.push_back(it->second);
-    settings_.push_back(
-        {r.id, t.index, r.options.sampling(), t.stream, t.n_sampled, constraint.allowed, constraint.forbidden, t.seen});
+    settings_.push_back({r.id, t.index, r.options->sampling(), t.stream, t.n_sampled, constraint.allowed,
+                         constraint.forbidden, t.seen});
   }
 }
 
 /// Ends the requests whose tokens are more than the pool has slots.
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
-bool Engine<Cache, M, Text, S>::end_hopeless() {
-  bool ended = false;
-  for (auto& r : requests_) {
-    if (!r->active || !r->prefilling) continue;
-    std::int64_t n = cache_->alive(r->trunk().line) ? cache_->n_tokens(r->trunk().line) : 0;
-    for (const Operation& op : r->trunk().operations)
+void Engine<Cache, M, Text, S>::end_hopeless(TrialT& trial) {
+  for (std::size_t i = 0; i < requests_.size(); ++i) {
+    const RequestT& r = *requests_[i];
+    if (!r.active || !r.prefilling) continue;
+    std::int64_t n = cache_->alive(r.trunk().line) ? cache_->n_tokens(r.trunk().line) : 0;
+    for (const Operation& op : r.trunk().operations)
       n += op.kind == Operation::Kind::rewind ? -op.count : static_cast<std::int64_t>(op.tokens.size());
-    if (n <= cache_->n_slots()) continue;
-    growth_.close(*r, EndReason::no_room);
-    ended = true;
+    if (n > cache_->n_slots()) growth_.close(trial.change(i), EndReason::no_room);
   }
-  return ended;
+}
+
+/// Ends the first request that would be short of pages even if all others gave back theirs. False: there is none.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+bool Engine<Cache, M, Text, S>::end_starved(TrialT& trial) {
+  for (std::size_t i = 0; i < requests_.size(); ++i) {
+    if (!requests_[i]->active) continue;
+    const std::int32_t n_short = short_alone(*requests_[i]);
+    if (n_short == 0 || n_short <= n_pages_of_others(*requests_[i])) continue;
+    growth_.close(trial.change(i), EndReason::no_room);
+    return true;
+  }
+  return false;
 }
 
 /// Pages that are short even if this request were the only one to go on.
@@ -114,10 +126,10 @@ template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 std::int32_t Engine<Cache, M, Text, S>::n_pages_of_others(const RequestT& r) const {
   const auto snapshot = cache_->snapshot();
   std::vector<std::int32_t> own;
-  for (const TrackT& t : r.tracks) {
-    if (!cache_->alive(t.line)) continue;
-    for (const Slot slot : cache_->slots_of(t.line)) own.push_back(slot / cache_->page_size());
-    for (const std::int32_t page : snapshot.lines[t.line.index].tails) own.push_back(page);
+  for (const auto& t : r.tracks) {
+    if (!cache_->alive(t->line)) continue;
+    for (const Slot slot : cache_->slots_of(t->line)) own.push_back(slot / cache_->page_size());
+    for (const std::int32_t page : snapshot.lines[t->line.index].tails) own.push_back(page);
   }
   std::sort(own.begin(), own.end());
   own.erase(std::unique(own.begin(), own.end()), own.end());
@@ -140,17 +152,17 @@ std::span<const Event> Engine<Cache, M, Text, S>::commit(const LogitsView& logit
                                  std::to_string(n) + " outputs");
   std::vector<Drawn> drawn(owners_.size());
   for (std::size_t i = 0; i < drawn.size(); ++i)
-    if (owners_[i].request->active) drawn[i] = draw(i, logits.row(static_cast<std::int32_t>(i)));
+    if (owner(i).active) drawn[i] = draw(i, logits.row(static_cast<std::int32_t>(i)));
   return accept(drawn);
 }
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 Drawn Engine<Cache, M, Text, S>::draw(std::size_t output, std::span<const float> logits) {
-  const RequestT& r = *owners_[output].request;
+  const RequestT& r = owner(output);
   const OutputSettings& settings = settings_[output];
-  if (r.options.hook) {
+  if (r.options->hook) {
     scratch_.assign(logits.begin(), logits.end());
-    r.options.hook({r.id, settings.branch, r.track(settings.branch).path, settings.index, settings.seen}, scratch_);
+    r.options->hook({r.id, settings.branch, r.track(settings.branch).path, settings.index, settings.seen}, scratch_);
     logits = scratch_;
   }
   Drawn drawn;
@@ -158,8 +170,8 @@ Drawn Engine<Cache, M, Text, S>::draw(std::size_t output, std::span<const float>
   if (drawn.token < 0 || static_cast<std::size_t>(drawn.token) >= logits.size())
     fail(Status::bad_logits,
          "the sampler chose token " + std::to_string(drawn.token) + " of " + std::to_string(logits.size()));
-  if (r.options.n_log_probabilities == kNone) return drawn;
-  auto [own, top] = log_probabilities<float>(logits, drawn.token, r.options.n_log_probabilities);
+  if (r.options->n_log_probabilities == kNone) return drawn;
+  auto [own, top] = log_probabilities<float>(logits, drawn.token, r.options->n_log_probabilities);
   drawn.log_probability = own;
   drawn.top = std::move(top);
   return drawn;
@@ -174,7 +186,7 @@ std::span<const Event> Engine<Cache, M, Text, S>::commit_sampled(std::span<const
   std::vector<Drawn> drawn(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     drawn[i].token = tokens[i];
-    if (!owners_[i].request->active) continue;
+    if (!owner(i).active) continue;
     const OutputSettings& s = settings_[i];
     const auto holds = [&](std::span<const TokenId> list) {
       return std::find(list.begin(), list.end(), tokens[i]) != list.end();
@@ -186,57 +198,64 @@ std::span<const Event> Engine<Cache, M, Text, S>::commit_sampled(std::span<const
   return accept(drawn);
 }
 
-/// The pass is final: strikes off what it did, then lets every line take its token.
+/// Copies of the requests strike off what the step does, and every line takes its token; then step and copies become
+/// final together. While the step is open the cache reads as it will after it.
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 std::span<const Event> Engine<Cache, M, Text, S>::accept(const std::vector<Drawn>& drawn) {
-  step_->commit();
-  step_.reset();
-  plan_ = nullptr;
-  for (auto& r : requests_) {
-    if (!r->in_pass) continue;
-    ++r->statistics.n_passes;
-    if (r->prefill_in_pass) ++r->statistics.n_prefill;
-    for (TrackT& t : r->tracks) settle(*r, t);
-    r->in_pass = false;
+  TrialT trial = begin_trial();
+  for (std::size_t i = 0; i < requests_.size(); ++i) {
+    if (!requests_[i]->in_pass || !requests_[i]->active) continue;
+    RequestT& r = trial.change(i);
+    count_pass(r);
+    settle(r);
   }
-  std::exception_ptr failure;
-  accept_each(drawn, failure);
-  sweep();
-  if (failure) std::rethrow_exception(failure);
-  delivered_ = take_events();
-  return delivered_;
+  accept_each(drawn);
+  step_->commit();
+  trial.keep();  // nothing can fail from here on
+  for (auto& r : requests_)
+    if (r->in_pass) count_pass(*r);  // cancelled since
+  end_plan();
+  try_sweep();
+  return delivered_ = take_events();
 }
 
 /// Within a request in the order of its branches, so that what they share does not depend on the batch.
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
-void Engine<Cache, M, Text, S>::accept_each(const std::vector<Drawn>& drawn, std::exception_ptr& failure) {
+void Engine<Cache, M, Text, S>::accept_each(const std::vector<Drawn>& drawn) {
   std::vector<std::size_t> order(drawn.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const OutputSettings &x = settings_[a], &y = settings_[b];
+    const OutputOwner &x = owners_[a], &y = owners_[b];
     return x.request != y.request ? x.request < y.request : x.branch < y.branch;
   });
   for (const std::size_t i : order) {
-    RequestT& r = *owners_[i].request;
-    if (!r.active) continue;
-    try {
-      growth_.accept(r, r.track(owners_[i].branch), drawn[i]);
-    } catch (...) {  // the markup or the text failed: this request is over, the others are not
-      if (!failure) failure = std::current_exception();
-      growth_.abandon(r, EndReason::malformed);
-    }
+    RequestT& r = *requests_[owners_[i].request];
+    if (r.active) growth_.accept(r, r.edit(owners_[i].branch), drawn[i]);
   }
 }
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
-void Engine<Cache, M, Text, S>::abort() noexcept {
+void Engine<Cache, M, Text, S>::count_pass(RequestT& r) noexcept {
+  ++r.statistics.n_passes;
+  if (r.prefill_in_pass) ++r.statistics.n_prefill;
+  r.in_pass = false;
+}
+
+/// What was borrowed for the plan is valid no longer.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::end_plan() noexcept {
   step_.reset();
   plan_ = nullptr;
+  owners_.clear();
+  settings_.clear();
+  retired_.clear();
+}
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::abort() noexcept {
+  end_plan();
   for (auto& r : requests_) r->in_pass = false;
-  try {
-    sweep();
-  } catch (...) {  // what could not be dropped now is dropped by the next plan
-  }
+  try_sweep();
 }
 
 }  // namespace anabranch::impl

@@ -54,7 +54,7 @@ void Engine<Cache, M, Text, S>::check(std::span<const TokenId> prompt, const Req
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 typename Engine<Cache, M, Text, S>::RequestT* Engine<Cache, M, Text, S>::history_of(RequestId after) {
   if (after == kNoRequest) return nullptr;
-  RequestT& before = find(after);
+  RequestT& before = *requests_[index_of(after)];
   const std::string name = "request " + std::to_string(static_cast<std::uint64_t>(after));
   if (before.active) fail(Status::bad_request, name + " is still running; it cannot be continued yet");
   if (!before.history_kept)
@@ -68,7 +68,7 @@ RequestId Engine<Cache, M, Text, S>::submit(std::span<const TokenId> prompt, con
   RequestT* before = history_of(options.after);
   std::unique_ptr<RequestT> made = make(options, before);
   RequestT& r = *made;
-  TrackT& trunk = r.trunk();
+  TrackT& trunk = r.edit(kTrunk);
   for (const TokenId token : prompt) feed(trunk, token);
   if (trunk.operations.empty() || trunk.operations.back().kind != Operation::Kind::feed)
     fail(Status::bad_request, "the prompt is empty, and no earlier answer waits to go on");
@@ -79,21 +79,14 @@ RequestId Engine<Cache, M, Text, S>::submit(std::span<const TokenId> prompt, con
     fail(Status::bad_request, "a prompt of " + std::to_string(prompt.size()) + " tokens ends at position " +
                                   std::to_string(end) + "; the limit is " + std::to_string(trunk.limit));
   if (!prompt.empty()) trunk.state = growth_.markup().start();
-  requests_.reserve(requests_.size() + 1);
+  reserve_more(requests_, 1);
   r.id = RequestId{last_id_ + 1};
-  const std::size_t n_events = growth_.events().size();
-  try {
-    prompt.empty() ? growth_.resume_trunk(r) : growth_.open(r);
-  } catch (...) {
-    growth_.events().resize(n_events);
-    throw;
-  }
+  TrialT trial = begin_trial();
+  prompt.empty() ? growth_.resume_trunk(r) : growth_.open(r);
+  trial.keep();
   ++last_id_;
   requests_.push_back(std::move(made));
-  if (before != nullptr) {
-    before->history_kept = false;
-    for (TrackT& t : before->tracks) t.line = kNoLine;
-  }
+  if (before != nullptr) before->give_up_lines();
   return r.id;
 }
 
@@ -101,16 +94,17 @@ template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 std::unique_ptr<typename Engine<Cache, M, Text, S>::RequestT> Engine<Cache, M, Text, S>::make(
     const RequestOptions& options, RequestT* before) const {
   auto r = std::make_unique<RequestT>();
-  r->options = options;
-  if (options.max_tokens == kNone) r->options.max_tokens = growth_.options().max_tokens;
-  if (options.max_branch_tokens == kNone) r->options.max_branch_tokens = growth_.options().max_branch_tokens;
+  auto own = std::make_shared<RequestOptions>(options);
+  if (options.max_tokens == kNone) own->max_tokens = growth_.options().max_tokens;
+  if (options.max_branch_tokens == kNone) own->max_branch_tokens = growth_.options().max_branch_tokens;
+  r->options = std::move(own);
   if (before != nullptr) {
     continue_history(*r, *before);
   } else {
-    r->tracks.emplace_back(growth_.markup().start());
-    r->trunk().limit = cache_->options().max_position;
+    r->tracks.push_back(std::make_shared<TrackT>(growth_.markup().start()));
+    r->edit(kTrunk).limit = cache_->options().max_position;
   }
-  r->trunk().stream = trunk_stream(options.seed);
+  r->edit(kTrunk).stream = trunk_stream(options.seed);
   return r;
 }
 
@@ -123,7 +117,7 @@ void Engine<Cache, M, Text, S>::continue_history(RequestT& r, const RequestT& be
                                                 [](const Operation& op) { return op.kind == Operation::Kind::fork; });
   const std::size_t n = block_left ? before.tracks.size() : 1;
   for (std::size_t i = 0; i < n; ++i) {
-    const TrackT& old = before.tracks[i];
+    const TrackT& old = *before.tracks[i];
     TrackT t(old.state);
     t.index = old.index;
     t.parent = old.parent;
@@ -136,21 +130,26 @@ void Engine<Cache, M, Text, S>::continue_history(RequestT& r, const RequestT& be
     t.start = old.start;
     t.limit = old.limit;
     t.title = old.title;
-    r.tracks.push_back(std::move(t));
+    r.tracks.push_back(std::make_shared<TrackT>(std::move(t)));
   }
   if (block_left) r.blocks = before.blocks;
-  r.trunk().phase = Phase::running;
-  r.trunk().reason = EndReason::none;
+  r.edit(kTrunk).phase = Phase::running;
+  r.edit(kTrunk).reason = EndReason::none;
 }
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
-const typename Engine<Cache, M, Text, S>::RequestT& Engine<Cache, M, Text, S>::find(RequestId id) const {
+std::size_t Engine<Cache, M, Text, S>::index_of(RequestId id) const {
   const auto it = std::lower_bound(requests_.begin(), requests_.end(), id,
                                    [](const auto& r, RequestId wanted) { return r->id < wanted; });
   if (it == requests_.end() || (*it)->id != id || (*it)->released)
     fail(Status::stale_request, "request " + std::to_string(static_cast<std::uint64_t>(id)) +
                                     " is not known: it was released, or never submitted here");
-  return **it;
+  return static_cast<std::size_t>(it - requests_.begin());
+}
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+const typename Engine<Cache, M, Text, S>::RequestT& Engine<Cache, M, Text, S>::find(RequestId id) const {
+  return *requests_[index_of(id)];
 }
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
@@ -172,18 +171,27 @@ bool Engine<Cache, M, Text, S>::has_work() const noexcept {
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 void Engine<Cache, M, Text, S>::cancel(RequestId id) {
-  RequestT& r = find(id);
-  growth_.abandon(r, EndReason::cancelled);
-  sweep();
+  end_by_caller(index_of(id));
+  try_sweep();
 }
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 void Engine<Cache, M, Text, S>::release(RequestId id) {
-  RequestT& r = find(id);
-  growth_.abandon(r, EndReason::cancelled);
-  r.history_kept = false;
-  r.released = true;
-  sweep();
+  const std::size_t i = index_of(id);
+  end_by_caller(i);
+  requests_[i]->history_kept = false;
+  requests_[i]->released = true;
+  try_sweep();
+}
+
+/// What the open plan's outputs borrow from the request stays where it is.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::end_by_caller(std::size_t request) {
+  if (!requests_[request]->active) return;
+  TrialT trial = begin_trial();
+  growth_.abandon(trial.change(request), EndReason::cancelled);
+  trial.keep();
+  if (plan_ == nullptr) retired_.clear();
 }
 
 /// Lines that the next passes will create.
@@ -193,8 +201,8 @@ std::int32_t Engine<Cache, M, Text, S>::n_lines_due() const {
   for (const auto& r : requests_) {
     if (!r->active) continue;
     if (!cache_->alive(r->trunk().line)) ++n;
-    for (const TrackT& t : r->tracks)
-      for (const Operation& op : t.operations)
+    for (const auto& t : r->tracks)
+      for (const Operation& op : t->operations)
         if (op.kind == Operation::Kind::fork) n += r->block(op.count).n;
   }
   return n;
@@ -206,6 +214,15 @@ void Engine<Cache, M, Text, S>::sweep() {
   if (plan_ != nullptr) return;
   drop_abandoned();
   std::erase_if(requests_, [&](const auto& r) { return r->released && !cache_->alive(r->trunk().line); });
+}
+
+/// For calls that are complete already: what cannot be dropped now is dropped by the next plan.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::try_sweep() noexcept {
+  try {
+    sweep();
+  } catch (...) {
+  }
 }
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>

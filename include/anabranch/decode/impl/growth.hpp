@@ -1,4 +1,6 @@
-// Growth: what a sampled token means for its request. Takes decisions; never touches the cache.
+// Growth: what a sampled token means for its request. Takes decisions; never touches the cache. A call that throws
+// leaves the request and the events half changed: its caller hands in copies (trial.hpp). Tracks given to be changed
+// come from Request::edit.
 #pragma once
 
 #include <functional>
@@ -48,8 +50,8 @@ class Growth {
   /// The prompt is in the trunk's operations: what the markup forces after it, and leave to sample.
   void open(RequestT& r);
   /// The trunk goes on where an earlier request left it.
-  void resume_trunk(RequestT& r) { go_on(r, r.trunk()); }
-  /// A track's token was sampled in the pass that has just been committed.
+  void resume_trunk(RequestT& r) { go_on(r, r.edit(kTrunk)); }
+  /// A track's token was sampled in the pass that is being committed.
   void accept(RequestT& r, TrackT& t, const Drawn& drawn);
   /// Ends a request: open branches are closed as the markup wants, joined, and reported.
   void close(RequestT& r, EndReason reason);
@@ -94,10 +96,11 @@ class Growth {
 
 template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::open(RequestT& r) {
+  TrackT& trunk = r.edit(kTrunk);
   if constexpr (MarkupWithOpening<M>)
-    apply(r, r.trunk(), markup_.open(r.trunk().state), nullptr, EndReason::finished);
+    apply(r, trunk, markup_.open(trunk.state), nullptr, EndReason::finished);
   else
-    go_on(r, r.trunk());
+    go_on(r, trunk);
 }
 
 template <class Cache, Markup M, TokensToText Text>
@@ -179,7 +182,7 @@ void Growth<Cache, M, Text>::record(RequestT& r, TrackT& t, markup::ForcedToken 
   ++(t.parent == kNone ? r.statistics.n_serial : r.statistics.n_branch);
   std::string bytes;
   text_(std::span<const TokenId>(&token.token, 1), bytes);
-  event.text = keep_text(t, drawn != nullptr ? t.text.push(bytes, r.options.stop) : t.text.push_forced(bytes));
+  event.text = keep_text(t, drawn != nullptr ? t.text.push(bytes, r.options->stop) : t.text.push_forced(bytes));
 }
 
 /// The line samples its next token in the coming pass, unless something is used up.
@@ -208,8 +211,8 @@ bool Growth<Cache, M, Text>::make_row(RequestT& r, TrackT& t) {
 /// Lets the line sample one token in the coming pass; or why not.
 template <class Cache, Markup M, TokensToText Text>
 EndReason Growth<Cache, M, Text>::grant(RequestT& r, TrackT& t) {
-  if (t.parent != kNone && t.n_sampled >= r.options.max_branch_tokens) return EndReason::limit;
-  if (r.statistics.n_sampled + r.n_granted >= r.options.max_tokens) return EndReason::limit;
+  if (t.parent != kNone && t.n_sampled >= r.options->max_branch_tokens) return EndReason::limit;
+  if (r.statistics.n_sampled + r.n_granted >= r.options->max_tokens) return EndReason::limit;
   t.n_granted = 1;
   if (!reserve_.fits(r, t.index)) {
     t.n_granted = 0;

@@ -24,7 +24,7 @@ void Growth<Cache, M, Text>::fork(RequestT& r, TrackT& t, std::vector<markup::Se
   event.first_branch = first;
   event.n_branches = r.block(block).n;
   for (std::size_t k = 0; k < seeds.size(); ++k) {
-    std::string& title = r.track(first + static_cast<BranchIndex>(k)).title;
+    std::string& title = r.edit(first + static_cast<BranchIndex>(k)).title;
     if (!seeds[k].title.empty()) text_(std::span<const TokenId>(seeds[k].title), title);
     event.titles.push_back(title);
   }
@@ -35,7 +35,7 @@ void Growth<Cache, M, Text>::fork(RequestT& r, TrackT& t, std::vector<markup::Se
 
   ++r.block(block).n_open;  // so that the block does not end before all its branches have started
   for (std::size_t k = 0; k < seeds.size() && r.active; ++k)
-    start_child(r, r.track(first + static_cast<BranchIndex>(k)), seeds[k].prefix);
+    start_child(r, r.edit(first + static_cast<BranchIndex>(k)), seeds[k].prefix);
   if (!r.active) return;
   if (--r.block(block).n_open == 0) return resume(r, t);
   admit(r);
@@ -90,7 +90,7 @@ void Growth<Cache, M, Text>::add_child(RequestT& r, TrackT& parent, std::int32_t
   child.stream = branch_stream(parent.stream, parent.n_blocks, k);
   child.seen = parent.seen;
   child.n_inherited = child.n_settled = child.seen.size();
-  r.tracks.push_back(std::move(child));
+  r.tracks.push_back(std::make_shared<TrackT>(std::move(child)));
 }
 
 template <class Cache, Markup M, TokensToText Text>
@@ -130,7 +130,7 @@ template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::end_branch(RequestT& r, TrackT& t, EndReason reason) {
   if (t.phase == Phase::running) --r.n_places;
   report_branch_end(r, t, reason);
-  TrackT& parent = r.track(t.parent);
+  TrackT& parent = r.edit(t.parent);
   if (--r.block(parent.block).n_open == 0) resume(r, parent);
   if (r.active) admit(r);
 }
@@ -170,8 +170,8 @@ void Growth<Cache, M, Text>::resume(RequestT& r, TrackT& t) {
 template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::admit(RequestT& r) {
   while (r.n_places < options_.max_branches && !r.queue.empty()) {
-    r.track(r.queue.front()).phase = Phase::running;
-    r.queue.pop_front();
+    r.edit(r.queue.front()).phase = Phase::running;
+    r.queue.erase(r.queue.begin());
     ++r.n_places;
   }
 }
@@ -180,7 +180,7 @@ template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::close(RequestT& r, EndReason reason) {
   if (!r.active) return;
   r.active = false;
-  close_tree(r, r.trunk(), reason);
+  close_tree(r, r.edit(kTrunk), reason);
   finish(r, reason);
 }
 
@@ -190,7 +190,8 @@ void Growth<Cache, M, Text>::abandon(RequestT& r, EndReason reason) {
   r.active = false;
   r.history_kept = false;
   for (std::size_t i = r.tracks.size(); i-- > 1;)
-    if (r.tracks[i].phase != Phase::ended) report_branch_end(r, r.tracks[i], reason);
+    if (const auto branch = static_cast<BranchIndex>(i); r.track(branch).phase != Phase::ended)
+      report_branch_end(r, r.edit(branch), reason);
   finish(r, reason);
 }
 
@@ -202,7 +203,8 @@ void Growth<Cache, M, Text>::close_tree(RequestT& r, TrackT& t, EndReason reason
   t.n_granted = 0;
   if (t.block != kNone) {
     const Block block = r.block(t.block);
-    for (BranchIndex i = block.first; i < block.first + block.n; ++i) close_tree(r, r.track(i), reason);
+    for (BranchIndex i = block.first; i < block.first + block.n; ++i)
+      if (r.track(i).phase != Phase::ended) close_tree(r, r.edit(i), reason);
     join(r, t);
     force(r, t, markup_.joined(t.state).forced);
   }
@@ -217,7 +219,7 @@ void Growth<Cache, M, Text>::finish(RequestT& r, EndReason reason) {
   r.reason = reason;
   r.queue.clear();
   r.n_places = r.n_granted = 0;
-  TrackT& trunk = r.trunk();
+  TrackT& trunk = r.edit(kTrunk);
   trunk.phase = Phase::ended;
   trunk.reason = reason;
   trunk.n_granted = 0;

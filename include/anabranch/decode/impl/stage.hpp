@@ -1,4 +1,4 @@
-// Stage: puts what is to be done into a step, and strikes it off once the step is committed.
+// Stage: puts what is to be done into a step, and strikes it off when the step is committed.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ class Stage {
   void put(RequestT& r, std::int32_t n_prompt_rows) {
     const std::int32_t n_before = n_rows_;
     n_prompt_rows_ = n_prompt_rows;
-    put_track(r, r.trunk());
+    put_track(r, r.edit(kTrunk));
     r.in_pass = n_rows_ > n_before;
   }
   std::int32_t n_rows() const noexcept { return n_rows_; }
@@ -44,7 +44,7 @@ class Stage {
 
   void put_block(RequestT& r, std::int32_t block) {
     const Block& b = r.block(block);
-    for (std::int32_t k = 0; k < b.n; ++k) put_track(r, r.track(b.first + k));
+    for (std::int32_t k = 0; k < b.n; ++k) put_track(r, r.edit(b.first + k));
   }
 
   /// False: the rest of the prompt has to wait for the next pass.
@@ -75,7 +75,7 @@ class Stage {
   void put_fork(RequestT& r, TrackT& t, std::int32_t block) {
     const Block& b = r.block(block);
     const std::vector<LineId> lines = step_.fork(t.line, b.n, {.positions = positions_});
-    for (std::int32_t k = 0; k < b.n; ++k) r.track(b.first + k).line = lines[static_cast<std::size_t>(k)];
+    for (std::int32_t k = 0; k < b.n; ++k) r.edit(b.first + k).line = lines[static_cast<std::size_t>(k)];
     put_block(r, block);
   }
 
@@ -93,9 +93,8 @@ class Stage {
   std::int32_t n_prompt_rows_ = 0;
 };
 
-/// Strikes off what a committed step did. Cannot fail.
 template <class State>
-void settle(Request<State>& r, Track<State>& t) noexcept {
+void settle(Track<State>& t) noexcept {
   for (std::int32_t i = 0; i < t.n_staged; ++i) {
     const Operation& op = t.operations[static_cast<std::size_t>(i)];
     if (op.kind == Operation::Kind::fork) t.forked_block = op.count;
@@ -105,10 +104,18 @@ void settle(Request<State>& r, Track<State>& t) noexcept {
   if (t.n_staged_tokens > 0) {
     std::vector<TokenId>& tokens = t.operations.front().tokens;
     tokens.erase(tokens.begin(), tokens.begin() + t.n_staged_tokens);
-  } else if (t.parent == kNone) {
-    r.prefilling = false;
   }
   t.n_staged = t.n_staged_tokens = 0;
+}
+
+/// Strikes off what the planned step does.
+template <class State>
+void settle(Request<State>& r) {
+  if (r.trunk().n_staged_tokens == 0) r.prefilling = false;
+  for (std::size_t i = 0; i < r.tracks.size(); ++i) {
+    const auto index = static_cast<BranchIndex>(i);
+    if (r.track(index).n_staged > 0 || r.track(index).n_staged_tokens > 0) settle(r.edit(index));
+  }
 }
 
 }  // namespace anabranch::impl

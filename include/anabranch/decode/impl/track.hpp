@@ -2,12 +2,13 @@
 //
 // A decision (a token was sampled, a block forks, a branch is closed) is taken once, at commit, and recorded as
 // operations on tracks. Putting them into a step is a pure reading of that record, so a step may be aborted and staged
-// again at will, and nothing that was sampled is lost.
+// again at will, and nothing that was sampled is lost. Whatever may fail while a decision is taken works on a copy of
+// the request (trial.hpp), which shares the tracks that it does not change.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -84,17 +85,18 @@ struct Track {
   std::vector<TextPart> parts;
 };
 
-/// A request and all its tracks; the deque keeps references valid while branches are added.
+/// A request and all its tracks. Copies share a track until one of them edits it. References to tracks stay valid while
+/// branches are added; one from `track` is not to be held across an `edit` of the same track.
 template <class State>
 struct Request {
   RequestId id = kNoRequest;
-  RequestOptions options;
-  std::deque<Track<State>> tracks;
+  std::shared_ptr<const RequestOptions> options;  ///< with every limit filled in
+  std::vector<std::shared_ptr<Track<State>>> tracks;
   std::vector<Block> blocks;
-  std::deque<BranchIndex> queue;  ///< branches that wait for a place
-  std::int32_t n_places = 0;      ///< places taken
-  std::int32_t n_granted = 0;     ///< tokens that the next pass may sample
-  bool prefilling = true;         ///< part of the prompt has not been fed by a committed pass
+  std::vector<BranchIndex> queue;  ///< branches that wait for a place
+  std::int32_t n_places = 0;       ///< places taken
+  std::int32_t n_granted = 0;      ///< tokens that the next pass may sample
+  bool prefilling = true;          ///< part of the prompt has not been fed by a committed pass
   TokenId last_prompt_token = kUnknownToken;
   bool active = true;
   bool history_kept = true;  ///< its lines are in the cache, or can be made
@@ -104,10 +106,19 @@ struct Request {
   EndReason reason = EndReason::none;
   Statistics statistics;
 
-  Track<State>& trunk() { return tracks.front(); }
-  const Track<State>& trunk() const { return tracks.front(); }
-  Track<State>& track(BranchIndex i) { return tracks[static_cast<std::size_t>(i)]; }
-  const Track<State>& track(BranchIndex i) const { return tracks[static_cast<std::size_t>(i)]; }
+  const Track<State>& trunk() const { return *tracks.front(); }
+  const Track<State>& track(BranchIndex i) const { return *tracks[static_cast<std::size_t>(i)]; }
+  /// The track to be changed, copied first when another request has it too. Without one it never fails.
+  Track<State>& edit(BranchIndex i) {
+    std::shared_ptr<Track<State>>& t = tracks[static_cast<std::size_t>(i)];
+    if (t.use_count() > 1) t = std::make_shared<Track<State>>(*t);
+    return *t;
+  }
+  /// Its lines belong to another request now.
+  void give_up_lines() noexcept {
+    history_kept = false;
+    for (const auto& t : tracks) t->line = kNoLine;
+  }
   Block& block(std::int32_t i) { return blocks[static_cast<std::size_t>(i)]; }
   const Block& block(std::int32_t i) const { return blocks[static_cast<std::size_t>(i)]; }
 };
