@@ -1,0 +1,509 @@
+// The host on real weights, in float32: every row's logits against llama.cpp one token at a time.
+#include "catch.hpp"
+
+#include <functional>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <llama.h>
+
+#include <anabranch/anabranch.hpp>
+#include <anabranch/llama/host.hpp>
+
+#include "gguf.hpp"
+#include "reference.hpp"
+
+namespace {
+
+namespace ab = anabranch;
+using ab::LineId;
+using ab::Positions;
+using ab::Status;
+using ab::llama::GgufModel;
+using ab::llama::Host;
+using ab::test::gguf_model;
+using Tokens = std::vector<ab::TokenId>;
+
+constexpr float kTolerance = 2e-3f;
+
+const ab::ForkOptions kLongest{.positions = Positions::longest};
+
+/// A cache, a host and the naive book of both, step by step.
+class Tree {
+ public:
+  explicit Tree(llama_context* context, ab::CacheOptions options = {.n_pages = 128, .page_size = 4})
+      : cache(options), host(context, cache), book(cache), step_(cache.begin_step()) {}
+
+  LineId create() {
+    const LineId line = step_->create_line();
+    book.create(line);
+    return line;
+  }
+  void append(LineId line, const Tokens& tokens) {
+    step_->append(line, tokens, ab::Logits::all);
+    book.append(line, tokens);
+  }
+  std::vector<LineId> fork(LineId line, int n) {
+    const std::vector<LineId> children = step_->fork(line, n, kLongest);
+    book.fork(line, children);
+    return children;
+  }
+  void join(LineId parent, const std::vector<LineId>& children) {
+    step_->join(parent, children);
+    book.join(parent, children);
+  }
+  void rewind(LineId line, std::int32_t n_tokens) {
+    step_->rewind(line, n_tokens);
+    book.rewind(line, n_tokens);
+  }
+  void adopt(LineId parent, LineId child) {
+    step_->adopt(parent, child);
+    book.adopt(parent, child);
+  }
+  ab::Step& step() { return *step_; }
+
+  /// Runs the pass without ending the step, and keeps the logits.
+  void run() {
+    const ab::PlanResult plan = step_->plan();
+    REQUIRE(plan);
+    const ab::LogitsView view = host(*plan);
+    REQUIRE(view.n_outputs == static_cast<std::int32_t>(plan->outputs.size()));
+    const std::vector<int> numbers = book.numbers(*plan);
+    for (std::size_t k = 0; k < plan->outputs.size(); ++k) {
+      const std::span<const float> row = view.row(static_cast<std::int32_t>(k));
+      logits[numbers[static_cast<std::size_t>(plan->outputs[k].row)]].assign(row.begin(), row.end());
+    }
+  }
+  void commit() {
+    step_->commit();
+    host.committed();
+    next();
+  }
+  void pass() {
+    run();
+    commit();
+  }
+  /// The step and what the book says of it are given up; `ran`: after `run`.
+  void abort() {
+    step_->abort();
+    host.aborted();
+  }
+  void next() {
+    book.end_step();
+    step_.reset();
+    step_.emplace(cache.begin_step());
+  }
+  void end() { step_.reset(); }
+
+  /// Every logit against the reference, which runs in `context`. Returns how many rows were compared.
+  int compare(llama_context* context) const {
+    ab::test::OneByOne reference(context);
+    float worst = 0;
+    for (const auto& [number, values] : logits) {
+      needs(reference, number);
+      worst = std::max(worst, ab::test::difference(values, reference.logits(number, book.fed(number))));
+    }
+    CHECK(worst < kTolerance);
+    return static_cast<int>(logits.size());
+  }
+
+  ab::KvCache cache;
+  Host host;
+  ab::test::Book book;
+  std::map<int, std::vector<float>> logits;
+
+ private:
+  void needs(ab::test::OneByOne& reference, int number) const {
+    for (const int seen : book.fed(number).sees) reference.logits(seen, book.fed(seen));
+  }
+  std::optional<ab::Step> step_;
+};
+
+Tokens words(std::mt19937& random, int n) {
+  Tokens tokens;
+  for (int i = 0; i < n; ++i) tokens.push_back(static_cast<ab::TokenId>(100 + random() % 40000));
+  return tokens;
+}
+
+/// Last positions of a context's sequences.
+std::vector<ab::Position> ends(llama_context* context) {
+  std::vector<ab::Position> all;
+  for (std::uint32_t s = 0; s < llama_n_seq_max(context); ++s)
+    all.push_back(llama_memory_seq_pos_max(llama_get_memory(context), static_cast<llama_seq_id>(s)));
+  return all;
+}
+
+template <class Call>
+ab::Error error_of(Call&& call) {
+  try {
+    call();
+  } catch (const ab::Error& error) {
+    return error;
+  }
+  FAIL("nothing was thrown");
+  return {Status::ok, ""};
+}
+
+bool says(const ab::Error& error, const std::string& part) {
+  return std::string(error.what()).find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("forks, nested forks, subset joins and late joins give every row what it gets alone") {
+  GgufModel* model = gguf_model("f32");
+  if (model == nullptr) return;
+  const GgufModel other = model->with_own_cells();
+  std::mt19937 random(1);
+  Tree t(model->context());
+  const LineId trunk = t.create();
+  t.append(trunk, words(random, 9));
+  const auto kids = t.fork(trunk, 4);  // ragged prefixes in the pass of the fork
+  for (int k = 0; k < 3; ++k) t.append(kids[static_cast<std::size_t>(k)], words(random, 1 + k));
+  t.pass();
+  CHECK(t.host.statistics().n_decodes == 1);
+  for (const LineId kid : kids) t.append(kid, words(random, 1));
+  t.append(trunk, words(random, 2));  // the parent goes on beside its children
+  t.pass();
+  const auto inner = t.fork(kids[1], 2);
+  t.append(inner[0], words(random, 3));
+  t.append(inner[1], words(random, 1));
+  t.append(kids[0], words(random, 2));
+  t.pass();
+  t.append(inner[1], words(random, 1));  // an end, two joins and what sees them, in one plan
+  t.join(kids[1], {inner[1], inner[0]});
+  t.append(kids[1], words(random, 1));
+  t.join(trunk, {kids[1], kids[3]});
+  t.append(trunk, words(random, 2));
+  t.run();
+  CHECK(t.host.statistics().n_decodes == 3 + 3);
+  t.commit();
+  t.append(trunk, words(random, 1));
+  t.append(kids[0], words(random, 1));
+  t.append(kids[2], words(random, 1));
+  t.pass();
+  t.append(kids[2], words(random, 2));
+  t.join(trunk, {kids[2], kids[0]});
+  t.append(trunk, words(random, 3));
+  t.pass();
+  CHECK(t.host.n_used_sequences() == 1);
+  t.end();
+  CHECK(t.compare(other.context()) > 30);
+}
+
+TEST_CASE("rewind, adopt, detach and drop give every row what it gets alone") {
+  GgufModel* model = gguf_model("f32");
+  if (model == nullptr) return;
+  const GgufModel other = model->with_own_cells();
+  std::mt19937 random(2);
+  Tree t(model->context());
+  const LineId trunk = t.create();
+  t.append(trunk, words(random, 7));
+  t.pass();
+  auto drafts = t.fork(trunk, 4);
+  for (const LineId draft : drafts) t.append(draft, words(random, 4));
+  t.pass();
+  t.rewind(drafts[1], 9);
+  t.adopt(trunk, drafts[1]);
+  t.append(trunk, words(random, 2));
+  t.pass();
+  CHECK(t.host.n_used_sequences() == 1);
+  t.rewind(trunk, 5);
+  t.append(trunk, words(random, 2));
+  const auto kids = t.fork(trunk, 3);
+  t.append(kids[0], words(random, 1));
+  t.append(kids[1], words(random, 2));
+  t.pass();
+  t.step().detach(kids[1]);
+  t.step().drop(kids[2]);
+  t.append(kids[1], words(random, 2));
+  t.rewind(kids[0], t.cache.n_tokens(kids[0]) - 1);
+  t.append(kids[0], words(random, 2));
+  t.join(trunk, {kids[0]});
+  t.append(trunk, words(random, 1));
+  t.pass();
+  t.append(kids[1], words(random, 1));
+  t.append(trunk, words(random, 1));
+  t.pass();
+  CHECK(t.host.n_used_sequences() == 2);
+  t.end();
+  CHECK(t.compare(other.context()) > 25);
+}
+
+TEST_CASE("random trees give every row what it gets alone, with aborts in between") {
+  GgufModel* model = gguf_model("f32");
+  if (model == nullptr) return;
+  const GgufModel other = model->with_own_cells();
+  int n_rows = 0;
+  for (unsigned seed = 1; seed <= 5; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    const auto below = [&](std::size_t n) { return random() % n; };
+    Tree t(model->context());
+    std::vector<LineId> lines{t.create()};
+    t.append(lines[0], words(random, 5));
+    t.pass();
+    for (int round = 0; round < 12; ++round) {
+      for (const bool abort_it : {true, false}) {
+        if (abort_it && below(3) != 0) continue;
+        std::erase_if(lines, [&](LineId line) { return !t.cache.alive(line); });
+        const ab::test::Book before = t.book;
+        auto now = lines;
+        for (std::size_t op = 0; op < 1 + below(4); ++op) {
+          const LineId line = now[below(now.size())];
+          auto kids = t.cache.children(line);
+          std::erase_if(kids, [&](LineId kid) { return !t.cache.children(kid).empty(); });
+          if (below(3) == 0 && now.size() < 10) {
+            for (const LineId kid : t.fork(line, 2)) {
+              now.push_back(kid);
+              t.append(kid, words(random, 1 + static_cast<int>(below(2))));
+            }
+          } else if (below(2) == 0 && !kids.empty()) {
+            t.join(line, kids);
+            t.append(line, words(random, 1));
+          } else {
+            t.append(line, words(random, 1 + static_cast<int>(below(2))));
+          }
+          std::erase_if(now, [&](LineId l) { return !t.cache.alive(l); });
+        }
+        t.run();
+        if (!abort_it) {
+          lines = now;
+          t.commit();
+          continue;
+        }
+        t.abort();
+        for (int number = before.n_fed(); number < t.book.n_fed(); ++number) t.logits.erase(number);
+        t.book = before;
+        t.next();
+      }
+    }
+    t.end();
+    n_rows += t.compare(other.context());
+  }
+  CHECK(n_rows > 150);
+}
+
+TEST_CASE("a pass with more rows than n_batch is split, shared rows and outputs included") {
+  if (gguf_model("f32") == nullptr) return;
+  const GgufModel other = gguf_model("f32")->with_own_cells();
+  const GgufModel model = GgufModel::load(
+      ab::test::gguf_file("f32"),
+      {.n_cells = 256, .n_sequences = 8, .max_rows = 8, .n_threads = 2, .cells = ab::llama::CellType::float32});
+  std::mt19937 random(3);
+  Tree t(model.context());
+  const LineId trunk = t.create();
+  t.append(trunk, words(random, 19));
+  const auto kids = t.fork(trunk, 3);
+  for (const LineId kid : kids) t.append(kid, words(random, 5));
+  t.append(trunk, words(random, 3));
+  t.pass();
+  CHECK(t.host.statistics().n_decodes == 5);
+  for (const LineId kid : kids) t.append(kid, words(random, 4));
+  t.join(trunk, kids);
+  t.append(trunk, words(random, 9));
+  t.pass();
+  CHECK(t.host.statistics().n_decodes == 5 + 2 + 2);
+  t.end();
+  CHECK(t.compare(other.context()) == 37 + 12 + 9);
+}
+
+TEST_CASE("an abort after any pass leaves llama.cpp as it was, and the pass can be repeated") {
+  GgufModel* model = gguf_model("f32");
+  if (model == nullptr) return;
+  const GgufModel other = model->with_own_cells();
+  std::mt19937 random(4);
+  const Tokens prompt = words(random, 6);
+  Tree t(model->context());
+  const LineId trunk = t.create();
+  t.append(trunk, prompt);
+  t.pass();
+  std::vector<LineId> kids;
+  const std::vector<std::function<void()>> steps = {
+      [&] {
+        kids = t.fork(trunk, 3);
+        for (const LineId kid : kids) t.append(kid, {40, 41});
+      },
+      [&] {
+        t.append(kids[0], {42});
+        t.append(trunk, {43, 44, 45});
+      },
+      [&] {
+        t.rewind(kids[1], t.cache.n_tokens(kids[1]) - 1);
+        t.append(kids[1], {46});
+      },
+      [&] {
+        t.append(kids[0], {47});
+        t.join(trunk, {kids[0]});
+        t.append(trunk, {48});
+      },  // among its own tokens
+      [&] {
+        t.adopt(trunk, kids[1]);
+        t.append(trunk, {49});
+      },
+      [&] { t.step().drop(trunk); },
+  };
+  for (const auto& step : steps) {
+    const std::vector<ab::Position> before = ends(model->context());
+    const ab::test::Book book = t.book;
+    step();
+    t.run();
+    t.abort();
+    CHECK(ends(model->context()) == before);
+    t.book = book;
+    t.next();
+    step();
+    t.run();
+    t.commit();
+  }
+  t.end();
+  CHECK(t.host.n_used_sequences() == 0);
+  CHECK(t.compare(other.context()) == 6 + 6 + 4 + 1 + 2 + 1);
+}
+
+TEST_CASE("no room in llama.cpp undoes the pass, its first decode included; with room made it goes on") {
+  if (gguf_model("f32") == nullptr) return;
+  const GgufModel other = gguf_model("f32")->with_own_cells();
+  const GgufModel model =
+      GgufModel::load(ab::test::gguf_file("f32"),
+                      {.n_cells = 256, .n_sequences = 8, .n_threads = 2, .cells = ab::llama::CellType::float32});
+  std::mt19937 random(5);
+  Tree t(model.context(), {.n_pages = 512, .page_size = 4});
+  const LineId trunk = t.create();
+  t.append(trunk, words(random, 6));
+  const auto kids = t.fork(trunk, 2);
+  const LineId ballast = t.create();
+  for (const LineId kid : kids) t.append(kid, words(random, 2));
+  t.pass();
+  {
+    ab::Step& step = t.step();
+    step.append(ballast, Tokens(238, 50));  // 248 of 256 cells
+    const ab::PlanResult plan = step.plan();
+    t.host(*plan);
+    step.commit();
+    t.host.committed();
+    t.next();
+  }
+  const std::vector<ab::Position> before = ends(model.context());
+  const ab::test::Book book = t.book;
+  const auto too_much = [&] {
+    for (const LineId kid : kids) t.append(kid, {60, 61, 62});  // six rows fit, then two do not
+    t.join(trunk, kids);
+    t.append(trunk, {63, 64, 65});
+  };
+  too_much();
+  const std::int64_t n_decodes = t.host.statistics().n_decodes;
+  const ab::Error error = error_of([&] { t.run(); });
+  CHECK(error.status() == Status::no_room);
+  CHECK(says(error, "3 tokens in its 256 cells"));
+  CHECK(t.host.statistics().n_decodes == n_decodes + 1);
+  CHECK(ends(model.context()) == before);
+  t.book = book;
+  t.next();
+  t.step().drop(ballast);
+  t.pass();
+  too_much();
+  t.pass();
+  t.end();
+  t.compare(other.context());
+}
+
+TEST_CASE("sequence ids are used again over thousands of steps") {
+  GgufModel* model = gguf_model("q4_1");
+  if (model == nullptr) return;
+  std::mt19937 random(6);
+  const std::vector<ab::Position> empty = ends(model->context());
+  ab::KvCache cache(ab::CacheOptions{.n_pages = 64, .page_size = 4});
+  {
+    Host host(model->context(), cache, {.first_sequence = 3, .n_sequences = 8});
+    ab::LineId trunk = cache.create_line();
+    std::vector<LineId> kids;
+    const auto pass = [&](auto&& fill) {
+      ab::Step step = cache.begin_step();
+      fill(step);
+      const ab::PlanResult plan = step.plan();
+      REQUIRE(plan);
+      host(*plan);
+      const bool commit = random() % 8 != 0;
+      commit ? step.commit() : step.abort();
+      commit ? host.committed() : host.aborted();
+      return commit;
+    };
+    int n_steps = 0;
+    for (; n_steps < 2000; ++n_steps) {
+      const std::size_t what = random() % 6;
+      if (cache.n_tokens(trunk) > 60) {
+        REQUIRE(cache.children(trunk).size() == kids.size());
+        ab::Step step = cache.begin_step();  // of which the host is not told
+        step.drop(trunk);
+        REQUIRE(step.plan());
+        step.commit();
+        trunk = cache.create_line();
+        kids.clear();
+      } else if (what == 0 && kids.empty()) {
+        std::vector<LineId> made;
+        if (pass([&](ab::Step& step) { made = step.fork(trunk, 3, kLongest); })) kids = made;
+      } else if (what == 1 && !kids.empty()) {
+        if (pass([&](ab::Step& step) { step.join(trunk, kids); })) kids.clear();
+      } else if (what == 2 && !kids.empty()) {
+        if (pass([&](ab::Step& step) { step.adopt(trunk, kids[1]); })) kids.clear();
+      } else if (what == 3 && kids.empty() && cache.n_tokens(trunk) > 0 && cache.n_tokens(trunk) < 4) {
+        pass([&](ab::Step& step) { step.rewind(trunk, cache.n_tokens(trunk) - 1); });
+      } else if (!kids.empty() && what == 4) {
+        pass([&](ab::Step& step) { step.append(kids[random() % 3], {static_cast<ab::TokenId>(random() % 1000)}); });
+      } else if (n_steps % 3 == 0) {
+        pass([&](ab::Step& step) { step.append(trunk, {static_cast<ab::TokenId>(random() % 1000)}); });
+      }
+      REQUIRE(host.n_used_sequences() <= 4);
+    }
+    for (std::int32_t s = 0; s < 256; ++s)
+      if (s < 3 || s >= 11) CHECK(ends(model->context())[static_cast<std::size_t>(s)] == -1);
+  }
+  CHECK(ends(model->context()) == empty);
+}
+
+TEST_CASE("contexts, tokens and calls that cannot be are refused with the value and the limit") {
+  GgufModel* model = gguf_model("q4_1");
+  if (model == nullptr) return;
+  ab::KvCache cache(ab::llama::cache_options(model->context()));
+  CHECK(cache.n_slots() == 512);
+  CHECK(cache.options().max_lines == 128);
+  CHECK(error_of([&] { Host(nullptr, cache); }).status() == Status::bad_argument);
+  CHECK(says(error_of([&] { Host(model->context(), cache, {.first_sequence = 250, .n_sequences = 7}); }),
+             "7 sequences from id 250"));
+  llama_context_params split = llama_context_default_params();
+  split.n_ctx = 512;
+  split.n_seq_max = 2;
+  llama_context* not_unified = llama_init_from_model(const_cast<llama_model*>(model->model()), split);
+  CHECK(says(error_of([&] { Host(not_unified, cache); }), "kv_unified"));
+  llama_free(not_unified);
+
+  Host host(model->context(), cache);
+  const LineId line = cache.create_line();
+  const auto run = [&](const Tokens& tokens, std::int32_t n_unknown) {
+    ab::Step step = cache.begin_step();
+    step.append(line, tokens, ab::Logits::last);
+    if (n_unknown > 0) step.append(line, n_unknown);
+    const ab::PlanResult plan = step.plan();
+    host(*plan);
+    return host(*plan);  // the pass before is still open
+  };
+  CHECK(says(error_of([&] { run({1, 49152}, 0); }), "token 49152 of row 1 is outside the vocabulary [0, 49152)"));
+  CHECK(says(error_of([&] { run({1}, 1); }), "needs every token"));
+  CHECK(error_of([&] { run({1, 2}, 0); }).status() == Status::wrong_state);
+  host.aborted();
+  CHECK(host.n_used_sequences() == 0);
+  {
+    ab::Step step = cache.begin_step();
+    step.append(line, {1, 2, 3}, ab::Logits::last);
+    const ab::PlanResult plan = step.plan();
+    CHECK(host(*plan).n_outputs == 1);
+    step.commit();
+    host.committed();
+  }
+  CHECK(host.sequence_of(line) == 0);
+  CHECK(says(error_of([&] { Host(model->context(), cache); }),
+             "sequence 0 of the context is not empty: it holds position 2"));
+}
