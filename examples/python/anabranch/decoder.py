@@ -182,8 +182,8 @@ class Decoder:
     def run(self, prompt, model, **options):
         """Answers one prompt with `model`, a function from a Plan to logits (see commit), and yields the events.
 
-        Other requests of this decoder go on beside it. When the model fails, or the caller stops early, the pass is
-        aborted and the request cancelled.
+        Other requests of this decoder go on beside it. When the model fails, or the caller stops early, the request
+        is cancelled. A pass that is given up is aborted; the model's `abort`, if it has one, is called for it too.
         """
         request = self.submit(prompt, **options)
         try:
@@ -204,6 +204,7 @@ class Decoder:
             self.commit(model(plan))
         except BaseException:
             self.abort()
+            getattr(model, "abort", lambda: None)()
             raise
 
     def cancel(self, request):

@@ -104,12 +104,20 @@ def field_value(c_type, value):
 
 
 def int_array(values):
-    """(ctypes array of int32, count) of any iterable of integers; numpy's and torch's count."""
-    values = array("i", iter(values))  # of bytes too, which would be taken as memory
-    return (ctypes.c_int32 * len(values)).from_buffer(values), len(values)
+    """(ctypes array of int32, count) of any iterable of integers; one that is memory of int32 is not copied."""
+    return _array(values, "i", ctypes.c_int32)
 
 
 def line_array(values):
     """The same for lines."""
-    values = array("Q", iter(values))
-    return (ctypes.c_uint64 * len(values)).from_buffer(values), len(values)
+    return _array(values, "Q", ctypes.c_uint64)
+
+
+def _array(values, code, element):
+    try:
+        memory = memoryview(values)
+    except TypeError:
+        memory = None
+    if memory is None or memory.format != code or memory.ndim != 1 or memory.readonly or not memory.c_contiguous:
+        memory = array(code, iter(values))  # iter: of bytes too, which would else be taken as memory
+    return (element * len(memory)).from_buffer(memory), len(memory)
