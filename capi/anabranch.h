@@ -127,6 +127,7 @@ enum {
 /* The caller's memory. Copied at create; `user` must outlive the handle. */
 typedef struct anb_allocator {
   uint32_t struct_size;
+  uint32_t reserved;
   /* `size` > 0, `alignment` a power of two; NULL: refused. */
   void* (*allocate)(size_t size, size_t alignment, void* user);
   /* With the size and alignment it was allocated with. */
@@ -134,20 +135,21 @@ typedef struct anb_allocator {
   void* user;
 } anb_allocator;
 #define ANB_ALLOCATOR_INIT \
-  { sizeof(anb_allocator), 0, 0, 0 }
+  { sizeof(anb_allocator), 0, 0, 0, 0 }
 
 typedef struct anb_cache_options {
   uint32_t struct_size;
-  int32_t n_pages;                /* 1024; n_pages * page_size must fit 31 bits */
-  int32_t page_size;              /* 16 slots */
-  int32_t max_lines;              /* 65536 at a time */
-  int32_t max_depth;              /* 64 levels of forks below a root */
-  anb_position max_position;      /* ANB_UNLIMITED; positions >= this are refused */
-  int32_t share_tail;             /* ANB_SHARE_TAIL_SPARE */
+  int32_t n_pages;           /* 1024; n_pages * page_size must fit 31 bits */
+  int32_t page_size;         /* 16 slots */
+  int32_t max_lines;         /* 65536 at a time */
+  int32_t max_depth;         /* 64 levels of forks below a root */
+  anb_position max_position; /* ANB_UNLIMITED; positions >= this are refused */
+  int32_t share_tail;        /* ANB_SHARE_TAIL_SPARE */
+  int32_t reserved;
   const anb_allocator* allocator; /* NULL: the C++ runtime's */
 } anb_cache_options;
 #define ANB_CACHE_OPTIONS_INIT \
-  { sizeof(anb_cache_options), 1024, 16, 65536, 64, ANB_UNLIMITED, ANB_SHARE_TAIL_SPARE, 0 }
+  { sizeof(anb_cache_options), 1024, 16, 65536, 64, ANB_UNLIMITED, ANB_SHARE_TAIL_SPARE, 0, 0 }
 
 typedef struct anb_cache_statistics {
   uint32_t struct_size;
@@ -170,10 +172,11 @@ typedef struct anb_line_state {
   anb_position start_position; /* of its first own token */
   int32_t fork_tokens;         /* that its parent had at the fork; 0 for a root */
   int32_t n_children;          /* open */
-  anb_line parent;             /* ANB_NO_LINE for a root */
+  int32_t reserved;
+  anb_line parent; /* ANB_NO_LINE for a root */
 } anb_line_state;
 #define ANB_LINE_STATE_INIT \
-  { sizeof(anb_line_state), 0, 0, 0, 0, 0, 0, ANB_NO_LINE }
+  { sizeof(anb_line_state), 0, 0, 0, 0, 0, 0, 0, ANB_NO_LINE }
 
 /* ---- The plan: one forward pass ---- */
 

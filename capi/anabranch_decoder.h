@@ -56,6 +56,7 @@ enum {
  * (beginning of text) may be added. */
 typedef struct anb_text {
   uint32_t struct_size;
+  uint32_t reserved;
   /* Bytes, not necessarily whole characters. Without it events and branches have no text, and no stop strings. */
   int32_t (*tokens_to_text)(const anb_token* tokens, int32_t n, char* out, int32_t capacity, void* user);
   /* Needed by the markup "skeleton". `text` has n bytes and no NUL. */
@@ -63,7 +64,7 @@ typedef struct anb_text {
   void* user;
 } anb_text;
 #define ANB_TEXT_INIT \
-  { sizeof(anb_text), 0, 0, 0 }
+  { sizeof(anb_text), 0, 0, 0, 0 }
 
 typedef struct anb_forced_token {
   anb_token token; /* fed without being sampled: costs a row, never a pass */
