@@ -27,7 +27,8 @@
  *  4. A struct begins with struct_size, which its INIT macro (or init function, for languages without macros) sets
  *     with the defaults. Structs grow at the end only. A library newer than its caller takes defaults for what the
  *     caller does not have; an older one refuses (ANB_BAD_ARGUMENT) bytes that it does not know and that are not zero,
- *     and fills them with zeros in structs that it writes. Elements of arrays have no size: they never change.
+ *     and fills them with zeros in structs that it writes. Elements of arrays have no size: they never change,
+ *     and their `reserved` fields hold anything.
  *  5. Arrays are pointer and count. What is passed in is borrowed for the call; NULL is fine when the count is 0.
  *     What is handed out belongs to the library and lives as long as the function says.
  *  6. Text is UTF-8, ends in NUL, and has its length beside it where it may hold one. Truth values are 0 or 1.
@@ -159,10 +160,11 @@ typedef struct anb_cache_statistics {
   int32_t n_slots; /* n_pages * page_size: rows of a K/V slab */
   int32_t n_lines; /* alive */
   int32_t step;    /* 0: none open; 1: open; 2: planned */
-  uint64_t epoch;  /* changes when anything but the lines' last runs changed */
+  int32_t reserved;
+  uint64_t epoch; /* changes when anything but the lines' last runs changed */
 } anb_cache_statistics;
 #define ANB_CACHE_STATISTICS_INIT \
-  { sizeof(anb_cache_statistics), 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(anb_cache_statistics), 0, 0, 0, 0, 0, 0, 0, 0 }
 
 typedef struct anb_line_state {
   uint32_t struct_size;
