@@ -1,0 +1,75 @@
+#include <anabranch/llama/generate.hpp>
+
+#include <algorithm>
+#include <utility>
+
+#include <anabranch/decode/answering.hpp>
+#include <anabranch/llama/host.hpp>
+#include <anabranch/markup/serial.hpp>
+#include <anabranch/markup/skeleton.hpp>
+
+namespace anabranch::llama {
+namespace {
+
+using Prompts = std::vector<std::vector<TokenId>>;
+
+CacheOptions options_of_cache(const GgufModel& model, const Prompts& prompts, const GenerateOptions& options) {
+  CacheOptions result = cache_options(model.context());
+  std::size_t longest = 0;
+  for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
+  result.n_pages = std::min(result.n_pages, pages_for(longest, options, result.page_size));
+  return result;
+}
+
+DecoderOptions options_of_decoder(const GgufModel& model, const GenerateOptions& options) {
+  DecoderOptions result;
+  result.max_branches = options.max_branches;
+  result.max_tokens = options.max_tokens;
+  result.max_branch_tokens = options.max_branch_tokens;
+  result.max_rows = model.options().max_rows;
+  result.positions = Positions::longest;
+  result.end_of_text = model.vocabulary().end_of_text();
+  return result;
+}
+
+template <class Markup>
+std::vector<Answer> answer(const GgufModel& model, Markup markup, const Prompts& prompts,
+                           const GenerateOptions& options) {
+  KvCache cache(options_of_cache(model, prompts, options));
+  Host host(model.context(), cache);
+  Decoder decoder(cache, std::move(markup), model.vocabulary(), options_of_decoder(model, options));
+  return Answering(host, cache, decoder, options).run(prompts);
+}
+
+markup::SkeletonOptions options_of_skeleton(const GgufModel& model, const GenerateOptions& options) {
+  markup::SkeletonOptions result;
+  result.max_points = options.max_branches;
+  result.n_vocabulary = model.vocabulary().n_tokens();
+  result.end_of_text = model.vocabulary().end_of_text();
+  return result;
+}
+
+}  // namespace
+
+std::vector<Answer> generate(const GgufModel& model, std::span<const std::string> questions,
+                             const GenerateOptions& options) {
+  const Vocabulary& vocabulary = model.vocabulary();
+  Prompts prompts;
+  for (const std::string& question : questions) {
+    std::vector<Message> messages;
+    if (!options.system.empty()) messages.push_back({"system", options.system});
+    messages.push_back({"user", question});
+    prompts.push_back(vocabulary.encode_chat(messages));
+  }
+  if (options.mode == Mode::serial) return answer(model, markup::Serial(), prompts, options);
+  return answer(model,
+                markup::Skeleton<Vocabulary, Vocabulary>(vocabulary, vocabulary, options_of_skeleton(model, options)),
+                prompts, options);
+}
+
+Answer generate(const GgufModel& model, std::string_view question, const GenerateOptions& options) {
+  const std::string text(question);
+  return std::move(generate(model, std::span<const std::string>(&text, 1), options).front());
+}
+
+}  // namespace anabranch::llama
