@@ -13,8 +13,8 @@
 namespace chat {
 namespace {
 
+using anabranch::Answer;
 using anabranch::Statistics;
-using anabranch::torch::Answer;
 
 double per_second(std::int32_t n, double seconds) { return seconds > 0 ? n / seconds : 0.0; }
 double ratio(double a, double b) { return b > 0 ? a / b : 0.0; }

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <anabranch/torch/generate.hpp>
+#include <anabranch/decode/answer.hpp>
 
 namespace chat {
 
@@ -12,11 +12,11 @@ namespace chat {
 struct Result {
   std::string question;
   std::string mode;
-  anabranch::torch::Answer answer;
+  anabranch::Answer answer;
 };
 
 /// Useful text per second: no control tokens, no title counted twice; the clock includes the prefill.
-double tokens_per_second(const anabranch::torch::Answer& answer);
+double tokens_per_second(const anabranch::Answer& answer);
 
 /// Two lines of figures for one answer.
 std::string figures(const Result& result);

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include <anabranch/decode/events.hpp>
+#include <anabranch/decode/answer.hpp>
 #include <anabranch/hf/markup_settings.hpp>
 #include <anabranch/torch/causal_lm.hpp>
 #include <anabranch/tree/positions.hpp>
@@ -38,23 +38,7 @@ struct GenerateOptions {
   std::function<void()> on_pass = {};  ///< after the events of a pass
 };
 
-struct AnswerBranch {
-  std::vector<PathStep> path;
-  std::string title;
-  std::string text;
-  EndReason reason = EndReason::none;
-};
-
-struct Answer {
-  std::string text;                    ///< in reading order, as joined
-  std::vector<AnswerBranch> branches;  ///< of all blocks, in the order of their forks
-  EndReason reason = EndReason::none;
-  Statistics statistics;
-  double seconds = 0;                  ///< wall clock from the request to its end, prefill included
-  double prefill_seconds = 0;          ///< of the passes that held part of the prompt
-  double parallel_seconds = 0;         ///< of the passes in which the answer had open branches
-  std::int32_t n_parallel_tokens = 0;  ///< text tokens sampled in those
-};
+using anabranch::Answer;
 
 /// An answer that alone does not fit into `n_pages` ends with reason no_room. Throws bad_request for options that make
 /// no sense, bad_argument for a question that is not UTF-8, bad_markup when the model lacks the markup's tags, no_room

@@ -15,6 +15,9 @@ bool use_eigen();
 #ifdef USE_hf
 bool use_hf();
 #endif
+#ifdef USE_llama
+bool use_llama();
+#endif
 
 int main() {
   anabranch::KvCache cache({.n_pages = 16, .page_size = 4});
@@ -28,6 +31,9 @@ int main() {
 #endif
 #ifdef USE_hf
   good = use_hf() && good;
+#endif
+#ifdef USE_llama
+  good = use_llama() && good;
 #endif
   std::printf("%d tokens visible after the join: %s\n", visible, good ? "good" : "bad");
   return good ? 0 : 1;

@@ -1,0 +1,57 @@
+// The chat over llama.cpp: any GGUF file of an instruct model, its points decoded side by side in one unified KV cache.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <anabranch/llama/generate.hpp>
+
+#include "session.hpp"
+
+namespace ab = anabranch;
+
+namespace {
+
+struct Options {
+  chat::Session session;
+  std::string model;
+  std::string mode = "skeleton";
+  ab::llama::GgufOptions load;
+  ab::llama::GenerateOptions generate;
+};
+
+void add_options(CLI::App& app, Options& o) {
+  app.add_option("model", o.model, "GGUF file of an instruct model")->required();
+  app.add_option("question", o.session.questions, "what to ask; several are answered together");
+  app.add_option("--mode", o.mode, "serial, skeleton")
+      ->check(CLI::IsMember({"serial", "skeleton"}))
+      ->capture_default_str();
+  chat::add_options(app, o.session);
+  chat::add_generate_options(app, o.generate);
+  app.add_option("--cells", o.load.n_cells, "tokens in llama.cpp's KV cache")->capture_default_str();
+  app.add_option("--threads", o.load.n_threads, "0: one per core")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+void run(const Options& o) {
+  const ab::llama::GgufModel model = ab::llama::GgufModel::load(o.model, o.load);
+  chat::run(o.session, o.mode,
+            [&](const std::string& how, chat::Watchers& watch, const std::vector<std::string>& questions) {
+              ab::llama::GenerateOptions options = o.generate;
+              options.mode = how == "serial" ? ab::llama::Mode::serial : ab::llama::Mode::skeleton;
+              chat::watch_with(options, watch);
+              return ab::llama::generate(model, questions, options);
+            });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Answers questions with branches that llama.cpp decodes together"};
+  add_options(app, options);
+  CLI11_PARSE(app, argc, argv);
+  return chat::guarded("llama_chat", [&] { run(options); });
+}
