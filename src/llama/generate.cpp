@@ -32,6 +32,18 @@ DecoderOptions options_of_decoder(const GgufModel& model, const GenerateOptions&
   return result;
 }
 
+/// As many questions at once as there are sequence ids for: two a line, because one that is rewound needs another.
+GenerateOptions checked(const GgufModel& model, GenerateOptions options) {
+  const std::int64_t per_request = 2 * (std::int64_t{options.max_branches} + 1);
+  if (per_request > model.options().n_sequences)
+    fail(Status::bad_request, "an answer of " + std::to_string(options.max_branches) + " branches needs " +
+                                  std::to_string(per_request) + " sequences; the model was loaded with " +
+                                  std::to_string(model.options().n_sequences));
+  options.max_requests =
+      std::min(options.max_requests, static_cast<std::int32_t>(model.options().n_sequences / per_request));
+  return options;
+}
+
 template <class Markup>
 std::vector<Answer> answer(const GgufModel& model, Markup markup, const Prompts& prompts,
                            const GenerateOptions& options) {
@@ -52,7 +64,8 @@ markup::SkeletonOptions options_of_skeleton(const GgufModel& model, const Genera
 }  // namespace
 
 std::vector<Answer> generate(const GgufModel& model, std::span<const std::string> questions,
-                             const GenerateOptions& options) {
+                             const GenerateOptions& wanted) {
+  const GenerateOptions options = checked(model, wanted);
   const Vocabulary& vocabulary = model.vocabulary();
   Prompts prompts;
   for (const std::string& question : questions) {

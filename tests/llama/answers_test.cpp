@@ -55,9 +55,11 @@ class Alone {
   }
   ab::TokenId best(std::span<const ab::TokenId> forbidden) const {
     const float* logits = llama_get_logits_ith(context_, -1);
+    std::vector<ab::TokenId> sorted(forbidden.begin(), forbidden.end());
+    std::sort(sorted.begin(), sorted.end());
     ab::TokenId best = ab::kUnknownToken;
     for (ab::TokenId token = 0; token < n_vocabulary_; ++token) {
-      if (std::find(forbidden.begin(), forbidden.end(), token) != forbidden.end()) continue;
+      if (std::binary_search(sorted.begin(), sorted.end(), token)) continue;
       if (best == ab::kUnknownToken || logits[token] > logits[best]) best = token;
     }
     return best;
@@ -79,7 +81,7 @@ struct Recorded {
   std::int32_t n_decodes = 0, n_passes = 0;
 };
 
-constexpr std::int32_t kMaxBranchTokens = 40;
+constexpr std::int32_t kMaxBranchTokens = 32;
 
 Recorded record(const GgufModel& model, const std::string& question, Skeleton& markup) {
   ab::KvCache cache(ab::llama::cache_options(model.context()));
@@ -175,6 +177,9 @@ TEST_CASE("generate answers several questions at once as it answers each alone")
     CHECK(alone.branches.size() >= 2);
     CHECK(alone.seconds > 0);
   }
+  ab::llama::GenerateOptions many = options;
+  many.max_branches = 200;
+  CHECK_THROWS_AS(ab::llama::generate(*model, questions[0], many), ab::Error);
   ab::llama::GenerateOptions serial = options;
   serial.mode = ab::llama::Mode::serial;
   CHECK(ab::llama::generate(*model, questions[0], serial).statistics.n_blocks == 0);

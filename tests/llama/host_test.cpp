@@ -4,7 +4,9 @@
 #include <functional>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <llama.h>
@@ -13,7 +15,7 @@
 #include <anabranch/llama/host.hpp>
 
 #include "gguf.hpp"
-#include "reference.hpp"
+#include "tree.hpp"
 
 namespace {
 
@@ -24,108 +26,10 @@ using ab::Status;
 using ab::llama::GgufModel;
 using ab::llama::Host;
 using ab::test::gguf_model;
+using ab::test::kLongest;
+using ab::test::Tree;
+using ab::test::words;
 using Tokens = std::vector<ab::TokenId>;
-
-constexpr float kTolerance = 2e-3f;
-
-const ab::ForkOptions kLongest{.positions = Positions::longest};
-
-/// A cache, a host and the naive book of both, step by step.
-class Tree {
- public:
-  explicit Tree(llama_context* context, ab::CacheOptions options = {.n_pages = 128, .page_size = 4})
-      : cache(options), host(context, cache), book(cache), step_(cache.begin_step()) {}
-
-  LineId create() {
-    const LineId line = step_->create_line();
-    book.create(line);
-    return line;
-  }
-  void append(LineId line, const Tokens& tokens) {
-    step_->append(line, tokens, ab::Logits::all);
-    book.append(line, tokens);
-  }
-  std::vector<LineId> fork(LineId line, int n) {
-    const std::vector<LineId> children = step_->fork(line, n, kLongest);
-    book.fork(line, children);
-    return children;
-  }
-  void join(LineId parent, const std::vector<LineId>& children) {
-    step_->join(parent, children);
-    book.join(parent, children);
-  }
-  void rewind(LineId line, std::int32_t n_tokens) {
-    step_->rewind(line, n_tokens);
-    book.rewind(line, n_tokens);
-  }
-  void adopt(LineId parent, LineId child) {
-    step_->adopt(parent, child);
-    book.adopt(parent, child);
-  }
-  ab::Step& step() { return *step_; }
-
-  /// Runs the pass without ending the step, and keeps the logits.
-  void run() {
-    const ab::PlanResult plan = step_->plan();
-    REQUIRE(plan);
-    const ab::LogitsView view = host(*plan);
-    REQUIRE(view.n_outputs == static_cast<std::int32_t>(plan->outputs.size()));
-    const std::vector<int> numbers = book.numbers(*plan);
-    for (std::size_t k = 0; k < plan->outputs.size(); ++k) {
-      const std::span<const float> row = view.row(static_cast<std::int32_t>(k));
-      logits[numbers[static_cast<std::size_t>(plan->outputs[k].row)]].assign(row.begin(), row.end());
-    }
-  }
-  void commit() {
-    step_->commit();
-    host.committed();
-    next();
-  }
-  void pass() {
-    run();
-    commit();
-  }
-  /// The step and what the book says of it are given up; `ran`: after `run`.
-  void abort() {
-    step_->abort();
-    host.aborted();
-  }
-  void next() {
-    book.end_step();
-    step_.reset();
-    step_.emplace(cache.begin_step());
-  }
-  void end() { step_.reset(); }
-
-  /// Every logit against the reference, which runs in `context`. Returns how many rows were compared.
-  int compare(llama_context* context) const {
-    ab::test::OneByOne reference(context);
-    float worst = 0;
-    for (const auto& [number, values] : logits) {
-      needs(reference, number);
-      worst = std::max(worst, ab::test::difference(values, reference.logits(number, book.fed(number))));
-    }
-    CHECK(worst < kTolerance);
-    return static_cast<int>(logits.size());
-  }
-
-  ab::KvCache cache;
-  Host host;
-  ab::test::Book book;
-  std::map<int, std::vector<float>> logits;
-
- private:
-  void needs(ab::test::OneByOne& reference, int number) const {
-    for (const int seen : book.fed(number).sees) reference.logits(seen, book.fed(seen));
-  }
-  std::optional<ab::Step> step_;
-};
-
-Tokens words(std::mt19937& random, int n) {
-  Tokens tokens;
-  for (int i = 0; i < n; ++i) tokens.push_back(static_cast<ab::TokenId>(100 + random() % 40000));
-  return tokens;
-}
 
 /// Last positions of a context's sequences.
 std::vector<ab::Position> ends(llama_context* context) {
@@ -406,6 +310,54 @@ TEST_CASE("no room in llama.cpp undoes the pass, its first decode included; with
   t.pass();
   too_much();
   t.pass();
+  t.end();
+  t.compare(other.context());
+}
+
+TEST_CASE("a pass that llama.cpp gives up halfway is undone, whatever it had computed") {
+  GgufModel* model = gguf_model("f32");
+  if (model == nullptr) return;
+  const GgufModel other = model->with_own_cells();
+  std::mt19937 random(8);
+  Tree t(model->context());
+  const LineId trunk = t.create();
+  t.append(trunk, words(random, 5));
+  const auto kids = t.fork(trunk, 2);
+  for (const LineId kid : kids) t.append(kid, words(random, 2));
+  t.pass();
+  const auto fill = [&] {
+    for (const LineId kid : kids) t.append(kid, {70});
+    t.join(trunk, kids);
+    t.append(trunk, {71, 72});
+  };
+  int n_asked = 0, n_allowed = 0;
+  const auto stop = [](void* user) {
+    const auto& [asked, allowed] = *static_cast<std::pair<int*, int*>*>(user);
+    return ++*asked > *allowed;
+  };
+  std::pair<int*, int*> counters{&n_asked, &n_allowed};
+  const std::vector<ab::Position> before = ends(model->context());
+  const ab::test::Book book = t.book;
+  std::set<std::int64_t> n_decodes;
+  llama_set_abort_callback(model->context(), stop, &counters);
+  for (bool stopped = true; stopped; n_allowed += 300) {
+    n_asked = 0;
+    const std::int64_t n_before = t.host.statistics().n_decodes;
+    fill();
+    try {
+      t.run();
+      stopped = false;
+    } catch (const ab::Error& error) {
+      CHECK(says(error, "llama_decode gave 2 for a batch of"));
+      CHECK(ends(model->context()) == before);
+      n_decodes.insert(t.host.statistics().n_decodes - n_before);
+      t.book = book;
+      t.next();
+    }
+  }
+  llama_set_abort_callback(model->context(), nullptr, nullptr);
+  CHECK(n_decodes == std::set<std::int64_t>{0, 1});  // stopped in the first and in the second
+  t.commit();
   t.end();
   t.compare(other.context());
 }

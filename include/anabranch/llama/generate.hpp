@@ -35,7 +35,7 @@ struct GenerateOptions {
   std::int32_t max_tokens = 512;         ///< sampled tokens of an answer
   std::int32_t max_branch_tokens = 128;  ///< sampled tokens of one branch
   std::int32_t max_branches = 8;         ///< points of an outline, and branches decoded at once
-  std::int32_t max_requests = 4;         ///< questions that are answered at once
+  std::int32_t max_requests = 4;         ///< questions that are answered at once, sequence ids permitting
   std::function<void(const Event&)> on_event = {};
   std::function<void()> on_pass = {};  ///< after the events of a pass
 };

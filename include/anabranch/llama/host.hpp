@@ -73,7 +73,7 @@ class Host {
   ///   wrong_state    the pass before was neither committed nor aborted
   ///   internal       llama_decode failed otherwise
   LogitsView operator()(const StepPlan& plan);
-  /// The step of the last pass was committed.
+  /// The step of the last pass was committed. To be called before another step begins.
   void committed() noexcept;
   /// It was aborted.
   void aborted() noexcept;
