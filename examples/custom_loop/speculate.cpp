@@ -1,0 +1,177 @@
+// A speculative tree: several guesses at the next tokens, all checked in one ragged pass, the right one adopted.
+//
+// The drafts come from the text so far (drafts.hpp). What they have in common is one stretch of rows, and where they
+// part the tree forks: a pass holds each different row once. Logits are wanted of all rows, so each says which token
+// the model itself would write next. The longest path that agrees with the model is accepted: what goes too far is
+// rewound, the path is adopted by the trunk, everything else is dropped. Each pass also yields one token that no draft
+// had to guess. Greedy: the text is exactly what serial decoding writes. (Trees of drafts: Miao et al. 2023,
+// SpecInfer, arXiv 2305.09781.)
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "draft_tree.hpp"
+#include "drafts.hpp"
+#include "host.hpp"
+
+namespace ab = anabranch;
+using loop::Host;
+using loop::Tokens;
+
+namespace {
+
+struct Options {
+  loop::CommonOptions common;
+  std::string prompt =
+      "Replace the word boat by the word ship and write the whole text again: The boat was built in 1974. The boat is "
+      "twenty three metres long and five metres wide. The crew of the boat has five members. Each year the boat makes "
+      "three journeys, and each journey begins at the old quay.";
+  std::int32_t max_tokens = 128;
+  loop::DraftOptions drafts;
+};
+
+struct Tally {
+  std::int64_t n_drafted = 0;   // rows of drafts
+  std::int64_t n_accepted = 0;  // those of them that became text
+  std::int64_t n_forked = 0;    // passes whose drafts went different ways
+};
+
+// ---- the loop
+
+/// Drafts of at most `room` tokens, each with the last token of the text in front of it: known, but not fed yet.
+std::vector<Tokens> draft(const Tokens& text, std::int64_t room, loop::DraftOptions options) {
+  options.length = static_cast<std::int32_t>(std::min<std::int64_t>(options.length, room));
+  std::vector<Tokens> drafts = loop::look_up(text, options);
+  if (drafts.empty()) drafts.emplace_back();
+  for (Tokens& tokens : drafts) tokens.insert(tokens.begin(), text.back());
+  return drafts;
+}
+
+/// The greedy answer to a prompt. A step accepts what the last pass found and checks the next drafts.
+Tokens write(Host& host, ab::LineId trunk, const Tokens& prompt, const Options& o, Tally& tally) {
+  loop::Says says;
+  const auto take = [&](ab::LineId line, std::span<const float> logits) {
+    says[line].push_back(loop::likeliest(logits));
+  };
+  Tokens text = prompt;
+  const std::int64_t n_end = std::ssize(prompt) + o.max_tokens;
+  const Tokens end = host.feed(trunk, prompt);
+  loop::Stretch tree{trunk, {end.back()}, {}};  // the prompt's end: nothing guessed yet
+  ab::Step step = host.cache().begin_step();
+  step.append(trunk, end, ab::Logits::last);
+  for (;;) {
+    says.clear();
+    host.pass(step, take);
+    step = host.cache().begin_step();
+    const Tokens written = loop::accept(step, host.cache(), tree, says);
+    tally.n_accepted += std::ssize(written) - 1;
+    text.insert(text.end(), written.begin(), written.end());
+    if (host.ends_text(text.back()) || std::ssize(text) >= n_end) break;
+    const std::vector<Tokens> drafts = draft(text, n_end - std::ssize(text) - 1, o.drafts);
+    tree = loop::grow(step, trunk, drafts);
+    tally.n_drafted += loop::n_rows(tree) - 1;
+    tally.n_forked += tree.ways.empty() ? 0 : 1;
+  }
+  host.pass(step, take);  // no rows: what was accepted last stays, the rest goes back to the pool
+  if (host.ends_text(text.back())) text.pop_back();
+  return Tokens(text.begin() + std::ssize(prompt), text.end());
+}
+
+// ---- the same serially, to compare with
+
+struct Outcome {
+  Tokens text;
+  Tally tally;
+  loop::Cost cost;
+};
+
+Outcome run_serially(const ab::torch::CausalLm& model, const Tokens& prompt, const Options& o) {
+  Host host(model, {std::ssize(prompt) + o.max_tokens, 1}, "serial", o.common.progress());
+  const ab::LineId line = host.cache().create_line();
+  const Tokens end = host.feed(line, prompt);
+  ab::Step step = host.cache().begin_step();
+  step.append(line, end, ab::Logits::last);
+  Outcome outcome;
+  outcome.text = host.write(std::move(step), line, o.max_tokens);
+  outcome.cost = host.finish();
+  return outcome;
+}
+
+Outcome run_speculating(const ab::torch::CausalLm& model, const Tokens& prompt, Options o) {
+  const std::int64_t n_tree =
+      2 * std::int64_t{o.drafts.n_drafts} * (o.drafts.length + 1);  // the rejected one and the next
+  Host host(model, {std::ssize(prompt) + o.max_tokens + n_tree, 4 * std::int64_t{o.drafts.n_drafts} + 1}, "tree",
+            o.common.progress());
+  o.drafts.ends = model.config().eos;
+  Outcome outcome;
+  outcome.text = write(host, host.cache().create_line(), prompt, o, outcome.tally);
+  outcome.cost = host.finish();
+  return outcome;
+}
+
+/// Says whether both wrote the same; if not, where they part.
+bool compare(const Outcome& serial, const Outcome& tree) {
+  const bool equal = serial.text == tree.text;
+  fmt::print("  the same text as serial greedy decoding, token by token: {}\n", equal ? "yes" : "no");
+  if (equal) return true;
+  const std::size_t n = std::min(serial.text.size(), tree.text.size());
+  std::size_t i = 0;
+  while (i < n && serial.text[i] == tree.text[i]) ++i;
+  fmt::print("  they part at token {} of {} and {}\n", i, serial.text.size(), tree.text.size());
+  return false;
+}
+
+int run(const Options& o) {
+  if (o.drafts.min_match > o.drafts.max_match)
+    ab::fail(ab::Status::bad_argument, fmt::format("--min-match is {}; it must be at most --max-match, {}",
+                                                   o.drafts.min_match, o.drafts.max_match));
+  const ab::torch::CausalLm model = o.common.load();
+  const loop::Chat chat(model);
+  const Tokens prompt = chat.opening(o.prompt);
+  std::vector<loop::Side> sides{{"serial", {}}, {"tree", {}}};
+  Outcome serial;
+  Outcome tree;
+  for (std::int32_t round = 0; round < o.common.rounds; ++round) {
+    if (round % 2 == 0) serial = run_serially(model, prompt, o);
+    tree = run_speculating(model, prompt, o);
+    if (round % 2 == 1) serial = run_serially(model, prompt, o);
+    sides[0].rounds.push_back(serial.cost);
+    sides[1].rounds.push_back(tree.cost);
+  }
+  loop::print_text(fmt::format("\n? {}\n", o.prompt), chat.text(tree.text));
+  loop::print_costs(sides);
+  const auto n_text = static_cast<double>(tree.text.size());
+  fmt::print("  {} tokens of text, {:.2f} per pass; {} drafted, {} of them accepted; {} passes with drafts that part\n",
+             tree.text.size(), n_text / static_cast<double>(tree.cost.n_passes), tree.tally.n_drafted,
+             tree.tally.n_accepted, tree.tally.n_forked);
+  const bool equal = compare(serial, tree);
+  fmt::print(
+      "  Rows of wrong drafts are computed in vain. Where the text does not repeat what stood before there is little "
+      "to\n"
+      "  gain, and passes with many rows take longer than passes with one.\n");
+  return equal || model.weights() != ab::torch::Weights::float32 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  CLI::App app{"Speculative decoding with a tree of drafts from the text itself; measured against serial decoding"};
+  app.add_option("prompt", o.prompt, "what to ask")->capture_default_str();
+  app.add_option("--max-tokens", o.max_tokens, "of the answer")->check(CLI::Range(1, 8192))->capture_default_str();
+  app.add_option("--drafts", o.drafts.n_drafts, "at most so many a pass; 0: none")
+      ->check(CLI::Range(0, 32))
+      ->capture_default_str();
+  app.add_option("--length", o.drafts.length, "tokens of a draft")->check(CLI::Range(1, 64))->capture_default_str();
+  app.add_option("--max-match", o.drafts.max_match, "tokens alike before a draft: first this many")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  app.add_option("--min-match", o.drafts.min_match, "then fewer, down to these")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  o.common.add_to(app);
+  return loop::run(app, argc, argv, [&o] { return run(o); });
+}
