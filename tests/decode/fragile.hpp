@@ -144,7 +144,7 @@ class Life {
     submit({}, std::string(330, 'p'), {}, {});
     const auto cut = submit({}, "pq", {.max_tokens = 5}, {{{}, "(a){xyz."}, {{{0, 0}}, "cccc]"}});
     const auto victim = submit({}, "pqr", {}, {{{}, "(a)(b){z."}, {{{0, 0}}, "cccccccc]"}, {{{0, 1}}, "dddddddd]"}});
-    passes(9, kNoRequest);
+    passes(17, kNoRequest);
     passes(1, victim);  // cancelled while it is planned
     passes(2, kNoRequest);
     release(victim);

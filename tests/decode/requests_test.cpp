@@ -209,6 +209,25 @@ TEST_CASE("Cancelling reports every open branch and the end, and keeps the text"
   CHECK(run.cache.n_free_pages() == run.cache.n_pages());
 }
 
+TEST_CASE("A pass counts for a request that was cancelled in it when it is committed, not when it is aborted") {
+  for (const bool committed : {true, false}) {
+    AspdRun run(aspd());
+    run.script({}, "abcdef.");
+    const auto id = run.submit(tokens("p"));
+    run.step();
+    const auto plan = run.decoder.plan();
+    REQUIRE(plan);
+    const std::vector<float> values = run.logits(plan);
+    run.decoder.cancel(id);
+    if (committed)
+      run.decoder.commit({values.data(), 1, kVocabulary});
+    else
+      run.decoder.abort();
+    CHECK(run.decoder.statistics(id).n_passes == (committed ? 2 : 1));
+    CHECK(run.cache.n_lines() == 0);
+  }
+}
+
 TEST_CASE("After a shortage nothing is lost: room is made and the run goes on") {
   AspdRun run(aspd(), {}, {.n_pages = 24, .page_size = 4});
   nested_script(run);

@@ -100,6 +100,26 @@ TEST_CASE("The repetition penalty pushes what the line has seen") {
   CHECK(sampler(std::vector<float>{-1, -1.5f, -3, -3}, s) == 1);
 }
 
+TEST_CASE("What a branch has seen is its own, however long the trunk was at the fork") {
+  for (std::size_t n = 0; n < 20; ++n) {
+    AspdRun run(aspd());
+    const std::string start = std::string(n, 'x') + "(a)(b)(c){";
+    run.script({}, start + "z.");
+    for (int k = 0; k < 3; ++k) run.script({{0, k}}, std::string(9, static_cast<char>('p' + k)) + "]");
+    run.submit(tokens("p"));
+    while (run.decoder.has_work()) {
+      for (const auto& output : run.decoder.plan().outputs()) {
+        if (output.branch == ab::kTrunk) continue;
+        const std::string prefix = start + "[" + std::string(1, static_cast<char>('a' + output.branch - 1)) + ":";
+        const std::string own(static_cast<std::size_t>(output.index), static_cast<char>('p' + output.branch - 1));
+        CHECK(spelled(Tokens(output.seen.begin(), output.seen.end())) == prefix + own);
+      }
+      run.decoder.abort();
+      run.step();
+    }
+  }
+}
+
 TEST_CASE("The penalty is over the line's own tokens, a sibling's do not count before the join") {
   AspdRun run(aspd());
   run.script({}, "x(a)(b){z.").script({{0, 0}}, "cd]").script({{0, 1}}, "e]");

@@ -141,7 +141,7 @@ void Growth<Cache, M, Text>::take_back(RequestT& r, TrackT& t, std::int32_t n, s
   const auto n_fed = std::min(n - n_unfed, static_cast<std::int32_t>(t.seen.size() - t.n_settled));
   if (n_fed > 0) {
     t.operations.push_back({Operation::Kind::rewind, {}, n_fed});
-    t.seen.resize(t.seen.size() - static_cast<std::size_t>(n_fed));
+    t.seen.shorten(t.seen.size() - static_cast<std::size_t>(n_fed));
   }
   r.statistics.n_forgotten += std::max(n_fed, 0) + n_unfed;
 }

@@ -88,7 +88,7 @@ void Growth<Cache, M, Text>::add_child(RequestT& r, TrackT& parent, std::int32_t
   child.limit = std::min(parent.limit, positions.end(at, k));
   child.n_closing = static_cast<std::int32_t>(markup::Forced(markup_.closing(child.state)).size());
   child.stream = branch_stream(parent.stream, parent.n_blocks, k);
-  child.seen = parent.seen;
+  child.seen = parent.seen.apart();
   child.n_inherited = child.n_settled = child.seen.size();
   r.tracks.push_back(std::make_shared<TrackT>(std::move(child)));
 }
@@ -145,7 +145,7 @@ void Growth<Cache, M, Text>::join(RequestT& r, TrackT& t) {
   event.n_branches = block.n;
   for (std::int32_t k = 0; k < block.n; ++k) {
     const TrackT& child = r.track(block.first + k);
-    t.seen.insert(t.seen.end(), child.seen.begin() + static_cast<std::ptrdiff_t>(child.n_inherited), child.seen.end());
+    t.seen.append(child.seen.from(child.n_inherited));
   }
   t.n_settled = t.seen.size();
   t.n_rejoining = 0;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <anabranch/decode/events.hpp>
+#include <anabranch/decode/impl/seen_tokens.hpp>
 #include <anabranch/decode/random.hpp>
 #include <anabranch/decode/text_stream.hpp>
 #include <anabranch/error.hpp>
@@ -76,7 +77,7 @@ struct Track {
 
   StreamKey stream{};
   std::int64_t n_sampled = 0;
-  std::vector<TokenId> seen;    ///< the answer's tokens that the line sees
+  SeenTokens seen;              ///< the answer's tokens that the line sees
   std::size_t n_inherited = 0;  ///< of them, seen at the fork
   std::size_t n_settled = 0;    ///< of them, out of reach for `forget`: inherited or joined
 

@@ -1,0 +1,56 @@
+// SeenTokens: the answer's tokens that a line sees, in one piece, cheap to copy for a trial.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include <anabranch/types.hpp>
+
+namespace anabranch::impl {
+
+/// Copies share one array and see its first tokens, each as many as it has; what is appended to one comes after what
+/// the others see. REQUIRES: of copies that share, one is appended to, and the others are not from then on, unless it
+/// is given up: an original and its copy in a trial. Lines that live side by side take `apart`.
+class SeenTokens {
+ public:
+  std::size_t size() const noexcept { return size_; }
+  TokenId back() const noexcept { return tokens_[size_ - 1]; }
+  std::span<const TokenId> all() const noexcept { return {tokens_.get(), size_}; }
+  /// Those from the n-th on.
+  std::span<const TokenId> from(std::size_t n) const noexcept { return all().subspan(n); }
+
+  void push_back(TokenId token) { append({&token, 1}); }
+  /// REQUIRES: not tokens of its own.
+  void append(std::span<const TokenId> tokens) {
+    if (tokens.size() > capacity_ - size_) move_to(std::max(size_ + tokens.size(), 2 * capacity_));
+    std::copy(tokens.begin(), tokens.end(), tokens_.get() + size_);
+    size_ += tokens.size();
+  }
+  /// Keeps the first n. What follows must not overwrite what a copy sees.
+  void shorten(std::size_t n) {
+    size_ = n;
+    if (tokens_.use_count() > 1) move_to(capacity_);
+  }
+  /// The same tokens in an array of its own.
+  SeenTokens apart() const {
+    SeenTokens result;
+    result.append(all());
+    return result;
+  }
+
+ private:
+  void move_to(std::size_t capacity) {
+    std::shared_ptr<TokenId[]> tokens(new TokenId[capacity]);
+    std::copy_n(tokens_.get(), size_, tokens.get());
+    tokens_ = std::move(tokens);
+    capacity_ = capacity;
+  }
+
+  std::shared_ptr<TokenId[]> tokens_;  // [capacity_]; others may see the first of them
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace anabranch::impl
