@@ -10,6 +10,7 @@ using markup::Forced;
 using markup::Role;
 
 constexpr std::int32_t kMaxCount = 65536;  // more of anything from one callback is a mistake
+constexpr std::int32_t kMaxLength = 1 << 24;  // of text: no room is made for a number that is nonsense
 constexpr std::uint32_t kMaxStateSize = 4096;
 
 [[noreturn]] void fail_callback(const char* name, const std::string& what) {
@@ -42,6 +43,8 @@ void fill_buffer(const char* name, Buffer& out, std::size_t first_capacity, Fill
     const std::int32_t n =
         call_out(name, [&] { return fill(out.data() + before, static_cast<std::int32_t>(capacity)); });
     if (n < 0) fail_callback(name, "failed with " + std::to_string(n));
+    if (n > kMaxLength)
+      fail_callback(name, "gave " + std::to_string(n) + "; at most " + std::to_string(kMaxLength) + " are fine");
     if (static_cast<std::size_t>(n) <= capacity) return out.resize(before + static_cast<std::size_t>(n));
     if (turn == 1) fail_callback(name, "wants room for " + std::to_string(n) + " after it asked for less");
     capacity = static_cast<std::size_t>(n);

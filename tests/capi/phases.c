@@ -50,10 +50,17 @@ int check_status(place at, anb_status status, anb_status expected) {
 
 int check_ok(place at, anb_status status) { return check_status(at, status, ANB_OK); }
 
+static uint64_t epoch_of(const world* w) {
+  anb_cache_statistics s = ANB_CACHE_STATISTICS_INIT;
+  if (w != NULL) anb_cache_get_statistics(w->cache, &s);
+  return s.epoch;
+}
+
 refusal expect_refusal(const world* w) {
   refusal r;
   r.w = w;
   r.before = state_of(w);
+  r.epoch = epoch_of(w);
   return r;
 }
 
@@ -63,7 +70,7 @@ int check_refused(place at, refusal r, anb_status status, anb_status expected, c
     good = failed(at);
     printf("says '%s', where '%s' is expected\n", anb_last_error(), text);
   }
-  if (state_of(r.w) != r.before) {
+  if (state_of(r.w) != r.before || epoch_of(r.w) != r.epoch) {
     good = failed(at);
     printf("gave %s and has changed the state\n", anb_status_name(status));
   }

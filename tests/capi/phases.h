@@ -67,7 +67,7 @@ typedef struct world {
   int32_t n_requests;
 } world;
 
-/* Everything that can be asked about a world's cache, lines and requests, as one number. */
+/* Everything that can be asked about a world's cache, lines and requests, as one number; without the epoch. */
 uint64_t state_of(const world* w);
 
 /* `call` must give `status`, say `text` (NULL: anything), and change nothing: state before and after are compared, and
@@ -75,6 +75,7 @@ uint64_t state_of(const world* w);
 typedef struct refusal {
   const world* w;
   uint64_t before;
+  uint64_t epoch;
 } refusal;
 refusal expect_refusal(const world* w);
 int check_refused(place at, refusal r, anb_status status, anb_status expected, const char* text);

@@ -77,6 +77,7 @@ uint64_t state_of(const world* w) {
   int32_t i;
   if (w == NULL) return hash;
   hash = add(hash, anb_cache_get_statistics(w->cache, &s));
+  s.epoch = 0;
   hash = add_bytes(hash, &s, sizeof s);
   for (i = 0; i < w->n_lines; ++i) hash = add_line(hash, w->cache, w->lines[i]);
   if (w->decoder == NULL) return hash;
