@@ -312,7 +312,8 @@ class Driver:
     def read_paged(self, plan, seen):
         for level in plan.paged():
             for entry in range(level.n_entries):
-                flats = [self.flat_of_slot[slot] for slot in level.indices[level.indptr[entry] : level.indptr[entry + 1]]]
+                slots = level.indices[level.indptr[entry] : level.indptr[entry + 1]]
+                flats = [self.flat_of_slot[slot] for slot in slots]
                 begin, end = level.row_indptr[entry], level.row_indptr[entry + 1]
                 for row in range(begin, end):
                     seen[row] += flats[: len(flats) - (end - 1 - row)] if level.causal and flats else flats

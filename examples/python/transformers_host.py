@@ -186,7 +186,8 @@ def parse(arguments):
     add("question", nargs="+", help="what to ask; several are answered one after another")
     add("--model", default=str(anabranch.library.ROOT / "build/models/smollm2-135m"), help="Hugging Face folder")
     add("--library", help="libanabranch.so; else as anabranch.load() finds it")
-    add("--mode", default="model", choices=["model", "serial", "skeleton", "aspd"], help="model: what it was trained for")
+    modes = ["model", "serial", "skeleton", "aspd"]
+    add("--mode", default="model", choices=modes, help="model: what it was trained for")
     add("--positions", default="model", choices=["model", "sequential", "longest"])
     add("--seed", type=int, default=0, help="of sampling")
     add("--temperature", type=float, default=0.0, help="0: always the likeliest token")
@@ -213,8 +214,8 @@ def main(arguments=None):
             answer = answering.answer(question, progress)
             if progress.terminal:
                 sys.stderr.write("\r\033[K")
-            print(json.dumps(answer, ensure_ascii=False) if options.json else f"\n{answer['text']}\n\n{figures(answer)}",
-                  flush=True)
+            line = json.dumps(answer, ensure_ascii=False)
+            print(line if options.json else f"\n{answer['text']}\n\n{figures(answer)}", flush=True)
     except (anabranch.Error, OSError, ValueError, OverflowError) as error:
         sys.stderr.write(f"transformers_host.py: {error}\n")
         return 1

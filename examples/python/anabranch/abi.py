@@ -127,16 +127,16 @@ def _struct(c_name, **fields):
 ALLOCATE = CFUNCTYPE(c_void_p, c_size_t, c_size_t, c_void_p)
 RELEASE = CFUNCTYPE(None, c_void_p, c_size_t, c_size_t, c_void_p)
 
-Allocator = _struct("anb_allocator", struct_size=u32, allocate=ALLOCATE, release=RELEASE, user=c_void_p)
+Allocator = _struct("anb_allocator", struct_size=u32, reserved=u32, allocate=ALLOCATE, release=RELEASE, user=c_void_p)
 CacheOptions = _struct(
     "anb_cache_options", struct_size=u32, n_pages=i32, page_size=i32, max_lines=i32, max_depth=i32, max_position=i32,
-    share_tail=i32, allocator=POINTER(Allocator))
+    share_tail=i32, reserved=i32, allocator=POINTER(Allocator))
 CacheStatistics = _struct(
     "anb_cache_statistics", struct_size=u32, n_pages=i32, n_free_pages=i32, page_size=i32, n_slots=i32, n_lines=i32,
-    step=i32, epoch=u64)
+    step=i32, reserved=i32, epoch=u64)
 LineState = _struct(
     "anb_line_state", struct_size=u32, n_tokens=i32, next_position=i32, position_limit=i32, start_position=i32,
-    fork_tokens=i32, n_children=i32, parent=u64)
+    fork_tokens=i32, n_children=i32, reserved=i32, parent=u64)
 Output = _struct("anb_output", row=i32, reserved=i32, line=u64)
 SlotRun = _struct("anb_slot_run", first=i32, count=i32, offset=i32)
 View = _struct("anb_view", runs=POINTER(SlotRun), n_runs=i32, begin=i32, end=i32, reserved=i32, segment=u64)
@@ -160,7 +160,8 @@ TOKENS_TO_TEXT = CFUNCTYPE(ctypes.c_int32, ints, ctypes.c_int32, c_void_p, ctype
 TEXT_TO_TOKENS = CFUNCTYPE(ctypes.c_int32, c_void_p, ctypes.c_int32, ints, ctypes.c_int32, c_void_p)
 
 Text = _struct(
-    "anb_text", struct_size=u32, tokens_to_text=TOKENS_TO_TEXT, text_to_tokens=TEXT_TO_TOKENS, user=c_void_p)
+    "anb_text", struct_size=u32, reserved=u32, tokens_to_text=TOKENS_TO_TEXT, text_to_tokens=TEXT_TO_TOKENS,
+    user=c_void_p)
 ForcedToken = _struct("anb_forced_token", token=i32, role=i32)
 Seed = _struct("anb_seed", prefix=POINTER(ForcedToken), n_prefix=i32, n_title=i32, title=ints)
 Action = _struct(
@@ -253,6 +254,6 @@ FUNCTIONS = {
     "anb_decoder_get_request": (_status, _handle, u64, POINTER(RequestState)),
     "anb_decoder_get_branch": (_status, _handle, u64, i32, POINTER(BranchState)),
 }
-_NOT_INITIALISED = {Output, SlotRun, View, Group, SequenceOp, PagedLevel, ForcedToken, Seed, Action, Constraint,
-                    TokenLogProbability, PathStep}
-FUNCTIONS |= {made.c_name + "_init": (None, POINTER(made), c_size_t) for made in STRUCTS if made not in _NOT_INITIALISED}
+_WITHOUT_INIT = {Output, SlotRun, View, Group, SequenceOp, PagedLevel, ForcedToken, Seed, Action, Constraint,
+                 TokenLogProbability, PathStep}
+FUNCTIONS |= {made.c_name + "_init": (None, POINTER(made), c_size_t) for made in STRUCTS if made not in _WITHOUT_INIT}

@@ -57,7 +57,10 @@ class Library:
 
     def call(self, name, *arguments):
         """Calls anb_<name>: Status.OK, or one of the two outcomes. Everything else is raised."""
-        status = Status(getattr(self._dll, "anb_" + name)(*arguments))
+        try:
+            status = Status(getattr(self._dll, "anb_" + name)(*arguments))
+        except ctypes.ArgumentError as error:
+            raise Error(Status.BAD_ARGUMENT, f"anb_{name}: {error}") from None
         if status not in self.OUTCOMES:
             raise Error(status, self._dll.anb_last_error().decode("utf-8", "replace"))
         return status
@@ -91,9 +94,10 @@ class Library:
 
 
 def field_value(c_type, value):
-    """`value` as what a field of `c_type` takes: checked integers, text as bytes, lists as arrays, structs by address."""
+    """`value` as what a field of `c_type` takes: checked integers, text as bytes, lists as arrays, structs by
+    address."""
     if hasattr(c_type, "least"):
-        return abi.in_range(value, c_type)
+        return in_range(value, c_type)
     if c_type is ctypes.c_char_p and isinstance(value, str):
         return value.encode()
     if c_type is abi.ints and value is not None:
@@ -103,21 +107,29 @@ def field_value(c_type, value):
     return value
 
 
+def in_range(value, c_type):
+    try:
+        return abi.in_range(value, c_type)
+    except OverflowError as error:
+        raise Error(Status.BAD_ARGUMENT, str(error)) from None
+
+
 def int_array(values):
     """(ctypes array of int32, count) of any iterable of integers; one that is memory of int32 is not copied."""
-    return _array(values, "i", ctypes.c_int32)
+    return _array(values, "i", abi.i32)
 
 
 def line_array(values):
     """The same for lines."""
-    return _array(values, "Q", ctypes.c_uint64)
+    return _array(values, "Q", abi.u64)
 
 
-def _array(values, code, element):
+def _array(values, code, c_type):
     try:
         memory = memoryview(values)
     except TypeError:
         memory = None
     if memory is None or memory.format != code or memory.ndim != 1 or memory.readonly or not memory.c_contiguous:
-        memory = array(code, iter(values))  # iter: of bytes too, which would else be taken as memory
-    return (element * len(memory)).from_buffer(memory), len(memory)
+        numbers = (in_range(value, c_type) for value in values)  # of bytes too, which array would take as memory
+        memory = array(code, numbers)
+    return (c_type.plain * len(memory)).from_buffer(memory), len(memory)

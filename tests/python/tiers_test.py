@@ -1,0 +1,359 @@
+"""The Python package over both tiers of the C ABI, without packages and without a model. ANABRANCH_LIBRARY names the
+library."""
+import ctypes
+import gc
+import os
+import subprocess
+import sys
+import unittest
+from array import array
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "examples/python"))
+import anabranch  # noqa: E402
+from anabranch import Error, EventKind, Logits, Paged, Positions, Reason, Sequence, Status  # noqa: E402
+
+LIB = anabranch.load()
+BRANCH, BRANCH_END, TITLE, TITLE_END, PARA, PARA_END, END = range(200, 207)
+N_VOCABULARY = 256
+ASPD = {"name": "aspd", "branch": BRANCH, "branch_end": BRANCH_END, "title": TITLE, "title_end": TITLE_END,
+        "para": PARA, "para_end": PARA_END, "title_separator": b":"}
+
+
+class Bytes:
+    """A tokenizer whose tokens are bytes; what is above 127 has no text."""
+
+    def to_text(self, tokens):
+        return bytes(token for token in tokens if token < 128)
+
+    def to_tokens(self, text):
+        return text.encode()
+
+
+class Script:
+    """A model that writes given tokens: `branches[k]` what branch k samples, 0 the trunk."""
+
+    def __init__(self, branches):
+        self.branches, self.decoder, self.n_passes = branches, None, 0
+
+    def tokens(self, plan):
+        settings = [self.decoder.output(i) for i in range(len(plan.outputs))]
+        return [self.branches[s.branch][s.index] for s in settings]
+
+    def __call__(self, plan):
+        self.n_passes += 1
+        tokens = self.tokens(plan)
+        logits = array("f", [0.0]) * (len(tokens) * N_VOCABULARY)
+        for i, token in enumerate(tokens):
+            logits[i * N_VOCABULARY + token] = 9.0
+        return memoryview(logits).cast("B").cast("f", [len(tokens), N_VOCABULARY]) if tokens else None
+
+
+TWO_BRANCHES = [
+    [*b"Hi", TITLE, *b"a", TITLE_END, TITLE, *b"b", TITLE_END, PARA, *b"!", END],
+    [*b"x", BRANCH_END],
+    [*b"yz", BRANCH_END],
+]
+
+
+def scripted(branches, **options):
+    model = Script(branches)
+    model.decoder = LIB.decoder(LIB.cache(n_pages=64), tokenizer=Bytes(), end_of_text=[END], **options)
+    return model.decoder, model
+
+
+class CacheTier(unittest.TestCase):
+    def setUp(self):
+        self.cache = LIB.cache(n_pages=8, page_size=4)
+
+    def assertStatus(self, status, call, *arguments):
+        with self.assertRaises(Error) as raised:
+            call(*arguments)
+        self.assertEqual(raised.exception.status, status)
+        return raised.exception.text
+
+    def fork_two(self, step):
+        trunk = step.create_line()
+        step.append(trunk, [11, 12, 13])
+        a, b = step.fork(trunk, 2)
+        step.append(a, [21], Logits.LAST)
+        step.append(b, [31, 32], Logits.LAST)
+        return trunk, a, b
+
+    def test_a_step_of_two_branches_is_one_pass(self):
+        with self.cache.step() as step:
+            trunk, a, b = self.fork_two(step)
+            plan = step.plan()
+            self.assertEqual(list(plan.tokens), [11, 12, 13, 21, 31, 32])
+            self.assertEqual(list(plan.positions), [0, 1, 2, 3, 3, 4])
+            self.assertEqual(list(plan.lines), [trunk] * 3 + [a, b, b])
+            self.assertEqual([(output.row, output.line) for output in plan.outputs], [(3, a), (5, b)])
+            self.assertEqual([op.kind for op in plan.ops_before], [Sequence.SHARE] * len(plan.ops_before))
+            step.commit()
+        self.cache.check()
+        self.assertEqual(self.cache.children(trunk), [a, b])
+        self.assertEqual(self.cache.tokens(b)[1], [0, 1, 2, 3, 4])
+        self.assertEqual(self.cache.line(b).parent, trunk)
+
+    def test_a_plans_arrays_are_the_librarys_own_memory(self):
+        with self.cache.step() as step:
+            self.fork_two(step)
+            plan = step.plan()
+            address = ctypes.addressof(plan.struct.slots.contents)
+            self.assertEqual(ctypes.addressof(ctypes.c_char.from_buffer(plan.slots)), address)
+            address = ctypes.addressof(plan.struct.groups.contents)
+            self.assertEqual(ctypes.addressof(plan.groups), address)
+
+    def test_the_mask_shows_what_the_groups_and_the_paged_lists_show(self):
+        with self.cache.step() as step:
+            self.fork_two(step)
+            plan = step.plan()
+            from_groups = [set() for _ in plan.tokens]
+            for group in plan.groups:
+                keys = plan.keys(group)
+                for row, n_keys in plan.rows(group):
+                    from_groups[row] |= set(keys[:n_keys])
+            columns = [(7 * slot + 3) % plan.n_slots for slot in range(plan.n_slots)]
+            mask = plan.mask(columns, plan.n_slots, visible=1.0, hidden=0.0).tolist()
+            from_mask = [{slot for slot in range(plan.n_slots) if row[columns[slot]]} for row in mask]
+            self.assertEqual(from_mask, from_groups)
+            self.assertEqual(from_groups[3] & from_groups[5], from_groups[2])
+            n_seen = sum(level.indptr[level.n_entries] for level in plan.paged(Paged.SLOTS))
+            self.assertEqual(n_seen, len(from_groups[2]) * 2 + 1 + 2)
+            self.assertIn("column", self.assertStatus(Status.BAD_ARGUMENT, plan.mask, [0] * plan.n_slots, 0))
+            self.assertIn("3", self.assertStatus(Status.BAD_ARGUMENT, plan.mask, [0, 1, 2]))
+
+    def test_a_plan_is_over_after_commit_and_after_abort(self):
+        for end in ("commit", "abort"):
+            step = self.cache.step()
+            step.append(step.create_line(), [1])
+            plan = step.plan()
+            getattr(step, end)()
+            with self.assertRaises(Error) as raised:
+                plan.tokens
+            self.assertEqual(raised.exception.status, Status.WRONG_STATE)
+            self.assertStatus(Status.WRONG_STATE, step.commit)
+
+    def test_no_room_is_a_false_plan_and_the_step_goes_on(self):
+        with self.cache.step() as step:
+            trunk = step.create_line()
+            step.append(trunk, range(40))
+            plan = step.plan()
+            self.assertFalse(plan)
+            self.assertEqual((plan.n_pages_short, plan.n_pages_free), (2, 8))
+            step.rewind(trunk, 32)
+            self.assertTrue(step.plan())
+            step.commit()
+        self.assertEqual(self.cache.statistics().n_free_pages, 0)
+
+    def test_a_step_that_is_left_or_lost_leaves_no_trace(self):
+        with self.assertRaises(ZeroDivisionError), self.cache.step() as step:
+            self.fork_two(step)
+            step.plan()
+            1 / 0
+        step = self.cache.step()
+        self.fork_two(step)
+        del step
+        gc.collect()
+        self.assertEqual(self.cache.statistics().n_lines, 0)
+        self.assertEqual(self.cache.statistics().n_free_pages, 8)
+        self.cache.check()
+
+    def test_given_starts_and_every_other_operation_reach_the_library(self):
+        with self.cache.step() as step:
+            trunk = step.create_line(5)
+            step.append(trunk, 2)  # tokens that only the host knows
+            a, b = step.fork(trunk, 2, starts=[100, 200])
+            step.append(a, [1])
+            step.append(b, [2])
+            self.assertEqual(list(step.plan().positions), [5, 6, 100, 200])
+            step.commit()
+        with self.cache.step() as step:
+            step.join(trunk, [b, a], next_position=300)
+            c, d = step.fork(trunk, 2, Positions.LONGEST)
+            step.append(c, [3, 4])
+            step.hold(d, 1)
+            step.adopt(trunk, c)
+            self.assertStatus(Status.STALE_LINE, step.drop, d)
+            (e,) = step.fork(trunk, 1, 10)
+            step.append(e, [5], Logits.ALL)
+            step.detach(e)
+            step.rewind(trunk, 5)
+            f, g = step.fork(e, 2)
+            step.request_logits(f)
+            step.request_logits(g)
+            plan = step.plan()
+            self.assertEqual([(plan.tokens[output.row], output.line) for output in plan.outputs],
+                             [(5, e), (5, f), (5, g)])
+            step.commit()
+        self.assertEqual(self.cache.line(e).parent, anabranch.abi.NO_LINE)
+        self.assertEqual(self.cache.tokens(trunk)[1], [5, 6, 200, 100, 300])
+        self.cache.check()
+
+    def test_errors_tell_the_status_and_the_bad_value(self):
+        with self.cache.step() as step:
+            self.assertIn("99", self.assertStatus(Status.STALE_LINE, step.append, 99, [1]))
+            trunk = step.create_line()
+            self.assertIn("-1", self.assertStatus(Status.BAD_ARGUMENT, step.fork, trunk, -1))
+            self.assertIn("2", self.assertStatus(Status.BAD_ARGUMENT, lambda: step.fork(trunk, 3, starts=[1, 2])))
+            self.assertStatus(Status.WRONG_STATE, self.cache.step)
+        self.cache.close()
+        self.assertStatus(Status.BAD_HANDLE, self.cache.statistics)
+
+    def test_integers_that_do_not_fit_are_refused_not_cut_off(self):
+        with self.cache.step() as step:
+            trunk = step.create_line()
+            for call in (lambda: step.fork(trunk, 2, 2**32), lambda: step.rewind(trunk, 2**31),
+                         lambda: step.append(-1, [1]), lambda: step.append(trunk, [2**31]),
+                         lambda: step.append(trunk, 2**40), lambda: LIB.cache(n_pages=2**32 + 4)):
+                self.assertIn("is outside [", self.assertStatus(Status.BAD_ARGUMENT, call))
+            self.assertStatus(Status.BAD_ARGUMENT, step.rewind, trunk, 1.5)
+
+    def test_an_option_that_is_not_there_is_refused_with_those_that_are(self):
+        with self.assertRaisesRegex(TypeError, "n_pagse.*n_pages"):
+            LIB.cache(n_pagse=3)
+
+    def test_the_library_is_found_by_argument_and_by_environment(self):
+        path = os.environ.get("ANABRANCH_LIBRARY")
+        if not path:
+            self.skipTest("ANABRANCH_LIBRARY is not set")
+        self.assertEqual(anabranch.load(path).version, LIB.version)
+        with self.assertRaises(OSError):
+            anabranch.load("/nowhere/libanabranch.so")
+        code = "import anabranch; print(anabranch.load()._dll._name)"
+        found = subprocess.run([sys.executable, "-c", code], env={**os.environ, "ANABRANCH_LIBRARY": path},
+                               cwd=ROOT / "examples/python", capture_output=True, text=True, check=True)
+        self.assertEqual(found.stdout.strip(), path)
+
+
+class DecoderTier(unittest.TestCase):
+    def test_branches_are_decoded_together_and_joined(self):
+        decoder, model = scripted(TWO_BRANCHES, markup=ASPD)
+        events = list(decoder.run(b"Q", model))
+        request = events[0].request
+        kinds = [event.kind for event in events if event.kind != EventKind.TOKEN]
+        two_ends = [EventKind.BRANCH_END] * 2
+        self.assertEqual(kinds, [EventKind.FORK, *two_ends, EventKind.JOIN, EventKind.END])
+        self.assertEqual(decoder.branch(request).text, "Hia:xb:yz!")
+        self.assertEqual([decoder.branch(request, k).title for k in (1, 2)], ["a", "b"])
+        self.assertEqual([decoder.branch(request, k).text for k in (1, 2)], ["a:x", "b:yz"])
+        self.assertEqual(decoder.branch(request, 2).path, [(0, 1)])
+        self.assertEqual("".join(event.text for event in events if event.branch == 2), "b:yz")
+        state = decoder.request(request)
+        self.assertEqual((state.n_branches, state.n_blocks, state.n_passes), (2, 1, model.n_passes))
+        self.assertEqual(state.reason, Reason.END_OF_TEXT)
+        # The prompt's pass and eight more sample up to the fork, three the longer branch, two "!" and the end.
+        self.assertEqual(model.n_passes, 1 + 8 + 3 + 2)
+
+    def test_tokens_that_the_host_sampled_give_the_same_answer(self):
+        decoder, model = scripted(TWO_BRANCHES, markup=ASPD)
+        request = decoder.submit(b"Q")
+        while (plan := decoder.plan()) is not None:
+            decoder.commit_sampled(model.tokens(plan))
+        self.assertEqual(decoder.branch(request).text, "Hia:xb:yz!")
+
+    def test_what_a_tokenizer_raises_comes_out_as_it_is(self):
+        decoder, model = scripted([[*b"abc", END]])
+        decoder.submit(b"Q")
+        plan = decoder.plan()
+        with mock.patch.object(Bytes, "to_text", lambda self, tokens: 1 / 0), self.assertRaises(ZeroDivisionError):
+            decoder.commit(model(plan))
+        self.assertEqual(list(plan.tokens), [*b"Q"])  # still open
+        decoder.commit(model(plan))
+        self.assertEqual([event.text for event in decoder.events()], ["a"])
+
+    def test_a_model_that_fails_costs_its_request_and_nothing_else(self):
+        decoder, model = scripted([[*b"abcdef", END]])
+        aborted = []
+
+        def failing(plan):
+            if model.n_passes == 3:
+                raise ConnectionError("no model")
+            return model(plan)
+
+        failing.abort = lambda: aborted.append(True)
+        with self.assertRaisesRegex(ConnectionError, "no model"):
+            list(decoder.run(b"Q", failing))
+        self.assertEqual(aborted, [True])
+        decoder.plan()
+        self.assertEqual(decoder.cache.statistics().n_free_pages, 64)
+        model.n_passes = 9
+        events = list(decoder.run(b"Q", model))
+        self.assertEqual("".join(event.text for event in events), "abcdef")
+
+    def test_leaving_early_cancels(self):
+        decoder, model = scripted([[*b"abcdef", END]])
+        run = decoder.run(b"Q", model)
+        request = next(run).request
+        run.close()
+        self.assertEqual(decoder.request(request).reason, Reason.CANCELLED)
+        self.assertIsNone(decoder.plan())
+        self.assertEqual(decoder.branch(request).text, "a")
+
+    def test_stop_strings_limits_and_log_probabilities_reach_the_request(self):
+        decoder, model = scripted([[*b"abcdef", END]])
+        events = list(decoder.run(b"Q", model, stop=["cd"], n_log_probabilities=2))
+        self.assertEqual((events[-1].kind, events[-1].reason), (EventKind.END, Reason.STOP))
+        self.assertEqual(decoder.branch(events[-1].request).text, "ab")
+        self.assertEqual(events[0].top[0][0], ord("a"))
+        self.assertAlmostEqual(events[0].top[0][1], events[0].log_probability)
+        events = list(decoder.run(b"Q", model, max_tokens=3))
+        self.assertEqual(events[-1].reason, Reason.LIMIT)
+
+    def test_a_finished_request_goes_on(self):
+        decoder, model = scripted([[*b"ab", END]])
+        first = list(decoder.run(b"Q", model))[-1].request
+        again = list(decoder.run(b"R", model, after=first))[-1].request
+        self.assertEqual(decoder.request(again).n_prefill, 1)
+        self.assertEqual(decoder.branch(again).text, "ab")
+        decoder.release(again)
+        with self.assertRaises(Error) as raised:
+            decoder.request(again)
+        self.assertEqual(raised.exception.status, Status.STALE_REQUEST)
+
+    def test_logits_of_a_wrong_kind_are_refused_and_the_plan_stays(self):
+        decoder, model = scripted([[*b"ab", END]])
+        decoder.submit(b"Q")
+        plan = decoder.plan()
+        flat = memoryview(array("f", [0.0] * N_VOCABULARY))
+        wrong = (flat, memoryview(array("d", [0.0])).cast("B").cast("d", [1, 1]),
+                 flat.cast("B").cast("f", [2, N_VOCABULARY // 2]))
+        for logits in wrong:
+            with self.assertRaises(Error) as raised:
+                decoder.commit(logits)
+            self.assertEqual(raised.exception.status, Status.BAD_LOGITS)
+        with self.assertRaises(Error) as raised:
+            decoder.commit(flat.cast("B").cast("f", [1, N_VOCABULARY]).toreadonly()[0:0])
+        self.assertEqual(raised.exception.status, Status.BAD_LOGITS)
+        decoder.commit(model(plan))
+
+    def test_skeleton_needs_a_tokenizer_and_markups_have_names(self):
+        for markup, word in (("skeleton", "anb_text"), ("haiku", "haiku")):
+            with self.assertRaisesRegex(Error, word) as raised:
+                LIB.decoder(markup=markup)
+            self.assertEqual(raised.exception.status, Status.BAD_MARKUP)
+
+    def test_skeleton_writes_its_outline_through_the_tokenizer(self):
+        outline = [*b"Rest**", *b"Move**", END]
+        decoder, model = scripted([outline, [*b" a\n"], [*b" b\n"]], markup="skeleton")
+        events = list(decoder.run(b"Q", model))
+        answer = decoder.branch(events[-1].request).text
+        self.assertEqual(answer, "Here are the main points:\n\n1. **Rest**: a\n2. **Move**: b")
+
+    def test_a_decoder_outlives_the_name_of_its_cache(self):
+        decoder, model = scripted(TWO_BRANCHES, markup=ASPD)
+        decoder.cache.close()
+        request = decoder.submit(b"Q")
+        while (plan := decoder.plan()) is not None:
+            decoder.commit(model(plan))
+        self.assertEqual(decoder.branch(request).text, "Hia:xb:yz!")
+        decoder.close()
+        with self.assertRaises(Error) as raised:
+            decoder.plan()
+        self.assertEqual(raised.exception.status, Status.BAD_HANDLE)
+
+
+if __name__ == "__main__":
+    unittest.main()
