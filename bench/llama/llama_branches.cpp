@@ -223,6 +223,7 @@ void measure(const GgufModel& model, int n_repeats, Measured& all) {
 
 int main(int argc, char** argv) {
   const int n_repeats = argc > 1 ? std::max(1, std::atoi(argv[1])) : 9;
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::printf("What does it cost to drive llama.cpp by step plans, and what do branches gain there?\n");
   double headline[3] = {0, 0, 0};
   for (const std::string type : {"q4_1", "q8_0", "f32"}) {
