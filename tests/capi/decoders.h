@@ -4,6 +4,10 @@
 
 #include "phases.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The vocabulary: a token is a byte; above those a few longer texts. Token 0 ends the text. */
 enum { kEnd = 0, kBold = 256, kBlankLine = 257, kVocabulary = 258 };
 /* Signs that stand for the tags of ASPD in scripts: [ ] branch, ( ) title, { } para; `:` is the title separator. */
@@ -49,5 +53,9 @@ void forget_events(void);
 /* Text of a branch, which must be there. */
 const char* text_of(const world* w, anb_request request, int32_t branch);
 anb_request_state request_state(const world* w, anb_request request);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

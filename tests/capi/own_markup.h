@@ -8,6 +8,10 @@
 
 #include "decoders.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum callback { kChild, kNext, kJoined, kClosing, kOpen, kEndOfText, kConstrain, kNCallbacks } callback;
 extern const char* const kCallbackNames[kNCallbacks];
 
@@ -57,5 +61,9 @@ int applies(callback where, mischief what);
 
 extern const script kOwnScript[];
 extern const char* const kOwnText; /* the answer by that script; text that was printed stays printed */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,6 +10,10 @@
 #include "anabranch.h"
 #include "anabranch_decoder.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct phase {
   const char* name;
   void (*run)(void);
@@ -37,6 +41,7 @@ typedef struct place {
   const char* what;
 } place;
 place here(const char* file, int line, const char* what);
+int n_failed_checks(void);
 #define HERE(what) here(__FILE__, __LINE__, what)
 
 /* Each returns 1 when it holds. */
@@ -106,5 +111,9 @@ int untouched(const anb_plan* plan);
 
 anb_line_state line_state(const anb_cache* cache, anb_line line);
 anb_cache_statistics statistics_of(const anb_cache* cache);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
