@@ -1,5 +1,6 @@
 # Does a host write the same answers as the C++ example, and in as many passes? HOST and CHAT are the programs, MODEL
 # the model's folder. Greedy, weights in float32.
+cmake_minimum_required(VERSION 3.25)
 
 if(NOT EXISTS "${MODEL}/config.json")
   message("left out: no model in '${MODEL}'")
