@@ -47,9 +47,13 @@ void* aligned(std::size_t size, std::size_t alignment) {
   return posix_memalign(&memory, std::max(alignment, alignof(std::max_align_t)), size) == 0 ? memory : nullptr;
 }
 
+void* allocate_or_null(std::size_t size, std::size_t alignment) noexcept {
+  if (refuse(g_refusal.of_new, size)) return nullptr;
+  return alignment <= alignof(std::max_align_t) ? std::malloc(size > 0 ? size : 1) : aligned(size, alignment);
+}
+
 void* allocate_new(std::size_t size, std::size_t alignment) {
-  if (refuse(g_refusal.of_new, size)) throw std::bad_alloc();
-  void* memory = alignment <= alignof(std::max_align_t) ? std::malloc(size > 0 ? size : 1) : aligned(size, alignment);
+  void* memory = allocate_or_null(size, alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
@@ -109,6 +113,10 @@ void* operator new(std::size_t size, std::align_val_t alignment) {
 void* operator new[](std::size_t size, std::align_val_t alignment) {
   return allocate_new(size, static_cast<std::size_t>(alignment));
 }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return fuzz::allocate_or_null(size, 1); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return fuzz::allocate_or_null(size, 1); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }

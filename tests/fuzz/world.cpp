@@ -52,6 +52,7 @@ void World::run() {
   make_cache();
   while (input_.left()) {
     if (groups_.size() < kMaxGroups && (groups_.empty() || input_.one_in(64))) make_cache();
+    if (groups_.empty()) continue;
     chosen_ = groups_.size() == 1 ? 0 : static_cast<std::size_t>(input_.below(static_cast<int>(groups_.size())));
     if (input_.one_in(24))
       g_refusal = {input_.below(3) != 1, input_.below(3) != 2, input_.below(96), 1 + input_.below(4)};
@@ -63,7 +64,6 @@ void World::run() {
     else if (kind < 13) pass_call();
     else if (kind < 15) request_call();
     else decoder_call();
-    if (groups_.empty()) make_cache();
   }
   end();
 }
@@ -133,7 +133,11 @@ Books World::books(Group* group) {
 }
 
 void World::add_cache(Group& group, Books& books) {
-  add<anb_cache_statistics>(books, [&](auto* s) { return anb_cache_get_statistics(group.cache, s); });
+  anb_cache_statistics s = ANB_CACHE_STATISTICS_INIT;
+  FUZZ_CHECK(anb_cache_get_statistics(group.cache, &s) == ANB_OK, "%s", anb_last_error());
+  for (const std::int32_t part : {s.n_pages, s.n_free_pages, s.n_lines, s.step})
+    books.push_back(static_cast<std::uint64_t>(part));
+  books.push_back(s.epoch);
   for (const anb_line line : group.lines) {
     add<anb_line_state>(books, [&](auto* s) { return anb_line_get_state(group.cache, line, s); });
     if (!thorough_ || books[books.size() - 2] != ANB_OK) continue;
