@@ -2,7 +2,7 @@
 //!
 //! The structs are the whole of their C counterparts, because a library reads and writes as far as `struct_size` says.
 //! What the host hands on without looking at it stays an untyped pointer.
-#![allow(non_camel_case_types)]
+#![allow(non_camel_case_types, dead_code)]
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -14,6 +14,7 @@ pub const OK: i32 = 0;
 pub const BAD_ARGUMENT: i32 = 1;
 pub const NO_ROOM: i32 = 8;
 pub const BAD_LOGITS: i32 = 14;
+pub const CALLBACK_FAILED: i32 = 20;
 pub const NOTHING_TO_DO: i32 = 22;
 
 #[repr(C)]
