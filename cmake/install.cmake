@@ -17,8 +17,7 @@ install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDI
 
 # One export set per part, so that a component that was not asked for drags in nothing.
 foreach(part IN LISTS parts)
-  install(TARGETS anabranch_${part} EXPORT anabranch-${part}
-    PUBLIC_HEADER DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+  install(TARGETS anabranch_${part} EXPORT anabranch-${part})
   install(EXPORT anabranch-${part} NAMESPACE anabranch:: DESTINATION "${package_folder}")
 endforeach()
 
