@@ -52,7 +52,8 @@ enum {
 /* ---- Text and markup ---- */
 
 /* Between tokens and text. Both write into `out` at most `capacity` elements and return how many there are; when there
- * are more they are called again with room for them. Negative: failure (ANB_CALLBACK_FAILED). No token of their own
+ * are more they are called again with room for them. Negative, or more than 16 Mi: failure (ANB_CALLBACK_FAILED). No
+ * token of their own
  * (beginning of text) may be added. */
 typedef struct anb_text {
   uint32_t struct_size;
@@ -337,7 +338,8 @@ ANB_API anb_status anb_decoder_commit(anb_decoder* decoder, const float* logits,
 ANB_API anb_status anb_decoder_commit_sampled(anb_decoder* decoder, const anb_token* tokens, int32_t n);
 /* Gives the pass up, also after the model ran; the next plan repeats it. Fine without a plan. */
 ANB_API anb_status anb_decoder_abort(anb_decoder* decoder);
-/* The next event; ANB_NOTHING_TO_DO after the last. Events that were not taken are gone after the next commit. */
+/* The next event; ANB_NOTHING_TO_DO after the last. Events that were not taken are gone after the next
+ * commit that succeeds. */
 ANB_API anb_status anb_decoder_next_event(anb_decoder* decoder, anb_event* event);
 
 /* Ends a request at any moment, also between plan and commit. Its pages become free, its text stays. Stale request. */
