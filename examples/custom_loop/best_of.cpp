@@ -29,7 +29,7 @@ struct Options {
   std::string score = "mbr";
   std::int32_t n = 6;
   std::int32_t max_tokens = 64;
-  float temperature = 0.8f;
+  float temperature = 0.7f;
   std::uint64_t seed = 1;
 };
 
@@ -212,6 +212,7 @@ bool same(const Outcome& a, const Outcome& b) {
 }
 
 int run(const Options& o) {
+  ab::check(ab::SamplingOptions{.temperature = o.temperature});
   const ab::torch::CausalLm model = o.common.load();
   std::vector<loop::Side> sides;
   for (const char* name : kWayNames) sides.push_back({name, {}});
@@ -230,11 +231,11 @@ int run(const Options& o) {
   fmt::print("  saved by forking: {} rows of the prompt not computed again, {} slots not duplicated\n",
              batch.n_rows - forked.cost.n_rows, batch.n_slots - forked.cost.n_slots);
   const bool equal = same(outcomes[0], forked) && same(outcomes[1], forked);
-  fmt::print("  the same candidates, winner and text all three ways: {}\n", equal ? "yes" : "no");
+  const int status = loop::conclude("the same candidates, winner and text in all three ways", equal, model);
   fmt::print(
       "  'one by one' and 'batch' give each candidate its own copy of the prompt and keep it until the winner is\n"
       "  known; a serial loop that kept the prompt's K/V for the next candidate would not compute it again either.\n");
-  return equal || model.weights() != ab::torch::Weights::float32 ? 0 : 1;
+  return status;
 }
 
 }  // namespace

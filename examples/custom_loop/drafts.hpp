@@ -17,7 +17,7 @@ struct DraftOptions {
   std::int32_t n_drafts = 3;                  ///< at most so many, from the latest place of the longest match backwards
   std::int32_t length = 10;                   ///< tokens of a draft; fewer where the text ends
   std::int32_t max_match = 4;                 ///< tokens that have to be alike: first this many,
-  std::int32_t min_match = 2;                 ///< then fewer, down to these
+  std::int32_t min_match = 1;                 ///< then fewer, down to these
   std::vector<anabranch::TokenId> ends = {};  ///< no draft reaches one of these: ends of text
 };
 

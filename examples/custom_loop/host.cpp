@@ -65,6 +65,10 @@ Host::Host(const ab::torch::CausalLm& model, Room room, std::string name, Progre
       begin_(Clock::now()) {}
 
 Tokens Host::feed(ab::LineId line, const Tokens& prompt) {
+  const std::int64_t n_most = cache_.position_limit(line) - cache_.next_position(line);
+  if (std::ssize(prompt) > std::min<std::int64_t>(n_most, cache_.options().max_position))
+    ab::fail(ab::Status::out_of_range, fmt::format("the prompt has {} tokens; the model takes {} in all", prompt.size(),
+                                                   cache_.options().max_position));
   const auto chunk = static_cast<std::size_t>(model_.max_rows());
   std::size_t fed = 0;
   for (; prompt.size() - fed > chunk; fed += chunk) {
@@ -179,6 +183,13 @@ void print_costs(const std::vector<Side>& sides) {
   for (std::size_t i = 0; i + 1 < sides.size(); ++i)
     fmt::print("  '{}' took {:.2f}x the time of '{}'\n", sides[i].name, median(seconds_of(sides[i])) / last,
                sides.back().name);
+}
+
+int conclude(const std::string& claim, bool holds, const ab::torch::CausalLm& model) {
+  const bool exact = model.weights() == ab::torch::Weights::float32;
+  fmt::print("  {}: {}{}\n", claim, holds ? "yes" : "no",
+             holds || exact ? "" : " (bfloat16 rounds differently with other numbers of rows; --weights f32 does not)");
+  return holds || !exact ? 0 : 1;
 }
 
 void print_text(const std::string& heading, const std::string& text) {

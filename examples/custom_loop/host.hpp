@@ -58,7 +58,7 @@ class Host {
   }
 
   /// Feeds a prompt in passes of the model's best size, but for its end, which it returns: that goes into the step
-  /// which also forks, or wants logits.
+  /// which also forks, or wants logits. Throws out_of_range, before the first pass, when the model cannot take it all.
   Tokens feed(ab::LineId line, const Tokens& prompt);
 
   /// Goes on serially and greedily from a step in which the line's last token wants its logits: at most `n` tokens, up
@@ -112,6 +112,9 @@ struct Side {
 };
 /// A table of all sides, and how the last compares with each of the others.
 void print_costs(const std::vector<Side>& sides);
+/// Says whether all sides wrote the same; returns what the program does: 1 when they should have and did not. With
+/// bfloat16 weights they need not: rounding then depends on how many rows a pass has.
+int conclude(const std::string& claim, bool holds, const ab::torch::CausalLm& model);
 /// The text with an indentation that sets it off.
 void print_text(const std::string& heading, const std::string& text);
 
