@@ -53,8 +53,7 @@ enum {
 
 /* Between tokens and text. Both write into `out` at most `capacity` elements and return how many there are; when there
  * are more they are called again with room for them. Negative, or more than 16 Mi: failure (ANB_CALLBACK_FAILED). No
- * token of their own
- * (beginning of text) may be added. */
+ * token of their own (beginning of text) may be added. */
 typedef struct anb_text {
   uint32_t struct_size;
   uint32_t reserved;
