@@ -18,6 +18,7 @@ constexpr StatusSet statuses(S... s) {
 struct Function {
   const char* name;
   StatusSet statuses;
+  bool own_steps = false;  ///< it opens steps of its own; the epoch counts those too that it gave up
 };
 
 namespace function {
@@ -55,7 +56,8 @@ constexpr Function kDecoderCreate = {
     "anb_decoder_create", kCallback | statuses(ANB_BAD_REQUEST, ANB_BAD_MARKUP, ANB_LIMIT_REACHED)};
 constexpr Function kSubmit = {"anb_decoder_submit", kRequest | kCallback | statuses(ANB_BAD_REQUEST)};
 constexpr Function kDecoderPlan = {"anb_decoder_plan",
-                                   kStep | kCallback | statuses(ANB_NO_ROOM, ANB_NOTHING_TO_DO, ANB_LIMIT_REACHED)};
+                                   kStep | kCallback | statuses(ANB_NO_ROOM, ANB_NOTHING_TO_DO, ANB_LIMIT_REACHED),
+                                   true};
 constexpr Function kGetOutput = {"anb_decoder_get_output", kStep};
 constexpr Function kDecoderCommit = {"anb_decoder_commit", kStep | kCallback | statuses(ANB_BAD_LOGITS)};
 constexpr Function kCommitSampled = {"anb_decoder_commit_sampled", kStep | kCallback};
