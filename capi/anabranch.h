@@ -368,8 +368,8 @@ ANB_API anb_status anb_step_fork(anb_step* step, anb_line parent, int32_t n, anb
 ANB_API anb_status anb_step_fork_given(anb_step* step, anb_line parent, int32_t n, const anb_position* starts,
                                        anb_line* children);
 /* Appends the own tokens of n children to the parent's history, in the given order; the children's names go stale.
- * O(n). Children must have no open children; the rest of the block may be joined later. Stale line, not a child, open
- * children, out of range. */
+ * O(views + n log n). Children must have no open children; the rest of the block may be joined later. Stale line, not a
+ * child, open children, out of range. */
 ANB_API anb_status anb_step_join(anb_step* step, anb_line parent, const anb_line* children, int32_t n);
 /* The same for children of anb_step_fork_given: the parent goes on at `next`. */
 ANB_API anb_status anb_step_join_given(anb_step* step, anb_line parent, const anb_line* children, int32_t n,

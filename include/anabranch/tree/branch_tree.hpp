@@ -93,6 +93,7 @@ class BranchTree {
   std::int32_t new_line();
   std::int32_t depth(std::int32_t line) const noexcept;
   void check_child(std::int32_t parent, LineId child, const char* call) const;
+  void check_distinct(std::span<const LineId> lines, const char* call);
   void check_rewind(std::int32_t line, std::int32_t n_tokens) const;
 
   void set_open(std::int32_t line, std::int32_t segment) noexcept;
@@ -128,5 +129,7 @@ class BranchTree {
 }  // namespace anabranch
 
 #include <anabranch/tree/impl/branch_tree_change.hpp>
+#include <anabranch/tree/impl/branch_tree_give_up.hpp>
+#include <anabranch/tree/impl/branch_tree_join.hpp>
 #include <anabranch/tree/impl/branch_tree_lines.hpp>
 #include <anabranch/tree/impl/branch_tree_step.hpp>
