@@ -1,0 +1,26 @@
+# What the library needs, what it is called, and how large it is without symbols. LIBRARY, READELF, STRIP, WORK;
+# LIMIT: bytes, empty: only told.
+cmake_minimum_required(VERSION 3.25)
+
+execute_process(COMMAND "${READELF}" -d "${LIBRARY}" OUTPUT_VARIABLE listed COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "\\(NEEDED\\)[^\n]*\\[[^]]+\\]" needed "${listed}")
+list(TRANSFORM needed REPLACE "^.*\\[(.*)\\]$" "\\1")
+message("needs: ${needed}")
+foreach(library IN LISTS needed)
+  if(NOT library MATCHES "^(libstdc\\+\\+\\.so\\.6|libm\\.so\\.6|libgcc_s\\.so\\.1|libc\\.so\\.6|ld-linux.*)$")
+    message(FATAL_ERROR "the library needs ${library}; only libstdc++, libm, libgcc_s and libc are fine")
+  endif()
+endforeach()
+if(NOT listed MATCHES "SONAME[^\n]*\\[libanabranch\\.so\\.0\\]")
+  message(FATAL_ERROR "the soname is not libanabranch.so.0:\n${listed}")
+endif()
+if(listed MATCHES "RPATH|RUNPATH|TEXTREL")
+  message(FATAL_ERROR "the library has a path or text relocations of its own:\n${listed}")
+endif()
+
+execute_process(COMMAND "${STRIP}" -o "${WORK}" "${LIBRARY}" COMMAND_ERROR_IS_FATAL ANY)
+file(SIZE "${WORK}" size)
+message("${size} bytes without symbols")
+if(LIMIT AND size GREATER LIMIT)
+  message(FATAL_ERROR "more than ${LIMIT} bytes")
+endif()
