@@ -62,16 +62,14 @@ void CacheObject::let_go() noexcept {
 const anb_step* CacheObject::next_step_handle() noexcept {
   const HandleParts cache_parts = unpack(handle);
   n_steps_ = n_steps_ % 0xffffff + 1;
-  const std::uint64_t serial = (cache_parts.serial & 0xfffff) << 24 | n_steps_;
+  const std::uint64_t serial = (cache_parts.serial & kStepSerialMask) << 24 | n_steps_;
   return static_cast<const anb_step*>(pack({cache_parts.index, HandleKind::step, serial}));
 }
 
 CacheObject* cache_of_step(const anb_step* handle) noexcept {
   const HandleParts parts = unpack(handle);
   if (parts.kind != HandleKind::step) return nullptr;
-  auto* object = static_cast<CacheObject*>(find_cache(parts.index));
-  if (object == nullptr || (unpack(object->handle).serial & 0xfffff) != parts.serial >> 24) return nullptr;
-  return object;
+  return static_cast<CacheObject*>(find_cache(parts.index, parts.serial >> 24));
 }
 
 }  // namespace anabranch::capi

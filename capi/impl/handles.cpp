@@ -54,12 +54,13 @@ void* find_object(HandleKind kind, const void* handle) noexcept {
   return entry != nullptr ? entry->object.load(std::memory_order_relaxed) : nullptr;
 }
 
-void* find_cache(std::uint32_t index) noexcept {
+void* find_cache(std::uint32_t index, std::uint64_t low_serial) noexcept {
   if (index == 0 || index > kMaxHandles) return nullptr;
   const Entry& entry = g_entries[index];
   const std::uint64_t tag = entry.tag.load(std::memory_order_acquire);
   const bool is_cache = (tag & ((1u << kKindBits) - 1)) == static_cast<std::uint64_t>(HandleKind::cache);
-  return is_cache ? entry.object.load(std::memory_order_relaxed) : nullptr;
+  const bool is_named = (tag >> kKindBits & kStepSerialMask) == low_serial;
+  return is_cache && is_named ? entry.object.load(std::memory_order_relaxed) : nullptr;
 }
 
 void* remove_handle(HandleKind kind, const void* handle) noexcept {

@@ -42,8 +42,11 @@ static_assert(sizeof(void*) == 8, "handles need 64 bits");
 void* make_handle(HandleKind kind, void* object) noexcept;
 /// The object, or null when the handle is not one of this kind that is alive. O(1).
 void* find_object(HandleKind kind, const void* handle) noexcept;
-/// The same for the cache at an index, whatever its serial: what a step's handle names.
-void* find_cache(std::uint32_t index) noexcept;
+/// Of a cache's serial a step's handle has room for these low bits only.
+inline constexpr std::uint64_t kStepSerialMask = 0xfffff;
+/// The same for the cache at an index whose serial ends in `low_serial`: what a step's handle names. The object of any
+/// other is not touched: it may be another thread's by now.
+void* find_cache(std::uint32_t index, std::uint64_t low_serial) noexcept;
 /// Takes the handle out of the table and returns its object, null as above.
 void* remove_handle(HandleKind kind, const void* handle) noexcept;
 
