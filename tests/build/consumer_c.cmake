@@ -1,0 +1,51 @@
+# Builds and runs a program in C in WORK: found by find_package or by pkg-config in an install tree made there, or with the
+# source folder as a subdirectory (WAY). ../CMakeLists.txt sets the variables.
+cmake_minimum_required(VERSION 3.25)
+
+function(run text)
+  message("${text}")
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${text} failed (${status}):\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+file(REMOVE_RECURSE "${WORK}")
+file(MAKE_DIRECTORY "${WORK}")
+if(NOT WAY STREQUAL "add_subdirectory")
+  run("install" ${CMAKE_COMMAND} --install "${BUILD}" --prefix "${WORK}/prefix")
+endif()
+
+if(WAY STREQUAL "pkg_config")
+  # A prefix may be moved: what pkg-config tells follows the file.
+  file(RENAME "${WORK}/prefix" "${WORK}/moved")
+  set(ENV{PKG_CONFIG_PATH} "${WORK}/moved/${LIBDIR}/pkgconfig")
+  run("version" "${PKG_CONFIG}" --modversion anabranch)
+  string(STRIP "${output}" version)
+  if(NOT version STREQUAL VERSION)
+    message(FATAL_ERROR "pkg-config tells version ${version}, the project is ${VERSION}")
+  endif()
+  run("flags" "${PKG_CONFIG}" --cflags --libs anabranch)
+  separate_arguments(flags UNIX_COMMAND "${output}")
+  separate_arguments(own_flags UNIX_COMMAND "${FLAGS}")
+  run("compile" "${CC}" -std=c99 -Wall -Wextra -Werror ${own_flags} "${CONSUMER}/main.c" -o "${WORK}/consumer_c"
+    ${flags} "-Wl,-rpath,${WORK}/moved/${LIBDIR}")
+  run("run" "${WORK}/consumer_c")
+  message("${output}")
+  return()
+endif()
+
+set(settings -G "${GENERATOR}" "-DCMAKE_C_COMPILER=${CC}" "-DCMAKE_C_FLAGS=${FLAGS}" "-DCMAKE_BUILD_TYPE=${TYPE}"
+  "-DCONSUMER_WAY=${WAY}")
+if(WAY STREQUAL "find_package")
+  list(APPEND settings "-DCMAKE_PREFIX_PATH=${WORK}/prefix")
+else()
+  list(APPEND settings "-DANABRANCH_SOURCE=${SOURCE}" "-DCMAKE_CXX_COMPILER=${CXX}" "-DCMAKE_CXX_FLAGS=${FLAGS}"
+    "-DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER}" "-D${TYPE_FLAGS}" -DCMAKE_CXX_EXTENSIONS=OFF
+    "-DANABRANCH_STRICT=${STRICT}" -DANABRANCH_HF=OFF -DANABRANCH_CAPI=ON)
+endif()
+run("configure" ${CMAKE_COMMAND} -S "${CONSUMER}" -B "${WORK}/build" ${settings})
+run("build" ${CMAKE_COMMAND} --build "${WORK}/build" --target consumer_c --parallel 2)
+run("run" "${WORK}/build/consumer_c")
+message("${output}")
