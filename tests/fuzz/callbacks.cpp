@@ -73,7 +73,8 @@ std::int32_t text_to_tokens(const char* text, std::int32_t n, anb_token* out, st
 
 // ---- a markup: what follows a token is in its number
 
-constexpr std::array<anb_forced_token, 4> kForced = {{{1, ANB_ROLE_TEXT}, {2, ANB_ROLE_TAG}, {3, ANB_ROLE_TITLE}, {5, 0}}};
+constexpr std::array<anb_forced_token, 4> kForced = {
+    {{1, ANB_ROLE_TEXT}, {2, ANB_ROLE_TAG}, {3, ANB_ROLE_TITLE}, {5, 0}}};
 constexpr std::array<anb_token, 3> kTitle = {5, 6, 13};
 constexpr std::array<anb_seed, 4> kSeeds = {{{kForced.data(), 2, 1, kTitle.data()},
                                              {kForced.data() + 1, 1, 0, nullptr},

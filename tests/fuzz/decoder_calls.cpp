@@ -196,8 +196,8 @@ void World::request_call() {
     case 5: {
       const anb_request request = some_request(decoder);
       const OutStruct<anb_request_state> state(input_);
-      status = make(function::kGetRequest, about,
-                    [&] { return anb_decoder_get_request(handle, request, state.pointer()); });
+      status =
+          make(function::kGetRequest, about, [&] { return anb_decoder_get_request(handle, request, state.pointer()); });
       state.check(status == ANB_OK);
       break;
     }

@@ -23,8 +23,8 @@ class Input {
   }
   /// A number that some limit may not like.
   std::int32_t odd_number() {
-    static constexpr std::array<std::int32_t, 14> kOdd = {-1,  0,   1,    2,     3,          7,         64,        255,
-                                                          256, 257, 4096, 65536, 0x7fffffff, -0x7fffffff - 1};
+    static constexpr std::array<std::int32_t, 14> kOdd = {-1,  0,   1,   2,    3,     7,          64,
+                                                          255, 256, 257, 4096, 65536, 0x7fffffff, -0x7fffffff - 1};
     const std::uint8_t b = byte();
     if (b < kOdd.size()) return kOdd[b];
     return b < 128 ? b - 64 : static_cast<std::int32_t>(static_cast<std::uint32_t>(word()));

@@ -71,9 +71,8 @@ struct PassCalls {
     const std::int32_t n_told = input.one_in(48) ? n + input.below(4) - 2 : n;
     const std::int32_t vocabulary = input.one_in(48) ? input.odd_number() % kVocabulary : kVocabulary;
     const float* told = input.one_in(96) ? nullptr : logits.data();
-    const anb_status status = world.make(function::kDecoderCommit, about, [&] {
-      return anb_decoder_commit(handle, told, n_told, vocabulary);
-    });
+    const anb_status status = world.make(function::kDecoderCommit, about,
+                                         [&] { return anb_decoder_commit(handle, told, n_told, vocabulary); });
     committed(status);
     return status;
   }
@@ -98,8 +97,7 @@ struct PassCalls {
     if (status == ANB_OK) decoder->planned = false;
   }
   void abort() {
-    const anb_status status =
-        world.make(function::kDecoderAbort, about, [&] { return anb_decoder_abort(handle); });
+    const anb_status status = world.make(function::kDecoderAbort, about, [&] { return anb_decoder_abort(handle); });
     check(status);
     if (status == ANB_OK) decoder->planned = false;
   }
@@ -126,11 +124,7 @@ struct PassCalls {
 void World::pass_call() {
   Group& g = group();
   if (g.decoders.empty() && g.cache != nullptr) return make_decoder();
-  if (g.step != nullptr && !input_.one_in(8)) {
-    anb_step_abort(g.step);
-    step_over(g);
-    check_cache(g);
-  }
+  if (g.step != nullptr && !input_.one_in(8)) finish_step();
   anb_decoder* handle = nullptr;
   DecoderEntry* decoder = some_decoder(handle);
   PassCalls calls{*this, input_, g, handle, decoder, decoder != nullptr ? &g : nullptr};

@@ -52,12 +52,11 @@ constexpr Function kAbort = {"anb_step_abort", kStep};
 
 constexpr StatusSet kRequest = statuses(ANB_STALE_REQUEST);
 constexpr StatusSet kCallback = statuses(ANB_CALLBACK_FAILED);
-constexpr Function kDecoderCreate = {
-    "anb_decoder_create", kCallback | statuses(ANB_BAD_REQUEST, ANB_BAD_MARKUP, ANB_LIMIT_REACHED)};
+constexpr Function kDecoderCreate = {"anb_decoder_create",
+                                     kCallback | statuses(ANB_BAD_REQUEST, ANB_BAD_MARKUP, ANB_LIMIT_REACHED)};
 constexpr Function kSubmit = {"anb_decoder_submit", kRequest | kCallback | statuses(ANB_BAD_REQUEST)};
-constexpr Function kDecoderPlan = {"anb_decoder_plan",
-                                   kStep | kCallback | statuses(ANB_NO_ROOM, ANB_NOTHING_TO_DO, ANB_LIMIT_REACHED),
-                                   true};
+constexpr Function kDecoderPlan = {
+    "anb_decoder_plan", kStep | kCallback | statuses(ANB_NO_ROOM, ANB_NOTHING_TO_DO, ANB_LIMIT_REACHED), true};
 constexpr Function kGetOutput = {"anb_decoder_get_output", kStep};
 constexpr Function kDecoderCommit = {"anb_decoder_commit", kStep | kCallback | statuses(ANB_BAD_LOGITS)};
 constexpr Function kCommitSampled = {"anb_decoder_commit_sampled", kStep | kCallback};

@@ -54,6 +54,27 @@ void World::step_call() {
   check_cache(g);
 }
 
+/// Plan and commit, or abort when there is no room.
+void World::finish_step() {
+  Group& g = group();
+  if (g.step == nullptr) return;
+  if (!g.planned) {
+    const OutStruct<anb_plan> plan;
+    const anb_status status = make(function::kPlan, &g, [&] { return anb_step_plan(g.step, plan.pointer()); });
+    plan.check(status == ANB_OK || status == ANB_NO_ROOM);
+    if (status == ANB_OK) {
+      g.planned = true;
+      plan_opened(g, plan.value());
+    }
+  }
+  const bool give_up = !g.planned || input_.one_in(16);
+  const anb_status status = give_up ? make(function::kAbort, &g, [&] { return anb_step_abort(g.step); })
+                                    : make(function::kCommit, &g, [&] { return anb_step_commit(g.step); });
+  FUZZ_CHECK(status == ANB_OK, "a step that cannot end: %s", anb_last_error());
+  step_over(g);
+  check_cache(g);
+}
+
 void World::plan_call() {
   Group& g = group();
   switch (input_.below(4)) {
@@ -80,8 +101,8 @@ void World::plan_call() {
       const bool good = cache == g.cache && cache != nullptr;
       const OutStruct<anb_paged> paged(input_);
       const std::int32_t kind = input_.number(0, 2);
-      const anb_status status = make(function::kPaged, good ? &g : nullptr,
-                                     [&] { return anb_cache_paged(cache, kind, paged.pointer()); });
+      const anb_status status =
+          make(function::kPaged, good ? &g : nullptr, [&] { return anb_cache_paged(cache, kind, paged.pointer()); });
       paged.check(status == ANB_OK);
       FUZZ_CHECK(status != ANB_OK || (good && g.plan_open()), "page tables without a plan");
       break;

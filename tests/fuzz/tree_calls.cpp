@@ -111,11 +111,7 @@ void World::tree_call() {
   Group& g = group();
   if (g.step == nullptr && g.cache != nullptr && !g.plan_open() && anb_step_begin(g.cache, &g.step) != ANB_OK)
     g.step = nullptr;
-  if (g.planned && !input_.one_in(16)) {  // nothing but commit and abort can work
-    anb_step_commit(g.step);
-    step_over(g);
-    return check_cache(g);
-  }
+  if (g.planned && !input_.one_in(16)) return finish_step();  // nothing but commit and abort can work
   anb_step* step = some_step();
   TreeCalls calls{*this, input_, g, step, step == g.step && step != nullptr ? &g : nullptr};
   switch (input_.below(20)) {

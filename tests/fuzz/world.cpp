@@ -13,6 +13,8 @@ constexpr std::size_t kMaxLines = 40;
 constexpr std::size_t kEpoch = 4;  // its index in a cache's books
 constexpr std::size_t kMaxGroups = 3;
 
+Tally g_tally;
+
 /// A reading call of the fuzzer's own.
 template <class T, class Call>
 void add(Books& books, Call&& call) {
@@ -32,6 +34,8 @@ std::uint64_t hash_bytes(const void* bytes, std::size_t n, std::uint64_t hash) {
   for (std::size_t i = 0; i < n; ++i) hash = (hash ^ p[i]) * 0x100000001b3;
   return hash;
 }
+
+const Tally& tally() { return g_tally; }
 
 DecoderEntry* Group::planner() const {
   for (const auto& decoder : decoders)
@@ -57,14 +61,23 @@ void World::run() {
     chosen_ = groups_.size() == 1 ? 0 : static_cast<std::size_t>(input_.below(static_cast<int>(groups_.size())));
     if (input_.one_in(24))
       g_refusal = {input_.below(3) != 1, input_.below(3) != 2, input_.below(96), 1 + input_.below(4)};
-    const std::int32_t kind = input_.below(16);
-    if (kind < 6) tree_call();
-    else if (kind < 8) step_call();
-    else if (kind < 9) plan_call();
-    else if (kind < 10) cache_call();
-    else if (kind < 13) pass_call();
-    else if (kind < 15) request_call();
-    else decoder_call();
+    const std::int32_t kind = input_.below(20);
+    if (kind < 7)
+      tree_call();
+    else if (kind < 9)
+      finish_step();
+    else if (kind < 10)
+      step_call();
+    else if (kind < 11)
+      plan_call();
+    else if (kind < 12)
+      cache_call();
+    else if (kind < 16)
+      pass_call();
+    else if (kind < 19)
+      request_call();
+    else
+      decoder_call();
   }
   end();
 }
@@ -101,6 +114,7 @@ void World::check_empty(Group& group) {
 
 void World::judge(const Function& function, Group* group, const Books& before, anb_status status, bool refused) {
   FUZZ_CHECK(status != ANB_INTERNAL && status != ANB_POISONED, "%s: %s", function.name, anb_last_error());
+  ++g_tally[function.name][static_cast<std::size_t>(status)];
   if (status == ANB_OK) return;
   StatusSet allowed = function.statuses | statuses(ANB_BAD_HANDLE, ANB_BAD_ARGUMENT);
   if (refused) allowed |= statuses(ANB_OUT_OF_MEMORY);

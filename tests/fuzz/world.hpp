@@ -1,8 +1,10 @@
 // What the fuzzer knows of the handles it made: caches, each with its step, its lines, its decoders and their requests.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -99,6 +101,7 @@ class World {
   void step_call();
   void tree_call();
   void plan_call();
+  void finish_step();
   void decoder_call();
   void request_call();
   void pass_call();
@@ -124,6 +127,10 @@ class World {
   bool thorough_ = false;
   bool quiet_ = false;  ///< the fuzzer itself is looking: callbacks behave
 };
+
+/// How often each function gave each status, since the program began.
+using Tally = std::map<std::string, std::array<std::int64_t, 32>>;
+const Tally& tally();
 
 /// Of everything that the plan's arrays hold, runs included.
 std::uint64_t hash_plan(const anb_plan& plan);

@@ -29,12 +29,12 @@ std::int32_t to_text(const anb_token* tokens, std::int32_t n, char* out, std::in
 
 /// Memory that each thread counts for itself.
 void* allocate(std::size_t size, std::size_t alignment, void* count) {
-  void* memory = ::operator new(size, std::align_val_t{alignment}, std::nothrow);
+  void* memory = ::operator new (size, std::align_val_t{alignment}, std::nothrow);
   *static_cast<long*>(count) += memory != nullptr ? 1 : 0;
   return memory;
 }
 void release(void* memory, std::size_t, std::size_t alignment, void* count) {
-  ::operator delete(memory, std::align_val_t{alignment});
+  ::operator delete (memory, std::align_val_t{alignment});
   --*static_cast<long*>(count);
 }
 
@@ -104,7 +104,8 @@ std::string answer(std::uint32_t seed) {
   NEED(anb_decoder_get_branch(decoder, request, 0, &state) == ANB_OK);
   anb_request_state told = ANB_REQUEST_STATE_INIT;
   NEED(anb_decoder_get_request(decoder, request, &told) == ANB_OK);
-  const std::string result = std::to_string(told.n_branches) + " branches: " + streamed + '|' + std::string(state.text, state.n_text);
+  const std::string result =
+      std::to_string(told.n_branches) + " branches: " + streamed + '|' + std::string(state.text, state.n_text);
   anb_decoder_destroy(decoder);
   NEED(anb_cache_check(cache) == ANB_OK);
   anb_cache_destroy(cache);
