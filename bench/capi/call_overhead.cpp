@@ -1,9 +1,10 @@
 // Question: what does going through C cost a caller who forks 8 branches and joins them, or who plans a step?
 //
 // Bar: fork + join through C within 1.5x of C++. Both sides do the same to caches of the same shape, taking turns
-// within every iteration, so that drifts of the machine hit both; each repetition times thousands of turns and gives
-// one ratio. Timed as in bench/cache: the calls `fork` and `join` alone, with one token decoded in every branch in
-// between (not timed), and for step_plan the call `plan` alone. Beside both the whole steps around them.
+// within every iteration, so that drifts of the machine hit both; each repetition takes the median of thousands of
+// turns on either side, which leaves out those that something else interrupted, and gives one ratio. Timed as in
+// bench/cache: the calls `fork` and `join` alone, with one token decoded in every branch in between (not timed), and
+// for step_plan the call `plan` alone. Beside both the whole steps around them.
 //
 // The C side is the shared library, as an embedding runtime has it: every call looks its handle up. The C++ side is
 // the header-only core, compiled into this program.
@@ -24,6 +25,15 @@ using namespace anabranch::bench;
 constexpr int kBranches = 8;
 constexpr std::int32_t kTrunkTokens = 16384;
 constexpr int kTurns = 20000, kPlansBetweenShortening = 200;
+/// What reading the clock costs, which would make a ratio look better than it is.
+double g_clock = 0;
+
+/// Seconds that `work` takes.
+template <class Work>
+double timed(Work&& work) {
+  return seconds(work) - g_clock;
+}
+
 constexpr std::int32_t kPages = 3 * kTrunkTokens / 16 + 512;
 
 void ok(anb_status status) {
@@ -33,7 +43,6 @@ void ok(anb_status status) {
 /// Seconds of one turn: what was asked about, and the whole steps around it.
 struct Cost {
   double calls = 0, steps = 0;
-  void operator+=(const Cost& other) { calls += other.calls, steps += other.steps; }
 };
 
 /// The core, as C++ uses it.
@@ -61,12 +70,13 @@ class Cpp {
     finish(s);
   }
   Cost plan() {
+    if (n_plans_ == 0) fork();
     if (++n_plans_ % kPlansBetweenShortening == 0) shorten();
     Cost cost;
-    cost.steps = seconds([&] {
+    cost.steps = timed([&] {
       Step s = cache_.begin_step();
       for (const LineId kid : kids_) s.append(kid, {1}, Logits::last);
-      cost.calls = seconds([&] { check(static_cast<bool>(s.plan()), "the pool is too small"); });
+      cost.calls = timed([&] { check(static_cast<bool>(s.plan()), "the pool is too small"); });
       s.commit();
     });
     return cost;
@@ -80,9 +90,9 @@ class Cpp {
   }
   template <class Call>
   void step(Cost& cost, Call&& call) {
-    cost.steps += seconds([&] {
+    cost.steps += timed([&] {
       Step s = cache_.begin_step();
-      cost.calls += seconds([&] { call(s); });
+      cost.calls += timed([&] { call(s); });
       finish(s);
     });
   }
@@ -130,14 +140,15 @@ class C {
     finish_step(s);
   }
   Cost plan() {
+    if (n_plans_ == 0) fork();
     if (++n_plans_ % kPlansBetweenShortening == 0) shorten();
     static constexpr anb_token kToken = 1;
     Cost cost;
-    cost.steps = seconds([&] {
+    cost.steps = timed([&] {
       anb_step* s = begin();
       for (const anb_line kid : kids_) ok(anb_step_append(s, kid, &kToken, 1, ANB_LOGITS_LAST));
       anb_plan plan = ANB_PLAN_INIT;
-      cost.calls = seconds([&] { ok(anb_step_plan(s, &plan)); });
+      cost.calls = timed([&] { ok(anb_step_plan(s, &plan)); });
       ok(anb_step_commit(s));
     });
     return cost;
@@ -161,9 +172,9 @@ class C {
   }
   template <class Call>
   void step(Cost& cost, Call&& call) {
-    cost.steps += seconds([&] {
+    cost.steps += timed([&] {
       anb_step* s = begin();
-      cost.calls += seconds([&] { call(s); });
+      cost.calls += timed([&] { call(s); });
       finish_step(s);
     });
   }
@@ -187,10 +198,11 @@ Spread spread(std::vector<double> values) {
 /// All repetitions of one question: microseconds of both sides, and their ratios.
 struct Series {
   std::vector<double> c, cpp, ratio;
-  void add(double c_seconds, double cpp_seconds) {
-    c.push_back(c_seconds / kTurns * 1e6);
-    cpp.push_back(cpp_seconds / kTurns * 1e6);
-    ratio.push_back(c_seconds / cpp_seconds);
+  /// Of all turns of one repetition.
+  void add(const Spread& c_seconds, const Spread& cpp_seconds) {
+    c.push_back(c_seconds.median * 1e6);
+    cpp.push_back(cpp_seconds.median * 1e6);
+    ratio.push_back(c_seconds.median / cpp_seconds.median);
   }
   Spread print(const char* name) const {
     const Spread a = spread(c), b = spread(cpp), r = spread(ratio);
@@ -203,51 +215,50 @@ struct Series {
 /// Both sides take turns, and who is first takes turns too. `turn(side)` gives its cost.
 template <class Turn>
 void repeat(C& c, Cpp& cpp, Series& calls, Series& steps, Turn&& turn) {
-  Cost of_c, of_cpp;
-  for (int i = 0; i < kTurns; ++i) {
-    if (i % 2 == 0)
-      of_c += turn(c), of_cpp += turn(cpp);
+  std::vector<double> c_calls, c_steps, cpp_calls, cpp_steps;
+  const auto keep = [](const Cost& cost, std::vector<double>& of_calls, std::vector<double>& of_steps) {
+    of_calls.push_back(cost.calls);
+    of_steps.push_back(cost.steps);
+  };
+  for (int i = 0; i < 2 * kTurns; ++i)
+    if (i % 4 == 0 || i % 4 == 3)
+      keep(turn(c), c_calls, c_steps);
     else
-      of_cpp += turn(cpp), of_c += turn(c);
-  }
-  calls.add(of_c.calls, of_cpp.calls);
-  steps.add(of_c.steps, of_cpp.steps);
+      keep(turn(cpp), cpp_calls, cpp_steps);
+  calls.add(spread(std::move(c_calls)), spread(std::move(cpp_calls)));
+  steps.add(spread(std::move(c_steps)), spread(std::move(cpp_steps)));
 }
 
-/// What reading the clock costs is in both sides, and makes a ratio look better than it is.
+/// The question `turn`, after one repetition that does not count.
+template <class Turn>
+void measure(Series& calls, Series& steps, Turn&& turn) {
+  C c;
+  Cpp cpp;
+  Series warm_calls, warm_steps;
+  repeat(c, cpp, warm_calls, warm_steps, turn);
+  for (int i = 0; i < kRepeats; ++i) repeat(c, cpp, calls, steps, turn);
+}
+
 double clock_cost() {
-  double sum = 0;
-  for (int i = 0; i < 100000; ++i) sum += seconds([] {});
-  return sum / 100000 * 1e9;
+  std::vector<double> costs(10001);
+  for (double& cost : costs) cost = seconds([] {});
+  std::nth_element(costs.begin(), costs.begin() + 5000, costs.end());
+  return costs[5000];
 }
 
 }  // namespace
 
 int main() {
   std::printf("What does going through C cost a caller who forks, joins and plans?\n");
+  g_clock = clock_cost();
   std::printf(
-      "machine: %s, %u cores; %d branches on a trunk of %d tokens, pages of 16; %d repeats of %d turns; an empty "
-      "measurement takes %.0f ns\n",
+      "machine: %s, %u cores; %d branches on a trunk of %d tokens, pages of 16; %d repeats of %d turns; reading the "
+      "clock takes %.0f ns, which are taken off\n",
       processor().c_str(), std::thread::hardware_concurrency(), kBranches, kTrunkTokens, kRepeats, kTurns,
-      clock_cost());
+      g_clock * 1e9);
   Series calls, steps, plans, plan_steps;
-  {
-    C c;
-    Cpp cpp;
-    Series warm_calls, warm_steps;
-    const auto turn = [](auto& side) { return side.fork_join(); };
-    for (int i = -1; i < kRepeats; ++i)
-      i < 0 ? repeat(c, cpp, warm_calls, warm_steps, turn) : repeat(c, cpp, calls, steps, turn);
-  }
-  {
-    C c;
-    Cpp cpp;
-    c.fork(), cpp.fork();
-    Series warm_calls, warm_steps;
-    const auto turn = [](auto& side) { return side.plan(); };
-    for (int i = -1; i < kRepeats; ++i)
-      i < 0 ? repeat(c, cpp, warm_calls, warm_steps, turn) : repeat(c, cpp, plans, plan_steps, turn);
-  }
+  measure(calls, steps, [](auto& side) { return side.fork_join(); });
+  measure(plans, plan_steps, [](auto& side) { return side.plan(); });
   std::printf("%-34s %23s %25s %21s\n", "us, median (min..max)", "C", "C++", "ratio");
   const Spread figure = calls.print("fork + join");
   steps.print("fork + join, both whole steps");
