@@ -1,10 +1,12 @@
 /* Both headers in use, in every language that can read them: all INIT macros, one call of each tier. Compiled only. */
+/* clang-format off */
 #ifdef DECODER_FIRST
 #include "anabranch_decoder.h"
 #endif
 #include "anabranch.h"
 #include "anabranch_decoder.h"
 #include "anabranch.h"
+/* clang-format on */
 
 anb_status use(anb_cache** cache, anb_decoder** decoder);
 
