@@ -157,7 +157,7 @@ void World::add_cache(Group& group, Books& books) {
   FUZZ_CHECK(books.size() == kEpoch, "the epoch has moved");
   books.push_back(s.epoch);
   for (const anb_line line : group.lines) {
-    add<anb_line_state>(books, [&](auto* s) { return anb_line_get_state(group.cache, line, s); });
+    add<anb_line_state>(books, [&](auto* state) { return anb_line_get_state(group.cache, line, state); });
     if (!thorough_ || books[books.size() - 2] != ANB_OK) continue;
     anb_line children[16] = {};
     std::int32_t n = 0;
