@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 #include <string>
+#include <string_view>
 
 #include "check.hpp"
 #include "world.hpp"
@@ -11,7 +12,9 @@ namespace fuzz {
 
 namespace {
 
-constexpr char kAlphabet[] = "\n1. *ab:\xc3\xa4-2 3cd";  // token t is the byte t % 16; two of them make one character
+/// Token t is written as word t % 16. Two of them make one character, one reaches over the end of an opening "a".
+constexpr std::array<std::string_view, 16> kWords = {"\n", "1. **", "**",   "2. **", ".",  "a",  "b", " ",
+                                                     "c:", "\xc3",  "\xa4", "**\n",  " d", "a1", "*", "\n\n"};
 
 enum class Mood { orderly, fail, lie };
 
@@ -54,8 +57,25 @@ std::int32_t tokens_to_text(const anb_token* tokens, std::int32_t n, char* out, 
     case Mood::lie: return capacity + 5;
     default: break;
   }
-  for (std::int32_t i = 0; i < std::min(n, capacity); ++i) out[i] = kAlphabet[tokens[i] % 16];
-  return n;
+  std::int32_t n_bytes = 0;
+  for (std::int32_t i = 0; i < n; ++i)
+    for (const char c : kWords[static_cast<std::size_t>(tokens[i] % 16)]) {
+      if (n_bytes < capacity) out[n_bytes] = c;
+      ++n_bytes;
+    }
+  return n_bytes;
+}
+
+/// The longest word that a text begins with; "a" for what no word begins with.
+std::size_t first_word(std::string_view text) {
+  std::size_t best = 5;
+  bool found = false;
+  for (std::size_t t = 0; t < kWords.size(); ++t)
+    if (text.substr(0, kWords[t].size()) == kWords[t] && (!found || kWords[t].size() > kWords[best].size())) {
+      best = t;
+      found = true;
+    }
+  return best;
 }
 
 std::int32_t text_to_tokens(const char* text, std::int32_t n, anb_token* out, std::int32_t capacity, void* user) {
@@ -63,12 +83,13 @@ std::int32_t text_to_tokens(const char* text, std::int32_t n, anb_token* out, st
   FUZZ_CHECK(n >= 0 && capacity >= 0, "%d bytes, room for %d", n, capacity);
   const Mood m = mood(script_of(user));
   if (m == Mood::fail) return -7;
-  for (std::int32_t i = 0; i < std::min(n, capacity); ++i) {
-    const void* found = std::memchr(kAlphabet, text[i], 16);
-    out[i] = found != nullptr ? static_cast<anb_token>(static_cast<const char*>(found) - kAlphabet) : 5;
-    if (m == Mood::lie) out[i] = -2;
+  std::int32_t n_tokens = 0;
+  for (std::string_view rest(text, static_cast<std::size_t>(n)); !rest.empty(); ++n_tokens) {
+    const std::size_t word = first_word(rest);
+    if (n_tokens < capacity) out[n_tokens] = m == Mood::lie ? -2 : static_cast<anb_token>(word);
+    rest.remove_prefix(std::min(rest.size(), kWords[word].size()));
   }
-  return n;
+  return n_tokens;
 }
 
 // ---- a markup: what follows a token is in its number
@@ -105,7 +126,6 @@ void fork(anb_action* action, std::int32_t first, std::int32_t n) {
 /// An action that may be right or wrong.
 std::int32_t lie(Script& script, anb_action* action) {
   Input& input = script.world->input();
-  action->next = input.number(0, 4);
   action->role = input.number(0, 3);
   action->forget = input.number(0, 3);
   force(action, input.one_in(8) ? -1 : input.below(5));

@@ -125,7 +125,7 @@ void check_plan(World& world, Group& group, const anb_plan& plan) {
   FUZZ_CHECK(plan.n_pages_short == 0 && plan.n_pages_free == 0, "a plan with a shortage");
   const std::vector<Slots> seen = from_groups(plan);
   check_rows(plan, seen);
-  if (group.cache == nullptr || world.quiet() || plan.n_rows * plan.n_slots > 1 << 15) return;
+  if (group.cache == nullptr || world.quiet() || std::int64_t{plan.n_rows} * plan.n_slots > 1 << 15) return;
   FUZZ_CHECK(from_mask(group.cache, plan) == seen, "mask and groups differ");
   FUZZ_CHECK(from_pages(group.cache, plan, ANB_PAGED_SLOTS) == seen, "slot lists and groups differ");
   const std::vector<Slots> pages = from_pages(group.cache, plan, ANB_PAGED_PAGES);
