@@ -55,6 +55,11 @@ function(anabranch_document_block document number words text)
   endif()
   set_target_properties(${target} PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
   target_link_libraries(${target} PRIVATE ${links})
+  if("c" IN_LIST words AND CMAKE_CXX_FLAGS MATCHES "-fsanitize")  # a sanitized library wants its runtime first
+    separate_arguments(flags UNIX_COMMAND "${CMAKE_CXX_FLAGS}")
+    target_compile_options(${target} PRIVATE ${flags})
+    set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
+  endif()
 endfunction()
 
 # anabranch_document(<path>): all marked blocks of one document.
