@@ -26,6 +26,68 @@ anb_cache_options some_options(Input& input) {
   return o;
 }
 
+struct CacheCalls {
+  World& world;
+  Input& input;
+  anb_cache* cache;
+  Group* about;  ///< null with a bad handle
+  bool step_open;
+
+  void expect(anb_status status) const {
+    FUZZ_CHECK(about != nullptr || status == ANB_BAD_HANDLE, "a bad handle gave %s", anb_status_name(status));
+  }
+  void statistics() {
+    const OutStruct<anb_cache_statistics> s(input);
+    const anb_status status =
+        world.make(function::kStatistics, about, [&] { return anb_cache_get_statistics(cache, s.pointer()); });
+    s.check(status == ANB_OK);
+    expect(status);
+  }
+  void check() {
+    const anb_status status = world.make(function::kCheck, about, [&] { return anb_cache_check(cache); });
+    expect(status);
+    FUZZ_CHECK(about == nullptr || status == ANB_OUT_OF_MEMORY || (status == ANB_WRONG_STATE) == step_open,
+               "check beside %s step gave %s", step_open ? "an open" : "no", anb_status_name(status));
+  }
+  void line_state() {
+    const OutStruct<anb_line_state> s(input);
+    const anb_line line = world.some_line();
+    const anb_status status =
+        world.make(function::kLineState, about, [&] { return anb_line_get_state(cache, line, s.pointer()); });
+    s.check(status == ANB_OK);
+    expect(status);
+  }
+  void children() {
+    const anb_line line = world.some_line();
+    const std::int32_t capacity = input.one_in(32) ? -1 : input.below(8);
+    const OutArray<anb_line> children(static_cast<std::size_t>(std::max(capacity, 0)));
+    const OutArray<std::int32_t> n(1);
+    const anb_status status = world.make(function::kChildren, about, [&] {
+      return anb_line_children(cache, line, capacity, children.pointer(), n.pointer());
+    });
+    children.check(status == ANB_OK ? static_cast<std::size_t>(std::min(capacity, n[0])) : 0);
+    n.check(status == ANB_OK ? 1 : 0);
+    expect(status);
+  }
+  void tokens() {
+    const anb_line line = world.some_line();
+    const std::int32_t capacity = input.one_in(32) ? -1 : input.byte();
+    const OutArray<anb_slot> slots(static_cast<std::size_t>(std::max(capacity, 0)));
+    const OutArray<anb_position> positions(static_cast<std::size_t>(std::max(capacity, 0)));
+    const OutArray<std::int32_t> n(1);
+    anb_slot* to_slots = input.one_in(8) ? nullptr : slots.pointer();
+    anb_position* to_positions = input.one_in(8) ? nullptr : positions.pointer();
+    const anb_status status = world.make(function::kTokens, about, [&] {
+      return anb_line_tokens(cache, line, capacity, to_slots, to_positions, n.pointer());
+    });
+    const auto n_written = static_cast<std::size_t>(status == ANB_OK ? std::min(capacity, n[0]) : 0);
+    slots.check(to_slots != nullptr ? n_written : 0);
+    positions.check(to_positions != nullptr ? n_written : 0);
+    n.check(status == ANB_OK ? 1 : 0);
+    expect(status);
+  }
+};
+
 }  // namespace
 
 void World::make_cache() {
@@ -58,80 +120,31 @@ void World::cache_call() {
   Group& g = group();
   anb_cache* cache = some_cache();
   Group* about = cache == g.cache && cache != nullptr ? &g : nullptr;
-  const auto expect_bad = [&](anb_status status) {
-    FUZZ_CHECK(about != nullptr || status == ANB_BAD_HANDLE, "a bad handle gave %s", anb_status_name(status));
-  };
+  CacheCalls calls{*this, input_, cache, about, g.step != nullptr || g.planner() != nullptr};
   switch (input_.below(6)) {
-    case 0: {
-      const OutStruct<anb_cache_statistics> s(input_);
-      const anb_status status =
-          make(function::kStatistics, about, [&] { return anb_cache_get_statistics(cache, s.pointer()); });
-      s.check(status == ANB_OK);
-      expect_bad(status);
-      break;
-    }
-    case 1: {
-      const anb_status status = make(function::kCheck, about, [&] { return anb_cache_check(cache); });
-      expect_bad(status);
-      const bool open = g.step != nullptr || g.planner() != nullptr;
-      FUZZ_CHECK(about == nullptr || status == ANB_OUT_OF_MEMORY || (status == ANB_WRONG_STATE) == open,
-                 "check beside %s step gave %s", open ? "an open" : "no", anb_status_name(status));
-      break;
-    }
-    case 2: {
-      const OutStruct<anb_line_state> s(input_);
-      const anb_line line = some_line();
-      const anb_status status =
-          make(function::kLineState, about, [&] { return anb_line_get_state(cache, line, s.pointer()); });
-      s.check(status == ANB_OK);
-      expect_bad(status);
-      break;
-    }
-    case 3: {
-      const anb_line line = some_line();
-      const std::int32_t capacity = input_.one_in(32) ? -1 : input_.below(8);
-      const OutArray<anb_line> children(static_cast<std::size_t>(std::max(capacity, 0)));
-      const OutArray<std::int32_t> n(1);
-      const anb_status status = make(function::kChildren, about, [&] {
-        return anb_line_children(cache, line, capacity, children.pointer(), n.pointer());
-      });
-      children.check(status == ANB_OK ? static_cast<std::size_t>(std::min(capacity, n[0])) : 0);
-      n.check(status == ANB_OK ? 1 : 0);
-      expect_bad(status);
-      break;
-    }
-    case 4: {
-      const anb_line line = some_line();
-      const std::int32_t capacity = input_.one_in(32) ? -1 : input_.byte();
-      const OutArray<anb_slot> slots(static_cast<std::size_t>(std::max(capacity, 0)));
-      const OutArray<anb_position> positions(static_cast<std::size_t>(std::max(capacity, 0)));
-      const OutArray<std::int32_t> n(1);
-      anb_slot* to_slots = input_.one_in(8) ? nullptr : slots.pointer();
-      anb_position* to_positions = input_.one_in(8) ? nullptr : positions.pointer();
-      const anb_status status = make(function::kTokens, about, [&] {
-        return anb_line_tokens(cache, line, capacity, to_slots, to_positions, n.pointer());
-      });
-      const auto n_written = static_cast<std::size_t>(status == ANB_OK ? std::min(capacity, n[0]) : 0);
-      slots.check(to_slots != nullptr ? n_written : 0);
-      positions.check(to_positions != nullptr ? n_written : 0);
-      n.check(status == ANB_OK ? 1 : 0);
-      expect_bad(status);
-      break;
-    }
-    default: {
-      if (about != nullptr && !input_.one_in(8)) break;
-      anb_cache_destroy(cache);
-      if (about == nullptr) break;
-      remember(g.cache);
-      step_over(g);
-      g.cache = nullptr;
-      if (!g.decoders.empty()) break;
-      FUZZ_CHECK(g.ledger.n_blocks == 0, "a destroyed cache keeps %lld blocks",
-                 static_cast<long long>(g.ledger.n_blocks));
-      groups_.erase(groups_.begin() + static_cast<std::ptrdiff_t>(chosen_));
-      chosen_ = 0;
-    }
+    case 0: return calls.statistics();
+    case 1: return calls.check();
+    case 2: return calls.line_state();
+    case 3: return calls.children();
+    case 4: return calls.tokens();
+    default: break;
   }
+  if (about != nullptr && !input_.one_in(8)) return;
+  anb_cache_destroy(cache);
+  if (about == nullptr) return;
+  remember(g.cache);
+  step_over(g);
+  g.cache = nullptr;
+  forget_if_gone(g);
+}
+
+/// When neither the cache nor a decoder is left, its memory must be back.
+void World::forget_if_gone(Group& group) {
+  if (group.cache != nullptr || !group.decoders.empty()) return;
+  FUZZ_CHECK(group.ledger.n_blocks == 0, "a cache without handles keeps %lld blocks",
+             static_cast<long long>(group.ledger.n_blocks));
+  std::erase_if(groups_, [&](const auto& g) { return g.get() == &group; });
+  chosen_ = 0;
 }
 
 }  // namespace fuzz

@@ -9,6 +9,7 @@ namespace fuzz {
 
 namespace {
 
+constexpr std::size_t kMostRequests = 12;  // that the fuzzer keeps in mind, per decoder
 constexpr std::array<anb_token, 2> kEndOfText = {15, 4};
 constexpr std::array<anb_token, 2> kSeparator = {7, 1};
 constexpr std::array<const char*, 4> kStops = {"1.", "\n", "ab", "\xc3\xa4"};
@@ -120,11 +121,7 @@ void World::decoder_call() {
   DecoderEntry* decoder = some_decoder(handle);
   if (decoder == nullptr) return anb_decoder_destroy(handle);
   destroy(g, *decoder);
-  if (g.cache != nullptr || !g.decoders.empty()) return;
-  FUZZ_CHECK(g.ledger.n_blocks == 0, "a cache without handles keeps %lld blocks",
-             static_cast<long long>(g.ledger.n_blocks));
-  groups_.erase(groups_.begin() + static_cast<std::ptrdiff_t>(chosen_));
-  chosen_ = 0;
+  forget_if_gone(g);
 }
 
 namespace {
@@ -158,6 +155,60 @@ struct SomeRequest {
   }
 };
 
+struct RequestCalls {
+  World& world;
+  Input& input;
+  Group& group;
+  anb_decoder* handle;
+  DecoderEntry* decoder;  ///< null with a bad handle
+  Group* about;
+
+  anb_status submit() {
+    const SomeRequest some(world, decoder);
+    const InStruct<anb_request_options> in(input, some.options);
+    const OutArray<anb_request> request(1);
+    const anb_status status = world.make(function::kSubmit, about, [&] {
+      return anb_decoder_submit(handle, some.prompt.data(), some.n, in.pointer(), request.pointer());
+    });
+    request.check(status == ANB_OK ? 1 : 0);
+    FUZZ_CHECK(status != ANB_OK || !in.broken(), "a broken struct");
+    if (status != ANB_OK) return status;
+    decoder->requests.push_back(request[0]);
+    if (decoder->requests.size() > kMostRequests) decoder->requests.erase(decoder->requests.begin());
+    return status;
+  }
+  anb_status cancel() {
+    const anb_request request = world.some_request(decoder);
+    return world.make(function::kCancel, about, [&] { return anb_decoder_cancel(handle, request); });
+  }
+  anb_status release() {
+    const anb_request request = world.some_request(decoder);
+    return world.make(function::kRelease, about, [&] { return anb_decoder_release(handle, request); });
+  }
+  anb_status get_request() {
+    const anb_request request = world.some_request(decoder);
+    const OutStruct<anb_request_state> state(input);
+    const anb_status status = world.make(function::kGetRequest, about,
+                                         [&] { return anb_decoder_get_request(handle, request, state.pointer()); });
+    state.check(status == ANB_OK);
+    return status;
+  }
+  anb_status get_branch() {
+    const anb_request request = world.some_request(decoder);
+    const OutStruct<anb_branch_state> state(input);
+    const std::int32_t branch = input.number(0, 4);
+    const anb_status status = world.make(
+        function::kGetBranch, about, [&] { return anb_decoder_get_branch(handle, request, branch, state.pointer()); });
+    state.check(status == ANB_OK);
+    if (status != ANB_OK || group.cache == nullptr || state.value().line == ANB_NO_LINE || !input.one_in(24))
+      return status;
+    group.meddled = true;  // from now on steps of the fuzzer's own may change the decoder's line
+    if (std::find(group.lines.begin(), group.lines.end(), state.value().line) == group.lines.end())
+      world.remember_line(group, state.value().line);
+    return status;
+  }
+};
+
 }  // namespace
 
 void World::request_call() {
@@ -165,56 +216,18 @@ void World::request_call() {
   if (g.decoders.empty() && g.cache != nullptr) return make_decoder();
   anb_decoder* handle = nullptr;
   DecoderEntry* decoder = some_decoder(handle);
-  Group* about = decoder != nullptr ? &g : nullptr;
+  RequestCalls calls{*this, input_, g, handle, decoder, decoder != nullptr ? &g : nullptr};
   anb_status status = ANB_OK;
   switch (input_.below(8)) {
     case 0:
     case 1:
-    case 2: {
-      const SomeRequest some(*this, decoder);
-      const InStruct<anb_request_options> in(input_, some.options);
-      const OutArray<anb_request> request(1);
-      status = make(function::kSubmit, about, [&] {
-        return anb_decoder_submit(handle, some.prompt.data(), some.n, in.pointer(), request.pointer());
-      });
-      request.check(status == ANB_OK ? 1 : 0);
-      FUZZ_CHECK(status != ANB_OK || !in.broken(), "a broken struct");
-      if (status == ANB_OK) decoder->requests.push_back(request[0]);
-      if (status == ANB_OK && decoder->requests.size() > 12) decoder->requests.erase(decoder->requests.begin());
-      break;
-    }
-    case 3: {
-      const anb_request request = some_request(decoder);
-      status = make(function::kCancel, about, [&] { return anb_decoder_cancel(handle, request); });
-      break;
-    }
-    case 4: {
-      const anb_request request = some_request(decoder);
-      status = make(function::kRelease, about, [&] { return anb_decoder_release(handle, request); });
-      break;
-    }
-    case 5: {
-      const anb_request request = some_request(decoder);
-      const OutStruct<anb_request_state> state(input_);
-      status =
-          make(function::kGetRequest, about, [&] { return anb_decoder_get_request(handle, request, state.pointer()); });
-      state.check(status == ANB_OK);
-      break;
-    }
-    default: {
-      const anb_request request = some_request(decoder);
-      const OutStruct<anb_branch_state> state(input_);
-      const std::int32_t branch = input_.number(0, 4);
-      status = make(function::kGetBranch, about,
-                    [&] { return anb_decoder_get_branch(handle, request, branch, state.pointer()); });
-      state.check(status == ANB_OK);
-      if (status != ANB_OK || g.cache == nullptr || state.value().line == ANB_NO_LINE || !input_.one_in(24)) break;
-      g.meddled = true;  // from now on steps of the fuzzer's own may change the decoder's line
-      if (std::find(g.lines.begin(), g.lines.end(), state.value().line) == g.lines.end())
-        remember_line(g, state.value().line);
-    }
+    case 2: status = calls.submit(); break;
+    case 3: status = calls.cancel(); break;
+    case 4: status = calls.release(); break;
+    case 5: status = calls.get_request(); break;
+    default: status = calls.get_branch();
   }
-  if (about == nullptr) FUZZ_CHECK(status == ANB_BAD_HANDLE, "a bad handle gave %s", anb_status_name(status));
+  if (decoder == nullptr) FUZZ_CHECK(status == ANB_BAD_HANDLE, "a bad handle gave %s", anb_status_name(status));
   check_cache(g);
 }
 

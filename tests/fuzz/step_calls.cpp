@@ -18,6 +18,33 @@ void expect_no_step(anb_status status) {
              "a bad step handle gave %s", anb_status_name(status));
 }
 
+void read_mask(World& world, anb_cache* cache, Group* about) {
+  Input& input = world.input();
+  const Group& g = world.group();
+  const std::int32_t n_slots = about != nullptr && g.plan_open() ? g.plan.n_slots : 16;
+  std::vector<std::int32_t> columns(static_cast<std::size_t>(std::min(n_slots, kMostSlots)));
+  for (std::int32_t& column : columns) column = input.number(-1, 40);
+  anb_mask_options o = ANB_MASK_OPTIONS_INIT;
+  o.n_columns = input.number(1, 200);
+  o.columns = input.one_in(2) && n_slots <= kMostSlots ? columns.data() : nullptr;
+  const InStruct<anb_mask_options> in(input, o);
+  const std::int64_t n = g.plan_open() ? std::int64_t{g.plan.n_rows} * std::max(o.n_columns, 0) : 64;
+  const OutArray<float> mask(static_cast<std::size_t>(std::min<std::int64_t>(n, 65536)));
+  const anb_status status = world.make(
+      function::kMask, about, [&] { return anb_cache_mask(cache, in.pointer(), mask.size(), mask.pointer()); });
+  mask.check(status == ANB_OK ? mask.size() : 0);
+  FUZZ_CHECK(status != ANB_OK || (about != nullptr && g.plan_open() && !in.broken()), "a mask without a plan");
+}
+
+void read_pages(World& world, anb_cache* cache, Group* about) {
+  const OutStruct<anb_paged> paged(world.input());
+  const std::int32_t kind = world.input().number(0, 2);
+  const anb_status status =
+      world.make(function::kPaged, about, [&] { return anb_cache_paged(cache, kind, paged.pointer()); });
+  paged.check(status == ANB_OK);
+  FUZZ_CHECK(status != ANB_OK || (about != nullptr && world.group().plan_open()), "page tables without a plan");
+}
+
 }  // namespace
 
 void World::step_call() {
@@ -80,54 +107,27 @@ void World::finish_step() {
 
 void World::plan_call() {
   Group& g = group();
-  switch (input_.below(4)) {
-    case 0: {
-      anb_cache* cache = some_cache();
-      const bool good = cache == g.cache && cache != nullptr;
-      const std::int32_t n_slots = good && g.plan_open() ? g.plan.n_slots : 16;
-      std::vector<std::int32_t> columns(static_cast<std::size_t>(std::min(n_slots, kMostSlots)));
-      for (std::int32_t& column : columns) column = input_.number(-1, 40);
-      anb_mask_options o = ANB_MASK_OPTIONS_INIT;
-      o.n_columns = input_.number(1, 200);
-      o.columns = input_.one_in(2) && n_slots <= kMostSlots ? columns.data() : nullptr;
-      const InStruct<anb_mask_options> in(input_, o);
-      const std::int64_t n = g.plan_open() ? std::int64_t{g.plan.n_rows} * std::max(o.n_columns, 0) : 64;
-      const OutArray<float> mask(static_cast<std::size_t>(std::min<std::int64_t>(n, 65536)));
-      const anb_status status = make(function::kMask, good ? &g : nullptr,
-                                     [&] { return anb_cache_mask(cache, in.pointer(), mask.size(), mask.pointer()); });
-      mask.check(status == ANB_OK ? mask.size() : 0);
-      FUZZ_CHECK(status != ANB_OK || (good && g.plan_open() && !in.broken()), "a mask without a plan");
-      break;
-    }
-    case 1: {
-      anb_cache* cache = some_cache();
-      const bool good = cache == g.cache && cache != nullptr;
-      const OutStruct<anb_paged> paged(input_);
-      const std::int32_t kind = input_.number(0, 2);
-      const anb_status status =
-          make(function::kPaged, good ? &g : nullptr, [&] { return anb_cache_paged(cache, kind, paged.pointer()); });
-      paged.check(status == ANB_OK);
-      FUZZ_CHECK(status != ANB_OK || (good && g.plan_open()), "page tables without a plan");
-      break;
-    }
-    default: {
-      anb_step* step = some_step();
-      const bool good = step == g.step && step != nullptr;
-      const bool planned = g.planned;
-      const OutStruct<anb_plan> plan(input_);
-      const anb_status status =
-          make(function::kPlan, good ? &g : nullptr, [&] { return anb_step_plan(step, plan.pointer()); });
-      plan.check(status == ANB_OK || status == ANB_NO_ROOM);
-      if (!good) return expect_no_step(status);
-      if (status == ANB_NO_ROOM)
-        FUZZ_CHECK(plan.value().n_rows == 0 && plan.value().n_pages_short > 0, "no room, %d pages short",
-                   plan.value().n_pages_short);
-      if (status != ANB_OK) return;
-      FUZZ_CHECK(!planned, "a second plan");
-      g.planned = true;
-      plan_opened(g, plan.value());
-    }
+  const std::int32_t what = input_.below(4);
+  if (what < 2) {
+    anb_cache* cache = some_cache();
+    Group* about = cache == g.cache && cache != nullptr ? &g : nullptr;
+    return what == 0 ? read_mask(*this, cache, about) : read_pages(*this, cache, about);
   }
+  anb_step* step = some_step();
+  const bool good = step == g.step && step != nullptr;
+  const bool planned = g.planned;
+  const OutStruct<anb_plan> plan(input_);
+  const anb_status status =
+      make(function::kPlan, good ? &g : nullptr, [&] { return anb_step_plan(step, plan.pointer()); });
+  plan.check(status == ANB_OK || status == ANB_NO_ROOM);
+  if (!good) return expect_no_step(status);
+  if (status == ANB_NO_ROOM)
+    FUZZ_CHECK(plan.value().n_rows == 0 && plan.value().n_pages_short > 0, "no room, %d pages short",
+               plan.value().n_pages_short);
+  if (status != ANB_OK) return;
+  FUZZ_CHECK(!planned, "a second plan");
+  g.planned = true;
+  plan_opened(g, plan.value());
 }
 
 }  // namespace fuzz

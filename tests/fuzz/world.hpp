@@ -109,6 +109,7 @@ class World {
   void make_cache();
   void make_decoder();
   void destroy(Group& group, DecoderEntry& decoder);
+  void forget_if_gone(Group& group);
 
  private:
   void judge(const Function& function, Group* group, const Books& before, anb_status status, bool refused);
