@@ -18,7 +18,7 @@ constexpr StatusSet statuses(S... s) {
 struct Function {
   const char* name;
   StatusSet statuses;
-  bool own_steps = false;  ///< it opens steps of its own; the epoch counts those too that it gave up
+  bool own_steps = false;  ///< steps of its own drop what is over, and count up the epoch even when given up
 };
 
 namespace function {

@@ -113,6 +113,7 @@ class World {
 
  private:
   void judge(const Function& function, Group* group, const Books& before, anb_status status, bool refused);
+  static void forgive_own_steps(const Group& group, const Books& before, Books& after);
   Books books(Group* group);
   void add_cache(Group& group, Books& books);
   void add_decoder(DecoderEntry& decoder, Books& books);
