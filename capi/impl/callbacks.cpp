@@ -9,7 +9,7 @@ using markup::Action;
 using markup::Forced;
 using markup::Role;
 
-constexpr std::int32_t kMaxCount = 65536;  // more of anything from one callback is a mistake
+constexpr std::int32_t kMaxCount = 65536;     // more of anything from one callback is a mistake
 constexpr std::int32_t kMaxLength = 1 << 24;  // of text: no room is made for a number that is nonsense
 constexpr std::uint32_t kMaxStateSize = 4096;
 

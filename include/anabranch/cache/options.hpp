@@ -18,7 +18,7 @@ struct CacheOptions {
   std::int32_t max_depth = 64;         ///< levels of forks below a root
   Position max_position = kUnlimited;  ///< the model's maximum: positions >= this are refused
   ShareTail share_tail = ShareTail::spare;
-  std::uint32_t first_generation = 0;  ///< of line ids: caches with different ones refuse each other's lines
+  std::uint32_t first_generation = 0;           ///< of line ids: caches with different ones refuse each other's lines
   std::pmr::memory_resource* memory = nullptr;  ///< for all bookkeeping; null: the default resource. Not owned
 };
 
