@@ -151,6 +151,23 @@ TEST_CASE("Log-probabilities are those of the plain softmax, likeliest first") {
   CHECK(ab::log_probabilities<float>(std::vector<float>{0, -inf}, 0, 1).first == Approx(0.0));
 }
 
+TEST_CASE("Log-probabilities refuse what no softmax has, also where no constraint let the sampler look") {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    const std::vector<float> logits = {0, bad, 1};
+    ab::OutputSettings only_first = settings({});
+    const std::vector<TokenId> allowed = {0};
+    only_first.allowed = allowed;
+    CHECK(ab::Sampler{}(logits, only_first) == 0);
+    ab::Status status = ab::Status::ok;
+    try {
+      ab::log_probabilities<float>(logits, 0, 2);
+    } catch (const ab::Error& error) {
+      status = error.status();
+    }
+    CHECK(status == ab::Status::bad_logits);
+  }
+}
+
 TEST_CASE("Log-probabilities are reported when asked for, and not otherwise") {
   AspdRun run(aspd());
   run.script({}, "ab.");

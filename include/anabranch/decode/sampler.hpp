@@ -60,7 +60,8 @@ using Sampler = BasicSampler<float>;
 /// Throws bad_request, naming the value, when an option makes no sense.
 void check(const SamplingOptions& options);
 
-/// Natural log-probabilities under the plain softmax of `logits`: of `token`, and of the `n` likeliest tokens.
+/// Natural log-probabilities under the plain softmax of `logits`: of `token`, and of the `n` likeliest tokens. Throws
+/// bad_logits when any logit is NaN or +infinity.
 template <std::floating_point Logit>
 std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const Logit> logits, TokenId token,
                                                                      std::int32_t n);

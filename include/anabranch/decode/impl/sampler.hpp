@@ -24,6 +24,12 @@ TokenId BasicSampler<Logit>::operator()(std::span<const Logit> logits, const Out
   return draw(settings);
 }
 
+template <std::floating_point Logit>
+void check_logit(TokenId token, Logit logit) {
+  if (std::isnan(logit) || logit == std::numeric_limits<Logit>::infinity())
+    fail(Status::bad_logits, "logit of token " + std::to_string(token) + " is " + std::to_string(logit));
+}
+
 /// Candidates, by ascending id: allowed, not forbidden, with a finite logit.
 template <std::floating_point Logit>
 void BasicSampler<Logit>::collect(std::span<const Logit> logits, const OutputSettings& settings) {
@@ -34,8 +40,7 @@ void BasicSampler<Logit>::collect(std::span<const Logit> logits, const OutputSet
   const auto consider = [&](TokenId token) {
     while (forbidden != sorted_.end() && *forbidden < token) ++forbidden;
     const Logit logit = logits[static_cast<std::size_t>(token)];
-    if (std::isnan(logit) || logit == std::numeric_limits<Logit>::infinity())
-      fail(Status::bad_logits, "logit of token " + std::to_string(token) + " is " + std::to_string(logit));
+    check_logit(token, logit);
     if (forbidden != sorted_.end() && *forbidden == token) return;
     if (std::isfinite(logit)) candidates_.push_back({logit, token});
   };
@@ -134,6 +139,8 @@ inline void check(const SamplingOptions& o) {
 template <std::floating_point Logit>
 std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const Logit> logits, TokenId token,
                                                                      std::int32_t n) {
+  // Also those that no constraint allowed, which the sampler has not looked at: they are part of the sum.
+  for (std::size_t i = 0; i < logits.size(); ++i) check_logit(static_cast<TokenId>(i), logits[i]);
   const Logit best = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const Logit logit : logits) sum += std::exp(static_cast<double>(logit) - best);
