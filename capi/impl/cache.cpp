@@ -85,7 +85,7 @@ anb_status anb_cache_create(const anb_cache_options* options, anb_cache** cache)
     void* handle = make_handle(HandleKind::cache, object);
     if (handle == nullptr) {
       object->let_go();
-      fail(Status::limit_reached, "all " + std::to_string(kMaxHandles) + " handles of this process are in use");
+      fail_no_handle();
     }
     object->handle = static_cast<const anb_cache*>(handle);
     *cache = static_cast<anb_cache*>(handle);

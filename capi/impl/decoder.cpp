@@ -40,8 +40,7 @@ Status finish_pass(DecoderObject& object, std::span<const Event> events) noexcep
   return Status::ok;
 }
 
-template <class C>
-void lend(std::span<const TokenId> from, const C*& array, std::int32_t& n) noexcept {
+void lend(std::span<const TokenId> from, const anb_token*& array, std::int32_t& n) noexcept {
   array = from.data();
   n = static_cast<std::int32_t>(from.size());
 }

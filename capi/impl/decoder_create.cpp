@@ -1,7 +1,6 @@
 // Decoders come and go: options, markups, handles.
 #include <atomic>
 #include <cstring>
-#include <memory>
 
 #include "decoder_object.hpp"
 #include "structs.hpp"
@@ -112,7 +111,7 @@ anb_status anb_decoder_create(anb_cache* cache, const anb_decoder_options* optio
     if (handle == nullptr) {
       delete made;
       object.let_go();
-      fail(Status::limit_reached, "all " + std::to_string(kMaxHandles) + " handles of this process are in use");
+      fail_no_handle();
     }
     *decoder = static_cast<anb_decoder*>(handle);
     return Status::ok;

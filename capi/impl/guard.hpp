@@ -11,6 +11,7 @@
 #include <anabranch/error.hpp>
 
 #include "anabranch.h"
+#include "handles.hpp"
 
 namespace anabranch::capi {
 
@@ -55,6 +56,10 @@ anb_status guard(Body&& body) noexcept {
   } catch (...) {
     return report_exception();
   }
+}
+
+[[noreturn]] inline void fail_no_handle() {
+  fail(Status::limit_reached, "all " + std::to_string(kMaxHandles) + " handles of this process are in use");
 }
 
 [[noreturn]] inline void fail_null(const char* name) { fail(Status::bad_argument, std::string(name) + " is NULL"); }

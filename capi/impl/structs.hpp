@@ -15,7 +15,8 @@ namespace anabranch::capi {
 /// Throws bad_argument for a struct_size below `least`, or bytes beyond `known` that are not zero.
 void check_size(const void* bytes, std::uint32_t size, std::size_t least, std::size_t known, const char* name);
 
-/// The size that a struct had in the first version, below which no caller can be.
+/// The size that a struct had in the first version, below which no caller can be. One that grows gets a specialisation
+/// with the size it had.
 template <class T>
 inline constexpr std::size_t kFirstSize = sizeof(T);
 
