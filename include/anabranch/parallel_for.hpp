@@ -1,0 +1,47 @@
+// How a caller lends its threads to a kernel: a reference to its own parallel loop.
+//
+// Kernels of this library start no threads. They hand a loop body to the caller's pool and get control back when all
+// of it has run. No allocation; two pointers and a number.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+namespace anabranch {
+
+class ParallelFor {
+ public:
+  /// Loop body; `body` is whatever the kernel passed along with it.
+  using Task = void (*)(void* body, std::int32_t index);
+  /// Calls task(body, i) once for each i in [0, n), in any order, on any threads, and returns when all calls have
+  /// returned. Must not throw.
+  using Run = void (*)(void* user, std::int32_t n, Task task, void* body);
+
+  /// One thread: a plain loop.
+  ParallelFor() noexcept = default;
+  /// `n_workers` is how many bodies can run at the same time, at least 1; kernels size their scratch memory by it.
+  ParallelFor(Run run, void* user, std::int32_t n_workers) noexcept : run_(run), user_(user), n_workers_(n_workers) {}
+
+  std::int32_t n_workers() const noexcept { return n_workers_; }
+
+  /// Calls body(i) for i in [0, n). The body must not throw.
+  template <class Body>
+  void operator()(std::int32_t n, Body&& body) const {
+    if (n <= 1 || run_ == nullptr) {
+      for (std::int32_t i = 0; i < n; ++i) body(i);
+      return;
+    }
+    using Plain = std::remove_reference_t<Body>;
+    run_(
+        user_, n, [](void* b, std::int32_t i) { (*static_cast<Plain*>(b))(i); },
+        const_cast<std::remove_const_t<Plain>*>(std::addressof(body)));
+  }
+
+ private:
+  Run run_ = nullptr;
+  void* user_ = nullptr;
+  std::int32_t n_workers_ = 1;
+};
+
+}  // namespace anabranch
