@@ -9,6 +9,7 @@
 
 #include <anabranch/attention/kv_slabs.hpp>
 
+#include "half.hpp"
 #include "lanes-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -46,8 +47,10 @@ struct Bfloat16 {
   }
 };
 
+/// AVX2 and later have instructions for float16 (F16C), and so has NEON on 64 bits.
 struct Float16 {
   using Stored = std::uint16_t;
+#if (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2) || HWY_ARCH_ARM_A64
   template <class D>
   static HWY_INLINE Vec<D> read(D d, const std::uint16_t* from) {
     const hn::Rebind<hwy::float16_t, D> d16;
@@ -58,6 +61,20 @@ struct Float16 {
     const hn::Rebind<hwy::float16_t, D> d16;
     hn::StoreU(hn::DemoteTo(d16, x), d16, reinterpret_cast<hwy::float16_t*>(to));
   }
+#else
+  template <class D>
+  static HWY_INLINE Vec<D> read(D d, const std::uint16_t* from) {
+    HWY_ALIGN float x[hn::MaxLanes(D())];
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) x[i] = float_of_half(from[i]);
+    return hn::Load(d, x);
+  }
+  template <class D>
+  static HWY_INLINE void write(D d, Vec<D> v, std::uint16_t* to) {
+    HWY_ALIGN float x[hn::MaxLanes(D())];
+    hn::Store(v, d, x);
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) to[i] = half_of_float(x[i]);
+  }
+#endif
 };
 
 /// Without its scale.

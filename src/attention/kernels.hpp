@@ -27,15 +27,15 @@ struct Call {
 /// Scratch memory of one worker, and what it remembers from one task to the next. Arrays are [.., kMaxLanes] wide or
 /// hold one tile of keys; each starts at a multiple of 64 bytes.
 struct Scratch {
-  float* queries = nullptr;        ///< [head_dim, lanes]: query i is lane i
-  float* scores = nullptr;         ///< [kTile, lanes]
-  float* out = nullptr;            ///< [head_dim, lanes]
-  float* keys = nullptr;           ///< [kTile, head_dim] as float32, or half of it as bfloat16
-  float* values = nullptr;         ///< the same
-  float* max = nullptr;            ///< [lanes]
-  float* sum = nullptr;            ///< [lanes]
-  float* shrink = nullptr;         ///< [lanes]
-  std::int32_t* limits = nullptr;  ///< [lanes]: keys that a query sees, as offsets in the segment
+  float* queries = nullptr;          ///< [head_dim, lanes]: query i is lane i
+  float* scores = nullptr;           ///< [kTile, lanes]
+  float* out = nullptr;              ///< [head_dim, lanes]
+  float* keys = nullptr;             ///< [kTile, head_dim] as float32, or half of it as bfloat16
+  float* values = nullptr;           ///< the same
+  float* max = nullptr;              ///< [lanes]
+  float* sum = nullptr;              ///< [lanes]
+  float* shrink = nullptr;           ///< [lanes]
+  std::int32_t* limits = nullptr;    ///< [lanes]: keys that a query sees, as offsets in the segment
   std::int32_t arranged_first = -1;  ///< what lies in `queries`: first query of the pass, number of queries, KV head
   std::int32_t arranged_n = 0;
   std::int32_t arranged_head = 0;
@@ -56,6 +56,7 @@ struct Kernels {
 
 /// The fastest kernels that this CPU runs. Each element has a file of its own.
 Kernels kernels_for(Element element, std::int32_t head_dim);
+MergeRow row_merger();
 RunTask float32_task(std::int32_t head_dim);
 RunTask bfloat16_task(std::int32_t head_dim);
 RunTask float16_task(std::int32_t head_dim);

@@ -32,8 +32,10 @@ HWY_INLINE V exp2(D d, V x) {
 #if ANABRANCH_AVX512
   if constexpr (hn::MaxLanes(D()) == 16)
     return V{_mm512_scalef_ps(p.raw, whole.raw)};
-  else
+  else if constexpr (hn::MaxLanes(D()) == 8)
     return V{_mm256_scalef_ps(p.raw, whole.raw)};
+  else
+    return V{_mm_scalef_ps(p.raw, whole.raw)};
 #else
   const auto exponent = hn::ShiftLeft<23>(hn::ConvertTo(Ints<D>(), whole));
   const V scaled = hn::BitCast(d, hn::Add(hn::BitCast(Ints<D>(), p), exponent));
@@ -92,8 +94,9 @@ struct WritePairs {
  private:
   /// vcvtne2ps2bf16 puts w0's after w1's; the permutation puts each beside its partner.
   static HWY_INLINE Vec<Full> pair(Full, Vec<Full> w0, Vec<Full> w1) {
-    alignas(64) static constexpr std::uint16_t kBeside[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                                              8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    alignas(64) static constexpr std::uint16_t kBeside[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                              21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                              11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
     __m512i both;
     asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(both) : "v"(w1.raw), "v"(w0.raw));
     return Vec<Full>{_mm512_castsi512_ps(_mm512_permutexvar_epi16(_mm512_load_si512(kBeside), both))};
@@ -134,8 +137,7 @@ HWY_INLINE void softmax_lanes(D d, const TileKeys& keys, const Scratch& s, std::
   for (std::int32_t key = 0; key < keys.n; key += 2) {
     const V w0 = exp2(d, hn::Sub(score_of(d, keys, key, scores + key * lanes, limits), max));
     V w1 = hn::Zero(d);
-    if (key + 1 < keys.n)
-      w1 = exp2(d, hn::Sub(score_of(d, keys, key + 1, scores + (key + 1) * lanes, limits), max));
+    if (key + 1 < keys.n) w1 = exp2(d, hn::Sub(score_of(d, keys, key + 1, scores + (key + 1) * lanes, limits), max));
     even = hn::Add(even, w0);
     odd = hn::Add(odd, w1);
     Write::write(d, keys, key, lanes, w0, w1, scores);

@@ -13,6 +13,8 @@
 
 #include <algorithm>
 
+#include <anabranch/simd.hpp>
+
 #include "forms-inl.hpp"
 #include "kernels.hpp"
 #include "lanes-inl.hpp"
@@ -200,15 +202,12 @@ RunTask task_of_dim(std::int32_t head_dim) {
   }
 }
 
-#if ANABRANCH_AVX512
-HWY_INLINE bool multiplies_bfloat16() { return __builtin_cpu_supports("avx512bf16") != 0; }
-#endif
-
 /// Elements that are bfloat16 exactly take the CPU's product of bfloat16 where there is one.
 template <class Element>
 RunTask bfloat16_exact_task(std::int32_t head_dim) {
 #if ANABRANCH_AVX512
-  if (multiplies_bfloat16() && head_dim % 2 == 0) return task_of_dim<Element, PairForm<Element>>(head_dim);
+  if (simd::allows(simd::Extra::avx512_bf16) && head_dim % 2 == 0)
+    return task_of_dim<Element, PairForm<Element>>(head_dim);
 #endif
   return task_of_dim<Element, FloatForm<Element>>(head_dim);
 }
