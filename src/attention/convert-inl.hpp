@@ -160,6 +160,14 @@ HWY_INLINE void transpose(const float* from, std::ptrdiff_t from_stride, std::in
       std::memcpy(to + c * to_stride + r, from + r * from_stride + c, sizeof(float));
 }
 
+/// The same for elements of two 32-bit words; strides in words, `columns` in elements.
+HWY_INLINE void transpose_twos(const float* from, std::ptrdiff_t from_stride, std::int32_t rows, std::int32_t columns,
+                               float* to, std::ptrdiff_t to_stride) {
+  for (std::int32_t c = 0; c < columns; ++c)
+    for (std::int32_t r = 0; r < rows; ++r)
+      std::memcpy(to + c * to_stride + 2 * r, from + r * from_stride + 2 * c, 2 * sizeof(float));
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace anabranch::attention
 HWY_AFTER_NAMESPACE();

@@ -13,7 +13,7 @@
 #include "convert-inl.hpp"
 #include "kernels.hpp"
 #include "lanes-inl.hpp"
-#include "product-inl.hpp"
+#include "multiply-inl.hpp"
 #include "softmax-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -35,7 +35,7 @@ struct Tile {
   std::int32_t n = 0;
   bool adjacent = false;  ///< rows stand one after the other in the slabs
   Slot slots[kTile] = {};
-  const Stored* keys[kTile] = {};
+  const Stored* keys[kTile + 1] = {};    ///< one more, never read
   const Stored* values[kTile + 1] = {};  ///< one more, for a partner of zeros
 };
 
@@ -79,11 +79,9 @@ struct FloatForm {
     return matrix(tile.values, tile.n, tile.adjacent, stride, dim, scratch);
   }
 
-  /// Elements from `at` on of value row k, as the few queries' product takes them.
-  template <int kN, std::size_t... i>
-  static HWY_INLINE void load_values(const Stored* const* rows, std::int32_t k, std::int32_t at, Vec<Full> (&v)[kN],
-                                     std::index_sequence<i...>) {
-    ((v[i] = Element::read(Full(), rows[k] + at + static_cast<std::int32_t>(i) * full_lanes())), ...);
+  /// A vector of elements from `at` on of value row k.
+  static HWY_INLINE Vec<Full> load_value(const Stored* const* rows, std::int32_t k, std::int32_t at) {
+    return Element::read(Full(), rows[k] + at);
   }
 };
 
@@ -152,21 +150,12 @@ struct PairForm {
     return {reinterpret_cast<const char*>(scratch), dim * static_cast<std::ptrdiff_t>(sizeof(std::uint32_t))};
   }
 
-  /// Elements from `at` on of value rows 2 k and 2 k + 1, as pairs.
-  template <int kN, std::size_t... i>
-  static HWY_INLINE void load_values(const Stored* const* rows, std::int32_t k, std::int32_t at, Vec<Full> (&v)[kN],
-                                     std::index_sequence<i...>) {
-    ((v[i] = pairs(rows[2 * k] + at + static_cast<std::int32_t>(i) * full_lanes(),
-                   rows[2 * k + 1] + at + static_cast<std::int32_t>(i) * full_lanes())),
-     ...);
-  }
-
- private:
-  static HWY_INLINE Vec<Full> pairs(const Stored* even, const Stored* odd) {
+  /// A vector of elements from `at` on of value rows 2 k and 2 k + 1, as pairs.
+  static HWY_INLINE Vec<Full> load_value(const Stored* const* rows, std::int32_t k, std::int32_t at) {
     const Full d;
     const Words<Full> dw;
-    const auto low = hn::ShiftRight<16>(hn::BitCast(dw, Element::read(d, even)));
-    return hn::BitCast(d, hn::Or(low, hn::BitCast(dw, Element::read(d, odd))));
+    const auto low = hn::ShiftRight<16>(hn::BitCast(dw, Element::read(d, rows[2 * k] + at)));
+    return hn::BitCast(d, hn::Or(low, hn::BitCast(dw, Element::read(d, rows[2 * k + 1] + at))));
   }
 };
 #endif

@@ -40,6 +40,9 @@ using Words = hn::RebindToUnsigned<D>;
 HWY_INLINE std::int32_t full_lanes() { return static_cast<std::int32_t>(hn::Lanes(Full())); }
 HWY_INLINE std::int32_t half_lanes() { return static_cast<std::int32_t>(hn::Lanes(Half())); }
 
+/// Most queries that are "few": see scores-inl.hpp and values-inl.hpp.
+inline constexpr std::int32_t kFew = 8;
+
 /// Lanes that n queries take: whole vectors, the last of them perhaps a half one.
 HWY_INLINE std::int32_t padded(std::int32_t n) { return (n + half_lanes() - 1) / half_lanes() * half_lanes(); }
 

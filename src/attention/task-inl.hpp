@@ -15,10 +15,12 @@
 
 #include <anabranch/simd.hpp>
 
-#include "few-inl.hpp"
 #include "forms-inl.hpp"
 #include "kernels.hpp"
 #include "lanes-inl.hpp"
+#include "scores-inl.hpp"
+#include "softmax-inl.hpp"
+#include "values-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace anabranch::attention {
@@ -104,11 +106,13 @@ class TaskRun {
   }
 
   void attend() {
-    few_ = task_.n_queries <= kFew && dim() % full_lanes() == 0;
+    few_ = full_lanes() > 1 && task_.n_queries <= kFew && dim() % full_lanes() == 0;
+    if (few_) lanes_ = kFew;
     Tile<Stored> tiles[2];
     set_tile(task_.begin, tiles[0]);
     Ahead ahead = ahead_of(tiles[0].keys, tiles[0].n);
-    ahead.fetch(1, 1);
+    ahead.spread(1);
+    ahead.turn();
     arrange_queries();
     std::fill_n(s_.max, lanes_, kNothing);
     std::fill_n(s_.sum, lanes_, 0.0f);
@@ -142,26 +146,31 @@ class TaskRun {
   }
 
   Ahead ahead_of(const Stored* const* rows, std::int32_t n) const {
-    return {reinterpret_cast<const void* const*>(rows), n, dim() * static_cast<std::int32_t>(sizeof(Stored))};
+    return {reinterpret_cast<const char* const*>(rows), n, dim() * static_cast<std::int32_t>(sizeof(Stored))};
   }
 
   void add_tile(const Tile<Stored>& tile, const Tile<Stored>& next) {
     const std::ptrdiff_t stride = call_.slabs.slot_stride;
     const Matrix k = Form::keys(tile, stride, dim(), s_.keys);
     Ahead values = ahead_of(tile.values, tile.n);
-    product<typename Form::Multiply, Walk::along_rows>(
-        {k.at, k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()), nullptr, &values}, tile.n);
+    score({k.at, k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()), &values}, tile.n);
     weigh(tile);
     Ahead keys = ahead_of(next.keys, next.n);
     const std::int32_t depth = Form::depth_of_values(tile.n);
     if (few_) {
-      few_values<Form, Stored>(task_.n_queries, {tile.values, s_.scores, lanes_, depth, s_.shrink, s_.out, dim()},
-                               keys);
+      add_few_values<Form, Stored>(task_.n_queries, {tile.values, s_.scores, s_.out, dim(), depth, s_.shrink, &keys});
       return;
     }
     const Matrix v = Form::values(tile, stride, dim(), s_.values);
-    product<typename Form::Multiply, Walk::across_rows>(
-        {v.at, v.stride, s_.scores, s_.out, lanes_, depth, s_.shrink, &keys}, dim());
+    add_values<typename Form::Multiply>({v.at, v.stride, s_.scores, s_.out, lanes_, depth, s_.shrink, &keys}, dim());
+  }
+
+  void score(const ScoreOperands& operands, std::int32_t n_keys) {
+#if ANABRANCH_AVX512
+    if (few_ && task_.n_queries > 4) return score_few<typename Form::Multiply>(Full(), operands, n_keys);
+    if (few_) return score_few<typename Form::Multiply>(Half(), operands, n_keys);
+#endif
+    score_many<typename Form::Multiply>(operands, n_keys);
   }
 
   /// The softmax, with the factors of int8.
@@ -190,22 +199,29 @@ class TaskRun {
     s_.arranged_first = first;
     s_.arranged_n = task_.n_queries;
     s_.arranged_head = task_.head;
-    const std::int32_t depth = Form::depth_of_scores(dim());
     float* rows = s_.keys;  // free between tiles
     for (std::int32_t i = 0; i < lanes_; i += 4) {
       const std::int32_t n = std::min(4, lanes_ - i);
-      for (std::int32_t j = 0; j < n; ++j) {
-        float* to = rows + std::ptrdiff_t{j} * dim();
-        const std::int32_t query = first + i + j;
-        if (i + j >= task_.n_queries)
-          std::fill_n(to, dim(), 0.0f);
-        else
-          Form::arrange_row(call_.rows.queries + query / share * call_.rows.query_stride +
-                                (std::ptrdiff_t{task_.head} * share + query % share) * dim(),
-                            dim(), call_.scale, to);
-      }
-      transpose(rows, dim(), n, depth, s_.queries + i, lanes_);
+      for (std::int32_t j = 0; j < n; ++j) arrange_query(first, i + j, rows + std::ptrdiff_t{j} * dim());
+      const std::int32_t depth = Form::depth_of_scores(dim());
+      const std::int32_t slots = task_.n_queries > 4 ? 8 : 4;
+      if (few_ && kTwoSums && i < slots)
+        transpose_twos(rows, dim(), n, depth / 2, s_.queries + 2 * i, 2 * slots);
+      else if (!few_ || !kTwoSums)
+        transpose(rows, dim(), n, depth, s_.queries + i, lanes_);
     }
+  }
+
+  /// Query `lane` of those that begin with the pass's query `first`, zeros behind the last.
+  void arrange_query(std::int32_t first, std::int32_t lane, float* to) const {
+    const std::int32_t share = call_.shape.share();
+    const std::int32_t query = first + lane;
+    if (lane >= task_.n_queries)
+      std::fill_n(to, dim(), 0.0f);
+    else
+      Form::arrange_row(call_.rows.queries + query / share * call_.rows.query_stride +
+                            (std::ptrdiff_t{task_.head} * share + query % share) * dim(),
+                        dim(), call_.scale, to);
   }
 
   void leave_partials() {
