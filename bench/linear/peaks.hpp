@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include <benchmark/benchmark.h>
+
 #include <anabranch/linear/weight_memory.hpp>
 #include <anabranch/parallel_for.hpp>
 #include <anabranch/simd.hpp>
@@ -72,7 +74,6 @@ inline double bytes_per_second(const ParallelFor& parallel) {
   constexpr std::size_t kWords = std::size_t{192} * 1024 * 1024 / 8;
   static linear::WeightMemory huge_pages;  // as the weights have
   static std::pmr::vector<std::uint64_t> memory(kWords, 1, &huge_pages);
-  static volatile std::uint64_t sink;
   const std::size_t share = kWords / static_cast<std::size_t>(parallel.n_workers());
   double best = 1e9;
   for (int repeat = 0; repeat < 3; ++repeat) {
@@ -84,7 +85,7 @@ inline double bytes_per_second(const ParallelFor& parallel) {
         for (std::size_t j = 0; j < 16; ++j) sums[j] ^= words[i + j];
       std::uint64_t all = 0;
       for (const std::uint64_t sum : sums) all ^= sum;
-      sink = all;
+      benchmark::DoNotOptimize(all);
     });
     best = std::min(best, seconds_now() - start);
   }

@@ -64,11 +64,11 @@ inline constexpr int kMaxRows = 4;
 #endif
 
 /// Weights are asked for this many bytes before their use, into the second cache: the first one has too few requests in
-/// flight to keep up. With one row the CPU's own look-ahead does better.
+/// flight to keep up. With one or two rows the CPU's own look-ahead does better.
 template <int kRows>
 HWY_INLINE void ask_ahead([[maybe_unused]] const std::int8_t* w) {
 #if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
-  if constexpr (kRows > 1) __builtin_prefetch(w + 8192, 0, 2);
+  if constexpr (kRows > 2) __builtin_prefetch(w + 8192, 0, 2);
 #endif
 }
 
