@@ -1,0 +1,144 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "linear/product_kernels.cpp"
+#include <algorithm>
+
+#include <hwy/foreach_target.h>  // compiles this file once per instruction set; first of all that is of Highway
+
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+#include "kernels.hpp"
+#include "sums-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace anabranch::linear::HWY_NAMESPACE {
+
+using impl::Product;
+using DF = hn::CappedTag<float, 16>;
+using VF = hn::Vec<DF>;
+
+/// Rows of one panel whose integers are about as many as fit into half of a core's second cache.
+constexpr std::int64_t kBlockBytes = 512 * 1024;
+
+/// float(sum) * (scale of the channel * scale of the row) + bias, each step rounded: the same everywhere.
+HWY_INLINE VF scaled(const std::int32_t* sums, const float* scales, const float* bias, VF row_scale) {
+  const DF df;
+  const hn::RebindToSigned<DF> di;
+  const VF factor = hn::Mul(hn::LoadU(df, scales), row_scale);
+  return hn::Add(hn::Mul(hn::ConvertTo(df, hn::LoadU(di, sums)), factor), hn::LoadU(df, bias));
+}
+
+HWY_INLINE VF silu(VF x) {
+  const DF df;
+  const VF one = hn::Set(df, 1.0f);
+  return hn::Div(x, hn::Add(one, hn::Exp(df, hn::Min(hn::Neg(x), hn::Set(df, 88.0f)))));
+}
+
+/// Results of one row and panel, before they go to their place.
+HWY_INLINE int finish(const Product& p, std::int32_t panel, const std::int32_t* sums, float row_scale, float* out) {
+  const DF df;
+  const int n = static_cast<int>(hn::Lanes(df));
+  const VF scale = hn::Set(df, row_scale);
+  const float* scales = p.matrix->scales() + panel * kChannels;
+  const float* bias = p.matrix->bias() + panel * kChannels;
+  if (p.matrix->gated()) {
+    constexpr int kHalf = kChannels / 2;
+    for (int c = 0; c < kHalf; c += n) {
+      const VF gate = scaled(sums + c, scales + c, bias + c, scale);
+      const VF up = scaled(sums + kHalf + c, scales + kHalf + c, bias + kHalf + c, scale);
+      hn::StoreU(hn::Mul(silu(gate), up), df, out + c);
+    }
+    return kHalf;
+  }
+  for (int c = 0; c < kChannels; c += n) hn::StoreU(scaled(sums + c, scales + c, bias + c, scale), df, out + c);
+  return kChannels;
+}
+
+HWY_INLINE void put(const float* from, int n_floats, Write write, float* to) {
+  const DF df;
+  const int n = static_cast<int>(hn::Lanes(df));
+  int c = 0;
+  for (; c + n <= n_floats; c += n) {
+    const VF x = hn::LoadU(df, from + c);
+    hn::StoreU(write == Write::add ? hn::Add(hn::LoadU(df, to + c), x) : x, df, to + c);
+  }
+  for (; c < n_floats; ++c) to[c] = write == Write::add ? to[c] + from[c] : from[c];
+}
+
+/// Scales, bias, gate; the one place where float32 is rounded.
+void finish_rows(const Product& p, std::int32_t panel, std::int32_t row, int n_rows, const std::int32_t* sums) {
+  HWY_ALIGN float out[kChannels];
+  for (int r = 0; r < n_rows; ++r) {
+    const int width = finish(p, panel, sums + r * kChannels, p.rows->scales()[row + r], out);
+    const std::int32_t first = panel * width;
+    put(out, std::min(width, p.matrix->out() - first), p.out.write, p.out.first + (row + r) * p.out.stride + first);
+  }
+}
+
+using Sum = void (*)(const Tile&, std::int32_t*);
+
+template <bool kVnni>
+Sum sum_of(int n_rows) {
+  switch (n_rows) {
+    case 1: return sum_panel<1, kVnni>;
+    case 2: return sum_panel<2, kVnni>;
+    case 3: return sum_panel<3, kVnni>;
+    case 4: return sum_panel<4, kVnni>;
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+    case 5: return sum_panel<5, kVnni>;
+#endif
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+    case 6: return sum_panel<6, kVnni>;
+    case 7: return sum_panel<7, kVnni>;
+    case 8: return sum_panel<8, kVnni>;
+    case 9: return sum_panel<9, kVnni>;
+    case 10: return sum_panel<10, kVnni>;
+    case 11: return sum_panel<11, kVnni>;
+#endif
+    default: return sum_panel<kMaxRows, kVnni>;
+  }
+}
+
+/// n rows in the fewest tiles, these as equal as can be: `first` of n_first rows, then of one row less.
+struct Tiles {
+  explicit Tiles(std::int32_t n)
+      : n_tiles((n + kMaxRows - 1) / kMaxRows), rows((n + n_tiles - 1) / n_tiles), n_large(n - n_tiles * (rows - 1)) {}
+  std::int32_t n_tiles, rows, n_large;
+  int rows_of(std::int32_t tile) const { return tile < n_large ? rows : rows - 1; }
+};
+
+void multiply_panels(const Product& p, std::int32_t begin, std::int32_t end) {
+  HWY_ALIGN std::int32_t sums[kMaxRows * kChannels];
+  const QuantisedRows& x = *p.rows;
+  const auto row_bytes = x.stride() * std::int64_t{sizeof(std::int16_t)};
+  const auto block =
+      static_cast<std::int32_t>(std::max<std::int64_t>(kMaxRows, kBlockBytes / row_bytes / kMaxRows * kMaxRows));
+  for (std::int32_t first = 0; first < x.n_rows(); first += block) {
+    const Tiles tiles(std::min(block, x.n_rows() - first));
+    for (std::int32_t panel = begin; panel < end; ++panel) {
+      std::int32_t row = first;
+      for (std::int32_t t = 0; t < tiles.n_tiles; ++t) {
+        const int n = tiles.rows_of(t);
+        const Tile tile{p.matrix->panel(panel), static_cast<std::size_t>(p.matrix->n_pairs()), x.row(row), x.stride()};
+        (p.vnni ? sum_of<true>(n) : sum_of<false>(n))(tile, sums);
+        finish_rows(p, panel, row, n, sums);
+        row += n;
+      }
+    }
+  }
+}
+
+}  // namespace anabranch::linear::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace anabranch::linear {
+
+HWY_EXPORT(multiply_panels);
+
+void impl::multiply_panels(const Product& product, std::int32_t begin, std::int32_t end) {
+  HWY_DYNAMIC_DISPATCH(multiply_panels)(product, begin, end);
+}
+
+}  // namespace anabranch::linear
+#endif

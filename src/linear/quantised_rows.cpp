@@ -1,0 +1,86 @@
+#include <anabranch/linear/quantised_rows.hpp>
+
+#include <new>
+#include <string>
+
+#include <anabranch/error.hpp>
+#include <anabranch/simd.hpp>
+
+#include "kernels.hpp"
+
+namespace anabranch::linear {
+namespace {
+
+constexpr std::align_val_t kLine{64};
+constexpr std::int64_t kLineIntegers = 32;
+/// Below this many elements, waking the other threads costs more than they save.
+constexpr std::int64_t kWorthThreads = 32768;
+
+/// Whole cache lines, and not a multiple of eight of them: rows of one block then lie in different sets of the cache.
+std::int64_t stride_of(std::int32_t width) noexcept {
+  std::int64_t lines = (width + kLineIntegers - 1) / kLineIntegers;
+  if (lines % 8 == 0) ++lines;
+  return lines * kLineIntegers;
+}
+
+void check(const FloatRows& in, std::int32_t width) {
+  if (in.n_rows > 1 && in.stride < width)
+    fail(Status::bad_argument,
+         "rows are " + std::to_string(in.stride) + " floats apart, but " + std::to_string(width) + " wide");
+}
+
+void run(const impl::Rounding& rounding, const ParallelFor& parallel) {
+  simd::prepare();
+  const std::int32_t n_rows = rounding.in.n_rows;
+  if (std::int64_t{n_rows} * rounding.out->width() < kWorthThreads || parallel.n_workers() < 2)
+    return impl::round_rows(rounding, 0, n_rows);
+  const std::int32_t n = parallel.n_workers();
+  parallel(n, [&](std::int32_t i) {
+    impl::round_rows(rounding, static_cast<std::int32_t>(std::int64_t{n_rows} * i / n),
+                     static_cast<std::int32_t>(std::int64_t{n_rows} * (i + 1) / n));
+  });
+}
+
+}  // namespace
+
+void QuantisedRows::Free::operator()(void* memory) const noexcept { ::operator delete(memory, kLine); }
+
+QuantisedRows::QuantisedRows() = default;
+QuantisedRows::QuantisedRows(QuantisedRows&&) noexcept = default;
+QuantisedRows& QuantisedRows::operator=(QuantisedRows&&) noexcept = default;
+QuantisedRows::~QuantisedRows() = default;
+
+void QuantisedRows::resize(std::int32_t n_rows, std::int32_t width) {
+  if (width < 1 || width > kMaxWidth)
+    fail(Status::bad_argument,
+         "rows of width " + std::to_string(width) + "; it must be 1 to " + std::to_string(kMaxWidth));
+  if (n_rows < 0) fail(Status::bad_argument, "a number of rows of " + std::to_string(n_rows));
+  const std::int64_t stride = stride_of(width);
+  const auto needed = static_cast<std::size_t>(n_rows * stride);
+  if (needed > room_) {
+    values_.reset(static_cast<std::int16_t*>(::operator new(needed * sizeof(std::int16_t), kLine)));
+    room_ = needed;
+  }
+  if (n_rows > room_rows_) {
+    scales_.reset(static_cast<float*>(::operator new(static_cast<std::size_t>(n_rows) * sizeof(float), kLine)));
+    room_rows_ = n_rows;
+  }
+  n_rows_ = n_rows;
+  width_ = width;
+  stride_ = stride;
+}
+
+void quantise(const FloatRows& in, std::int32_t width, QuantisedRows& out, const ParallelFor& parallel) {
+  check(in, width);
+  out.resize(in.n_rows, width);
+  run({in, nullptr, 0.0f, &out}, parallel);
+}
+
+void rms_norm_quantise(const FloatRows& in, const float* weight, float epsilon, std::int32_t width, QuantisedRows& out,
+                       const ParallelFor& parallel) {
+  check(in, width);
+  out.resize(in.n_rows, width);
+  run({in, weight, epsilon, &out}, parallel);
+}
+
+}  // namespace anabranch::linear

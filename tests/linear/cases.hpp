@@ -1,0 +1,79 @@
+// What the tests of products share: random arrays, a pool of threads, and the product in 64-bit integers.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include <anabranch/linear/int8_matrix.hpp>
+#include <anabranch/parallel_for.hpp>
+#include <anabranch/simd.hpp>
+
+namespace anabranch::linear::test {
+
+inline std::vector<float> random_floats(std::size_t n, std::uint32_t seed, float spread = 1.0f) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0.0f, spread);
+  std::vector<float> out(n);
+  for (float& x : out) x = normal(random);
+  return out;
+}
+
+/// Really on other threads, one per body.
+inline ParallelFor threads(std::int32_t n) {
+  return {[](void*, std::int32_t count, ParallelFor::Task task, void* body) {
+            std::vector<std::thread> all;
+            for (std::int32_t i = 0; i < count; ++i) all.emplace_back(task, body, i);
+            for (std::thread& thread : all) thread.join();
+          },
+          nullptr, n};
+}
+
+/// Runs `body` with every instruction set of this CPU, and leaves the best one chosen.
+template <class Body>
+void with_each_level(Body&& body) {
+  for (const simd::Level level : simd::levels()) {
+    simd::limit(level);
+    body(simd::name(level));
+  }
+  simd::limit(simd::Level::best);
+}
+
+/// Weights of one channel as integers and what one of them stands for, found from `channel`, which gives scale * q.
+struct Channel {
+  std::vector<std::int64_t> integers;
+  float scale = 0;
+};
+inline Channel channel_of(const std::vector<float>& weights, std::int32_t in, std::int32_t index) {
+  Channel out;
+  float largest = 0;
+  const float* w = weights.data() + std::int64_t{index} * in;
+  for (std::int32_t k = 0; k < in; ++k) largest = std::max(largest, std::fabs(w[k]));
+  out.scale = largest / 127.0f;
+  for (std::int32_t k = 0; k < in; ++k)
+    out.integers.push_back(out.scale > 0 ? static_cast<std::int64_t>(std::nearbyint(w[k] / out.scale)) : 0);
+  return out;
+}
+
+inline std::int64_t exact_sum(const Channel& channel, const QuantisedRows& rows, std::int32_t row) {
+  std::int64_t sum = 0;
+  for (std::size_t k = 0; k < channel.integers.size(); ++k) sum += channel.integers[k] * rows.row(row)[k];
+  return sum;
+}
+
+inline std::vector<float> product(const QuantisedRows& rows, const Int8Matrix& matrix, const ParallelFor& parallel = {},
+                                  Write write = Write::replace, float before = 0.0f) {
+  std::vector<float> out(static_cast<std::size_t>(rows.n_rows()) * static_cast<std::size_t>(matrix.out()), before);
+  multiply(rows, matrix, {out.data(), matrix.out(), write}, parallel);
+  return out;
+}
+
+inline QuantisedRows quantised(const std::vector<float>& x, std::int32_t n_rows, std::int32_t width) {
+  QuantisedRows rows;
+  quantise({x.data(), width, n_rows}, width, rows);
+  return rows;
+}
+
+}  // namespace anabranch::linear::test

@@ -1,0 +1,135 @@
+// Rounding of activations and weights: bounds of the error, norms, rows that cannot be rounded.
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <anabranch/error.hpp>
+
+#include "../catch.hpp"
+#include "cases.hpp"
+
+using namespace anabranch;
+using namespace anabranch::linear;
+using namespace anabranch::linear::test;
+
+TEST_CASE("every activation is rounded to the nearest integer of its row") {
+  for (const std::int32_t width : {1, 5, 16, 17, 31, 576, 1537}) {
+    const auto x = random_floats(static_cast<std::size_t>(width) * 3, 21, 40.0f);
+    with_each_level([&](auto level) {
+      INFO(level << ", width " << width);
+      const QuantisedRows rows = quantised(x, 3, width);
+      for (std::int32_t r = 0; r < 3; ++r) {
+        std::int32_t largest = 0;
+        for (std::int32_t k = 0; k < width; ++k) {
+          const std::int32_t q = rows.row(r)[k];
+          largest = std::max(largest, std::abs(q));
+          const double error = static_cast<double>(rows.scales()[r]) * q -
+                               static_cast<double>(x[static_cast<std::size_t>(r * width + k)]);
+          REQUIRE(std::fabs(error) <= static_cast<double>(rows.scales()[r]) * 0.505);
+        }
+        CHECK(largest == QuantisedRows::limit(width));
+      }
+    });
+  }
+}
+
+TEST_CASE("rounded activations change a product by less than a thousandth of its spread") {
+  const std::int32_t in = 576, out = 256;
+  const auto weights = random_floats(std::size_t{576} * 256, 22);
+  const auto x = random_floats(576, 23);
+  const Int8Matrix matrix({weights.data(), nullptr, out, in});
+  const std::vector<float> results = product(quantised(x, 1, in), matrix);
+  double error = 0, spread = 0;
+  std::vector<float> w(576);
+  for (std::int32_t c = 0; c < out; ++c) {
+    matrix.channel(c, w.data());
+    double sum = 0;
+    for (std::size_t k = 0; k < w.size(); ++k) sum += static_cast<double>(w[k]) * static_cast<double>(x[k]);
+    error += std::pow(static_cast<double>(results[static_cast<std::size_t>(c)]) - sum, 2);
+    spread += sum * sum;
+  }
+  CHECK(std::sqrt(error / spread) < 1e-3);
+}
+
+TEST_CASE("a weight is off by at most half of its channel's unit") {
+  const std::int32_t in = 77, out = 35;
+  auto weights = random_floats(std::size_t{77} * 35, 24);
+  std::fill_n(weights.begin() + 77 * 3, 77, 0.0f);  // a channel of zeros
+  const Int8Matrix matrix({weights.data(), nullptr, out, in});
+  std::vector<float> w(77);
+  for (std::int32_t c = 0; c < out; ++c) {
+    matrix.channel(c, w.data());
+    const Channel channel = channel_of(weights, in, c);
+    for (std::size_t k = 0; k < w.size(); ++k)
+      REQUIRE(std::fabs(w[k] - weights[static_cast<std::size_t>(c) * 77 + k]) <= channel.scale * 0.5001f);
+  }
+  CHECK_THROWS_AS(matrix.channel(out, w.data()), Error);
+}
+
+TEST_CASE("rows of zeros, of the smallest and of the largest numbers are rounded without harm") {
+  const float large = std::numeric_limits<float>::max(), tiny = std::numeric_limits<float>::denorm_min();
+  with_each_level([&](auto level) {
+    INFO(level);
+    const QuantisedRows rows = quantised({0, -0.0f, 0, tiny, -tiny, 0, large, -large, 0, 1e-20f, 0, -1e-20f}, 4, 3);
+    CHECK(rows.scales()[0] == 0.0f);
+    CHECK(rows.scales()[1] == 0.0f);
+    for (std::int32_t k = 0; k < 3; ++k) CHECK((rows.row(0)[k] == 0 && rows.row(1)[k] == 0));
+    CHECK(rows.row(2)[0] == 32767);
+    CHECK(rows.row(2)[1] == -32767);
+    CHECK(rows.row(3)[0] == 32767);
+    CHECK(rows.scales()[3] * 32767.0f == Approx(1e-20f));
+  });
+}
+
+TEST_CASE("the norm and the rounding in one go are the norm, rounded") {
+  const std::int32_t width = 579, n_rows = 4;
+  const auto x = random_floats(579 * 4, 25, 2.0f), weight = random_floats(579, 26);
+  with_each_level([&](auto level) {
+    INFO(level);
+    QuantisedRows rows;
+    rms_norm_quantise({x.data(), width, n_rows}, weight.data(), 1e-5f, width, rows);
+    for (std::size_t r = 0; r < 4; ++r) {
+      double squares = 0;
+      for (std::size_t k = 0; k < 579; ++k) squares += std::pow(static_cast<double>(x[r * 579 + k]), 2);
+      const double scale = 1.0 / std::sqrt(squares / 579 + 1e-5), unit = static_cast<double>(rows.scales()[r]);
+      for (std::size_t k = 0; k < 579; ++k) {
+        const double normed = static_cast<double>(x[r * 579 + k]) * scale * static_cast<double>(weight[k]);
+        REQUIRE(std::fabs(unit * rows.row(static_cast<std::int32_t>(r))[k] - normed) <= 0.51 * unit + 1e-5);
+      }
+    }
+  });
+}
+
+TEST_CASE("a row is rounded the same alone, among others, and by any thread") {
+  const std::int32_t width = 576, n_rows = 130;  // enough to be shared out
+  auto x = random_floats(std::size_t{576} * 130, 27);
+  x[576 * 64] = std::numeric_limits<float>::quiet_NaN();
+  const auto weight = random_floats(576, 28);
+  QuantisedRows one, many, alone;
+  rms_norm_quantise({x.data(), width, n_rows}, weight.data(), 1e-6f, width, one);
+  rms_norm_quantise({x.data(), width, n_rows}, weight.data(), 1e-6f, width, many, threads(3));
+  for (std::int32_t r = 0; r < n_rows; ++r) {
+    rms_norm_quantise({x.data() + r * width, width, 1}, weight.data(), 1e-6f, width, alone);
+    INFO("row " << r);
+    REQUIRE(std::equal(one.row(r), one.row(r) + width, many.row(r)));
+    REQUIRE(std::equal(one.row(r), one.row(r) + width, alone.row(0)));
+    if (r == 64) {
+      CHECK((std::isnan(one.scales()[r]) && std::isnan(many.scales()[r]) && one.row(r)[0] == 0));
+    } else {
+      REQUIRE((one.scales()[r] == many.scales()[r] && one.scales()[r] == alone.scales()[0]));
+    }
+  }
+}
+
+TEST_CASE("rows of an impossible size are refused, and what was there stays") {
+  QuantisedRows rows = quantised({1, 2, 3}, 1, 3);
+  CHECK_THROWS_AS(rows.resize(1, 0), Error);
+  CHECK_THROWS_AS(rows.resize(1, QuantisedRows::kMaxWidth + 1), Error);
+  CHECK_THROWS_AS(rows.resize(-1, 3), Error);
+  const float x[4] = {};
+  CHECK_THROWS_WITH(quantise({x, 1, 2}, 2, rows), Catch::Matchers::Contains("1 floats apart"));
+  CHECK(rows.n_rows() == 1);
+  CHECK(rows.width() == 3);
+  CHECK(rows.row(0)[2] == 32767);
+}
