@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
+#include <stdexcept>
+#include <string>
 
 #include <omp.h>
 
@@ -11,7 +13,7 @@
 namespace anabranch::bench {
 namespace {
 
-constexpr std::size_t kBytes = std::size_t{384} << 20;  // far more than any cache
+constexpr std::size_t kBytes = std::size_t{256} << 20;  // far more than any cache
 constexpr std::int64_t kTurns = 100'000;                // about 0.4 ms
 
 using Pair = std::uint64_t __attribute__((vector_size(16)));
@@ -30,17 +32,22 @@ std::uint64_t read_words(const std::uint64_t* words, std::size_t n_words) noexce
   return a[0] ^ a[1];
 }
 
-/// Seconds from the first thread's begin to the last one's end.
+/// Seconds from the first thread's begin to the last one's end. Throws if there are fewer threads than asked for.
 template <class Work>
 double seconds_together(int n_threads, Work&& work) {
   double begin = 1e300, end = 0;
-#pragma omp parallel num_threads(n_threads) reduction(min : begin) reduction(max : end)
+  int n_running = 0;
+#pragma omp parallel num_threads(n_threads) reduction(min : begin) reduction(max : end) reduction(+ : n_running)
   {
+    n_running = 1;
 #pragma omp barrier
     begin = omp_get_wtime();
     work(omp_get_thread_num());
     end = omp_get_wtime();
   }
+  if (n_running != n_threads)
+    throw std::runtime_error("OpenMP gives " + std::to_string(n_running) + " of " + std::to_string(n_threads) +
+                             " threads");
   return end - begin;
 }
 
@@ -55,45 +62,39 @@ double measured_bandwidth(std::span<const std::uint64_t> memory, int n_threads) 
 
 }  // namespace
 
-Machine::Machine(int max_threads) : max_threads_(max_threads), memory_(kBytes / sizeof(std::uint64_t)) {
-  std::fill_n(memory_.get(), memory_.size(), std::uint64_t{0x9e3779b97f4a7c15});
-  for (int i = 0; i < 5; ++i) measure();
+Machine::Machine() : memory_(kBytes / sizeof(std::uint64_t)) {
+  for (std::size_t i = 0; i < memory_.size(); ++i) memory_.get()[i] = i * 0x9e3779b97f4a7c15;  // no two pages alike
 }
 
-void Machine::measure() {
-  measure(one_, 1);
-  if (max_threads_ > 1) measure(all_, max_threads_);
-}
-
-void Machine::measure(Figures& figures, int n_threads) {
-  figures.bandwidth = std::max(figures.bandwidth, measured_bandwidth(memory_.span(), n_threads));
+Speed Machine::measure(int n_threads) {
+  Seen& seen = seen_[n_threads];
+  Speed speed;
+  for (int i = 0; i < 3; ++i)
+    speed.bandwidth = std::max(speed.bandwidth, measured_bandwidth(memory_.span(), n_threads));
+  if (seen.least_bandwidth == 0 || speed.bandwidth < seen.least_bandwidth) seen.least_bandwidth = speed.bandwidth;
+  seen.most_bandwidth = std::max(seen.most_bandwidth, speed.bandwidth);
   for (int i = 0; i < kInstructions; ++i) {
     const auto instruction = static_cast<Instruction>(i);
     if (!supported(instruction)) continue;
     const double spent = seconds_together(n_threads, [&](int) { run_peak_loop(instruction, kTurns); });
-    double& peak = figures.peaks[static_cast<std::size_t>(i)];
+    double& peak = seen.peaks[static_cast<std::size_t>(i)];
     peak = std::max(peak, operations_per_turn(instruction) * kTurns * n_threads / spent);
   }
-}
-
-double Machine::bandwidth(int n_threads) const noexcept { return figures(n_threads).bandwidth; }
-
-double Machine::peak(Instruction instruction, int n_threads) const noexcept {
-  return figures(n_threads).peaks[static_cast<std::size_t>(instruction)];
+  speed.peaks = seen.peaks;
+  return speed;
 }
 
 void Machine::print() const {
-  std::printf("%-32s %14s", "at best", "1 thread");
-  if (max_threads_ > 1) std::printf(" %11d threads", max_threads_);
-  const auto line = [&](const char* what, double one, double all, const char* unit) {
-    std::printf("\n%-32s %8.1f %s", what, one / 1e9, unit);
-    if (max_threads_ > 1) std::printf(" %12.1f %s", all / 1e9, unit);
-  };
-  line("reading memory", bandwidth(1), bandwidth(max_threads_), "GB/s ");
+  std::printf("%-32s", "the machine at best, threads:");
+  for (const auto& [n_threads, seen] : seen_) std::printf(" %17d", n_threads);
+  std::printf("\n  %-30s", "reading memory, GB/s");
+  for (const auto& [n_threads, seen] : seen_)
+    std::printf("      %5.1f..%5.1f", seen.least_bandwidth / 1e9, seen.most_bandwidth / 1e9);
   for (int i = 0; i < kInstructions; ++i) {
     const auto instruction = static_cast<Instruction>(i);
-    if (supported(instruction))
-      line(name_of(instruction), peak(instruction, 1), peak(instruction, max_threads_), "Gop/s");
+    if (!supported(instruction)) continue;
+    std::printf("\n  %-30s", (std::string(name_of(instruction)) + ", Gop/s").c_str());
+    for (const auto& [n_threads, seen] : seen_) std::printf(" %17.1f", seen.peaks[static_cast<std::size_t>(i)] / 1e9);
   }
   std::printf("\n");
 }

@@ -1,12 +1,14 @@
 // What this machine can do at best: bytes read per second, and operations per second of the instructions that kernels
 // for language models are made of. Benches divide by it to say how far a kernel is from the limit.
 //
-// Machines shared with others drift from minute to minute. So the figures are measured again and again beside what
-// they are compared with, and the best ever seen is kept.
+// Machines shared with others change from minute to minute: two virtual cores that one moment share a link to memory
+// have one each the next, and read twice as fast. So it is measured again in every round of a comparison.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 
 #include "memory.hpp"
 
@@ -27,32 +29,29 @@ const char* name_of(Instruction instruction) noexcept;
 /// False on processors of other families too: nothing is known of them but their bandwidth.
 bool supported(Instruction instruction) noexcept;
 
+/// Measured at one time with one number of threads.
+struct Speed {
+  double bandwidth = 0;                       ///< bytes per second read from memory, far beyond the caches
+  std::array<double, kInstructions> peaks{};  ///< operations per second; 0 for what is not supported
+  double peak(Instruction instruction) const noexcept { return peaks[static_cast<std::size_t>(instruction)]; }
+};
+
 /// Threads are OpenMP's, as those of all sides of the benches: another pool would fight with their waiting threads.
 class Machine {
  public:
-  /// `max_threads`: what is measured is measured with 1 thread and with this many.
-  explicit Machine(int max_threads);
-
-  /// Takes about 50 ms. Figures only ever grow.
-  void measure();
-  /// Bytes per second that `n_threads` threads (1 or max_threads) read from memory, far beyond the caches.
-  double bandwidth(int n_threads) const noexcept;
-  /// Operations per second; 0 for an instruction that is not supported.
-  double peak(Instruction instruction, int n_threads) const noexcept;
-  int max_threads() const noexcept { return max_threads_; }
+  Machine();
+  /// Takes about 30 ms. Bandwidth is the best of three just now, peaks are the best ever seen.
+  Speed measure(int n_threads);
+  /// What was measured so far, for each number of threads: the range of bandwidths, the peaks.
   void print() const;
 
  private:
-  struct Figures {
-    double bandwidth = 0;
+  struct Seen {
+    double least_bandwidth = 0, most_bandwidth = 0;
     std::array<double, kInstructions> peaks{};
   };
-  void measure(Figures& figures, int n_threads);
-  const Figures& figures(int n_threads) const noexcept { return n_threads == 1 ? one_ : all_; }
-
-  int max_threads_;
   BigArray<std::uint64_t> memory_;
-  Figures one_, all_;
+  std::map<int, Seen> seen_;  ///< by number of threads
 };
 
 }  // namespace anabranch::bench

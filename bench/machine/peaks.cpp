@@ -4,12 +4,12 @@ namespace anabranch::bench {
 
 const char* name_of(Instruction instruction) noexcept {
   switch (instruction) {
-    case Instruction::fma_float32_256: return "vfmadd231ps ymm (float32)";
-    case Instruction::fma_float32_512: return "vfmadd231ps zmm (float32)";
-    case Instruction::dot_bfloat16_512: return "vdpbf16ps zmm (bfloat16)";
-    case Instruction::dot_int16_256: return "vpmaddwd + vpaddd ymm (int16)";
-    case Instruction::dot_int16_512: return "vpdpwssd zmm (int16)";
-    case Instruction::dot_int8_512: return "vpdpbusd zmm (int8)";
+    case Instruction::fma_float32_256: return "vfmadd231ps ymm";
+    case Instruction::fma_float32_512: return "vfmadd231ps zmm";
+    case Instruction::dot_bfloat16_512: return "vdpbf16ps zmm";
+    case Instruction::dot_int16_256: return "vpmaddwd + vpaddd ymm";
+    case Instruction::dot_int16_512: return "vpdpwssd zmm";
+    case Instruction::dot_int8_512: return "vpdpbusd zmm";
   }
   return "";
 }
@@ -45,15 +45,17 @@ bool supported(Instruction instruction) noexcept {
 #define ANABRANCH_DOT(OP, R, I) OP " %%" R "14, %%" R "15, %%" R #I "\n\t"
 #define ANABRANCH_TWELVE(OP, R)                                                                       \
   ANABRANCH_DOT(OP, R, 0)                                                                             \
-  ANABRANCH_DOT(OP, R, 1) ANABRANCH_DOT(OP, R, 2) ANABRANCH_DOT(OP, R, 3) ANABRANCH_DOT(OP, R, 4)     \
-      ANABRANCH_DOT(OP, R, 5) ANABRANCH_DOT(OP, R, 6) ANABRANCH_DOT(OP, R, 7) ANABRANCH_DOT(OP, R, 8) \
-          ANABRANCH_DOT(OP, R, 9) ANABRANCH_DOT(OP, R, 10) ANABRANCH_DOT(OP, R, 11)
+  ANABRANCH_DOT(OP, R, 1)                                                                             \
+  ANABRANCH_DOT(OP, R, 2) ANABRANCH_DOT(OP, R, 3) ANABRANCH_DOT(OP, R, 4) ANABRANCH_DOT(OP, R, 5)     \
+      ANABRANCH_DOT(OP, R, 6) ANABRANCH_DOT(OP, R, 7) ANABRANCH_DOT(OP, R, 8) ANABRANCH_DOT(OP, R, 9) \
+          ANABRANCH_DOT(OP, R, 10) ANABRANCH_DOT(OP, R, 11)
 #define ANABRANCH_SUM(T, I) "vpaddd %%ymm" #T ", %%ymm" #I ", %%ymm" #I "\n\t"
-#define ANABRANCH_SIX                                                                                           \
-  ANABRANCH_DOT("vpmaddwd", "ymm", 8)                                                                           \
-  ANABRANCH_DOT("vpmaddwd", "ymm", 9) ANABRANCH_DOT("vpmaddwd", "ymm", 10) ANABRANCH_DOT("vpmaddwd", "ymm", 11) \
-      ANABRANCH_DOT("vpmaddwd", "ymm", 12) ANABRANCH_DOT("vpmaddwd", "ymm", 13) ANABRANCH_SUM(8, 0)             \
-          ANABRANCH_SUM(9, 1) ANABRANCH_SUM(10, 2) ANABRANCH_SUM(11, 3) ANABRANCH_SUM(12, 4) ANABRANCH_SUM(13, 5)
+#define ANABRANCH_SIX                                                                                            \
+  ANABRANCH_DOT("vpmaddwd", "ymm", 8)                                                                            \
+  ANABRANCH_DOT("vpmaddwd", "ymm", 9)                                                                            \
+  ANABRANCH_DOT("vpmaddwd", "ymm", 10) ANABRANCH_DOT("vpmaddwd", "ymm", 11) ANABRANCH_DOT("vpmaddwd", "ymm", 12) \
+      ANABRANCH_DOT("vpmaddwd", "ymm", 13) ANABRANCH_SUM(8, 0) ANABRANCH_SUM(9, 1) ANABRANCH_SUM(10, 2)          \
+          ANABRANCH_SUM(11, 3) ANABRANCH_SUM(12, 4) ANABRANCH_SUM(13, 5)
 #define ANABRANCH_ZERO(I) "vpxor %%xmm" #I ", %%xmm" #I ", %%xmm" #I "\n\t"
 #define ANABRANCH_LOOP(BODY, R) \
   asm volatile(                                                                                             \
