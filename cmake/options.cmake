@@ -27,6 +27,9 @@ anabranch_choice(ANABRANCH_LLAMA AUTO "Host for llama.cpp (anabranch::llama)")
 anabranch_choice(ANABRANCH_HF AUTO "Reading of Hugging Face model folders (anabranch::hf)")
 anabranch_choice(ANABRANCH_EIGEN AUTO "Exact tiny transformer on Eigen (anabranch::eigen)")
 anabranch_choice(ANABRANCH_FMT AUTO "Formatters and drawings with fmt (anabranch::fmt)")
+anabranch_choice(ANABRANCH_SIMD AUTO "Choice of the instruction set that kernels use (anabranch::simd)")
+anabranch_choice(ANABRANCH_ATTENTION AUTO "Branch attention on the CPU (anabranch::attention)")
+anabranch_choice(ANABRANCH_LINEAR AUTO "Products with int8 weights (anabranch::linear)")
 
 set(ANABRANCH_TORCH_DIR "$ENV{ANABRANCH_TORCH_DIR}" CACHE PATH
   "Where LibTorch's CMake package lies (torch.utils.cmake_prefix_path); empty: CMake's own search")

@@ -83,6 +83,7 @@ has_package() {
     nlohmann-json3-dev) has_header nlohmann/json.hpp ;;
     libpcre2-dev) has_header pcre2.h ;;
     libcli11-dev) has_header CLI/CLI.hpp ;;
+    libhwy-dev) has_header hwy/highway.h ;;
     *) dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
   esac >/dev/null 2>&1
 }

@@ -15,6 +15,12 @@ bool use_eigen();
 #ifdef USE_hf
 bool use_hf();
 #endif
+#ifdef USE_simd
+bool use_simd();
+#endif
+#ifdef USE_linear
+bool use_linear();
+#endif
 #ifdef USE_llama
 bool use_llama();
 #endif
@@ -31,6 +37,12 @@ int main() {
 #endif
 #ifdef USE_hf
   good = use_hf() && good;
+#endif
+#ifdef USE_simd
+  good = use_simd() && good;
+#endif
+#ifdef USE_linear
+  good = use_linear() && good;
 #endif
 #ifdef USE_llama
   good = use_llama() && good;

@@ -1,0 +1,196 @@
+#include <anabranch/attention/branch_attention.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include <anabranch/error.hpp>
+#include <anabranch/simd.hpp>
+
+#include "kernels.hpp"
+#include "pieces.hpp"
+#include "schedule.hpp"
+
+namespace anabranch::attention {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+/// Scores (queries times keys times head_dim) below which a second thread costs more than it gives.
+constexpr std::int64_t kWorthSharing = 1 << 19;
+
+constexpr std::size_t aligned(std::size_t bytes) noexcept { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+/// Hands out parts of a block of memory one after the other.
+class Carver {
+ public:
+  explicit Carver(std::byte* begin) noexcept : at_(begin) {}
+  template <class T = float>
+  T* take(std::size_t n) noexcept {
+    T* const part = reinterpret_cast<T*>(at_);
+    at_ += aligned(n * sizeof(T));
+    return part;
+  }
+
+ private:
+  std::byte* at_;
+};
+
+std::byte* align(std::byte* at) noexcept {
+  return at + (kAlignment - reinterpret_cast<std::uintptr_t>(at) % kAlignment) % kAlignment;
+}
+
+std::size_t partial_bytes(std::int64_t n_partials, std::int32_t head_dim) noexcept {
+  const auto n = static_cast<std::size_t>(n_partials);
+  return 2 * aligned(n * sizeof(float)) + aligned(n * static_cast<std::size_t>(head_dim) * sizeof(float));
+}
+
+void check_shape(const HeadShape& s, float scale) {
+  const auto require = [](bool holds, const char* name, std::int32_t value, const char* limit) {
+    if (!holds) fail(Status::bad_argument, std::string(name) + " is " + std::to_string(value) + ", must be " + limit);
+  };
+  require(s.kv_heads > 0, "kv_heads", s.kv_heads, "positive");
+  require(s.query_heads > 0 && s.query_heads % s.kv_heads == 0, "query_heads", s.query_heads,
+          "a positive multiple of kv_heads");
+  require(s.head_dim > 0 && s.head_dim <= 1024, "head_dim", s.head_dim, "1 to 1024");
+  if (!(scale >= 0.0f) || std::isinf(scale))
+    fail(Status::bad_argument, "scale is " + std::to_string(scale) + ", must be finite, and 0 or more");
+}
+
+void check_slabs(const KvSlabs& slabs, Slot highest) {
+  if (slabs.keys == nullptr || slabs.values == nullptr) fail(Status::bad_argument, "the slabs of K or V are null");
+  if (highest >= slabs.n_slots)
+    fail(Status::bad_argument,
+         "slot " + std::to_string(highest) + " is planned, the K/V slabs have " + std::to_string(slabs.n_slots));
+  if (slabs.element == Element::int8 && (slabs.key_scales == nullptr || slabs.value_scales == nullptr))
+    fail(Status::bad_argument, "slabs of int8 without scales");
+}
+
+void check_rows(const Rows& rows, const HeadShape& shape) {
+  if (rows.queries == nullptr || rows.out == nullptr) fail(Status::bad_argument, "queries or out is null");
+  for (const std::int64_t stride : {rows.query_stride, rows.out_stride})
+    if (stride < shape.q_width())
+      fail(Status::bad_argument, "a row stride is " + std::to_string(stride) + ", must be " +
+                                     std::to_string(shape.q_width()) + " or more (query_heads * head_dim)");
+}
+
+}  // namespace
+
+std::size_t Scratch::bytes(std::int32_t head_dim) noexcept {
+  const auto dim = static_cast<std::size_t>(head_dim);
+  // Keys hold at least the four rows that queries pass through on their way into lanes.
+  return 2 * aligned(dim * kMaxLanes * sizeof(float)) + aligned(std::size_t{kTile} * kMaxLanes * sizeof(float)) +
+         2 * aligned(dim * kTile * sizeof(float)) + 4 * aligned(kMaxLanes * sizeof(float));
+}
+
+Scratch Scratch::over(std::byte* memory, std::int32_t head_dim) noexcept {
+  const auto dim = static_cast<std::size_t>(head_dim);
+  Carver carver(memory);
+  Scratch s;
+  s.queries = carver.take(dim * kMaxLanes);
+  s.out = carver.take(dim * kMaxLanes);
+  s.scores = carver.take(std::size_t{kTile} * kMaxLanes);
+  s.keys = carver.take(dim * kTile);
+  s.values = carver.take(dim * kTile);
+  s.max = carver.take(kMaxLanes);
+  s.sum = carver.take(kMaxLanes);
+  s.shrink = carver.take(kMaxLanes);
+  s.limits = carver.take<std::int32_t>(kMaxLanes);
+  return s;
+}
+
+Kernels kernels_for(Element element, std::int32_t head_dim) {
+  simd::prepare();
+  Kernels kernels;
+  kernels.merge_row = row_merger();
+  switch (element) {
+    case Element::float32: kernels.run_task = float32_task(head_dim); break;
+    case Element::bfloat16: kernels.run_task = bfloat16_task(head_dim); break;
+    case Element::float16: kernels.run_task = float16_task(head_dim); break;
+    case Element::int8: kernels.run_task = int8_task(head_dim); break;
+  }
+  if (kernels.run_task == nullptr)
+    fail(Status::bad_argument, "element is " + std::to_string(static_cast<int>(element)) + ", must be 0 to 3");
+  return kernels;
+}
+
+struct BranchAttention::Impl {
+  HeadShape shape;
+  float scale = 0;
+  PieceList list;
+  Schedule schedule;
+
+  std::int32_t useful_workers(std::int32_t n_workers) const noexcept {
+    if (schedule.n_scores() * shape.head_dim < kWorthSharing) return 1;
+    return std::max(1, std::min(n_workers, static_cast<std::int32_t>(schedule.tasks().size())));
+  }
+  void attend(const Call& call, const Kernels& kernels, std::byte* scratch, const ParallelFor& parallel) const;
+  void merge(const Call& call, const Kernels& kernels, const ParallelFor& parallel) const;
+};
+
+void BranchAttention::Impl::attend(const Call& call, const Kernels& kernels, std::byte* scratch,
+                                   const ParallelFor& parallel) const {
+  const std::vector<Task>& tasks = schedule.tasks();
+  const std::size_t scratch_bytes = Scratch::bytes(shape.head_dim);
+  std::atomic<std::size_t> next{0};
+  parallel(useful_workers(parallel.n_workers()), [&](std::int32_t worker) {
+    Scratch own = Scratch::over(scratch + static_cast<std::size_t>(worker) * scratch_bytes, shape.head_dim);
+    for (std::size_t i = next++; i < tasks.size(); i = next++) kernels.run_task(call, tasks[i], own);
+  });
+}
+
+void BranchAttention::Impl::merge(const Call& call, const Kernels& kernels, const ParallelFor& parallel) const {
+  const std::int64_t n_rows = list.n_rows();
+  const bool shared = schedule.n_partials() * shape.head_dim >= kWorthSharing;
+  const std::int64_t n_workers = shared ? std::min<std::int64_t>(parallel.n_workers(), n_rows) : 1;
+  parallel(static_cast<std::int32_t>(n_workers), [&](std::int32_t worker) {
+    const auto last = static_cast<RowIndex>(n_rows * (worker + 1) / n_workers);
+    for (auto row = static_cast<RowIndex>(n_rows * worker / n_workers); row < last; ++row) kernels.merge_row(call, row);
+  });
+}
+
+BranchAttention::BranchAttention(const HeadShape& shape, float scale) : impl_(std::make_unique<Impl>()) {
+  check_shape(shape, scale);
+  constexpr float kLog2E = 1.44269504088896341f;
+  impl_->shape = shape;
+  impl_->scale = kLog2E * (scale > 0 ? scale : 1.0f / std::sqrt(static_cast<float>(shape.head_dim)));
+}
+BranchAttention::BranchAttention(BranchAttention&&) noexcept = default;
+BranchAttention& BranchAttention::operator=(BranchAttention&&) noexcept = default;
+BranchAttention::~BranchAttention() = default;
+
+const HeadShape& BranchAttention::shape() const noexcept { return impl_->shape; }
+
+void BranchAttention::plan(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows) {
+  impl_->list.build(groups, views, n_rows);
+  impl_->schedule.build(impl_->list, impl_->shape);
+}
+
+std::size_t BranchAttention::workspace_bytes(std::int32_t n_workers) const noexcept {
+  const auto n = static_cast<std::size_t>(impl_->useful_workers(n_workers));
+  return kAlignment + partial_bytes(impl_->schedule.n_partials(), impl_->shape.head_dim) +
+         n * Scratch::bytes(impl_->shape.head_dim);
+}
+
+void BranchAttention::run(const Rows& rows, const KvSlabs& slabs, std::span<std::byte> workspace,
+                          const ParallelFor& parallel) const {
+  if (impl_->list.n_rows() == 0) return;
+  check_rows(rows, impl_->shape);
+  check_slabs(slabs, impl_->list.highest_slot());
+  const std::size_t needed = workspace_bytes(parallel.n_workers());
+  if (workspace.size() < needed)
+    fail(Status::bad_argument,
+         "the workspace has " + std::to_string(workspace.size()) + " bytes, needed are " + std::to_string(needed));
+  const Kernels kernels = kernels_for(slabs.element, impl_->shape.head_dim);
+  const auto n_partials = static_cast<std::size_t>(impl_->schedule.n_partials());
+  Carver carver(align(workspace.data()));
+  Call call{rows, slabs, impl_->shape, impl_->scale, &impl_->list, &impl_->schedule, nullptr, nullptr, nullptr};
+  call.max = carver.take(n_partials);
+  call.sum = carver.take(n_partials);
+  call.out = carver.take(n_partials * static_cast<std::size_t>(impl_->shape.head_dim));
+  impl_->attend(call, kernels, carver.take<std::byte>(0), parallel);
+  impl_->merge(call, kernels, parallel);
+}
+
+}  // namespace anabranch::attention

@@ -1,0 +1,65 @@
+// The two kernels of branch attention, and how they are chosen for a type and a CPU. Plain C++.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <anabranch/attention/branch_attention.hpp>
+
+#include "schedule.hpp"
+
+namespace anabranch::attention {
+
+/// What all tasks of one call share.
+struct Call {
+  Rows rows;
+  KvSlabs slabs;
+  HeadShape shape;
+  float scale = 0;  ///< of scores to base 2: the caller's times log2(e)
+  const PieceList* list = nullptr;
+  const Schedule* schedule = nullptr;
+  // Partial states: sum over the chunk's keys of 2^(score - max), and of that times the value.
+  float* max = nullptr;  ///< [n_partials], to base 2
+  float* sum = nullptr;  ///< [n_partials]
+  float* out = nullptr;  ///< [n_partials, head_dim]
+};
+
+/// Scratch memory of one worker, and what it remembers from one task to the next. Arrays are [.., kMaxLanes] wide or
+/// hold one tile of keys; each starts at a multiple of 64 bytes.
+struct Scratch {
+  float* queries = nullptr;          ///< [head_dim, lanes]: query i is lane i
+  float* scores = nullptr;           ///< [kTile, lanes]
+  float* out = nullptr;              ///< [head_dim, lanes]
+  float* keys = nullptr;             ///< [kTile, head_dim] as float32, or half of it as bfloat16
+  float* values = nullptr;           ///< the same
+  float* max = nullptr;              ///< [lanes]
+  float* sum = nullptr;              ///< [lanes]
+  float* shrink = nullptr;           ///< [lanes]
+  std::int32_t* limits = nullptr;    ///< [lanes]: keys that a query sees, as offsets in the segment
+  std::int32_t arranged_first = -1;  ///< what lies in `queries`: first query of the pass, number of queries, KV head
+  std::int32_t arranged_n = 0;
+  std::int32_t arranged_head = 0;
+
+  static std::size_t bytes(std::int32_t head_dim) noexcept;
+  /// Over `bytes(head_dim)` bytes at a multiple of 64.
+  static Scratch over(std::byte* memory, std::int32_t head_dim) noexcept;
+};
+
+using RunTask = void (*)(const Call& call, const Task& task, Scratch& scratch);
+/// Merges the partial states of one row's query heads and writes them to `call.rows`.
+using MergeRow = void (*)(const Call& call, RowIndex row);
+
+struct Kernels {
+  RunTask run_task = nullptr;
+  MergeRow merge_row = nullptr;
+};
+
+/// The fastest kernels that this CPU runs. Each element has a file of its own.
+Kernels kernels_for(Element element, std::int32_t head_dim);
+MergeRow row_merger();
+RunTask float32_task(std::int32_t head_dim);
+RunTask bfloat16_task(std::int32_t head_dim);
+RunTask float16_task(std::int32_t head_dim);
+RunTask int8_task(std::int32_t head_dim);
+
+}  // namespace anabranch::attention

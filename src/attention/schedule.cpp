@@ -1,0 +1,88 @@
+#include "schedule.hpp"
+
+#include <algorithm>
+
+namespace anabranch::attention {
+
+void Schedule::build(const PieceList& list, const HeadShape& shape) {
+  chunks_.clear();
+  tasks_.clear();
+  parts_.clear();
+  n_partials_ = 0;
+  n_scores_ = 0;
+  cut(list, shape);
+  add_tasks(list, shape);
+  list_parts(list, shape);
+}
+
+void Schedule::cut(const PieceList& list, const HeadShape& shape) {
+  for (std::size_t p = 0; p < list.pieces().size(); ++p) {
+    const Piece& piece = list.pieces()[p];
+    const std::span<const std::int32_t> limits = list.limits(piece);
+    for (std::int32_t begin = piece.begin; begin < piece.end; begin = chunk_end(begin)) {
+      const auto sees = [begin](std::int32_t limit) { return limit > begin; };
+      const auto first = std::find_if(limits.begin(), limits.end(), sees) - limits.begin();
+      const auto last = limits.rend() - std::find_if(limits.rbegin(), limits.rend(), sees);
+      Chunk chunk{static_cast<std::int32_t>(p),
+                  begin,
+                  std::min(chunk_end(begin), piece.end),
+                  piece.row_begin + static_cast<RowIndex>(first),
+                  piece.row_begin + static_cast<RowIndex>(last),
+                  n_partials_};
+      const std::int64_t n_queries = std::int64_t{chunk.row_end - chunk.row_begin} * shape.query_heads;
+      n_partials_ += n_queries;
+      n_scores_ += n_queries * (chunk.end - chunk.begin);
+      chunks_.push_back(chunk);
+    }
+  }
+}
+
+/// Chunks with the same rows stand together, head by head: a thread that takes one task after the other keeps its
+/// arranged queries.
+void Schedule::add_tasks(const PieceList& list, const HeadShape& shape) {
+  const std::int32_t share = shape.share();
+  const auto same_rows = [this](std::size_t a, std::size_t b) {
+    return chunks_[a].row_begin == chunks_[b].row_begin && chunks_[a].row_end == chunks_[b].row_end;
+  };
+  for (std::size_t first = 0, last = 0; first < chunks_.size(); first = last) {
+    while (last < chunks_.size() && same_rows(first, last)) ++last;
+    const std::int32_t n_queries = (chunks_[first].row_end - chunks_[first].row_begin) * share;
+    for (std::int32_t head = 0; head < shape.kv_heads; ++head)
+      for (std::int32_t query = 0; query < n_queries; query += kMaxLanes)
+        for (std::size_t c = first; c < last; ++c) {
+          const Chunk& chunk = chunks_[c];
+          const Piece& piece = list.pieces()[static_cast<std::size_t>(chunk.piece)];
+          const std::int32_t before = (chunk.row_begin - piece.row_begin) * share;
+          tasks_.push_back({chunk.piece, head, before + query, std::min(kMaxLanes, n_queries - query), chunk.begin,
+                            chunk.end, chunk.partial + std::int64_t{head} * n_queries + query});
+        }
+  }
+}
+
+void Schedule::list_parts(const PieceList& list, const HeadShape& shape) {
+  const auto n_rows = static_cast<std::size_t>(list.n_rows());
+  const auto visit = [&](auto&& seen) {
+    for (const Chunk& chunk : chunks_) {
+      const Piece& piece = list.pieces()[static_cast<std::size_t>(chunk.piece)];
+      const std::span<const std::int32_t> limits = list.limits(piece);
+      for (RowIndex row = chunk.row_begin; row < chunk.row_end; ++row)
+        if (limits[static_cast<std::size_t>(row - piece.row_begin)] > chunk.begin)
+          seen(static_cast<std::size_t>(row), chunk);
+    }
+  };
+  first_part_.assign(n_rows + 1, 0);
+  visit([&](std::size_t row, const Chunk&) { ++first_part_[row + 1]; });
+  for (std::size_t row = 0; row < n_rows; ++row) first_part_[row + 1] += first_part_[row];
+  parts_.resize(static_cast<std::size_t>(first_part_[n_rows]));
+  const std::int32_t share = shape.share();
+  // Filled from each row's place on; afterwards every place has moved to the next row's, and is moved back.
+  visit([&](std::size_t row, const Chunk& chunk) {
+    const std::int64_t n_chunk_rows = chunk.row_end - chunk.row_begin;
+    const std::int64_t index = static_cast<std::int64_t>(row) - chunk.row_begin;
+    parts_[static_cast<std::size_t>(first_part_[row]++)] = {chunk.partial + index * share, n_chunk_rows * share};
+  });
+  for (std::size_t row = n_rows; row > 0; --row) first_part_[row] = first_part_[row - 1];
+  first_part_[0] = 0;
+}
+
+}  // namespace anabranch::attention

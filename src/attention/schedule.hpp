@@ -1,0 +1,84 @@
+// The work of one call of branch attention, cut where nothing but offsets inside segments decides.
+//
+// A piece is cut into chunks; a task is one chunk for one KV head and up to kMaxLanes queries, done by one thread, and
+// leaves one partial state per query: maximum, sum, and unscaled output. Then each query's partial states are merged in
+// history order. Plain C++.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <anabranch/attention/kv_slabs.hpp>
+
+#include "pieces.hpp"
+
+namespace anabranch::attention {
+
+/// Keys of one tile: scores of a tile and the queries beside it stay in the first-level cache.
+inline constexpr std::int32_t kTile = 48;
+/// Queries that are computed side by side at most.
+inline constexpr std::int32_t kMaxLanes = 64;
+/// Keys of a chunk: short ones at the start of a segment, so that a short context still feeds several threads.
+inline constexpr std::int32_t kShortChunk = 6 * kTile;
+inline constexpr std::int32_t kLongChunk = 12 * kTile;
+inline constexpr std::int32_t kLongFrom = 4 * kShortChunk;
+
+/// The first chunk boundary after `offset`.
+constexpr std::int32_t chunk_end(std::int32_t offset) noexcept {
+  const std::int32_t size = offset < kLongFrom ? kShortChunk : kLongChunk;
+  return offset / size * size + size;
+}
+static_assert(kLongFrom % kLongChunk == 0);
+
+/// Queries [query_begin, query_begin + n_queries) of KV head `head` over keys [begin, end) of a piece. Query i is the
+/// i-th of the piece's rows times the query heads that share the KV head, row by row.
+struct Task {
+  std::int32_t piece = 0;
+  std::int32_t head = 0;
+  std::int32_t query_begin = 0;
+  std::int32_t n_queries = 0;
+  std::int32_t begin = 0;
+  std::int32_t end = 0;
+  std::int64_t partial = 0;  ///< index of the first query's partial state
+};
+
+/// Where a row finds the partial states of one chunk: KV head h's are from `first + h * head_stride` on, one for each
+/// query head that shares it.
+struct RowPart {
+  std::int64_t first = 0;
+  std::int64_t head_stride = 0;
+};
+
+class Schedule {
+ public:
+  void build(const PieceList& list, const HeadShape& shape);
+
+  const std::vector<Task>& tasks() const noexcept { return tasks_; }
+  std::int64_t n_partials() const noexcept { return n_partials_; }
+  /// In history order.
+  std::span<const RowPart> parts(RowIndex row) const noexcept {
+    const auto r = static_cast<std::size_t>(row);
+    return {parts_.data() + first_part_[r], static_cast<std::size_t>(first_part_[r + 1] - first_part_[r])};
+  }
+  std::int64_t n_scores() const noexcept { return n_scores_; }  ///< queries times keys: what the work grows with
+
+ private:
+  struct Chunk {
+    std::int32_t piece, begin, end;
+    RowIndex row_begin, row_end;  ///< the rows that see some of it, and perhaps some between that do not
+    std::int64_t partial;
+  };
+  void cut(const PieceList& list, const HeadShape& shape);
+  void add_tasks(const PieceList& list, const HeadShape& shape);
+  void list_parts(const PieceList& list, const HeadShape& shape);
+
+  std::vector<Chunk> chunks_;
+  std::vector<Task> tasks_;
+  std::vector<std::int32_t> first_part_;
+  std::vector<RowPart> parts_;
+  std::int64_t n_partials_ = 0;
+  std::int64_t n_scores_ = 0;
+};
+
+}  // namespace anabranch::attention

@@ -1,0 +1,162 @@
+// The softmax of one tile of scores, all queries side by side: running maximum and sum (online softmax, Milakov and
+// Gimelshein 2018), to base 2.
+
+#if defined(ANABRANCH_ATTENTION_SOFTMAX_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ANABRANCH_ATTENTION_SOFTMAX_INL
+#undef ANABRANCH_ATTENTION_SOFTMAX_INL
+#else
+#define ANABRANCH_ATTENTION_SOFTMAX_INL
+#endif
+
+#include "kernels.hpp"
+#include "lanes-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace anabranch::attention {
+namespace HWY_NAMESPACE {
+
+/// The maximum of nothing. Finite, so that a difference of two of them is a number.
+inline constexpr float kNothing = -3.0e38f;
+
+/// 2^x for x <= 0; 0 below 2^-126, exactly 1 at 0, NaN for NaN. The polynomial of 2^f on [-1/2, 1/2] has a relative
+/// error of 9.2e-8 (fitted for the least largest error).
+template <class D, class V = Vec<D>>
+HWY_INLINE V exp2(D d, V x) {
+  const V whole = hn::Round(hn::Max(hn::Set(d, -160.0f), x));
+  const V f = hn::Sub(hn::Max(hn::Set(d, -160.0f), x), whole);
+  V p = hn::MulAdd(hn::Set(d, 1.326472731e-3f), f, hn::Set(d, 9.671512991e-3f));
+  p = hn::MulAdd(p, f, hn::Set(d, 5.550733581e-2f));
+  p = hn::MulAdd(p, f, hn::Set(d, 2.402224243e-1f));
+  p = hn::MulAdd(p, f, hn::Set(d, 6.931470037e-1f));
+  p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
+#if ANABRANCH_AVX512
+  if constexpr (hn::MaxLanes(D()) == 16)
+    return V{_mm512_scalef_ps(p.raw, whole.raw)};
+  else if constexpr (hn::MaxLanes(D()) == 8)
+    return V{_mm256_scalef_ps(p.raw, whole.raw)};
+  else
+    return V{_mm_scalef_ps(p.raw, whole.raw)};
+#else
+  const auto exponent = hn::ShiftLeft<23>(hn::ConvertTo(Ints<D>(), whole));
+  const V scaled = hn::BitCast(d, hn::Add(hn::BitCast(Ints<D>(), p), exponent));
+  return hn::IfThenElse(hn::Lt(x, hn::Set(d, -126.0f)), hn::Zero(d), scaled);
+#endif
+}
+
+/// One tile's keys as the softmax needs them.
+struct TileKeys {
+  std::int32_t n = 0;
+  std::int32_t begin = 0;                ///< offset in the segment
+  bool hides = false;                    ///< some query sees only a part of them
+  const float* key_factors = nullptr;    ///< [n]: scales of int8 keys, or null
+  const float* value_factors = nullptr;  ///< [n]: the same of values
+};
+
+/// Scores that count: scaled, and -infinity where the query does not see the key.
+template <class D, class V = Vec<D>>
+HWY_INLINE V score_of(D d, const TileKeys& keys, std::int32_t key, const float* at, Vec<Ints<D>> limits) {
+  V score = hn::LoadU(d, at);
+  if (keys.key_factors != nullptr) score = hn::Mul(score, hn::Set(d, keys.key_factors[key]));
+  if (keys.hides) {
+    const auto seen = hn::Gt(limits, hn::Set(Ints<D>(), keys.begin + key));
+    score = hn::IfThenElse(hn::RebindMask(d, seen), score, hn::Set(d, -__builtin_inff()));
+  }
+  return score;
+}
+
+/// Weights as float32, where the score was.
+struct WriteFloats {
+  template <class D, class V = Vec<D>>
+  static HWY_INLINE void write(D d, const TileKeys& keys, std::int32_t key, std::ptrdiff_t lanes, V w0, V w1,
+                               float* scores) {
+    if (keys.value_factors != nullptr) {
+      w0 = hn::Mul(w0, hn::Set(d, keys.value_factors[key]));
+      if (key + 1 < keys.n) w1 = hn::Mul(w1, hn::Set(d, keys.value_factors[key + 1]));
+    }
+    hn::StoreU(w0, d, scores + key * lanes);
+    if (key + 1 < keys.n) hn::StoreU(w1, d, scores + (key + 1) * lanes);
+  }
+};
+
+#if ANABRANCH_AVX512
+/// Weights of two keys as a pair of bfloat16: row key / 2 of the scores is written, whose two keys were read already.
+struct WritePairs {
+  template <class D, class V = Vec<D>>
+  static HWY_INLINE void write(D d, const TileKeys& keys, std::int32_t key, std::ptrdiff_t lanes, V w0, V w1,
+                               float* scores) {
+    if (keys.value_factors != nullptr) {
+      w0 = hn::Mul(w0, hn::Set(d, keys.value_factors[key]));
+      if (key + 1 < keys.n) w1 = hn::Mul(w1, hn::Set(d, keys.value_factors[key + 1]));
+    }
+    hn::StoreU(pair(d, w0, w1), d, scores + (key / 2) * lanes);
+  }
+
+ private:
+  /// vcvtne2ps2bf16 puts w0's after w1's; the permutation puts each beside its partner.
+  static HWY_INLINE Vec<Full> pair(Full, Vec<Full> w0, Vec<Full> w1) {
+    alignas(64) static constexpr std::uint16_t kBeside[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                              21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                              11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    __m512i both;
+    asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(both) : "v"(w1.raw), "v"(w0.raw));
+    return Vec<Full>{_mm512_castsi512_ps(_mm512_permutexvar_epi16(_mm512_load_si512(kBeside), both))};
+  }
+  static HWY_INLINE Vec<Half> pair(Half, Vec<Half> w0, Vec<Half> w1) {
+    alignas(32) static constexpr std::uint16_t kBeside[16] = {0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15};
+    __m256i both;
+    asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(both) : "v"(w1.raw), "v"(w0.raw));
+    const __m256i beside = _mm256_load_si256(reinterpret_cast<const __m256i*>(kBeside));
+    return Vec<Half>{_mm256_castsi256_ps(_mm256_permutexvar_epi16(beside, both))};
+  }
+};
+#endif
+
+template <class D, class V = Vec<D>>
+HWY_INLINE V largest(D d, const TileKeys& keys, const float* scores, std::ptrdiff_t lanes, Vec<Ints<D>> limits, V max) {
+  V m0 = max;
+  V m1 = max;
+  std::int32_t key = 0;
+  for (; key + 2 <= keys.n; key += 2) {
+    m0 = hn::Max(m0, score_of(d, keys, key, scores + key * lanes, limits));
+    m1 = hn::Max(m1, score_of(d, keys, key + 1, scores + (key + 1) * lanes, limits));
+  }
+  if (key < keys.n) m0 = hn::Max(m0, score_of(d, keys, key, scores + key * lanes, limits));
+  return hn::Max(m0, m1);
+}
+
+/// One vector of queries: turns their scores into weights, moves maximum and sum on. Sums run over even and odd keys.
+template <class Write, class D>
+HWY_INLINE void softmax_lanes(D d, const TileKeys& keys, const Scratch& s, std::int32_t lane, std::ptrdiff_t lanes) {
+  using V = Vec<D>;
+  float* scores = s.scores + lane;
+  const auto limits = hn::LoadU(Ints<D>(), s.limits + lane);
+  const V before = hn::LoadU(d, s.max + lane);
+  const V max = largest(d, keys, scores, lanes, limits, before);
+  V even = hn::Zero(d);
+  V odd = hn::Zero(d);
+  for (std::int32_t key = 0; key < keys.n; key += 2) {
+    const V w0 = exp2(d, hn::Sub(score_of(d, keys, key, scores + key * lanes, limits), max));
+    V w1 = hn::Zero(d);
+    if (key + 1 < keys.n) w1 = exp2(d, hn::Sub(score_of(d, keys, key + 1, scores + (key + 1) * lanes, limits), max));
+    even = hn::Add(even, w0);
+    odd = hn::Add(odd, w1);
+    Write::write(d, keys, key, lanes, w0, w1, scores);
+  }
+  const V shrink = exp2(d, hn::Sub(before, max));
+  hn::StoreU(max, d, s.max + lane);
+  hn::StoreU(shrink, d, s.shrink + lane);
+  hn::StoreU(hn::MulAdd(hn::LoadU(d, s.sum + lane), shrink, hn::Add(even, odd)), d, s.sum + lane);
+}
+
+template <class Write>
+HWY_INLINE void softmax(const TileKeys& keys, const Scratch& s, std::int32_t lanes) {
+  std::int32_t lane = 0;
+  for (; lane + full_lanes() <= lanes; lane += full_lanes()) softmax_lanes<Write>(Full(), keys, s, lane, lanes);
+  if (lane < lanes) softmax_lanes<Write>(Half(), keys, s, lane, lanes);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace anabranch::attention
+HWY_AFTER_NAMESPACE();
+
+#endif

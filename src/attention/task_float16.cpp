@@ -1,0 +1,27 @@
+// Branch attention over K and V in float16.
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "task_float16.cpp"
+#include <hwy/foreach_target.h>
+// after foreach_target
+#include "task-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace anabranch::attention {
+namespace HWY_NAMESPACE {
+
+RunTask choose_float16(std::int32_t head_dim) { return task_of_dim<Float16, FloatForm<Float16>>(head_dim); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace anabranch::attention
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace anabranch::attention {
+
+HWY_EXPORT(choose_float16);
+
+RunTask float16_task(std::int32_t head_dim) { return HWY_DYNAMIC_DISPATCH(choose_float16)(head_dim); }
+
+}  // namespace anabranch::attention
+#endif

@@ -1,0 +1,218 @@
+// Branch attention against attention by the definition.
+#include <cstring>
+#include <string>
+
+#include <anabranch/error.hpp>
+#include <anabranch/simd.hpp>
+
+#include "catch.hpp"
+#include "dense.hpp"
+#include "pass.hpp"
+#include "random_tree.hpp"
+
+using namespace anabranch;
+using namespace anabranch::test;
+using attention::Element;
+using attention::HeadShape;
+using attention::SlabLayout;
+
+namespace {
+
+/// What the slab holds, as float32: the test's own reading of the formats.
+float rounded(float x, Element element) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  if (element == Element::bfloat16) bits = (bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u;
+  if (element == Element::float16) {  // 10 bits of fraction; the tests' numbers are normal in it
+    const std::uint32_t half = 0xfffu + ((bits >> 13) & 1u);
+    bits = (bits + half) & 0xffffe000u;
+  }
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+std::vector<float> rounded(std::vector<float> all, Element element, std::int32_t dim) {
+  if (element != Element::int8) {
+    for (float& x : all) x = rounded(x, element);
+    return all;
+  }
+  for (std::size_t first = 0; first < all.size(); first += static_cast<std::size_t>(dim)) {
+    float largest = 0;
+    for (std::size_t i = first; i < first + static_cast<std::size_t>(dim); ++i)
+      largest = std::max(largest, std::abs(all[i]));
+    for (std::size_t i = first; i < first + static_cast<std::size_t>(dim); ++i)
+      all[i] = std::nearbyint(all[i] * (127.0f / largest)) * (largest / 127.0f);
+  }
+  return all;
+}
+
+/// Largest difference that the arithmetic of an element may leave: float32 sums, or bfloat16 queries and weights.
+double bound(Element element) {
+  const bool pairs =
+      simd::allows(simd::Extra::avx512_bf16) && (element == Element::bfloat16 || element == Element::int8);
+  return pairs ? 2e-2 : 1e-5;
+}
+
+void compare(const Pass& pass, const HeadShape& shape, Element element, SlabLayout layout, std::mt19937& random) {
+  const auto n_slots = static_cast<std::size_t>(pass.n_slots);
+  const auto kv = static_cast<std::size_t>(shape.kv_width());
+  // float16 without subnormal numbers
+  auto keys = random_floats(n_slots * kv, random);
+  auto values = random_floats(n_slots * kv, random);
+  for (auto* all : {&keys, &values})
+    for (float& x : *all) x += x < 0 ? -0.01f : 0.01f;
+  const auto queries = random_floats(static_cast<std::size_t>(pass.n_rows() * shape.q_width()), random);
+  Layer layer(shape, element, layout, pass.n_slots);
+  layer.fill(keys, values);
+  const Result got = attend(pass, queries, layer, shape);
+  const DenseResult want =
+      dense(pass, queries, rounded(keys, element, shape.head_dim), rounded(values, element, shape.head_dim), shape);
+  double worst = 0;
+  for (std::size_t i = 0; i < want.out.size(); ++i)
+    worst = std::max(worst, std::abs(want.out[i] - static_cast<double>(got.out[i])));
+  double worst_lse = 0;
+  for (std::size_t i = 0; i < want.lse.size(); ++i)
+    worst_lse = std::max(worst_lse, std::abs(want.lse[i] - static_cast<double>(got.lse[i])));
+  INFO("element " << static_cast<int>(element) << ", head_dim " << shape.head_dim << ", rows " << pass.n_rows());
+  CHECK(worst < bound(element));
+  CHECK(worst_lse < bound(element));
+}
+
+class EachLevel {
+ public:
+  ~EachLevel() { simd::limit(simd::Level::best); }
+  template <class F>
+  void operator()(F&& call) const {
+    for (const simd::Level level : simd::levels()) {
+      simd::limit(level);
+      INFO("instructions: " << simd::in_use());
+      call(level);
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a row that sees one key gets its value, and the score as log-sum-exp") {
+  KvCache cache({.n_pages = 2});
+  const LineId line = cache.create_line();
+  Step step = cache.begin_step();
+  step.append(line, 1);
+  const PlanResult plan = step.plan();
+  REQUIRE(plan);
+  const Pass pass(*plan);
+  const HeadShape shape{2, 1, 4};
+  Layer layer(shape, Element::float32, SlabLayout::slot_major, pass.n_slots);
+  std::vector<float> keys(static_cast<std::size_t>(pass.n_slots) * 4, 7.0f);
+  std::vector<float> values(keys.size(), -7.0f);
+  for (std::size_t d = 0; d < 4; ++d) {
+    keys[static_cast<std::size_t>(pass.slots[0]) * 4 + d] = 0.5f;
+    values[static_cast<std::size_t>(pass.slots[0]) * 4 + d] = static_cast<float>(d);
+  }
+  layer.fill(keys, values);
+  const std::vector<float> queries{1, 2, 3, 4, 0, 0, 0, 1};
+  const Result result = attend(pass, queries, layer, shape);
+  CHECK(result.out == std::vector<float>{0, 1, 2, 3, 0, 1, 2, 3});
+  CHECK(result.lse[0] == Approx(2.5));  // (1 + 2 + 3 + 4) * 0.5 / sqrt(4)
+  CHECK(result.lse[1] == Approx(0.25));
+  CHECK(attend(pass, queries, layer, shape, {}, 2.0f).lse[0] == Approx(10.0));
+}
+
+TEST_CASE("every element, head size and instruction set agrees with the definition on random trees") {
+  const EachLevel each_level;
+  std::uint32_t seed = 20260101;
+  each_level([&](simd::Level level) {
+    for (const Element element : {Element::float32, Element::bfloat16, Element::float16, Element::int8})
+      for (const HeadShape& shape :
+           {HeadShape{3, 1, 64}, HeadShape{2, 2, 80}, HeadShape{8, 2, 96}, HeadShape{7, 1, 128}, HeadShape{1, 1, 256},
+            HeadShape{6, 2, 40}, HeadShape{4, 1, 7}, HeadShape{70, 1, 8}}) {
+        if (level == simd::Level::scalar && shape.head_dim > 100) continue;  // only slow there
+        ++seed;
+        INFO("seed " << seed);
+        RandomTree tree(seed);
+        tree.grow(8);
+        const Pass pass = tree.pass_of_all();
+        REQUIRE(pass.n_rows() > 0);
+        compare(pass, shape, element, seed % 2 == 0 ? SlabLayout::slot_major : SlabLayout::head_major, tree.random());
+      }
+  });
+}
+
+TEST_CASE("a long prompt in one pass agrees with the definition") {
+  KvCache cache({.n_pages = 200});
+  const LineId line = cache.create_line();
+  Step step = cache.begin_step();
+  step.append(line, 1500);
+  const PlanResult plan = step.plan();
+  REQUIRE(plan);
+  std::mt19937 random(5);
+  for (const Element element : {Element::float32, Element::bfloat16})
+    compare(Pass(*plan), {3, 1, 64}, element, SlabLayout::head_major, random);
+}
+
+TEST_CASE("what cannot be is refused with the value and the limit, and the plan before it stays") {
+  const auto refused = [](auto&& call) {
+    try {
+      call();
+    } catch (const Error& error) {
+      CHECK(error.status() == Status::bad_argument);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  using Catch::Matchers::Contains;
+  const auto says = [](const std::string& text, const std::string& part) {
+    INFO(text);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  says(refused([] { attention::BranchAttention({3, 2, 64}); }), "query_heads is 3, must be a positive multiple");
+  says(refused([] { attention::BranchAttention({2, 0, 64}); }), "kv_heads is 0");
+  says(refused([] { attention::BranchAttention({2, 2, 0}); }), "head_dim is 0, must be 1 to 1024");
+  says(refused([] { attention::BranchAttention({2, 2, 8}, -1.0f); }), "scale is -1");
+
+  RandomTree tree(3);
+  tree.grow(4);
+  const Pass pass = tree.pass_of_all();
+  const HeadShape shape{2, 1, 8};
+  attention::BranchAttention attention(shape);
+  attention.plan(pass.groups, pass.views, pass.n_rows());
+  const std::size_t bytes = attention.workspace_bytes(1);
+  const auto plan = [&](std::span<const VisibilityGroup> groups, std::int32_t n_rows) {
+    return refused([&] { attention.plan(groups, pass.views, n_rows); });
+  };
+  says(plan(pass.groups, -1), "n_rows is -1");
+  says(plan(pass.groups, pass.n_rows() + 1), "row " + std::to_string(pass.n_rows()) + " is in no visibility group");
+  says(plan(pass.groups, 1), "does not fit a plan of 1 rows");
+  std::vector<VisibilityGroup> groups = pass.groups;
+  groups[0].n_keys += 2;
+  says(plan(groups, pass.n_rows()), "keys and lists");
+  groups = pass.groups;
+  groups[0].view_end = static_cast<std::int32_t>(pass.views.size()) + 1;
+  says(plan(groups, pass.n_rows()), "has views");
+  CHECK(attention.workspace_bytes(1) == bytes);
+
+  Layer layer(shape, Element::float32, SlabLayout::slot_major, pass.n_slots);
+  std::vector<float> queries(static_cast<std::size_t>(pass.n_rows()) * 16, 1.0f);
+  std::vector<float> out(queries.size(), -3.0f);
+  std::vector<std::byte> workspace(bytes);
+  const attention::Rows rows{queries.data(), 16, out.data(), 16, nullptr};
+  const auto run = [&](const attention::Rows& r, const attention::KvSlabs& slabs, std::size_t n) {
+    return refused([&] { attention.run(r, slabs, std::span(workspace).first(n)); });
+  };
+  says(run(rows, layer.slabs(), bytes - 1), "needed are " + std::to_string(bytes));
+  attention::KvSlabs small = layer.slabs();
+  small.n_slots = 1;
+  says(run(rows, small, bytes), "the K/V slabs have 1");
+  attention::KvSlabs none = layer.slabs();
+  none.keys = nullptr;
+  says(run(rows, none, bytes), "null");
+  attention::Rows narrow = rows;
+  narrow.out_stride = 15;
+  says(run(narrow, layer.slabs(), bytes), "a row stride is 15, must be 16 or more");
+  attention::KvSlabs unscaled = layer.slabs();
+  unscaled.element = Element::int8;
+  unscaled.key_scales = nullptr;
+  says(run(rows, unscaled, bytes), "without scales");
+  CHECK(out == std::vector<float>(out.size(), -3.0f));
+  CHECK(refused([&] { attention.run(rows, layer.slabs(), workspace); }) == "no error");
+}
