@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <random>
 #include <span>
 #include <stdexcept>
-#include <string_view>
 
 #include <anabranch/mask/dense_mask.hpp>
+#include <anabranch/simd.hpp>
 
 namespace anabranch::bench {
 namespace {
@@ -100,16 +99,12 @@ void Problem::read_plan() {
              std::span<float>(mask_), 0.0f, -std::numeric_limits<float>::infinity());
 }
 
-bool may_use_avx512() {
-  const char* simd = std::getenv("ANABRANCH_SIMD");
-  return simd == nullptr || std::string_view(simd) != "avx2";
-}
+bool kernels_use_avx512() { return simd::in_use().substr(0, 4) == "AVX3"; }
 
 Instruction instruction_for(attention::Element element) {
-  if (!may_use_avx512()) return Instruction::fma_float32_256;
-  if (element == attention::Element::bfloat16 && supported(Instruction::dot_bfloat16_512))
+  if (element == attention::Element::bfloat16 && simd::allows(simd::Extra::avx512_bf16))
     return Instruction::dot_bfloat16_512;
-  return supported(Instruction::fma_float32_512) ? Instruction::fma_float32_512 : Instruction::fma_float32_256;
+  return kernels_use_avx512() ? Instruction::fma_float32_512 : Instruction::fma_float32_256;
 }
 
 Limit limit_of(const Problem& problem, attention::Element element, const Speed& speed) {

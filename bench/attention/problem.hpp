@@ -73,9 +73,9 @@ struct Limit {
 };
 Limit limit_of(const Problem& problem, attention::Element element, const Speed& speed);
 
-/// What the multiplications are counted with.
+/// Whether our kernels use it: the CPU has it, and ANABRANCH_SIMD does not forbid it.
+bool kernels_use_avx512();
+/// With what our kernels can multiply K and V of a type; the limit counts with its peak.
 Instruction instruction_for(attention::Element element);
-/// False when the kernels were told to do without AVX-512: ANABRANCH_SIMD=avx2.
-bool may_use_avx512();
 
 }  // namespace anabranch::bench
