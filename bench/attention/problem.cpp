@@ -102,8 +102,8 @@ void Problem::read_plan() {
 bool kernels_use_avx512() { return simd::in_use().substr(0, 4) == "AVX3"; }
 
 Instruction instruction_for(attention::Element element) {
-  if (element == attention::Element::bfloat16 && simd::allows(simd::Extra::avx512_bf16))
-    return Instruction::dot_bfloat16_512;
+  const bool exact_in_bfloat16 = element == attention::Element::bfloat16 || element == attention::Element::int8;
+  if (exact_in_bfloat16 && simd::allows(simd::Extra::avx512_bf16)) return Instruction::dot_bfloat16_512;
   return kernels_use_avx512() ? Instruction::fma_float32_512 : Instruction::fma_float32_256;
 }
 
