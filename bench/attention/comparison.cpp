@@ -80,16 +80,18 @@ Comparison compare(const Problem& problem, Sides& sides, const std::vector<float
     result.sides.push_back({side->kind(), side->name(), side->element(), {}, {}, difference});
   }
   double spent = 0;
+  Speed before = machine.measure(n_threads);
   for (int round = 0; round < effort.max_rounds; ++round) {
     if (round >= effort.min_rounds && spent > effort.seconds) break;
-    const Speed speed = machine.measure(n_threads);
     for (std::size_t turn = 0; turn < sides.size(); ++turn) {
       const std::size_t i = (turn + static_cast<std::size_t>(round)) % sides.size();
       const double time = seconds([&] { sides[i]->run(); });
       result.sides[i].rounds.push_back(time / sides[i]->n_layers());
-      result.sides[i].limits.push_back(limit_of(problem, sides[i]->element(), speed));
       spent += time;
     }
+    const Speed after = machine.measure(n_threads);
+    for (Timed& side : result.sides) side.limits.push_back(limit_of(problem, side.element, better_of(before, after)));
+    before = after;
   }
   return result;
 }

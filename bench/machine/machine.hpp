@@ -36,6 +36,9 @@ struct Speed {
   double peak(Instruction instruction) const noexcept { return peaks[static_cast<std::size_t>(instruction)]; }
 };
 
+/// The better of each figure: what a machine could do between two measurements, if it could do so at either of them.
+Speed better_of(const Speed& a, const Speed& b) noexcept;
+
 /// Threads are OpenMP's, as those of all sides of the benches: another pool would fight with their waiting threads.
 class Machine {
  public:

@@ -1,4 +1,4 @@
-// The likeliest token: what a greedy caller takes from logits, the same for both sides.
+// The likeliest token: what a greedy caller takes from llama.cpp's logits, at the least cost.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ inline std::int32_t likeliest(std::span<const float> logits) {
   std::size_t i = 0;
   for (; i + kLanes <= logits.size(); i += kLanes)
     for (std::size_t k = 0; k < kLanes; ++k) most[k] = logits[i + k] > most[k] ? logits[i + k] : most[k];
-  for (; i < logits.size(); ++i) most[0] = std::max(most[0], logits[i]);
+  for (const float logit : logits.subspan(i)) most[0] = std::max(most[0], logit);
   const float best = *std::max_element(most.begin(), most.end());
   return static_cast<std::int32_t>(std::find(logits.begin(), logits.end(), best) - logits.begin());
 }

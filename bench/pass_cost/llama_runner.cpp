@@ -51,8 +51,8 @@ class Llama final : public Runner {
     decode(1, n_branches, n_keys_);
   }
 
-  double branch_pass() override { return pass(1, n_branches_, n_keys_ + 1); }
-  double serial_pass() override { return pass(0, 1, n_keys_); }
+  PassTime branch_pass() override { return pass(1, n_branches_, n_keys_ + 1); }
+  PassTime serial_pass() override { return pass(0, 1, n_keys_); }
 
   double prefill(std::int32_t n_tokens) override {
     llama_memory_clear(memory(), false);
@@ -95,12 +95,14 @@ class Llama final : public Runner {
     decode({n, tokens_.data(), nullptr, positions_.data(), ones_.data(), lists_.data(), wanted_.data()});
   }
 
-  double pass(llama_seq_id first, std::int32_t n, llama_pos position) {
-    const double time = seconds([&] {
-      decode(first, n, position);
-      for (std::int32_t i = 0; i < n; ++i)
-        taken_ = likeliest({llama_get_logits_ith(context_.get(), i), static_cast<std::size_t>(vocabulary_)});
-    });
+  PassTime pass(llama_seq_id first, std::int32_t n, llama_pos position) {
+    PassTime time;
+    time.model = seconds([&] { decode(first, n, position); });
+    time.with_next =
+        time.model + seconds([&] {
+          for (std::int32_t i = 0; i < n; ++i)
+            taken_ = likeliest({llama_get_logits_ith(context_.get(), i), static_cast<std::size_t>(vocabulary_)});
+        });
     for (std::int32_t k = 0; k < n; ++k) llama_memory_seq_rm(memory(), first + k, position, -1);
     return time;
   }

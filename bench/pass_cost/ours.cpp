@@ -4,10 +4,10 @@
 #include <stdexcept>
 
 #include <anabranch/cache/kv_cache.hpp>
+#include <anabranch/decode/sampler.hpp>
 #include <anabranch/torch/causal_lm.hpp>
 
 #include "../measure.hpp"
-#include "greedy.hpp"
 #include "runner.hpp"
 
 namespace anabranch::bench {
@@ -58,8 +58,8 @@ class Ours final : public Runner {
     step.commit();
   }
 
-  double branch_pass() override { return pass(branches_); }
-  double serial_pass() override { return pass({trunk_}); }
+  PassTime branch_pass() override { return pass(branches_); }
+  PassTime serial_pass() override { return pass({trunk_}); }
 
   double prefill(std::int32_t n_tokens) override {
     branches_.clear();
@@ -104,17 +104,22 @@ class Ours final : public Runner {
     }
   }
 
-  double pass(const std::vector<LineId>& lines) {
-    return seconds([&] {
-      Step step = cache_->begin_step();
-      for (const LineId line : lines) step.append(line, {some_token(1)}, Logits::last);
-      take(run(step));
-      step.abort();
-    });
+  PassTime pass(const std::vector<LineId>& lines) {
+    const auto begin = Clock::now();
+    Step step = cache_->begin_step();
+    for (const LineId line : lines) step.append(line, {some_token(1)}, Logits::last);
+    const LogitsView logits = run(step);
+    const auto end = Clock::now();
+    take(logits);
+    const auto end_with_next = Clock::now();
+    step.abort();
+    return {std::chrono::duration<double>(end - begin).count(),
+            std::chrono::duration<double>(end_with_next - begin).count()};
   }
 
+  /// By the sampler that the decoder uses.
   void take(const LogitsView& logits) {
-    for (std::int32_t i = 0; i < logits.n_outputs; ++i) taken_ = likeliest(logits.row(i));
+    for (std::int32_t i = 0; i < logits.n_outputs; ++i) taken_ = sampler_(logits.row(i), greedy_);
   }
 
   WeightType type_;
@@ -122,6 +127,8 @@ class Ours final : public Runner {
   std::optional<KvCache> cache_;
   LineId trunk_;
   std::vector<LineId> branches_;
+  Sampler sampler_;
+  OutputSettings greedy_{.sampling = {.temperature = 0.0f}};
   volatile TokenId taken_ = 0;
 };
 

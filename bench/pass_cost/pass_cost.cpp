@@ -1,9 +1,10 @@
 // Question: what does a pass of SmolLM2 cost with 1 to 16 branches, against the machine's limit and llama.cpp?
 //
 // Both sides in one run, in turns, on the same threads: ours with every weight type, llama.cpp with Q8_0 and Q4_1,
-// flash attention off and on, its best counted. A pass reads one new token of every branch over a shared trunk and
-// takes the likeliest next token of each. The limit is the larger of two times: reading the weights and K/V once, and
-// multiplying for all rows, at the speeds measured beside.
+// flash attention off and on, its best counted. A pass reads one new token of every branch over a shared trunk;
+// tokens/s count the time until the likeliest next token of each is known too: by the decoder's sampler on our side, by
+// a plain search on llama.cpp's. The limit is of the pass alone, the larger of two times: reading the weights and K/V
+// once, and multiplying for all rows, at the speeds measured beside.
 //
 //   bench/run pass_cost                                  everything: some ten minutes
 //   bench/run pass_cost --keys 512 --rows 8 --prefill 0 --weights int8        a minute
@@ -37,8 +38,10 @@ struct Options {
 struct Timed {
   std::string name;
   bool ours = false;
-  std::int32_t n_tokens = 1;          ///< that a pass gives
-  std::vector<double> times, limits;  ///< seconds; limit 0: not known
+  std::int32_t n_tokens = 1;        ///< that a pass gives
+  std::vector<double> times;        ///< seconds, until the next tokens are known
+  std::vector<double> model_times;  ///< seconds, until the logits are there
+  std::vector<double> limits;       ///< of the latter; 0: not known
   double tokens_per_second() const { return n_tokens / spread_of(times).median; }
 };
 
@@ -65,18 +68,18 @@ Spread faster(const Timed& one, const Timed& other) {
 
 Spread over_limit(const Timed& t) {
   std::vector<double> ratios;
-  for (std::size_t i = 0; i < t.times.size(); ++i) ratios.push_back(t.times[i] / t.limits[i]);
+  for (std::size_t i = 0; i < t.model_times.size(); ++i) ratios.push_back(t.model_times[i] / t.limits[i]);
   return spread_of(ratios);
 }
 
 void print(const std::vector<Timed>& all) {
-  std::printf("  %-34s %9s %9s %9s %10s %9s %9s %9s\n", "ms", "min", "median", "max", "tokens/s", "limit", "min / it",
-              "median");
+  std::printf("  %-32s %9s %9s %9s %9s %9s %9s %9s %9s\n", "ms", "min", "median", "max", "and next", "tokens/s",
+              "limit", "min / it", "median");
   for (const Timed& t : all) {
-    const Spread s = spread_of(t.times);
-    std::printf("  %-34s %9.3f %9.3f %9.3f %10.1f", t.name.c_str(), s.min * 1e3, s.median * 1e3, s.max * 1e3,
-                t.tokens_per_second());
-    if (t.limits.front() > 0) {
+    const Spread s = spread_of(t.model_times);
+    std::printf("  %-32s %9.3f %9.3f %9.3f %9.3f %9.1f", t.name.c_str(), s.min * 1e3, s.median * 1e3, s.max * 1e3,
+                spread_of(t.times).median * 1e3, t.tokens_per_second());
+    if (!t.limits.empty() && t.limits.front() > 0) {
       const Spread over = over_limit(t);
       std::printf(" %9.3f %9.2f %9.2f", spread_of(t.limits).median * 1e3, over.min, over.median);
     }
@@ -86,12 +89,13 @@ void print(const std::vector<Timed>& all) {
 
 /// A warm-up and two measurements, after a pause in which the threads of whoever was before go to sleep.
 template <class Pass>
-void take_turn(Pass&& pass, double limit, Timed& timed) {
+void take_turn(Pass&& pass, Timed& timed) {
   std::this_thread::sleep_for(std::chrono::milliseconds(3));
   pass();
   for (int i = 0; i < 2; ++i) {
-    timed.times.push_back(pass());
-    timed.limits.push_back(limit);
+    const PassTime time = pass();
+    timed.times.push_back(time.with_next);
+    timed.model_times.push_back(time.model);
   }
 }
 
@@ -100,17 +104,22 @@ Section measure_passes(Runners& runners, std::int32_t n_keys, std::int32_t n_row
   Section section{n_keys, n_rows, {}, {}};
   for (const auto& runner : runners) {
     runner->set_branches(n_rows);
-    section.all.push_back({runner->name(), runner->ours(), n_rows, {}, {}});
-    section.serial.push_back({runner->name() + ", serial", runner->ours(), 1, {}, {}});
+    section.all.push_back({runner->name(), runner->ours(), n_rows, {}, {}, {}});
+    section.serial.push_back({runner->name() + ", serial", runner->ours(), 1, {}, {}, {}});
   }
+  Speed before = machine.measure(n_threads);
   for (int round = 0; round < rounds; ++round) {
-    const Speed speed = machine.measure(n_threads);
     for (std::size_t turn = 0; turn < runners.size(); ++turn) {
       const std::size_t i = (turn + static_cast<std::size_t>(round)) % runners.size();
       Runner& runner = *runners[i];
-      take_turn([&] { return runner.branch_pass(); }, runner.limit(n_rows, n_keys, speed), section.all[i]);
-      if (!runner.ours()) take_turn([&] { return runner.serial_pass(); }, 0, section.serial[i]);
+      take_turn([&] { return runner.branch_pass(); }, section.all[i]);
+      if (!runner.ours()) take_turn([&] { return runner.serial_pass(); }, section.serial[i]);
     }
+    const Speed after = machine.measure(n_threads);
+    for (std::size_t i = 0; i < runners.size(); ++i)
+      section.all[i].limits.resize(section.all[i].times.size(),
+                                   runners[i]->limit(n_rows, n_keys, better_of(before, after)));
+    before = after;
   }
   std::erase_if(section.serial, [](const Timed& t) { return t.ours; });
   return section;
@@ -118,23 +127,25 @@ Section measure_passes(Runners& runners, std::int32_t n_keys, std::int32_t n_row
 
 void print(const Section& section) {
   std::printf("\n%d keys, %d row%s\n", section.n_keys, section.n_rows, section.n_rows == 1 ? "" : "s");
-  print(section.all);
-  if (const Timed* serial = best(section.serial, false))
-    std::printf("  %-34s %9.3f %9.3f %9s %10.1f\n", serial->name.c_str(), spread_of(serial->times).min * 1e3,
-                spread_of(serial->times).median * 1e3, "", serial->tokens_per_second());
+  std::vector<Timed> all = section.all;
+  if (const Timed* serial = best(section.serial, false)) all.push_back(*serial);
+  print(all);
 }
 
 Section measure_prefill(Runners& runners, std::int32_t n_tokens, int rounds, Machine& machine, int n_threads) {
   Section section{0, n_tokens, {}, {}};
-  for (const auto& runner : runners) section.all.push_back({runner->name(), runner->ours(), n_tokens, {}, {}});
+  for (const auto& runner : runners) section.all.push_back({runner->name(), runner->ours(), n_tokens, {}, {}, {}});
+  Speed before = machine.measure(n_threads);
   for (int round = 0; round < rounds; ++round) {
-    const Speed speed = machine.measure(n_threads);
     for (std::size_t i = 0; i < runners.size(); ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(3));
       section.all[i].times.push_back(runners[i]->prefill(n_tokens));
-      // a row sees half of the keys on the average
-      section.all[i].limits.push_back(runners[i]->limit(n_tokens, n_tokens / 2, speed));
+      section.all[i].model_times.push_back(section.all[i].times.back());
     }
+    const Speed after = machine.measure(n_threads);
+    for (std::size_t i = 0; i < runners.size(); ++i)  // a row sees half of the keys on the average
+      section.all[i].limits.push_back(runners[i]->limit(n_tokens, n_tokens / 2, better_of(before, after)));
+    before = after;
   }
   return section;
 }

@@ -18,6 +18,12 @@ inline std::int32_t some_token(std::int32_t i) {
   return 100 + static_cast<std::int32_t>(std::int64_t{i} * 7919 % 40000);
 }
 
+/// Seconds of one pass.
+struct PassTime {
+  double model = 0;      ///< from the tokens to the logits
+  double with_next = 0;  ///< and until the likeliest next token of every row is known
+};
+
 class Runner {
  public:
   Runner() = default;
@@ -31,11 +37,10 @@ class Runner {
   virtual void set_trunk(std::int32_t n_keys) = 0;
   /// Branches that see the trunk and one token of their own. REQUIRES: a trunk.
   virtual void set_branches(std::int32_t n_branches) = 0;
-  /// Seconds of one pass over one new token of every branch, the likeliest next token of each included. The pass leaves
-  /// no trace, so that all passes are alike.
-  virtual double branch_pass() = 0;
+  /// One pass over one new token of every branch. It leaves no trace, so that all passes are alike.
+  virtual PassTime branch_pass() = 0;
   /// The same with one new token of the trunk.
-  virtual double serial_pass() = 0;
+  virtual PassTime serial_pass() = 0;
   /// Seconds to read a prompt of `n_tokens`, the likeliest next token included. Forgets trunk and branches.
   virtual double prefill(std::int32_t n_tokens) = 0;
 
