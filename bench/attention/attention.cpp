@@ -8,10 +8,11 @@
 //
 //   bench/run attention --quick          the shape of the bars: trunk of 16,384, heads of 128, 1 and 8 branches
 //   bench/run attention                  everything: some ten minutes
-//   ANABRANCH_SIMD=avx2 bench/run attention --quick          our kernels and their limit without AVX-512
+//   ANABRANCH_SIMD=avx2 bench/run attention --quick          our kernels, LibTorch and the limit without AVX-512
 //   bench/run attention --heads 9/3/64 --trunk 4096 --branches 8,2x4 --threads 2 --elements bfloat16,int8
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <string>
 #include <vector>
@@ -50,6 +51,15 @@ ProblemShape shape_of(const std::string& heads, std::int32_t trunk, const std::s
   shape.outer = std::stoi(branches.substr(0, x));
   if (x != std::string::npos) shape.inner = std::stoi(branches.substr(x + 1));
   return shape;
+}
+
+/// What our kernels are held to, LibTorch is too; it reads these when it computes for the first time. ggml cannot be:
+/// it is compiled for this machine.
+void hold_torch_to_our_instructions() {
+  if (anabranch::simd::in_use() != "AVX2") return;
+  setenv("ATEN_CPU_CAPABILITY", "avx2", 1);
+  setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1);
+  setenv("MKL_ENABLE_INSTRUCTIONS", "AVX2", 1);
 }
 
 bool is(const Comparison& c, std::int32_t head_dim, std::int32_t trunk, const char* branches, int n_threads) {
@@ -145,6 +155,7 @@ int run(int argc, char** argv) {
     options.threads = {2};
   }
   options.effort.min_rounds = std::min(options.effort.min_rounds, options.effort.max_rounds);
+  hold_torch_to_our_instructions();
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   Machine machine;
   std::printf(
