@@ -37,7 +37,9 @@ std::vector<WeightType> weight_types() {
 class Ours final : public Runner {
  public:
   Ours(const std::string& folder, WeightType type, int n_threads)
-      : type_(std::move(type)), model_(CausalLm::load(folder, {.weights = type_.weights, .n_threads = n_threads})) {}
+      : type_(std::move(type)), model_(CausalLm::load(folder, {.weights = type_.weights, .n_threads = n_threads})) {
+    greedy_.sampling.temperature = 0.0f;
+  }
 
   std::string name() const override { return std::string("anabranch ") + type_.name; }
   bool ours() const override { return true; }
@@ -128,7 +130,7 @@ class Ours final : public Runner {
   LineId trunk_;
   std::vector<LineId> branches_;
   Sampler sampler_;
-  OutputSettings greedy_{.sampling = {.temperature = 0.0f}};
+  OutputSettings greedy_;
   volatile TokenId taken_ = 0;
 };
 
