@@ -81,7 +81,8 @@ std::size_t Scratch::bytes(std::int32_t head_dim) noexcept {
   const auto dim = static_cast<std::size_t>(head_dim);
   // Keys hold at least the four rows that queries pass through on their way into lanes.
   return 2 * aligned(dim * kMaxLanes * sizeof(float)) + aligned(std::size_t{kTile} * kMaxLanes * sizeof(float)) +
-         2 * aligned(dim * kTile * sizeof(float)) + 4 * aligned(kMaxLanes * sizeof(float));
+         2 * aligned(dim * kTile * sizeof(float)) + aligned(dim * sizeof(float)) +
+         4 * aligned(kMaxLanes * sizeof(float));
 }
 
 Scratch Scratch::over(std::byte* memory, std::int32_t head_dim) noexcept {
@@ -96,6 +97,8 @@ Scratch Scratch::over(std::byte* memory, std::int32_t head_dim) noexcept {
   s.max = carver.take(kMaxLanes);
   s.sum = carver.take(kMaxLanes);
   s.shrink = carver.take(kMaxLanes);
+  s.zeros = carver.take(dim);
+  std::fill_n(s.zeros, dim, 0.0f);
   s.limits = carver.take<std::int32_t>(kMaxLanes);
   return s;
 }

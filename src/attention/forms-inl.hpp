@@ -28,11 +28,15 @@ struct HeadSlab {
   const Stored* row(Slot slot) const { return base + slot * stride; }
 };
 
-/// The slots of one tile.
-struct TileSlots {
-  Slot slots[kTile + 1] = {};
+/// Rows of K and V of one tile's keys.
+template <class Stored>
+struct Tile {
+  std::int32_t begin = 0;  ///< offset in the segment of the first key
   std::int32_t n = 0;
-  bool adjacent = false;  ///< slots[i] == slots[0] + i
+  bool adjacent = false;  ///< rows stand one after the other in the slabs
+  Slot slots[kTile] = {};
+  const Stored* keys[kTile] = {};
+  const Stored* values[kTile + 1] = {};  ///< one more, for a partner of zeros
 };
 
 /// What a product's A is.
@@ -60,20 +64,26 @@ struct FloatForm {
     for (; i < dim; ++i) to[i] = query[i] * scale;
   }
 
-  static HWY_INLINE Matrix rows(const HeadSlab<Stored>& slab, const TileSlots& tile, std::int32_t dim, float* scratch) {
-    if (kDirect && tile.adjacent)
-      return {reinterpret_cast<const char*>(slab.row(tile.slots[0])),
-              slab.stride * static_cast<std::ptrdiff_t>(sizeof(float))};
-    for (std::int32_t i = 0; i < tile.n; ++i)
-      read_row<Element>(slab.row(tile.slots[i]), dim, scratch + std::ptrdiff_t{i} * dim);
-    return {reinterpret_cast<const char*>(scratch), dim * static_cast<std::ptrdiff_t>(sizeof(float))};
+  /// `stride`: elements from row to row in the slab.
+  static HWY_INLINE Matrix matrix(const Stored* const* rows, std::int32_t n, bool adjacent, std::ptrdiff_t stride,
+                                  std::int32_t dim, float* scratch) {
+    constexpr auto kSize = static_cast<std::ptrdiff_t>(sizeof(float));
+    if (kDirect && adjacent) return {reinterpret_cast<const char*>(rows[0]), stride * kSize};
+    for (std::int32_t i = 0; i < n; ++i) read_row<Element>(rows[i], dim, scratch + std::ptrdiff_t{i} * dim);
+    return {reinterpret_cast<const char*>(scratch), dim * kSize};
   }
-  static HWY_INLINE Matrix keys(const HeadSlab<Stored>& slab, const TileSlots& tile, std::int32_t dim, float* scratch) {
-    return rows(slab, tile, dim, scratch);
+  static HWY_INLINE Matrix keys(const Tile<Stored>& tile, std::ptrdiff_t stride, std::int32_t dim, float* scratch) {
+    return matrix(tile.keys, tile.n, tile.adjacent, stride, dim, scratch);
   }
-  static HWY_INLINE Matrix values(const HeadSlab<Stored>& slab, const TileSlots& tile, std::int32_t dim,
-                                  float* scratch) {
-    return rows(slab, tile, dim, scratch);
+  static HWY_INLINE Matrix values(const Tile<Stored>& tile, std::ptrdiff_t stride, std::int32_t dim, float* scratch) {
+    return matrix(tile.values, tile.n, tile.adjacent, stride, dim, scratch);
+  }
+
+  /// Elements from `at` on of value row k, as the few queries' product takes them.
+  template <int kN, std::size_t... i>
+  static HWY_INLINE void load_values(const Stored* const* rows, std::int32_t k, std::int32_t at, Vec<Full> (&v)[kN],
+                                     std::index_sequence<i...>) {
+    ((v[i] = Element::read(Full(), rows[k] + at + static_cast<std::int32_t>(i) * full_lanes())), ...);
   }
 };
 
@@ -118,33 +128,45 @@ struct PairForm {
     convert_row<Float32, Bfloat16>(query, dim, scale, reinterpret_cast<std::uint16_t*>(to));
   }
 
-  static HWY_INLINE Matrix keys(const HeadSlab<Stored>& slab, const TileSlots& tile, std::int32_t dim, float* scratch) {
+  static HWY_INLINE Matrix keys(const Tile<Stored>& tile, std::ptrdiff_t stride, std::int32_t dim, float* scratch) {
     constexpr auto kSize = static_cast<std::ptrdiff_t>(sizeof(std::uint16_t));
-    if (kDirect && tile.adjacent) return {reinterpret_cast<const char*>(slab.row(tile.slots[0])), slab.stride * kSize};
+    if (kDirect && tile.adjacent) return {reinterpret_cast<const char*>(tile.keys[0]), stride * kSize};
     auto* to = reinterpret_cast<std::uint16_t*>(scratch);
     for (std::int32_t i = 0; i < tile.n; ++i, to += dim) {
-      const std::uint16_t* row = as_bfloat16(Element(), slab.row(tile.slots[i]), dim, to);
+      const std::uint16_t* row = as_bfloat16(Element(), tile.keys[i], dim, to);
       if (row != to) std::memcpy(to, row, static_cast<std::size_t>(dim * kSize));
     }
     return {reinterpret_cast<const char*>(scratch), dim * kSize};
   }
 
-  /// [n / 2, dim] pairs: of two keys, the same d. A last key without partner is paired with zeros.
-  static HWY_INLINE Matrix values(const HeadSlab<Stored>& slab, const TileSlots& tile, std::int32_t dim,
-                                  float* scratch) {
+  /// [n / 2, dim] pairs: of two keys, the same d.
+  static HWY_INLINE Matrix values(const Tile<Stored>& tile, std::ptrdiff_t, std::int32_t dim, float* scratch) {
     auto* pairs = reinterpret_cast<std::uint32_t*>(scratch);
     // Two rows of bfloat16 fit behind the pairs of a whole tile.
     auto* spare = reinterpret_cast<std::uint16_t*>(scratch + std::ptrdiff_t{kTile / 2} * dim);
     for (std::int32_t i = 0; i < tile.n; i += 2, pairs += dim) {
-      const std::uint16_t* even = as_bfloat16(Element(), slab.row(tile.slots[i]), dim, spare);
-      const std::uint16_t* odd = spare + dim;
-      if (i + 1 < tile.n)
-        odd = as_bfloat16(Element(), slab.row(tile.slots[i + 1]), dim, spare + dim);
-      else
-        std::memset(spare + dim, 0, static_cast<std::size_t>(dim) * sizeof(std::uint16_t));
+      const std::uint16_t* even = as_bfloat16(Element(), tile.values[i], dim, spare);
+      const std::uint16_t* odd = as_bfloat16(Element(), tile.values[i + 1], dim, spare + dim);
       interleave(even, odd, dim, pairs);
     }
     return {reinterpret_cast<const char*>(scratch), dim * static_cast<std::ptrdiff_t>(sizeof(std::uint32_t))};
+  }
+
+  /// Elements from `at` on of value rows 2 k and 2 k + 1, as pairs.
+  template <int kN, std::size_t... i>
+  static HWY_INLINE void load_values(const Stored* const* rows, std::int32_t k, std::int32_t at, Vec<Full> (&v)[kN],
+                                     std::index_sequence<i...>) {
+    ((v[i] = pairs(rows[2 * k] + at + static_cast<std::int32_t>(i) * full_lanes(),
+                   rows[2 * k + 1] + at + static_cast<std::int32_t>(i) * full_lanes())),
+     ...);
+  }
+
+ private:
+  static HWY_INLINE Vec<Full> pairs(const Stored* even, const Stored* odd) {
+    const Full d;
+    const Words<Full> dw;
+    const auto low = hn::ShiftRight<16>(hn::BitCast(dw, Element::read(d, even)));
+    return hn::BitCast(d, hn::Or(low, hn::BitCast(dw, Element::read(d, odd))));
   }
 };
 #endif

@@ -35,6 +35,7 @@ struct Scratch {
   float* max = nullptr;              ///< [lanes]
   float* sum = nullptr;              ///< [lanes]
   float* shrink = nullptr;           ///< [lanes]
+  float* zeros = nullptr;            ///< [head_dim] zeros
   std::int32_t* limits = nullptr;    ///< [lanes]: keys that a query sees, as offsets in the segment
   std::int32_t arranged_first = -1;  ///< what lies in `queries`: first query of the pass, number of queries, KV head
   std::int32_t arranged_n = 0;

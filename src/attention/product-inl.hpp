@@ -10,6 +10,8 @@
 #define ANABRANCH_ATTENTION_PRODUCT_INL
 #endif
 
+#include <algorithm>
+
 #include "lanes-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -87,6 +89,22 @@ HWY_INLINE void store_block(D d, const Vec<D> (&acc)[kSize], float* c, std::ptrd
   (hn::StoreU(acc[i], d, c + static_cast<std::ptrdiff_t>(i / kN) * lanes + (i % kN) * width), ...);
 }
 
+/// Rows of memory that are needed soon. Blocks ask for some of them each, so that they arrive while there is work.
+struct Ahead {
+  const void* const* rows = nullptr;  ///< [n_rows]
+  std::int32_t n_rows = 0;
+  std::int32_t row_bytes = 0;
+  std::int32_t asked = 0;  ///< rows that were asked for
+
+  /// Asks for the share of `part` in `whole`.
+  HWY_INLINE void fetch(std::int32_t part, std::int32_t whole) {
+    const std::int32_t until = std::min(n_rows, asked + (n_rows * part + whole - 1) / whole);
+    for (; asked < until; ++asked)
+      for (std::int32_t byte = 0; byte < row_bytes; byte += 64)
+        __builtin_prefetch(static_cast<const char*>(rows[asked]) + byte, 0, 2);  // into the second level
+  }
+};
+
 /// A, B and C of one product. `lanes` is the length of a row of B and C, in floats.
 struct Operands {
   const char* a = nullptr;
@@ -96,6 +114,7 @@ struct Operands {
   std::ptrdiff_t lanes = 0;
   std::int32_t depth = 0;         ///< number of k
   const float* shrink = nullptr;  ///< [lanes]: C starts as what it was times this; null: as 0
+  Ahead* ahead = nullptr;
 };
 
 template <class Multiply, Walk kWalk, class D, int kN, int kSize, std::size_t... m>
@@ -136,7 +155,10 @@ HWY_INLINE void advance_rows(Operands& o, std::int32_t m) {
 /// All m rows of a column of blocks, kN vectors wide.
 template <class Multiply, Walk kWalk, int kM, int kN, class D>
 HWY_INLINE void column(D d, Operands o, std::int32_t m) {
-  for (; m >= kM; m -= kM, advance_rows<kWalk>(o, kM)) block<Multiply, kWalk, kM, kN>(d, o);
+  for (const std::int32_t whole = m; m >= kM; m -= kM, advance_rows<kWalk>(o, kM)) {
+    o.ahead->fetch(kM, whole);
+    block<Multiply, kWalk, kM, kN>(d, o);
+  }
   for (; m >= 4; m -= 4, advance_rows<kWalk>(o, 4)) block<Multiply, kWalk, 4, kN>(d, o);
   for (; m >= 2; m -= 2, advance_rows<kWalk>(o, 2)) block<Multiply, kWalk, 2, kN>(d, o);
   if (m > 0) block<Multiply, kWalk, 1, kN>(d, o);

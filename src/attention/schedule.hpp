@@ -16,12 +16,12 @@
 namespace anabranch::attention {
 
 /// Keys of one tile: scores of a tile and the queries beside it stay in the first-level cache.
-inline constexpr std::int32_t kTile = 48;
+inline constexpr std::int32_t kTile = 96;
 /// Queries that are computed side by side at most.
 inline constexpr std::int32_t kMaxLanes = 64;
 /// Keys of a chunk: short ones at the start of a segment, so that a short context still feeds several threads.
-inline constexpr std::int32_t kShortChunk = 6 * kTile;
-inline constexpr std::int32_t kLongChunk = 12 * kTile;
+inline constexpr std::int32_t kShortChunk = 3 * kTile;
+inline constexpr std::int32_t kLongChunk = 6 * kTile;
 inline constexpr std::int32_t kLongFrom = 4 * kShortChunk;
 
 /// The first chunk boundary after `offset`.

@@ -15,6 +15,7 @@
 
 #include <anabranch/simd.hpp>
 
+#include "few-inl.hpp"
 #include "forms-inl.hpp"
 #include "kernels.hpp"
 #include "lanes-inl.hpp"
@@ -77,21 +78,23 @@ class TaskRun {
     const HeadSlab<Stored> values = slab(call_.slabs.values);
     const HeadSlab<float> scales = factors(call_.slabs.value_scales);
     bool finite = true;
-    for_each_slot(std::max(shortest_, task_.begin), end_, [&](Slot slot) {
-      finite = finite && all_finite<Element>(values.row(slot), dim());
-      if (scales.base != nullptr) finite = finite && all_finite<Float32>(scales.row(slot), 1);
+    for_each_run_of(std::max(shortest_, task_.begin), end_, [&](Slot first, std::int32_t count) {
+      for (Slot slot = first; slot < first + count; ++slot) {
+        finite = finite && all_finite<Element>(values.row(slot), dim());
+        if (scales.base != nullptr) finite = finite && all_finite<Float32>(scales.row(slot), 1);
+      }
     });
     return finite;
   }
 
-  /// visit(slot) for the piece's tokens [begin, end).
+  /// visit(first slot, count) for the runs of the piece's tokens [begin, end).
   template <class Visit>
-  void for_each_slot(std::int32_t begin, std::int32_t end, Visit&& visit) const {
+  void for_each_run_of(std::int32_t begin, std::int32_t end, Visit&& visit) const {
     const std::span<const SlotRun> runs = call_.list->runs(piece_);
-    std::size_t r = run_of(runs, begin);
-    for (std::int32_t offset = begin; offset < end; ++r) {
+    for (std::size_t r = run_of(runs, begin); begin < end; ++r) {
       const std::int32_t last = std::min(end, runs[r].offset + runs[r].count);
-      for (Slot slot = runs[r].first + offset - runs[r].offset; offset < last; ++offset, ++slot) visit(slot);
+      visit(runs[r].first + begin - runs[r].offset, last - begin);
+      begin = last;
     }
   }
   static std::size_t run_of(std::span<const SlotRun> runs, std::int32_t offset) {
@@ -101,46 +104,82 @@ class TaskRun {
   }
 
   void attend() {
+    few_ = task_.n_queries <= kFew && dim() % full_lanes() == 0;
+    Tile<Stored> tiles[2];
+    set_tile(task_.begin, tiles[0]);
+    Ahead ahead = ahead_of(tiles[0].keys, tiles[0].n);
+    ahead.fetch(1, 1);
     arrange_queries();
-    const std::int32_t n = lanes_;
-    std::fill_n(s_.max, n, kNothing);
-    std::fill_n(s_.sum, n, 0.0f);
-    std::fill_n(s_.out, std::ptrdiff_t{dim()} * n, 0.0f);
-    TileSlots tile;
-    for (std::int32_t begin = task_.begin, end = begin; begin < end_; begin = end) {
-      end = std::min(end_, begin / kTile * kTile + kTile);
-      tile.n = 0;
-      for_each_slot(begin, end, [&tile](Slot slot) { tile.slots[tile.n++] = slot; });
-      tile.adjacent = tile.slots[tile.n - 1] - tile.slots[0] == tile.n - 1 && ascending(tile);
-      add_tile(tile, begin);
+    std::fill_n(s_.max, lanes_, kNothing);
+    std::fill_n(s_.sum, lanes_, 0.0f);
+    std::fill_n(s_.out, std::ptrdiff_t{dim()} * lanes_, 0.0f);
+    for (int i = 0; tiles[i].n > 0; i = 1 - i) {
+      set_tile(tiles[i].begin + tiles[i].n, tiles[1 - i]);
+      add_tile(tiles[i], tiles[1 - i]);
     }
     leave_partials();
   }
-  static bool ascending(const TileSlots& tile) {
-    for (std::int32_t i = 1; i < tile.n; ++i)
-      if (tile.slots[i] != tile.slots[0] + i) return false;
-    return true;
+
+  /// The keys from `begin` to the end of their tile; none behind the last.
+  void set_tile(std::int32_t begin, Tile<Stored>& tile) const {
+    const HeadSlab<Stored> keys = slab(call_.slabs.keys);
+    const HeadSlab<Stored> values = slab(call_.slabs.values);
+    tile.begin = begin;
+    tile.n = 0;
+    tile.adjacent = true;
+    for_each_run_of(begin, std::min(end_, begin / kTile * kTile + kTile), [&](Slot first, std::int32_t count) {
+      tile.adjacent = tile.adjacent && (tile.n == 0 || first == tile.slots[0] + tile.n);
+      const Stored* key = keys.row(first);
+      const Stored* value = values.row(first);
+      for (std::int32_t i = 0; i < count; ++i) {
+        tile.slots[tile.n + i] = first + i;
+        tile.keys[tile.n + i] = key + i * keys.stride;
+        tile.values[tile.n + i] = value + i * values.stride;
+      }
+      tile.n += count;
+    });
+    tile.values[tile.n] = reinterpret_cast<const Stored*>(s_.zeros);
   }
 
-  void add_tile(const TileSlots& tile, std::int32_t begin) {
+  Ahead ahead_of(const Stored* const* rows, std::int32_t n) const {
+    return {reinterpret_cast<const void* const*>(rows), n, dim() * static_cast<std::int32_t>(sizeof(Stored))};
+  }
+
+  void add_tile(const Tile<Stored>& tile, const Tile<Stored>& next) {
+    const std::ptrdiff_t stride = call_.slabs.slot_stride;
+    const Matrix k = Form::keys(tile, stride, dim(), s_.keys);
+    Ahead values = ahead_of(tile.values, tile.n);
+    product<typename Form::Multiply, Walk::along_rows>(
+        {k.at, k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()), nullptr, &values}, tile.n);
+    weigh(tile);
+    Ahead keys = ahead_of(next.keys, next.n);
+    const std::int32_t depth = Form::depth_of_values(tile.n);
+    if (few_) {
+      few_values<Form, Stored>(task_.n_queries, {tile.values, s_.scores, lanes_, depth, s_.shrink, s_.out, dim()},
+                               keys);
+      return;
+    }
+    const Matrix v = Form::values(tile, stride, dim(), s_.values);
+    product<typename Form::Multiply, Walk::across_rows>(
+        {v.at, v.stride, s_.scores, s_.out, lanes_, depth, s_.shrink, &keys}, dim());
+  }
+
+  /// The softmax, with the factors of int8.
+  void weigh(const Tile<Stored>& tile) {
     float key_factors[kTile];
     float value_factors[kTile];
-    TileKeys keys{tile.n, begin, begin + tile.n > shortest_, nullptr, nullptr};
-    if (call_.slabs.key_scales != nullptr && sizeof(Stored) == 1) {
+    TileKeys keys{tile.n, tile.begin, tile.begin + tile.n > shortest_, nullptr, nullptr};
+    if constexpr (sizeof(Stored) == 1) {
+      const HeadSlab<float> of_keys = factors(call_.slabs.key_scales);
+      const HeadSlab<float> of_values = factors(call_.slabs.value_scales);
       for (std::int32_t i = 0; i < tile.n; ++i) {
-        key_factors[i] = *factors(call_.slabs.key_scales).row(tile.slots[i]);
-        value_factors[i] = *factors(call_.slabs.value_scales).row(tile.slots[i]);
+        key_factors[i] = *of_keys.row(tile.slots[i]);
+        value_factors[i] = *of_values.row(tile.slots[i]);
       }
       keys.key_factors = key_factors;
       keys.value_factors = value_factors;
     }
-    const Matrix k = Form::keys(slab(call_.slabs.keys), tile, dim(), s_.keys);
-    product<typename Form::Multiply, Walk::along_rows>(
-        {k.at, k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()), nullptr}, tile.n);
     softmax<typename Form::Write>(keys, s_, lanes_);
-    const Matrix v = Form::values(slab(call_.slabs.values), tile, dim(), s_.values);
-    product<typename Form::Multiply, Walk::across_rows>(
-        {v.at, v.stride, s_.scores, s_.out, lanes_, Form::depth_of_values(tile.n), s_.shrink}, dim());
   }
 
   /// Queries of this task into lanes, unless they are there from the task before.
@@ -173,7 +212,11 @@ class TaskRun {
     const std::int32_t n = task_.n_queries;
     std::copy_n(s_.max, n, call_.max + task_.partial);
     std::copy_n(s_.sum, n, call_.sum + task_.partial);
-    transpose(s_.out, lanes_, dim(), n, call_.out + task_.partial * dim(), dim());
+    float* out = call_.out + task_.partial * dim();
+    if (few_)
+      std::copy_n(s_.out, std::ptrdiff_t{n} * dim(), out);
+    else
+      transpose(s_.out, lanes_, dim(), n, out, dim());
   }
 
   const Call& call_;
@@ -181,6 +224,7 @@ class TaskRun {
   Scratch& s_;
   const Piece& piece_;
   std::int32_t lanes_ = 0;
+  bool few_ = false;           ///< results stand as [queries, dim], not [dim, lanes]
   std::int32_t end_ = 0;       ///< up to where anybody sees
   std::int32_t shortest_ = 0;  ///< up to where everybody sees
 };
