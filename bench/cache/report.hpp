@@ -1,9 +1,7 @@
 // Runs the registered benchmarks and ends with the one line that a machine reads: `NAME: figure unit (min..max)`.
 #pragma once
 
-#include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <map>
 #include <string>
 #include <thread>
@@ -11,22 +9,12 @@
 
 #include <benchmark/benchmark.h>
 
+#include "../measure.hpp"
+
 namespace anabranch::bench {
 
 /// Repetitions of every benchmark; median and spread are over them.
 inline constexpr int kRepeats = 15;
-
-inline std::string processor() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);)
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  return "unknown processor";
-}
-
-/// Min, median and max of the repetitions of one benchmark, in microseconds.
-struct Spread {
-  double min = 0, median = 0, max = 0;
-};
 
 /// Keeps the time of every repetition, by benchmark name.
 class Collector : public benchmark::BenchmarkReporter {
@@ -42,11 +30,8 @@ class Collector : public benchmark::BenchmarkReporter {
     }
   }
   bool has(const std::string& name) const { return times_.count(name) != 0; }
-  Spread spread(const std::string& name) const {
-    std::vector<double> sorted = times_.at(name);
-    std::sort(sorted.begin(), sorted.end());
-    return {sorted.front(), sorted[sorted.size() / 2], sorted.back()};
-  }
+  /// In microseconds.
+  Spread spread(const std::string& name) const { return spread_of(times_.at(name)); }
   void print() const {
     std::printf("%-52s %9s %9s %9s\n", "us per operation", "median", "min", "max");
     for (const std::string& name : order_) {

@@ -1,13 +1,14 @@
 // Caches to measure on.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
 
 #include <anabranch/anabranch.hpp>
+
+#include "../measure.hpp"
 
 namespace anabranch::bench {
 
@@ -50,13 +51,5 @@ struct Trunk {
     check(n_runs == (pool == Pool::fresh ? 1 : n_tokens / 16), "the pool is not as fragmented as said");
   }
 };
-
-/// Seconds that `work` takes.
-template <class Work>
-double seconds(Work&& work) {
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 }  // namespace anabranch::bench

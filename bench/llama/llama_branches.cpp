@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <string>
@@ -23,12 +22,17 @@
 #include <anabranch/llama/gguf_model.hpp>
 #include <anabranch/llama/host.hpp>
 
+#include "../measure.hpp"
+
 namespace {
 
 namespace ab = anabranch;
+using ab::bench::Clock;
+using ab::bench::processor;
+using ab::bench::Spread;
+using ab::bench::spread_of;
 using ab::llama::GgufModel;
 using ab::llama::Host;
-using Clock = std::chrono::steady_clock;
 using Tokens = std::vector<ab::TokenId>;
 
 constexpr int kTrunk = 384;  // tokens before the branches
@@ -36,23 +40,6 @@ constexpr int kSteps = 24;   // tokens of each branch in one measurement
 const std::vector<int> kBranches = {1, 2, 4, 8};
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
-/// Min, median and max of what was measured.
-struct Spread {
-  double min = 0, median = 0, max = 0;
-};
-
-Spread spread_of(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return {values.front(), values[values.size() / 2], values.back()};
-}
-
-std::string processor() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);)
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  return "unknown processor";
-}
 
 Tokens prompt_of(int n) {
   Tokens tokens;

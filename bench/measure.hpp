@@ -1,0 +1,41 @@
+// What every bench needs: a clock, the spread of what was measured, and the name of the machine.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace anabranch::bench {
+
+using Clock = std::chrono::steady_clock;
+
+/// Seconds that `work` takes.
+template <class Work>
+double seconds(Work&& work) {
+  const auto begin = Clock::now();
+  work();
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+/// Min, median and max of what was measured.
+struct Spread {
+  double min = 0, median = 0, max = 0;
+};
+
+/// REQUIRES: not empty.
+inline Spread spread_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {values.front(), values[values.size() / 2], values.back()};
+}
+
+inline std::string processor() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);)
+    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
+  return "unknown processor";
+}
+
+}  // namespace anabranch::bench
