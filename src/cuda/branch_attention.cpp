@@ -14,8 +14,8 @@ namespace {
 
 void check(cudaError_t result, const char* what) {
   if (result == cudaSuccess) return;
-  const bool none = result == cudaErrorNoDevice || result == cudaErrorInsufficientDriver ||
-                    result == cudaErrorNoKernelImageForDevice;
+  const bool none =
+      result == cudaErrorNoDevice || result == cudaErrorInsufficientDriver || result == cudaErrorNoKernelImageForDevice;
   fail(none ? Status::unsupported : Status::internal, std::string(what) + ": " + cudaGetErrorString(result));
 }
 

@@ -12,8 +12,10 @@ constexpr float kLog2E = 1.4426950408889634f;
 void check_pointer(const void* pointer, const char* what) {
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
   if (pointer == nullptr || address % 16 != 0)
-    fail(Status::bad_argument, std::string(what) + (pointer == nullptr ? " is null" : " lies at a multiple of " +
-                                   std::to_string(address & (~address + 1)) + " bytes, 16 are needed"));
+    fail(Status::bad_argument, std::string(what) + (pointer == nullptr ? " is null"
+                                                                       : " lies at a multiple of " +
+                                                                             std::to_string(address & (~address + 1)) +
+                                                                             " bytes, 16 are needed"));
 }
 
 void check_stride(std::int64_t stride, std::int64_t least, std::int64_t multiple, const char* what) {

@@ -24,8 +24,8 @@ std::int32_t n_chunks(std::int32_t begin, std::int32_t end) {
 
 void check_size(std::int64_t size, std::int32_t limit, const char* what) {
   if (size > limit)
-    fail(Status::limit_reached, "the plan needs " + std::to_string(size) + " " + what + ", the limit is " +
-                                    std::to_string(limit));
+    fail(Status::limit_reached,
+         "the plan needs " + std::to_string(size) + " " + what + ", the limit is " + std::to_string(limit));
 }
 
 std::int32_t bucket_of(std::int64_t size, std::int32_t at_least, std::int32_t limit, const char* what) {
@@ -179,7 +179,8 @@ void DevicePlan::Impl::add_chunk(std::span<const Piece> pieces, Task chunk) {
       task->entry_begin = static_cast<std::int32_t>(entries.size());
     }
     const std::int32_t end = std::min(piece.end, chunk.chunk_begin + kChunkKeys);
-    const std::int32_t state = piece.first_state + (chunk.chunk_begin - piece.begin / kChunkKeys * kChunkKeys) / kChunkKeys;
+    const std::int32_t state =
+        piece.first_state + (chunk.chunk_begin - piece.begin / kChunkKeys * kChunkKeys) / kChunkKeys;
     entries.push_back({piece.row, end, state});
     task->key_end = std::max(task->key_end, end);
     ++task->n_entries;

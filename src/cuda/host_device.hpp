@@ -3,8 +3,13 @@
 
 #if defined(__CUDACC__)
 #define ANABRANCH_HOST_DEVICE __host__ __device__ __forceinline__
-#define ANABRANCH_UNROLL _Pragma("unroll")
 #else
 #define ANABRANCH_HOST_DEVICE inline
+#endif
+
+// Before a loop whose arrays must lie in registers, which cannot be indexed by a variable.
+#if defined(__CUDA_ARCH__)
+#define ANABRANCH_UNROLL _Pragma("unroll")
+#else
 #define ANABRANCH_UNROLL
 #endif

@@ -1,10 +1,10 @@
 // First kernel: the partial states of one task, for all query heads of one KV head.
 //
-// Block (task, KV head): up to 64 query vectors (row, head), 16 to a warp. The chunk's keys and values go through shared
-// memory in tiles; each warp multiplies its queries with a tile of keys on the tensor cores, keeps a running maximum
-// and sum per query (flash attention, arXiv 2205.14135), and multiplies the weights with the tile of values. Tiles
-// begin at multiples of kTile in the chunk, and a query's sums run over keys in order, so that its bits depend on its
-// own keys only.
+// Block (task, KV head): up to 64 query vectors (row, head), 16 to a warp. The chunk's keys and values go through
+// shared memory in tiles; each warp multiplies its queries with a tile of keys on the tensor cores, keeps a running
+// maximum and sum per query (flash attention, arXiv 2205.14135), and multiplies the weights with the tile of values.
+// Tiles begin at multiples of kTile in the chunk, and a query's sums run over keys in order, so that its bits depend on
+// its own keys only.
 //
 // The kernel is written in phases. Threads of a block meet between phases and nowhere else; `partial_block` is the
 // order of the phases, for the device and the host alike.
@@ -51,12 +51,12 @@ struct PartialRegisters {
   using Shape = PartialShape<D>;
   Vector next_keys[Shape::kVectors];  ///< on their way from the slabs to shared memory
   Vector next_values[Shape::kVectors];
-  float out[D / 8][4];                ///< product tiles: see tile_row, tile_column
+  float out[D / 8][4];  ///< product tiles: see tile_row, tile_column
   float weights[Shape::kTile / 8][4];
-  float largest[2];                   ///< of the lane's two queries; scores to base 2
-  float sum[2];                       ///< of the lane's own columns
+  float largest[2];  ///< of the lane's two queries; scores to base 2
+  float sum[2];      ///< of the lane's own columns
   float rescale[2];
-  std::int32_t end[2];                ///< the query sees keys before this offset
+  std::int32_t end[2];  ///< the query sees keys before this offset
   std::uint32_t a[4], b[4];
 };
 

@@ -1,8 +1,8 @@
 // PartialBlock: the arithmetic of one warp's 16 queries on one tile.
 //
-// The tile may hold keys that some of the queries do not see. Their scores are replaced, not multiplied, so their weight
-// is 0 whatever the key holds. A weight of 0 times an infinite value would be NaN: where a tile's values are not all
-// finite, the product is made without those that are not, and they are added to the queries that see them.
+// The tile may hold keys that some of the queries do not see. Their scores are replaced, not multiplied, so their
+// weight is 0 whatever the key holds. A weight of 0 times an infinite value would be NaN: where a tile's values are not
+// all finite, the product is made without those that are not, and they are added to the queries that see them.
 #pragma once
 
 #include "partial.hpp"
@@ -66,8 +66,10 @@ ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::soften(const Lanes& warp, std::in
       }
     }
   });
-  reduce_row(warp, [](Registers& own) -> float& { return own.largest[0]; }, larger);
-  reduce_row(warp, [](Registers& own) -> float& { return own.largest[1]; }, larger);
+  reduce_row(
+      warp, [](Registers& own) -> float& { return own.largest[0]; }, larger);
+  reduce_row(
+      warp, [](Registers& own) -> float& { return own.largest[1]; }, larger);
   warp.each([&](int, Registers& own) {
     float base[2];
     ANABRANCH_UNROLL
@@ -142,8 +144,10 @@ template <class E, int D>
 ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::write(const Lanes& warp) const {
   if (warp.index * 16 >= n_queries()) return;
   const auto add = [](float a, float b) { return a + b; };
-  reduce_row(warp, [](Registers& own) -> float& { return own.sum[0]; }, add);
-  reduce_row(warp, [](Registers& own) -> float& { return own.sum[1]; }, add);
+  reduce_row(
+      warp, [](Registers& own) -> float& { return own.sum[0]; }, add);
+  reduce_row(
+      warp, [](Registers& own) -> float& { return own.sum[1]; }, add);
   warp.each([&](int lane, Registers& own) {
     ANABRANCH_UNROLL
     for (int half = 0; half < 2; ++half) {

@@ -3,7 +3,7 @@
 namespace anabranch::cuda {
 
 cudaError_t launch_partial_bfloat16(const PartialCall& call, const AttentionKind& kind, const PlanSizes& bucket,
-                                   cudaStream_t stream) {
+                                    cudaStream_t stream) {
   return launch_partial<Bfloat16>(call, kind, bucket, stream);
 }
 

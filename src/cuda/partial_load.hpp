@@ -22,7 +22,8 @@ template <class E, int D>
 ANABRANCH_HOST_DEVICE Vector PartialBlock<E, D>::query_vector(std::int32_t query, std::int32_t part) const {
   const std::int32_t head = kv_head * call.share + query % call.share;
   const std::int64_t place = entry_of(query).row * call.query_stride + std::int64_t{head} * D + part * 8;
-  if (!call.float_queries) return *reinterpret_cast<const Vector*>(static_cast<const std::uint16_t*>(call.queries) + place);
+  if (!call.float_queries)
+    return *reinterpret_cast<const Vector*>(static_cast<const std::uint16_t*>(call.queries) + place);
   const float* floats = static_cast<const float*>(call.queries) + place;
   Vector vector;
   ANABRANCH_UNROLL
@@ -70,8 +71,7 @@ ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::fetch(const Lanes& warp, std::int
       const Slot slot = v < Shape::kTileVectors ? shared.slots[tile * Shape::kTile + v / Shape::kRowVectors] : kNoSlot;
       own.next_keys[i] = own.next_values[i] = Vector{};
       if (slot == kNoSlot) continue;
-      const std::int64_t place =
-          slot * call.slot_stride + kv_head * call.head_stride + v % Shape::kRowVectors * 8;
+      const std::int64_t place = slot * call.slot_stride + kv_head * call.head_stride + v % Shape::kRowVectors * 8;
       own.next_keys[i] = *reinterpret_cast<const Vector*>(call.keys + place);
       own.next_values[i] = *reinterpret_cast<const Vector*>(call.values + place);
     }

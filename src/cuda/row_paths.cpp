@@ -26,8 +26,8 @@ void check_view(const View& view, std::int32_t n_slots) {
                                    std::to_string(view.segment) + " has slots up to token " + std::to_string(next));
   for_each_run(view, [&](Slot first, std::int32_t count) {
     if (first < 0 || first > n_slots - count)
-      fail(Status::bad_argument, "slots " + interval(first, std::int64_t{first} + count) + " in a pool of " +
-                                     std::to_string(n_slots));
+      fail(Status::bad_argument,
+           "slots " + interval(first, std::int64_t{first} + count) + " in a pool of " + std::to_string(n_slots));
   });
 }
 
@@ -95,8 +95,8 @@ void RowPaths::add_group(const StepPlan& plan, const VisibilityGroup& group, Row
     const View& view = plan.views[static_cast<std::size_t>(v)];
     const std::int32_t n = std::min(left, view.end - view.begin);
     left -= n;
-    const bool goes_on = pieces_.size() > row_pieces && pieces_.back().segment == view.segment &&
-                         pieces_.back().end == view.begin;
+    const bool goes_on =
+        pieces_.size() > row_pieces && pieces_.back().segment == view.segment && pieces_.back().end == view.begin;
     if (!goes_on) {
       const auto at_view = static_cast<std::int32_t>(views_.size());
       pieces_.push_back({view.segment, view.begin, view.begin, row, at_view, at_view, 0});

@@ -17,7 +17,7 @@ struct Piece {
   std::int32_t begin = 0;
   std::int32_t end = 0;
   RowIndex row = 0;
-  std::int32_t view_begin = 0;   ///< RowPaths::views()[view_begin, view_end) hold the tokens, the last maybe more
+  std::int32_t view_begin = 0;  ///< RowPaths::views()[view_begin, view_end) hold the tokens, the last maybe more
   std::int32_t view_end = 0;
   std::int32_t first_state = 0;  ///< the piece's chunks have states first_state, first_state + 1, ...
 };

@@ -33,8 +33,8 @@ struct Warp {
   ANABRANCH_HOST_DEVICE int thread(int lane) const { return index * kLanes + lane; }
 };
 
-// Of a 16 x 8 product tile lane l holds rows l / 4 and l / 4 + 8, columns 2 * (l % 4) and the next; elements 0 and 1 are
-// the first row's, 2 and 3 the second's.
+// Of a 16 x 8 product tile lane l holds rows l / 4 and l / 4 + 8, columns 2 * (l % 4) and the next; elements 0 and 1
+// are the first row's, 2 and 3 the second's.
 ANABRANCH_HOST_DEVICE int tile_row(int lane, int element) { return lane / 4 + element / 2 * 8; }
 ANABRANCH_HOST_DEVICE int tile_column(int lane, int element) { return lane % 4 * 2 + element % 2; }
 
@@ -56,8 +56,8 @@ ANABRANCH_HOST_DEVICE void reduce_row(const Warp<Registers>& warp, Pick pick, Co
 }
 
 /// ldmatrix.x4: four 8 x 8 matrices of 16-bit elements from shared memory. `row_of(i, r)` points to row r of matrix i,
-/// 16 bytes aligned. Word i of lane l becomes elements (l / 4, 2 * (l % 4)) and the next of matrix i; transposed, elements
-/// (2 * (l % 4), l / 4) and the one below. `pick(registers)` is the lane's four words.
+/// 16 bytes aligned. Word i of lane l becomes elements (l / 4, 2 * (l % 4)) and the next of matrix i; transposed,
+/// elements (2 * (l % 4), l / 4) and the one below. `pick(registers)` is the lane's four words.
 template <bool kTransposed, class Registers, class RowOf, class Pick>
 ANABRANCH_HOST_DEVICE void load_matrices(const Warp<Registers>& warp, RowOf row_of, Pick pick) {
 #if defined(__CUDA_ARCH__)
@@ -103,8 +103,8 @@ struct IsBfloat16<Bfloat16> {
 };
 
 #if !defined(__CUDA_ARCH__)
-/// mma.sync.m16n8k16 on the host. Word i of a: row lane / 4 + i % 2 * 8, columns 2 * (lane % 4) + i / 2 * 8 and the next;
-/// word i of b: rows 2 * (lane % 4) + i * 8 and the next, column lane / 4.
+/// mma.sync.m16n8k16 on the host. Word i of a: row lane / 4 + i % 2 * 8, columns 2 * (lane % 4) + i / 2 * 8 and the
+/// next; word i of b: rows 2 * (lane % 4) + i * 8 and the next, column lane / 4.
 template <class E, class Registers, class Pick>
 void multiply_add_on_host(const Warp<Registers>& warp, Pick pick) {
   float a[16][16], b[16][8];

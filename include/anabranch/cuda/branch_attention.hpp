@@ -26,12 +26,12 @@ using Stream = CUstream_st*;
 
 /// The arrays of one call, on the device. Row r's query head h starts at queries + r * query_stride + h * head_dim.
 struct Rows {
-  const void* queries = nullptr;              ///< after RoPE; 16 bytes aligned
-  Element query_element = Element::float32;   ///< float32 (rounded to the slabs' element) or the slabs' element
-  std::int64_t query_stride = 0;              ///< elements from row to row; a multiple of 8
-  void* out = nullptr;                        ///< [n_rows, query_heads * head_dim], rows out_stride apart
-  Element out_element = Element::float32;     ///< float32 or the slabs' element
-  std::int64_t out_stride = 0;                ///< elements
+  const void* queries = nullptr;             ///< after RoPE; 16 bytes aligned
+  Element query_element = Element::float32;  ///< float32 (rounded to the slabs' element) or the slabs' element
+  std::int64_t query_stride = 0;             ///< elements from row to row; a multiple of 8
+  void* out = nullptr;                       ///< [n_rows, query_heads * head_dim], rows out_stride apart
+  Element out_element = Element::float32;    ///< float32 or the slabs' element
+  std::int64_t out_stride = 0;               ///< elements
   float* lse = nullptr;  ///< [n_rows, query_heads]: natural logarithm of the sum of exp(score); null: not wanted
 };
 

@@ -15,6 +15,9 @@ bool use_eigen();
 #ifdef USE_hf
 bool use_hf();
 #endif
+#ifdef USE_cuda
+bool use_cuda();
+#endif
 #ifdef USE_llama
 bool use_llama();
 #endif
@@ -31,6 +34,9 @@ int main() {
 #endif
 #ifdef USE_hf
   good = use_hf() && good;
+#endif
+#ifdef USE_cuda
+  good = use_cuda() && good;
 #endif
 #ifdef USE_llama
   good = use_llama() && good;
