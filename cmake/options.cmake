@@ -1,5 +1,5 @@
-# What is built. Inside another project (add_subdirectory) only the libraries are, and LibTorch, which is slow to find
-# and heavy to link, is taken only when asked for.
+# What is built. Inside another project (add_subdirectory) only the libraries are, and LibTorch and CUDA, which are slow
+# to find or to build, are taken only when asked for.
 
 option(ANABRANCH_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(ANABRANCH_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
@@ -19,8 +19,10 @@ endfunction()
 
 if(PROJECT_IS_TOP_LEVEL)
   anabranch_choice(ANABRANCH_TORCH AUTO "Model runner on LibTorch (anabranch::torch)")
+  anabranch_choice(ANABRANCH_CUDA AUTO "Branch attention for CUDA devices (anabranch::cuda)")
 else()
   anabranch_choice(ANABRANCH_TORCH OFF "Model runner on LibTorch (anabranch::torch)")
+  anabranch_choice(ANABRANCH_CUDA OFF "Branch attention for CUDA devices (anabranch::cuda)")
 endif()
 anabranch_choice(ANABRANCH_CAPI AUTO "The C ABI, libanabranch.so (anabranch::capi)")
 anabranch_choice(ANABRANCH_LLAMA AUTO "Host for llama.cpp (anabranch::llama)")
@@ -33,6 +35,8 @@ anabranch_choice(ANABRANCH_LINEAR AUTO "Products with int8 weights (anabranch::l
 
 set(ANABRANCH_TORCH_DIR "$ENV{ANABRANCH_TORCH_DIR}" CACHE PATH
   "Where LibTorch's CMake package lies (torch.utils.cmake_prefix_path); empty: CMake's own search")
+set(ANABRANCH_CUDA_ARCHITECTURES "80-real;90-real;100" CACHE STRING
+  "What anabranch::cuda is compiled for, as in CMAKE_CUDA_ARCHITECTURES; 80 is the least")
 set(ANABRANCH_LLAMA_DIR "$ENV{ANABRANCH_LLAMA_DIR}" CACHE PATH
   "Where llama.cpp is installed (the prefix of its CMake package); empty: CMake's own search")
 set(ANABRANCH_MODEL_DIR "${PROJECT_SOURCE_DIR}/build/models/smollm2-135m" CACHE PATH

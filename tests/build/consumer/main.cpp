@@ -18,8 +18,14 @@ bool use_hf();
 #ifdef USE_simd
 bool use_simd();
 #endif
+#ifdef USE_attention
+bool use_attention();
+#endif
 #ifdef USE_linear
 bool use_linear();
+#endif
+#ifdef USE_cuda
+bool use_cuda();
 #endif
 #ifdef USE_llama
 bool use_llama();
@@ -41,8 +47,14 @@ int main() {
 #ifdef USE_simd
   good = use_simd() && good;
 #endif
+#ifdef USE_attention
+  good = use_attention() && good;
+#endif
 #ifdef USE_linear
   good = use_linear() && good;
+#endif
+#ifdef USE_cuda
+  good = use_cuda() && good;
 #endif
 #ifdef USE_llama
   good = use_llama() && good;

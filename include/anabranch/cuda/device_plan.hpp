@@ -1,0 +1,73 @@
+// A step plan as the CUDA kernels read it: flat arrays in one packed buffer.
+//
+// What every row sees is cut into chunks, stretches of kChunkKeys keys at fixed offsets inside a segment. Views of one
+// segment that go on where the one before ended are one stretch, each row with its own end, so that the cuts are the
+// same whoever is beside a row. A (row, chunk) pair gives one partial state: largest score, sum, weighted values. A
+// task is one chunk with as many of its rows as one thread block takes; a row's states are merged in history order.
+//
+// The buffer's layout depends on a bucket of sizes only, not on what is in it. A CUDA graph that was captured for a
+// bucket can be replayed with any plan of that bucket: the kernels read the true counts from the buffer, and thread
+// blocks beyond them return at once. Pure C++: no GPU and no CUDA header is needed here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/plan/step_plan.hpp>
+
+namespace anabranch::cuda {
+
+using attention::HeadShape;
+
+/// Keys of one chunk: the unit of splitting over K/V, at multiples of this offset inside a segment.
+inline constexpr std::int32_t kChunkKeys = 256;
+
+/// How much of everything a plan has, or has room for.
+struct PlanSizes {
+  std::int32_t n_rows = 0;
+  std::int32_t n_tasks = 0;   ///< thread blocks per KV head
+  std::int32_t n_states = 0;  ///< partial states: (row, chunk) pairs
+  std::int32_t n_runs = 0;    ///< runs of consecutive slots
+  friend constexpr bool operator==(const PlanSizes&, const PlanSizes&) = default;
+};
+
+/// Bytes of the packed plan of a bucket: 16 for the counts, 32 a task, 12 a state, 8 a run, 4 a row and 4 more.
+std::size_t plan_bytes(const PlanSizes& bucket) noexcept;
+
+/// Bytes of scratch memory on the device: 4 * (head_dim + 2) per state and query head.
+std::size_t workspace_bytes(const HeadShape& shape, const PlanSizes& bucket) noexcept;
+
+class DevicePlan {
+ public:
+  /// `limits`: what the caller's device buffers are made for (`plan_bytes(limits)`, `workspace_bytes(shape, limits)`).
+  /// Throws unsupported for a head shape without a kernel: head_dim must be 64, 80, 96, 128 or 256, and at most 64
+  /// query heads may share a KV head; bad_argument for other impossible shapes and limits.
+  DevicePlan(const HeadShape& shape, const PlanSizes& limits);
+  DevicePlan(DevicePlan&&) noexcept;
+  DevicePlan& operator=(DevicePlan&&) noexcept;
+  ~DevicePlan();
+
+  /// Once per pass; the step plan is not kept. The bucket is the next power of two of every size (at least 16), at
+  /// least `at_least`, at most the limits. Throws, and the plan before stays: limit_reached, naming size and limit;
+  /// bad_argument for groups that do not fit the rows or show a key twice to one row, keys that are not listed, slots
+  /// outside the pool, or a row that sees nothing.
+  /// O(sum over rows of the views and chunks that they see + slot runs); sorting adds a logarithm of the views.
+  void build(const StepPlan& plan, const PlanSizes& at_least = {});
+
+  const PlanSizes& sizes() const noexcept;
+  const PlanSizes& bucket() const noexcept;
+  /// The packed buffer, `plan_bytes(bucket())` long: copied to the device as it is. Borrowed until the next `build`.
+  std::span<const std::byte> bytes() const noexcept;
+  /// Slots that the planned pass may read, those of the step plan's pool.
+  std::int32_t n_slots() const noexcept;
+  const HeadShape& shape() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace anabranch::cuda

@@ -1,0 +1,58 @@
+// What the two kernels get: pointers and sizes, checked. Used by the launches and by the host's block by block run.
+#pragma once
+
+#include <cstdint>
+
+#include <anabranch/cuda/branch_attention.hpp>
+
+#include "plan_layout.hpp"
+
+namespace anabranch::cuda {
+
+/// First kernel: partial states. Grid: bucket.n_tasks x kv_heads.
+struct PartialCall {
+  PackedPlan plan;
+  const void* queries;
+  bool float_queries;  ///< else of the slabs' element
+  std::int64_t query_stride;
+  const std::uint16_t* keys;  ///< element d of head h of slot s at s * slot_stride + h * head_stride + d
+  const std::uint16_t* values;
+  std::int64_t slot_stride;
+  std::int64_t head_stride;
+  std::int32_t query_heads;
+  std::int32_t share;
+  float scale;      ///< of the scores, times log2(e): exponentials are to base 2
+  float* extremes;  ///< [n_states, query_heads, 2]: largest score (base 2), sum of 2^(score - largest)
+  float* outs;      ///< [n_states, query_heads, head_dim]: values times 2^(score - largest), summed
+};
+
+/// Second kernel: merge. Grid: bucket.n_rows x query_heads.
+struct MergeCall {
+  PackedPlan plan;
+  const float* extremes;
+  const float* outs;
+  std::int32_t query_heads;
+  std::int32_t head_dim;
+  void* out;
+  Element out_element;
+  std::int64_t out_stride;
+  float* lse;
+};
+
+struct Calls {
+  PartialCall partial;
+  MergeCall merge;
+};
+
+/// Shape, element and scale of the scores.
+struct AttentionKind {
+  HeadShape shape;
+  Element element = Element::bfloat16;
+  float scale = 0;
+};
+
+/// Throws bad_argument, with value and limit, for what the kernels cannot take.
+Calls make_calls(const AttentionKind& kind, const PlanSizes& bucket, const Rows& rows, const KvSlabs& slabs,
+                 const DeviceMemory& memory);
+
+}  // namespace anabranch::cuda
