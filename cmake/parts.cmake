@@ -113,6 +113,7 @@ if(ANABRANCH_SIMD OR ANABRANCH_SIMD STREQUAL "AUTO")
 endif()
 if(ANABRANCH_TORCH OR ANABRANCH_TORCH STREQUAL "AUTO")
   anabranch_find_torch()
+  find_package(OpenMP QUIET COMPONENTS CXX)  # the threads that LibTorch itself uses
 endif()
 if(ANABRANCH_LLAMA OR ANABRANCH_LLAMA STREQUAL "AUTO")
   anabranch_find_llama()

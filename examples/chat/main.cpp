@@ -26,7 +26,8 @@ struct Options {
 
 const std::map<std::string, ab::torch::Weights> kWeights{{"auto", ab::torch::Weights::automatic},
                                                          {"f32", ab::torch::Weights::float32},
-                                                         {"bf16", ab::torch::Weights::bfloat16}};
+                                                         {"bf16", ab::torch::Weights::bfloat16},
+                                                         {"int8", ab::torch::Weights::int8}};
 const std::map<std::string, ab::hf::MarkupKind> kModes{{"serial", ab::hf::MarkupKind::serial},
                                                        {"skeleton", ab::hf::MarkupKind::skeleton},
                                                        {"aspd", ab::hf::MarkupKind::aspd}};

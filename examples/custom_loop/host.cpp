@@ -32,7 +32,8 @@ ab::CacheOptions cache_options(const ab::torch::CausalLm& model, Room room) {
 
 const std::map<std::string, ab::torch::Weights> kWeights{{"auto", ab::torch::Weights::automatic},
                                                          {"f32", ab::torch::Weights::float32},
-                                                         {"bf16", ab::torch::Weights::bfloat16}};
+                                                         {"bf16", ab::torch::Weights::bfloat16},
+                                                         {"int8", ab::torch::Weights::int8}};
 
 /// What `longer` has after `shorter`, which must be its beginning.
 Tokens rest_of(const Tokens& longer, const Tokens& shorter) {

@@ -21,20 +21,14 @@ double sum_of_squares(const float* x, std::int32_t n) {
 }
 
 /// Half-rotation RoPE: element i is paired with i + half.
-void rotate(const float* in, const float* cosines, const float* sines, std::int32_t half, float* out) {
+void rotate(float* head, const float* cosines, const float* sines, std::int32_t half) {
+  float* high_half = head + half;
   for (std::int32_t i = 0; i < half; ++i) {
-    const float low = in[i];
-    const float high = in[i + half];
-    out[i] = low * cosines[i] - high * sines[i];
-    out[i + half] = high * cosines[i] + low * sines[i];
+    const float low = head[i];
+    const float high = high_half[i];
+    head[i] = low * cosines[i] - high * sines[i];
+    high_half[i] = high * cosines[i] + low * sines[i];
   }
-}
-
-void finish_head(float* head, const float* norm, const HeadSplit& split, std::int32_t row, float* out) {
-  const std::int32_t half = split.shape.head_dim / 2;
-  const std::size_t angles = static_cast<std::size_t>(row) * static_cast<std::size_t>(half);
-  if (norm != nullptr) rms_norm(head, norm, 1, split.shape.head_dim, split.epsilon, head);
-  rotate(head, split.rope->cosines.data() + angles, split.rope->sines.data() + angles, half, out);
 }
 
 void merge_query(const float* part, float part_lse, std::int32_t head_dim, float* out, float& lse) {
@@ -58,7 +52,9 @@ void rms_norm(const float* x, const float* weight, std::int32_t n_rows, std::int
   }
 }
 
-RopeTable::RopeTable(std::span<const Position> positions, std::span<const double> frequencies) {
+void RopeTable::set(std::span<const Position> positions, std::span<const double> frequencies) {
+  cosines.clear();
+  sines.clear();
   cosines.reserve(positions.size() * frequencies.size());
   sines.reserve(positions.size() * frequencies.size());
   for (const Position position : positions)
@@ -69,24 +65,17 @@ RopeTable::RopeTable(std::span<const Position> positions, std::span<const double
     }
 }
 
-void split_heads(const float* qkv, std::span<const Slot> slots, const HeadSplit& split, const HeadTargets& targets) {
+void turn_heads(float* qkv, std::int32_t n_rows, const HeadSplit& split) {
   const HeadShape& s = split.shape;
-  const std::int32_t share = s.share();
-  const auto n_rows = static_cast<std::int32_t>(slots.size());
-  const auto dim = static_cast<std::size_t>(s.head_dim);
-  std::vector<float> row(static_cast<std::size_t>(s.q_width() + 2 * s.kv_width()));
-  for (std::int32_t r = 0; r < n_rows; ++r) {
-    std::copy_n(qkv + static_cast<std::size_t>(r) * row.size(), row.size(), row.data());
-    float* head = row.data();
-    for (std::int32_t h = 0; h < s.query_heads; ++h, head += dim) {
-      const std::int64_t query = (std::int64_t{h / share} * n_rows + r) * share + h % share;
-      finish_head(head, split.query_norm, split, r, targets.queries + static_cast<std::size_t>(query) * dim);
+  const std::int32_t half = s.head_dim / 2;
+  for (std::int32_t r = 0; r < n_rows; ++r, qkv += s.q_width() + 2 * s.kv_width()) {
+    const std::size_t angles = static_cast<std::size_t>(r) * static_cast<std::size_t>(half);
+    for (std::int32_t h = 0; h < s.query_heads + s.kv_heads; ++h) {
+      float* head = qkv + std::ptrdiff_t{h} * s.head_dim;
+      const float* norm = h < s.query_heads ? split.query_norm : split.key_norm;
+      if (norm != nullptr) rms_norm(head, norm, 1, s.head_dim, split.epsilon, head);
+      rotate(head, split.rope->cosines.data() + angles, split.rope->sines.data() + angles, half);
     }
-    const std::size_t kv = static_cast<std::size_t>(s.kv_width());
-    const std::size_t place = static_cast<std::size_t>(slots[static_cast<std::size_t>(r)]) * kv;
-    for (std::int32_t h = 0; h < s.kv_heads; ++h, head += dim)
-      finish_head(head, split.key_norm, split, r, targets.keys + place + static_cast<std::size_t>(h) * dim);
-    std::copy_n(head, kv, targets.values + place);
   }
 }
 

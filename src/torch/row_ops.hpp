@@ -5,19 +5,12 @@
 #include <span>
 #include <vector>
 
+#include <anabranch/attention/kv_slabs.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch::torch {
 
-/// Sizes of the attention heads.
-struct HeadShape {
-  std::int32_t query_heads = 0;
-  std::int32_t kv_heads = 0;
-  std::int32_t head_dim = 0;
-  std::int32_t share() const noexcept { return query_heads / kv_heads; }  ///< query heads per KV head
-  std::int32_t q_width() const noexcept { return query_heads * head_dim; }
-  std::int32_t kv_width() const noexcept { return kv_heads * head_dim; }
-};
+using attention::HeadShape;
 
 /// out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight; x and out are [n_rows, width] and may be the same.
 void rms_norm(const float* x, const float* weight, std::int32_t n_rows, std::int32_t width, double epsilon, float* out);
@@ -26,10 +19,10 @@ void rms_norm(const float* x, const float* weight, std::int32_t n_rows, std::int
 struct RopeTable {
   std::vector<float> cosines, sines;
   /// `frequencies`: radians per position, [head_dim / 2].
-  RopeTable(std::span<const Position> positions, std::span<const double> frequencies);
+  void set(std::span<const Position> positions, std::span<const double> frequencies);
 };
 
-/// What turns a row's projection into queries, keys and values.
+/// What turns a row's projection into queries and keys.
 struct HeadSplit {
   HeadShape shape;
   const RopeTable* rope = nullptr;
@@ -38,15 +31,8 @@ struct HeadSplit {
   double epsilon = 0;
 };
 
-/// Where they go.
-struct HeadTargets {
-  float* queries = nullptr;  ///< [kv_heads, n_rows * share, head_dim]: heads that share keys stand together
-  float* keys = nullptr;     ///< one layer's slab, [n_slots, kv_heads, head_dim]
-  float* values = nullptr;   ///< the same
-};
-
-/// Splits qkv [n_rows, q_width + 2 kv_width] into heads, norms and turns q and k, writes k and v to the rows' slots.
-void split_heads(const float* qkv, std::span<const Slot> slots, const HeadSplit& split, const HeadTargets& targets);
+/// Norms and turns the queries and keys of qkv [n_rows, q_width + 2 kv_width] where they stand.
+void turn_heads(float* qkv, std::int32_t n_rows, const HeadSplit& split);
 
 /// Attention of consecutive rows over one part of what they see. Element (h, q, d) of `out` is the result for KV head
 /// h, query q = row * share + j, at out[h * out_head + q * out_query + d]; lse likewise, natural logarithm.

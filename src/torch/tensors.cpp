@@ -1,51 +1,23 @@
 #include "tensors.hpp"
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 
-#include <ATen/core/List.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/zeros.h>
-#include <c10/util/Exception.h>
 
 #include <anabranch/hf/safetensors.hpp>
 
+#include "threads.hpp"
+
 namespace anabranch::torch {
 namespace {
-
-/// Rows that the packed layout is chosen for.
-constexpr std::int64_t kTypicalRows = 8;
-
-/// LibTorch's products over oneDNN's blocked weights. They have no C++ function, only a name in the dispatcher.
-struct Packing {
-  using Pack = at::Tensor(const at::Tensor&, std::optional<std::int64_t>);
-  using Scalars = c10::List<std::optional<at::Scalar>>;  // arguments of a fused activation, of which there is none
-  using Multiply = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
-                              Scalars, std::optional<std::string_view>);
-  c10::TypedOperatorHandle<Pack> pack;
-  c10::TypedOperatorHandle<Multiply> multiply;
-};
-
-/// Nothing where this LibTorch was built without oneDNN, or names them otherwise.
-const std::optional<Packing>& packing() {
-  static const std::optional<Packing> found = []() -> std::optional<Packing> {
-    try {
-      auto& dispatcher = c10::Dispatcher::singleton();
-      return Packing{dispatcher.findSchemaOrThrow("mkldnn::_reorder_linear_weight", "").typed<Packing::Pack>(),
-                     dispatcher.findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<Packing::Multiply>()};
-    } catch (const c10::Error&) {
-      return std::nullopt;
-    }
-  }();
-  return found;
-}
 
 /// A part of a fused tensor: its name in the file and its rows.
 struct Part {
@@ -53,21 +25,42 @@ struct Part {
   std::int64_t rows = 0;
 };
 
+/// Reads matrices out of the files, in the wanted type.
 class Reader {
  public:
-  Reader(const std::filesystem::path& folder, at::ScalarType type) : file_(hf::Weights::open(folder)), type_(type) {}
+  Reader(const std::filesystem::path& folder, Weights weights, std::pmr::memory_resource* memory)
+      : file_(hf::Weights::open(folder)), weights_(weights), memory_(memory) {}
 
-  /// [rows, columns] in the weights' type, the parts below each other.
-  at::Tensor matrix(std::span<const Part> parts, std::int64_t columns) const { return fused(parts, columns).to(type_); }
-  at::Tensor matrix(const std::string& name, std::int64_t rows, std::int64_t columns) const {
-    return matrix(std::array{Part{name, rows}}, columns);
-  }
-  /// [rows] in the weights' type.
-  at::Tensor bias(std::span<const Part> parts) const { return fused(parts, 0).to(type_); }
   at::Tensor norm(const std::string& name, std::int64_t size) const { return fused(std::array{Part{name, size}}, 0); }
 
+  /// [rows, columns] of the parts below each other; `biases` likewise, or none.
+  Projection projection(std::span<const Part> parts, std::int64_t columns, std::span<const Part> biases = {}) const {
+    const at::Tensor weight = fused(parts, columns);
+    const at::Tensor bias = biases.empty() ? at::Tensor{} : fused(biases, 0);
+    if (weights_ == Weights::int8) return Projection(linear::Int8Matrix(plain(weight, bias), memory_));
+    return {weight.to(type()), bias.defined() ? bias.to(type()) : bias, false};
+  }
+  Projection gated(const Part& gate, const Part& up, std::int64_t columns) const {
+    if (weights_ != Weights::int8) return {fused(std::array{gate, up}, columns).to(type()), {}, true};
+    const at::Tensor of_gate = fused(std::array{gate}, columns);
+    const at::Tensor of_up = fused(std::array{up}, columns);
+    return Projection(linear::Int8Matrix(plain(of_gate, {}), plain(of_up, {}), memory_));
+  }
+  /// Rows that are looked up, not multiplied: half the bytes are enough for int8.
+  at::Tensor table(const std::string& name, std::int64_t rows, std::int64_t columns) const {
+    const at::Tensor all = fused(std::array{Part{name, rows}}, columns);
+    return weights_ == Weights::float32 ? all : all.to(at::kBFloat16);
+  }
+
  private:
-  /// `columns` 0 means vectors.
+  at::ScalarType type() const noexcept { return weights_ == Weights::bfloat16 ? at::kBFloat16 : at::kFloat; }
+
+  static linear::FloatMatrix plain(const at::Tensor& weight, const at::Tensor& bias) {
+    return {weight.const_data_ptr<float>(), bias.defined() ? bias.const_data_ptr<float>() : nullptr,
+            static_cast<std::int32_t>(weight.size(0)), static_cast<std::int32_t>(weight.size(1))};
+  }
+
+  /// Float32; `columns` 0 means vectors.
   at::Tensor fused(std::span<const Part> parts, std::int64_t columns) const {
     std::int64_t rows = 0;
     for (const Part& part : parts) rows += part.rows;
@@ -84,20 +77,22 @@ class Reader {
   }
 
   hf::Weights file_;
-  at::ScalarType type_;
+  Weights weights_;
+  std::pmr::memory_resource* memory_;
 };
 
 void load_attention(const Reader& reader, const hf::ModelConfig& c, const std::string& prefix, LayerTensors& layer) {
-  const std::int64_t q = c.q_width();
-  const std::int64_t kv = c.kv_width();
   const auto fused = [&](const char* kind) {
-    return std::array{Part{prefix + "q_proj" + kind, q}, Part{prefix + "k_proj" + kind, kv},
-                      Part{prefix + "v_proj" + kind, kv}};
+    return std::array{Part{prefix + "q_proj" + kind, c.q_width()}, Part{prefix + "k_proj" + kind, c.kv_width()},
+                      Part{prefix + "v_proj" + kind, c.kv_width()}};
   };
+  const std::array weights = fused(".weight");
+  const std::array biases = fused(".bias");
   layer.qkv =
-      Linear(reader.matrix(fused(".weight"), c.hidden), c.qkv_bias ? reader.bias(fused(".bias")) : at::Tensor{});
-  layer.out = Linear(reader.matrix(prefix + "o_proj.weight", c.hidden, q),
-                     c.o_bias ? reader.bias(std::array{Part{prefix + "o_proj.bias", c.hidden}}) : at::Tensor{});
+      reader.projection(weights, c.hidden, c.qkv_bias ? std::span<const Part>(biases) : std::span<const Part>());
+  const std::array out{Part{prefix + "o_proj.weight", c.hidden}};
+  const std::array out_bias{Part{prefix + "o_proj.bias", c.hidden}};
+  layer.out = reader.projection(out, c.q_width(), c.o_bias ? std::span<const Part>(out_bias) : std::span<const Part>());
   if (c.qk_norm) {
     layer.query_norm = reader.norm(prefix + "q_norm.weight", c.head_dim);
     layer.key_norm = reader.norm(prefix + "k_norm.weight", c.head_dim);
@@ -110,44 +105,82 @@ LayerTensors load_layer(const Reader& reader, const hf::ModelConfig& c, std::int
   layer.input_norm = reader.norm(prefix + "input_layernorm.weight", c.hidden);
   load_attention(reader, c, prefix + "self_attn.", layer);
   layer.ffn_norm = reader.norm(prefix + "post_attention_layernorm.weight", c.hidden);
-  const std::array gate_up{Part{prefix + "mlp.gate_proj.weight", c.ffn}, Part{prefix + "mlp.up_proj.weight", c.ffn}};
-  layer.gate_up = Linear(reader.matrix(gate_up, c.hidden));
-  layer.down = Linear(reader.matrix(prefix + "mlp.down_proj.weight", c.hidden, c.ffn));
+  layer.gate_up =
+      reader.gated({prefix + "mlp.gate_proj.weight", c.ffn}, {prefix + "mlp.up_proj.weight", c.ffn}, c.hidden);
+  layer.down = reader.projection(std::array{Part{prefix + "mlp.down_proj.weight", c.hidden}}, c.ffn);
   return layer;
+}
+
+bool multiplies_bfloat16() noexcept {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return __builtin_cpu_supports("avx512bf16") != 0;  // every CPU with amx_bf16 has it too
+#else
+  return false;
+#endif
+}
+
+/// Seconds of one layer's products with the weights out of cache, best of three.
+double seconds_of(const LayerTensors& layer, const hf::ModelConfig& c) {
+  constexpr std::int32_t kRows = 4;
+  const auto row = static_cast<std::size_t>(std::max({c.hidden, c.q_width() + 2 * c.kv_width(), c.ffn}));
+  std::vector<float> in(kRows * row, 1.0f), out(kRows * row);
+  std::vector<char> elsewhere(std::size_t{64} << 20);
+  ProductScratch scratch;
+  const auto stride = static_cast<std::int64_t>(row);
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 3; ++i) {
+    std::fill(elsewhere.begin(), elsewhere.end(), static_cast<char>(i));
+    const auto begin = std::chrono::steady_clock::now();
+    for (const Projection* p : {&layer.qkv, &layer.out, &layer.gate_up, &layer.down})
+      p->run({in.data(), stride, kRows}, {}, {out.data(), stride, Write::replace}, scratch, torch_threads());
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  return best;
 }
 
 }  // namespace
 
-Linear::Linear(at::Tensor weight, at::Tensor bias)
-    : weight_(std::move(weight)), bias_(std::move(bias)), type_(weight_.scalar_type()) {
-  if (!packing().has_value()) return;
-  try {
-    const at::Tensor packed = packing()->pack.call(weight_, kTypicalRows);
-    packing()->multiply.call(at::zeros({1, weight_.size(1)}, type_), packed, {}, "none", Packing::Scalars(), "");
-    weight_ = packed;
-    packed_ = true;
-  } catch (const c10::Error&) {
-    // oneDNN does not take this type or size on this CPU: the plain product does.
-  }
-}
-
-at::Tensor Linear::operator()(const at::Tensor& x) const {
-  const at::Tensor in = x.to(type_).contiguous();
-  std::optional<at::Tensor> bias;
-  if (bias_.defined()) bias = bias_;
-  return packed_ ? packing()->multiply.call(in, weight_, bias, "none", Packing::Scalars(), "")
-                 : at::linear(in, weight_, bias);
-}
-
-ModelTensors load_tensors(const std::filesystem::path& folder, const hf::ModelConfig& config, at::ScalarType type) {
-  const Reader reader(folder, type);
+ModelTensors load_tensors(const std::filesystem::path& folder, const hf::ModelConfig& config, Weights weights) {
   ModelTensors model;
-  model.embedding = reader.matrix("model.embed_tokens.weight", config.vocabulary, config.hidden);
+  model.memory = std::make_unique<linear::WeightMemory>();
+  const Reader reader(folder, weights, model.memory.get());
   for (std::int32_t l = 0; l < config.n_layers; ++l) model.layers.push_back(load_layer(reader, config, l));
   model.final_norm = reader.norm("model.norm.weight", config.hidden);
-  model.head = Linear(config.tied_embeddings ? model.embedding
-                                             : reader.matrix("lm_head.weight", config.vocabulary, config.hidden));
+  const char* embedding = "model.embed_tokens.weight";
+  const std::string head = config.tied_embeddings ? embedding : "lm_head.weight";
+  model.head = reader.projection(std::array{Part{head, config.vocabulary}}, config.hidden);
+  if (!config.tied_embeddings || weights != Weights::int8)
+    model.embedding = reader.table(embedding, config.vocabulary, config.hidden);
   return model;
+}
+
+Weights fastest_weights(const std::filesystem::path& folder, const hf::ModelConfig& config) {
+  Weights fastest = Weights::float32;
+  double least = std::numeric_limits<double>::infinity();
+  for (const Weights weights : {Weights::int8, Weights::bfloat16, Weights::float32}) {
+    if (weights == Weights::bfloat16 && !multiplies_bfloat16()) continue;
+    const double seconds =
+        seconds_of(load_layer(Reader(folder, weights, std::pmr::get_default_resource()), config, 0), config);
+    if (seconds >= least) continue;
+    least = seconds;
+    fastest = weights;
+  }
+  return fastest;
+}
+
+void embed(const ModelTensors& model, const hf::ModelConfig& config, std::span<const TokenId> tokens, float* out) {
+  const std::int64_t hidden = config.hidden;
+  for (const TokenId token : tokens) {
+    if (!model.embedding.defined()) {
+      model.head.int8().channel(token, out);
+    } else if (model.embedding.scalar_type() == at::kFloat) {
+      std::copy_n(model.embedding.const_data_ptr<float>() + token * hidden, hidden, out);
+    } else {
+      const c10::BFloat16* row = model.embedding.const_data_ptr<c10::BFloat16>() + token * hidden;
+      std::copy_n(row, hidden, out);
+    }
+    out += hidden;
+  }
 }
 
 }  // namespace anabranch::torch

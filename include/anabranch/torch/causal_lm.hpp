@@ -1,14 +1,17 @@
 // A model runner on LibTorch: a Hugging Face folder in, step plans through it, logits out.
 //
-// It satisfies the decoder's Model concept. K and V live in one slab per layer, addressed by slot, so nothing is ever
-// moved when lines fork and join. Attention runs once per visibility group for all rows and heads of the group, and
-// the partial results are merged by their log-sum-exp. No torch header is needed to use it.
+// It satisfies the decoder's Model concept. K and V live in slabs addressed by slot, so nothing is ever moved when
+// lines fork and join. Attention is anabranch::attention, which reads what several rows share once for all of them;
+// products are LibTorch's (float32, bfloat16) or anabranch::linear's (int8). With int8 weights a row's logits are the
+// same, bit for bit, whatever other rows are in the pass. No torch header is needed to use it.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
+#include <anabranch/attention/kv_slabs.hpp>
 #include <anabranch/decode/model.hpp>
 #include <anabranch/hf/config.hpp>
 #include <anabranch/hf/model_text.hpp>
@@ -16,24 +19,36 @@
 
 namespace anabranch::torch {
 
-/// In what the big matrices are kept and multiplied. Norms, RoPE, attention, K and V are float32 always.
+/// In what the big matrices are kept and multiplied. Everything between products is float32 always.
 enum class Weights : std::uint8_t {
-  automatic,  ///< bfloat16 where the CPU multiplies it natively (avx512_bf16 or amx_bf16), float32 elsewhere
+  automatic,  ///< the fastest on this CPU: a quick measurement of one layer when the model is loaded
   float32,
   bfloat16,  ///< half the bytes per pass; logits have 8 significant bits. Slow where the CPU lacks it
+  int8,      ///< a quarter of the bytes: 8 bits and a scale per output channel, inputs rounded to 14 bits per row
 };
 
 enum class AttentionPath : std::uint8_t {
-  groups,  ///< one call per visibility group, merged by log-sum-exp
-  dense,   ///< all visible slots gathered, one dense mask: the slow reference
+  native,  ///< anabranch::attention
+  groups,  ///< LibTorch, one call per visibility group, merged by log-sum-exp: a reference without kernels of ours
+  dense,   ///< LibTorch, all visible slots gathered, one dense mask: the slow reference
 };
 
 struct LoadOptions {
   Weights weights = Weights::automatic;
-  AttentionPath attention = AttentionPath::groups;
+  AttentionPath attention = AttentionPath::native;
+  /// Type of K and V in the slabs; none: float32 with float32 weights, else bfloat16. The LibTorch paths take all but
+  /// int8.
+  std::optional<attention::Element> kv = {};
   std::int32_t n_slots = 0;     ///< slots to make room for at once; a plan over a larger pool makes the slabs grow
   std::int32_t max_rows = 256;  ///< hint for whoever feeds prompts: the best number of rows of one prefill chunk
   std::int32_t n_threads = 0;   ///< threads of LibTorch, of the whole process; 0 leaves what is set
+};
+
+/// Where the time of all passes went, in seconds.
+struct PassTimes {
+  double total = 0;
+  double products = 0;   ///< weight products, with the rounding of their inputs
+  double attention = 0;  ///< K and V written and read, and the plan cut for it
 };
 
 class CausalLm {
@@ -56,16 +71,20 @@ class CausalLm {
 
   /// Makes room for `n_slots` slots, keeping what is there. Never shrinks.
   void reserve(std::int32_t n_slots);
-  void set_attention(AttentionPath path) noexcept;
+  /// Throws bad_argument for a LibTorch path over int8 slabs.
+  void set_attention(AttentionPath path);
 
   const hf::ModelConfig& config() const noexcept;
   /// Tokenizer, chat template and markup settings of the folder, read at the first call. Throws bad_file, unsupported.
   const hf::ModelText& text() const;
   Weights weights() const noexcept;  ///< what was chosen: never `automatic`
+  attention::Element kv() const noexcept;
   AttentionPath attention() const noexcept;
   std::int32_t max_rows() const noexcept;
   std::int32_t n_slots() const noexcept;
   std::int64_t n_passes() const noexcept;
+  const PassTimes& times() const noexcept;     ///< of all passes since load
+  std::int64_t weight_bytes() const noexcept;  ///< read by a pass with outputs; the looked-up embedding not counted
 
  private:
   struct Impl;

@@ -1,4 +1,4 @@
-#include "attention.hpp"
+#include "reference_attention.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -23,6 +23,14 @@ at::Tensor index_tensor(const std::vector<std::int64_t>& values) { return at::te
 /// Keys or values [n, kv_heads, head_dim] as [1, kv_heads, n, head_dim], without a copy.
 at::Tensor by_head(const at::Tensor& keys) { return keys.transpose(0, 1).unsqueeze(0); }
 
+/// Additive mask of a triangle of n rows, [n * share, n]: 0 where seen, -inf elsewhere.
+at::Tensor triangle_mask(std::int32_t n, std::int32_t share) {
+  at::Tensor mask = at::full({n * share, n}, static_cast<double>(kHidden), at::kFloat);
+  float* place = mask.data_ptr<float>();
+  for (std::int32_t query = 0; query < n * share; ++query, place += n) std::fill_n(place, query / share + 1, 0.0f);
+  return mask;
+}
+
 /// What the kernel gives: out [batch, kv_heads, queries, head_dim] and lse [batch, kv_heads, queries].
 using OutAndLse = std::tuple<at::Tensor, at::Tensor>;
 
@@ -33,10 +41,14 @@ OutAndLse attend(const at::Tensor& queries, const at::Tensor& keys, const at::Te
 }
 
 /// One call per visibility group (short single rows together), merged by log-sum-exp.
-class GroupAttention final : public PassAttention {
+class GroupAttention final : public ReferenceAttention {
  public:
-  GroupAttention(const StepPlan& plan, const HeadShape& shape, at::Tensor triangle)
-      : layout_(make_layout(plan)), shape_(shape), n_rows_(plan.n_rows()), triangle_(std::move(triangle)) {
+  GroupAttention(const StepPlan& plan, const HeadShape& shape)
+      : layout_(make_layout(plan)), shape_(shape), n_rows_(plan.n_rows()) {
+    std::int32_t largest = 0;
+    for (const AttentionCall& call : layout_.calls)
+      if (call.triangle) largest = std::max(largest, call.n_rows);
+    triangle_ = triangle_mask(largest, shape.share());
     for (const AttentionCall& call : layout_.calls) gathers_.push_back(gather_of(call));
     for (const CallBatch& batch : layout_.batches) batches_.push_back(prepare(batch));
   }
@@ -130,13 +142,13 @@ class GroupAttention final : public PassAttention {
   PassLayout layout_;
   HeadShape shape_;
   std::int32_t n_rows_;
-  at::Tensor triangle_;
+  at::Tensor triangle_;              ///< of the longest call: a smaller triangle is its top left corner
   std::vector<at::Tensor> gathers_;  ///< per call
   std::vector<Batch> batches_;
 };
 
 /// All visible slots as columns of one mask. Shares nothing with GroupAttention but the plan.
-class DenseAttention final : public PassAttention {
+class DenseAttention final : public ReferenceAttention {
  public:
   DenseAttention(const StepPlan& plan, const HeadShape& shape) : shape_(shape), n_rows_(plan.n_rows()) {
     std::vector<std::int64_t> slots;
@@ -189,18 +201,9 @@ class DenseAttention final : public PassAttention {
 
 }  // namespace
 
-at::Tensor triangle_mask(std::int32_t share) {
-  at::Tensor mask = at::full({kMaxTriangle * share, kMaxTriangle}, static_cast<double>(kHidden), at::kFloat);
-  float* place = mask.data_ptr<float>();
-  for (std::int32_t query = 0; query < kMaxTriangle * share; ++query, place += kMaxTriangle)
-    std::fill_n(place, query / share + 1, 0.0f);
-  return mask;
-}
-
-std::unique_ptr<PassAttention> make_attention(AttentionPath path, const StepPlan& plan, const HeadShape& shape,
-                                              const at::Tensor& triangle) {
+std::unique_ptr<ReferenceAttention> make_reference(AttentionPath path, const StepPlan& plan, const HeadShape& shape) {
   if (path == AttentionPath::dense) return std::make_unique<DenseAttention>(plan, shape);
-  return std::make_unique<GroupAttention>(plan, shape, triangle);
+  return std::make_unique<GroupAttention>(plan, shape);
 }
 
 }  // namespace anabranch::torch

@@ -1,4 +1,4 @@
-// Attention of one pass over the K/V slabs: by visibility group, or through one dense mask.
+// Attention of one pass by LibTorch alone, to compare the kernels with: by visibility group, or through one dense mask.
 #pragma once
 
 #include <memory>
@@ -15,20 +15,15 @@
 namespace anabranch::torch {
 
 /// One pass's attention; `run` is called once per layer.
-class PassAttention {
+class ReferenceAttention {
  public:
-  virtual ~PassAttention() = default;
+  virtual ~ReferenceAttention() = default;
   /// queries: [kv_heads, n_rows * share, head_dim], after RoPE. keys, values: one layer's slabs, [n_slots, kv_heads,
   /// head_dim], the pass's own rows written. Result: [n_rows, query_heads * head_dim]. All float32.
   virtual at::Tensor run(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) const = 0;
 };
 
-/// Additive mask of the largest triangle, [kMaxTriangle * share, kMaxTriangle]: 0 where seen, -inf elsewhere. A smaller
-/// triangle is its top left corner.
-at::Tensor triangle_mask(std::int32_t share);
-
-/// REQUIRES: a checked plan with at least one row; `triangle` of this shape.
-std::unique_ptr<PassAttention> make_attention(AttentionPath path, const StepPlan& plan, const HeadShape& shape,
-                                              const at::Tensor& triangle);
+/// `path` is not native. REQUIRES: a checked plan with at least one row.
+std::unique_ptr<ReferenceAttention> make_reference(AttentionPath path, const StepPlan& plan, const HeadShape& shape);
 
 }  // namespace anabranch::torch

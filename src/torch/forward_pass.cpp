@@ -1,0 +1,166 @@
+#include "forward_pass.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include <ATen/ops/from_blob.h>
+
+#include "threads.hpp"
+
+namespace anabranch::torch {
+namespace {
+
+/// Adds the time of its life to a sum.
+class Timed {
+ public:
+  explicit Timed(double& seconds) : seconds_(seconds), begin_(std::chrono::steady_clock::now()) {}
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+  ~Timed() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+
+ private:
+  double& seconds_;
+  std::chrono::steady_clock::time_point begin_;
+};
+
+const float* values_or_null(const at::Tensor& tensor) {
+  return tensor.defined() ? tensor.const_data_ptr<float>() : nullptr;
+}
+
+template <class T>
+void grow(std::vector<T>& buffer, std::size_t size) {
+  if (buffer.size() < size) buffer.resize(size);
+}
+
+std::size_t product(std::int32_t a, std::int32_t b) {
+  return static_cast<std::size_t>(a) * static_cast<std::size_t>(b);
+}
+
+at::ScalarType type_of(attention::Element element) {
+  switch (element) {
+    case attention::Element::bfloat16: return at::kBFloat16;
+    case attention::Element::float16: return at::kHalf;
+    default: return at::kFloat;
+  }
+}
+
+/// One layer's K or V as LibTorch sees it: [n_slots, kv_heads, head_dim], float32.
+at::Tensor as_tensor(void* memory, const attention::KvSlabs& slabs, const HeadShape& shape) {
+  return at::from_blob(memory, {slabs.n_slots, shape.kv_heads, shape.head_dim},
+                       {slabs.slot_stride, slabs.head_stride, 1}, type_of(slabs.element))
+      .to(at::kFloat);
+}
+
+}  // namespace
+
+ForwardPass::ForwardPass(const LoadedModel& model, attention::Element kv)
+    : model_(&model), kv_(model.heads(), kv, model.config.n_layers), attention_(model.heads()) {}
+
+void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
+  const hf::ModelConfig& c = model_->config;
+  n_rows_ = plan.n_rows();
+  parallel_ = torch_threads();
+  rope_.set(plan.positions, model_->frequencies);
+  grow(hidden_, product(n_rows_, c.hidden));
+  grow(qkv_, product(n_rows_, c.q_width() + 2 * c.kv_width()));
+  grow(context_, product(n_rows_, c.q_width()));
+  grow(ffn_, product(n_rows_, c.ffn));
+  grow(logits_, product(static_cast<std::int32_t>(plan.outputs.size()), c.vocabulary));
+  embed(model_->tensors, c, plan.tokens, hidden_.data());
+  reference_.reset();
+  if (path != AttentionPath::native) {
+    reference_ = make_reference(path, plan, model_->heads());
+    return;
+  }
+  const Timed timed(times_->attention);
+  attention_.plan(plan.groups, plan.views, n_rows_);
+  grow(workspace_, attention_.workspace_bytes(parallel_.n_workers()));
+}
+
+/// out (+)= norm(in) W^T + b over the rows that are still computed. An undefined norm is none.
+void ForwardPass::multiply(const Projection& projection, const std::vector<float>& in, std::int32_t in_width,
+                           const at::Tensor& norm, std::vector<float>& out, std::int32_t out_width, Write write) {
+  const Timed timed(times_->products);
+  const InputNorm of_input{values_or_null(norm), static_cast<float>(model_->config.rms_eps)};
+  projection.run({in.data(), in_width, n_rows_}, of_input, {out.data(), out_width, write}, scratch_, parallel_);
+}
+
+void ForwardPass::write_keys(std::size_t layer, const StepPlan& plan) {
+  const LayerTensors& w = model_->tensors.layers[layer];
+  const HeadShape heads = model_->heads();
+  const std::int32_t width = heads.q_width() + 2 * heads.kv_width();
+  multiply(w.qkv, hidden_, model_->config.hidden, w.input_norm, qkv_, width, Write::replace);
+  turn_heads(qkv_.data(), n_rows_,
+             {heads, &rope_, values_or_null(w.query_norm), values_or_null(w.key_norm), model_->config.rms_eps});
+  const Timed timed(times_->attention);
+  const float* keys = qkv_.data() + heads.q_width();
+  store_rows(keys, keys + heads.kv_width(), width, plan.slots, heads, kv_.layer(layer));
+}
+
+void ForwardPass::attend(std::size_t layer) {
+  const Timed timed(times_->attention);
+  if (reference_ != nullptr) return attend_by_reference(layer);
+  const HeadShape heads = model_->heads();
+  attention_.run({qkv_.data(), heads.q_width() + 2 * heads.kv_width(), context_.data(), heads.q_width()},
+                 kv_.layer(layer), workspace_, parallel_);
+}
+
+void ForwardPass::attend_by_reference(std::size_t layer) {
+  const HeadShape heads = model_->heads();
+  const std::int64_t width = heads.q_width() + 2 * heads.kv_width();
+  // [kv_heads, n_rows * share, head_dim]: heads that share keys stand together.
+  const at::Tensor queries = at::from_blob(qkv_.data(), {heads.kv_heads, n_rows_, heads.share(), heads.head_dim},
+                                           {heads.share() * heads.head_dim, width, heads.head_dim, 1}, at::kFloat)
+                                 .reshape({heads.kv_heads, n_rows_ * heads.share(), heads.head_dim});
+  const attention::KvSlabs& slabs = kv_.layer(layer);
+  const at::Tensor out =
+      reference_->run(queries, as_tensor(slabs.keys, slabs, heads), as_tensor(slabs.values, slabs, heads)).contiguous();
+  std::copy_n(out.const_data_ptr<float>(), out.numel(), context_.data());
+}
+
+/// Moves what belongs to output k to row k; outputs are in the order of rows, but several may name one row.
+void ForwardPass::keep_outputs(const StepPlan& plan) {
+  const hf::ModelConfig& c = model_->config;
+  const auto n = plan.outputs.size();
+  grow(hidden_, n * static_cast<std::size_t>(c.hidden));
+  grow(context_, n * static_cast<std::size_t>(c.q_width()));
+  grow(ffn_, n * static_cast<std::size_t>(c.ffn));
+  const auto gather = [&](std::vector<float>& rows, std::int32_t width) {
+    std::vector<float>& kept = logits_;  // free until the last product
+    grow(kept, n * static_cast<std::size_t>(width));
+    for (std::size_t k = 0; k < n; ++k)
+      std::copy_n(rows.data() + product(plan.outputs[k].row, width), width,
+                  kept.data() + k * static_cast<std::size_t>(width));
+    std::copy_n(kept.data(), n * static_cast<std::size_t>(width), rows.data());
+  };
+  gather(hidden_, c.hidden);
+  gather(context_, c.q_width());
+  n_rows_ = static_cast<std::int32_t>(n);
+}
+
+void ForwardPass::finish_layer(const LayerTensors& w) {
+  const hf::ModelConfig& c = model_->config;
+  multiply(w.out, context_, c.q_width(), {}, hidden_, c.hidden, Write::add);
+  multiply(w.gate_up, hidden_, c.hidden, w.ffn_norm, ffn_, c.ffn, Write::replace);
+  multiply(w.down, ffn_, c.ffn, {}, hidden_, c.hidden, Write::add);
+}
+
+LogitsView ForwardPass::run(const StepPlan& plan, AttentionPath path, PassTimes& times) {
+  const hf::ModelConfig& c = model_->config;
+  if (plan.n_rows() == 0) return {nullptr, 0, c.vocabulary};
+  times_ = &times;
+  prepare(plan, path);
+  const std::vector<LayerTensors>& layers = model_->tensors.layers;
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    write_keys(l, plan);
+    const bool last = l + 1 == layers.size();
+    if (last && plan.outputs.empty()) return {nullptr, 0, c.vocabulary};
+    attend(l);
+    if (last) keep_outputs(plan);  // past the last attention only outputs matter
+    finish_layer(layers[l]);
+  }
+  multiply(model_->tensors.head, hidden_, c.hidden, model_->tensors.final_norm, logits_, c.vocabulary, Write::replace);
+  return {logits_.data(), n_rows_, c.vocabulary};
+}
+
+}  // namespace anabranch::torch

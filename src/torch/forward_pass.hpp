@@ -1,0 +1,70 @@
+// One forward pass through all layers, on buffers that are kept from pass to pass.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include <anabranch/attention/branch_attention.hpp>
+#include <anabranch/decode/model.hpp>
+#include <anabranch/hf/config.hpp>
+#include <anabranch/plan/step_plan.hpp>
+#include <anabranch/torch/causal_lm.hpp>
+
+#include "kv_store.hpp"
+#include "projection.hpp"
+#include "reference_attention.hpp"
+#include "row_ops.hpp"
+#include "tensors.hpp"
+
+namespace anabranch::torch {
+
+/// What runners over the same weights share.
+struct LoadedModel {
+  std::filesystem::path folder;
+  hf::ModelConfig config;
+  Weights weights = Weights::float32;
+  ModelTensors tensors;
+  std::vector<double> frequencies;  ///< radians per position, [head_dim / 2]
+  HeadShape heads() const noexcept { return {config.n_heads, config.n_kv_heads, config.head_dim}; }
+};
+
+class ForwardPass {
+ public:
+  /// `model` must outlive it.
+  ForwardPass(const LoadedModel& model, attention::Element kv);
+
+  /// REQUIRES: a checked plan whose slots fit into kv(). The logits stay valid until the next call. Adds to `times`
+  /// what products and attention took.
+  LogitsView run(const StepPlan& plan, AttentionPath path, PassTimes& times);
+  KvStore& kv() noexcept { return kv_; }
+  const KvStore& kv() const noexcept { return kv_; }
+
+ private:
+  void prepare(const StepPlan& plan, AttentionPath path);
+  void write_keys(std::size_t layer, const StepPlan& plan);
+  void attend(std::size_t layer);
+  void attend_by_reference(std::size_t layer);
+  void keep_outputs(const StepPlan& plan);
+  void finish_layer(const LayerTensors& layer);
+  void multiply(const Projection& projection, const std::vector<float>& in, std::int32_t in_width,
+                const at::Tensor& norm, std::vector<float>& out, std::int32_t out_width, Write write);
+
+  const LoadedModel* model_;
+  KvStore kv_;
+  attention::BranchAttention attention_;
+  std::unique_ptr<ReferenceAttention> reference_;  ///< of this pass; null on the native path
+  ParallelFor parallel_;
+  PassTimes* times_ = nullptr;
+  RopeTable rope_;
+  std::int32_t n_rows_ = 0;     ///< rows that are still computed: after the last attention the outputs only
+  std::vector<float> hidden_;   ///< [n_rows, hidden]
+  std::vector<float> qkv_;      ///< [n_rows, q_width + 2 kv_width]
+  std::vector<float> context_;  ///< [n_rows, q_width]
+  std::vector<float> ffn_;      ///< [n_rows, ffn]
+  std::vector<float> logits_;   ///< [n_outputs, vocabulary]
+  std::vector<std::byte> workspace_;
+  ProductScratch scratch_;
+};
+
+}  // namespace anabranch::torch

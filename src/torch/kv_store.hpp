@@ -1,0 +1,38 @@
+// K and V of all layers of a runner, addressed by slot.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/linear/weight_memory.hpp>
+
+namespace anabranch::torch {
+
+class KvStore {
+ public:
+  KvStore(const attention::HeadShape& shape, attention::Element element, std::int32_t n_layers)
+      : shape_(shape), element_(element), n_layers_(n_layers) {}
+
+  /// Makes room for `n_slots` slots, keeping what is there. Never shrinks. When memory runs out, nothing has changed.
+  void reserve(std::int32_t n_slots);
+
+  std::int32_t n_slots() const noexcept { return n_slots_; }
+  attention::Element element() const noexcept { return element_; }
+  /// Head-major: [kv_heads, n_slots, head_dim].
+  const attention::KvSlabs& layer(std::size_t index) const noexcept { return slabs_[index]; }
+
+ private:
+  attention::KvSlabs make_layer(linear::WeightMemory& memory, std::int32_t n_slots) const;
+  void copy_layer(const attention::KvSlabs& from, const attention::KvSlabs& to) const;
+
+  attention::HeadShape shape_;
+  attention::Element element_;
+  std::int32_t n_layers_;
+  std::int32_t n_slots_ = 0;
+  std::unique_ptr<linear::WeightMemory> memory_;
+  std::vector<attention::KvSlabs> slabs_;
+};
+
+}  // namespace anabranch::torch

@@ -1,0 +1,65 @@
+// The products of a layer: a weight matrix in one of the runner's types, applied to float32 rows.
+//
+// int8 is our own product (anabranch::linear), whose rows do not touch each other; float32 and bfloat16 are LibTorch's.
+// Where the input has to be normed first, or the output goes through the gate of the feed-forward, the product does it,
+// because int8 fuses these with its rounding and its scaling.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include <anabranch/linear/int8_matrix.hpp>
+#include <anabranch/linear/quantised_rows.hpp>
+#include <anabranch/parallel_for.hpp>
+
+namespace anabranch::torch {
+
+using linear::FloatRows;
+using linear::ProductRows;
+using linear::Write;
+
+/// Root mean square norm of a product's input. No weight: no norm.
+struct InputNorm {
+  const float* weight = nullptr;
+  float epsilon = 0;
+};
+
+/// What products need beside their operands; grows, and is kept from pass to pass.
+struct ProductScratch {
+  linear::QuantisedRows rows;
+  std::vector<float> normed;  ///< [n_rows, in]
+};
+
+class Projection {
+ public:
+  Projection() = default;
+  /// weight: [out, in], float32 or bfloat16; bias: [out], same type, or undefined. Where LibTorch has oneDNN the weight
+  /// is kept in its blocked layout, whose products cost nearly the same for 1 and for 8 rows. `gated`: weight holds
+  /// gate, then up, and the result is silu(gate x) * (up x).
+  Projection(at::Tensor weight, at::Tensor bias, bool gated);
+  explicit Projection(linear::Int8Matrix matrix) : int8_(std::move(matrix)) {}
+
+  /// out (+)= norm(in) W^T + b. LibTorch's products allocate their result; int8 allocates nothing.
+  void run(const FloatRows& in, const InputNorm& norm, const ProductRows& out, ProductScratch& scratch,
+           const ParallelFor& parallel) const;
+
+  /// Bytes of weights that a product reads.
+  std::int64_t bytes() const noexcept;
+  /// The int8 weights, else of zero size: rows of a tied embedding.
+  const linear::Int8Matrix& int8() const noexcept { return int8_; }
+
+ private:
+  at::Tensor product(const FloatRows& in, const InputNorm& norm, ProductScratch& scratch) const;
+
+  linear::Int8Matrix int8_;
+  at::Tensor weight_;  ///< opaque when packed_
+  at::Tensor bias_;
+  at::ScalarType type_ = at::kFloat;
+  std::int64_t in_ = 0, bytes_ = 0;
+  bool packed_ = false;
+  bool gated_ = false;
+};
+
+}  // namespace anabranch::torch
