@@ -1,5 +1,6 @@
 // SmolLM2 through anabranch::torch, driven by steps of a real cache.
 #include <algorithm>
+#include <cstdio>
 #include <optional>
 #include <stdexcept>
 
@@ -19,7 +20,6 @@ using torch::Weights;
 struct WeightType {
   Weights weights;
   const char* name;
-  double bytes;                           ///< per element
   std::vector<Instruction> instructions;  ///< that multiply it; the fastest counts
 };
 
@@ -28,9 +28,9 @@ template <class W>
 std::vector<WeightType> weight_types() {
   std::vector<WeightType> types;
   if constexpr (requires { W::int8; })
-    types.push_back({W::int8, "int8", 1, {Instruction::dot_int16_256, Instruction::dot_int16_512}});
-  types.push_back({W::bfloat16, "bfloat16", 2, {Instruction::fma_float32_256, Instruction::dot_bfloat16_512}});
-  types.push_back({W::float32, "float32", 4, {Instruction::fma_float32_256, Instruction::fma_float32_512}});
+    types.push_back({W::int8, "int8", {Instruction::dot_int16_256, Instruction::dot_int16_512}});
+  types.push_back({W::bfloat16, "bfloat16", {Instruction::fma_float32_256, Instruction::dot_bfloat16_512}});
+  types.push_back({W::float32, "float32", {Instruction::fma_float32_256, Instruction::fma_float32_512}});
   return types;
 }
 
@@ -58,6 +58,18 @@ class Ours final : public Runner {
     for (std::int32_t k = 0; k < n_branches; ++k) step.append(branches_[static_cast<std::size_t>(k)], {some_token(k)});
     run(step);
     step.commit();
+    before_ = model_.times();
+  }
+
+  std::string shares() const override {
+    const torch::PassTimes& now = model_.times();
+    const double total = now.total - before_.total;
+    const double products = (now.products - before_.products) / total;
+    const double attention = (now.attention - before_.attention) / total;
+    char text[160];
+    std::snprintf(text, sizeof text, "products %.1f %%, attention %.1f %%, outside of both %.1f %%", 100 * products,
+                  100 * attention, 100 * (1 - products - attention));
+    return text;
   }
 
   PassTime branch_pass() override { return pass(branches_); }
@@ -78,11 +90,14 @@ class Ours final : public Runner {
     const double weights = c.n_layers * layer + static_cast<double>(c.vocabulary) * c.hidden;
     const double kv = 2.0 * (n_keys + 2.0 * n_rows) * kv_width * c.n_layers;
     const double scores = 4.0 * (n_keys + 2.0) * q_width * c.n_layers * n_rows;
-    const double reading = (weights * type_.bytes + kv * sizeof(float)) / speed.bandwidth;
+    const double kv_bytes = static_cast<double>(element_size(model_.kv()));
+    const double reading = (static_cast<double>(model_.weight_bytes()) + kv * kv_bytes) / speed.bandwidth;
+    const double fma = speed.peak(Instruction::fma_float32_256);
     double peak = 0;
     for (const Instruction instruction : type_.instructions) peak = std::max(peak, speed.peak(instruction));
     if (peak == 0) return reading;
-    const double computing = 2 * weights * n_rows / peak + scores / speed.peak(Instruction::fma_float32_256);
+    const double of_scores = kv_bytes == 2 ? std::max(speed.peak(Instruction::dot_bfloat16_512), fma) : fma;
+    const double computing = 2 * weights * n_rows / peak + scores / of_scores;
     return std::max(reading, computing);
   }
 
@@ -129,6 +144,7 @@ class Ours final : public Runner {
   std::optional<KvCache> cache_;
   LineId trunk_;
   std::vector<LineId> branches_;
+  torch::PassTimes before_;  ///< when the branches were set
   Sampler sampler_;
   OutputSettings greedy_;
   volatile TokenId taken_ = 0;

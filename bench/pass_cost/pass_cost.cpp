@@ -42,6 +42,7 @@ struct Timed {
   std::vector<double> times;        ///< seconds, until the next tokens are known
   std::vector<double> model_times;  ///< seconds, until the logits are there
   std::vector<double> limits;       ///< of the latter; 0: not known
+  std::string shares;               ///< where the time of the passes went
   double tokens_per_second() const { return n_tokens / spread_of(times).median; }
 };
 
@@ -84,6 +85,7 @@ void print(const std::vector<Timed>& all) {
       std::printf(" %9.3f %9.2f %9.2f", spread_of(t.limits).median * 1e3, over.min, over.median);
     }
     std::printf("\n");
+    if (!t.shares.empty()) std::printf("    %s\n", t.shares.c_str());
   }
 }
 
@@ -104,8 +106,8 @@ Section measure_passes(Runners& runners, std::int32_t n_keys, std::int32_t n_row
   Section section{n_keys, n_rows, {}, {}};
   for (const auto& runner : runners) {
     runner->set_branches(n_rows);
-    section.all.push_back({runner->name(), runner->ours(), n_rows, {}, {}, {}});
-    section.serial.push_back({runner->name() + ", serial", runner->ours(), 1, {}, {}, {}});
+    section.all.push_back({runner->name(), runner->ours(), n_rows, {}, {}, {}, {}});
+    section.serial.push_back({runner->name() + ", serial", runner->ours(), 1, {}, {}, {}, {}});
   }
   Speed before = machine.measure(n_threads);
   for (int round = 0; round < rounds; ++round) {
@@ -121,6 +123,7 @@ Section measure_passes(Runners& runners, std::int32_t n_keys, std::int32_t n_row
                                    runners[i]->limit(n_rows, n_keys, better_of(before, after)));
     before = after;
   }
+  for (std::size_t i = 0; i < runners.size(); ++i) section.all[i].shares = runners[i]->shares();
   std::erase_if(section.serial, [](const Timed& t) { return t.ours; });
   return section;
 }
@@ -134,7 +137,7 @@ void print(const Section& section) {
 
 Section measure_prefill(Runners& runners, std::int32_t n_tokens, int rounds, Machine& machine, int n_threads) {
   Section section{0, n_tokens, {}, {}};
-  for (const auto& runner : runners) section.all.push_back({runner->name(), runner->ours(), n_tokens, {}, {}, {}});
+  for (const auto& runner : runners) section.all.push_back({runner->name(), runner->ours(), n_tokens, {}, {}, {}, {}});
   Speed before = machine.measure(n_threads);
   for (int round = 0; round < rounds; ++round) {
     for (std::size_t i = 0; i < runners.size(); ++i) {

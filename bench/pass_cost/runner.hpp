@@ -46,6 +46,8 @@ class Runner {
 
   /// The least seconds that the machine needs for a pass of `n_rows` over `n_keys` and their own; 0: not known.
   virtual double limit(std::int32_t n_rows, std::int32_t n_keys, const Speed& speed) const = 0;
+  /// Where the time of the passes since `set_branches` went; empty: not known.
+  virtual std::string shares() const { return {}; }
 };
 using Runners = std::vector<std::unique_ptr<Runner>>;
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <ATen/ops/empty.h>
 
@@ -119,23 +120,27 @@ bool multiplies_bfloat16() noexcept {
 #endif
 }
 
-/// Seconds of one layer's products with the weights out of cache, best of three.
-double seconds_of(const LayerTensors& layer, const hf::ModelConfig& c) {
+/// One layer's products in one type, and the least time that they took.
+struct Candidate {
+  Weights weights;
+  LayerTensors layer;
+  double seconds = std::numeric_limits<double>::infinity();
+};
+
+/// Runs the candidate's products once, with weights out of cache.
+void measure(Candidate& candidate, const hf::ModelConfig& c, std::vector<char>& elsewhere) {
   constexpr std::int32_t kRows = 4;
   const auto row = static_cast<std::size_t>(std::max({c.hidden, c.q_width() + 2 * c.kv_width(), c.ffn}));
   std::vector<float> in(kRows * row, 1.0f), out(kRows * row);
-  std::vector<char> elsewhere(std::size_t{64} << 20);
   ProductScratch scratch;
   const auto stride = static_cast<std::int64_t>(row);
-  double best = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < 3; ++i) {
-    std::fill(elsewhere.begin(), elsewhere.end(), static_cast<char>(i));
-    const auto begin = std::chrono::steady_clock::now();
-    for (const Projection* p : {&layer.qkv, &layer.out, &layer.gate_up, &layer.down})
-      p->run({in.data(), stride, kRows}, {}, {out.data(), stride, Write::replace}, scratch, torch_threads());
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-  }
-  return best;
+  for (char& byte : elsewhere) ++byte;
+  const auto begin = std::chrono::steady_clock::now();
+  const LayerTensors& layer = candidate.layer;
+  for (const Projection* p : {&layer.qkv, &layer.out, &layer.gate_up, &layer.down})
+    p->run({in.data(), stride, kRows}, {}, {out.data(), stride, Write::replace}, scratch, torch_threads());
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  candidate.seconds = std::min(candidate.seconds, seconds);
 }
 
 }  // namespace
@@ -155,17 +160,16 @@ ModelTensors load_tensors(const std::filesystem::path& folder, const hf::ModelCo
 }
 
 Weights fastest_weights(const std::filesystem::path& folder, const hf::ModelConfig& config) {
-  Weights fastest = Weights::float32;
-  double least = std::numeric_limits<double>::infinity();
-  for (const Weights weights : {Weights::int8, Weights::bfloat16, Weights::float32}) {
-    if (weights == Weights::bfloat16 && !multiplies_bfloat16()) continue;
-    const double seconds =
-        seconds_of(load_layer(Reader(folder, weights, std::pmr::get_default_resource()), config, 0), config);
-    if (seconds >= least) continue;
-    least = seconds;
-    fastest = weights;
-  }
-  return fastest;
+  std::vector<Candidate> candidates;
+  for (const Weights weights : {Weights::int8, Weights::bfloat16, Weights::float32})
+    if (weights != Weights::bfloat16 || multiplies_bfloat16())
+      candidates.push_back({weights, load_layer(Reader(folder, weights, std::pmr::get_default_resource()), config, 0)});
+  std::vector<char> elsewhere(std::size_t{48} << 20);
+  for (int turn = 0; turn < 5; ++turn)
+    for (Candidate& candidate : candidates) measure(candidate, config, elsewhere);
+  return std::min_element(candidates.begin(), candidates.end(),
+                          [](const Candidate& a, const Candidate& b) { return a.seconds < b.seconds; })
+      ->weights;
 }
 
 void embed(const ModelTensors& model, const hf::ModelConfig& config, std::span<const TokenId> tokens, float* out) {

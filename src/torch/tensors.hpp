@@ -37,7 +37,7 @@ struct ModelTensors {
 ModelTensors load_tensors(const std::filesystem::path& folder, const hf::ModelConfig& config, Weights weights);
 
 /// The types that this CPU multiplies well, and of them the fastest: measured on the first layer's products with four
-/// rows, weights out of cache, best of three.
+/// rows, weights out of cache, best of five turns.
 Weights fastest_weights(const std::filesystem::path& folder, const hf::ModelConfig& config);
 
 /// out[r] = the embedding of token r: [n_rows, hidden], float32.
