@@ -62,7 +62,7 @@ TEST_CASE("a serial line fed in chunks equals the oracle in every family") {
     const TinyFolder folder(weights);
     const std::vector<ab::TokenId> tokens = {3, 1, 4, 1, 5, 9};
     const Matrix expected = ab::eigen::Oracle{weights}.logits(tokens);
-    for (const AttentionPath path : {AttentionPath::groups, AttentionPath::dense}) {
+    for (const AttentionPath path : {AttentionPath::native, AttentionPath::groups, AttentionPath::dense}) {
       CausalLm model = load(folder, {.weights = Weights::float32, .attention = path});
       CHECK(difference(model(serial_plan({3, 1, 4}, 0, 16).plan()), 0, expected, 2) < kTolerance);
       CHECK(difference(model(serial_plan({1}, 3, 16).plan()), 0, expected, 3) < kTolerance);
@@ -148,6 +148,53 @@ TEST_CASE("bfloat16 weights give nearly the same logits") {
   CHECK(off > 0.0);
   CHECK(off < 0.1 * expected.cwiseAbs().maxCoeff());
   CHECK(load(folder, {}).weights() != Weights::automatic);
+}
+
+TEST_CASE("int8 weights give nearly the same logits") {
+  for (const auto& shape : {ab::test::qwen2_shape(), ab::test::qwen3_shape(), ab::test::llama_shape()}) {
+    const ab::eigen::Weights weights = ab::eigen::random_weights(shape, 35);
+    const TinyFolder folder(weights);
+    const Matrix expected = ab::eigen::Oracle{weights}.logits(std::vector<ab::TokenId>{7, 8, 9});
+    CausalLm model = load(folder, {.weights = Weights::int8});
+    CHECK(model.weights() == Weights::int8);
+    CHECK(model.kv() == ab::attention::Element::bfloat16);
+    const double off = difference(model(serial_plan({7, 8, 9}, 0, 8).plan()), 0, expected, 2);
+    CHECK(off > 0.0);
+    CHECK(off < 0.1 * expected.cwiseAbs().maxCoeff());
+  }
+}
+
+TEST_CASE("K and V in fewer bits give nearly the same logits, on every path that reads them") {
+  using ab::attention::Element;
+  const ab::eigen::Weights weights = ab::eigen::random_weights(ab::test::qwen3_shape(), 37);
+  const TinyFolder folder(weights);
+  const Matrix expected = ab::eigen::Oracle{weights}.logits(std::vector<ab::TokenId>{7, 8, 9, 10});
+  for (const Element kv : {Element::float32, Element::float16, Element::bfloat16, Element::int8})
+    for (const AttentionPath path : {AttentionPath::native, AttentionPath::groups, AttentionPath::dense}) {
+      if (kv == Element::int8 && path != AttentionPath::native) continue;
+      INFO("element " << static_cast<int>(kv) << ", path " << static_cast<int>(path));
+      CausalLm model = load(folder, {.weights = Weights::float32, .attention = path, .kv = kv, .n_slots = 3});
+      CHECK(model.kv() == kv);
+      model(serial_plan({7, 8}, 0, 3).plan());
+      model.reserve(9);  // what is there moves along, scales too
+      const double off = difference(model(serial_plan({9, 10}, 2, 9).plan()), 0, expected, 3);
+      CHECK(off < (kv == Element::float32 ? kTolerance : 0.05 * expected.cwiseAbs().maxCoeff()));
+    }
+  CausalLm model = load(folder, {.weights = Weights::float32, .kv = Element::int8});
+  CHECK(status_of([&] { model.set_attention(AttentionPath::dense); }) == ab::Status::bad_argument);
+  CHECK(model.attention() == AttentionPath::native);
+}
+
+TEST_CASE("the times of passes and the bytes of weights are told") {
+  const ab::eigen::Weights weights = ab::eigen::random_weights(ab::test::llama_shape(), 38);
+  const TinyFolder folder(weights);
+  CausalLm model = load(folder, {.weights = Weights::float32});
+  CHECK(model.times().total == 0.0);
+  model(serial_plan({7, 8}, 0, 3).plan());
+  CHECK(model.times().products > 0.0);
+  CHECK(model.times().attention > 0.0);
+  CHECK(model.times().total > model.times().products + model.times().attention);
+  CHECK(load(folder, {.weights = Weights::bfloat16}).weight_bytes() * 2 == model.weight_bytes());
 }
 
 TEST_CASE("a refused plan is named and writes nothing") {

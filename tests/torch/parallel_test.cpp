@@ -35,15 +35,17 @@ struct Bench {
       : weights(ab::eigen::random_weights(shape, 41)),
         folder(weights),
         oracle(weights),
-        groups(CausalLm::load(folder.path(), {.weights = Weights::float32})),
-        dense(groups.with_own_slots()),
-        alone(groups.with_own_slots()) {
+        native(CausalLm::load(folder.path(), {.weights = Weights::float32})),
+        groups(native.with_own_slots()),
+        dense(native.with_own_slots()),
+        alone(native.with_own_slots()) {
+    groups.set_attention(AttentionPath::groups);
     dense.set_attention(AttentionPath::dense);
   }
   ab::eigen::Weights weights;
   ab::test::TinyFolder folder;
   ab::eigen::Oracle oracle;
-  CausalLm groups, dense, alone;
+  CausalLm native, groups, dense, alone;
 };
 
 double difference(const std::vector<float>& got, const ab::eigen::Matrix& expected, std::size_t row) {
@@ -63,18 +65,21 @@ ab::test::Host host(CausalLm& model) {
 int check_all_agree(Bench& bench, const TreeScript& script, std::int32_t page_size = 4) {
   const ab::CacheOptions options{.n_pages = 512, .page_size = page_size};
   ab::eigen::PlanModel exact{bench.weights};
-  TreeReplay together(script, Schedule::together, {host(bench.groups), host(bench.dense), std::ref(exact)}, options);
+  TreeReplay together(script, Schedule::together,
+                      {host(bench.groups), host(bench.dense), std::ref(exact), host(bench.native)}, options);
   TreeReplay alone(script, Schedule::alone, {host(bench.alone)}, options);
   REQUIRE(together.tokens().size() == alone.tokens().size());
   const ab::eigen::Matrix expected = oracle_logits(bench.oracle, together.tokens());
-  double groups = 0, dense = 0, plan_model = 0, one_by_one = 0;
+  double native = 0, groups = 0, dense = 0, plan_model = 0, one_by_one = 0;
   for (std::size_t i = 0; i < together.tokens().size(); ++i) {
     REQUIRE(together.tokens()[i].position == alone.tokens()[i].position);
+    native = std::max(native, difference(together.logits(3, i), expected, i));
     groups = std::max(groups, difference(together.logits(0, i), expected, i));
     dense = std::max(dense, difference(together.logits(1, i), expected, i));
     plan_model = std::max(plan_model, difference(together.logits(2, i), expected, i));
     one_by_one = std::max(one_by_one, difference(alone.logits(0, i), expected, i));
   }
+  CHECK(native < kTolerance);
   CHECK(groups < kTolerance);
   CHECK(dense < kTolerance);
   CHECK(plan_model < kTolerance);

@@ -5,24 +5,24 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <optional>
+#include <map>
 
 #include <anabranch/torch/causal_lm.hpp>
 
 namespace anabranch::test {
 
-/// Loaded once; nullptr, and the test's output says why, when there is no model folder.
-inline torch::CausalLm* real_model() {
-  static std::optional<torch::CausalLm> loaded = []() -> std::optional<torch::CausalLm> {
-    const char* folder = std::getenv("ANABRANCH_MODEL");
-    const std::filesystem::path path = folder != nullptr ? folder : "build/models/smollm2-135m";
-    if (!std::filesystem::exists(path / "config.json")) {
-      WARN("skipped: no model in " << path.string() << " (ANABRANCH_MODEL names the folder)");
-      return std::nullopt;
-    }
-    return torch::CausalLm::load(path, {.weights = torch::Weights::float32});
-  }();
-  return loaded ? &*loaded : nullptr;
+/// Loaded once for each type of weights; nullptr, and the test's output says why, when there is no model folder.
+inline torch::CausalLm* real_model(torch::Weights weights = torch::Weights::float32) {
+  static std::map<torch::Weights, torch::CausalLm> loaded;
+  const char* folder = std::getenv("ANABRANCH_MODEL");
+  const std::filesystem::path path = folder != nullptr ? folder : "build/models/smollm2-135m";
+  if (!std::filesystem::exists(path / "config.json")) {
+    WARN("skipped: no model in " << path.string() << " (ANABRANCH_MODEL names the folder)");
+    return nullptr;
+  }
+  const auto found = loaded.find(weights);
+  if (found != loaded.end()) return &found->second;
+  return &loaded.emplace(weights, torch::CausalLm::load(path, {.weights = weights})).first->second;
 }
 
 }  // namespace anabranch::test
