@@ -24,13 +24,17 @@ class Ahead {
   void turn() noexcept {
     const std::int32_t n = std::min(per_turn_, n_left_);
     n_left_ -= n;
+    const char* at = at_;
+    const char* end = end_;
     for (std::int32_t i = 0; i < n; ++i) {
-      __builtin_prefetch(at_, 0, 2);  // into the second level: the first is full of what is being worked on
-      at_ += 64;
-      if (at_ < end_) continue;
-      at_ = *++rows_;
-      end_ = at_ + row_bytes_;
+      __builtin_prefetch(at, 0, 2);  // into the second level: the first is full of what is being worked on
+      at += 64;
+      if (at < end) continue;
+      at = *++rows_;
+      end = at + row_bytes_;
     }
+    at_ = at;
+    end_ = end;
   }
 
  private:

@@ -139,7 +139,11 @@ void BranchAttention::Impl::attend(const Call& call, const Kernels& kernels, std
   std::atomic<std::size_t> next{0};
   parallel(useful_workers(parallel.n_workers()), [&](std::int32_t worker) {
     Scratch own = Scratch::over(scratch + static_cast<std::size_t>(worker) * scratch_bytes, shape.head_dim);
-    for (std::size_t i = next++; i < tasks.size(); i = next++) kernels.run_task(call, tasks[i], own);
+    for (std::size_t i = next++; i < tasks.size();) {
+      const std::size_t after = next++;
+      kernels.run_task(call, tasks[i], after < tasks.size() ? &tasks[after] : nullptr, own);
+      i = after;
+    }
   });
 }
 

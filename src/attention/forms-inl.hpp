@@ -34,9 +34,9 @@ struct Tile {
   std::int32_t begin = 0;  ///< offset in the segment of the first key
   std::int32_t n = 0;
   bool adjacent = false;  ///< rows stand one after the other in the slabs
-  Slot slots[kTile] = {};
-  const Stored* keys[kTile + 1] = {};    ///< one more, never read
-  const Stored* values[kTile + 1] = {};  ///< one more, for a partner of zeros
+  Slot slots[kTile];
+  const Stored* keys[kTile + 1];    ///< one more, never read
+  const Stored* values[kTile + 1];  ///< one more, for a partner of zeros
 };
 
 /// What a product's A is.
@@ -79,9 +79,11 @@ struct FloatForm {
     return matrix(tile.values, tile.n, tile.adjacent, stride, dim, scratch);
   }
 
-  /// A vector of elements from `at` on of value row k.
-  static HWY_INLINE Vec<Full> load_value(const Stored* const* rows, std::int32_t k, std::int32_t at) {
-    return Element::read(Full(), rows[k] + at);
+  /// Elements from `at` on of value row k, kN vectors.
+  template <std::size_t kN, std::size_t... n>
+  static HWY_INLINE void load_values(const Stored* const* rows, std::int32_t k, std::int32_t at, Vec<Full> (&v)[kN],
+                                     std::index_sequence<n...>) {
+    ((v[n] = Element::read(Full(), rows[k] + at + static_cast<std::int32_t>(n) * full_lanes())), ...);
   }
 };
 
@@ -150,12 +152,26 @@ struct PairForm {
     return {reinterpret_cast<const char*>(scratch), dim * static_cast<std::ptrdiff_t>(sizeof(std::uint32_t))};
   }
 
-  /// A vector of elements from `at` on of value rows 2 k and 2 k + 1, as pairs.
-  static HWY_INLINE Vec<Full> load_value(const Stored* const* rows, std::int32_t k, std::int32_t at) {
-    const Full d;
+  /// Elements from `at` on of value rows 2 k and 2 k + 1 as pairs, kN vectors.
+  template <std::size_t kN, std::size_t... n>
+  static HWY_INLINE void load_values(const Stored* const* rows, std::int32_t k, std::int32_t at, Vec<Full> (&v)[kN],
+                                     std::index_sequence<n...>) {
+    ((v[n] = pair_up(Element(), rows[2 * k] + at + static_cast<std::int32_t>(n) * full_lanes(),
+                     rows[2 * k + 1] + at + static_cast<std::int32_t>(n) * full_lanes())),
+     ...);
+  }
+
+ private:
+  static HWY_INLINE Vec<Full> pair_up(Bfloat16, const std::uint16_t* even, const std::uint16_t* odd) {
     const Words<Full> dw;
-    const auto low = hn::ShiftRight<16>(hn::BitCast(dw, Element::read(d, rows[2 * k] + at)));
-    return hn::BitCast(d, hn::Or(low, hn::BitCast(dw, Element::read(d, rows[2 * k + 1] + at))));
+    const hn::Rebind<std::uint16_t, Full> d16;
+    const auto high = hn::ShiftLeft<16>(hn::PromoteTo(dw, hn::LoadU(d16, odd)));
+    return hn::BitCast(Full(), hn::Or(hn::PromoteTo(dw, hn::LoadU(d16, even)), high));
+  }
+  static HWY_INLINE Vec<Full> pair_up(Int8, const std::int8_t* even, const std::int8_t* odd) {
+    const Words<Full> dw;
+    const auto low = hn::ShiftRight<16>(hn::BitCast(dw, Int8::read(Full(), even)));
+    return hn::BitCast(Full(), hn::Or(low, hn::BitCast(dw, Int8::read(Full(), odd))));
   }
 };
 #endif

@@ -46,7 +46,8 @@ struct Scratch {
   static Scratch over(std::byte* memory, std::int32_t head_dim) noexcept;
 };
 
-using RunTask = void (*)(const Call& call, const Task& task, Scratch& scratch);
+/// `next`: what the same thread does afterwards, whose first keys are fetched ahead; may be null.
+using RunTask = void (*)(const Call& call, const Task& task, const Task* next, Scratch& scratch);
 /// Merges the partial states of one row's query heads and writes them to `call.rows`.
 using MergeRow = void (*)(const Call& call, RowIndex row);
 

@@ -29,6 +29,10 @@ struct MultiplyFloats {
   static HWY_INLINE V add(V a, V b, V acc) {
     return hn::MulAdd(a, b, acc);
   }
+  /// The same with b broadcast from memory.
+  static HWY_INLINE Vec<Full> add(Vec<Full> a, const char* b, Vec<Full> acc) {
+    return hn::MulAdd(a, broadcast(Full(), b), acc);
+  }
 };
 
 #if ANABRANCH_AVX512
@@ -38,6 +42,11 @@ struct MultiplyPairs {
   template <class V>
   static HWY_INLINE V add(V a, V b, V acc) {
     asm("vdpbf16ps %2, %1, %0" : "+v"(acc.raw) : "v"(b.raw), "v"(a.raw));
+    return acc;
+  }
+  /// As one instruction, so that no register holds b between uses.
+  static HWY_INLINE Vec<Full> add(Vec<Full> a, const char* b, Vec<Full> acc) {
+    asm("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(acc.raw) : "v"(a.raw), "m"(*reinterpret_cast<const float*>(b)));
     return acc;
   }
 };

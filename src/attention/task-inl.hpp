@@ -30,8 +30,8 @@ namespace HWY_NAMESPACE {
 template <class Element, class Form, int kDim>
 class TaskRun {
  public:
-  TaskRun(const Call& call, const Task& task, Scratch& scratch)
-      : call_(call), task_(task), s_(scratch), piece_(call.list->pieces()[static_cast<std::size_t>(task.piece)]) {}
+  TaskRun(const Call& call, const Task& task, const Task* next, Scratch& scratch)
+      : call_(call), task_(task), next_(next), s_(scratch), piece_(piece_of(task)) {}
 
   /// Row by row where somebody does not see a value that is no number: 0 times that is not 0.
   void run() {
@@ -51,8 +51,9 @@ class TaskRun {
  private:
   using Stored = typename Form::Stored;
   std::int32_t dim() const { return kDim > 0 ? kDim : call_.shape.head_dim; }
-  HeadSlab<Stored> slab(const void* base) const {
-    return {static_cast<const Stored*>(base) + task_.head * call_.slabs.head_stride,
+  const Piece& piece_of(const Task& task) const { return call_.list->pieces()[static_cast<std::size_t>(task.piece)]; }
+  HeadSlab<Stored> slab(const void* base, std::int32_t head) const {
+    return {static_cast<const Stored*>(base) + head * call_.slabs.head_stride,
             static_cast<std::ptrdiff_t>(call_.slabs.slot_stride)};
   }
   HeadSlab<float> factors(const float* base) const {
@@ -77,10 +78,10 @@ class TaskRun {
   }
 
   bool hidden_values_are_finite() const {
-    const HeadSlab<Stored> values = slab(call_.slabs.values);
+    const HeadSlab<Stored> values = slab(call_.slabs.values, task_.head);
     const HeadSlab<float> scales = factors(call_.slabs.value_scales);
     bool finite = true;
-    for_each_run_of(std::max(shortest_, task_.begin), end_, [&](Slot first, std::int32_t count) {
+    for_each_run_of(piece_, std::max(shortest_, task_.begin), end_, [&](Slot first, std::int32_t count) {
       for (Slot slot = first; slot < first + count; ++slot) {
         finite = finite && all_finite<Element>(values.row(slot), dim());
         if (scales.base != nullptr) finite = finite && all_finite<Float32>(scales.row(slot), 1);
@@ -89,10 +90,10 @@ class TaskRun {
     return finite;
   }
 
-  /// visit(first slot, count) for the runs of the piece's tokens [begin, end).
+  /// visit(first slot, count) for the runs of a piece's tokens [begin, end).
   template <class Visit>
-  void for_each_run_of(std::int32_t begin, std::int32_t end, Visit&& visit) const {
-    const std::span<const SlotRun> runs = call_.list->runs(piece_);
+  void for_each_run_of(const Piece& piece, std::int32_t begin, std::int32_t end, Visit&& visit) const {
+    const std::span<const SlotRun> runs = call_.list->runs(piece);
     for (std::size_t r = run_of(runs, begin); begin < end; ++r) {
       const std::int32_t last = std::min(end, runs[r].offset + runs[r].count);
       visit(runs[r].first + begin - runs[r].offset, last - begin);
@@ -109,40 +110,47 @@ class TaskRun {
     few_ = full_lanes() > 1 && task_.n_queries <= kFew && dim() % full_lanes() == 0;
     if (few_) lanes_ = kFew;
     Tile<Stored> tiles[2];
-    set_tile(task_.begin, tiles[0]);
-    Ahead ahead = ahead_of(tiles[0].keys, tiles[0].n);
-    ahead.spread(1);
-    ahead.turn();
+    set_tile(task_, task_.begin, end_, tiles[0]);
+    if (s_.arranged_n == 0) {  // the thread's first task: nobody has asked for its keys
+      Ahead ahead = ahead_of(tiles[0].keys, tiles[0].n);
+      ahead.spread(1);
+      ahead.turn();
+    }
     arrange_queries();
     std::fill_n(s_.max, lanes_, kNothing);
     std::fill_n(s_.sum, lanes_, 0.0f);
     std::fill_n(s_.out, std::ptrdiff_t{dim()} * lanes_, 0.0f);
     for (int i = 0; tiles[i].n > 0; i = 1 - i) {
-      set_tile(tiles[i].begin + tiles[i].n, tiles[1 - i]);
-      add_tile(tiles[i], tiles[1 - i]);
+      Tile<Stored>& coming = tiles[1 - i];
+      set_tile(task_, tiles[i].begin + tiles[i].n, end_, coming);
+      const bool last = coming.n == 0;
+      if (last && next_ != nullptr) set_tile(*next_, next_->begin, next_->end, coming);
+      add_tile(tiles[i], coming);
+      if (last) break;
     }
     leave_partials();
   }
 
-  /// The keys from `begin` to the end of their tile; none behind the last.
-  void set_tile(std::int32_t begin, Tile<Stored>& tile) const {
-    const HeadSlab<Stored> keys = slab(call_.slabs.keys);
-    const HeadSlab<Stored> values = slab(call_.slabs.values);
+  /// A task's keys from `begin` to the end of their tile, at most to `end`; none when there are none.
+  void set_tile(const Task& task, std::int32_t begin, std::int32_t end, Tile<Stored>& tile) const {
+    const HeadSlab<Stored> keys = slab(call_.slabs.keys, task.head);
+    const HeadSlab<Stored> values = slab(call_.slabs.values, task.head);
     tile.begin = begin;
     tile.n = 0;
     tile.adjacent = true;
-    for_each_run_of(begin, std::min(end_, begin / kTile * kTile + kTile), [&](Slot first, std::int32_t count) {
-      tile.adjacent = tile.adjacent && (tile.n == 0 || first == tile.slots[0] + tile.n);
-      const Stored* key = keys.row(first);
-      const Stored* value = values.row(first);
-      for (std::int32_t i = 0; i < count; ++i) {
-        tile.slots[tile.n + i] = first + i;
-        tile.keys[tile.n + i] = key + i * keys.stride;
-        tile.values[tile.n + i] = value + i * values.stride;
-      }
-      tile.n += count;
-    });
-    tile.values[tile.n] = reinterpret_cast<const Stored*>(s_.zeros);
+    for_each_run_of(piece_of(task), begin, std::min(end, begin / kTile * kTile + kTile),
+                    [&](Slot first, std::int32_t count) {
+                      tile.adjacent = tile.adjacent && (tile.n == 0 || first == tile.slots[0] + tile.n);
+                      const Stored* key = keys.row(first);
+                      const Stored* value = values.row(first);
+                      for (std::int32_t i = 0; i < count; ++i) {
+                        tile.slots[tile.n + i] = first + i;
+                        tile.keys[tile.n + i] = key + i * keys.stride;
+                        tile.values[tile.n + i] = value + i * values.stride;
+                      }
+                      tile.n += count;
+                    });
+    tile.keys[tile.n] = tile.values[tile.n] = reinterpret_cast<const Stored*>(s_.zeros);
   }
 
   Ahead ahead_of(const Stored* const* rows, std::int32_t n) const {
@@ -237,6 +245,7 @@ class TaskRun {
 
   const Call& call_;
   Task task_;
+  const Task* next_;
   Scratch& s_;
   const Piece& piece_;
   std::int32_t lanes_ = 0;
@@ -246,8 +255,8 @@ class TaskRun {
 };
 
 template <class Element, class Form, int kDim>
-void run_task(const Call& call, const Task& task, Scratch& scratch) {
-  TaskRun<Element, Form, kDim>(call, task, scratch).run();
+void run_task(const Call& call, const Task& task, const Task* next, Scratch& scratch) {
+  TaskRun<Element, Form, kDim>(call, task, next, scratch).run();
 }
 
 template <class Element, class Form>

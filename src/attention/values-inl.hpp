@@ -126,20 +126,20 @@ struct FewOperands {
   Ahead* ahead = nullptr;
 };
 
-template <class Multiply, int kN, int kSize, std::size_t... q>
+template <class Multiply, std::size_t kN, int kSize, std::size_t... q>
 HWY_INLINE void add_to_queries(const char* weights, Vec<Full> value, std::size_t n, Vec<Full> (&acc)[kSize],
                                std::index_sequence<q...>) {
-  ((acc[q * kN + n] = Multiply::add(value, broadcast(Full(), weights + 4 * q), acc[q * kN + n])), ...);
+  ((acc[q * kN + n] = Multiply::add(value, weights + 4 * q, acc[q * kN + n])), ...);
 }
 
 /// One vector of elements after the other: its product with every query's weight, which is read again each time.
 template <class Form, int kQ, class Stored, int kSize, std::size_t... n>
 HWY_INLINE void add_few(const FewOperands<Stored>& o, std::int32_t k, std::int32_t at, Vec<Full> (&acc)[kSize],
-                        std::index_sequence<n...>) {
+                        std::index_sequence<n...> columns) {
   const char* weights = reinterpret_cast<const char*>(o.weights + std::ptrdiff_t{k} * kFew);
-  (add_to_queries<typename Form::Multiply, static_cast<int>(sizeof...(n))>(
-       weights, Form::load_value(o.values, k, at + static_cast<std::int32_t>(n) * full_lanes()), n, acc, kIndices<kQ>),
-   ...);
+  Vec<Full> v[sizeof...(n)];
+  Form::load_values(o.values, k, at, v, columns);
+  (add_to_queries<typename Form::Multiply, sizeof...(n)>(weights, v[n], n, acc, kIndices<kQ>), ...);
 }
 
 template <int kN, class Stored, int kSize, std::size_t... i>
