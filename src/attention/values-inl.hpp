@@ -110,9 +110,16 @@ constexpr int few_width(int n_queries) {
 #if ANABRANCH_AVX512 || HWY_TARGET == HWY_NEON
   return n_queries <= 3 ? 8 : n_queries <= 7 ? 4 : 2;
 #else
-  return n_queries <= 2 ? 4 : n_queries <= 6 ? 2 : 1;
+  return n_queries <= 2 ? 6 : n_queries == 3 ? 4 : 3;
 #endif
 }
+
+/// Queries of one block; the others take another turn over the values.
+#if ANABRANCH_AVX512 || HWY_TARGET == HWY_NEON
+inline constexpr std::int32_t kFewAtOnce = 8;
+#else
+inline constexpr std::int32_t kFewAtOnce = 4;
+#endif
 
 /// out[q][at ..] = out * shrink[q] + sum over k of weights[k][q] * value k. `out`: [queries, dim].
 template <class Stored>
@@ -126,20 +133,44 @@ struct FewOperands {
   Ahead* ahead = nullptr;
 };
 
+#if ANABRANCH_AVX512 || HWY_TARGET == HWY_NEON
+/// One vector of elements after the other: its product with every query's weight, which is read again each time.
 template <class Multiply, std::size_t kN, int kSize, std::size_t... q>
-HWY_INLINE void add_to_queries(const char* weights, Vec<Full> value, std::size_t n, Vec<Full> (&acc)[kSize],
-                               std::index_sequence<q...>) {
+HWY_INLINE void add_vector(const char* weights, Vec<Full> value, std::size_t n, Vec<Full> (&acc)[kSize],
+                           std::index_sequence<q...>) {
   ((acc[q * kN + n] = Multiply::add(value, weights + 4 * q, acc[q * kN + n])), ...);
 }
+template <class Multiply, int kQ, std::size_t kN, int kSize, std::size_t... n>
+HWY_INLINE void add_vectors(const char* weights, const Vec<Full> (&v)[kN], Vec<Full> (&acc)[kSize],
+                            std::index_sequence<n...>) {
+  (add_vector<Multiply, kN>(weights, v[n], n, acc, kIndices<kQ>), ...);
+}
+#else
+/// One query after the other: its weight is held while it meets every vector.
+template <class Multiply, std::size_t kN, int kSize, std::size_t... n>
+HWY_INLINE void add_query(Vec<Full> weight, const Vec<Full> (&v)[kN], std::size_t q, Vec<Full> (&acc)[kSize],
+                          std::index_sequence<n...>) {
+  ((acc[q * kN + n] = Multiply::add(v[n], weight, acc[q * kN + n])), ...);
+}
+template <class Multiply, std::size_t kN, int kSize, std::size_t... q>
+HWY_INLINE void add_queries(const char* weights, const Vec<Full> (&v)[kN], Vec<Full> (&acc)[kSize],
+                            std::index_sequence<q...>) {
+  (add_query<Multiply>(broadcast(Full(), weights + 4 * q), v, q, acc, kIndices<static_cast<int>(kN)>), ...);
+}
+template <class Multiply, int kQ, std::size_t kN, int kSize, std::size_t... n>
+HWY_INLINE void add_vectors(const char* weights, const Vec<Full> (&v)[kN], Vec<Full> (&acc)[kSize],
+                            std::index_sequence<n...>) {
+  add_queries<Multiply>(weights, v, acc, kIndices<kQ>);
+}
+#endif
 
-/// One vector of elements after the other: its product with every query's weight, which is read again each time.
 template <class Form, int kQ, class Stored, int kSize, std::size_t... n>
 HWY_INLINE void add_few(const FewOperands<Stored>& o, std::int32_t k, std::int32_t at, Vec<Full> (&acc)[kSize],
                         std::index_sequence<n...> columns) {
-  const char* weights = reinterpret_cast<const char*>(o.weights + std::ptrdiff_t{k} * kFew);
   Vec<Full> v[sizeof...(n)];
   Form::load_values(o.values, k, at, v, columns);
-  (add_to_queries<typename Form::Multiply, sizeof...(n)>(weights, v[n], n, acc, kIndices<kQ>), ...);
+  add_vectors<typename Form::Multiply, kQ>(reinterpret_cast<const char*>(o.weights + std::ptrdiff_t{k} * kFew), v, acc,
+                                           columns);
 }
 
 template <int kN, class Stored, int kSize, std::size_t... i>
@@ -172,18 +203,30 @@ HWY_NOINLINE void add_few_values(const FewOperands<Stored>& o) {
   for (; at < o.dim; at += full_lanes()) few_value_block<Form, kQ, 1>(o, at);
 }
 
-/// REQUIRES: dim is a multiple of the vectors' length.
 template <class Form, class Stored>
-HWY_INLINE void add_few_values(std::int32_t n_queries, const FewOperands<Stored>& o) {
+HWY_INLINE void add_few_at_once(std::int32_t n_queries, const FewOperands<Stored>& o) {
   switch (n_queries) {
     case 1: return add_few_values<Form, 1>(o);
     case 2: return add_few_values<Form, 2>(o);
     case 3: return add_few_values<Form, 3>(o);
     case 4: return add_few_values<Form, 4>(o);
+#if ANABRANCH_AVX512 || HWY_TARGET == HWY_NEON
     case 5: return add_few_values<Form, 5>(o);
     case 6: return add_few_values<Form, 6>(o);
     case 7: return add_few_values<Form, 7>(o);
     default: return add_few_values<Form, 8>(o);
+#endif
+  }
+}
+
+/// REQUIRES: dim is a multiple of the vectors' length.
+template <class Form, class Stored>
+HWY_INLINE void add_few_values(std::int32_t n_queries, FewOperands<Stored> o) {
+  for (; n_queries > 0; n_queries -= kFewAtOnce) {
+    add_few_at_once<Form>(std::min(n_queries, kFewAtOnce), o);
+    o.weights += kFewAtOnce;
+    o.shrink += kFewAtOnce;
+    o.out += kFewAtOnce * o.dim;
   }
 }
 
