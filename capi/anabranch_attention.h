@@ -14,9 +14,9 @@
  *     anb_attention_store(attention, &new_rows, &slabs);
  *     anb_attention_run(attention, &rows, &slabs, NULL, workspace, n_bytes);
  *
- * The conventions are those of anabranch.h (opaque handles, statuses, struct_size, borrowed arrays, one thread at a time
- * for a handle), whose types and statuses are used; none of its functions is, and libanabranch is not needed. What is
- * particular here:
+ * The conventions are those of anabranch.h (opaque handles, statuses, struct_size, borrowed arrays, one thread at a
+ * time for a handle), whose types and statuses are used; none of its functions is, and libanabranch is not needed. What
+ * is particular here:
  *  1. Errors: anb_attention_last_error() instead of anb_last_error().
  *  2. Memory: a plan is kept in memory of the C++ runtime's `operator new`, which a call that needs no more than those
  *     before leaves alone; store and run allocate nothing. Arrays of a pass are the caller's.
@@ -147,8 +147,8 @@ ANB_API anb_status anb_attention_store(const anb_attention* attention, const anb
                                        const anb_attention_slabs* slabs);
 /* Once per layer: attention of the plan's rows over the slabs, where their own K and V are already. `threads` NULL: the
  * caller's thread. O(rows * keys), with each group's K and V read once. Wrong state without a plan; bad argument for a
- * planned slot outside the slabs or a workspace that is too small; callback failed (out and lse then hold anything) when
- * `run` has left out or repeated tasks, or threw. */
+ * planned slot outside the slabs or a workspace that is too small; callback failed (out and lse then hold anything)
+ * when `run` has left out or repeated tasks, or threw. */
 ANB_API anb_status anb_attention_run(const anb_attention* attention, const anb_attention_rows* rows,
                                      const anb_attention_slabs* slabs, const anb_attention_threads* threads,
                                      void* workspace, size_t n_bytes);

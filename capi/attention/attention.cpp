@@ -12,8 +12,8 @@
 namespace anabranch::capi {
 namespace {
 
-/// What a handle stands for. A plan is made beside the one that is in use, so that a call that fails, for want of memory
-/// too, leaves that one as it was.
+/// What a handle stands for. A plan is made beside the one that is in use, so that a call that fails, for want of
+/// memory too, leaves that one as it was.
 struct AttentionObject {
   AttentionObject(const attention::HeadShape& shape, float scale) : current(shape, scale), next(shape, scale) {}
   Condition condition;
@@ -49,8 +49,10 @@ const attention::BranchAttention& planned(const AttentionObject& object) {
 using namespace anabranch;
 using namespace anabranch::capi;
 
-#define ANABRANCH_INIT(name, macro) \
-  void anb_attention_##name##_init(anb_attention_##name* p, size_t size) { init_struct(p, size, anb_attention_##name macro); }
+#define ANABRANCH_INIT(name, macro)                                        \
+  void anb_attention_##name##_init(anb_attention_##name* p, size_t size) { \
+    init_struct(p, size, anb_attention_##name macro);                      \
+  }
 
 ANABRANCH_INIT(options, ANB_ATTENTION_OPTIONS_INIT)
 ANABRANCH_INIT(slabs, ANB_ATTENTION_SLABS_INIT)
@@ -104,8 +106,8 @@ anb_status anb_attention_store(const anb_attention* attention, const anb_attenti
     const attention::HeadShape& shape = object.current.shape();
     const attention::KvSlabs to = read_slabs(slabs, shape);
     const anb_attention_new_rows from = read_new_rows(new_rows, shape, to.n_slots);
-    attention::store_rows(from.keys, from.values, from.row_stride,
-                          {from.slots, static_cast<std::size_t>(from.n_rows)}, shape, to);
+    attention::store_rows(from.keys, from.values, from.row_stride, {from.slots, static_cast<std::size_t>(from.n_rows)},
+                          shape, to);
   });
 }
 

@@ -55,8 +55,8 @@ void check_view(std::int32_t index, const View& view) {
     check_run(index, run);
     if (run.offset + run.count <= view.begin || run.offset >= view.end) continue;
     if (run.offset > listed || (run.offset < listed && listed != view.begin))
-      fail_view(index, "a run begins at token " + std::to_string(run.offset) + ", expected was " +
-                           std::to_string(listed));
+      fail_view(index,
+                "a run begins at token " + std::to_string(run.offset) + ", expected was " + std::to_string(listed));
     listed = run.offset + run.count;
   }
   if (listed < view.end)
@@ -67,8 +67,8 @@ void check_view(std::int32_t index, const View& view) {
 std::int64_t read_stride(std::int64_t stride, std::int64_t standard, std::int64_t least, const char* name) {
   if (stride == 0) return standard;
   if (stride < least)
-    fail(Status::bad_argument, std::string(name) + " is " + std::to_string(stride) + ", must be " +
-                                   std::to_string(least) + " or more, or 0");
+    fail(Status::bad_argument,
+         std::string(name) + " is " + std::to_string(stride) + ", must be " + std::to_string(least) + " or more, or 0");
   return stride;
 }
 
@@ -127,8 +127,8 @@ attention::Rows read_rows(const anb_attention_rows* from, const attention::HeadS
 
 anb_attention_new_rows read_new_rows(const anb_attention_new_rows* from, const attention::HeadShape& shape,
                                      std::int32_t n_slots) {
-  auto rows = read_struct(need(from, "new_rows"), anb_attention_new_rows ANB_ATTENTION_NEW_ROWS_INIT,
-                          "anb_attention_new_rows");
+  auto rows =
+      read_struct(need(from, "new_rows"), anb_attention_new_rows ANB_ATTENTION_NEW_ROWS_INIT, "anb_attention_new_rows");
   need_array(rows.keys, rows.n_rows, "keys");
   need_array(rows.values, rows.n_rows, "values");
   need_array(rows.slots, rows.n_rows, "slots");

@@ -36,8 +36,8 @@ static void anb_attention_call_one(void* loop, int32_t index) {
 
 void check_workers(std::int32_t n_workers) {
   if (n_workers < 1 || n_workers > kMaxWorkers)
-    fail(Status::bad_argument, "n_workers is " + std::to_string(n_workers) + ", must be 1 to " +
-                                   std::to_string(kMaxWorkers));
+    fail(Status::bad_argument,
+         "n_workers is " + std::to_string(n_workers) + ", must be 1 to " + std::to_string(kMaxWorkers));
 }
 
 Threads::Threads(const anb_attention_threads* threads)

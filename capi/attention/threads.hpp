@@ -1,4 +1,5 @@
-// The caller's threads as a parallel-for, watched: work that is not done as promised becomes a status, not a wrong result.
+// The caller's threads as a parallel-for, watched: work that is not done as promised becomes a status, not a wrong
+// result.
 #pragma once
 
 #include <array>

@@ -16,9 +16,9 @@ void check_status(const char* file, int line, const char* what, anb_status statu
 #define REFUSED(call, status, text) check_status(__FILE__, __LINE__, #call, call, status, text)
 
 /* Two branches of one row each: both rows see a trunk of slots 0 and 1, then row 0 its own slot 2, row 1 its slot 3.
- * One head of 2. By hand, with keys (0, 0), (ln 3, 0), (ln 4, 0), (ln 2, 0), values (4, 0), (8, 4), (1, 1), (0, 2) and a
- * scale of 1: query (1, 0) of row 0 has the weights 1, 3, 4 of 8: (4, 2). Query (0, 0) of row 1 has 1, 1, 1 of 3:
- * (4, 2). */
+ * One head of 2. By hand, with keys (0, 0), (ln 3, 0), (ln 4, 0), (ln 2, 0), values (4, 0), (8, 4), (1, 1), (0, 2) and
+ * a scale of 1: query (1, 0) of row 0 has the weights 1, 3, 4 of 8: (4, 2). Query (0, 0) of row 1 has 1, 1, 1 of 3: (4,
+ * 2). */
 typedef struct small {
   anb_attention* attention;
   anb_slot_run trunk_run, own_runs[2];

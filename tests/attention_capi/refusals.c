@@ -187,10 +187,8 @@ static void test_run(void) {
           "the workspace has");
   REFUSED(anb_attention_run(s.attention, &s.rows, &s.slabs, NULL, NULL, n_bytes), ANB_BAD_ARGUMENT,
           "workspace is NULL");
-  REFUSED(anb_attention_run(s.attention, NULL, &s.slabs, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT,
-          "rows is NULL");
-  REFUSED(anb_attention_run(s.attention, &s.rows, NULL, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT,
-          "slabs is NULL");
+  REFUSED(anb_attention_run(s.attention, NULL, &s.slabs, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT, "rows is NULL");
+  REFUSED(anb_attention_run(s.attention, &s.rows, NULL, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT, "slabs is NULL");
   REFUSED(anb_attention_workspace(s.attention, 0, &n_bytes), ANB_BAD_ARGUMENT, "n_workers is 0, must be 1 to 1024");
   REFUSED(anb_attention_workspace(s.attention, 1, NULL), ANB_BAD_ARGUMENT, "n_bytes is NULL");
   threads.n_workers = 1025;
