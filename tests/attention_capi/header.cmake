@@ -1,8 +1,8 @@
 # Compiles the header alone, twice in one file, and in use, as C89, C99, C11, C++11 and C++20, with every warning an
 # error. CAPI: the headers' folder; HERE: this folder; WORK: a folder to write to; CC, CXX: the compilers.
 cmake_minimum_required(VERSION 3.25)
-set(strict -Wall -Wextra -Wpedantic -pedantic-errors -Wconversion -Wshadow -Wundef -Wcast-qual -Wmissing-field-initializers
-  -Werror -fsyntax-only)
+set(strict -Wall -Wextra -Wpedantic -pedantic-errors -Wconversion -Wshadow -Wundef -Wcast-qual
+  -Wmissing-field-initializers -Werror -fsyntax-only)
 
 function(compile compiler language standard source)
   execute_process(COMMAND "${compiler}" -std=${standard} ${strict} ${ARGN} "-I${CAPI}" -x ${language} "${source}"

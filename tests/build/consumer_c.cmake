@@ -1,5 +1,5 @@
-# Builds and runs a program in C in WORK: found by find_package or by pkg-config in an install tree made there, or with the
-# source folder as a subdirectory (WAY). With attention_c among PARTS (with commas) another one too, which uses that
+# Builds and runs a program in C in WORK: found by find_package or by pkg-config in an install tree made there, or with
+# the source folder as a subdirectory (WAY). With attention_c among PARTS (with commas) another one too, which uses that
 # library. ../CMakeLists.txt sets the variables.
 cmake_minimum_required(VERSION 3.25)
 

@@ -3,8 +3,8 @@
 #     <!-- compile: PART... [c] [body] [run] -->
 #
 # PART: the libraries it links (core, fmt, eigen, hf, torch, capi, attention_c). With `c` the block is C99. With `body`
-# it is statements, not a file: what is not an #include is put into a function. With `run` it is linked and run as a test
-# too, and must return 0; it must then have a main function. A block whose libraries are not built is left out.
+# it is statements, not a file: what is not an #include is put into a function. With `run` it is linked and run as a
+# test too, and must return 0; it must then have a main function. A block whose libraries are not built is left out.
 
 # Splits statements from includes: anabranch_readme_body(<text> <result variable>).
 function(anabranch_readme_body text result)
