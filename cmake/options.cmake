@@ -31,6 +31,7 @@ anabranch_choice(ANABRANCH_EIGEN AUTO "Exact tiny transformer on Eigen (anabranc
 anabranch_choice(ANABRANCH_FMT AUTO "Formatters and drawings with fmt (anabranch::fmt)")
 anabranch_choice(ANABRANCH_SIMD AUTO "Choice of the instruction set that kernels use (anabranch::simd)")
 anabranch_choice(ANABRANCH_ATTENTION AUTO "Branch attention on the CPU (anabranch::attention)")
+anabranch_choice(ANABRANCH_ATTENTION_C AUTO "Branch attention in C, libanabranch_attention.so (anabranch::attention_c)")
 anabranch_choice(ANABRANCH_LINEAR AUTO "Products with int8 weights (anabranch::linear)")
 
 set(ANABRANCH_TORCH_DIR "$ENV{ANABRANCH_TORCH_DIR}" CACHE PATH

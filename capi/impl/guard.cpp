@@ -10,6 +10,8 @@ thread_local char t_text[kTextSize];
 
 }  // namespace
 
+const char* last_text() noexcept { return t_text; }
+
 anb_status report(Status status, const char* text) noexcept {
   std::size_t n = std::strlen(text);
   if (n >= kTextSize) {
@@ -38,11 +40,3 @@ anb_status report_exception() noexcept {
 }
 
 }  // namespace anabranch::capi
-
-using namespace anabranch;
-
-uint32_t anb_version(void) { return ANB_VERSION_MAJOR << 16 | ANB_VERSION_MINOR << 8 | ANB_VERSION_PATCH; }
-
-const char* anb_status_name(anb_status status) { return status_name(static_cast<Status>(status)); }
-
-const char* anb_last_error(void) { return capi::t_text; }

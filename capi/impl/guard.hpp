@@ -17,8 +17,11 @@ namespace anabranch::capi {
 
 constexpr anb_status to_c(Status status) noexcept { return static_cast<anb_status>(status); }
 
-/// Keeps a status' text for anb_last_error, cut to what its buffer holds; returns the status. Allocates nothing.
+/// Keeps a status' text for last_text, cut to what its buffer holds; returns the status. Allocates nothing.
 anb_status report(Status status, const char* text) noexcept;
+
+/// What was kept last on this thread; "" before any.
+const char* last_text() noexcept;
 
 /// What a handle's object has for the guard. A decoder shares its cache's.
 struct Condition {

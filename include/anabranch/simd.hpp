@@ -14,7 +14,7 @@ namespace anabranch::simd {
 
 /// What is allowed, each with all that is above it.
 enum class Level : std::uint8_t {
-  scalar,       ///< no vectors: plain C++
+  scalar,       ///< no vectors: plain C++ (x86; on ARM kernels are compiled for NEON only)
   sse4,         ///< 128 bits (x86)
   avx2,         ///< 256 bits, FMA (x86)
   avx512_base,  ///< 512 bits: AVX-512 F, BW, CD, DQ, VL (x86)

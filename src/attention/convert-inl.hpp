@@ -34,7 +34,7 @@ struct Bfloat16 {
   }
   /// To nearest even; a NaN stays one.
   template <class D>
-  static HWY_INLINE void write(D d, Vec<D> x, std::uint16_t* to) {
+  static HWY_INLINE void write(D, Vec<D> x, std::uint16_t* to) {
     const Words<D> dw;
     const auto bits = hn::BitCast(dw, x);
     const auto lowest = hn::And(hn::ShiftRight<16>(bits), hn::Set(dw, 1u));

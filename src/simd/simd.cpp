@@ -29,9 +29,9 @@ std::int64_t target(Level level) noexcept {
   return 0;
 }
 
-/// What Highway finds without a limit.
+/// What Highway finds without a limit, but for what kernels are not compiled for.
 std::int64_t supported() {
-  static const std::int64_t targets = hwy::SupportedTargets();
+  static const std::int64_t targets = hwy::SupportedTargets() & ~std::int64_t{HWY_DISABLED_TARGETS};
   return targets;
 }
 
@@ -64,7 +64,7 @@ Level from_environment() {
 
 void apply(Level level) {
   const std::int64_t targets = without_better(level);
-  hwy::SetSupportedTargetsForTest(level == Level::best ? 0 : targets);
+  hwy::SetSupportedTargetsForTest(targets);
   hwy::GetChosenTarget().Update(targets);
   allowed.store(level);
 }

@@ -1,5 +1,6 @@
-# Builds and runs a program in C in WORK: found by find_package or by pkg-config in an install tree made there, or with the
-# source folder as a subdirectory (WAY). ../CMakeLists.txt sets the variables.
+# Builds and runs a program in C in WORK: found by find_package or by pkg-config in an install tree made there, or with
+# the source folder as a subdirectory (WAY). With attention_c among PARTS (with commas) another one too, which uses that
+# library. ../CMakeLists.txt sets the variables.
 cmake_minimum_required(VERSION 3.25)
 
 include("${CMAKE_CURRENT_LIST_DIR}/run_command.cmake")
@@ -14,23 +15,29 @@ if(WAY STREQUAL "pkg_config")
   # A prefix may be moved: what pkg-config tells follows the file.
   file(RENAME "${WORK}/prefix" "${WORK}/moved")
   set(ENV{PKG_CONFIG_PATH} "${WORK}/moved/${LIBDIR}/pkgconfig")
-  run("version" "${PKG_CONFIG}" --modversion anabranch)
-  string(STRIP "${output}" version)
-  if(NOT version STREQUAL VERSION)
-    message(FATAL_ERROR "pkg-config tells version ${version}, the project is ${VERSION}")
-  endif()
-  run("flags" "${PKG_CONFIG}" --cflags --libs anabranch)
-  separate_arguments(flags UNIX_COMMAND "${output}")
   separate_arguments(own_flags UNIX_COMMAND "${FLAGS}")
-  run("compile" "${CC}" -std=c99 -Wall -Wextra -Werror ${own_flags} "${CONSUMER}/main.c" -o "${WORK}/consumer_c"
-    ${flags} "-Wl,-rpath,${WORK}/moved/${LIBDIR}")
-  run("run" "${WORK}/consumer_c")
-  message("${output}")
+  function(build_and_run package source)
+    run("version" "${PKG_CONFIG}" --modversion ${package})
+    string(STRIP "${output}" version)
+    if(NOT version STREQUAL VERSION)
+      message(FATAL_ERROR "pkg-config tells version ${version} of ${package}, the project is ${VERSION}")
+    endif()
+    run("flags" "${PKG_CONFIG}" --cflags --libs ${package})
+    separate_arguments(flags UNIX_COMMAND "${output}")
+    run("compile" "${CC}" -std=c99 -Wall -Wextra -Werror ${own_flags} "${CONSUMER}/${source}" -o "${WORK}/${package}"
+      ${flags} "-Wl,-rpath,${WORK}/moved/${LIBDIR}")
+    run("run" "${WORK}/${package}")
+    message("${output}")
+  endfunction()
+  build_and_run(anabranch main.c)
+  if(PARTS MATCHES "attention_c")
+    build_and_run(anabranch_attention attention.c)
+  endif()
   return()
 endif()
 
 set(settings -G "${GENERATOR}" "-DCMAKE_C_COMPILER=${CC}" "-DCMAKE_C_FLAGS=${FLAGS}" "-DCMAKE_BUILD_TYPE=${TYPE}"
-  "-DCONSUMER_WAY=${WAY}")
+  "-DCONSUMER_WAY=${WAY}" "-DCONSUMER_PARTS=${PARTS}")
 if(WAY STREQUAL "find_package")
   list(APPEND settings "-DCMAKE_PREFIX_PATH=${WORK}/prefix")
 else()
@@ -42,3 +49,7 @@ run("configure" ${CMAKE_COMMAND} -S "${CONSUMER}" -B "${WORK}/build" ${settings}
 run("build" ${CMAKE_COMMAND} --build "${WORK}/build" --target consumer_c --parallel 2)
 run("run" "${WORK}/build/consumer_c")
 message("${output}")
+if(PARTS MATCHES "attention_c")
+  run("run" "${WORK}/build/consumer_attention_c")
+  message("${output}")
+endif()

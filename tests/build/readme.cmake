@@ -2,9 +2,9 @@
 #
 #     <!-- compile: PART... [c] [body] [run] -->
 #
-# PART: the libraries it links (core, fmt, eigen, hf, torch, capi). With `c` the block is C99. With `body` it is
-# statements, not a file: what is not an #include is put into a function. With `run` it is linked and run as a test too,
-# and must return 0; it must then have a main function. A block whose libraries are not built is left out.
+# PART: the libraries it links (core, fmt, eigen, hf, torch, capi, attention_c). With `c` the block is C99. With `body`
+# it is statements, not a file: what is not an #include is put into a function. With `run` it is linked and run as a
+# test too, and must return 0; it must then have a main function. A block whose libraries are not built is left out.
 
 # Splits statements from includes: anabranch_readme_body(<text> <result variable>).
 function(anabranch_readme_body text result)
@@ -72,7 +72,7 @@ function(anabranch_document document)
   endif()
   file(READ "${path}" rest)
   set(number 0)
-  while(rest MATCHES "<!-- compile: ([a-z ]+) -->[ \t]*\n```(cpp|c)\n")
+  while(rest MATCHES "<!-- compile: ([a-z_ ]+) -->[ \t]*\n```(cpp|c)\n")
     set(marker "${CMAKE_MATCH_0}")
     string(REPLACE " " ";" words "${CMAKE_MATCH_1}")
     string(FIND "${rest}" "${marker}" begin)
@@ -94,6 +94,6 @@ function(anabranch_document document)
   endif()
 endfunction()
 
-foreach(document README.md capi/README.md capi/embedding.md)
+foreach(document README.md capi/README.md capi/embedding.md capi/attention.md)
   anabranch_document(${document})
 endforeach()

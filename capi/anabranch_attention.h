@@ -1,0 +1,160 @@
+/* Anabranch in C: branch attention on the CPU, in a library of its own (libanabranch_attention).
+ *
+ * All rows of a pass attend to one K/V cache, group by group of a plan: what several rows see is read once for all of
+ * them. A row's result is the same, bit for bit, whichever rows are beside it and on any number of threads.
+ *
+ *     anb_attention_options o = ANB_ATTENTION_OPTIONS_INIT;
+ *     anb_attention* attention; size_t n_bytes;
+ *     o.query_heads = 28; o.kv_heads = 4; o.head_dim = 128;
+ *     if (anb_attention_create(&o, &attention) != ANB_OK) { puts(anb_attention_last_error()); return 1; }
+ *     ... once per pass, with an anb_plan:
+ *     anb_attention_plan(attention, plan.groups, plan.n_groups, plan.views, plan.n_views, plan.n_rows);
+ *     anb_attention_workspace(attention, 1, &n_bytes);
+ *     ... once per layer:
+ *     anb_attention_store(attention, &new_rows, &slabs);
+ *     anb_attention_run(attention, &rows, &slabs, NULL, workspace, n_bytes);
+ *
+ * The conventions are those of anabranch.h (opaque handles, statuses, struct_size, borrowed arrays, one thread at a
+ * time for a handle), whose types and statuses are used; none of its functions is, and libanabranch is not needed. What
+ * is particular here:
+ *  1. Errors: anb_attention_last_error() instead of anb_last_error().
+ *  2. Memory: a plan is kept in memory of the C++ runtime's `operator new`, which a call that needs no more than those
+ *     before leaves alone; store and run allocate nothing. Arrays of a pass are the caller's.
+ *  3. A stride of 0 means that rows, slots or heads follow each other without gaps.
+ *
+ * Instruction sets are chosen when the program runs; the environment variable ANABRANCH_SIMD takes a lesser one.
+ * 64-bit little-endian machines. Every function with costs, errors and an example: capi/attention.md.
+ */
+#ifndef ANABRANCH_ATTENTION_H
+#define ANABRANCH_ATTENTION_H
+
+#include "anabranch.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Shape of the heads, and a plan. */
+typedef struct anb_attention anb_attention;
+
+typedef struct anb_attention_options {
+  uint32_t struct_size;
+  int32_t query_heads; /* a multiple of kv_heads */
+  int32_t kv_heads;
+  int32_t head_dim; /* 1 to 1,024 */
+  float scale;      /* factor of the scores; 0: 1 / sqrt(head_dim) */
+  int32_t reserved;
+} anb_attention_options;
+#define ANB_ATTENTION_OPTIONS_INIT \
+  { sizeof(anb_attention_options), 0, 0, 0, 0.0f, 0 }
+
+/* Type of one element of K and V. */
+enum {
+  ANB_ELEMENT_FLOAT32 = 0,
+  ANB_ELEMENT_BFLOAT16 = 1,
+  ANB_ELEMENT_FLOAT16 = 2,
+  ANB_ELEMENT_INT8 = 3 /* times a float scale per slot and KV head: largest magnitude / 127 */
+};
+
+/* K and V of one layer, in the caller's memory. Element d of head h of slot s is at
+ * s * slot_stride + h * head_stride + d, its scale at s * scale_slot_stride + h * scale_head_stride. Slots that follow
+ * each other inside a head (slot_stride = head_dim, head_stride = n_slots * head_dim) stream fastest. */
+typedef struct anb_attention_slabs {
+  uint32_t struct_size;
+  int32_t element; /* ANB_ELEMENT_FLOAT32 */
+  int32_t n_slots;
+  int32_t reserved;
+  void* keys;
+  void* values;
+  int64_t slot_stride; /* in elements, head_dim or more; 0: kv_heads * head_dim */
+  int64_t head_stride; /* in elements, head_dim or more; 0: head_dim */
+  float* key_scales;   /* with ANB_ELEMENT_INT8 only */
+  float* value_scales;
+  int64_t scale_slot_stride; /* in floats; 0: kv_heads */
+  int64_t scale_head_stride; /* in floats; 0: 1 */
+} anb_attention_slabs;
+#define ANB_ATTENTION_SLABS_INIT \
+  { sizeof(anb_attention_slabs), ANB_ELEMENT_FLOAT32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/* Rows that get K and V: float [n_rows, kv_heads, head_dim], row r goes to slots[r]. */
+typedef struct anb_attention_new_rows {
+  uint32_t struct_size;
+  int32_t n_rows;
+  const float* keys; /* after RoPE */
+  const float* values;
+  int64_t row_stride;    /* in floats; 0: kv_heads * head_dim */
+  const anb_slot* slots; /* [n_rows] */
+} anb_attention_new_rows;
+#define ANB_ATTENTION_NEW_ROWS_INIT \
+  { sizeof(anb_attention_new_rows), 0, 0, 0, 0, 0 }
+
+/* The plan's rows: queries and out are float [n_rows, query_heads, head_dim]. */
+typedef struct anb_attention_rows {
+  uint32_t struct_size;
+  int32_t reserved;
+  const float* queries; /* after RoPE */
+  float* out;
+  int64_t query_stride; /* in floats; 0: query_heads * head_dim */
+  int64_t out_stride;   /* in floats; 0: query_heads * head_dim */
+  float* lse;           /* [n_rows, query_heads]: natural logarithm of the sum of exp(score); NULL: not wanted */
+} anb_attention_rows;
+#define ANB_ATTENTION_ROWS_INIT \
+  { sizeof(anb_attention_rows), 0, 0, 0, 0, 0, 0 }
+
+/* Part `index` of the work that `body` stands for. Called from any thread, each index once. */
+typedef void (*anb_attention_task)(void* body, int32_t index);
+
+/* The caller's threads. The library starts none. */
+typedef struct anb_attention_threads {
+  uint32_t struct_size;
+  int32_t n_workers; /* calls that can run at the same time, 1 or more */
+  /* Calls task(body, i) once for each i in [0, n), on any threads, in any order, and returns when all have returned. */
+  void (*run)(int32_t n, anb_attention_task task, void* body, void* user);
+  void* user;
+} anb_attention_threads;
+#define ANB_ATTENTION_THREADS_INIT \
+  { sizeof(anb_attention_threads), 1, 0, 0 }
+
+/* What the last failed call of this library on this thread says; "" before any. At most 1,023 bytes; valid until this
+ * thread's next call that fails. */
+ANB_API const char* anb_attention_last_error(void);
+
+/* Each sets the first `size` bytes of a struct to its INIT macro, as those of anabranch.h. */
+ANB_API void anb_attention_options_init(anb_attention_options* options, size_t size);
+ANB_API void anb_attention_slabs_init(anb_attention_slabs* slabs, size_t size);
+ANB_API void anb_attention_new_rows_init(anb_attention_new_rows* new_rows, size_t size);
+ANB_API void anb_attention_rows_init(anb_attention_rows* rows, size_t size);
+ANB_API void anb_attention_threads_init(anb_attention_threads* threads, size_t size);
+
+/* Attention without a plan. O(1). Bad argument, limit reached, out of memory. */
+ANB_API anb_status anb_attention_create(const anb_attention_options* options, anb_attention** attention);
+/* The handle is gone. From inside `run` of its threads it does nothing. */
+ANB_API void anb_attention_destroy(anb_attention* attention);
+
+/* Once per pass: cuts what the rows see into tasks, from the arrays of an anb_plan or from your own. They are copied.
+ * The plan before stays when the call fails. O(rows + runs). Bad argument for groups that do not fit n_rows, runs that
+ * do not list a view's tokens in order, counts of keys that are not theirs, a row that sees nothing. */
+ANB_API anb_status anb_attention_plan(anb_attention* attention, const anb_group* groups, int32_t n_groups,
+                                      const anb_view* views, int32_t n_views, int32_t n_rows);
+/* Bytes of scratch memory, of any alignment, that a run of the plan needs with so many workers. O(1). Wrong state
+ * without a plan. */
+ANB_API anb_status anb_attention_workspace(const anb_attention* attention, int32_t n_workers, size_t* n_bytes);
+
+/* Once per layer, before the run: rounds K and V of new rows to the slabs' element (to nearest even) and writes them to
+ * their slots. Infinity and NaN stay what they are, but in int8, where a head that has one becomes NaN as a whole.
+ * Needs no plan. O(n_rows). Bad argument for a slot outside the slabs. */
+ANB_API anb_status anb_attention_store(const anb_attention* attention, const anb_attention_new_rows* new_rows,
+                                       const anb_attention_slabs* slabs);
+/* Once per layer: attention of the plan's rows over the slabs, where their own K and V are already. `threads` NULL: the
+ * caller's thread. O(rows * keys), with each group's K and V read once. Wrong state without a plan; bad argument for a
+ * planned slot outside the slabs or a workspace that is too small; callback failed (out and lse then hold anything)
+ * when `run` has left out or repeated tasks, or threw. */
+ANB_API anb_status anb_attention_run(const anb_attention* attention, const anb_attention_rows* rows,
+                                     const anb_attention_slabs* slabs, const anb_attention_threads* threads,
+                                     void* workspace, size_t n_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,143 @@
+#include "reading.hpp"
+
+#include <cstddef>
+#include <limits>
+#include <string>
+#include <type_traits>
+
+#include "structs.hpp"
+
+namespace anabranch::capi {
+namespace {
+
+// The arrays of a plan cross the border as they are. What makes that right:
+template <class A, class B>
+constexpr bool kSameShape = sizeof(A) == sizeof(B) && alignof(A) == alignof(B) && std::is_standard_layout_v<A>;
+static_assert(kSameShape<SlotRun, anb_slot_run> && offsetof(SlotRun, count) == offsetof(anb_slot_run, count) &&
+              offsetof(SlotRun, offset) == offsetof(anb_slot_run, offset));
+static_assert(kSameShape<View, anb_view> && offsetof(View, n_runs) == offsetof(anb_view, n_runs) &&
+              offsetof(View, begin) == offsetof(anb_view, begin) && offsetof(View, end) == offsetof(anb_view, end) &&
+              offsetof(View, segment) == offsetof(anb_view, segment));
+static_assert(kSameShape<VisibilityGroup, anb_group> &&
+              offsetof(VisibilityGroup, row_end) == offsetof(anb_group, row_end) &&
+              offsetof(VisibilityGroup, view_begin) == offsetof(anb_group, view_begin) &&
+              offsetof(VisibilityGroup, view_end) == offsetof(anb_group, view_end) &&
+              offsetof(VisibilityGroup, n_keys) == offsetof(anb_group, n_keys) &&
+              offsetof(VisibilityGroup, visibility) == offsetof(anb_group, visibility));
+static_assert(static_cast<int>(Visibility::full) == ANB_VISIBILITY_FULL &&
+              static_cast<int>(Visibility::causal) == ANB_VISIBILITY_CAUSAL);
+static_assert(static_cast<int>(attention::Element::float32) == ANB_ELEMENT_FLOAT32 &&
+              static_cast<int>(attention::Element::bfloat16) == ANB_ELEMENT_BFLOAT16 &&
+              static_cast<int>(attention::Element::float16) == ANB_ELEMENT_FLOAT16 &&
+              static_cast<int>(attention::Element::int8) == ANB_ELEMENT_INT8);
+static_assert(std::is_same_v<Slot, anb_slot>);
+
+constexpr std::int32_t kLargest = std::numeric_limits<std::int32_t>::max();
+
+[[noreturn]] void fail_view(std::int32_t index, const std::string& why) {
+  fail(Status::bad_argument, "view " + std::to_string(index) + ": " + why);
+}
+
+void check_run(std::int32_t index, const SlotRun& run) {
+  if (run.first < 0 || run.count < 0 || run.offset < 0 || run.first > kLargest - run.count ||
+      run.offset > kLargest - run.count)
+    fail_view(index, "a run of " + std::to_string(run.count) + " slots from " + std::to_string(run.first) +
+                         " on, offset " + std::to_string(run.offset));
+}
+
+void check_view(std::int32_t index, const View& view) {
+  if (view.begin < 0 || view.begin > view.end)
+    fail_view(index, "tokens [" + std::to_string(view.begin) + ", " + std::to_string(view.end) + ")");
+  need_array(view.runs, view.n_runs, "the runs of a view");
+  std::int32_t listed = view.begin;
+  for (std::int32_t r = 0; r < view.n_runs; ++r) {
+    const SlotRun& run = view.runs[r];
+    check_run(index, run);
+    if (run.offset + run.count <= view.begin || run.offset >= view.end) continue;
+    if (run.offset > listed || (run.offset < listed && listed != view.begin))
+      fail_view(index,
+                "a run begins at token " + std::to_string(run.offset) + ", expected was " + std::to_string(listed));
+    listed = run.offset + run.count;
+  }
+  if (listed < view.end)
+    fail_view(index, "its runs end at token " + std::to_string(listed) + ", the view at " + std::to_string(view.end));
+}
+
+/// The default for 0; else at least `least`.
+std::int64_t read_stride(std::int64_t stride, std::int64_t standard, std::int64_t least, const char* name) {
+  if (stride == 0) return standard;
+  if (stride < least)
+    fail(Status::bad_argument,
+         std::string(name) + " is " + std::to_string(stride) + ", must be " + std::to_string(least) + " or more, or 0");
+  return stride;
+}
+
+}  // namespace
+
+std::span<const View> read_views(const anb_view* views, std::int32_t n) {
+  need_array(views, n, "views");
+  const std::span<const View> all(reinterpret_cast<const View*>(views), static_cast<std::size_t>(n));
+  for (std::int32_t i = 0; i < n; ++i) check_view(i, all[static_cast<std::size_t>(i)]);
+  return all;
+}
+
+std::span<const VisibilityGroup> read_groups(const anb_group* groups, std::int32_t n) {
+  need_array(groups, n, "groups");
+  for (std::int32_t i = 0; i < n; ++i)
+    if (groups[i].visibility != ANB_VISIBILITY_FULL && groups[i].visibility != ANB_VISIBILITY_CAUSAL)
+      fail(Status::bad_argument, "group " + std::to_string(i) + ": visibility is " +
+                                     std::to_string(groups[i].visibility) + ", must be 0 (full) or 1 (causal)");
+  return {reinterpret_cast<const VisibilityGroup*>(groups), static_cast<std::size_t>(n)};
+}
+
+attention::HeadShape read_shape(const anb_attention_options& options) {
+  return {options.query_heads, options.kv_heads, options.head_dim};
+}
+
+attention::KvSlabs read_slabs(const anb_attention_slabs* from, const attention::HeadShape& shape) {
+  const auto s = read_struct(need(from, "slabs"), anb_attention_slabs ANB_ATTENTION_SLABS_INIT, "anb_attention_slabs");
+  if (s.element < ANB_ELEMENT_FLOAT32 || s.element > ANB_ELEMENT_INT8)
+    fail(Status::bad_argument, "element is " + std::to_string(s.element) + ", must be 0 to 3");
+  if (s.n_slots < 0) fail(Status::bad_argument, "n_slots is " + std::to_string(s.n_slots) + ", must be 0 or more");
+  attention::KvSlabs slabs;
+  slabs.element = static_cast<attention::Element>(s.element);
+  slabs.n_slots = s.n_slots;
+  slabs.keys = need(s.keys, "keys of the slabs");
+  slabs.values = need(s.values, "values of the slabs");
+  slabs.slot_stride = read_stride(s.slot_stride, shape.kv_width(), shape.head_dim, "slot_stride");
+  slabs.head_stride = read_stride(s.head_stride, shape.head_dim, shape.head_dim, "head_stride");
+  if (slabs.element != attention::Element::int8) return slabs;
+  slabs.key_scales = need(s.key_scales, "key_scales of int8 slabs");
+  slabs.value_scales = need(s.value_scales, "value_scales of int8 slabs");
+  slabs.scale_slot_stride = read_stride(s.scale_slot_stride, shape.kv_heads, 1, "scale_slot_stride");
+  slabs.scale_head_stride = read_stride(s.scale_head_stride, 1, 1, "scale_head_stride");
+  return slabs;
+}
+
+attention::Rows read_rows(const anb_attention_rows* from, const attention::HeadShape& shape) {
+  const auto r = read_struct(need(from, "rows"), anb_attention_rows ANB_ATTENTION_ROWS_INIT, "anb_attention_rows");
+  attention::Rows rows;
+  rows.queries = r.queries;
+  rows.out = r.out;
+  rows.lse = r.lse;
+  rows.query_stride = read_stride(r.query_stride, shape.q_width(), shape.q_width(), "query_stride");
+  rows.out_stride = read_stride(r.out_stride, shape.q_width(), shape.q_width(), "out_stride");
+  return rows;
+}
+
+anb_attention_new_rows read_new_rows(const anb_attention_new_rows* from, const attention::HeadShape& shape,
+                                     std::int32_t n_slots) {
+  auto rows =
+      read_struct(need(from, "new_rows"), anb_attention_new_rows ANB_ATTENTION_NEW_ROWS_INIT, "anb_attention_new_rows");
+  need_array(rows.keys, rows.n_rows, "keys");
+  need_array(rows.values, rows.n_rows, "values");
+  need_array(rows.slots, rows.n_rows, "slots");
+  rows.row_stride = read_stride(rows.row_stride, shape.kv_width(), shape.kv_width(), "row_stride");
+  for (std::int32_t r = 0; r < rows.n_rows; ++r)
+    if (rows.slots[r] < 0 || rows.slots[r] >= n_slots)
+      fail(Status::bad_argument, "row " + std::to_string(r) + " has slot " + std::to_string(rows.slots[r]) +
+                                     ", the K/V slabs have " + std::to_string(n_slots));
+  return rows;
+}
+
+}  // namespace anabranch::capi
