@@ -1,4 +1,4 @@
-// Text of the library's values through fmt, and the drawing of a branch tree.
+// Text of the library's values through fmt, and the drawings of a branch tree and of what passes cost.
 #pragma once
 
 #include <fmt/format.h>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <anabranch/cache/kv_cache.hpp>
+#include <anabranch/decode/row_costs.hpp>
 #include <anabranch/decode/statistics.hpp>
 
 template <>
@@ -77,6 +78,24 @@ std::string draw(const Cache& cache, LineId line) {
     const std::string below = is_top ? "" : item.indent + (item.last ? "   " : "|  ");
     const std::vector<LineId> children = cache.children(item.line);
     for (std::size_t i = children.size(); i-- > 0;) stack.push_back({children[i], below, i + 1 == children.size()});
+  }
+  return text;
+}
+
+/// What a pass costs by its number of rows: a bar for each that was measured, and how much more than one row it takes.
+///
+///   rows   ms at 512 keys
+///      1      5.600  ####################                      1.00x
+///      8     11.200  ########################################  2.00x
+inline std::string draw(const RowCosts& costs, std::int32_t n_keys) {
+  constexpr double kWidth = 40;
+  const double one = costs.seconds(1, n_keys), most = costs.seconds(costs.rows().back(), n_keys);
+  std::string text = fmt::format("rows   ms at {} keys\n", n_keys);
+  for (const std::int32_t n_rows : costs.rows()) {
+    const double seconds = costs.seconds(n_rows, n_keys);
+    const std::string bar(static_cast<std::size_t>(kWidth * seconds / most + 0.5), '#');
+    fmt::format_to(std::back_inserter(text), "{:4}  {:9.3f}  {:40}  {:.2f}x\n", n_rows, seconds * 1e3, bar,
+                   seconds / one);
   }
   return text;
 }

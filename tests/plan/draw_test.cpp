@@ -38,3 +38,12 @@ TEST_CASE("statistics print as the figures of an answer") {
   CHECK(fmt::format("{}", ab::Statistics{}) ==
         "tokens 0   passes 0 (serial: 0)   1.0x fewer   PPD 0  ABN 0.0  APD 0.00");
 }
+
+TEST_CASE("what a pass costs is drawn as bars against its rows") {
+  const std::vector<ab::RowCost> samples = {{8, 512, 0.0112}, {1, 512, 0.0056}, {4, 512, 0.0066}};
+  CHECK(ab::draw(ab::RowCosts(samples), 512) ==
+        "rows   ms at 512 keys\n"
+        "   1      5.600  ####################                      1.00x\n"
+        "   4      6.600  ########################                  1.18x\n"
+        "   8     11.200  ########################################  2.00x\n");
+}

@@ -121,6 +121,8 @@ class Decoder {
     return {std::move(found.path), std::move(found.title), std::move(found.text), found.reason, found.line};
   }
   const DecoderOptions& options() const noexcept { return engine_.options(); }
+  /// What the model's passes cost, as the options said; null where they did not.
+  const RowCosts* row_costs() const noexcept { return engine_.options().row_costs.get(); }
 
  private:
   impl::Engine<Cache, M, Text, S> engine_;

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include <anabranch/decode/row_costs.hpp>
 #include <anabranch/tree/positions.hpp>
 #include <anabranch/types.hpp>
 
@@ -73,6 +75,7 @@ struct DecoderOptions {
   std::int32_t max_rows = 512;                  ///< rows of a pass: prompts get what decoding leaves of it, at least 1
   Positions positions = Positions::sequential;  ///< what the checkpoint was trained with; not `given`
   std::vector<TokenId> end_of_text = {};        ///< tokens that end an answer or a branch; never fed
+  std::shared_ptr<const RowCosts> row_costs = {};  ///< what the model's passes cost, where that was measured
 };
 
 }  // namespace anabranch

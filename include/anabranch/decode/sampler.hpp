@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <anabranch/decode/events.hpp>
+#include <anabranch/decode/impl/logit_blocks.hpp>
 #include <anabranch/decode/random.hpp>
 #include <anabranch/decode/request.hpp>
 
@@ -38,7 +39,10 @@ concept SamplerLike = requires(S& sampler, std::span<const float> logits, const 
 template <std::floating_point Logit>
 class BasicSampler {
  public:
-  /// Throws bad_logits when no allowed token has a finite logit, or a logit is NaN or +infinity. Cost O(vocabulary).
+  /// Throws bad_logits when no allowed token has a finite logit, or a logit is NaN or +infinity. Reads the vocabulary
+  /// once when greedy or with top-k, and copies none of it but the neighbourhood of forbidden and penalised tokens;
+  /// without top-k it keeps a weight for each token. O(allowed) when only some are allowed. Allocates nothing in the
+  /// long run.
   TokenId operator()(std::span<const Logit> logits, const OutputSettings& settings);
 
  private:
@@ -46,14 +50,22 @@ class BasicSampler {
     Logit logit;
     TokenId token;
   };
+  bool read(std::span<const Logit> logits, const OutputSettings& settings);
+  TokenId choose_of_all(const OutputSettings& settings);
+  TokenId draw_of_all(const OutputSettings& settings);
+  double weigh_all(Logit best, Logit temperature);
   void collect(std::span<const Logit> logits, const OutputSettings& settings);
   void penalise(const OutputSettings& settings);
+  TokenId choose_of_candidates(const OutputSettings& settings);
   void keep_top_k(std::int32_t k);
   TokenId draw(const OutputSettings& settings);
   TokenId draw_nucleus(double total, const OutputSettings& settings);
 
+  // Kept from call to call for their memory alone.
+  impl::LogitBlocks<Logit> blocks_;
+  std::vector<Logit> weights_;  // [blocks of 256]
   std::vector<Candidate> candidates_;
-  std::vector<TokenId> sorted_;
+  std::vector<TokenId> sorted_, allowed_;
 };
 using Sampler = BasicSampler<float>;
 

@@ -13,22 +13,100 @@ namespace anabranch {
 
 template <std::floating_point Logit>
 TokenId BasicSampler<Logit>::operator()(std::span<const Logit> logits, const OutputSettings& settings) {
+  if (settings.allowed.empty() && read(logits, settings)) return choose_of_all(settings);
   collect(logits, settings);
   if (settings.sampling.repetition_penalty != 1.0f) penalise(settings);
-  if (settings.sampling.temperature == 0.0f || settings.sampling.top_k == 1) {
-    const auto best = std::max_element(candidates_.begin(), candidates_.end(),
-                                       [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; });
-    return best->token;  // the first of equals: the lowest id
+  return choose_of_candidates(settings);
+}
+
+[[noreturn]] inline void fail_empty(std::size_t n) {
+  fail(Status::bad_logits, "no allowed token among " + std::to_string(n) + " has a finite logit");
+}
+
+inline bool greedy(const SamplingOptions& options) { return options.temperature == 0.0f || options.top_k == 1; }
+
+// ---- everything is allowed: the logits stay where they are
+
+/// With what is forbidden and penalised replaced. False: a penalty took a logit out of the finite numbers; candidates
+/// keep apart which of the infinite ones may be chosen.
+template <std::floating_point Logit>
+bool BasicSampler<Logit>::read(std::span<const Logit> logits, const OutputSettings& settings) {
+  blocks_.read(logits);
+  const auto is_there = [&](TokenId token) { return token >= 0 && static_cast<std::size_t>(token) < logits.size(); };
+  for (const TokenId token : settings.forbidden)
+    if (is_there(token)) blocks_.replace(token, blocks_.kNever);
+  const Logit penalty = settings.sampling.repetition_penalty;
+  if (penalty != 1) {
+    for (const TokenId token : settings.seen) {
+      if (!is_there(token)) continue;
+      const Logit logit = blocks_[token];
+      // One that differs is forbidden, or was seen more than once and has been penalised.
+      if (!std::isfinite(logit) || logit != logits[static_cast<std::size_t>(token)]) continue;
+      const Logit penalised = logit > 0 ? logit / penalty : logit * penalty;
+      if (!std::isfinite(penalised)) return false;
+      blocks_.replace(token, penalised);
+    }
   }
-  keep_top_k(settings.sampling.top_k);
-  return draw(settings);
+  blocks_.renew();
+  return true;
 }
 
 template <std::floating_point Logit>
-void check_logit(TokenId token, Logit logit) {
-  if (std::isnan(logit) || logit == std::numeric_limits<Logit>::infinity())
-    fail(Status::bad_logits, "logit of token " + std::to_string(token) + " is " + std::to_string(logit));
+TokenId BasicSampler<Logit>::choose_of_all(const OutputSettings& settings) {
+  const Logit best = blocks_.largest();
+  if (best == blocks_.kNever) fail_empty(blocks_.size());
+  if (greedy(settings.sampling)) return blocks_.first(best);
+  if (settings.sampling.top_k <= 0) return draw_of_all(settings);
+  candidates_.clear();
+  blocks_.for_each_from(blocks_.reached_by(static_cast<std::size_t>(settings.sampling.top_k)),
+                        [&](TokenId token, Logit logit) {
+                          candidates_.push_back({logit, token});
+                        });
+  std::sort(candidates_.begin(), candidates_.end(),
+            [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+  return choose_of_candidates(settings);
 }
+
+/// Turns all logits into weights exp((logit - best) / temperature); their sum.
+template <std::floating_point Logit>
+double BasicSampler<Logit>::weigh_all(Logit best, Logit temperature) {
+  weights_.resize(blocks_.n_blocks() * blocks_.kBlock);
+  double total = 0;
+  for (std::size_t b = 0; b < blocks_.n_blocks(); ++b) {
+    const Logit* logits = blocks_.block(b);
+    Logit* weights = weights_.data() + b * blocks_.kBlock;
+    for (std::size_t i = 0; i < blocks_.kBlock; ++i) {
+      weights[i] = std::exp((logits[i] - best) / temperature);
+      total += weights[i];
+    }
+  }
+  return total;
+}
+
+template <std::floating_point Logit>
+TokenId BasicSampler<Logit>::draw_of_all(const OutputSettings& settings) {
+  const double total = weigh_all(blocks_.largest(), settings.sampling.temperature);
+  if (settings.sampling.top_p < 1.0f) {
+    // Weights below this one cannot be in the nucleus: all of them together are less than what it leaves out. Half, so
+    // that rounding cannot matter.
+    const double least = 0.5 * (1.0 - settings.sampling.top_p) * total / static_cast<double>(weights_.size());
+    candidates_.clear();
+    for (std::size_t i = 0; i < weights_.size(); ++i)
+      if (weights_[i] >= least && weights_[i] > 0) candidates_.push_back({weights_[i], static_cast<TokenId>(i)});
+    return draw_nucleus(total, settings);
+  }
+  double left = uniform(settings.stream, settings.index) * total;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    if (weights_[i] <= 0) continue;
+    last = i;
+    left -= weights_[i];
+    if (left < 0) break;
+  }
+  return static_cast<TokenId>(last);  // the last possible one when rounding ate the end
+}
+
+// ---- some are allowed: what may be chosen is copied
 
 /// Candidates, by ascending id: allowed, not forbidden, with a finite logit.
 template <std::floating_point Logit>
@@ -40,7 +118,7 @@ void BasicSampler<Logit>::collect(std::span<const Logit> logits, const OutputSet
   const auto consider = [&](TokenId token) {
     while (forbidden != sorted_.end() && *forbidden < token) ++forbidden;
     const Logit logit = logits[static_cast<std::size_t>(token)];
-    check_logit(token, logit);
+    impl::check_logit(token, logit);
     if (forbidden != sorted_.end() && *forbidden == token) return;
     if (std::isfinite(logit)) candidates_.push_back({logit, token});
   };
@@ -48,14 +126,13 @@ void BasicSampler<Logit>::collect(std::span<const Logit> logits, const OutputSet
   if (settings.allowed.empty()) {
     for (TokenId token = 0; token < n; ++token) consider(token);
   } else {
-    std::vector<TokenId> allowed(settings.allowed.begin(), settings.allowed.end());
-    std::sort(allowed.begin(), allowed.end());
-    allowed.erase(std::unique(allowed.begin(), allowed.end()), allowed.end());
-    for (const TokenId token : allowed)
+    allowed_.assign(settings.allowed.begin(), settings.allowed.end());
+    std::sort(allowed_.begin(), allowed_.end());
+    allowed_.erase(std::unique(allowed_.begin(), allowed_.end()), allowed_.end());
+    for (const TokenId token : allowed_)
       if (token >= 0 && token < n) consider(token);
   }
-  if (candidates_.empty())
-    fail(Status::bad_logits, "no allowed token among " + std::to_string(n) + " has a finite logit");
+  if (candidates_.empty()) fail_empty(logits.size());
 }
 
 template <std::floating_point Logit>
@@ -66,6 +143,17 @@ void BasicSampler<Logit>::penalise(const OutputSettings& settings) {
   for (Candidate& candidate : candidates_)
     if (std::binary_search(sorted_.begin(), sorted_.end(), candidate.token))
       candidate.logit = candidate.logit > 0 ? candidate.logit / penalty : candidate.logit * penalty;
+}
+
+template <std::floating_point Logit>
+TokenId BasicSampler<Logit>::choose_of_candidates(const OutputSettings& settings) {
+  if (greedy(settings.sampling)) {
+    const auto best = std::max_element(candidates_.begin(), candidates_.end(),
+                                       [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; });
+    return best->token;  // the first of equals: the lowest id
+  }
+  keep_top_k(settings.sampling.top_k);
+  return draw(settings);
 }
 
 template <std::floating_point Logit>
@@ -140,7 +228,7 @@ template <std::floating_point Logit>
 std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const Logit> logits, TokenId token,
                                                                      std::int32_t n) {
   // Also those that no constraint allowed, which the sampler has not looked at: they are part of the sum.
-  for (std::size_t i = 0; i < logits.size(); ++i) check_logit(static_cast<TokenId>(i), logits[i]);
+  for (std::size_t i = 0; i < logits.size(); ++i) impl::check_logit(static_cast<TokenId>(i), logits[i]);
   const Logit best = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const Logit logit : logits) sum += std::exp(static_cast<double>(logit) - best);
