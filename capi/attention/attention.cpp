@@ -1,6 +1,5 @@
 // The functions of anabranch_attention.h.
 #include <memory>
-#include <utility>
 
 #include <anabranch/attention/branch_attention.hpp>
 
@@ -12,13 +11,11 @@
 namespace anabranch::capi {
 namespace {
 
-/// What a handle stands for. A plan is made beside the one that is in use, so that a call that fails, for want of
-/// memory too, leaves that one as it was.
+/// What a handle stands for.
 struct AttentionObject {
-  AttentionObject(const attention::HeadShape& shape, float scale) : current(shape, scale), next(shape, scale) {}
+  AttentionObject(const attention::HeadShape& shape, float scale) : kernels(shape, scale) {}
   Condition condition;
-  attention::BranchAttention current;
-  attention::BranchAttention next;
+  attention::BranchAttention kernels;
   bool planned = false;
 };
 
@@ -40,7 +37,7 @@ anb_status with_attention(const anb_attention* handle, Body&& body) noexcept {
 
 const attention::BranchAttention& planned(const AttentionObject& object) {
   if (!object.planned) fail(Status::wrong_state, "nothing has been planned yet");
-  return object.current;
+  return object.kernels;
 }
 
 }  // namespace
@@ -86,8 +83,7 @@ void anb_attention_destroy(anb_attention* attention) {
 anb_status anb_attention_plan(anb_attention* attention, const anb_group* groups, int32_t n_groups,
                               const anb_view* views, int32_t n_views, int32_t n_rows) {
   return with_attention(attention, [&](AttentionObject& object) {
-    object.next.plan(read_groups(groups, n_groups), read_views(views, n_views), n_rows);
-    std::swap(object.current, object.next);
+    object.kernels.plan(read_groups(groups, n_groups), read_views(views, n_views), n_rows);
     object.planned = true;
   });
 }
@@ -103,7 +99,7 @@ anb_status anb_attention_workspace(const anb_attention* attention, int32_t n_wor
 anb_status anb_attention_store(const anb_attention* attention, const anb_attention_new_rows* new_rows,
                                const anb_attention_slabs* slabs) {
   return with_attention(attention, [&](const AttentionObject& object) {
-    const attention::HeadShape& shape = object.current.shape();
+    const attention::HeadShape& shape = object.kernels.shape();
     const attention::KvSlabs to = read_slabs(slabs, shape);
     const anb_attention_new_rows from = read_new_rows(new_rows, shape, to.n_slots);
     attention::store_rows(from.keys, from.values, from.row_stride, {from.slots, static_cast<std::size_t>(from.n_rows)},

@@ -1,11 +1,14 @@
 // Asks a model questions and shows the branches of its answers as they grow together.
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
+#include <anabranch/fmt.hpp>
 #include <anabranch/torch/generate.hpp>
 
 #include "session.hpp"
@@ -21,6 +24,7 @@ struct Options {
   std::string positions = "model";
   std::string weights = "auto";
   std::int32_t threads = 0;
+  bool row_costs = false;
   ab::torch::GenerateOptions generate;
 };
 
@@ -43,8 +47,18 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str();
   chat::add_options(app, o.session);
   chat::add_generate_options(app, o.generate);
-  app.add_option("--weights", o.weights, "auto, f32, bf16")->check(CLI::IsMember(kWeights))->capture_default_str();
+  app.add_option("--weights", o.weights, "auto, f32, bf16, int8; auto: the fastest here, measured")
+      ->check(CLI::IsMember(kWeights))
+      ->capture_default_str();
   app.add_option("--threads", o.threads, "0: LibTorch's choice")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_flag("--row-costs", o.row_costs, "first measure and draw what a pass costs by its number of rows");
+}
+
+/// Measures the curve, draws it, and hands it to the decoder.
+void show_row_costs(const ab::torch::CausalLm& model, ab::torch::GenerateOptions& options) {
+  auto costs = std::make_shared<const ab::RowCosts>(model.measure_row_costs());
+  for (const std::int32_t n_keys : costs->keys()) fmt::print("{}\n", ab::draw(*costs, n_keys));
+  options.row_costs = std::move(costs);
 }
 
 void run(Options o) {
@@ -54,6 +68,7 @@ void run(Options o) {
   load.weights = kWeights.at(o.weights);
   load.n_threads = o.threads;
   ab::torch::CausalLm model = ab::torch::CausalLm::load(o.model, load);
+  if (o.row_costs) show_row_costs(model, o.generate);
   const std::string mode = o.mode == "model" ? ab::hf::markup_name(model.text().markup.markup) : o.mode;
   chat::run(o.session, mode,
             [&](const std::string& how, chat::Watchers& watch, const std::vector<std::string>& questions) {

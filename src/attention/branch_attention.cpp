@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include <anabranch/error.hpp>
 #include <anabranch/simd.hpp>
@@ -121,8 +122,8 @@ Kernels kernels_for(Element element, std::int32_t head_dim) {
 struct BranchAttention::Impl {
   HeadShape shape;
   float scale = 0;
-  PieceList list;
-  Schedule schedule;
+  PieceList list, next_list;  ///< the next one is made beside this one, which stays when that fails
+  Schedule schedule, next_schedule;
 
   std::int32_t useful_workers(std::int32_t n_workers) const noexcept {
     if (schedule.n_scores() * shape.head_dim < kWorthSharing) return 1;
@@ -170,8 +171,10 @@ BranchAttention::~BranchAttention() = default;
 const HeadShape& BranchAttention::shape() const noexcept { return impl_->shape; }
 
 void BranchAttention::plan(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows) {
-  impl_->list.build(groups, views, n_rows);
-  impl_->schedule.build(impl_->list, impl_->shape);
+  impl_->next_list.build(groups, views, n_rows);
+  impl_->next_schedule.build(impl_->next_list, impl_->shape);
+  std::swap(impl_->list, impl_->next_list);
+  std::swap(impl_->schedule, impl_->next_schedule);
 }
 
 std::size_t BranchAttention::workspace_bytes(std::int32_t n_workers) const noexcept {

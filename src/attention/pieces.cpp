@@ -29,6 +29,9 @@ void check_group(const VisibilityGroup& group, std::span<const View> views, std:
       static_cast<std::size_t>(group.view_end) > views.size())
     fail(Status::bad_argument, rows_of(group) + " has views [" + std::to_string(group.view_begin) + ", " +
                                    std::to_string(group.view_end) + ") of " + std::to_string(views.size()));
+  for (std::int32_t v = group.view_begin; v < group.view_end; ++v)
+    if (views[static_cast<std::size_t>(v)].n_runs > 0 && views[static_cast<std::size_t>(v)].runs == nullptr)
+      fail(Status::bad_argument, rows_of(group) + ": the runs of view " + std::to_string(v) + " are null");
   const std::int64_t n_keys = listed_keys(group, views);
   if (n_keys != group.n_keys)
     fail(Status::bad_argument,

@@ -29,7 +29,7 @@ struct Piece {
 
 class PieceList {
  public:
-  /// Throws bad_argument, see BranchAttention::plan, and is then as before. O(rows + runs) in all but contrived plans.
+  /// Throws bad_argument, see BranchAttention::plan. O(rows + runs) in all but contrived plans.
   void build(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows);
 
   const std::vector<Piece>& pieces() const noexcept { return pieces_; }

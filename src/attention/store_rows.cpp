@@ -53,8 +53,10 @@ void store(const float* keys, const float* values, std::int64_t row_stride, std:
       const std::int64_t from = static_cast<std::int64_t>(r) * row_stride + std::int64_t{h} * shape.head_dim;
       const std::int64_t place = slots[r] * slabs.slot_stride + h * slabs.head_stride;
       const std::int64_t scale = slots[r] * slabs.scale_slot_stride + h * slabs.scale_head_stride;
-      store_head<Element>(keys + from, shape.head_dim, slabs.keys, place, slabs.key_scales + scale);
-      store_head<Element>(values + from, shape.head_dim, slabs.values, place, slabs.value_scales + scale);
+      const bool scaled = sizeof(typename Element::Stored) == 1;
+      store_head<Element>(keys + from, shape.head_dim, slabs.keys, place, scaled ? slabs.key_scales + scale : nullptr);
+      store_head<Element>(values + from, shape.head_dim, slabs.values, place,
+                          scaled ? slabs.value_scales + scale : nullptr);
     }
 }
 

@@ -31,6 +31,7 @@ DecoderOptions options_of_decoder(const CausalLm& model, const GenerateOptions& 
   result.max_rows = model.max_rows();
   result.positions = positions;
   result.end_of_text = model.config().eos;
+  result.row_costs = options.row_costs;
   return result;
 }
 

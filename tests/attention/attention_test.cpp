@@ -160,7 +160,6 @@ TEST_CASE("what cannot be is refused with the value and the limit, and the plan 
     }
     return std::string("no error");
   };
-  using Catch::Matchers::Contains;
   const auto says = [](const std::string& text, const std::string& part) {
     INFO(text);
     CHECK(text.find(part) != std::string::npos);
@@ -189,6 +188,9 @@ TEST_CASE("what cannot be is refused with the value and the limit, and the plan 
   groups = pass.groups;
   groups[0].view_end = static_cast<std::int32_t>(pass.views.size()) + 1;
   says(plan(groups, pass.n_rows()), "has views");
+  std::vector<View> views = pass.views;
+  views[0].runs = nullptr;
+  says(refused([&] { attention.plan(pass.groups, views, pass.n_rows()); }), "the runs of view 0 are null");
   CHECK(attention.workspace_bytes(1) == bytes);
 
   Layer layer(shape, Element::float32, SlabLayout::slot_major, pass.n_slots);

@@ -197,6 +197,22 @@ TEST_CASE("the times of passes and the bytes of weights are told") {
   CHECK(load(folder, {.weights = Weights::bfloat16}).weight_bytes() * 2 == model.weight_bytes());
 }
 
+TEST_CASE("the cost of a pass is measured by rows and keys, beside the runner's own slots") {
+  const ab::eigen::Weights weights = ab::eigen::random_weights(ab::test::llama_shape(), 39);
+  const TinyFolder folder(weights);
+  CausalLm model = load(folder, {.weights = Weights::float32, .n_slots = 4});
+  const ab::RowCosts costs = model.measure_row_costs({.rows = {1, 4}, .keys = {8, 40}, .repeats = 2});
+  CHECK(costs.seconds(1, 8) > 0.0);
+  CHECK(costs.seconds(4, 40) >= costs.seconds(1, 8));
+  CHECK(costs.widest_within(1e9, 8) == 4);
+  CHECK(model.n_slots() == 4);
+  CHECK(model.n_passes() == 0);
+  CHECK(status_of([&] { model.measure_row_costs({.rows = {}}); }) == ab::Status::bad_argument);
+  CHECK(status_of([&] { model.measure_row_costs({.rows = {0}}); }) == ab::Status::bad_argument);
+  CHECK(status_of([&] { model.measure_row_costs({.keys = {5000}}); }) == ab::Status::bad_argument);
+  CHECK(status_of([&] { model.measure_row_costs({.repeats = 0}); }) == ab::Status::bad_argument);
+}
+
 TEST_CASE("a refused plan is named and writes nothing") {
   const ab::eigen::Weights weights = ab::eigen::random_weights(ab::test::llama_shape(), 36);
   const TinyFolder folder(weights);

@@ -39,9 +39,9 @@ class BranchAttention {
   ~BranchAttention();
 
   /// Once per pass: cuts what the rows see into tasks. The slot runs are copied: the plan may go.
-  /// Throws bad_argument, naming value and limit, for groups that do not fit `n_rows` or overlap themselves, keys that
-  /// are not listed, or a row that sees nothing; the previous plan then stays. O(rows + runs). Allocates nothing once
-  /// the buffers have grown.
+  /// Throws bad_argument, naming value and limit, for groups that do not fit `n_rows`, keys that are not listed, or a
+  /// row that sees nothing; the previous plan then stays, also when memory runs out. O(rows + runs). Allocates nothing
+  /// once the buffers, two of each, have grown.
   void plan(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows);
 
   /// Bytes of scratch memory that `run` needs for what was planned last. Any alignment will do.

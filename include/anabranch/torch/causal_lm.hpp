@@ -10,9 +10,11 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include <anabranch/attention/kv_slabs.hpp>
 #include <anabranch/decode/model.hpp>
+#include <anabranch/decode/row_costs.hpp>
 #include <anabranch/hf/config.hpp>
 #include <anabranch/hf/model_text.hpp>
 #include <anabranch/plan/step_plan.hpp>
@@ -44,6 +46,13 @@ struct LoadOptions {
   std::int32_t n_threads = 0;   ///< threads of LibTorch, of the whole process; 0 leaves what is set
 };
 
+/// What is measured: every number of rows over every number of keys.
+struct RowCostOptions {
+  std::vector<std::int32_t> rows = {1, 2, 4, 6, 8, 12, 16, 24, 32};
+  std::vector<std::int32_t> keys = {128, 1024};
+  std::int32_t repeats = 5;  ///< the best counts
+};
+
 /// Where the time of all passes went, in seconds.
 struct PassTimes {
   double total = 0;
@@ -68,6 +77,11 @@ class CausalLm {
   /// valid until the next call. Throws bad_argument (token unknown or outside the vocabulary, slot outside the slabs,
   /// a row that sees nothing) or out_of_range (position) and has then written nothing.
   LogitsView operator()(const StepPlan& plan);
+
+  /// Times decoding passes of this model on this machine: one token of each branch over a shared trunk, logits for all.
+  /// Takes about a second for a model of 135 million weights, needs slabs of its own for the largest case, and leaves
+  /// this runner as it is. For DecoderOptions::row_costs. Throws bad_argument.
+  RowCosts measure_row_costs(const RowCostOptions& options = {}) const;
 
   /// Makes room for `n_slots` slots, keeping what is there. Never shrinks.
   void reserve(std::int32_t n_slots);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,6 +35,7 @@ struct GenerateOptions {
   std::int32_t max_branches = 8;         ///< points of an outline, and branches decoded at once
   std::int32_t max_requests = 4;         ///< questions that are answered at once
   std::int32_t n_pages = 0;              ///< of the cache; 0: what `max_requests` answers can need
+  std::shared_ptr<const RowCosts> row_costs = {};  ///< of this model here (CausalLm::measure_row_costs), for the decoder
   std::function<void(const Event&)> on_event = {};
   std::function<void()> on_pass = {};  ///< after the events of a pass
 };
