@@ -40,9 +40,9 @@ template <std::floating_point Logit>
 class BasicSampler {
  public:
   /// Throws bad_logits when no allowed token has a finite logit, or a logit is NaN or +infinity. Reads the vocabulary
-  /// once when greedy or with top-k, and copies none of it but the neighbourhood of forbidden and penalised tokens;
-  /// without top-k it keeps a weight for each token. O(allowed) when only some are allowed. Allocates nothing in the
-  /// long run.
+  /// once when greedy or with top-k, else once more for the weights; copies none of it but the neighbourhood of
+  /// forbidden and penalised tokens. O(allowed log allowed) when only some are allowed. Its memory
+  /// grows to what such outputs need and is kept, so in the long run nothing is allocated.
   TokenId operator()(std::span<const Logit> logits, const OutputSettings& settings);
 
  private:
