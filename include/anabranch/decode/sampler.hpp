@@ -40,9 +40,9 @@ template <std::floating_point Logit>
 class BasicSampler {
  public:
   /// Throws bad_logits when no allowed token has a finite logit, or a logit is NaN or +infinity. Reads the vocabulary
-  /// once when greedy or with top-k, and copies none of it but the neighbourhood of forbidden and penalised tokens;
-  /// without top-k it keeps a weight for each token. O(allowed) when only some are allowed. Allocates nothing in the
-  /// long run.
+  /// once when greedy or with top-k, else once more for the weights; copies none of it but the neighbourhood of
+  /// forbidden and penalised tokens. O(allowed log allowed) when only some are allowed. Its memory
+  /// grows to what such outputs need and is kept, so in the long run nothing is allocated.
   TokenId operator()(std::span<const Logit> logits, const OutputSettings& settings);
 
  private:
@@ -50,20 +50,32 @@ class BasicSampler {
     Logit logit;
     TokenId token;
   };
+  /// What is known of a sum of weights.
+  struct Sum {
+    double least, most;
+  };
+  static Sum exactly(double sum) noexcept { return {sum, sum}; }
+  // sampler_of_all.hpp
   bool read(std::span<const Logit> logits, const OutputSettings& settings);
   TokenId choose_of_all(const OutputSettings& settings);
   TokenId draw_of_all(const OutputSettings& settings);
   double weigh_all(Logit best, Logit temperature);
+  void collect_heavy(double total, const SamplingOptions& options);
+  TokenId draw_exactly(double left) const;
+  double sum_roughly(Logit best, Logit temperature);
+  TokenId draw_roughly(double u, double total, Logit temperature) const;
+  // sampler.hpp
   void collect(std::span<const Logit> logits, const OutputSettings& settings);
   void penalise(const OutputSettings& settings);
   TokenId choose_of_candidates(const OutputSettings& settings);
   void keep_top_k(std::int32_t k);
   TokenId draw(const OutputSettings& settings);
-  TokenId draw_nucleus(double total, const OutputSettings& settings);
+  TokenId draw_nucleus(Sum total, const OutputSettings& settings);
 
   // Kept from call to call for their memory alone.
   impl::LogitBlocks<Logit> blocks_;
-  std::vector<Logit> weights_;  // [blocks of 256]
+  std::vector<Logit> weights_;  // [n_blocks][256] of all tokens, when rough ones do not tell
+  std::vector<double> sums_;    // [n_blocks] of rough weights
   std::vector<Candidate> candidates_;
   std::vector<TokenId> sorted_, allowed_;
 };

@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
@@ -43,8 +44,9 @@ class LogitBlocks {
   std::size_t size() const noexcept { return logits_.size(); }
   std::size_t n_blocks() const noexcept { return copies_.size(); }
   /// 256 of them, those behind the end -infinity.
-  const Logit* block(std::size_t b) const noexcept {
-    return copies_[b] == kNone ? logits_.data() + b * kBlock : copied_[static_cast<std::size_t>(copies_[b])].data();
+  std::span<const Logit, kBlock> block(std::size_t b) const noexcept {
+    if (copies_[b] != kNone) return copied_[static_cast<std::size_t>(copies_[b])];
+    return logits_.subspan(b * kBlock).template first<kBlock>();
   }
   Logit operator[](TokenId token) const noexcept {
     return block(static_cast<std::size_t>(token) / kBlock)[static_cast<std::size_t>(token) % kBlock];
@@ -69,20 +71,20 @@ class LogitBlocks {
   void for_each_from(Logit value, Use&& use) const;
 
  private:
-  static bool scan(const Logit* values, Logit* maxima) noexcept;
+  static bool scan(std::span<const Logit, kBlock> values, Logit* maxima) noexcept;
   std::array<Logit, kBlock>& copy(std::size_t b);
 
   std::span<const Logit> logits_;
   std::vector<std::int32_t> copies_;  // [n_blocks] index into copied_; kNone: as the caller gave it
   std::vector<std::array<Logit, kBlock>> copied_;
-  std::vector<Logit> maxima_;   // [n_blocks][kCells]
+  std::vector<Logit> maxima_;   // [n_blocks][kCells], then -infinity up to whole blocks of these
   std::vector<Logit> highest_;  // scratch of reached_by
 };
 
 /// Maxima of the cells of one block. True: one of the logits is NaN or +infinity. With both trip counts constant this
 /// becomes vector code without any license to reorder: a cell is always computed in the same order.
 template <std::floating_point Logit>
-bool LogitBlocks<Logit>::scan(const Logit* values, Logit* maxima) noexcept {
+bool LogitBlocks<Logit>::scan(std::span<const Logit, kBlock> values, Logit* maxima) noexcept {
   using Mask = std::conditional_t<sizeof(Logit) == 4, std::int32_t, std::int64_t>;  // as wide as a logit
   constexpr Logit kInfinity = std::numeric_limits<Logit>::infinity();
   Mask any_bad = 0;
@@ -105,7 +107,7 @@ void LogitBlocks<Logit>::read(std::span<const Logit> logits) {
   logits_ = logits;
   copies_.assign((logits.size() + kBlock - 1) / kBlock, kNone);
   copied_.clear();
-  maxima_.resize(copies_.size() * kCells);
+  maxima_.assign((copies_.size() * kCells + kBlock - 1) / kBlock * kBlock, kNever);
   if (logits.size() % kBlock != 0) copy(n_blocks() - 1);
   for (std::size_t b = 0; b < n_blocks(); ++b) {
     if (!scan(block(b), maxima_.data() + b * kCells)) continue;
@@ -132,20 +134,22 @@ void LogitBlocks<Logit>::renew() {
 
 template <std::floating_point Logit>
 Logit LogitBlocks<Logit>::largest() const noexcept {
-  std::array<Logit, kCells> most;
-  most.fill(kNever);
-  for (std::size_t b = 0; b < n_blocks(); ++b)
-    for (std::size_t cell = 0; cell < kCells; ++cell)
-      most[cell] = maxima_[b * kCells + cell] > most[cell] ? maxima_[b * kCells + cell] : most[cell];
-  return *std::max_element(most.begin(), most.end());
+  Logit most = kNever;
+  std::array<Logit, kCells> cells;
+  for (std::size_t i = 0; i < maxima_.size(); i += kBlock) {
+    scan(std::span(maxima_).subspan(i).template first<kBlock>(), cells.data());
+    most = std::max(most, *std::max_element(cells.begin(), cells.end()));
+  }
+  return most;
 }
 
 template <std::floating_point Logit>
 TokenId LogitBlocks<Logit>::first(Logit value) const noexcept {
   const auto cell = std::find(maxima_.begin(), maxima_.end(), value);
   const std::size_t b = static_cast<std::size_t>(cell - maxima_.begin()) / kCells;
-  return static_cast<TokenId>(b * kBlock +
-                              static_cast<std::size_t>(std::find(block(b), block(b) + kBlock, value) - block(b)));
+  const std::span<const Logit, kBlock> values = block(b);
+  const auto place = std::find(values.begin(), values.end(), value) - values.begin();
+  return static_cast<TokenId>(b * kBlock + static_cast<std::size_t>(place));
 }
 
 template <std::floating_point Logit>
