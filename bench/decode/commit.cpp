@@ -62,7 +62,7 @@ const std::vector<float>& logits() {
 }
 
 struct Setting {
-  RequestOptions request;
+  RequestOptions request = {};
   std::size_t n_allowed = 0, n_forbidden = 0;
 };
 
