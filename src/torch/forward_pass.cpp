@@ -59,7 +59,6 @@ ForwardPass::ForwardPass(const LoadedModel& model, attention::Element kv)
 void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
   const hf::ModelConfig& c = model_->config;
   n_rows_ = plan.n_rows();
-  parallel_ = torch_threads();
   rope_.set(plan.positions, model_->frequencies);
   grow(hidden_, product(n_rows_, c.hidden));
   grow(qkv_, product(n_rows_, c.q_width() + 2 * c.kv_width()));
@@ -146,9 +145,23 @@ void ForwardPass::finish_layer(const LayerTensors& w) {
 }
 
 LogitsView ForwardPass::run(const StepPlan& plan, AttentionPath path, PassTimes& times) {
-  const hf::ModelConfig& c = model_->config;
-  if (plan.n_rows() == 0) return {nullptr, 0, c.vocabulary};
+  if (plan.n_rows() == 0) return {nullptr, 0, model_->config.vocabulary};
   times_ = &times;
+  LogitsView logits;
+  const auto pass = [&](const ParallelFor& parallel) {
+    parallel_ = parallel;
+    logits = run_layers(plan, path);
+  };
+  const bool own_kernels_only = model_->weights == Weights::int8 && path == AttentionPath::native;
+  if (own_kernels_only)
+    with_crew(pass);
+  else
+    pass(torch_threads());
+  return logits;
+}
+
+LogitsView ForwardPass::run_layers(const StepPlan& plan, AttentionPath path) {
+  const hf::ModelConfig& c = model_->config;
   prepare(plan, path);
   const std::vector<LayerTensors>& layers = model_->tensors.layers;
   for (std::size_t l = 0; l < layers.size(); ++l) {

@@ -41,6 +41,7 @@ class ForwardPass {
   const KvStore& kv() const noexcept { return kv_; }
 
  private:
+  LogitsView run_layers(const StepPlan& plan, AttentionPath path);
   void prepare(const StepPlan& plan, AttentionPath path);
   void write_keys(std::size_t layer, const StepPlan& plan);
   void attend(std::size_t layer);

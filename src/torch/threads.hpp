@@ -1,12 +1,19 @@
-// LibTorch's threads as a parallel loop for our kernels.
+// LibTorch's threads, lent to our kernels.
 #pragma once
+
+#include <functional>
 
 #include <anabranch/parallel_for.hpp>
 
 namespace anabranch::torch {
 
-/// As many workers as LibTorch uses now (at::get_num_threads), from the same OpenMP pool, so that neither waits
-/// spinning while the other works.
+/// A loop over OpenMP's threads, as many as LibTorch uses now (at::get_num_threads). LibTorch's own operations run on
+/// the same threads, so that neither waits spinning while the other works.
 ParallelFor torch_threads();
+
+/// Calls `work` with a loop that starts within a fraction of a microsecond: for the whole call OpenMP's threads stand by
+/// and wait for the next loop. A pass of a small model is some 200 loops of a few microseconds each, for which OpenMP's
+/// own start is too slow. LibTorch's operations have one thread while `work` runs. Exceptions of `work` come through.
+void with_crew(const std::function<void(const ParallelFor&)>& work);
 
 }  // namespace anabranch::torch
