@@ -15,7 +15,7 @@
 
 namespace anabranch::attention {
 
-/// Keys of one tile: scores of a tile and the queries beside it stay in the first-level cache.
+/// Keys of the largest tile: its scores and the queries beside it stay near the first-level cache.
 inline constexpr std::int32_t kTile = 96;
 /// Queries that are computed side by side at most.
 inline constexpr std::int32_t kMaxLanes = 64;
