@@ -64,15 +64,20 @@ HWY_INLINE V score_of(D d, const TileKeys& keys, std::int32_t key, const float* 
   return score;
 }
 
+/// Weights of two keys times the scales of their int8 values; the second key may be missing.
+template <class D, class V = Vec<D>>
+HWY_INLINE void scale_weights(D d, const TileKeys& keys, std::int32_t key, V& w0, V& w1) {
+  if (keys.value_factors == nullptr) return;
+  w0 = hn::Mul(w0, hn::Set(d, keys.value_factors[key]));
+  if (key + 1 < keys.n) w1 = hn::Mul(w1, hn::Set(d, keys.value_factors[key + 1]));
+}
+
 /// Weights as float32, where the score was.
 struct WriteFloats {
   template <class D, class V = Vec<D>>
   static HWY_INLINE void write(D d, const TileKeys& keys, std::int32_t key, std::ptrdiff_t lanes, V w0, V w1,
                                float* scores) {
-    if (keys.value_factors != nullptr) {
-      w0 = hn::Mul(w0, hn::Set(d, keys.value_factors[key]));
-      if (key + 1 < keys.n) w1 = hn::Mul(w1, hn::Set(d, keys.value_factors[key + 1]));
-    }
+    scale_weights(d, keys, key, w0, w1);
     hn::StoreU(w0, d, scores + key * lanes);
     if (key + 1 < keys.n) hn::StoreU(w1, d, scores + (key + 1) * lanes);
   }
@@ -84,10 +89,7 @@ struct WritePairs {
   template <class D, class V = Vec<D>>
   static HWY_INLINE void write(D d, const TileKeys& keys, std::int32_t key, std::ptrdiff_t lanes, V w0, V w1,
                                float* scores) {
-    if (keys.value_factors != nullptr) {
-      w0 = hn::Mul(w0, hn::Set(d, keys.value_factors[key]));
-      if (key + 1 < keys.n) w1 = hn::Mul(w1, hn::Set(d, keys.value_factors[key + 1]));
-    }
+    scale_weights(d, keys, key, w0, w1);
     hn::StoreU(pair(d, w0, w1), d, scores + (key / 2) * lanes);
   }
 
