@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 /// Scores (queries times keys times head_dim) below which a second thread costs more than it gives.
-constexpr std::int64_t kWorthSharing = 1 << 19;
+constexpr std::int64_t kWorthSharing = 1 << 17;
 
 constexpr std::size_t aligned(std::size_t bytes) noexcept { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
