@@ -1,31 +1,14 @@
 #include "reading.hpp"
 
-#include <cstddef>
 #include <limits>
 #include <string>
-#include <type_traits>
 
+#include "plan_layout.hpp"
 #include "structs.hpp"
 
 namespace anabranch::capi {
 namespace {
 
-// The arrays of a plan cross the border as they are. What makes that right:
-template <class A, class B>
-constexpr bool kSameShape = sizeof(A) == sizeof(B) && alignof(A) == alignof(B) && std::is_standard_layout_v<A>;
-static_assert(kSameShape<SlotRun, anb_slot_run> && offsetof(SlotRun, count) == offsetof(anb_slot_run, count) &&
-              offsetof(SlotRun, offset) == offsetof(anb_slot_run, offset));
-static_assert(kSameShape<View, anb_view> && offsetof(View, n_runs) == offsetof(anb_view, n_runs) &&
-              offsetof(View, begin) == offsetof(anb_view, begin) && offsetof(View, end) == offsetof(anb_view, end) &&
-              offsetof(View, segment) == offsetof(anb_view, segment));
-static_assert(kSameShape<VisibilityGroup, anb_group> &&
-              offsetof(VisibilityGroup, row_end) == offsetof(anb_group, row_end) &&
-              offsetof(VisibilityGroup, view_begin) == offsetof(anb_group, view_begin) &&
-              offsetof(VisibilityGroup, view_end) == offsetof(anb_group, view_end) &&
-              offsetof(VisibilityGroup, n_keys) == offsetof(anb_group, n_keys) &&
-              offsetof(VisibilityGroup, visibility) == offsetof(anb_group, visibility));
-static_assert(static_cast<int>(Visibility::full) == ANB_VISIBILITY_FULL &&
-              static_cast<int>(Visibility::causal) == ANB_VISIBILITY_CAUSAL);
 static_assert(static_cast<int>(attention::Element::float32) == ANB_ELEMENT_FLOAT32 &&
               static_cast<int>(attention::Element::bfloat16) == ANB_ELEMENT_BFLOAT16 &&
               static_cast<int>(attention::Element::float16) == ANB_ELEMENT_FLOAT16 &&

@@ -1,33 +1,18 @@
 // A plan as C sees it: its own arrays, a dense mask, page tables.
 #include <cstddef>
-#include <type_traits>
 
 #include <anabranch/mask/dense_mask.hpp>
 
 #include "cache_object.hpp"
+#include "plan_layout.hpp"
 #include "structs.hpp"
 
 namespace anabranch::capi {
 namespace {
 
-// The arrays of a plan cross the border as they are. What makes that right:
-template <class A, class B>
-constexpr bool kSameShape = sizeof(A) == sizeof(B) && alignof(A) == alignof(B) && std::is_standard_layout_v<A>;
+// The other arrays of a plan (the groups': plan_layout.hpp) cross the border as they are, too:
 static_assert(kSameShape<LineId, anb_line> && offsetof(LineId, generation) == 4);
 static_assert(kSameShape<Output, anb_output> && offsetof(Output, line) == offsetof(anb_output, line));
-static_assert(kSameShape<SlotRun, anb_slot_run> && offsetof(SlotRun, count) == offsetof(anb_slot_run, count) &&
-              offsetof(SlotRun, offset) == offsetof(anb_slot_run, offset));
-static_assert(kSameShape<View, anb_view> && offsetof(View, n_runs) == offsetof(anb_view, n_runs) &&
-              offsetof(View, begin) == offsetof(anb_view, begin) && offsetof(View, end) == offsetof(anb_view, end) &&
-              offsetof(View, segment) == offsetof(anb_view, segment));
-static_assert(kSameShape<VisibilityGroup, anb_group> &&
-              offsetof(VisibilityGroup, row_end) == offsetof(anb_group, row_end) &&
-              offsetof(VisibilityGroup, view_begin) == offsetof(anb_group, view_begin) &&
-              offsetof(VisibilityGroup, view_end) == offsetof(anb_group, view_end) &&
-              offsetof(VisibilityGroup, n_keys) == offsetof(anb_group, n_keys) &&
-              offsetof(VisibilityGroup, visibility) == offsetof(anb_group, visibility));
-static_assert(static_cast<std::int32_t>(Visibility::full) == ANB_VISIBILITY_FULL &&
-              static_cast<std::int32_t>(Visibility::causal) == ANB_VISIBILITY_CAUSAL);
 static_assert(kSameShape<SequenceOp, anb_sequence_op> &&
               offsetof(SequenceOp, line) == offsetof(anb_sequence_op, line) &&
               offsetof(SequenceOp, source) == offsetof(anb_sequence_op, source) &&
