@@ -51,6 +51,7 @@ struct FloatForm {
   using Stored = typename Element::Stored;
   using Multiply = MultiplyFloats;
   using Write = WriteFloats;
+  static constexpr bool kSplits = HWY_TARGET == HWY_AVX2 && std::is_same_v<Element, Bfloat16>;  ///< see split-inl.hpp
   static constexpr bool kDirect = sizeof(Stored) == sizeof(float);  ///< the slab has what the product wants
 
   static std::int32_t depth_of_scores(std::int32_t dim) { return dim; }
@@ -87,6 +88,17 @@ struct FloatForm {
   }
 };
 
+/// Rows of two-byte elements as a matrix: where they are, or gathered.
+HWY_INLINE Matrix raw_matrix(const std::uint16_t* const* rows, std::int32_t n, bool adjacent, std::ptrdiff_t stride,
+                             std::int32_t dim, float* scratch) {
+  constexpr auto kSize = static_cast<std::ptrdiff_t>(sizeof(std::uint16_t));
+  if (adjacent) return {reinterpret_cast<const char*>(rows[0]), stride * kSize};
+  auto* to = reinterpret_cast<char*>(scratch);
+  for (std::int32_t i = 0; i < n; ++i, to += dim * kSize)
+    std::memcpy(to, rows[i], static_cast<std::size_t>(dim * kSize));
+  return {reinterpret_cast<const char*>(scratch), dim * kSize};
+}
+
 #if ANABRANCH_AVX512
 HWY_INLINE const std::uint16_t* as_bfloat16(Bfloat16, const std::uint16_t* row, std::int32_t, std::uint16_t*) {
   return row;
@@ -119,6 +131,7 @@ struct PairForm {
   using Stored = typename Element::Stored;
   using Multiply = MultiplyPairs;
   using Write = WritePairs;
+  static constexpr bool kSplits = false;
   static constexpr bool kDirect = sizeof(Stored) == sizeof(std::uint16_t);
 
   static std::int32_t depth_of_scores(std::int32_t dim) { return dim / 2; }
@@ -129,14 +142,13 @@ struct PairForm {
   }
 
   static HWY_INLINE Matrix keys(const Tile<Stored>& tile, std::ptrdiff_t stride, std::int32_t dim, float* scratch) {
-    constexpr auto kSize = static_cast<std::ptrdiff_t>(sizeof(std::uint16_t));
-    if (kDirect && tile.adjacent) return {reinterpret_cast<const char*>(tile.keys[0]), stride * kSize};
-    auto* to = reinterpret_cast<std::uint16_t*>(scratch);
-    for (std::int32_t i = 0; i < tile.n; ++i, to += dim) {
-      const std::uint16_t* row = as_bfloat16(Element(), tile.keys[i], dim, to);
-      if (row != to) std::memcpy(to, row, static_cast<std::size_t>(dim * kSize));
+    if constexpr (kDirect) {
+      return raw_matrix(tile.keys, tile.n, tile.adjacent, stride, dim, scratch);
+    } else {
+      auto* to = reinterpret_cast<std::uint16_t*>(scratch);
+      for (std::int32_t i = 0; i < tile.n; ++i, to += dim) convert_row<Element, Bfloat16>(tile.keys[i], dim, 1.0f, to);
+      return {reinterpret_cast<const char*>(scratch), dim * static_cast<std::ptrdiff_t>(sizeof(std::uint16_t))};
     }
-    return {reinterpret_cast<const char*>(scratch), dim * kSize};
   }
 
   /// [n / 2, dim] pairs: of two keys, the same d.

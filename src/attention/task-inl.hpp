@@ -20,6 +20,7 @@
 #include "lanes-inl.hpp"
 #include "scores-inl.hpp"
 #include "softmax-inl.hpp"
+#include "split-inl.hpp"
 #include "values-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -109,6 +110,7 @@ class TaskRun {
   void attend() {
     few_ = full_lanes() > 1 && task_.n_queries <= kFew && dim() % full_lanes() == 0;
     if (few_) lanes_ = kFew;
+    split_ = Form::kSplits && few_ && dim() % 16 == 0;
     Tile<Stored> tiles[2];
     set_tile(task_, task_.begin, end_, tiles[0]);
     if (s_.arranged_n == 0) {  // the thread's first task: nobody has asked for its keys
@@ -159,12 +161,17 @@ class TaskRun {
 
   void add_tile(const Tile<Stored>& tile, const Tile<Stored>& next) {
     const std::ptrdiff_t stride = call_.slabs.slot_stride;
-    const Matrix k = Form::keys(tile, stride, dim(), s_.keys);
     Ahead values = ahead_of(tile.values, tile.n);
-    score({k.at, k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()), &values}, tile.n);
+    score(tile, values);
     weigh(tile);
     Ahead keys = ahead_of(next.keys, next.n);
     const std::int32_t depth = Form::depth_of_values(tile.n);
+#if HWY_TARGET == HWY_AVX2
+    if constexpr (Form::kSplits) {
+      if (split_)
+        return add_split_values(task_.n_queries, {tile.values, s_.scores, s_.out, dim(), depth, s_.shrink, &keys});
+    }
+#endif
     if (few_) {
       add_few_values<Form, Stored>(task_.n_queries, {tile.values, s_.scores, s_.out, dim(), depth, s_.shrink, &keys});
       return;
@@ -173,12 +180,23 @@ class TaskRun {
     add_values<typename Form::Multiply>({v.at, v.stride, s_.scores, s_.out, lanes_, depth, s_.shrink, &keys}, dim());
   }
 
-  void score(const ScoreOperands& operands, std::int32_t n_keys) {
-#if ANABRANCH_AVX512
-    if (few_ && task_.n_queries > 4) return score_few<typename Form::Multiply>(Full(), operands, n_keys);
-    if (few_) return score_few<typename Form::Multiply>(Half(), operands, n_keys);
+  void score(const Tile<Stored>& tile, Ahead& ahead) {
+    const std::ptrdiff_t stride = call_.slabs.slot_stride;
+#if HWY_TARGET == HWY_AVX2
+    if constexpr (Form::kSplits) {
+      if (split_) {
+        const Matrix k = raw_matrix(tile.keys, tile.n, tile.adjacent, stride, dim(), s_.keys);
+        return score_split({k.at, k.stride, s_.queries, s_.scores, lanes_, dim() / 2, &ahead}, tile.n);
+      }
+    }
 #endif
-    score_many<typename Form::Multiply>(operands, n_keys);
+    const Matrix k = Form::keys(tile, stride, dim(), s_.keys);
+    const ScoreOperands operands{k.at, k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()), &ahead};
+#if ANABRANCH_AVX512
+    if (few_ && task_.n_queries > 4) return score_few<typename Form::Multiply>(Full(), operands, tile.n);
+    if (few_) return score_few<typename Form::Multiply>(Half(), operands, tile.n);
+#endif
+    score_many<typename Form::Multiply>(operands, tile.n);
   }
 
   /// The softmax, with the factors of int8.
@@ -237,6 +255,9 @@ class TaskRun {
     std::copy_n(s_.max, n, call_.max + task_.partial);
     std::copy_n(s_.sum, n, call_.sum + task_.partial);
     float* out = call_.out + task_.partial * dim();
+#if HWY_TARGET == HWY_AVX2
+    if (split_) return join_split(s_.out, std::ptrdiff_t{n} * dim(), out);
+#endif
     if (few_)
       std::copy_n(s_.out, std::ptrdiff_t{n} * dim(), out);
     else
@@ -249,6 +270,7 @@ class TaskRun {
   Scratch& s_;
   const Piece& piece_;
   std::int32_t lanes_ = 0;
+  bool split_ = false;         ///< bfloat16 rows are multiplied as they are
   bool few_ = false;           ///< results stand as [queries, dim], not [dim, lanes]
   std::int32_t end_ = 0;       ///< up to where anybody sees
   std::int32_t shortest_ = 0;  ///< up to where everybody sees
