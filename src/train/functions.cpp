@@ -1,6 +1,7 @@
 #include "functions.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -12,7 +13,11 @@ using ::torch::autograd::AutogradContext;
 using ::torch::autograd::Function;
 using ::torch::autograd::variable_list;
 
-/// a b in the type of `weight_type`, as float32.
+/// LibTorch takes no undefined tensor as a function's input.
+using MaybeTensor = std::optional<at::Tensor>;
+MaybeTensor maybe(const at::Tensor& t) { return t.defined() ? MaybeTensor(t) : std::nullopt; }
+
+/// a b, in bfloat16 if asked to, as float32.
 at::Tensor product(const at::Tensor& a, const at::Tensor& b, bool round) {
   if (!round) return at::mm(a, b);
   return at::mm(a.to(at::kBFloat16), b.to(at::kBFloat16)).to(at::kFloat);
@@ -91,9 +96,11 @@ struct Gated : Function<Gated> {
 };
 
 struct GroupedLinear : Function<GroupedLinear> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                            const at::Tensor& a, const at::Tensor& b, const std::vector<std::int64_t>& parts,
-                            double scale, bool round) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            const MaybeTensor& maybe_bias, const MaybeTensor& maybe_a, const MaybeTensor& maybe_b,
+                            const std::vector<std::int64_t>& parts, double scale, bool round) {
+    const at::Tensor bias = maybe_bias.value_or(at::Tensor()), a = maybe_a.value_or(at::Tensor()),
+                     b = maybe_b.value_or(at::Tensor());
     at::Tensor y = product(x, weight.t(), round);
     if (bias.defined()) y.add_(bias);
     at::Tensor inner;
@@ -151,8 +158,9 @@ constexpr std::int64_t kHeadRows = 256;  // of logits at a time: 50 MB at a voca
 
 struct HeadLossFunction : Function<HeadLossFunction> {
   static variable_list forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                               const at::Tensor& rows, const at::Tensor& row_tokens, const at::Tensor& targets,
-                               double scale, bool round, bool gradient) {
+                               const MaybeTensor& maybe_rows, const MaybeTensor& maybe_row_tokens,
+                               const at::Tensor& targets, double scale, bool round, bool gradient) {
+    const at::Tensor rows = maybe_rows.value_or(at::Tensor()), row_tokens = maybe_row_tokens.value_or(at::Tensor());
     const std::int64_t n = x.size(0);
     at::Tensor losses = at::empty({n}, at::kFloat);
     const bool whole = gradient && weight.requires_grad();
@@ -202,11 +210,12 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cosines, const at::Tens
 at::Tensor gated(const at::Tensor& gate_up) { return Gated::apply(gate_up); }
 
 at::Tensor linear(const at::Tensor& x, const Linear& w) {
-  return GroupedLinear::apply(x, w.weight, w.bias, w.a, w.b, w.parts, w.scale, rounds(w.weight, w.round));
+  return GroupedLinear::apply(x, w.weight, maybe(w.bias), maybe(w.a), maybe(w.b), w.parts, w.scale,
+                              rounds(w.weight, w.round));
 }
 
 HeadLoss head_loss(const at::Tensor& x, const Head& head, const at::Tensor& targets, double scale) {
-  const variable_list out = HeadLossFunction::apply(x, head.weight, head.rows, head.row_tokens, targets, scale,
+  const variable_list out = HeadLossFunction::apply(x, head.weight, maybe(head.rows), maybe(head.row_tokens), targets, scale,
                                                     rounds(head.weight, head.round), at::GradMode::is_enabled());
   return {out[0], out[1]};
 }
