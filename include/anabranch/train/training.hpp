@@ -16,9 +16,9 @@
 namespace anabranch::train {
 
 struct TrainingOptions {
-  ScheduleOptions schedule;
-  RateOptions rate;
-  OptimizerOptions optimizer;
+  ScheduleOptions schedule = {};
+  RateOptions rate = {};
+  OptimizerOptions optimizer = {};
   double clip = 1.0;  ///< norm of all gradients together; 0: none
 };
 
