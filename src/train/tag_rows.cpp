@@ -51,7 +51,8 @@ std::vector<float> initial_tag_rows(const std::filesystem::path& folder, const h
       for (std::size_t i = 0; i < width; ++i) mean[i] += values[i];
     }
     const double length = length_of(mean);
-    for (const float x : mean) out.push_back(length > 0 ? static_cast<float>(static_cast<double>(x) * median / length) : 0);
+    for (const float x : mean)
+      out.push_back(length > 0 ? static_cast<float>(static_cast<double>(x) * median / length) : 0);
   }
   return out;
 }
