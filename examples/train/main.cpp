@@ -2,9 +2,13 @@
 //
 //   anabranch_train --model build/models/smollm2-135m --markup examples/train/smollm2 --data train.jsonl
 //       --validation validation.jsonl --out build/adapter
+#include <unistd.h>
+
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <exception>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +26,13 @@
 
 namespace anabranch::train {
 namespace {
+
+/// Set by a signal: the run ends with a checkpoint after the step that is under way.
+volatile std::sig_atomic_t asked_to_stop = 0;
+
+/// Progress is one line that is written over, or a line each where nobody looks.
+const char* line_start() { return ::isatty(2) != 0 ? "\r" : ""; }
+const char* line_end() { return ::isatty(2) != 0 ? "   " : "\n"; }
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -63,12 +74,13 @@ std::string losses_text(const Losses& losses) {
 class Run {
  public:
   Run(const Arguments& arguments, Training& training, std::vector<TokenRow> validation, RunFolder& folder,
-      std::string settings)
+      std::string settings, std::function<void()> write_result)
       : a_(arguments),
         training_(training),
         validation_(std::move(validation)),
         folder_(folder),
-        settings_(std::move(settings)) {}
+        settings_(std::move(settings)),
+        write_result_(std::move(write_result)) {}
 
   /// Whether all steps are done.
   bool go() {
@@ -78,8 +90,8 @@ class Run {
       report(training_.step(), first);
       const std::int64_t step = training_.n_done();
       if (step % a_.validate_every == 0 || training_.done()) validate();
-      const bool stop = a_.stop_after > 0 && step - first >= a_.stop_after;
-      if (step % a_.checkpoint_every == 0 || training_.done() || stop) training_.save(folder_.checkpoint(), settings_);
+      const bool stop = asked_to_stop != 0 || (a_.stop_after > 0 && step - first >= a_.stop_after);
+      if (step % a_.checkpoint_every == 0 || training_.done() || stop) keep();
       if (stop) break;
     }
     folder_.draw(settings_.substr(0, 90));
@@ -87,15 +99,20 @@ class Run {
   }
 
  private:
+  void keep() {
+    training_.save(folder_.checkpoint(), settings_);
+    write_result_();
+  }
+
   void report(const StepReport& r, std::int64_t first) {
     folder_.add(r);
     n_tokens_ += r.n_tokens;
     seconds_ += r.seconds;
     const double left =
         seconds_ / static_cast<double>(r.step - first) * static_cast<double>(training_.n_steps() - r.step);
-    fmt::print(stderr, "\rstep {}/{}  epoch {}  loss {:.4f}  lr {:.2e}  {:.0f} tokens/s  {:.0f} min left   ", r.step,
-               training_.n_steps(), r.epoch + 1, r.losses.mean(), r.rate, static_cast<double>(n_tokens_) / seconds_,
-               left / 60);
+    fmt::print(stderr, "{}step {}/{}  epoch {}  loss {:.4f}  lr {:.2e}  {:.0f} tokens/s  {:.0f} min left{}",
+               line_start(), r.step, training_.n_steps(), r.epoch + 1, r.losses.mean(), r.rate,
+               static_cast<double>(n_tokens_) / seconds_, left / 60, line_end());
     std::fflush(stderr);
   }
 
@@ -104,7 +121,8 @@ class Run {
       const auto begin = std::chrono::steady_clock::now();
       const Losses losses = training_.evaluate(validation_);
       folder_.add_validation(training_.n_done(), losses, seconds_since(begin));
-      fmt::print(stderr, "\rstep {}/{}  validation {}\n", training_.n_done(), training_.n_steps(), losses_text(losses));
+      fmt::print(stderr, "{}step {}/{}  validation {}\n", line_start(), training_.n_done(), training_.n_steps(),
+                 losses_text(losses));
     }
     folder_.draw(settings_.substr(0, 90));
   }
@@ -114,6 +132,7 @@ class Run {
   std::vector<TokenRow> validation_;
   RunFolder& folder_;
   std::string settings_;
+  std::function<void()> write_result_;
   std::int64_t n_tokens_ = 0;
   double seconds_ = 0;
 };
@@ -127,7 +146,6 @@ void write_result(const Arguments& a, const Model& model, const hf::MarkupSettin
   settings.positions = a.render.positions;
   settings.markup = a.render.rendering == Rendering::aspd ? hf::MarkupKind::aspd : hf::MarkupKind::serial;
   settings.save(a.out);
-  fmt::print(stderr, "wrote {}\n", a.out.string());
 }
 
 int run(Arguments a) {
@@ -151,9 +169,15 @@ int run(Arguments a) {
   RunFolder folder(a.out, training.n_done());
   fmt::print(stderr, "{} steps, {} done; products in {}\n", training.n_steps(), training.n_done(),
              compute_name(model.compute()));
-  const bool done = Run(a, training, std::move(validation), folder, settings).go();
-  if (done) write_result(a, model, markup);
-  if (!done) fmt::print(stderr, "\nstopped after step {}; --resume goes on\n", training.n_done());
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { asked_to_stop = 1; });
+  const auto write = [&] {
+    if (a.tuning.tuning == Tuning::lora || training.done()) write_result(a, model, markup);
+  };
+  const bool done = Run(a, training, std::move(validation), folder, settings, write).go();
+  if (done)
+    fmt::print(stderr, "\nwrote {}\n", a.out.string());
+  else
+    fmt::print(stderr, "\nstopped after step {}; --resume goes on\n", training.n_done());
   return 0;
 }
 

@@ -16,7 +16,7 @@
 namespace anabranch::test {
 
 inline const std::vector<std::string> kTagTexts{"<|branch|>", "<|/branch|>", "<|title|>", "<|/title|>",
-                                                "<|para|>",   "<|/para|>",   "<|end|>"};
+                                                "<|para|>",   "<|/para|>",   "<|im_end|>"};
 
 /// Printable ASCII, blank and newline as single tokens, and after them the tags in the order above. No chat template:
 /// the prompt is the question.
@@ -42,7 +42,7 @@ inline hf::ModelText byte_text() {
   return {hf::Tokenizer::parse(json.dump(), "test"), hf::ChatTemplate::of(hf::ChatFamily::plain), hf::MarkupSettings()};
 }
 
-inline TokenId end_token(const hf::ModelText& text) { return text.tokenizer.added("<|end|>"); }
+inline TokenId end_token(const hf::ModelText& text) { return text.tokenizer.added("<|im_end|>"); }
 
 inline train::Renderer renderer(train::RenderOptions options = {}) {
   const hf::ModelText text = byte_text();

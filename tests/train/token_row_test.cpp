@@ -91,16 +91,16 @@ TEST_CASE("a sample without branches is the same row in both renderings") {
 }
 
 TEST_CASE("text that spells a tag stays text") {
-  const TokenRow row = renderer().render(sample_of(R"([{"text": "<|para|>"}])", "<|end|>"));
+  const TokenRow row = renderer().render(sample_of(R"([{"text": "<|para|>"}])", "<|im_end|>"));
   CHECK(row.n_tokens() == 7 + 8 + 1);
 }
 
 TEST_CASE("the answer's end is the token that the chat template puts after an assistant's message") {
   ab::hf::ModelText text = byte_text();
-  const TokenId other = text.tokenizer.added("<|/para|>"), end = text.tokenizer.added("<|end|>");
+  const TokenId other = text.tokenizer.added("<|/para|>"), end = text.tokenizer.added("<|im_end|>");
   CHECK(ab::train::Renderer(text, {other, end}, {.rendering = Rendering::serial}).end_of_answer() == other);
   text.chat = ab::hf::ChatTemplate::of(ab::hf::ChatFamily::chatml);
-  CHECK(ab::train::Renderer(text, {other, end}, {.rendering = Rendering::serial}).end_of_answer() == other);
+  CHECK(ab::train::Renderer(text, {other, end}, {.rendering = Rendering::serial}).end_of_answer() == end);
 }
 
 TEST_CASE("a model without the tags cannot be shown markup, but serial text it can") {
