@@ -92,7 +92,7 @@ TEST_CASE("a sample without branches is the same row in both renderings") {
 
 TEST_CASE("text that spells a tag stays text") {
   const TokenRow row = renderer().render(sample_of(R"([{"text": "<|para|>"}])", "<|im_end|>"));
-  CHECK(row.n_tokens() == 7 + 8 + 1);
+  CHECK(row.n_tokens() == 10 + 8 + 1);
 }
 
 TEST_CASE("the answer's end is the token that the chat template puts after an assistant's message") {
