@@ -153,6 +153,24 @@ need_venv() {
   [ -d "$torch_dir" ] || die "no CMake package of LibTorch in $folder; remove that folder and try again"
 }
 
+make_peft() {
+  rm -rf "$1"
+  "$(venv_python)" -m pip --disable-pip-version-check --no-input install --no-deps --only-binary :all: \
+    --progress-bar off --target "$1" -r "$root/cmake/setup/requirements-peft.txt"
+  touch "$1/complete"
+}
+
+# need_peft: afterwards build/peft holds the Python package peft for the venv's Python; only tests want it.
+need_peft() {
+  local folder
+  folder=$cache/peft-$({ venv_folder; cat "$root/cmake/setup/requirements-peft.txt"; } | sha256sum | cut -c1-12)
+  exec 9>"$cache/lock"
+  flock 9
+  [ -e "$folder/complete" ] || stage "install the Python package peft" make_peft "$folder"
+  flock -u 9
+  link "$folder" "$root/build/peft"
+}
+
 # link TARGET NAME: makes or renews a symbolic link; never replaces anything else.
 link() {
   mkdir -p "$(dirname "$2")"

@@ -20,6 +20,7 @@ namespace {
 struct Options {
   chat::Session session;
   std::string model = "build/models/smollm2-135m";
+  std::string adapter;
   std::string mode = "model";
   std::string positions = "model";
   std::string weights = "auto";
@@ -39,6 +40,7 @@ const std::map<std::string, ab::hf::MarkupKind> kModes{{"serial", ab::hf::Markup
 void add_options(CLI::App& app, Options& o) {
   app.add_option("question", o.session.questions, "what to ask; several are answered together");
   app.add_option("--model", o.model, "Hugging Face folder of a Llama, Qwen2 or Qwen3 model")->capture_default_str();
+  app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model");
   app.add_option("--mode", o.mode, "serial, skeleton, aspd; model: what it was trained for")
       ->check(CLI::IsMember({"model", "serial", "skeleton", "aspd"}))
       ->capture_default_str();
@@ -67,6 +69,7 @@ void run(Options o) {
   ab::torch::LoadOptions load;
   load.weights = kWeights.at(o.weights);
   load.n_threads = o.threads;
+  if (!o.adapter.empty()) load.adapter = o.adapter;
   ab::torch::CausalLm model = ab::torch::CausalLm::load(o.model, load);
   if (o.row_costs) show_row_costs(model, o.generate);
   const std::string mode = o.mode == "model" ? ab::hf::markup_name(model.text().markup.markup) : o.mode;

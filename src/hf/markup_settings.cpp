@@ -5,6 +5,7 @@
 
 #include <anabranch/hf/chat_template.hpp>
 
+#include "atomic_file.hpp"
 #include "json_file.hpp"
 
 namespace anabranch::hf {
@@ -25,6 +26,16 @@ Positions positions_of(const impl::JsonObject& object) {
   if (*value == "longest") return Positions::longest;
   if (value->is_object()) return Positions::reserved(object.object("positions").integer("reserved", 1));
   object.wrong("positions", "\"sequential\", \"longest\" or {\"reserved\": count}", *value);
+}
+
+impl::Json json_of(const Positions& positions) {
+  switch (positions.kind) {
+    case Positions::Kind::sequential: return "sequential";
+    case Positions::Kind::longest: return "longest";
+    case Positions::Kind::reserved: return {{"reserved", positions.extent}};
+    case Positions::Kind::given: break;
+  }
+  fail(Status::bad_argument, "markup settings: positions that the caller gives are not a property of a checkpoint");
 }
 
 }  // namespace
@@ -59,6 +70,20 @@ MarkupSettings MarkupSettings::load(const std::filesystem::path& folder) {
     for (const auto& [key, text] : keys) *text = tags->optional_text(key).value_or(*text);
   }
   return settings;
+}
+
+void MarkupSettings::save(const std::filesystem::path& folder) const {
+  const impl::Json json = {{"markup", markup_name(markup)},
+                           {"positions", json_of(positions)},
+                           {"title_separator", title_separator},
+                           {"tags",
+                            {{"branch", branch},
+                             {"branch_end", branch_end},
+                             {"title", title},
+                             {"title_end", title_end},
+                             {"para", para},
+                             {"para_end", para_end}}}};
+  impl::write_file(folder / "anabranch.json", json.dump(2) + "\n");
 }
 
 markup::AspdTags MarkupSettings::tags(const Tokenizer& tokenizer) const {

@@ -1,88 +1,51 @@
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
 #include <set>
+#include <utility>
 
 #include <anabranch/hf/safetensors.hpp>
 
+#include "atomic_file.hpp"
 #include "json_file.hpp"
 
 namespace anabranch::hf {
 namespace {
 
-[[noreturn]] void cannot(const char* what, const std::filesystem::path& path) {
-  fail(Status::bad_file, std::string("cannot ") + what + " " + path.string() + ": " + std::strerror(errno));
-}
-
-// A file that appears under its name only when it is complete; else nothing of it stays.
-class AtomicFile {
- public:
-  explicit AtomicFile(std::filesystem::path file) : file_(std::move(file)), temporary_(file_) {
-    static std::atomic<unsigned> counter{0};
-    temporary_ += ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) cannot("create", temporary_);
-  }
-  ~AtomicFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    if (!done_) ::unlink(temporary_.c_str());
-  }
-  AtomicFile(const AtomicFile&) = delete;
-  AtomicFile& operator=(const AtomicFile&) = delete;
-
-  void write(const void* bytes, std::size_t size) {
-    const char* next = static_cast<const char*>(bytes);
-    while (size > 0) {
-      const ::ssize_t written = ::write(descriptor_, next, size);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) cannot("write", temporary_);
-      next += written;
-      size -= static_cast<std::size_t>(written);
-    }
-  }
-
-  void finish() {
-    if (::fsync(descriptor_) != 0) cannot("write", temporary_);
-    const int descriptor = descriptor_;
-    descriptor_ = -1;
-    if (::close(descriptor) != 0) cannot("write", temporary_);
-    if (::rename(temporary_.c_str(), file_.c_str()) != 0) cannot("write", file_);
-    done_ = true;
-  }
-
- private:
-  std::filesystem::path file_, temporary_;
-  int descriptor_ = -1;
-  bool done_ = false;
+/// What a header says of one tensor.
+struct Entry {
+  const std::string* name;
+  std::span<const std::int64_t> shape;
+  Dtype dtype;
 };
 
-void check_tensor(const FloatTensor& tensor, std::set<std::string>& names) {
-  if (tensor.name == "__metadata__" || !names.insert(tensor.name).second)
-    fail(Status::bad_argument, "tensor \"" + tensor.name + "\": the name is reserved or there twice");
+/// Number of values that the entry's shape has.
+std::uint64_t check_entry(const Entry& entry, std::set<std::string>& names) {
+  const std::string where = "tensor \"" + *entry.name + "\": ";
+  if (*entry.name == "__metadata__" || !names.insert(*entry.name).second)
+    fail(Status::bad_argument, where + "the name is reserved or there twice");
+  if (entry.dtype != Dtype::f32 && entry.dtype != Dtype::bf16)
+    fail(Status::bad_argument,
+         where + "expected to be stored as F32 or BF16, found " + std::string(dtype_name(entry.dtype)));
   std::uint64_t n = 1;
   bool fits = true;
-  for (const std::int64_t size : tensor.shape)
+  for (const std::int64_t size : entry.shape)
     fits = fits && size >= 0 && !__builtin_mul_overflow(n, static_cast<std::uint64_t>(size), &n);
-  if (!fits || n != tensor.values.size())
-    fail(Status::bad_argument, "tensor \"" + tensor.name + "\": expected as many values as the shape " +
-                                   shape_text(tensor.shape) + " has, found " + std::to_string(tensor.values.size()));
+  if (!fits || n > PTRDIFF_MAX / sizeof(float))
+    fail(Status::bad_argument, where + "the shape " + shape_text(entry.shape) + " is not one of a tensor in memory");
+  return n;
 }
 
-}  // namespace
-
-void write_safetensors(const std::filesystem::path& file, std::span<const FloatTensor> tensors,
-                       const std::map<std::string, std::string>& metadata) {
+/// The file's beginning: the length of the header, and the header.
+std::string header_of(std::span<const Entry> entries, const std::map<std::string, std::string>& metadata) {
   impl::Json header = impl::Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::set<std::string> names;
   std::uint64_t offset = 0;
-  for (const FloatTensor& tensor : tensors) {
-    check_tensor(tensor, names);
-    const std::uint64_t end = offset + tensor.values.size_bytes();
-    header[tensor.name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
+  for (const Entry& entry : entries) {
+    const std::uint64_t end = offset + check_entry(entry, names) * dtype_size(entry.dtype);
+    header[*entry.name] = {{"dtype", dtype_name(entry.dtype)}, {"shape", entry.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text;
@@ -92,11 +55,67 @@ void write_safetensors(const std::filesystem::path& file, std::span<const FloatT
     fail(Status::bad_argument, std::string("names and metadata must be UTF-8: ") + problem.what());
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');  // keeps the tensors aligned
-  const std::uint64_t length = text.size();
-  AtomicFile out(file);
-  out.write(&length, sizeof length);
-  out.write(text.data(), text.size());
-  for (const FloatTensor& tensor : tensors) out.write(tensor.values.data(), tensor.values.size_bytes());
+  const auto length = std::bit_cast<std::array<char, sizeof(std::uint64_t)>>(std::uint64_t{text.size()});
+  return std::string(length.begin(), length.end()) + text;
+}
+
+/// The upper half of a float32, rounded to nearest, ties to even. A NaN stays one.
+std::uint16_t bfloat16_of(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+void write_values(impl::AtomicFile& out, std::span<const float> values, Dtype dtype) {
+  if (dtype == Dtype::f32) return out.write(values.data(), values.size_bytes());
+  constexpr std::size_t kAtOnce = std::size_t{1} << 16;
+  std::vector<std::uint16_t> halves;
+  for (; !values.empty(); values = values.subspan(halves.size())) {
+    halves.clear();
+    for (const float value : values.first(std::min(kAtOnce, values.size()))) halves.push_back(bfloat16_of(value));
+    out.write(halves.data(), halves.size() * sizeof(std::uint16_t));
+  }
+}
+
+template <class T>
+std::string checked_header(std::span<const T> tensors, const std::map<std::string, std::string>& metadata) {
+  std::vector<Entry> entries;
+  for (const T& tensor : tensors) entries.push_back({&tensor.name, tensor.shape, tensor.dtype});
+  return header_of(entries, metadata);
+}
+
+std::uint64_t n_values(std::span<const std::int64_t> shape) {
+  std::uint64_t n = 1;
+  for (const std::int64_t size : shape) n *= static_cast<std::uint64_t>(size);
+  return n;
+}
+
+}  // namespace
+
+void write_safetensors(const std::filesystem::path& file, std::span<const FloatTensor> tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  const std::string header = checked_header(tensors, metadata);
+  for (const FloatTensor& tensor : tensors)
+    if (n_values(tensor.shape) != tensor.values.size())
+      fail(Status::bad_argument, "tensor \"" + tensor.name + "\": expected as many values as the shape " +
+                                     shape_text(tensor.shape) + " has, found " + std::to_string(tensor.values.size()));
+  impl::AtomicFile out(file);
+  out.write(header.data(), header.size());
+  for (const FloatTensor& tensor : tensors) write_values(out, tensor.values, tensor.dtype);
+  out.finish();
+}
+
+void write_safetensors(const std::filesystem::path& file, std::span<const LazyTensor> tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  const std::string header = checked_header(tensors, metadata);
+  impl::AtomicFile out(file);
+  out.write(header.data(), header.size());
+  std::vector<float> values;
+  for (const LazyTensor& tensor : tensors) {
+    values.resize(n_values(tensor.shape));
+    tensor.fill(values);
+    write_values(out, values, tensor.dtype);
+  }
   out.finish();
 }
 

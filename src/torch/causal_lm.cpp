@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include <c10/util/Exception.h>
 
 #include <anabranch/error.hpp>
+#include <anabranch/hf/adapter.hpp>
 
 #include "forward_pass.hpp"
 #include "pass_layout.hpp"
@@ -47,6 +49,13 @@ void check_path(AttentionPath path, attention::Element kv) {
     fail(Status::bad_argument, "the LibTorch attention paths do not read int8 slabs; take AttentionPath::native");
 }
 
+std::optional<hf::Adapter> adapter_for(const hf::ModelConfig& config, const LoadOptions& options) {
+  if (!options.adapter) return std::nullopt;
+  std::optional<hf::Adapter> adapter = hf::Adapter::load(*options.adapter);
+  adapter->require_fit(config, options.adapter->string());
+  return adapter;
+}
+
 attention::Element kv_for(const LoadOptions& options, Weights weights) noexcept {
   if (options.kv.has_value()) return *options.kv;
   return weights == Weights::float32 ? attention::Element::float32 : attention::Element::bfloat16;
@@ -76,13 +85,15 @@ CausalLm CausalLm::load(const std::filesystem::path& folder, const LoadOptions& 
   check_options(options);
   auto model = std::make_shared<LoadedModel>();
   model->folder = folder;
+  model->adapter = options.adapter;
   model->config = hf::ModelConfig::load(folder);
+  const std::optional<hf::Adapter> adapter = adapter_for(model->config, options);
   model->frequencies = hf::rope_inverse_frequencies(model->config.rope, model->config.head_dim);
   if (options.n_threads > 0) at::set_num_threads(options.n_threads);
   guarded(Status::internal, "loading a model", [&] {
     model->weights = options.weights == Weights::automatic ? fastest_weights(folder, model->config) : options.weights;
     check_path(options.attention, kv_for(options, model->weights));
-    model->tensors = load_tensors(folder, model->config, model->weights);
+    model->tensors = load_tensors({folder, adapter ? &*adapter : nullptr}, model->config, model->weights);
   });
   const attention::Element kv = kv_for(options, model->weights);
   auto impl = std::make_unique<Impl>(std::move(model), kv);
@@ -127,7 +138,10 @@ void CausalLm::set_attention(AttentionPath path) {
 }
 const hf::ModelConfig& CausalLm::config() const noexcept { return impl_->model->config; }
 const hf::ModelText& CausalLm::text() const {
-  if (!impl_->text) impl_->text = std::make_shared<hf::ModelText>(hf::ModelText::load(impl_->model->folder));
+  const LoadedModel& model = *impl_->model;
+  if (!impl_->text)
+    impl_->text = std::make_shared<hf::ModelText>(model.adapter ? hf::ModelText::load(model.folder, *model.adapter)
+                                                                : hf::ModelText::load(model.folder));
   return *impl_->text;
 }
 Weights CausalLm::weights() const noexcept { return impl_->model->weights; }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include <anabranch/attention/branch_attention.hpp>
@@ -22,6 +23,7 @@ namespace anabranch::torch {
 /// What runners over the same weights share.
 struct LoadedModel {
   std::filesystem::path folder;
+  std::optional<std::filesystem::path> adapter;  ///< merged into the tensors
   hf::ModelConfig config;
   Weights weights = Weights::float32;
   ModelTensors tensors;

@@ -26,11 +26,11 @@ struct Part {
   std::int64_t rows = 0;
 };
 
-/// Reads matrices out of the files, in the wanted type.
+/// Reads matrices out of the files, changes them as the adapter says, and puts them into the wanted type.
 class Reader {
  public:
-  Reader(const std::filesystem::path& folder, Weights weights, std::pmr::memory_resource* memory)
-      : file_(hf::Weights::open(folder)), weights_(weights), memory_(memory) {}
+  Reader(const WeightSource& source, Weights weights, std::pmr::memory_resource* memory)
+      : file_(hf::Weights::open(source.folder)), adapter_(source.adapter), weights_(weights), memory_(memory) {}
 
   at::Tensor norm(const std::string& name, std::int64_t size) const { return fused(std::array{Part{name, size}}, 0); }
 
@@ -72,12 +72,14 @@ class Reader {
           columns > 0 ? file_.require(part.name, {part.rows, columns}) : file_.require(part.name, {part.rows});
       const auto n = static_cast<std::size_t>(tensor.n_elements());
       hf::read_floats(tensor, std::span<float>(place, n));
+      if (adapter_ != nullptr) adapter_->merge_into(part.name, std::span<float>(place, n));
       place += n;
     }
     return out;
   }
 
   hf::Weights file_;
+  const hf::Adapter* adapter_;
   Weights weights_;
   std::pmr::memory_resource* memory_;
 };
@@ -145,10 +147,10 @@ void measure(Candidate& candidate, const hf::ModelConfig& c, std::vector<char>& 
 
 }  // namespace
 
-ModelTensors load_tensors(const std::filesystem::path& folder, const hf::ModelConfig& config, Weights weights) {
+ModelTensors load_tensors(const WeightSource& source, const hf::ModelConfig& config, Weights weights) {
   ModelTensors model;
   model.memory = std::make_unique<linear::WeightMemory>();
-  const Reader reader(folder, weights, model.memory.get());
+  const Reader reader(source, weights, model.memory.get());
   for (std::int32_t l = 0; l < config.n_layers; ++l) model.layers.push_back(load_layer(reader, config, l));
   model.final_norm = reader.norm("model.norm.weight", config.hidden);
   const char* embedding = "model.embed_tokens.weight";
@@ -163,7 +165,8 @@ Weights fastest_weights(const std::filesystem::path& folder, const hf::ModelConf
   std::vector<Candidate> candidates;
   for (const Weights weights : {Weights::int8, Weights::bfloat16, Weights::float32})
     if (weights != Weights::bfloat16 || multiplies_bfloat16())
-      candidates.push_back({weights, load_layer(Reader(folder, weights, std::pmr::get_default_resource()), config, 0)});
+      candidates.push_back(
+          {weights, load_layer(Reader({folder}, weights, std::pmr::get_default_resource()), config, 0)});
   std::vector<char> elsewhere(std::size_t{48} << 20);
   for (int turn = 0; turn < 5; ++turn)
     for (Candidate& candidate : candidates) measure(candidate, config, elsewhere);

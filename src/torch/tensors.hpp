@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <anabranch/hf/adapter.hpp>
 #include <anabranch/hf/config.hpp>
 #include <anabranch/linear/weight_memory.hpp>
 #include <anabranch/torch/causal_lm.hpp>
@@ -32,9 +33,15 @@ struct ModelTensors {
   Projection head;        ///< [vocabulary, hidden]
 };
 
+/// Where weights come from.
+struct WeightSource {
+  const std::filesystem::path& folder;
+  const hf::Adapter* adapter = nullptr;  ///< merged in, where there is one; it fits the model
+};
+
 /// Reads the folder's safetensors; `weights` is not automatic. Throws bad_file (absent, damaged, other shape) or
 /// unsupported (element type).
-ModelTensors load_tensors(const std::filesystem::path& folder, const hf::ModelConfig& config, Weights weights);
+ModelTensors load_tensors(const WeightSource& source, const hf::ModelConfig& config, Weights weights);
 
 /// The types that this CPU multiplies well, and of them the fastest: measured on the first layer's products with four
 /// rows, weights out of cache, best of five turns.

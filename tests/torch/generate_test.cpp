@@ -1,10 +1,16 @@
 // Questions to answers with the real model, SmolLM2-135M-Instruct in float32. Skipped, with the reason, without it.
 #include "torch/real_model.hpp"
 
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include <anabranch/error.hpp>
+#include <anabranch/hf/adapter.hpp>
+#include <anabranch/hf/markup_settings.hpp>
 #include <anabranch/torch/generate.hpp>
 
 namespace {
@@ -102,4 +108,34 @@ TEST_CASE("what cannot be answered is refused by name") {
   options = brief();
   options.n_pages = 1;  // the prompt alone needs more: the answer ends, nothing throws
   CHECK(ab::torch::generate(*real_model(), kQuestion, options).reason == ab::EndReason::no_room);
+}
+
+TEST_CASE("an adapter that was taught a markup decides what the model writes") {
+  if (real_model() == nullptr) return;
+  const char* named = std::getenv("ANABRANCH_MODEL");
+  const std::filesystem::path model = named != nullptr ? named : "build/models/smollm2-135m";
+  const auto folder = std::filesystem::temp_directory_path() / ("anabranch_adapter_" + std::to_string(::getpid()));
+  ab::hf::Adapter adapter;
+  adapter.rank = 1;
+  adapter.alpha = 1;
+  adapter.tokens = {{7}, std::vector<float>(576, 0.01f)};
+  adapter.save(folder, ab::hf::Dtype::f32);
+  ab::hf::MarkupSettings settings;
+  settings.markup = MarkupKind::aspd;
+  settings.positions = ab::Positions::longest;
+  settings.branch = "<jupyter_start>";
+  settings.branch_end = "<jupyter_text>";
+  settings.title = "<issue_start>";
+  settings.title_end = "<issue_comment>";
+  settings.para = "<gh_stars>";
+  settings.para_end = "<issue_closed>";
+  settings.save(folder);
+  ab::torch::CausalLm taught =
+      ab::torch::CausalLm::load(model, {.weights = ab::torch::Weights::float32, .adapter = folder});
+  CHECK(taught.text().markup.markup == MarkupKind::aspd);
+  CHECK(taught.text().markup.positions == ab::Positions::longest);
+  std::filesystem::remove_all(folder);
+  GenerateOptions options = brief();
+  options.max_tokens = 8;
+  CHECK_FALSE(ab::torch::generate(taught, kQuestion, options).text.empty());
 }

@@ -37,6 +37,8 @@ struct MarkupSettings {
 
   /// Throws bad_file, naming file, key, expected and found.
   static MarkupSettings load(const std::filesystem::path& folder);
+  /// Writes `folder`/anabranch.json. Throws bad_argument (positions that the file cannot name) or bad_file.
+  void save(const std::filesystem::path& folder) const;
   /// The tags by id. Throws bad_markup, naming the tag that the tokenizer lacks.
   markup::AspdTags tags(const Tokenizer& tokenizer) const;
 };

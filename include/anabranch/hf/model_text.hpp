@@ -18,6 +18,11 @@ struct ModelText {
   static ModelText load(const std::filesystem::path& folder) {
     return {Tokenizer::load(folder), ChatTemplate::load(folder), MarkupSettings::load(folder)};
   }
+  /// The same with an adapter, whose anabranch.json comes first: an adapter can teach a markup.
+  static ModelText load(const std::filesystem::path& folder, const std::filesystem::path& adapter) {
+    const bool taught = std::filesystem::exists(adapter / "anabranch.json");
+    return {Tokenizer::load(folder), ChatTemplate::load(folder), MarkupSettings::load(taught ? adapter : folder)};
+  }
 };
 
 }  // namespace anabranch::hf

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -77,11 +78,23 @@ struct FloatTensor {
   std::string name;
   std::vector<std::int64_t> shape;
   std::span<const float> values;
+  Dtype dtype = Dtype::f32;  ///< what is stored: f32, or bf16 (rounded to nearest, ties to even)
 };
 
-/// Writes a safetensors file of F32 tensors. Atomic: `file` is either the whole new file or what it was before.
-/// Throws `bad_argument` (repeated or reserved name, values that do not fit the shape) or `bad_file` (cannot write).
+/// A tensor to write whose values are made when their turn comes, so that one at a time lies in memory.
+struct LazyTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  Dtype dtype = Dtype::f32;                    ///< as above
+  std::function<void(std::span<float>)> fill;  ///< writes all values, row-major
+};
+
+/// Writes a safetensors file. Atomic: `file` is either the whole new file or what it was before.
+/// Throws `bad_argument` (repeated or reserved name, values that do not fit the shape, another dtype), `bad_file`
+/// (cannot write), and what `fill` throws.
 void write_safetensors(const std::filesystem::path& file, std::span<const FloatTensor> tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+void write_safetensors(const std::filesystem::path& file, std::span<const LazyTensor> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace anabranch::hf

@@ -44,6 +44,9 @@ struct LoadOptions {
   std::int32_t n_slots = 0;     ///< slots to make room for at once; a plan over a larger pool makes the slabs grow
   std::int32_t max_rows = 256;  ///< hint for whoever feeds prompts: the best number of rows of one prefill chunk
   std::int32_t n_threads = 0;   ///< threads of LibTorch, of the whole process; 0 leaves what is set
+  /// Folder of a LoRA adapter (hf/adapter.hpp). It is merged into the weights in float32, before they are rounded to
+  /// their type: a pass costs what it costs without.
+  std::optional<std::filesystem::path> adapter = {};
 };
 
 /// What is measured: every number of rows over every number of keys.
@@ -63,7 +66,8 @@ struct PassTimes {
 class CausalLm {
  public:
   /// Reads config.json and the safetensors of `folder`. Throws bad_file (missing, damaged, tensor absent or of the
-  /// wrong shape), unsupported (another architecture) or bad_argument (options).
+  /// wrong shape, an adapter of another model), unsupported (another architecture, another kind of adapter) or
+  /// bad_argument (options).
   static CausalLm load(const std::filesystem::path& folder, const LoadOptions& options = {});
 
   CausalLm(CausalLm&&) noexcept;
@@ -89,7 +93,8 @@ class CausalLm {
   void set_attention(AttentionPath path);
 
   const hf::ModelConfig& config() const noexcept;
-  /// Tokenizer, chat template and markup settings of the folder, read at the first call. Throws bad_file, unsupported.
+  /// Tokenizer, chat template and markup settings of the folder, read at the first call; an adapter's own markup
+  /// settings come first. Throws bad_file, unsupported.
   const hf::ModelText& text() const;
   Weights weights() const noexcept;  ///< what was chosen: never `automatic`
   attention::Element kv() const noexcept;

@@ -1,0 +1,108 @@
+// What an adapter does to a model's tensors.
+#include <algorithm>
+#include <cmath>
+
+#include <anabranch/error.hpp>
+#include <anabranch/hf/adapter.hpp>
+
+namespace anabranch::hf {
+namespace {
+
+constexpr std::string_view kWeight = ".weight";
+
+std::string sizes(std::int32_t out, std::int32_t in) {
+  return "[" + std::to_string(out) + ", " + std::to_string(in) + "]";
+}
+
+void require_rows(const TokenRows& rows, const ModelConfig& config, const std::string& where) {
+  for (const TokenId id : rows.ids)
+    if (id < 0 || id >= config.vocabulary)
+      fail(Status::bad_file, where + ": expected token ids from 0 to " + std::to_string(config.vocabulary - 1) +
+                                 " (the model's vocabulary), found " + std::to_string(id));
+  const std::size_t expected = rows.ids.size() * static_cast<std::size_t>(config.hidden);
+  if (rows.rows.size() != expected)
+    fail(Status::bad_file, where + ": expected " + std::to_string(rows.ids.size()) + " token rows of " +
+                               std::to_string(config.hidden) + " (the model's hidden size), found " +
+                               std::to_string(rows.rows.size()) + " values");
+}
+
+void replace_rows(const TokenRows& rows, std::span<float> values) {
+  if (rows.empty()) return;
+  const std::size_t width = rows.rows.size() / rows.ids.size();
+  for (std::size_t i = 0; i < rows.ids.size(); ++i)
+    std::copy_n(rows.rows.begin() + static_cast<std::ptrdiff_t>(i * width), width,
+                values.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(rows.ids[i]) * width));
+}
+
+/// W += scale * (B A), row by row; the sum of a row's products is made before it is scaled, as `peft` does.
+void add_product(const LoraPair& pair, float scale, std::span<float> values) {
+  const auto in = static_cast<std::size_t>(pair.in), rank = static_cast<std::size_t>(pair.rank());
+  std::vector<float> change(in);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(pair.out); ++row) {
+    std::fill(change.begin(), change.end(), 0.0f);
+    for (std::size_t r = 0; r < rank; ++r) {
+      const float factor = pair.b[row * rank + r];
+      const float* a = pair.a.data() + r * in;
+      for (std::size_t i = 0; i < in; ++i) change[i] += factor * a[i];
+    }
+    float* w = values.data() + row * in;
+    for (std::size_t i = 0; i < in; ++i) w[i] += scale * change[i];
+  }
+}
+
+}  // namespace
+
+std::map<std::string, MatrixShape, std::less<>> linear_modules(const ModelConfig& config) {
+  std::map<std::string, MatrixShape, std::less<>> modules;
+  for (std::int32_t layer = 0; layer < config.n_layers; ++layer) {
+    const std::string prefix = "model.layers." + std::to_string(layer);
+    const std::string attention = prefix + ".self_attn.", ffn = prefix + ".mlp.";
+    modules[attention + "q_proj"] = {config.q_width(), config.hidden};
+    modules[attention + "k_proj"] = modules[attention + "v_proj"] = {config.kv_width(), config.hidden};
+    modules[attention + "o_proj"] = {config.hidden, config.q_width()};
+    modules[ffn + "gate_proj"] = modules[ffn + "up_proj"] = {config.ffn, config.hidden};
+    modules[ffn + "down_proj"] = {config.hidden, config.ffn};
+  }
+  if (!config.tied_embeddings) modules["lm_head"] = {config.vocabulary, config.hidden};
+  return modules;
+}
+
+float Adapter::scale_of(const LoraPair& pair) const noexcept {
+  const auto n = static_cast<float>(pair.rank());
+  return pair.alpha.value_or(alpha) / (scale == LoraScale::by_root ? std::sqrt(n) : n);
+}
+
+void Adapter::require_fit(const ModelConfig& config, const std::string& where) const {
+  const auto known = linear_modules(config);
+  for (const auto& [module, pair] : modules) {
+    const auto found = known.find(module);
+    if (found == known.end())
+      fail(Status::bad_file, where + ": module \"" + module + "\": expected a linear layer of the model (" +
+                                 std::to_string(config.n_layers) + " layers" +
+                                 (config.tied_embeddings ? ", the head tied to the embedding" : "") + "), found none");
+    const MatrixShape& shape = found->second;
+    if (pair.in != shape.in || pair.out != shape.out)
+      fail(Status::bad_file, where + ": module \"" + module + "\": expected B A of " + sizes(shape.out, shape.in) +
+                                 " as the model has, found " + sizes(pair.out, pair.in));
+  }
+  require_rows(tokens, config, where);
+  require_rows(head_tokens, config, where);
+  if (!head_tokens.empty() && config.tied_embeddings)
+    fail(Status::unsupported, where + ": token rows of lm_head: the model's head is tied to its embedding");
+  if (!head_tokens.empty() && modules.contains("lm_head"))
+    fail(Status::unsupported, where + ": lm_head has token rows and LoRA factors; only one of both is supported");
+}
+
+void Adapter::merge_into(std::string_view tensor, std::span<float> values) const {
+  if (!tensor.ends_with(kWeight)) return;
+  const std::string_view module = tensor.substr(0, tensor.size() - kWeight.size());
+  if (const auto found = modules.find(module); found != modules.end()) {
+    const LoraPair& pair = found->second;
+    ANABRANCH_ASSERT(values.size() == static_cast<std::size_t>(pair.in) * static_cast<std::size_t>(pair.out));
+    add_product(pair, scale_of(pair), values);
+  }
+  if (module == "model.embed_tokens") replace_rows(tokens, values);
+  if (module == "lm_head") replace_rows(head_tokens, values);
+}
+
+}  // namespace anabranch::hf
