@@ -156,8 +156,8 @@ void Growth<Cache, M, Text>::resume(RequestT& r, TrackT& t) {
   apply(r, t, std::move(action), nullptr, EndReason::end_tag);
 }
 
-/// Places go in reading order, so that with one place a branch's own blocks come before its siblings. Branches without a
-/// prefix may be more than there are places; then those wait that have a token to go on with, the last ones first.
+/// Places go in reading order, so that with one place a branch's own blocks come before its siblings. Branches without
+/// a prefix may be more than there are places; then those wait that have a token to go on with, the last ones first.
 template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::place(RequestT& r) {
   if (!r.active) return;
