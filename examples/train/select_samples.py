@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Chooses, for every prompt, the best of its samples, and writes training and validation data.
 
-    select.py SAMPLES.jsonl OUT_FOLDER [--most-branching N] [--most-serial N]
+    select_samples.py SAMPLES.jsonl OUT_FOLDER [--most-branching N] [--most-serial N]
 
 Samples are what examples/corpus wrote: {"id", "kind", "prompt", "parts"}. Writes train.jsonl, validation.jsonl (five in
 a hundred prompts) and counts.json: how many were left at every stage, and why the others went.
