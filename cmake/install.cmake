@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 
 set(package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/anabranch")
 set(parts core)
-foreach(part fmt eigen hf simd attention linear torch cuda llama capi attention_c)
+foreach(part fmt eigen hf simd attention linear torch train cuda llama capi attention_c)
   string(TOUPPER ${part} upper)
   if(ANABRANCH_HAS_${upper})
     list(APPEND parts ${part})

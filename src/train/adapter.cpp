@@ -1,0 +1,48 @@
+#include <anabranch/train/adapter.hpp>
+
+#include <system_error>
+#include <utility>
+
+#include <anabranch/error.hpp>
+#include <anabranch/hf/safetensors.hpp>
+
+namespace anabranch::train {
+
+hf::Adapter adapter_of(const Model& model, const std::string& base_model) {
+  const ModelOptions& options = model.options();
+  if (options.tuning != Tuning::lora)
+    fail(Status::bad_argument, "the model was tuned whole: it has no adapter");
+  hf::Adapter adapter;
+  adapter.rank = options.rank;
+  adapter.alpha = options.alpha;
+  adapter.base_model = base_model;
+  adapter.target_modules = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+  for (LoraModule& m : model.lora_modules())
+    adapter.modules[m.path] = {static_cast<std::int32_t>(m.in), static_cast<std::int32_t>(m.out), std::move(m.a),
+                               std::move(m.b), {}};
+  if (std::vector<float> rows = model.token_rows(); !rows.empty())
+    adapter.tokens = {options.token_rows, std::move(rows)};
+  if (std::vector<float> rows = model.head_rows(); !rows.empty())
+    adapter.head_tokens = {options.token_rows, std::move(rows)};
+  return adapter;
+}
+
+void save_model(const Model& model, const std::filesystem::path& base, const std::filesystem::path& folder) {
+  if (model.options().tuning != Tuning::full)
+    fail(Status::bad_argument, "the model was tuned with low rank: it has an adapter, not new weights");
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) fail(Status::bad_file, "cannot make " + folder.string() + ": " + error.message());
+  for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+                           "special_tokens_map.json", "chat_template.jinja"}) {
+    if (!std::filesystem::exists(base / name)) continue;
+    std::filesystem::copy_file(base / name, folder / name, std::filesystem::copy_options::overwrite_existing, error);
+    if (error) fail(Status::bad_file, "cannot write " + (folder / name).string() + ": " + error.message());
+  }
+  const std::vector<ModelTensor> tensors = model.tensors();
+  std::vector<hf::FloatTensor> views;
+  for (const ModelTensor& t : tensors) views.push_back({t.name, t.shape, t.values});
+  hf::write_safetensors(folder / "model.safetensors", views);
+}
+
+}  // namespace anabranch::train

@@ -1,0 +1,127 @@
+#include <anabranch/train/model.hpp>
+
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+
+#include "model_impl.hpp"
+
+namespace anabranch::train {
+namespace {
+
+bool multiplies_bfloat16() noexcept {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return __builtin_cpu_supports("avx512bf16") != 0;  // every CPU with amx_bf16 has it too
+#else
+  return false;
+#endif
+}
+
+void check(const ModelOptions& o, const hf::ModelConfig& c) {
+  const auto require = [](bool holds, const char* what, double value, const char* limit) {
+    if (!holds) fail(Status::bad_argument, std::string(what) + " is " + std::to_string(value) + ", must be " + limit);
+  };
+  require(o.rank >= 1 && o.rank <= c.hidden, "rank", o.rank, "in [1, hidden size]");
+  require(o.alpha > 0, "alpha", static_cast<double>(o.alpha), "positive");
+  require(o.n_threads >= 0, "n_threads", o.n_threads, "at least 0");
+  require(o.initial_rows.empty() ||
+              o.initial_rows.size() == o.token_rows.size() * static_cast<std::size_t>(c.hidden),
+          "size of initial_rows", static_cast<double>(o.initial_rows.size()), "token rows times hidden size");
+  for (const TokenId token : o.token_rows)
+    require(token >= 0 && token < c.vocabulary, "trained token", token, "inside the vocabulary");
+}
+
+std::vector<float> copied(const at::Tensor& tensor) {
+  if (!tensor.defined()) return {};
+  return {tensor.const_data_ptr<float>(), tensor.const_data_ptr<float>() + tensor.numel()};
+}
+
+std::span<float> values_of(const at::Tensor& tensor) {
+  if (!tensor.defined()) return {};
+  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+}
+
+/// Sorts the losses of a pass by the kinds of the targets.
+Losses by_kind(std::span<const TokenRow* const> rows, const at::Tensor& losses) {
+  const float* next = losses.const_data_ptr<float>();
+  Losses out;
+  for (const TokenRow* row : rows)
+    for (std::size_t i = 0; i < row->targets.size(); ++i)
+      if (row->targets[i] != kNone) out.add(row->target_kinds[i], static_cast<double>(*next++));
+  return out;
+}
+
+}  // namespace
+
+const char* compute_name(Compute compute) noexcept {
+  switch (compute) {
+    case Compute::automatic: return "auto";
+    case Compute::float32: return "float32";
+    case Compute::bfloat16: return "bfloat16";
+  }
+  return "unknown";
+}
+
+Model Model::load(const std::filesystem::path& folder, const ModelOptions& options) {
+  const hf::ModelConfig config = hf::ModelConfig::load(folder);
+  check(options, config);
+  if (options.n_threads > 0) at::set_num_threads(options.n_threads);
+  ModelOptions chosen = options;
+  if (chosen.compute == Compute::automatic)
+    chosen.compute = multiplies_bfloat16() ? Compute::bfloat16 : Compute::float32;
+  if (chosen.tuning == Tuning::full) chosen.token_rows.clear(), chosen.initial_rows.clear();
+  return Model(std::unique_ptr<Impl>(new Impl{config, chosen, Network(folder, config, chosen)}));
+}
+
+Model::Model(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+Model::~Model() = default;
+
+Losses Model::evaluate(std::span<const TokenRow* const> rows) const {
+  const at::NoGradGuard no_gradient;
+  return by_kind(rows, impl_->network.forward(impl_->network.pack(rows), 1.0).losses);
+}
+
+std::vector<float> Model::target_losses(const TokenRow& row) const {
+  const at::NoGradGuard no_gradient;
+  const TokenRow* const rows[] = {&row};
+  return copied(impl_->network.forward(impl_->network.pack(rows), 1.0).losses);
+}
+
+Losses Model::accumulate(std::span<const TokenRow* const> rows, double scale) {
+  const HeadLoss loss = impl_->network.forward(impl_->network.pack(rows), scale);
+  if (loss.losses.numel() > 0) loss.total.backward();
+  return by_kind(rows, loss.losses);
+}
+
+void Model::zero_gradients() {
+  for (const NamedTensor& p : impl_->network.parameters()) {
+    at::Tensor& gradient = p.tensor.mutable_grad();
+    if (gradient.defined())
+      gradient.zero_();
+    else
+      gradient = at::zeros_like(p.tensor.detach());
+  }
+}
+
+std::vector<Parameter> Model::parameters() {
+  std::vector<Parameter> out;
+  for (const NamedTensor& p : impl_->network.parameters())
+    out.push_back({p.name, p.tensor.sizes().vec(), values_of(p.tensor), values_of(p.tensor.grad())});
+  return out;
+}
+
+void Model::parameters_changed() { impl_->network.refresh_head(); }
+
+const hf::ModelConfig& Model::config() const noexcept { return impl_->config; }
+Compute Model::compute() const noexcept { return impl_->options.compute; }
+const ModelOptions& Model::options() const noexcept { return impl_->options; }
+std::vector<LoraModule> Model::lora_modules() const { return impl_->network.lora_modules(); }
+std::vector<float> Model::token_rows() const { return copied(impl_->network.token_rows()); }
+std::vector<float> Model::head_rows() const { return copied(impl_->network.head_rows()); }
+std::vector<ModelTensor> Model::tensors() const { return impl_->network.tensors(); }
+
+}  // namespace anabranch::train

@@ -1,0 +1,59 @@
+#include <anabranch/train/tag_rows.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+#include <anabranch/hf/safetensors.hpp>
+
+namespace anabranch::train {
+namespace {
+
+/// In the order of tag_tokens().
+constexpr const char* kWords[] = {
+    " start beginning point detail",  // branch
+    "\n end done finished",           // branch_end
+    " title heading topic",           // title
+    ": name called",                  // title_end
+    " list following points each",    // para
+    " together overall finally all",  // para_end
+};
+
+double length_of(std::span<const float> row) {
+  double squares = 0;
+  for (const float x : row) squares += static_cast<double>(x) * static_cast<double>(x);
+  return std::sqrt(squares);
+}
+
+}  // namespace
+
+std::vector<TokenId> tag_tokens(const markup::AspdTags& tags) {
+  return {tags.branch, tags.branch_end, tags.title, tags.title_end, tags.para, tags.para_end};
+}
+
+std::vector<float> initial_tag_rows(const std::filesystem::path& folder, const hf::ModelConfig& config,
+                                    const hf::Tokenizer& tokenizer) {
+  const auto width = static_cast<std::size_t>(config.hidden);
+  const auto n_rows = static_cast<std::size_t>(config.vocabulary);
+  std::vector<float> table(n_rows * width);
+  const hf::Weights weights = hf::Weights::open(folder);
+  hf::read_floats(weights.require("model.embed_tokens.weight", {config.vocabulary, config.hidden}), table);
+  const auto row = [&](std::size_t i) { return std::span<const float>(table).subspan(i * width, width); };
+  std::vector<double> lengths;
+  for (std::size_t i = 0; i < n_rows; ++i) lengths.push_back(length_of(row(i)));
+  std::nth_element(lengths.begin(), lengths.begin() + static_cast<std::ptrdiff_t>(n_rows / 2), lengths.end());
+  const double median = lengths[n_rows / 2];
+  std::vector<float> out;
+  for (const char* words : kWords) {
+    std::vector<float> mean(width, 0.0f);
+    for (const TokenId token : tokenizer.encode(words, hf::Special::plain)) {
+      const auto values = row(static_cast<std::size_t>(token));
+      for (std::size_t i = 0; i < width; ++i) mean[i] += values[i];
+    }
+    const double length = length_of(mean);
+    for (const float x : mean) out.push_back(length > 0 ? static_cast<float>(static_cast<double>(x) * median / length) : 0);
+  }
+  return out;
+}
+
+}  // namespace anabranch::train

@@ -1,0 +1,105 @@
+// SmolLM2-135M-Instruct on a handful of samples: the tags exist, the prompt is what generation feeds, the loss falls.
+#include <anabranch/train/tag_rows.hpp>
+#include <anabranch/train/training.hpp>
+
+#include <algorithm>
+
+#include <anabranch/hf/prompt.hpp>
+
+#include "catch.hpp"
+#include "hf/files.hpp"
+
+namespace ab = anabranch;
+namespace hf = anabranch::hf;
+using ab::train::Model;
+using ab::train::Rendering;
+using ab::train::RenderOptions;
+using ab::train::TokenRow;
+using ab::train::Training;
+
+namespace {
+
+/// The model's folder with the tags of examples/train; empty, with a word why, without a model.
+std::filesystem::path folder_or_skip() {
+  const std::filesystem::path folder = ::test::model_folder();
+  if (folder.empty()) WARN(::test::kNoModel);
+  return folder;
+}
+
+hf::ModelText text_of(const std::filesystem::path& folder) {
+  hf::ModelText text = hf::ModelText::load(folder);
+  text.markup = hf::MarkupSettings::load("examples/train/smollm2");
+  return text;
+}
+
+std::vector<TokenRow> rows_of(const std::filesystem::path& folder, const RenderOptions& options) {
+  const ab::train::Renderer renderer(text_of(folder), hf::ModelConfig::load(folder).eos, options);
+  std::vector<TokenRow> rows;
+  for (const auto& sample : ab::train::read_samples("tests/train/samples.jsonl"))
+    rows.push_back(renderer.render(sample));
+  return rows;
+}
+
+double loss_after_training(const std::filesystem::path& folder, const RenderOptions& options, double& before) {
+  const hf::ModelText text = text_of(folder);
+  ab::train::ModelOptions tuning;
+  if (options.rendering == Rendering::aspd) {
+    tuning.token_rows = ab::train::tag_tokens(text.markup.tags(text.tokenizer));
+    tuning.initial_rows = ab::train::initial_tag_rows(folder, hf::ModelConfig::load(folder), text.tokenizer);
+  }
+  Model model = Model::load(folder, tuning);
+  const std::vector<TokenRow> rows = rows_of(folder, options);
+  Training training(model, rows, {.schedule = {.epochs = 5}, .rate = {.peak = 2e-3}});
+  before = training.evaluate(rows).mean();
+  while (!training.done()) training.step();
+  return training.evaluate(rows).mean();
+}
+
+}  // namespace
+
+TEST_CASE("a row starts with the prompt that generation feeds and ends with the template's end of an answer") {
+  const std::filesystem::path folder = folder_or_skip();
+  if (folder.empty()) return;
+  const hf::ModelText text = text_of(folder);
+  const std::vector<TokenRow> rows = rows_of(folder, {});
+  REQUIRE(rows.size() == 5);
+  const hf::Message question{"user", "How do I keep bread fresh?"};
+  const std::vector<ab::TokenId> prompt = hf::encode_chat(text.tokenizer, text.chat, {&question, 1});
+  REQUIRE(rows[0].tokens.size() > prompt.size());
+  CHECK(std::equal(prompt.begin(), prompt.end(), rows[0].tokens.begin()));
+  CHECK(rows[0].tokens.back() == text.tokenizer.added("<|im_end|>"));
+  CHECK_FALSE(rows[0].causal);
+  CHECK(rows[1].causal);
+}
+
+TEST_CASE("the tags start as long as ordinary rows, each another") {
+  const std::filesystem::path folder = folder_or_skip();
+  if (folder.empty()) return;
+  const hf::ModelText text = text_of(folder);
+  const hf::ModelConfig config = hf::ModelConfig::load(folder);
+  const std::vector<float> rows = ab::train::initial_tag_rows(folder, config, text.tokenizer);
+  const auto width = static_cast<std::size_t>(config.hidden);
+  REQUIRE(rows.size() == 6 * width);
+  for (std::size_t a = 0; a < 6; ++a)
+    for (std::size_t b = 0; b <= a; ++b) {
+      double product = 0;
+      double lengths[2] = {};
+      for (std::size_t i = 0; i < width; ++i) {
+        const double x = static_cast<double>(rows[a * width + i]), y = static_cast<double>(rows[b * width + i]);
+        product += x * y;
+        lengths[0] += x * x;
+        lengths[1] += y * y;
+      }
+      CHECK(lengths[0] == Approx(lengths[1]).epsilon(1e-4));
+      if (a != b) CHECK(product < 0.9 * lengths[0]);
+    }
+}
+
+TEST_CASE("five passes over a handful of samples lower the loss of the real model, with markup and without") {
+  const std::filesystem::path folder = folder_or_skip();
+  if (folder.empty()) return;
+  double before = 0;
+  CHECK(loss_after_training(folder, {}, before) < 0.7 * before);
+  const double after = loss_after_training(folder, {.rendering = Rendering::serial}, before);
+  CHECK(after < 0.9 * before);
+}
