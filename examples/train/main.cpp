@@ -79,8 +79,7 @@ class Run {
       const std::int64_t step = training_.n_done();
       if (step % a_.validate_every == 0 || training_.done()) validate();
       const bool stop = a_.stop_after > 0 && step - first >= a_.stop_after;
-      if (step % a_.checkpoint_every == 0 || training_.done() || stop)
-        training_.save(folder_.checkpoint(), settings_);
+      if (step % a_.checkpoint_every == 0 || training_.done() || stop) training_.save(folder_.checkpoint(), settings_);
       if (stop) break;
     }
     folder_.draw(settings_.substr(0, 90));
@@ -92,7 +91,8 @@ class Run {
     folder_.add(r);
     n_tokens_ += r.n_tokens;
     seconds_ += r.seconds;
-    const double left = seconds_ / static_cast<double>(r.step - first) * static_cast<double>(training_.n_steps() - r.step);
+    const double left =
+        seconds_ / static_cast<double>(r.step - first) * static_cast<double>(training_.n_steps() - r.step);
     fmt::print(stderr, "\rstep {}/{}  epoch {}  loss {:.4f}  lr {:.2e}  {:.0f} tokens/s  {:.0f} min left   ", r.step,
                training_.n_steps(), r.epoch + 1, r.losses.mean(), r.rate, static_cast<double>(n_tokens_) / seconds_,
                left / 60);
@@ -141,7 +141,7 @@ int run(Arguments a) {
   if (!a.validation.empty()) validation = rows_of(a.validation, renderer, a.max_tokens);
   if (a.render.rendering == Rendering::aspd && a.tuning.tuning == Tuning::lora) {
     a.tuning.token_rows = tag_tokens(renderer.tags());
-    a.tuning.initial_rows = initial_tag_rows(a.model, config, text.tokenizer);
+    a.tuning.initial_rows = initial_tag_rows(a.model, config, text.tokenizer, a.tuning.token_rows);
   }
   Model model = Model::load(a.model, a.tuning);
   a.tuning.compute = model.compute();
