@@ -81,6 +81,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out")
     parser.add_argument("--keep-away-from", nargs="*", default=[], metavar="FILE")
+    parser.add_argument("--most", type=int, default=0, help="only so many prompts, of all kinds; 0: all")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
 
@@ -94,6 +95,8 @@ def main():
         if not alike:
             parts.append(part)
     rng.shuffle(kept)
+    if arguments.most:
+        kept = kept[: arguments.most]
     with open(arguments.out, "w") as out:
         for i, (kind, text, opening) in enumerate(kept):
             line = {"id": f"{kind}-{i}", "kind": kind, "prompt": text}
