@@ -19,7 +19,9 @@ struct PipelineOptions {
   bool keep_serial = true;
   bool quiet = false;
   std::size_t batch = 32;  ///< answers between two writes; they share the model's passes
-  double threshold = 0.2;  ///< nats per token that a branch may lose
+  /// Nats per token that a branch may lose. Of 1,167 branches of SmolLM2's own answers, scored by itself, one in ten
+  /// lost more than this and half lost more than 0.49: text near its siblings is always likelier.
+  double threshold = 0.9;
   ab::corpus::ExtractOptions extract = {};
   ab::corpus::PartsOptions parts = {};
   ab::corpus::FormatLimits limits = {};

@@ -106,6 +106,15 @@ TEST_CASE("reasons are counted by answer") {
   CHECK(counts[corpus::Reason::too_deep] == 0);
 }
 
+TEST_CASE("findings give the bad value and the limit") {
+  const auto text = [](const corpus::FormatLimits& limits) {
+    return corpus::check_format(corpus::parts(corpus::extract(kGood)), limits).at(0).text;
+  };
+  CHECK(text({.max_title_bytes = 3}) == "title 'Rest' has 4 bytes, at most 3 are allowed");
+  CHECK(text({.min_branches = 3}) == "a block has 2 branches, at least 3 are needed");
+  CHECK(text({.min_body_words = 6}) == "branch 'Rest' has 5 words, at least 6 are needed");
+}
+
 TEST_CASE("every reason has a name of its own") {
   for (std::size_t i = 0; i < corpus::kReasons; ++i)
     for (std::size_t k = 0; k < i; ++k)

@@ -43,7 +43,8 @@ using BlockScores = std::vector<BranchScore>;
 /// Where branches start, in both passes.
 enum class BranchStarts : std::uint8_t {
   successive,  ///< each where the one before it ends: the visible pass is plain text, as the model knows it
-  together,    ///< all right behind the context, as the policies `sequential` and `longest` decode them
+  together,    ///< all right behind the context, as the policies `sequential` and `longest` decode them: only for a
+               ///< model that was trained so; to others the visible pass is no text
 };
 
 struct IndependenceOptions {

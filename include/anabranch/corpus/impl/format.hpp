@@ -65,13 +65,17 @@ class FormatCheck {
     return "'" + std::string(text.substr(0, kMost)) + (text.size() > kMost ? "...'" : "'");
   }
   void add(Reason reason, std::string text) { findings_.push_back({reason, std::move(text)}); }
+  /// `what`: who has how many of what, with `#` for the number.
   void check_count(std::size_t n, std::int32_t most, Reason reason, const std::string& what) {
     if (n > static_cast<std::size_t>(std::max(most, 0)))
-      add(reason, what + " has " + std::to_string(n) + ", at most " + std::to_string(most) + " are allowed");
+      add(reason, with_number(what, n) + ", at most " + std::to_string(most) + " are allowed");
   }
   void check_least(std::size_t n, std::int32_t least, Reason reason, const std::string& what) {
     if (n < static_cast<std::size_t>(std::max(least, 0)))
-      add(reason, what + " has " + std::to_string(n) + ", at least " + std::to_string(least) + " are needed");
+      add(reason, with_number(what, n) + ", at least " + std::to_string(least) + " are needed");
+  }
+  static std::string with_number(std::string what, std::size_t n) {
+    return what.replace(what.rfind('#'), 1, std::to_string(n));
   }
   void check_loop(std::string_view text, double most, const std::string& what) {
     const double share = repeated_ngrams(words(text), 4);
@@ -90,8 +94,8 @@ class FormatCheck {
       if (depth > limits_.max_depth)
         add(Reason::too_deep, "a block at level " + std::to_string(depth) + ", at most " +
                                   std::to_string(limits_.max_depth) + " are allowed");
-      check_least(part.branches.size(), limits_.min_branches, Reason::too_few_branches, "a block's branches:");
-      check_count(part.branches.size(), limits_.max_branches, Reason::too_many_branches, "a block's branches:");
+      check_least(part.branches.size(), limits_.min_branches, Reason::too_few_branches, "a block has # branches");
+      check_count(part.branches.size(), limits_.max_branches, Reason::too_many_branches, "a block has # branches");
       check_titles(part);
       check_bodies(part);
       for (const PartBranch& branch : part.branches) check_parts(branch.parts, depth + 1);
@@ -111,7 +115,8 @@ class FormatCheck {
 
   void check_title(const std::string& title, const std::string& key) {
     if (title.empty()) return add(Reason::title_empty, "a branch has no title");
-    check_count(title.size(), limits_.max_title_bytes, Reason::title_too_long, "bytes: title " + shown(title));
+    check_count(title.size(), limits_.max_title_bytes, Reason::title_too_long,
+                "title " + shown(title) + " has # bytes");
     const bool marked = title.find("**") != std::string::npos || title.find("```") != std::string::npos;
     if (marked || title.find('\n') != std::string::npos || key.empty())
       add(Reason::title_markup, "title " + shown(title) + " holds markup, a line break or no word");
@@ -122,8 +127,8 @@ class FormatCheck {
     for (const PartBranch& branch : block.branches) {
       bodies.push_back(body_text(branch));
       const std::size_t n = words(bodies.back()).size();
-      check_least(n, limits_.min_body_words, Reason::body_too_short, "words: branch " + shown(branch.title));
-      check_count(n, limits_.max_body_words, Reason::body_too_long, "words: branch " + shown(branch.title));
+      check_least(n, limits_.min_body_words, Reason::body_too_short, "branch " + shown(branch.title) + " has # words");
+      check_count(n, limits_.max_body_words, Reason::body_too_long, "branch " + shown(branch.title) + " has # words");
     }
     for (std::size_t i = 0; i < bodies.size(); ++i)
       for (std::size_t k = 0; k < i; ++k) check_pair(block, bodies, k, i);
