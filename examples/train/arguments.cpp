@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <map>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 namespace anabranch::train {
 namespace {
@@ -43,7 +43,8 @@ void add_tuning(CLI::App& app, Arguments& a) {
   app.add_option("--compute", a.tuning.compute, "Type of the products with the base model's weights")
       ->transform(CLI::CheckedTransformer(computes));
   app.add_option("--threads", a.tuning.n_threads, "Threads; 0: as many as LibTorch takes")->capture_default_str();
-  app.add_flag_callback("--full", [&a] { a.tuning.tuning = Tuning::full; }, "Train every weight instead of adapters");
+  app.add_flag_callback(
+      "--full", [&a] { a.tuning.tuning = Tuning::full; }, "Train every weight instead of adapters");
   app.add_flag("--float32-file", a.float32_file, "Write the adapter in float32 instead of bfloat16");
 }
 
@@ -58,7 +59,8 @@ void add_training(CLI::App& app, Arguments& a) {
   app.add_option("--max-tokens", a.max_tokens, "Longer samples are skipped")->capture_default_str();
   app.add_option("--lr", t.rate.peak, "Highest learning rate")->capture_default_str();
   app.add_option("--warmup", t.rate.warmup, "Share of the steps in which the rate rises")->capture_default_str();
-  app.add_option("--lr-floor", t.rate.floor, "Share of the highest rate that the cosine ends at")->capture_default_str();
+  app.add_option("--lr-floor", t.rate.floor, "Share of the highest rate that the cosine ends at")
+      ->capture_default_str();
   app.add_option("--weight-decay", t.optimizer.weight_decay, "Of AdamW")->capture_default_str();
   app.add_option("--clip", t.clip, "Highest norm of the gradient; 0: any")->capture_default_str();
   app.add_option("--seed", t.schedule.seed, "Of the order of samples and of the adapters' first values")
@@ -76,7 +78,8 @@ std::string Arguments::fingerprint(std::size_t n_samples) const {
   const std::string tuned =
       tuning.tuning == Tuning::full ? "full" : fmt::format("rank {} alpha {}", tuning.rank, tuning.alpha);
   return fmt::format(
-      "{} samples of {}, render {}, positions {}, {}, compute {}, epochs {}, tokens per step {}, per pass {}, longest {}, "
+      "{} samples of {}, render {}, positions {}, {}, compute {}, epochs {}, tokens per step {}, per pass {}, longest "
+      "{}, "
       "rate {} warm-up {} floor {}, decay {}, clip {}, seed {}",
       n_samples, samples.filename().string(), render.rendering == Rendering::aspd ? "aspd" : "serial",
       positions_text(render.positions), tuned, compute_name(tuning.compute), s.epochs, s.tokens_per_step,
@@ -86,7 +89,8 @@ std::string Arguments::fingerprint(std::size_t n_samples) const {
 
 Arguments parse_arguments(int argc, char** argv) {
   Arguments a;
-  CLI::App app("Teaches a model to branch (or, for comparison, the same answers as serial text) and writes an adapter.");
+  CLI::App app(
+      "Teaches a model to branch (or, for comparison, the same answers as serial text) and writes an adapter.");
   std::string positions = "sequential";
   const std::map<std::string, Rendering> renderings{{"aspd", Rendering::aspd}, {"serial", Rendering::serial}};
   add_files(app, a);

@@ -15,10 +15,10 @@ struct Arguments {
   RenderOptions render;
   ModelOptions tuning;
   TrainingOptions training;
-  std::int32_t max_tokens = 1024;         ///< longer samples are skipped
-  std::int32_t validate_every = 50;       ///< steps
-  std::int32_t checkpoint_every = 50;     ///< steps
-  std::int64_t stop_after = 0;            ///< steps of this call; 0: all
+  std::int32_t max_tokens = 1024;      ///< longer samples are skipped
+  std::int32_t validate_every = 50;    ///< steps
+  std::int32_t checkpoint_every = 50;  ///< steps
+  std::int64_t stop_after = 0;         ///< steps of this call; 0: all
   bool resume = false;
   bool float32_file = false;  ///< the adapter's file; else bfloat16
 

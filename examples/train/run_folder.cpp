@@ -72,12 +72,13 @@ void RunFolder::add(const StepReport& r) {
 
 void RunFolder::add_validation(std::int64_t step, const Losses& losses, double seconds) {
   validation_.push_back({step, losses.mean()});
-  write_line(Json{{"step", step},
-                  {"validation", losses.mean()},
-                  {"losses", by_kind(losses)},
-                  {"targets", losses.n_targets()},
-                  {"seconds", seconds}}
-                 .dump());
+  write_line(Json{
+      {"step", step},
+      {"validation", losses.mean()},
+      {"losses", by_kind(losses)},
+      {"targets", losses.n_targets()},
+      {"seconds",
+       seconds}}.dump());
 }
 
 void RunFolder::draw(const std::string& title) const {

@@ -10,16 +10,15 @@ namespace anabranch::train {
 
 hf::Adapter adapter_of(const Model& model, const std::string& base_model) {
   const ModelOptions& options = model.options();
-  if (options.tuning != Tuning::lora)
-    fail(Status::bad_argument, "the model was tuned whole: it has no adapter");
+  if (options.tuning != Tuning::lora) fail(Status::bad_argument, "the model was tuned whole: it has no adapter");
   hf::Adapter adapter;
   adapter.rank = options.rank;
   adapter.alpha = options.alpha;
   adapter.base_model = base_model;
   adapter.target_modules = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
   for (LoraModule& m : model.lora_modules())
-    adapter.modules[m.path] = {static_cast<std::int32_t>(m.in), static_cast<std::int32_t>(m.out), std::move(m.a),
-                               std::move(m.b), {}};
+    adapter.modules[m.path] = {
+        static_cast<std::int32_t>(m.in), static_cast<std::int32_t>(m.out), std::move(m.a), std::move(m.b), {}};
   if (std::vector<float> rows = model.token_rows(); !rows.empty())
     adapter.tokens = {options.token_rows, std::move(rows)};
   if (std::vector<float> rows = model.head_rows(); !rows.empty())

@@ -18,9 +18,12 @@ std::string number(double x, int digits) {
 std::string escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (c == '<') out += "&lt;";
-    else if (c == '&') out += "&amp;";
-    else out += c;
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '&')
+      out += "&amp;";
+    else
+      out += c;
   }
   return out;
 }
@@ -68,8 +71,8 @@ std::string grid(const Axes& axes) {
   const int digits = std::max(0, static_cast<int>(std::ceil(-std::log10(loss_step))));
   for (double loss = axes.low; loss <= axes.high + loss_step / 2; loss += loss_step) {
     const std::string y = number(axes.y(loss), 1);
-    out += "<line x1=\"" + number(kLeft, 0) + "\" x2=\"" + number(kWidth - kRight, 0) + "\" y1=\"" + y + "\" y2=\"" + y +
-           "\" stroke=\"#e5e7eb\"/>\n" + text_at(kLeft - 8, axes.y(loss) + 4, "end", number(loss, digits));
+    out += "<line x1=\"" + number(kLeft, 0) + "\" x2=\"" + number(kWidth - kRight, 0) + "\" y1=\"" + y + "\" y2=\"" +
+           y + "\" stroke=\"#e5e7eb\"/>\n" + text_at(kLeft - 8, axes.y(loss) + 4, "end", number(loss, digits));
   }
   for (double step = 0; step <= axes.steps; step += count_step)
     out += text_at(axes.x(step), kHeight - kBottom + 20, "middle", number(step, 0));
@@ -93,7 +96,8 @@ std::string line_of(const Curve& curve, const Axes& axes) {
 std::string curve_svg(const std::string& title, std::span<const Curve> curves) {
   const Axes axes = axes_of(curves);
   std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + number(kWidth, 0) + " " +
-                    number(kHeight, 0) + "\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#374151\">\n"
+                    number(kHeight, 0) +
+                    "\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#374151\">\n"
                     "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n" +
                     text_at(kLeft, 22, "start", title) + grid(axes);
   double legend = kTop + 10;

@@ -215,8 +215,8 @@ at::Tensor linear(const at::Tensor& x, const Linear& w) {
 }
 
 HeadLoss head_loss(const at::Tensor& x, const Head& head, const at::Tensor& targets, double scale) {
-  const variable_list out = HeadLossFunction::apply(x, head.weight, maybe(head.rows), maybe(head.row_tokens), targets, scale,
-                                                    rounds(head.weight, head.round), at::GradMode::is_enabled());
+  const variable_list out = HeadLossFunction::apply(x, head.weight, maybe(head.rows), maybe(head.row_tokens), targets,
+                                                    scale, rounds(head.weight, head.round), at::GradMode::is_enabled());
   return {out[0], out[1]};
 }
 

@@ -31,8 +31,8 @@ void check(const TokenRow& row, const hf::ModelConfig& c) {
       fail(Status::bad_argument, row.id + ": token " + std::to_string(row.tokens[i]) + " outside the vocabulary of " +
                                      std::to_string(c.vocabulary));
     if (row.positions[i] < 0 || row.positions[i] >= c.max_positions)
-      fail(Status::bad_argument, row.id + ": position " + std::to_string(row.positions[i]) +
-                                     ", the model has " + std::to_string(c.max_positions));
+      fail(Status::bad_argument, row.id + ": position " + std::to_string(row.positions[i]) + ", the model has " +
+                                     std::to_string(c.max_positions));
   }
 }
 
@@ -40,8 +40,7 @@ void check(const TokenRow& row, const hf::ModelConfig& c) {
 at::Tensor heads_first(const at::Tensor& t, std::int64_t n_heads) {
   const std::int64_t n = t.size(0), heads = t.size(1), width = t.size(2);
   at::Tensor out = t.transpose(0, 1);
-  if (heads != n_heads)
-    out = out.unsqueeze(1).expand({heads, n_heads / heads, n, width}).reshape({n_heads, n, width});
+  if (heads != n_heads) out = out.unsqueeze(1).expand({heads, n_heads / heads, n, width}).reshape({n_heads, n, width});
   return out.unsqueeze(0);
 }
 

@@ -36,11 +36,11 @@ struct NamedTensor {
 /// Rows packed one after another.
 struct PackedRows {
   std::vector<std::int64_t> lengths;
-  at::Tensor tokens;          ///< [n], int64
-  at::Tensor cosines, sines;  ///< [n, 1, head_dim / 2]
-  std::vector<at::Tensor> masks;  ///< per row: [1, 1, length, length] with 0 and -inf, or undefined: causal
-  at::Tensor with_target;     ///< [n_targets], int64: their places in the pass
-  at::Tensor targets;         ///< [n_targets], int64
+  at::Tensor tokens;                        ///< [n], int64
+  at::Tensor cosines, sines;                ///< [n, 1, head_dim / 2]
+  std::vector<at::Tensor> masks;            ///< per row: [1, 1, length, length] with 0 and -inf, or undefined: causal
+  at::Tensor with_target;                   ///< [n_targets], int64: their places in the pass
+  at::Tensor targets;                       ///< [n_targets], int64
   at::Tensor trained_places, trained_rows;  ///< int64: which places hold a trained row of the embedding, and which one
 };
 

@@ -73,10 +73,11 @@ void Network::load_layers(const std::filesystem::path& folder) {
       layer.query_norm = read(file, attention + "q_norm.weight", {c.head_dim});
       layer.key_norm = read(file, attention + "k_norm.weight", {c.head_dim});
     }
-    layer.qkv = read_linear(
-        file,
-        {{attention + "q_proj", c.q_width()}, {attention + "k_proj", c.kv_width()}, {attention + "v_proj", c.kv_width()}},
-        c.hidden, c.qkv_bias, options_);
+    layer.qkv = read_linear(file,
+                            {{attention + "q_proj", c.q_width()},
+                             {attention + "k_proj", c.kv_width()},
+                             {attention + "v_proj", c.kv_width()}},
+                            c.hidden, c.qkv_bias, options_);
     layer.out = read_linear(file, {{attention + "o_proj", c.hidden}}, c.q_width(), c.o_bias, options_);
     layer.gate_up =
         read_linear(file, {{ffn + "gate_proj", c.ffn}, {ffn + "up_proj", c.ffn}}, c.hidden, false, options_);

@@ -40,8 +40,8 @@ struct Optimizer::Impl {
 Optimizer::Optimizer(Model& model, const OptimizerOptions& o) {
   const auto options =
       ::torch::optim::AdamWOptions(0.0).betas({o.beta1, o.beta2}).eps(o.epsilon).weight_decay(o.weight_decay);
-  impl_.reset(new Impl{model.impl_.get(),
-                       ::torch::optim::AdamW(tensors_of(model.impl_->network.parameters()), options)});
+  impl_.reset(
+      new Impl{model.impl_.get(), ::torch::optim::AdamW(tensors_of(model.impl_->network.parameters()), options)});
 }
 
 Optimizer::Optimizer(Optimizer&&) noexcept = default;
@@ -93,8 +93,8 @@ void Optimizer::restore(std::int64_t n_steps, const std::vector<Moments>& moment
     return p.name == m.name && m.first.size() == n && m.second.size() == n;
   };
   if (!std::equal(parameters.begin(), parameters.end(), moments.begin(), moments.end(), fits))
-    fail(Status::bad_argument, "the moments are not those of this model's " + std::to_string(parameters.size()) +
-                                   " parameters");
+    fail(Status::bad_argument,
+         "the moments are not those of this model's " + std::to_string(parameters.size()) + " parameters");
   impl_->n_steps = n_steps;
   impl_->adam.state().clear();
   if (n_steps == 0) return;

@@ -76,7 +76,8 @@ void RowLayout::end_branch() {
   const Line child = std::move(lines_.back());
   lines_.pop_back();
   Line& parent = lines_.back();
-  const NextRule rule = parent.policy.after_join(static_cast<Position>(parent.next), static_cast<Position>(child.start));
+  const NextRule rule =
+      parent.policy.after_join(static_cast<Position>(parent.next), static_cast<Position>(child.start));
   parent.next = rule(child.next);
 }
 

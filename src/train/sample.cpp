@@ -20,7 +20,8 @@ constexpr int kMaxDepth = 16;  // of blocks inside branches
 
 const Json& member(const Json& object, const char* key, const std::string& where, const char* expected) {
   const auto found = object.find(key);
-  if (found == object.end()) fail(Status::bad_file, where + ": '" + key + "': expected " + expected + ", found nothing");
+  if (found == object.end())
+    fail(Status::bad_file, where + ": '" + key + "': expected " + expected + ", found nothing");
   return *found;
 }
 

@@ -44,7 +44,8 @@ class RowWriter {
  private:
   TokenRow row_;
   RowLayout layout_;
-  std::int32_t last_ = kNone;  ///< the row before: in flat order, which is the line's own order wherever a token is sampled
+  std::int32_t last_ =
+      kNone;  ///< the row before: in flat order, which is the line's own order wherever a token is sampled
 };
 
 /// The answer in markup.
@@ -155,7 +156,9 @@ TokenId end_of_answer_of(const hf::ModelText& text, const std::vector<TokenId>& 
   const std::vector<hf::Message> chat{{"user", "a"}, {"assistant", "b"}};
   const std::vector<TokenId> tokens =
       hf::encode_chat(text.tokenizer, text.chat, chat, {.answer_start = hf::AnswerStart::none});
-  const auto ends = [&](TokenId t) { return std::find(end_of_text.begin(), end_of_text.end(), t) != end_of_text.end(); };
+  const auto ends = [&](TokenId t) {
+    return std::find(end_of_text.begin(), end_of_text.end(), t) != end_of_text.end();
+  };
   const auto found = std::find_if(tokens.rbegin(), tokens.rend(), ends);
   return found != tokens.rend() ? *found : end_of_text.front();
 }
@@ -175,8 +178,7 @@ const char* token_kind_name(TokenKind kind) noexcept {
 }
 
 std::int32_t TokenRow::n_targets() const noexcept {
-  return static_cast<std::int32_t>(
-      std::count_if(targets.begin(), targets.end(), [](TokenId t) { return t != kNone; }));
+  return static_cast<std::int32_t>(std::count_if(targets.begin(), targets.end(), [](TokenId t) { return t != kNone; }));
 }
 
 Renderer::Renderer(hf::ModelText text, std::vector<TokenId> end_of_text, const RenderOptions& options)

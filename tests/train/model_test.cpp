@@ -24,7 +24,9 @@ namespace {
 /// A tiny model in a folder, learning, and its weights.
 struct Tiny {
   explicit Tiny(const ab::eigen::Shape& shape, const ModelOptions& options = tiny_options())
-      : base(ab::eigen::random_weights(with_bytes(shape), 61)), folder(base), model(Model::load(folder.path(), options)) {
+      : base(ab::eigen::random_weights(with_bytes(shape), 61)),
+        folder(base),
+        model(Model::load(folder.path(), options)) {
     shake(model, 62);
   }
   ab::eigen::Weights weights() const { return oracle_weights(base, model); }
@@ -48,8 +50,7 @@ double difference_quotient(Tiny& tiny, std::size_t p, std::size_t i, const Token
     return sum_of(reference_losses(tiny.weights(), row));
   };
   const float before = tiny.model.parameters()[p].values[i], above = before + 1e-3f, below = before - 1e-3f;
-  const double quotient =
-      (loss_at(above) - loss_at(below)) / (static_cast<double>(above) - static_cast<double>(below));
+  const double quotient = (loss_at(above) - loss_at(below)) / (static_cast<double>(above) - static_cast<double>(below));
   loss_at(before);
   return quotient;
 }
@@ -64,8 +65,8 @@ void expect_gradients(Tiny& tiny, const TokenRow& row, std::size_t per_parameter
       // The rows of bytes that the sample does not hold have gradients near zero: look at the largest, too.
       const auto largest = std::max_element(parameter.gradient.begin(), parameter.gradient.end(),
                                             [](float a, float b) { return std::abs(a) < std::abs(b); });
-      const std::size_t i = k == 0 ? static_cast<std::size_t>(largest - parameter.gradient.begin())
-                                   : random() % parameter.values.size();
+      const std::size_t i =
+          k == 0 ? static_cast<std::size_t>(largest - parameter.gradient.begin()) : random() % parameter.values.size();
       INFO(parameter.name << "[" << i << "]");
       const double expected = difference_quotient(tiny, p, i, row);
       if (k == 0) CHECK(std::abs(expected) > 1e-4);
@@ -226,7 +227,9 @@ TEST_CASE("a model tuned whole is written as a folder that gives the same losses
 
 TEST_CASE("what the model cannot take is refused with the value and the limit") {
   Tiny tiny(llama_shape());
-  const auto text_of_pass = [&](const TokenRow& row) { return ::test::error_of([&] { accumulate(tiny.model, {&row}); }); };
+  const auto text_of_pass = [&](const TokenRow& row) {
+    return ::test::error_of([&] { accumulate(tiny.model, {&row}); });
+  };
   TokenRow row = nested_row();
   row.tokens[3] = tiny.model.config().vocabulary;
   CHECK_THAT(text_of_pass(row), Catch::Matchers::Contains("outside the vocabulary"));

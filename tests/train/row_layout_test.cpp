@@ -101,8 +101,7 @@ TEST_CASE("a block inside a branch is hidden from the branch's sibling and count
   };
   const RowLayout sequential = layout_with(Positions::sequential);
   CHECK(sequential.positions() == std::vector<ab::Position>{0, 1, 2, 3, 4, 3, 4, 5, 8, 2, 3, 11});
-  CHECK(layout_with(Positions::longest).positions() ==
-        std::vector<ab::Position>{0, 1, 2, 3, 4, 3, 4, 5, 6, 2, 3, 7});
+  CHECK(layout_with(Positions::longest).positions() == std::vector<ab::Position>{0, 1, 2, 3, 4, 3, 4, 5, 6, 2, 3, 7});
   CHECK(sequential.visible(4) == std::vector<Interval>{{0, 5}});
   CHECK(sequential.visible(6) == std::vector<Interval>{{0, 3}, {5, 7}});
   CHECK(sequential.visible(8) == std::vector<Interval>{{0, 9}});

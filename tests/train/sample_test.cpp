@@ -23,8 +23,9 @@ TEST_CASE("a sample's parts keep their order, texts and nesting") {
 
 TEST_CASE("a file is read line by line, blank lines skipped, and a bad line is named") {
   const test::TemporaryFolder folder;
-  test::write(folder / "s.jsonl", "{\"id\": \"x\", \"kind\": \"k\", \"system\": \"s\", \"prompt\": \"p\", \"parts\": []}\n\n"
-                                  "{\"prompt\": \"q\", \"parts\": [{\"text\": \"\"}]}\n");
+  test::write(folder / "s.jsonl",
+              "{\"id\": \"x\", \"kind\": \"k\", \"system\": \"s\", \"prompt\": \"p\", \"parts\": []}\n\n"
+              "{\"prompt\": \"q\", \"parts\": [{\"text\": \"\"}]}\n");
   const std::vector<Sample> samples = ab::train::read_samples(folder / "s.jsonl");
   REQUIRE(samples.size() == 2);
   CHECK(samples[0].id == "x");

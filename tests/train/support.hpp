@@ -18,16 +18,21 @@ namespace anabranch::test {
 inline const std::vector<std::string> kTagTexts{"<|branch|>", "<|/branch|>", "<|title|>", "<|/title|>",
                                                 "<|para|>",   "<|/para|>",   "<|end|>"};
 
-/// Printable ASCII, blank and newline as single tokens, and after them the tags in the order above. No chat template: the
-/// prompt is the question.
+/// Printable ASCII, blank and newline as single tokens, and after them the tags in the order above. No chat template:
+/// the prompt is the question.
 inline hf::ModelText byte_text() {
   nlohmann::json vocabulary = {{"\u0120", 0}, {"\u010a", 1}};  // blank and newline, as byte-level BPE writes them
   int next = 2;
   for (char c = '!'; c <= '~'; ++c) vocabulary[std::string(1, c)] = next++;
   nlohmann::json added = nlohmann::json::array();
   for (const std::string& tag : kTagTexts)
-    added.push_back({{"id", next++}, {"content", tag}, {"single_word", false}, {"lstrip", false}, {"rstrip", false},
-                     {"normalized", false}, {"special", true}});
+    added.push_back({{"id", next++},
+                     {"content", tag},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
   const nlohmann::json json = {
       {"version", "1.0"},
       {"added_tokens", added},

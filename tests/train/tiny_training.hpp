@@ -134,7 +134,8 @@ inline double sum_of(const std::vector<double>& values) {
 }
 
 /// One pass of these rows.
-inline train::Losses accumulate(train::Model& model, const std::vector<const train::TokenRow*>& rows, double scale = 1) {
+inline train::Losses accumulate(train::Model& model, const std::vector<const train::TokenRow*>& rows,
+                                double scale = 1) {
   return model.accumulate(rows, scale);
 }
 

@@ -46,37 +46,36 @@ std::string target_kinds(const TokenRow& row) {
 }  // namespace
 
 TEST_CASE("a block is written as decoding writes it, and only sampled tokens are learned") {
-  const TokenRow row =
-      renderer().render(sample_of(R"([{"text": "a"},
+  const TokenRow row = renderer().render(sample_of(R"([{"text": "a"},
                                       {"branches": [{"title": "T", "text": " b"}, {"title": "UV", "text": ""}]},
                                       {"text": "g"}])"));
   CHECK(shown(row.tokens) == "Qa<T><UV>([T: b][UV:])g$");
-  CHECK(kinds(row) ==        "psgtggttgggttbbggtttggaa");
+  CHECK(kinds(row) == "psgtggttgggttbbggtttggaa");
   CHECK(shown(row.targets) == "a<T><UV>(... b]....].g$.");
   CHECK(target_kinds(row) == "sgtggttgg...bbg....g.aa.");
-  CHECK(row.positions ==
-        std::vector<ab::Position>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 10, 11, 12, 13, 14, 21, 22, 23});
+  CHECK(row.positions == std::vector<ab::Position>{0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
+                                                   12, 13, 14, 15, 10, 11, 12, 13, 14, 21, 22, 23});
   CHECK_FALSE(row.causal);
   CHECK(row.n_targets() == 15);
 }
 
 TEST_CASE("a block inside a branch follows the same rules, and its branch goes on after it") {
   const TokenRow row = renderer().render(ab::test::nested_sample());
-  CHECK(shown(row.tokens) ==  "Qa<T><U>([T: b\n][U: c<V><W>([V:d][W:e])f])g$");
+  CHECK(shown(row.tokens) == "Qa<T><U>([T: b\n][U: c<V><W>([V:d][W:e])f])g$");
   CHECK(shown(row.targets) == "a<T><U>(... b\n]... c<V><W>(...d]...e].f].g$.");
 }
 
 TEST_CASE("a branch without a title starts with its tag alone, and says nothing of the separator") {
   const TokenRow row = renderer().render(sample_of(R"([{"branches": [{"title": "", "text": "x"}]}])"));
-  CHECK(shown(row.tokens) ==  "Q<>([x])$");
+  CHECK(shown(row.tokens) == "Q<>([x])$");
   CHECK(shown(row.targets) == "<>(.x].$.");
 }
 
 TEST_CASE("the serial rendering is the reading text, learned from its first to its end token") {
   const TokenRow row = renderer({.rendering = Rendering::serial}).render(ab::test::nested_sample());
-  CHECK(shown(row.tokens) ==  "QaT: b\nU: cV:dW:efg$");
+  CHECK(shown(row.tokens) == "QaT: b\nU: cV:dW:efg$");
   CHECK(shown(row.targets) == "aT: b\nU: cV:dW:efg$.");
-  CHECK(kinds(row) ==         "psttbbbttbbttbttbbaa");
+  CHECK(kinds(row) == "psttbbbttbbttbttbbaa");
   CHECK(row.causal);
   for (std::size_t i = 0; i < row.positions.size(); ++i) CHECK(row.positions[i] == static_cast<ab::Position>(i));
 }

@@ -22,8 +22,10 @@ namespace {
 std::vector<TokenRow> rows() {
   std::vector<TokenRow> out{renderer().render(nested_sample())};
   for (const char* word : {"one", "two words", "three", "fourth"})
-    out.push_back(renderer().render(sample_of(std::string(R"([{"text": "say "}, {"branches": [{"title": "t", "text": ")") +
-                                              word + R"("}, {"title": "u", "text": "v"}]}])", word)));
+    out.push_back(
+        renderer().render(sample_of(std::string(R"([{"text": "say "}, {"branches": [{"title": "t", "text": ")") + word +
+                                        R"("}, {"title": "u", "text": "v"}]}])",
+                                    word)));
   out.push_back(renderer().render(sample_of(R"([{"text": "no branches here"}])", "plain")));
   return out;
 }
@@ -55,7 +57,6 @@ struct TinyRun {
   Model model;
   Training training;
 };
-
 
 }  // namespace
 

@@ -11,7 +11,7 @@ namespace anabranch::train {
 
 /// Negative log-likelihoods in nats. Sums, not means, so that parts of a data set add up exactly.
 struct Losses {
-  std::array<double, kTokenKinds> sum{};         ///< by TokenKind of the target
+  std::array<double, kTokenKinds> sum{};          ///< by TokenKind of the target
   std::array<std::int64_t, kTokenKinds> count{};  ///< targets
 
   void add(TokenKind kind, double loss) noexcept {

@@ -27,7 +27,7 @@ struct Interval {
 struct VisibleRun {
   std::int32_t begin = 0;
   std::int32_t end = 0;
-  std::int32_t own_begin = 0;      ///< where the line starts; blocks that it joined lie behind it
+  std::int32_t own_begin = 0;    ///< where the line starts; blocks that it joined lie behind it
   std::vector<Interval> before;  ///< ascending, disjoint, ending at or before own_begin
 };
 
@@ -59,7 +59,7 @@ class RowLayout {
   struct Line {
     std::int32_t own_begin = 0;
     std::vector<Interval> before;
-    WidePosition start = 0;         ///< first position
+    WidePosition start = 0;  ///< first position
     WidePosition next = 0;
     WidePosition end = kUnlimited;  ///< first position refused
     // The open block, if n_branches > 0:

@@ -26,7 +26,7 @@ struct TrainingOptions {
 struct StepReport {
   std::int64_t step = 0;  ///< steps done, this one included
   std::int32_t epoch = 0;
-  Losses losses;          ///< of the step's targets, before the step
+  Losses losses;  ///< of the step's targets, before the step
   double rate = 0;
   double gradient_norm = 0;  ///< before clipping
   std::int64_t n_tokens = 0;
