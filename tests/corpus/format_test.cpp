@@ -78,7 +78,8 @@ TEST_CASE("text that loops is refused, in a branch and over the whole answer") {
 
 TEST_CASE("an answer that breaks off is refused") {
   CHECK(reasons("It is so. But then the") == "unfinished");
-  CHECK(reasons("It is so. But then:") == "");
+  CHECK(reasons("It is so. But then:") == "unfinished");
+  CHECK(reasons("1. A: So it is:\n2. B: Not at all.\n") == "unfinished");
   CHECK(reasons("1. A: So it is.\n2. B: Not at all,") == "unfinished");
   CHECK(reasons("1. A: so it is\n2. B: not at all\n") == "");
   CHECK(reasons("Code:\n```\nx = 1\n") == "unfinished");

@@ -28,17 +28,16 @@ enum class Reason : std::uint8_t {
   body_repeated,       ///< two bodies of a block have the same words
   branches_redundant,  ///< two bodies of a block share too many word 3-grams
   looping_text,        ///< word 4-grams come again and again, in a branch or in the whole answer
-  unfinished,          ///< the answer breaks off
-  branches_dependent,  ///< merging what depends on its siblings left no block (tools report it; see independence.hpp)
+  unfinished,          ///< the answer breaks off, or a branch ends with a colon
 };
-inline constexpr std::size_t kReasons = 16;
+inline constexpr std::size_t kReasons = 15;
 
 /// Name of a reason as written above.
 constexpr const char* reason_name(Reason reason) noexcept {
   constexpr const char* kNames[kReasons] = {
       "round_trip",         "empty_answer",      "title_empty", "title_repeated",    "title_too_long", "title_markup",
       "too_few_branches",   "too_many_branches", "too_deep",    "body_too_short",    "body_too_long",  "body_repeated",
-      "branches_redundant", "looping_text",      "unfinished",  "branches_dependent"};
+      "branches_redundant", "looping_text",      "unfinished"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

@@ -26,7 +26,12 @@ inline bool ends_sentence(std::string_view text) {
   static constexpr std::array<std::string_view, 4> kEnds = {"…", "”", "’", "。"};
   for (const std::string_view end : kEnds)
     if (text.size() >= end.size() && text.substr(text.size() - end.size()) == end) return true;
-  return std::string_view(".!?:;)\"'`|]}>$").find(text.back()) != std::string_view::npos;
+  return std::string_view(".!?;)\"'`|]}>$").find(text.back()) != std::string_view::npos;
+}
+
+inline bool ends_with_colon(std::string_view text) {
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return !text.empty() && text.back() == ':';
 }
 
 /// Is a code fence still open at the end of the text?
@@ -127,6 +132,8 @@ class FormatCheck {
     for (const PartBranch& branch : block.branches) {
       bodies.push_back(body_text(branch));
       const std::size_t n = words(bodies.back()).size();
+      if (ends_with_colon(bodies.back()))
+        add(Reason::unfinished, "branch " + shown(branch.title) + " ends with a colon: what it announces is missing");
       check_least(n, limits_.min_body_words, Reason::body_too_short, "branch " + shown(branch.title) + " has # words");
       check_count(n, limits_.max_body_words, Reason::body_too_long, "branch " + shown(branch.title) + " has # words");
     }
