@@ -158,9 +158,13 @@ typedef struct anb_markup {
   int32_t max_title_tokens; /* [16] */
   int32_t n_vocabulary;     /* [no constraint] keeps titles and bodies from starting with a line break */
   const anb_markup_callbacks* callbacks;
+  /* aspd again; both say which tokens may be sampled */
+  int32_t unique_titles; /* [0] 1: no title of an answer comes twice, as far as the line that writes it can see; where
+                          * anb_text writes text, titles are compared by their letters, else by their tokens */
+  int32_t max_titles;    /* [any number] of one block; after the last only `para` */
 } anb_markup;
 #define ANB_MARKUP_INIT \
-  { sizeof(anb_markup), 0, "serial", -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(anb_markup), 0, "serial", -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* ---- Decoder and requests ---- */
 
@@ -194,9 +198,16 @@ typedef struct anb_request_options {
   const char* const* stop;     /* [n_stop]; the request ends where a line writes one, the text is cut before it */
   int32_t n_stop;
   int32_t reserved;
+  /* ANB_NONE: the decoder's max_branches. The others wait, without rows or pages. 1: they come one after another, with
+   * the mask, positions and tokens that they have together, and one token is sampled a pass */
+  int32_t branches_at_once;
+  int32_t reserved2;
 } anb_request_options;
-#define ANB_REQUEST_OPTIONS_INIT \
-  { sizeof(anb_request_options), 0.0f, 0, 1.0f, 1.0f, ANB_NONE, ANB_NONE, ANB_NONE, 0, ANB_NO_REQUEST, 0, 0, 0 }
+#define ANB_REQUEST_OPTIONS_INIT                                                                                \
+  {                                                                                                             \
+    sizeof(anb_request_options), 0.0f, 0, 1.0f, 1.0f, ANB_NONE, ANB_NONE, ANB_NONE, 0, ANB_NO_REQUEST, 0, 0, 0, \
+        ANB_NONE, 0                                                                                             \
+  }
 
 /* Everything that decides one output's token besides its logits, for hosts that sample themselves. Arrays are borrowed
  * until commit or abort. */

@@ -13,11 +13,19 @@ std::uint64_t next_number() noexcept {
   return (n_decoders.fetch_add(1, std::memory_order_relaxed) + 1) & 0xffffff;
 }
 
-AnyMarkup::Choice aspd(const anb_markup& m) {
+AnyMarkup::Choice aspd(const anb_markup& m, const CallerText& text) {
   need_array(m.title_separator, m.n_title_separator, "title_separator");
   markup::AspdTags tags{m.branch, m.branch_end, m.title, m.title_end, m.para, m.para_end, {}};
   tags.title_separator.assign(m.title_separator, m.title_separator + m.n_title_separator);
-  return markup::Aspd(std::move(tags));
+  if (m.unique_titles != 0 && m.unique_titles != 1)
+    fail(Status::bad_markup, "unique_titles is " + std::to_string(m.unique_titles) + "; it must be 0 or 1");
+  if (m.max_titles < 0)
+    fail(Status::bad_markup, "max_titles is " + std::to_string(m.max_titles) + "; it must be at least 0");
+  markup::AspdOptions options;
+  options.unique_titles = m.unique_titles == 1;
+  if (m.max_titles > 0) options.max_titles = m.max_titles;
+  if (text.writes_text()) options.text = text;
+  return markup::Aspd(std::move(tags), std::move(options));
 }
 
 AnyMarkup::Choice skeleton(const anb_markup& m, const CallerText& text, const std::vector<TokenId>& end_of_text) {
@@ -48,7 +56,7 @@ AnyMarkup::Choice markup_of(const anb_markup& m, const CallerText& text, const s
         read_struct(m.callbacks, anb_markup_callbacks ANB_MARKUP_CALLBACKS_INIT, "anb_markup_callbacks"));
   }
   if (std::strcmp(m.name, "serial") == 0) return markup::Serial{};
-  if (std::strcmp(m.name, "aspd") == 0) return aspd(m);
+  if (std::strcmp(m.name, "aspd") == 0) return aspd(m, text);
   if (std::strcmp(m.name, "skeleton") == 0) return skeleton(m, text, end_of_text);
   fail(Status::bad_markup, "no markup is called '" + std::string(m.name, strnlen(m.name, 64)) +
                                "'; there are serial, aspd and skeleton, and callbacks");

@@ -8,6 +8,7 @@
 
 #include <anabranch/error.hpp>
 
+#include "anabranch_decoder.h"
 #include "guard.hpp"
 
 namespace anabranch::capi {
@@ -19,6 +20,10 @@ void check_size(const void* bytes, std::uint32_t size, std::size_t least, std::s
 /// with the size it had.
 template <class T>
 inline constexpr std::size_t kFirstSize = sizeof(T);
+template <>
+inline constexpr std::size_t kFirstSize<anb_markup> = offsetof(anb_markup, unique_titles);
+template <>
+inline constexpr std::size_t kFirstSize<anb_request_options> = offsetof(anb_request_options, branches_at_once);
 
 /// The caller's options, with defaults where the caller's struct ends; null: the defaults.
 template <class T>

@@ -153,22 +153,23 @@ need_venv() {
   [ -d "$torch_dir" ] || die "no CMake package of LibTorch in $folder; remove that folder and try again"
 }
 
-make_peft() {
+make_extra() {
   rm -rf "$1"
   "$(venv_python)" -m pip --disable-pip-version-check --no-input install --no-deps --only-binary :all: \
-    --progress-bar off --target "$1" -r "$root/cmake/setup/requirements-peft.txt"
+    --progress-bar off --target "$1" -r "$2"
   touch "$1/complete"
 }
 
-# need_peft: afterwards build/peft holds the Python package peft for the venv's Python; only tests want it.
-need_peft() {
-  local folder
-  folder=$cache/peft-$({ venv_folder; cat "$root/cmake/setup/requirements-peft.txt"; } | sha256sum | cut -c1-12)
+# need_extra NAME: afterwards build/NAME holds the packages of requirements-NAME.txt for the venv's Python. They have a
+# folder of their own, because not everybody wants them.
+need_extra() {
+  local list=$root/cmake/setup/requirements-$1.txt folder
+  folder=$cache/$1-$({ venv_folder; cat "$list"; } | sha256sum | cut -c1-12)
   exec 9>"$cache/lock"
   flock 9
-  [ -e "$folder/complete" ] || stage "install the Python package peft" make_peft "$folder"
+  [ -e "$folder/complete" ] || stage "install the Python packages for $1" make_extra "$folder" "$list"
   flock -u 9
-  link "$folder" "$root/build/peft"
+  link "$folder" "$root/build/$1"
 }
 
 # link TARGET NAME: makes or renews a symbolic link; never replaces anything else.

@@ -17,7 +17,7 @@ function(run result)
 endfunction()
 
 foreach(question "What are the benefits of regular exercise?" "Give me some tips for learning a new language.")
-  run(json "${CHAT}" --model "${MODEL}" --weights f32 --mode skeleton --json "${question}")
+  run(json "${CHAT}" --model "${MODEL}" --weights f32 --markup skeleton --json "${question}")
   run(text "${HOST}" "${MODEL}" "${question}")
   string(JSON expected GET "${json}" text)
   if(NOT text STREQUAL "${expected}\n")

@@ -21,7 +21,7 @@ struct Options {
   chat::Session session;
   std::string model = "build/models/smollm2-135m";
   std::string adapter;
-  std::string mode = "model";
+  std::string markup = "model";
   std::string positions = "model";
   std::string weights = "auto";
   std::int32_t threads = 0;
@@ -33,15 +33,15 @@ const std::map<std::string, ab::torch::Weights> kWeights{{"auto", ab::torch::Wei
                                                          {"f32", ab::torch::Weights::float32},
                                                          {"bf16", ab::torch::Weights::bfloat16},
                                                          {"int8", ab::torch::Weights::int8}};
-const std::map<std::string, ab::hf::MarkupKind> kModes{{"serial", ab::hf::MarkupKind::serial},
-                                                       {"skeleton", ab::hf::MarkupKind::skeleton},
-                                                       {"aspd", ab::hf::MarkupKind::aspd}};
+const std::map<std::string, ab::hf::MarkupKind> kMarkups{{"serial", ab::hf::MarkupKind::serial},
+                                                         {"skeleton", ab::hf::MarkupKind::skeleton},
+                                                         {"aspd", ab::hf::MarkupKind::aspd}};
 
 void add_options(CLI::App& app, Options& o) {
   app.add_option("question", o.session.questions, "what to ask; several are answered together");
   app.add_option("--model", o.model, "Hugging Face folder of a Llama, Qwen2 or Qwen3 model")->capture_default_str();
   app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model");
-  app.add_option("--mode", o.mode, "serial, skeleton, aspd; model: what it was trained for")
+  app.add_option("--markup", o.markup, "serial (no branches), skeleton, aspd; model: what it was trained for")
       ->check(CLI::IsMember({"model", "serial", "skeleton", "aspd"}))
       ->capture_default_str();
   app.add_option("--positions", o.positions, "sequential, longest; model: what it was trained with")
@@ -49,6 +49,7 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str();
   chat::add_options(app, o.session);
   chat::add_generate_options(app, o.generate);
+  app.add_flag("!--repeat-titles", o.generate.unique_titles, "aspd: let a title come twice in an answer");
   app.add_option("--weights", o.weights, "auto, f32, bf16, int8; auto: the fastest here, measured")
       ->check(CLI::IsMember(kWeights))
       ->capture_default_str();
@@ -72,12 +73,12 @@ void run(Options o) {
   if (!o.adapter.empty()) load.adapter = o.adapter;
   ab::torch::CausalLm model = ab::torch::CausalLm::load(o.model, load);
   if (o.row_costs) show_row_costs(model, o.generate);
-  const std::string mode = o.mode == "model" ? ab::hf::markup_name(model.text().markup.markup) : o.mode;
-  chat::run(o.session, mode,
-            [&](const std::string& how, chat::Watchers& watch, const std::vector<std::string>& questions) {
+  const std::string markup = o.markup == "model" ? ab::hf::markup_name(model.text().markup.markup) : o.markup;
+  chat::run(o.session, markup,
+            [&](const chat::Way& way, chat::Watchers& watch, const std::vector<std::string>& questions) {
               ab::torch::GenerateOptions options = o.generate;
-              options.markup = kModes.at(how);
-              chat::watch_with(options, watch);
+              options.markup = kMarkups.at(way.markup);
+              chat::set_up(options, way, watch);
               return ab::torch::generate(model, questions, options);
             });
 }

@@ -44,16 +44,16 @@ std::string comparison(const Result& serial, const Result& parallel, int width) 
   const int rows = 4 + static_cast<int>(std::max(wrap(serial.answer.text, (width - 2) / 2).size(),
                                                  wrap(parallel.answer.text, (width - 2) / 2).size()));
   for (const std::string& line :
-       lay_out({{"serial", serial.answer.text}, {parallel.mode, parallel.answer.text}}, width, rows))
+       lay_out({{"serial", serial.answer.text}, {parallel.way.name(), parallel.answer.text}}, width, rows))
     text += line + "\n";
   text += "\n" + fmt::format(fmt::runtime(kHeading), "", "tokens", "passes", "(serial)", "seconds", "tokens/s", "PPD",
                              "ABN", "APD");
-  text += row("serial", serial) + row(parallel.mode.c_str(), parallel);
+  text += row("serial", serial) + row(parallel.way.name().c_str(), parallel);
   const double faster = ratio(tokens_per_second(parallel.answer), tokens_per_second(serial.answer));
   const Statistics& s = parallel.answer.statistics;
   return text +
          fmt::format("  {}: {:.1f}x fewer passes than its own text written serially, {:.2f}x the tokens/s of serial\n",
-                     parallel.mode, ratio(s.n_serial_passes(), s.n_passes), faster);
+                     parallel.way.name(), ratio(s.n_serial_passes(), s.n_passes), faster);
 }
 
 std::string summary(const std::vector<Result>& results) {
@@ -74,7 +74,7 @@ std::string summary(const std::vector<Result>& results) {
   return fmt::format(
       "  {} answers, {}: tokens {}   passes {} (serial: {})   {:.1f}x fewer   PPD {:.2f}  ABN {:.1f}  APD {:.2f}   "
       "mean {:.2f} s an answer, {:.1f} tokens/s\n",
-      results.size(), results.front().mode, n_text, n_passes, n_serial, ratio(n_serial, n_passes), n_parallel / n,
+      results.size(), results.front().way.name(), n_text, n_passes, n_serial, ratio(n_serial, n_passes), n_parallel / n,
       ratio(blocks, n_parallel), ratio(share, n_parallel), seconds / n, per_second(n_text, seconds));
 }
 
@@ -87,7 +87,8 @@ std::string to_json(const Result& r) {
         {{"title", branch.title}, {"text", branch.text}, {"end", anabranch::reason_name(branch.reason)}});
   const nlohmann::ordered_json json = {
       {"question", r.question},
-      {"mode", r.mode},
+      {"markup", r.way.markup},
+      {"mode", r.way.mode()},
       {"text", a.text},
       {"end", anabranch::reason_name(a.reason)},
       {"branches", branches},

@@ -8,10 +8,21 @@
 
 namespace chat {
 
-/// One answer with the question and the mode that made it.
+/// How questions are answered.
+struct Way {
+  std::string markup;       ///< serial, skeleton, aspd
+  bool one_by_one = false;  ///< branches one after another, in place of all at once
+
+  /// For tables: "serial", or the markup whose branches are decoded at once.
+  std::string name() const { return one_by_one ? "serial" : markup; }
+  /// "serial" or "parallel"; an answer without branches is serial.
+  const char* mode() const { return one_by_one || markup == "serial" ? "serial" : "parallel"; }
+};
+
+/// One answer with the question and what made it.
 struct Result {
   std::string question;
-  std::string mode;
+  Way way;
   anabranch::Answer answer;
 };
 
@@ -22,7 +33,7 @@ double tokens_per_second(const anabranch::Answer& answer);
 std::string figures(const Result& result);
 /// The same question serially and in parallel: texts side by side, then a table of both.
 std::string comparison(const Result& serial, const Result& parallel, int width);
-/// Means over many answers of one mode.
+/// Means over many answers of one way.
 std::string summary(const std::vector<Result>& results);
 /// One JSON object, on one line.
 std::string to_json(const Result& result);

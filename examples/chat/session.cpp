@@ -33,13 +33,19 @@ void check(Session& session) {
              fmt::format("--picture shows one question; {} were asked", session.questions.size()));
 }
 
-std::vector<Result> results_of(const Session& session, const std::string& mode, const AnswerAll& answer,
-                               Watchers& watch) {
-  std::vector<ab::Answer> answers = answer(mode, watch, session.questions);
+/// What an answer is compared with: a model that was trained to branch writes the same answer one branch after another;
+/// the outline of skeleton markup is no serial answer, so there it writes one without branches.
+Way serial_way(const std::string& markup) {
+  if (markup == "skeleton") return {"serial"};
+  return {markup, markup != "serial"};
+}
+
+std::vector<Result> results_of(const Session& session, const Way& way, const AnswerAll& answer, Watchers& watch) {
+  std::vector<ab::Answer> answers = answer(way, watch, session.questions);
   watch.view.finish();
   std::vector<Result> results;
   for (std::size_t i = 0; i < answers.size(); ++i)
-    results.push_back({session.questions[i], mode, std::move(answers[i])});
+    results.push_back({session.questions[i], way, std::move(answers[i])});
   return results;
 }
 
@@ -53,22 +59,32 @@ void print(const Result& result, bool shown) {
 
 void add_options(CLI::App& app, Session& session) {
   app.add_option("--file", session.file, "questions, one a line (text, or JSON with question, prompt or turns)");
-  app.add_flag("--compare", session.compare, "answer serially too and show both");
+  app.add_option("--mode", session.mode,
+                 "parallel: an answer's branches together; serial: the same markup, mask and positions, one branch "
+                 "after another, one row a pass (for an answer without branches: --markup serial)")
+      ->check(CLI::IsMember({"parallel", "serial"}))
+      ->capture_default_str();
+  app.add_flag("--compare", session.compare,
+               "answer serially too and show both: with a markup that the model was trained for the same answer, one "
+               "branch after another; with skeleton an answer without branches");
   app.add_flag("--json", session.json, "one JSON object per answer, nothing else");
   app.add_option("--picture", session.picture, "write the run of one question as an SVG");
   app.add_flag("--quiet", session.quiet, "no live view");
 }
 
-void run(Session session, const std::string& mode, const AnswerAll& answer) {
+void run(Session session, const std::string& markup, const AnswerAll& answer) {
   check(session);
   const bool show = !session.json && !session.quiet && !session.compare && session.questions.size() == 1;
   const ViewKind kind = show ? view_kind_of(stdout) : ViewKind::none;
   Watchers watch{{kind, stdout}, {}};
   Watchers unseen{{ViewKind::none, stdout}, {}};
-  if (session.compare && !session.json) fmt::print(stderr, "answering serially, then in {} mode\n", mode);
+  const Way way{markup, session.mode == "serial" && markup != "serial"};
+  const Way reference = serial_way(markup);
+  if (session.compare && !session.json)
+    fmt::print(stderr, "answering {} serially, then {} {}\n", reference.markup, way.markup, way.mode());
   std::vector<Result> serial;
-  if (session.compare) serial = results_of(session, "serial", answer, unseen);
-  const std::vector<Result> results = results_of(session, mode, answer, watch);
+  if (session.compare) serial = results_of(session, reference, answer, unseen);
+  const std::vector<Result> results = results_of(session, way, answer, watch);
   if (!session.picture.empty())
     watch.picture.write(session.picture, session.questions.front(),
                         fmt::format("{}", results.front().answer.statistics));

@@ -11,6 +11,7 @@
 
 #include "live_view.hpp"
 #include "picture.hpp"
+#include "report.hpp"
 
 namespace chat {
 
@@ -18,6 +19,7 @@ struct Session {
   std::vector<std::string> questions;
   std::string file;
   std::string picture;
+  std::string mode = "parallel";
   bool compare = false;
   bool json = false;
   bool quiet = false;
@@ -29,8 +31,8 @@ struct Watchers {
   Picture picture;
 };
 
-/// Answers all questions in a mode (serial, skeleton, ...) while the watchers see every event and every pass.
-using AnswerAll = std::function<std::vector<anabranch::Answer>(const std::string& mode, Watchers& watch,
+/// Answers all questions one way while the watchers see every event and every pass.
+using AnswerAll = std::function<std::vector<anabranch::Answer>(const Way& way, Watchers& watch,
                                                                const std::vector<std::string>& questions)>;
 
 /// All but the question itself.
@@ -51,9 +53,10 @@ void add_generate_options(CLI::App& app, Generate& g) {
   app.add_option("--batch", g.max_requests, "questions answered at once")->capture_default_str();
 }
 
-/// Lets the watchers see what a `generate` does.
+/// Makes a `generate` answer in this way, its markup aside, and the watchers see what it does.
 template <class Generate>
-void watch_with(Generate& g, Watchers& watch) {
+void set_up(Generate& g, const Way& way, Watchers& watch) {
+  if (way.one_by_one) g.branches_at_once = 1;
   g.on_event = [&watch](const anabranch::Event& event) {
     watch.view.show(event);
     watch.picture.show(event);
@@ -65,7 +68,7 @@ void watch_with(Generate& g, Watchers& watch) {
 }
 
 /// Asks and prints. Throws anabranch::Error(bad_argument) when there is nothing to ask, and what answering throws.
-void run(Session session, const std::string& mode, const AnswerAll& answer);
+void run(Session session, const std::string& markup, const AnswerAll& answer);
 
 /// Calls `body` and turns what it throws into a line on standard error. The exit status.
 int guarded(const char* program, const std::function<void()>& body);

@@ -16,7 +16,7 @@ namespace {
 struct Options {
   chat::Session session;
   std::string model;
-  std::string mode = "skeleton";
+  std::string markup = "skeleton";
   ab::llama::GgufOptions load;
   ab::llama::GenerateOptions generate;
 };
@@ -24,7 +24,7 @@ struct Options {
 void add_options(CLI::App& app, Options& o) {
   app.add_option("model", o.model, "GGUF file of an instruct model")->required();
   app.add_option("question", o.session.questions, "what to ask; several are answered together");
-  app.add_option("--mode", o.mode, "serial, skeleton")
+  app.add_option("--markup", o.markup, "serial (no branches), skeleton")
       ->check(CLI::IsMember({"serial", "skeleton"}))
       ->capture_default_str();
   chat::add_options(app, o.session);
@@ -37,11 +37,11 @@ void add_options(CLI::App& app, Options& o) {
 
 void run(const Options& o) {
   const ab::llama::GgufModel model = ab::llama::GgufModel::load(o.model, o.load);
-  chat::run(o.session, o.mode,
-            [&](const std::string& how, chat::Watchers& watch, const std::vector<std::string>& questions) {
+  chat::run(o.session, o.markup,
+            [&](const chat::Way& way, chat::Watchers& watch, const std::vector<std::string>& questions) {
               ab::llama::GenerateOptions options = o.generate;
-              options.mode = how == "serial" ? ab::llama::Mode::serial : ab::llama::Mode::skeleton;
-              chat::watch_with(options, watch);
+              options.mode = way.markup == "serial" ? ab::llama::Mode::serial : ab::llama::Mode::skeleton;
+              chat::set_up(options, way, watch);
               return ab::llama::generate(model, questions, options);
             });
 }

@@ -101,10 +101,12 @@ class Answering:
         self.model = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32).eval()
         self.text = ByteLevelText(tokenizer)
         settings = markup_settings(options.model, tokenizer.chat_template)
-        self.mode = settings["markup"] if options.mode == "model" else options.mode
+        self.markup_name = settings["markup"] if options.markup == "model" else options.markup
+        self.mode = "serial" if options.mode == "serial" or self.markup_name == "serial" else "parallel"
         skeleton = {"max_points": options.max_branches,
                     "n_vocabulary": min(self.text.n_tokens, self.model.config.vocab_size)}
-        self.markup = markup_of(self.mode, settings, self.text, skeleton)
+        aspd = {"max_titles": options.max_branches, "unique_titles": 1}
+        self.markup = markup_of(self.markup_name, settings, self.text, {"skeleton": skeleton, "aspd": aspd})
         self.positions = {"sequential": 0, "longest": -1}.get(options.positions, positions_of(settings))
 
     def decoder(self, n_prompt):
@@ -136,6 +138,8 @@ class Answering:
         run_pass.abort = host.abort
         sampling = {"temperature": o.temperature, "top_k": o.top_k, "top_p": o.top_p, "seed": o.seed,
                     "repetition_penalty": o.repetition_penalty}
+        if o.mode == "serial":
+            sampling["branches_at_once"] = 1
         for event in decoder.run(prompt, run_pass, **sampling):
             request, titles = event.request, ()
             if event.kind == EventKind.FORK:
@@ -146,7 +150,7 @@ class Answering:
             n_parallel += event.kind == EventKind.TOKEN and event.branch > 0 and not event.forced and event.role == 0
             progress.show(event, titles)
         times = {"seconds": time.monotonic() - begin, "parallel_seconds": seconds, "n_parallel": n_parallel}
-        return {"question": question, "mode": self.mode, **report(decoder, request), **times}
+        return {"question": question, "markup": self.markup_name, "mode": self.mode, **report(decoder, request), **times}
 
 
 def report(decoder, request):
@@ -186,8 +190,10 @@ def parse(arguments):
     add("question", nargs="+", help="what to ask; several are answered one after another")
     add("--model", default=str(anabranch.library.ROOT / "build/models/smollm2-135m"), help="Hugging Face folder")
     add("--library", help="libanabranch.so; else as anabranch.load() finds it")
-    modes = ["model", "serial", "skeleton", "aspd"]
-    add("--mode", default="model", choices=modes, help="model: what it was trained for")
+    markups = ["model", "serial", "skeleton", "aspd"]
+    add("--markup", default="model", choices=markups, help="serial: no branches; model: what it was trained for")
+    add("--mode", default="parallel", choices=["parallel", "serial"],
+        help="branches together, or the same markup, mask and positions one branch after another")
     add("--positions", default="model", choices=["model", "sequential", "longest"])
     add("--seed", type=int, default=0, help="of sampling")
     add("--temperature", type=float, default=0.0, help="0: always the likeliest token")

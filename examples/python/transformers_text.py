@@ -71,14 +71,15 @@ def markup_settings(folder, has_chat_template):
 
 
 def markup_of(name, settings, text, options):
-    """The `markup` of a Decoder. `options`: of skeleton."""
+    """The `markup` of a Decoder. `options`: by markup, further fields of anb_markup."""
+    own = options.get(name, {})
     if name == "skeleton":
-        return {"name": name, **options}
+        return {"name": name, **own}
     if name == "aspd":
         written = settings.get("tags", {})
         spelling = {tag: "<|/" + tag[: -len("_end")] + "|>" if tag.endswith("_end") else f"<|{tag}|>" for tag in TAGS}
         tags = {tag: text.token(written.get(tag, spelling[tag])) for tag in TAGS}
-        return {"name": name, "title_separator": text.to_tokens(settings.get("title_separator", ":")), **tags}
+        return {"name": name, "title_separator": text.to_tokens(settings.get("title_separator", ":")), **tags, **own}
     return name
 
 

@@ -84,6 +84,8 @@ pub struct anb_markup {
     pub max_title_tokens: i32,
     pub n_vocabulary: i32,
     pub callbacks: *const c_void,
+    pub unique_titles: i32,
+    pub max_titles: i32,
 }
 
 #[repr(C)]
@@ -160,7 +162,7 @@ pub struct anb_branch_state {
 const _: () = assert!(size_of::<anb_cache_options>() == 40);
 const _: () = assert!(size_of::<anb_plan>() == 128);
 const _: () = assert!(size_of::<anb_text>() == 32);
-const _: () = assert!(size_of::<anb_markup>() == 104);
+const _: () = assert!(size_of::<anb_markup>() == 112);
 const _: () = assert!(size_of::<anb_decoder_options>() == 56);
 const _: () = assert!(size_of::<anb_event>() == 80);
 const _: () = assert!(size_of::<anb_request_state>() == 64);

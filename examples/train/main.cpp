@@ -159,7 +159,7 @@ int run(Arguments a) {
   if (!a.validation.empty()) validation = rows_of(a.validation, renderer, a.max_tokens);
   if (a.render.rendering == Rendering::aspd && a.tuning.tuning == Tuning::lora) {
     a.tuning.token_rows = tag_tokens(renderer.tags());
-    a.tuning.initial_rows = initial_tag_rows(a.model, config, text.tokenizer);
+    a.tuning.initial_rows = initial_tag_rows(a.model, config, text.tokenizer, a.tuning.token_rows);
   }
   Model model = Model::load(a.model, a.tuning);
   a.tuning.compute = model.compute();

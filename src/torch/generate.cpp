@@ -48,6 +48,14 @@ markup::SkeletonOptions skeleton_options(const CausalLm& model, const GenerateOp
   return result;
 }
 
+markup::AspdOptions aspd_options(const CausalLm& model, const GenerateOptions& options) {
+  markup::AspdOptions result;
+  result.unique_titles = options.unique_titles;
+  result.max_titles = std::max(1, options.max_branches);  // the decoder refuses what is less
+  result.text = model.text().tokenizer;
+  return result;
+}
+
 }  // namespace
 
 std::vector<Answer> generate(CausalLm& model, std::span<const std::string> questions, const GenerateOptions& options) {
@@ -69,7 +77,8 @@ std::vector<Answer> generate(CausalLm& model, std::span<const std::string> quest
     case hf::MarkupKind::skeleton:
       return answer(markup::Skeleton<PlainEncode, hf::Tokenizer>({model.text().tokenizer}, model.text().tokenizer,
                                                                  skeleton_options(model, options)));
-    case hf::MarkupKind::aspd: return answer(markup::Aspd(settings.tags(model.text().tokenizer)));
+    case hf::MarkupKind::aspd:
+      return answer(markup::Aspd(settings.tags(model.text().tokenizer), aspd_options(model, options)));
     case hf::MarkupKind::serial: break;
   }
   return answer(markup::Serial());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <span>
 
 #include <anabranch/hf/safetensors.hpp>
@@ -32,7 +33,7 @@ std::vector<TokenId> tag_tokens(const markup::AspdTags& tags) {
 }
 
 std::vector<float> initial_tag_rows(const std::filesystem::path& folder, const hf::ModelConfig& config,
-                                    const hf::Tokenizer& tokenizer) {
+                                    const hf::Tokenizer& tokenizer, std::span<const TokenId> tags) {
   const auto width = static_cast<std::size_t>(config.hidden);
   const auto n_rows = static_cast<std::size_t>(config.vocabulary);
   std::vector<float> table(n_rows * width);
@@ -43,16 +44,26 @@ std::vector<float> initial_tag_rows(const std::filesystem::path& folder, const h
   for (std::size_t i = 0; i < n_rows; ++i) lengths.push_back(length_of(row(i)));
   std::nth_element(lengths.begin(), lengths.begin() + static_cast<std::ptrdiff_t>(n_rows / 2), lengths.end());
   const double median = lengths[n_rows / 2];
-  std::vector<float> out;
+  // The words' own means would be likely everywhere: what all tags share is taken away, and the row that the unused
+  // token has, which is likely nowhere, is put in its place.
+  std::vector<float> means;
+  std::vector<float> shared(width, 0.0f);
   for (const char* words : kWords) {
     std::vector<float> mean(width, 0.0f);
     for (const TokenId token : tokenizer.encode(words, hf::Special::plain)) {
       const auto values = row(static_cast<std::size_t>(token));
       for (std::size_t i = 0; i < width; ++i) mean[i] += values[i];
     }
-    const double length = length_of(mean);
-    for (const float x : mean)
-      out.push_back(length > 0 ? static_cast<float>(static_cast<double>(x) * median / length) : 0);
+    const auto scale = static_cast<float>(median / std::max(length_of(mean), 1e-6));
+    for (std::size_t i = 0; i < width; ++i) {
+      means.push_back(mean[i] * scale);
+      shared[i] += mean[i] * scale / static_cast<float>(std::size(kWords));
+    }
+  }
+  std::vector<float> out;
+  for (std::size_t k = 0; k < tags.size(); ++k) {
+    const auto own = row(static_cast<std::size_t>(tags[k]));
+    for (std::size_t i = 0; i < width; ++i) out.push_back(own[i] + means[k * width + i] - shared[i]);
   }
   return out;
 }

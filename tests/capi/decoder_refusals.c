@@ -65,6 +65,12 @@ static void aspd_that_cannot_be(void) {
   markup_refused(&m, NULL, ANB_BAD_ARGUMENT, "title_separator is NULL");
   m.n_title_separator = -1;
   markup_refused(&m, NULL, ANB_BAD_ARGUMENT, "title_separator has -1 elements");
+  m = aspd_markup();
+  m.unique_titles = 2;
+  markup_refused(&m, NULL, ANB_BAD_MARKUP, "unique_titles is 2");
+  m.unique_titles = 1;
+  m.max_titles = -1;
+  markup_refused(&m, NULL, ANB_BAD_MARKUP, "max_titles is -1");
   anb_markup_init(&m, sizeof m);
   m.name = "aspd";
   markup_refused(&m, NULL, ANB_BAD_MARKUP, "tag branch has id -1");
@@ -148,6 +154,8 @@ static void requests_refuse(void) {
   REQUEST_REFUSED(max_tokens, 0, ANB_BAD_REQUEST, "max_tokens is 0");
   REQUEST_REFUSED(max_tokens, -2, ANB_BAD_REQUEST, "max_tokens is -2");
   REQUEST_REFUSED(max_branch_tokens, 0, ANB_BAD_REQUEST, "max_branch_tokens is 0");
+  REQUEST_REFUSED(branches_at_once, 0, ANB_BAD_REQUEST, "branches_at_once is 0");
+  REQUEST_REFUSED(branches_at_once, -2, ANB_BAD_REQUEST, "branches_at_once is -2");
   REQUEST_REFUSED(n_log_probabilities, -2, ANB_BAD_REQUEST, "n_log_probabilities is -2");
   REQUEST_REFUSED(n_stop, -1, ANB_BAD_ARGUMENT, "stop has -1 elements");
   REQUEST_REFUSED(n_stop, 1, ANB_BAD_ARGUMENT, "stop is NULL");

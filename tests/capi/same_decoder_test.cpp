@@ -98,6 +98,7 @@ Settings random_settings(std::uint64_t seed) {
   s.request.repetition_penalty = pick(2) == 0 ? 1.0f : 1.3f;
   s.request.seed = seed;
   s.request.n_log_probabilities = pick(4) - 1;
+  s.request.branches_at_once = pick(3) == 0 ? ab::kNone : 1 + pick(3);
   if (pick(3) == 0) s.request.stop = {"ab", "cd."};
   return s;
 }
@@ -130,6 +131,8 @@ struct CSide {
     markup.n_vocabulary = kVocabulary;
     markup.max_points = 3;
     markup.go_on = 1;
+    markup.unique_titles = 1;
+    markup.max_titles = 3;
     anb_decoder_options o = ANB_DECODER_OPTIONS_INIT;
     o.max_branches = s.decoder.max_branches;
     o.max_tokens = s.decoder.max_tokens;
@@ -157,6 +160,7 @@ struct CSide {
     o.top_p = from.top_p;
     o.repetition_penalty = from.repetition_penalty;
     o.n_log_probabilities = from.n_log_probabilities;
+    o.branches_at_once = from.branches_at_once;
     o.seed = from.seed;
     o.stop = texts.data();
     o.n_stop = static_cast<std::int32_t>(texts.size());
@@ -348,7 +352,9 @@ ab::markup::SkeletonOptions skeleton_options() {
 TEST_CASE("through C the decoder does what it does in C++, pass by pass") {
   std::int32_t n_aspd = 0, n_skeleton = 0;
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
-    n_aspd += compare(seed, "aspd", ab::markup::Aspd({'[', ']', '(', ')', '{', '}', {':'}}));
+    n_aspd += compare(seed, "aspd",
+                      ab::markup::Aspd({'[', ']', '(', ')', '{', '}', {':'}},
+                                       {.unique_titles = true, .max_titles = 3, .text = Bytes()}));
     n_skeleton += compare(seed, "skeleton", ab::markup::Skeleton<Bytes, Bytes>({}, {}, skeleton_options()));
     CHECK(compare(seed, "serial", ab::markup::Serial{}) == 0);
   }

@@ -127,10 +127,14 @@ TEST_CASE("Every token is sampled from the logits of the dense-mask oracle") {
       Exact exact(positions, max_rows, max_rows == 3 ? 1 : 16);
       const auto hook = steer("x(ab)(c)(d){yz(e){w.", "f(g)(h){");
       const auto first = exact.decoder.submit(tokens("prompt"), {.temperature = 1.0f, .seed = 1, .hook = hook});
+      const auto one_by_one =
+          exact.decoder.submit(tokens("prompt"), {.temperature = 1.0f, .seed = 1, .branches_at_once = 1, .hook = hook});
       const auto second = exact.decoder.submit(tokens("another"), {.hook = steer("(a)(b){", "")});
       exact.run();
       check_against_oracle(exact, first);
       check_against_oracle(exact, second);
+      check_against_oracle(exact, one_by_one);
+      CHECK(exact.decoder.text(one_by_one) == exact.decoder.text(first));
       // a block inside a reserved range would need more positions than the range has: refused
       CHECK(exact.decoder.statistics(first).n_blocks == (positions.kind == ab::Positions::Kind::reserved ? 2 : 4));
       const auto third =

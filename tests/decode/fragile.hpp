@@ -132,7 +132,7 @@ class Life {
 
   /// Fork, join, nested blocks, limits, prompts in chunks, requests cancelled, released and continued.
   void live() {
-    const auto nested = submit({}, "p", {.n_log_probabilities = 2, .hook = hook()},
+    const auto nested = submit({}, "p", {.branches_at_once = 1, .n_log_probabilities = 2, .hook = hook()},
                                {{{}, "x(a)(b)(c){ywz."},
                                 {{{0, 0}}, "d(e)(f){g]"},
                                 {{{0, 1}}, "hhhh(k){hh]"},

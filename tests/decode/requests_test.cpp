@@ -396,7 +396,7 @@ TEST_CASE("Branches without a prefix sample from their parent's row") {
       return action;
     }
   };
-  Run<Bare> run(Bare(), {.max_branches = 1});
+  Run<Bare> run{Bare()};
   run.script({}, "(a)(b){z.").script({{0, 0}}, "cd]").script({{0, 1}}, "e]");
   const auto id = run.submit(tokens("p"));
   run.run();

@@ -26,6 +26,7 @@ anb_markup some_markup(Input& input, const anb_markup_callbacks* callbacks) {
       m.n_title_separator = input.below(3);
       m.title_separator = kSeparator.data();
       if (input.one_in(32)) m.para_end = input.number(7, 3);
+      if (m.n_title_separator == 2) m.unique_titles = 1, m.max_titles = 3;  // no byte more: the corpus keeps its sense
       break;
     case 3:
       m.name = "skeleton";
@@ -146,6 +147,7 @@ struct SomeRequest {
     if (input.one_in(4)) options.max_tokens = input.number(1, 30);
     if (input.one_in(4)) options.max_branch_tokens = input.number(1, 10);
     options.seed = input.byte();
+    if (options.seed % 4 == 3) options.branches_at_once = static_cast<std::int32_t>(options.seed % 3);
     if (input.one_in(4)) options.after = world.some_request(decoder);
     if (!input.one_in(4)) return;
     options.n_stop = 1 + input.below(2);

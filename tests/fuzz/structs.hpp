@@ -2,15 +2,25 @@
 // Each lies in a block of exactly its size, so that the address sanitizer sees a byte too far.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 
 #include "anabranch.h"
+#include "anabranch_decoder.h"
 #include "check.hpp"
 #include "input.hpp"
 
 namespace fuzz {
+
+/// The least size that the library takes: that of the struct's first version.
+template <class T>
+inline constexpr std::size_t kLeastSize = sizeof(T);
+template <>
+inline constexpr std::size_t kLeastSize<anb_markup> = offsetof(anb_markup, unique_titles);
+template <>
+inline constexpr std::size_t kLeastSize<anb_request_options> = offsetof(anb_request_options, branches_at_once);
 
 /// struct_size to try; that of T most of the time.
 template <class T>
@@ -54,7 +64,7 @@ class InStruct {
       block_.bytes()[block_.size() - 1] = 1;
       broken_ = true;
     }
-    broken_ |= block_.size() < sizeof(T);
+    broken_ |= block_.size() < kLeastSize<T>;
   }
   const T* pointer() const { return block_.pointer(); }
   bool broken() const { return broken_; }  ///< must be refused

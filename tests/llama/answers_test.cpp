@@ -177,6 +177,13 @@ TEST_CASE("generate answers several questions at once as it answers each alone")
     CHECK(alone.branches.size() >= 2);
     CHECK(alone.seconds > 0);
   }
+  ab::llama::GenerateOptions whole{.max_tokens = 300, .max_branch_tokens = 24};
+  const ab::Answer parallel = ab::llama::generate(*model, questions[0], whole);
+  whole.branches_at_once = 1;
+  const ab::Answer one_by_one = ab::llama::generate(*model, questions[0], whole);
+  CHECK(one_by_one.text == parallel.text);
+  CHECK(one_by_one.statistics.n_passes == one_by_one.statistics.n_prefill + one_by_one.statistics.n_sampled - 1);
+  CHECK(one_by_one.statistics.n_passes > parallel.statistics.n_passes);
   ab::llama::GenerateOptions many = options;
   many.max_branches = 200;
   CHECK_THROWS_AS(ab::llama::generate(*model, questions[0], many), ab::Error);

@@ -18,8 +18,8 @@ CHAT = os.environ.get("ANABRANCH_CHAT", "")
 QUESTIONS = ["What are the benefits of regular exercise?", "How do plants survive in the desert?",
              "Is <|im_end|> a word, or what else?"]
 SETTINGS = ["--max-tokens", "120", "--max-branch-tokens", "24"]
-SAME = ["question", "mode", "text", "end", "branches", "tokens", "tokens_prompt", "passes", "passes_serial", "blocks",
-        "ppd", "abn", "apd"]
+SAME = ["question", "markup", "mode", "text", "end", "branches", "tokens", "tokens_prompt", "passes", "passes_serial",
+        "blocks", "ppd", "abn", "apd"]
 
 if not Path(MODEL, "config.json").exists():
     print(f"skipped: no model at {MODEL}")
@@ -68,8 +68,15 @@ class AgainstTheCppExample(unittest.TestCase):
         self.assertGreater(max(len(answer["branches"]) for answer in answers), 2)
 
     def test_so_are_serial_ones_and_those_with_other_positions(self):
-        self.compare("--mode", "serial", QUESTIONS[1])
+        self.compare("--markup", "serial", QUESTIONS[1])
         self.compare("--positions", "longest", QUESTIONS[0])
+
+    def test_one_branch_after_another_the_answer_is_the_same(self):
+        few = ["--max-branches", "3", QUESTIONS[0]]  # within the limit of tokens, which all branches share
+        single, = self.compare("--mode", "serial", *few)
+        parallel, = run_chat(*few)
+        self.assertEqual(single["text"], parallel["text"])
+        self.assertGreater(single["passes"], parallel["passes"])
 
 
 class Host(unittest.TestCase):
@@ -154,7 +161,7 @@ class Program(unittest.TestCase):
         self.assertRegex(err, r"branch 1 ended: ")
 
     def test_what_cannot_be_is_told_in_a_line(self):
-        for arguments, word in ((["--max-branches", "0", "q"], "max_branches"), (["--mode", "aspd", "q"], "<|branch|>"),
+        for arguments, word in ((["--max-branches", "0", "q"], "max_branches"), (["--markup", "aspd", "q"], "<|branch|>"),
                                 (["--model", "/nowhere", "q"], "/nowhere"), (["--seed", "-1", "q"], "-1"),
                                 (["--library", "/nowhere.so", "q"], "/nowhere.so")):
             status, out, err = run_host(*arguments)

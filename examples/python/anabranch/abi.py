@@ -181,14 +181,14 @@ Markup = _struct(
     "anb_markup", struct_size=u32, n_title_separator=i32, name=c_char_p, branch=i32, branch_end=i32, title=i32,
     title_end=i32, para=i32, para_end=i32, title_separator=ints, opening=c_char_p, outline_end=c_char_p,
     separator=c_char_p, after_text=c_char_p, go_on=i32, max_points=i32, max_title_tokens=i32, n_vocabulary=i32,
-    callbacks=POINTER(MarkupCallbacks))
+    callbacks=POINTER(MarkupCallbacks), unique_titles=i32, max_titles=i32)
 DecoderOptions = _struct(
     "anb_decoder_options", struct_size=u32, max_branches=i32, max_tokens=i32, max_branch_tokens=i32, max_depth=i32,
     max_rows=i32, positions=i32, n_end_of_text=i32, end_of_text=ints, markup=POINTER(Markup), text=POINTER(Text))
 RequestOptions = _struct(
     "anb_request_options", struct_size=u32, temperature=c_float, top_k=i32, top_p=c_float, repetition_penalty=c_float,
     max_tokens=i32, max_branch_tokens=i32, n_log_probabilities=i32, seed=u64, after=u64, stop=POINTER(c_char_p),
-    n_stop=i32, reserved=i32)
+    n_stop=i32, reserved=i32, branches_at_once=i32, reserved2=i32)
 OutputSettings = _struct(
     "anb_output_settings", struct_size=u32, branch=i32, request=u64, temperature=c_float, top_k=i32, top_p=c_float,
     repetition_penalty=c_float, uniform=c_double, index=i64, allowed=ints, forbidden=ints, seen=ints, n_allowed=i32,

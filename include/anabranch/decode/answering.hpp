@@ -78,6 +78,7 @@ class Answering {
     request.repetition_penalty = options_.repetition_penalty;
     request.seed = options_.seed;
     request.stop = options_.stop;
+    request.branches_at_once = options_.branches_at_once;
     running_[decoder_.submit(prompt, request)] = {index, Clock::now(), 0, 0};
   }
 

@@ -12,6 +12,18 @@
 // the last branch's end and what its parent is forced to say after the join. Where nothing is left to sample there is
 // no pass: the last token stays with the request and is fed first if another goes on with its history.
 //
+// So a request takes: prefill chunks + tokens sampled on the trunk - 1 + for every block the largest over its branches
+// of the tokens sampled in it, its end included and its own blocks recursively. That is with a place for every branch.
+// With fewer places (max_branches, branches_at_once) the others wait, without rows or pages, and open in reading order,
+// a branch's own blocks before its siblings, in the pass that holds the end of the one that gave its place. With one
+// place the largest becomes the sum: prefill chunks + sampled tokens - 1. Branches without a prefix are the exception:
+// their first tokens are all sampled in the fork's pass.
+//
+// How many branches are decoded at once changes passes, the order of events and the numbers of nested branches. It does
+// not change a token, a position, or the history: every branch forks where its block forks and sees what it would see.
+// Only what branches share runs out elsewhere: a request's max_tokens (one token is kept for every branch that waits),
+// the positions of the model, pages, lines; and a stop string ends the request with what was written by then.
+//
 // A call that throws has changed nothing, whatever threw: the markup, the text, the sampler, a hook, or memory that ran
 // out. In particular a commit that fails leaves the plan open: commit again, cancel a request and commit, or abort.
 //

@@ -60,6 +60,7 @@ struct RequestOptions {
   std::vector<std::string> stop = {};  ///< the request ends where a line writes one of these; the text is cut before it
   std::int32_t max_tokens = kNone;     ///< sampled tokens; kNone: the decoder's
   std::int32_t max_branch_tokens = kNone;    ///< sampled tokens of one branch; kNone: the decoder's
+  std::int32_t branches_at_once = kNone;     ///< the others wait; kNone: the decoder's max_branches; 1: one by one
   std::int32_t n_log_probabilities = kNone;  ///< report the sampled token's and those of the n likeliest; kNone: none
   LogitHook hook = {};
   RequestId after = kNoRequest;  ///< go on with the history of this finished request
@@ -68,7 +69,7 @@ struct RequestOptions {
 };
 
 struct DecoderOptions {
-  std::int32_t max_branches = 8;  ///< branches of a request that are decoded at once; more wait for a place
+  std::int32_t max_branches = 8;  ///< branches of a request that are decoded at once; the others wait for a place
   std::int32_t max_tokens = 512;  ///< sampled tokens of a request, branches included
   std::int32_t max_branch_tokens = kUnlimited;  ///< sampled tokens of one branch
   std::int32_t max_depth = 8;                   ///< nesting of blocks; a fork below is refused; 0: no branches at all

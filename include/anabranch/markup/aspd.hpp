@@ -12,15 +12,30 @@
 //   stray `<|branch|>`, `<|/para|>`, `<|/title|>`, and `<|/branch|>` on the trunk: stay in the history, are not shown,
 //                         change nothing; inside a title they are not part of it
 //   titles never followed by `<|para|>`       not shown, no branches
+//
+// Two options say by constraint which titles may be sampled; tokens that were not sampled under it (a host's own) still
+// have the results above.
+//   unique_titles   no title is one that the line knows: of this block, of its earlier blocks, and those that the lines
+//                   above it knew when it was forked. Where the open title's tokens are all but the last of a known
+//                   one, that last token is forbidden; where the title is a known one, whatever closes it is:
+//                   `<|/title|>`, `<|title|>`, `<|para|>`. Titles are the same by their tokens, or, where `text` can
+//                   tell, by their letters, whatever their case, the blanks around and the `:`, `.`, `*` behind
+//   max_titles      the last title that a block may have must be closed by `<|/title|>` or `<|para|>`, and nothing but
+//                   `<|para|>` may follow it
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <anabranch/error.hpp>
+#include <anabranch/markup/impl/title_list.hpp>
+#include <anabranch/markup/impl/title_text.hpp>
 #include <anabranch/markup/markup.hpp>
 
 namespace anabranch::markup {
@@ -36,50 +51,108 @@ struct AspdTags {
   std::vector<TokenId> title_separator = {};  ///< between a branch's title and its text, usually `:`
 };
 
+struct AspdOptions {
+  bool unique_titles = false;
+  std::int32_t max_titles = kNone;  ///< of one block; kNone: any number
+  /// Appends the text of tokens, so that a title in other tokens is known again; empty: tokens are compared.
+  std::function<void(std::span<const TokenId>, std::string&)> text = {};
+};
+
 class Aspd {
  public:
   struct State {
     bool in_branch = false;
     bool in_title = false;
-    std::vector<std::vector<TokenId>> titles;  ///< since the last block; the last one is open while `in_title`
+    std::vector<TokenId> title;      ///< the open one
+    impl::TitleList titles;          ///< those closed that may not come again, the block's last
+    std::size_t first = 0;           ///< of them, the block's first
+    std::vector<TokenId> forbidden;  ///< next
+    std::size_t n_titles() const noexcept { return titles.size() - first + (in_title ? 1 : 0); }
   };
 
-  /// Throws bad_markup when a tag is missing or two tags share an id.
-  explicit Aspd(AspdTags tags) : tags_(std::move(tags)) { check(); }
+  /// Throws bad_markup when a tag is missing, two tags share an id, or an option makes no sense.
+  explicit Aspd(AspdTags tags, AspdOptions options = {}) : tags_(std::move(tags)), options_(std::move(options)) {
+    check();
+  }
   const AspdTags& tags() const noexcept { return tags_; }
+  const AspdOptions& options() const noexcept { return options_; }
 
   State start() const { return {}; }
-  State child(const State&, std::int32_t) const { return {true, false, {}}; }
+  State child(const State& parent, std::int32_t) const {
+    State s;
+    s.in_branch = true;
+    s.titles = parent.titles;
+    s.first = s.titles.size();
+    return s;
+  }
 
   Action next(State& s, TokenId token) const {
     if (token == tags_.branch_end && s.in_branch) return Action::end_branch();
-    if (token == tags_.title) {
-      s.titles.emplace_back();
-      s.in_title = true;
-      return Action::go_on(Role::tag);
-    }
     if (token == tags_.para) return Action::fork(take_seeds(s));
-    if (token == tags_.title_end) s.in_title = false;
-    if (is_tag(token)) return Action::go_on(Role::tag);
-    if (!s.in_title) return Action::go_on();
-    s.titles.back().push_back(token);
-    return Action::go_on(Role::title);
+    const bool opens = token == tags_.title;
+    if (opens || token == tags_.title_end) close_title(s);
+    s.in_title = s.in_title || opens;
+    const bool named = s.in_title && !is_tag(token);
+    if (named) s.title.push_back(token);
+    forbid(s);
+    return Action::go_on(is_tag(token) ? Role::tag : named ? Role::title : Role::text);
   }
   Action joined(State&) const { return Action::force({{tags_.para_end, Role::tag}}); }
   Forced closing(const State& s) const { return s.in_branch ? Forced{{tags_.branch_end, Role::tag}} : Forced{}; }
+  Constraint constrain(const State& s) const {
+    if (!s.in_title && full(s)) return {{&tags_.para, 1}, {}};
+    return {{}, s.forbidden};
+  }
 
  private:
+  bool full(const State& s) const {
+    return options_.max_titles != kNone && s.n_titles() >= static_cast<std::size_t>(options_.max_titles);
+  }
+
+  void close_title(State& s) const {
+    if (!s.in_title) return;
+    std::string text = text_of(s.title);
+    s.titles.push_back({std::exchange(s.title, {}), std::move(text)});
+    s.in_title = false;
+  }
+
+  std::string text_of(const std::vector<TokenId>& title) const {
+    std::string text;
+    if (options_.unique_titles && options_.text && !title.empty()) options_.text(title, text);
+    return std::string(impl::trim_title(text));
+  }
+
+  /// Tokens that may not come next.
+  void forbid(State& s) const {
+    s.forbidden.clear();
+    if (!s.in_title) return;
+    bool known = false;
+    const std::string text = text_of(s.title);
+    for (std::size_t i = 0; options_.unique_titles && i < s.titles.size(); ++i) {
+      const impl::Title& other = s.titles[i];
+      known = known || s.title == other.tokens || (options_.text && impl::same_letters(text, other.text));
+      if (s.title.size() + 1 == other.tokens.size() &&
+          std::equal(s.title.begin(), s.title.end(), other.tokens.begin()) &&
+          std::find(s.forbidden.begin(), s.forbidden.end(), other.tokens.back()) == s.forbidden.end())
+        s.forbidden.push_back(other.tokens.back());
+    }
+    if (known) s.forbidden.insert(s.forbidden.end(), {tags_.title_end, tags_.para});
+    if (known || full(s)) s.forbidden.push_back(tags_.title);
+  }
+
   std::vector<Seed> take_seeds(State& s) const {
+    close_title(s);
+    s.forbidden.clear();
     std::vector<Seed> seeds;
-    for (std::vector<TokenId>& title : s.titles) {
-      Seed seed{{{tags_.branch, Role::tag}}, {}};
+    for (std::size_t i = s.first; i < s.titles.size(); ++i) {
+      const std::vector<TokenId>& title = s.titles[i].tokens;
+      Seed seed{{{tags_.branch, Role::tag}}, title};
       push(seed.prefix, title, Role::text);
       if (!title.empty()) push(seed.prefix, tags_.title_separator, Role::text);
-      seed.title = std::move(title);
       seeds.push_back(std::move(seed));
     }
-    s.titles.clear();
-    s.in_title = false;
+    if (!options_.unique_titles) s.titles.clear();
+    s.first = s.titles.size();
     return seeds;
   }
 
@@ -92,6 +165,8 @@ class Aspd {
     return false;
   }
   void check() const {
+    if (options_.max_titles != kNone && options_.max_titles < 1)
+      fail(Status::bad_markup, "max_titles is " + std::to_string(options_.max_titles) + "; at least 1 is needed");
     static constexpr const char* kNames[] = {"branch", "branch_end", "title", "title_end", "para", "para_end"};
     const auto all = ids();
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -109,7 +184,8 @@ class Aspd {
   }
 
   AspdTags tags_;
+  AspdOptions options_;
 };
-static_assert(Markup<Aspd>);
+static_assert(Markup<Aspd> && MarkupWithConstraint<Aspd>);
 
 }  // namespace anabranch::markup

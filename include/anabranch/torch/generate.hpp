@@ -30,12 +30,15 @@ struct GenerateOptions {
   float repetition_penalty = 1.0f;
   std::uint64_t seed = 0;
   std::vector<std::string> stop = {};
-  std::int32_t max_tokens = 512;         ///< sampled tokens of an answer
-  std::int32_t max_branch_tokens = 128;  ///< sampled tokens of one branch
-  std::int32_t max_branches = 8;         ///< points of an outline, and branches decoded at once
-  std::int32_t max_requests = 4;         ///< questions that are answered at once
-  std::int32_t n_pages = 0;              ///< of the cache; 0: what `max_requests` answers can need
-  std::shared_ptr<const RowCosts> row_costs = {};  ///< of this model here (CausalLm::measure_row_costs), for the decoder
+  std::int32_t max_tokens = 512;          ///< sampled tokens of an answer
+  std::int32_t max_branch_tokens = 128;   ///< sampled tokens of one branch
+  std::int32_t max_branches = 8;          ///< points or titles of a block, and branches decoded at once
+  std::int32_t branches_at_once = kNone;  ///< kNone: max_branches; 1: one after another, same mask, positions, tokens
+  std::int32_t max_requests = 4;          ///< questions that are answered at once
+  bool unique_titles = true;              ///< aspd: no title comes twice (see markup/aspd.hpp)
+  std::int32_t n_pages = 0;               ///< of the cache; 0: what `max_requests` answers can need
+  std::shared_ptr<const RowCosts> row_costs =
+      {};  ///< of this model here (CausalLm::measure_row_costs), for the decoder
   std::function<void(const Event&)> on_event = {};
   std::function<void()> on_pass = {};  ///< after the events of a pass
 };

@@ -228,9 +228,12 @@ void Engine<Cache, M, Text, S>::accept_each(const std::vector<Drawn>& drawn) {
     const OutputOwner &x = owners_[a], &y = owners_[b];
     return x.request != y.request ? x.request < y.request : x.branch < y.branch;
   });
-  for (const std::size_t i : order) {
-    RequestT& r = *requests_[owners_[i].request];
-    if (r.active) growth_.accept(r, r.edit(owners_[i].branch), drawn[i]);
+  for (std::size_t k = 0; k < order.size(); ++k) {
+    const OutputOwner& owner = owners_[order[k]];
+    RequestT& r = *requests_[owner.request];
+    if (r.active) growth_.accept(r, r.edit(owner.branch), drawn[order[k]]);
+    const bool last = k + 1 == order.size() || owners_[order[k + 1]].request != owner.request;
+    if (last) growth_.place(r);
   }
 }
 

@@ -45,6 +45,7 @@ void Engine<Cache, M, Text, S>::check(std::span<const TokenId> prompt, const Req
     if (token < 0) fail(Status::bad_request, "prompt token " + std::to_string(token) + " is negative");
   if (options.max_tokens != kNone) check_count(options.max_tokens, 1, "max_tokens");
   if (options.max_branch_tokens != kNone) check_count(options.max_branch_tokens, 1, "max_branch_tokens");
+  if (options.branches_at_once != kNone) check_count(options.branches_at_once, 1, "branches_at_once");
   if (options.n_log_probabilities != kNone) check_count(options.n_log_probabilities, 0, "n_log_probabilities");
   for (const std::string& stop : options.stop)
     if (stop.empty()) fail(Status::bad_request, "a stop string is empty");
@@ -83,6 +84,7 @@ RequestId Engine<Cache, M, Text, S>::submit(std::span<const TokenId> prompt, con
   r.id = RequestId{last_id_ + 1};
   TrialT trial = begin_trial();
   prompt.empty() ? growth_.resume_trunk(r) : growth_.open(r);
+  growth_.place(r);
   trial.keep();
   ++last_id_;
   requests_.push_back(std::move(made));
@@ -97,6 +99,7 @@ std::unique_ptr<typename Engine<Cache, M, Text, S>::RequestT> Engine<Cache, M, T
   auto own = std::make_shared<RequestOptions>(options);
   if (options.max_tokens == kNone) own->max_tokens = growth_.options().max_tokens;
   if (options.max_branch_tokens == kNone) own->max_branch_tokens = growth_.options().max_branch_tokens;
+  if (options.branches_at_once == kNone) own->branches_at_once = growth_.options().max_branches;
   r->options = std::move(own);
   if (before != nullptr) {
     continue_history(*r, *before);

@@ -53,6 +53,8 @@ class Growth {
   void resume_trunk(RequestT& r) { go_on(r, r.edit(kTrunk)); }
   /// A track's token was sampled in the pass that is being committed.
   void accept(RequestT& r, TrackT& t, const Drawn& drawn);
+  /// Says which branches take part in the next pass. To be called when all lines have taken their tokens.
+  void place(RequestT& r);
   /// Ends a request: open branches are closed as the markup wants, joined, and reported.
   void close(RequestT& r, EndReason reason);
   /// Ends a request whose history is not wanted any more. Never calls the markup.
@@ -81,7 +83,6 @@ class Growth {
   void report_branch_end(RequestT& r, TrackT& t, EndReason reason);
   void join(RequestT& r, TrackT& t);
   void resume(RequestT& r, TrackT& t);
-  void admit(RequestT& r);
   void close_tree(RequestT& r, TrackT& t, EndReason reason);
   void finish(RequestT& r, EndReason reason);
 

@@ -31,14 +31,12 @@ void Growth<Cache, M, Text>::fork(RequestT& r, TrackT& t, std::vector<markup::Se
   t.parts.back().block = block;
   ++r.statistics.n_blocks;
   r.statistics.n_branches += event.n_branches;
-  if (t.parent != kNone) --r.n_places;
 
   ++r.block(block).n_open;  // so that the block does not end before all its branches have started
   for (std::size_t k = 0; k < seeds.size() && r.active; ++k)
     start_child(r, r.edit(first + static_cast<BranchIndex>(k)), seeds[k].prefix);
   if (!r.active) return;
-  if (--r.block(block).n_open == 0) return resume(r, t);
-  admit(r);
+  if (--r.block(block).n_open == 0) resume(r, t);
 }
 
 /// Makes the block and its tracks; or, with nothing changed, why not.
@@ -98,12 +96,7 @@ void Growth<Cache, M, Text>::start_child(RequestT& r, TrackT& t, const markup::F
   if (!force(r, t, prefix)) return close_line(r, t, EndReason::range);
   const EndReason denied = grant(r, t);
   if (denied != EndReason::none) return close_line(r, t, denied);
-  if (!prefix.empty()) {
-    r.queue.push_back(t.index);
-    return;
-  }
-  t.phase = Phase::running;  // its parent's row is in the coming pass only: it cannot wait
-  ++r.n_places;
+  if (prefix.empty()) t.phase = Phase::running;  // its parent's row is in the coming pass only: it cannot wait
 }
 
 template <class Cache, Markup M, TokensToText Text>
@@ -128,11 +121,9 @@ void Growth<Cache, M, Text>::report_branch_end(RequestT& r, TrackT& t, EndReason
 
 template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::end_branch(RequestT& r, TrackT& t, EndReason reason) {
-  if (t.phase == Phase::running) --r.n_places;
   report_branch_end(r, t, reason);
   TrackT& parent = r.edit(t.parent);
   if (--r.block(parent.block).n_open == 0) resume(r, parent);
-  if (r.active) admit(r);
 }
 
 /// All branches of the line's block have ended: they are joined in order.
@@ -157,7 +148,6 @@ template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::resume(RequestT& r, TrackT& t) {
   const Block block = r.block(t.block);
   join(r, t);
-  if (t.parent != kNone) ++r.n_places;
   Action action = markup_.joined(t.state);
   bool sampled = false;
   for (BranchIndex i = block.first; i < block.first + block.n; ++i) sampled = sampled || r.track(i).n_sampled > 0;
@@ -166,14 +156,28 @@ void Growth<Cache, M, Text>::resume(RequestT& r, TrackT& t) {
   apply(r, t, std::move(action), nullptr, EndReason::end_tag);
 }
 
-/// Places that are free go to the branches that wait longest.
+/// Places go in reading order, so that with one place a branch's own blocks come before its siblings. Branches without
+/// a prefix may be more than there are places; then those wait that have a token to go on with, the last ones first.
 template <class Cache, Markup M, TokensToText Text>
-void Growth<Cache, M, Text>::admit(RequestT& r) {
-  while (r.n_places < options_.max_branches && !r.queue.empty()) {
-    r.edit(r.queue.front()).phase = Phase::running;
-    r.queue.erase(r.queue.begin());
-    ++r.n_places;
+void Growth<Cache, M, Text>::place(RequestT& r) {
+  if (!r.active) return;
+  std::vector<BranchIndex> queued, movable;
+  std::int32_t n_running = 0;
+  for (BranchIndex i = 1; i < static_cast<BranchIndex>(r.tracks.size()); ++i) {
+    const TrackT& t = r.track(i);
+    if (t.phase == Phase::queued) queued.push_back(i);
+    if (t.phase != Phase::running) continue;
+    ++n_running;
+    if (!t.operations.empty()) movable.push_back(i);
   }
+  const auto before = [&](BranchIndex a, BranchIndex b) { return reads_before(r.track(a), r.track(b)); };
+  std::sort(queued.begin(), queued.end(), before);
+  std::sort(movable.begin(), movable.end(), before);
+  const std::int32_t n_places = r.options->branches_at_once;
+  for (std::size_t k = 0; n_running < n_places && k < queued.size(); ++k, ++n_running)
+    r.edit(queued[k]).phase = Phase::running;
+  for (; n_running > n_places && !movable.empty(); movable.pop_back(), --n_running)
+    r.edit(movable.back()).phase = Phase::queued;
 }
 
 template <class Cache, Markup M, TokensToText Text>
@@ -217,8 +221,7 @@ void Growth<Cache, M, Text>::close_tree(RequestT& r, TrackT& t, EndReason reason
 template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::finish(RequestT& r, EndReason reason) {
   r.reason = reason;
-  r.queue.clear();
-  r.n_places = r.n_granted = 0;
+  r.n_granted = 0;
   TrackT& trunk = r.edit(kTrunk);
   trunk.phase = Phase::ended;
   trunk.reason = reason;

@@ -32,7 +32,7 @@ class Stage {
   void put_track(RequestT& r, TrackT& t) {
     if (t.parent == kNone && !cache_.alive(t.line)) t.line = step_.create_line(t.start);
     t.n_staged = t.n_staged_tokens = 0;
-    if (t.phase == Phase::queued) return step_.hold(t.line, t.n_closing);
+    if (t.phase == Phase::queued) return step_.hold(t.line, 0);
     if (t.forked_block != kNone) put_block(r, t.forked_block);
     for (const Operation& op : t.operations) {
       if (!put_operation(r, t, op)) return;

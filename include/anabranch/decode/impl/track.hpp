@@ -6,6 +6,7 @@
 // the request (trial.hpp), which shares the tracks that it does not change.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -44,7 +45,7 @@ struct TextPart {
 };
 
 enum class Phase : std::uint8_t {
-  queued,   ///< forked, waits for a place among the branches that are decoded at once
+  queued,   ///< waits for a place among the branches that are decoded at once; neither rows nor pages until then
   running,  ///< the next pass yields its next token
   waiting,  ///< for the branches of its block
   ended,    ///< samples no more
@@ -94,10 +95,8 @@ struct Request {
   std::shared_ptr<const RequestOptions> options;  ///< with every limit filled in
   std::vector<std::shared_ptr<Track<State>>> tracks;
   std::vector<Block> blocks;
-  std::vector<BranchIndex> queue;  ///< branches that wait for a place
-  std::int32_t n_places = 0;       ///< places taken
-  std::int32_t n_granted = 0;      ///< tokens that the next pass may sample
-  bool prefilling = true;          ///< part of the prompt has not been fed by a committed pass
+  std::int32_t n_granted = 0;  ///< tokens that the next pass may sample
+  bool prefilling = true;      ///< part of the prompt has not been fed by a committed pass
   TokenId last_prompt_token = kUnknownToken;
   bool active = true;
   bool history_kept = true;  ///< its lines are in the cache, or can be made
@@ -123,6 +122,15 @@ struct Request {
   Block& block(std::int32_t i) { return blocks[static_cast<std::size_t>(i)]; }
   const Block& block(std::int32_t i) const { return blocks[static_cast<std::size_t>(i)]; }
 };
+
+/// Does `a` come before `b` in reading order? A line comes before its branches.
+template <class State>
+bool reads_before(const Track<State>& a, const Track<State>& b) {
+  return std::lexicographical_compare(a.path.begin(), a.path.end(), b.path.begin(), b.path.end(),
+                                      [](const PathStep& x, const PathStep& y) {
+                                        return x.block != y.block ? x.block < y.block : x.branch < y.branch;
+                                      });
+}
 
 /// Adds tokens to be fed; neighbours share an operation.
 template <class State>

@@ -1,0 +1,212 @@
+#include "pipeline.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include <anabranch/error.hpp>
+
+#include "sample_json.hpp"
+
+namespace corpus_tool {
+namespace {
+
+namespace corpus = ab::corpus;
+using corpus::Finding;
+using corpus::Sample;
+using nlohmann::json;
+
+/// One answer on its way.
+struct Candidate {
+  sample_json::PlainAnswer plain;
+  Sample sample;
+  std::vector<Finding> findings;
+  std::vector<corpus::BlockScores> scores;
+  bool parallel() const { return findings.empty() && corpus::has_block(sample.parts); }
+};
+
+/// A file of lines that is appended to; half a line at its end, of a run that was killed, is cut off first.
+class LineFile {
+ public:
+  LineFile() = default;
+  explicit LineFile(const std::string& path) : path_(path) {
+    if (std::filesystem::exists(path)) {
+      std::ifstream old(path, std::ios::binary);
+      const std::string text{std::istreambuf_iterator<char>(old), std::istreambuf_iterator<char>()};
+      const std::size_t end = text.rfind('\n') + 1;  // npos + 1 == 0
+      if (end < text.size()) std::filesystem::resize_file(path, end);
+    }
+    file_.open(path, std::ios::binary | std::ios::app);
+    if (!file_) ab::fail(ab::Status::bad_file, fmt::format("cannot write {}", path));
+  }
+  void write(const std::string& line) { file_ << line << '\n'; }
+  void flush() {
+    if (path_.empty()) return;
+    file_.flush();
+    if (!file_) ab::fail(ab::Status::bad_file, fmt::format("cannot write {}", path_));
+  }
+
+ private:
+  std::string path_;
+  std::ofstream file_;
+};
+
+std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+class Pipeline {
+ public:
+  Pipeline(const PipelineOptions& options, Scorer* scorer)
+      : options_(options), scorer_(scorer), out_(options.out), rejected_(options.rejected) {
+    if (!options.scores.empty()) scores_ = LineFile(options.scores);
+    read_old();
+  }
+
+  Tally run() {
+    std::vector<Candidate> batch;
+    sample_json::for_each_line(options_.in, [&](std::string_view line) {
+      sample_json::PlainAnswer plain = sample_json::read_answer(line);
+      if (!seen_.insert(plain.id).second) return;
+      batch.push_back(judge(std::move(plain)));
+      if (batch.size() >= options_.batch) finish(batch);
+    });
+    finish(batch);
+    if (!options_.quiet) show("\n");
+    return std::move(tally_);
+  }
+
+ private:
+  /// What earlier runs wrote: their ids are not done again, and counted.
+  void read_old() {
+    sample_json::for_each_line(options_.out, [&](std::string_view line) {
+      const Sample sample = sample_json::read_sample(line);
+      seen_.insert(sample.id);
+      tally_.reasons.add({});
+      ++(corpus::has_block(sample.parts) ? tally_.n_parallel : tally_.n_serial);
+    });
+    sample_json::for_each_line(options_.rejected, [&](std::string_view line) {
+      const json value = json::parse(line, nullptr, false);
+      if (!value.is_object() || !value.contains("id") || !value.contains("reasons"))
+        ab::fail(ab::Status::bad_file, "not an object with \"id\" and \"reasons\"");
+      seen_.insert(value["id"].get<std::string>());
+      std::vector<Finding> findings;
+      for (std::size_t i = 0; i < corpus::kReasons; ++i)
+        for (const json& name : value["reasons"])
+          if (name == reason_name(static_cast<corpus::Reason>(i)))
+            findings.push_back({static_cast<corpus::Reason>(i), ""});
+      if (findings.empty()) ++tally_.n_skipped;
+      tally_.reasons.add(findings);
+    });
+  }
+
+  Candidate judge(sample_json::PlainAnswer plain) const {
+    Candidate c{std::move(plain), {}, {}, {}};
+    const corpus::BranchText tree = corpus::extract(c.plain.answer, options_.extract);
+    c.sample = {c.plain.id, c.plain.kind, c.plain.prompt, corpus::parts(tree, options_.parts)};
+    c.findings = corpus::check_round_trip(tree, c.plain.answer);
+    for (Finding& finding : corpus::check_format(c.sample.parts, options_.limits))
+      c.findings.push_back(std::move(finding));
+    return c;
+  }
+
+  void finish(std::vector<Candidate>& batch) {
+    if (scorer_ != nullptr) score(batch);
+    for (Candidate& candidate : batch) write(candidate);
+    for (LineFile* file : {&out_, &rejected_, &scores_}) file->flush();
+    batch.clear();
+    if (!options_.quiet && isatty(STDERR_FILENO) != 0) show("");
+  }
+
+  void score(std::vector<Candidate>& batch) {
+    std::vector<Sample> samples;
+    std::vector<Candidate*> candidates;
+    for (Candidate& candidate : batch) {
+      if (!candidate.parallel()) continue;
+      samples.push_back(candidate.sample);
+      candidates.push_back(&candidate);
+    }
+    auto scores = scorer_->score(samples);
+    for (std::size_t i = 0; i < candidates.size(); ++i)
+      if (!scores[i].empty()) merge(*candidates[i], std::move(scores[i]));
+  }
+
+  void merge(Candidate& c, std::vector<corpus::BlockScores> scores) {
+    c.scores = std::move(scores);
+    for (const corpus::BlockScores& block : c.scores)
+      for (const corpus::BranchScore& branch : block) {
+        ++tally_.n_branches_scored;
+        tally_.n_branches_merged += branch.loss() > options_.threshold ? 1 : 0;
+      }
+    c.sample.parts = corpus::merge_dependent(c.sample.parts, c.scores, options_.threshold);
+    if (corpus::has_block(c.sample.parts)) return;
+    ++tally_.n_dissolved;  // no branch is left, so the answer keeps its own marks
+    c.sample.parts = corpus::parts(corpus::extract(c.plain.answer, {.max_depth = 0}));
+  }
+
+  void write(const Candidate& c) {
+    tally_.reasons.add(c.findings);
+    if (!c.scores.empty()) write_scores(c);
+    if (!c.findings.empty()) return write_rejected(c);
+    const bool parallel = corpus::has_block(c.sample.parts);
+    if (!parallel && !options_.keep_serial) {
+      ++tally_.n_skipped;
+      return write_rejected(c);
+    }
+    ++(parallel ? tally_.n_parallel : tally_.n_serial);
+    if (scorer_ != nullptr) tally_.counts.push_back(scorer_->count(c.sample));
+    out_.write(sample_json::write(c.sample));
+  }
+
+  /// A serial answer that is not wanted has no reasons.
+  void write_rejected(const Candidate& c) {
+    json names = json::array();
+    json texts = json::array();
+    std::set<corpus::Reason> reasons;
+    for (const Finding& finding : c.findings) {
+      if (reasons.insert(finding.reason).second) names.push_back(reason_name(finding.reason));
+      texts.push_back(finding.text);
+    }
+    rejected_.write(dump({{"id", c.plain.id}, {"reasons", std::move(names)}, {"findings", std::move(texts)}}));
+  }
+
+  void write_scores(const Candidate& c) {
+    if (options_.scores.empty()) return;
+    json blocks = json::array();
+    for (const corpus::BlockScores& block : c.scores) {
+      json losses = json::array();
+      for (const corpus::BranchScore& branch : block) losses.push_back(branch.loss());
+      blocks.push_back(std::move(losses));
+    }
+    scores_.write(dump({{"id", c.plain.id}, {"losses", std::move(blocks)}}));
+  }
+
+  void show(const char* end) const {
+    const char* begin = isatty(STDERR_FILENO) != 0 ? "\r\x1b[K" : "";
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+    fmt::print(stderr, "{}  {} answers: {} with branches, {} serial, {} rejected, {:.1f} s{}", begin,
+               tally_.reasons.n_answers(), tally_.n_parallel, tally_.n_serial, tally_.reasons.n_rejected(), seconds,
+               end);
+    std::fflush(stderr);
+  }
+
+  const PipelineOptions& options_;
+  Scorer* scorer_;
+  LineFile out_;
+  LineFile rejected_;
+  LineFile scores_;
+  std::set<std::string> seen_;
+  Tally tally_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+Tally run_pipeline(const PipelineOptions& options, Scorer* scorer) { return Pipeline(options, scorer).run(); }
+
+}  // namespace corpus_tool

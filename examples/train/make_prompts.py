@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Writes the prompts of the training data: forms times topics, each with the ways its answer may begin.
+
+    make_prompts.py OUT.jsonl [--keep-away-from QUESTIONS.jsonl ...]
+
+A line is {"id", "kind", "prompt"}; a prompt whose answer is to have points comes twice, once to be written in points
+that do not see each other ("points": most of them) and once as one text ("opening" ends with the first number).
+Prompts that share their wording with a question of the files to keep away from are left out, and counted.
+"""
+import argparse
+import json
+import random
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent / "prompts"
+SHARED_WORDS = 6  # as many words in a row in common: too alike
+SHARED_PART = 0.5  # or this part of the prompt's groups of three words
+
+
+def topics(name):
+    return [line.strip() for line in (HERE / f"{name}.txt").read_text().splitlines() if line.strip()]
+
+
+def fill(form, topic):
+    return form.replace("{t}", topic).replace("{T}", topic[0].upper() + topic[1:])
+
+
+def from_forms(rng):
+    for kind, group in json.loads((HERE / "forms.json").read_text()).items():
+        for topic in topics(group["topics"]):
+            for form, openings in group["forms"]:
+                opening = fill(rng.choice(openings), topic) if openings else ""
+                yield kind, fill(form, topic), opening
+
+
+def sums(rng):
+    asked = set()
+    while len(asked) < 160:
+        a, b = rng.randint(2, 99), rng.randint(2, 99)
+        sign, word = rng.choice([("+", "plus"), ("-", "minus"), ("*", "times")])
+        asked.add(rng.choice([f"What is {a} {sign} {b}?", f"How much is {a} {word} {b}?", f"Calculate {a} {sign} {b}.",
+                              f"{a} {sign} {b} ="]))
+    return [("serial-sum", text, "") for text in sorted(asked)]
+
+
+def one_sentence(rng):
+    forms = ["Explain {t} in one sentence.", "In a single sentence, what is special about {t}?"]
+    return [("serial-sentence", fill(rng.choice(forms), topic), "") for topic in topics("subjects")]
+
+
+def words_of(text):
+    return re.findall(r"[a-z0-9']+", text.lower())
+
+
+def groups(words, n):
+    return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+
+class KeepAway:
+    """Questions that no prompt may resemble."""
+
+    def __init__(self, files):
+        self.long, self.short = set(), set()
+        for file in files:
+            for line in Path(file).read_text().splitlines():
+                question = json.loads(line)
+                for text in question.get("turns") or [question["prompt"]]:
+                    self.long |= groups(words_of(text), SHARED_WORDS)
+                    self.short |= groups(words_of(text), 3)
+
+    def alike(self, text):
+        words = words_of(text)
+        three = groups(words, 3)
+        part = len(three & self.short) / max(1, len(three))
+        return bool(groups(words, SHARED_WORDS) & self.long) or part > SHARED_PART, part
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out")
+    parser.add_argument("--keep-away-from", nargs="*", default=[], metavar="FILE")
+    parser.add_argument("--most", type=int, default=0, help="only so many prompts, of all kinds; 0: all")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+
+    rng = random.Random(arguments.seed)
+    away = KeepAway(arguments.keep_away_from)
+    prompts = {text: (kind, opening) for kind, text, opening in [*from_forms(rng), *sums(rng), *one_sentence(rng)]}
+    kept, left_out, parts = [], [], []
+    for text, (kind, opening) in prompts.items():
+        alike, part = away.alike(text)
+        (left_out if alike else kept).append((kind, text, opening))
+        if not alike:
+            parts.append(part)
+    rng.shuffle(kept)
+    if arguments.most:
+        kept = kept[: arguments.most]
+    with open(arguments.out, "w") as out:
+        for i, (kind, text, opening) in enumerate(kept):
+            line = {"id": f"{kind}-{i}", "kind": kind, "prompt": text}
+            if not opening:
+                out.write(json.dumps(line) + "\n")
+                continue
+            points = {"opening": opening + "\n\n", "points": rng.randint(4, 7)}
+            out.write(json.dumps({**line, **points}) + "\n")
+            out.write(json.dumps({**line, "id": line["id"] + "-s", "opening": opening + "\n\n1. **"}) + "\n")
+    print(f"{len(kept)} prompts; {len(left_out)} left out because they resemble a question to keep away from; of those "
+          f"kept, {sum(p > 0 for p in parts)} share three words in a row with one, at most {max(parts):.0%} of a prompt",
+          file=sys.stderr)
+    for _, text, _ in left_out[:5]:
+        print(f"  left out: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

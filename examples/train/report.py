@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Tables of what examples/evaluate measured: report.py RESULTS.jsonl [--examples N] > report.md
+
+PPD: share of answers with a block; ABN: branches per block; APD: branch tokens / text tokens; APE: branch tokens that
+titles do not repeat / branch tokens (ABN, APD, APE over answers with a block). Relevance: cosine of question and point
+(or sentence); redundancy: cosine between two points. Speed: the same answer with its branches one after another against
+all at once, wall clock with prefill, question by question.
+"""
+import argparse
+import collections
+import json
+import re
+import statistics
+from pathlib import Path
+
+import embeddings as sentence
+from select_samples import repeated_share
+
+PARALLEL, ONE_BY_ONE = "aspd", "aspd one after another"
+
+
+def mean(values):
+    values = list(values)
+    return statistics.fmean(values) if values else float("nan")
+
+
+def title_key(title):
+    return re.sub(r"[\W_]+", " ", title.lower()).strip()
+
+
+def repeated_titles(lines):
+    """Share of titles that their answer had before."""
+    n = repeated = 0
+    for line in lines:
+        titles = [title_key(b["title"]) for b in line["branches"]]
+        n += len(titles)
+        repeated += len(titles) - len(set(titles))
+    return repeated / n if n else 0.0
+
+
+def points_of(line):
+    """What is compared with the question: branches, or the answer's lines."""
+    if line["branches"]:
+        return [b["text"] if b["text"].startswith(b["title"]) else b["title"] + ": " + b["text"] for b in line["branches"]]
+    return [p.strip() for p in line["text"].split("\n") if len(p.split()) >= 4] or [line["text"].strip() or "-"]
+
+
+def structure(lines):
+    parallel = [l for l in lines if l["blocks"] > 0]
+    return {
+        "answers": len(lines),
+        "PPD": f"{mean(l['blocks'] > 0 for l in lines):.0%}",
+        "ABN": f"{mean(l['branches_per_block'] for l in parallel):.1f}",
+        "APD": f"{mean(l['branch_tokens'] / max(1, l['text_tokens']) for l in parallel):.0%}",
+        "APE": f"{mean(1 - l['title_tokens'] / max(1, l['branch_tokens']) for l in parallel):.0%}",
+        "well-formed": f"{mean(not l.get('faults') for l in lines):.1%}",
+        "repeated titles": f"{repeated_titles(parallel):.1%}",
+    }
+
+
+def quality(lines, embeddings):
+    return {
+        "tokens": f"{mean(l['text_tokens'] for l in lines):.0f}",
+        "loss under the untouched model": f"{mean(l['loss'] for l in lines):.3f}",
+        "repeated 4-grams": f"{mean(repeated_share(l['text']) for l in lines):.1%}",
+        "relevance": f"{mean(sentence.relevance(embeddings, l['question'], points_of(l)) for l in lines):.3f}",
+        "redundancy": f"{mean(sentence.redundancy(embeddings, points_of(l)) for l in lines):.3f}",
+    }
+
+
+def pairs(by_way):
+    """(parallel, one after another) of every question that has both."""
+    slow = {(l["set"], l["id"]): l for l in by_way.get(ONE_BY_ONE, [])}
+    return [(l, slow[l["set"], l["id"]]) for l in by_way.get(PARALLEL, []) if (l["set"], l["id"]) in slow]
+
+
+def speed(of_set):
+    n = len(of_set)
+    return {
+        "questions": n,
+        "faster": f"{mean(s['seconds'] / f['seconds'] for f, s in of_set):.2f}x",
+        "median": f"{statistics.median(s['seconds'] / f['seconds'] for f, s in of_set):.2f}x",
+        "fewer passes": f"{mean(s['passes'] / f['passes'] for f, s in of_set):.2f}x",
+        "same text": f"{sum(f['text'] == s['text'] for f, s in of_set)} of {n}",
+    }
+
+
+def table(rows):
+    """rows: name -> {column: text}."""
+    columns = list(next(iter(rows.values())))
+    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    lines += [f"| {name} | " + " | ".join(str(row[c]) for c in columns) + " |" for name, row in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def examples(lines, n):
+    out = []
+    for line in lines[:n]:
+        quoted = "\n".join("> " + text for text in line["text"].strip().split("\n"))
+        out.append(f"**{line['question']}** ({line['branches_written']} branches, {line['passes']} passes)\n\n{quoted}\n")
+    return "\n".join(out)
+
+
+def read(file):
+    lines = [json.loads(line) for line in Path(file).read_text().splitlines() if line]
+    for line in lines:
+        line["branches_written"] = len(line["branches"])
+        line["branches_per_block"] = len(line["branches"]) / max(1, line["blocks"])
+    return lines
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results")
+    parser.add_argument("--embeddings", help="folder of the sentence model; default: the installed package's")
+    parser.add_argument("--examples", type=int, default=0, help="print the first so many answers of every set and way")
+    arguments = parser.parse_args()
+    sentence.default_threads()
+    embeddings = sentence.Embeddings(arguments.embeddings)
+
+    by_set = collections.defaultdict(lambda: collections.defaultdict(list))
+    for line in read(arguments.results):
+        by_set[line["set"]][line["way"]].append(line)
+    for name, by_way in by_set.items():
+        print(f"## {name}\n\n### Structure\n")
+        print(table({way: structure(lines) for way, lines in by_way.items() if way.startswith("aspd")}))
+        print("### Text\n")
+        print(table({way: quality(lines, embeddings) for way, lines in by_way.items() if way != ONE_BY_ONE}))
+        both = pairs(by_way)
+        if both:
+            print("### Speed: branches at once against one after another\n")
+            categories = collections.defaultdict(list)
+            for pair in both:
+                categories[pair[0]["category"]].append(pair)
+            print(table({"all": speed(both), **{c: speed(p) for c, p in categories.items()}}))
+        for way, lines in by_way.items():
+            if arguments.examples and way != ONE_BY_ONE:
+                print(f"### First answers: {way}\n\n{examples(lines, arguments.examples)}")
+
+
+if __name__ == "__main__":
+    main()

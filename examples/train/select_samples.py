@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Chooses, for every prompt, the best of its samples, and writes training and validation data.
+
+    select_samples.py SAMPLES.jsonl OUT_FOLDER [--most-branching N] [--most-serial N]
+
+Samples are what examples/corpus wrote: {"id", "kind", "prompt", "parts"}. Writes train.jsonl, validation.jsonl (five in
+a hundred prompts) and counts.json: how many were left at every stage, and why the others went.
+"""
+import argparse
+import collections
+import json
+import re
+import sys
+import zlib
+from pathlib import Path
+
+import embeddings as sentence
+
+
+def branches_of(parts):
+    for part in parts:
+        yield from part.get("branches", [])
+
+
+def text_of(parts):
+    """Reading text, without tags."""
+    out = []
+    for part in parts:
+        if "text" in part:
+            out.append(part["text"])
+        for branch in part.get("branches", []):
+            body = branch["text"] if "text" in branch else text_of(branch["parts"])
+            out.append(branch["title"] + ":" + body)
+    return "".join(out)
+
+
+def point_of(branch):
+    return branch["title"] + ":" + (branch["text"] if "text" in branch else text_of(branch["parts"]))
+
+
+def repeated_share(text, n=4):
+    """Share of the groups of n words that were there before."""
+    words = re.findall(r"\w+", text.lower())
+    groups = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+    return 1 - len(set(groups)) / len(groups) if groups else 0.0
+
+
+class Chooser:
+    def __init__(self, arguments):
+        self.a = arguments
+        self.embeddings = sentence.Embeddings(arguments.embeddings)
+        self.counts = collections.Counter()
+
+    def judge(self, sample):
+        """Score of a sample, or None and the reason counted."""
+        points = [point_of(b) for b in branches_of(sample["parts"])]
+        text = text_of(sample["parts"])
+        kind = "branching" if points else "serial"
+        if repeated_share(text) > self.a.most_repeated:
+            return self.reject(kind, "repeats itself")
+        if not points:
+            wanted = sample["kind"].startswith("serial")
+            return 0.0 if wanted else self.reject(kind, "prompt should split, answer does not")
+        if sample["kind"].startswith("serial"):
+            return self.reject(kind, "prompt should not split, answer does")
+        relevance = sentence.relevance(self.embeddings, sample["prompt"], points)
+        redundancy = sentence.redundancy(self.embeddings, points)
+        if relevance < self.a.least_relevance:
+            return self.reject(kind, "points have too little to do with the question")
+        if redundancy > self.a.most_redundancy:
+            return self.reject(kind, "points say the same")
+        return relevance - 0.5 * redundancy - repeated_share(text)
+
+    def reject(self, kind, reason):
+        self.counts[f"{kind}: {reason}"] += 1
+        return None
+
+    def best(self, samples):
+        scored = [(score, sample) for sample in samples if (score := self.judge(sample)) is not None]
+        return max(scored, key=lambda pair: (pair[0], pair[1]["id"]), default=None)
+
+
+def read(file):
+    return [json.loads(line) for line in Path(file).read_text().splitlines() if line]
+
+
+def in_validation(prompt):
+    return zlib.crc32(prompt.encode()) % 100 < 5
+
+
+def write(folder, name, samples):
+    with open(folder / name, "w") as out:
+        for sample in samples:
+            out.write(json.dumps({key: sample[key] for key in ("id", "kind", "prompt", "parts")}, ensure_ascii=False) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("samples")
+    parser.add_argument("out")
+    parser.add_argument("--embeddings", help="folder of the sentence model; default: the installed package's")
+    parser.add_argument("--least-relevance", type=float, default=0.25)
+    parser.add_argument("--most-redundancy", type=float, default=0.65)
+    parser.add_argument("--most-repeated", type=float, default=0.12)
+    parser.add_argument("--most-branching", type=int, default=10**9, help="keep the best so many")
+    parser.add_argument("--most-serial", type=int, default=10**9)
+    arguments = parser.parse_args()
+    sentence.default_threads()
+
+    chooser = Chooser(arguments)
+    samples = read(arguments.samples)
+    texts = [s["prompt"] for s in samples] + [point_of(b) for s in samples for b in branches_of(s["parts"])]
+    chooser.embeddings.learn(texts, report=lambda done, n: print(f"\rembeddings {done}/{n}", end="", file=sys.stderr))
+    print(file=sys.stderr)
+    by_prompt = collections.defaultdict(list)
+    for sample in samples:
+        by_prompt[sample["prompt"]].append(sample)
+    chosen = [best for group in by_prompt.values() if (best := chooser.best(group)) is not None]
+    chosen.sort(key=lambda pair: -pair[0])
+    branching = [s for _, s in chosen if any(branches_of(s["parts"]))][: arguments.most_branching]
+    serial = [s for _, s in chosen if not any(branches_of(s["parts"]))][: arguments.most_serial]
+    kept = sorted(branching + serial, key=lambda s: s["id"])
+    folder = Path(arguments.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder, "train.jsonl", [s for s in kept if not in_validation(s["prompt"])])
+    write(folder, "validation.jsonl", [s for s in kept if in_validation(s["prompt"])])
+    counts = {"samples": len(samples), "prompts": len(by_prompt), "rejected": dict(sorted(chooser.counts.items())),
+              "branching kept": len(branching), "serial kept": len(serial),
+              "branches kept": sum(len(list(branches_of(s["parts"]))) for s in branching)}
+    (folder / "counts.json").write_text(json.dumps(counts, indent=2) + "\n")
+    print(json.dumps(counts, indent=2))
+
+
+if __name__ == "__main__":
+    main()
