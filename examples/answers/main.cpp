@@ -4,14 +4,14 @@
 
 #include <chrono>
 #include <cstdio>
-#include <exception>
 #include <fstream>
 #include <map>
 
 #include <CLI/CLI.hpp>
 #include <anabranch/error.hpp>
-#include <nlohmann/json.hpp>
 
+#include "../common/guarded.hpp"
+#include "../common/json_lines.hpp"
 #include "prompts.hpp"
 #include "writer.hpp"
 
@@ -59,7 +59,7 @@ class Output {
                                       {"answer", written.text},
                                       {"ended", written.reason},
                                       {"cut_points", written.n_cut}};
-    out_ << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n' << std::flush;
+    out_ << example::json_line(line) << '\n' << std::flush;
     n_sampled_ += written.n_sampled;
     ++n_done_;
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
@@ -95,11 +95,5 @@ int main(int argc, char** argv) {
   CLI::App app("Answers many prompts with a model of one's own, for training text.");
   add_options(app, arguments);
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(arguments);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-    return 1;
-  }
-  return 0;
+  return example::guarded("answers", [&] { run(arguments); });
 }

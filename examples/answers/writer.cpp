@@ -15,13 +15,7 @@ namespace {
 
 namespace ab = anabranch;
 
-struct PlainEncode {
-  ab::hf::Tokenizer tokenizer;
-  std::vector<ab::TokenId> operator()(std::string_view text) const {
-    return tokenizer.encode(text, ab::hf::Special::plain);
-  }
-};
-using Skeleton = ab::markup::Skeleton<PlainEncode, ab::hf::Tokenizer>;
+using Skeleton = ab::markup::Skeleton<ab::hf::Tokenizer, ab::hf::Tokenizer>;
 
 Skeleton skeleton_of(const ab::torch::CausalLm& model, std::int32_t n_points) {
   const ab::hf::ModelText& text = model.text();
@@ -30,7 +24,7 @@ Skeleton skeleton_of(const ab::torch::CausalLm& model, std::int32_t n_points) {
   options.max_points = n_points;
   options.n_vocabulary = std::min(text.tokenizer.n_tokens(), model.config().vocabulary);
   options.end_of_text = model.config().eos;
-  return Skeleton({text.tokenizer}, text.tokenizer, std::move(options));
+  return Skeleton(text.tokenizer, text.tokenizer, std::move(options));
 }
 
 template <class Markup>

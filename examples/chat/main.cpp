@@ -11,6 +11,7 @@
 #include <anabranch/fmt.hpp>
 #include <anabranch/torch/generate.hpp>
 
+#include "../common/guarded.hpp"
 #include "session.hpp"
 
 namespace ab = anabranch;
@@ -90,5 +91,5 @@ int main(int argc, char** argv) {
   CLI::App app{"Answers questions with branches that are decoded together"};
   add_options(app, options);
   CLI11_PARSE(app, argc, argv);
-  return chat::guarded("chat", [&] { run(std::move(options)); });
+  return example::guarded("chat", [&] { run(std::move(options)); });
 }

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <exception>
 #include <utility>
 
 #include <anabranch/fmt.hpp>
@@ -105,19 +104,6 @@ void run(Session session, const std::string& markup, const AnswerAll& answer) {
     if (session.compare) fmt::print("\n{}", summary(serial));
     fmt::print("\n{}", summary(results));
   }
-}
-
-int guarded(const char* program, const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const ab::Error& error) {
-    fmt::print(stderr, "{}: {}: {}\n", program, error.status(), error.what());
-    return 1;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "{}: {}\n", program, error.what());
-    return 1;
-  }
-  return 0;
 }
 
 }  // namespace chat

@@ -70,7 +70,4 @@ void set_up(Generate& g, const Way& way, Watchers& watch) {
 /// Asks and prints. Throws anabranch::Error(bad_argument) when there is nothing to ask, and what answering throws.
 void run(Session session, const std::string& markup, const AnswerAll& answer);
 
-/// Calls `body` and turns what it throws into a line on standard error. The exit status.
-int guarded(const char* program, const std::function<void()>& body);
-
 }  // namespace chat

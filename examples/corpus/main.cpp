@@ -8,12 +8,12 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
-#include <exception>
 #include <fstream>
+#include <memory>
 
 #include <anabranch/error.hpp>
 
+#include "../common/guarded.hpp"
 #include "pipeline.hpp"
 
 namespace {
@@ -95,11 +95,5 @@ int main(int argc, char** argv) {
   add_limits(app, o);
   add_model(app, o);
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(o);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-    return 1;
-  }
-  return 0;
+  return example::guarded("corpus", [&] { run(o); });
 }

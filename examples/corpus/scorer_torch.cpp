@@ -18,14 +18,6 @@ const std::map<std::string, ab::torch::Weights> kWeights{{"auto", ab::torch::Wei
                                                          {"bf16", ab::torch::Weights::bfloat16},
                                                          {"int8", ab::torch::Weights::int8}};
 
-/// Text of a sample to tokens: what looks like a special token stays text.
-struct Encoder {
-  const ab::hf::Tokenizer& tokenizer;
-  std::vector<ab::TokenId> operator()(std::string_view text) const {
-    return tokenizer.encode(text, ab::hf::Special::plain);
-  }
-};
-
 class TorchScorer : public Scorer {
  public:
   explicit TorchScorer(const ScorerOptions& options)
@@ -50,7 +42,7 @@ class TorchScorer : public Scorer {
   }
 
   ab::corpus::AnswerCounts count(const Sample& sample) override {
-    return ab::corpus::count_sample(sample.parts, Encoder{model_.text().tokenizer});
+    return ab::corpus::count_sample(sample.parts, model_.text().tokenizer);
   }
 
  private:
@@ -58,7 +50,7 @@ class TorchScorer : public Scorer {
   std::vector<BlockTokens> blocks_of(const Sample& sample) const {
     const ab::hf::Message messages[] = {{"user", sample.prompt}};
     const auto prompt = ab::hf::encode_chat(model_.text().tokenizer, model_.text().chat, messages);
-    std::vector<BlockTokens> blocks = ab::corpus::block_tokens(sample.parts, prompt, Encoder{model_.text().tokenizer});
+    std::vector<BlockTokens> blocks = ab::corpus::block_tokens(sample.parts, prompt, model_.text().tokenizer);
     for (const BlockTokens& block : blocks) {
       std::size_t n = block.context.size();
       for (const ab::corpus::BranchTokens& branch : block.branches) n += branch.prefix.size() + branch.body.size();

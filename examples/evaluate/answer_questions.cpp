@@ -1,11 +1,10 @@
 #include "answer_questions.hpp"
 
 #include <filesystem>
-#include <fstream>
 
-#include <anabranch/error.hpp>
 #include <anabranch/torch/generate.hpp>
 
+#include "../common/json_lines.hpp"
 #include "markup_check.hpp"
 
 namespace evaluate {
@@ -57,20 +56,10 @@ Json numbers_of(const ab::Answer& answer) {
 }  // namespace
 
 std::vector<Question> read_questions(const std::string& file) {
-  std::ifstream in(file);
-  if (!in) ab::fail(ab::Status::bad_file, file + ": cannot be read");
   const std::string set =
       std::filesystem::path(file).parent_path().filename().string() + "/" + std::filesystem::path(file).stem().string();
   std::vector<Question> questions;
-  std::string line;
-  for (std::int64_t number = 1; std::getline(in, line); ++number) {
-    if (line.empty()) continue;
-    try {
-      questions.push_back(question_of(Json::parse(line), set));
-    } catch (const nlohmann::json::exception& error) {
-      ab::fail(ab::Status::bad_file, file + ", line " + std::to_string(number) + ": " + error.what());
-    }
-  }
+  example::for_each_json_line(file, [&](const Json& line) { questions.push_back(question_of(line, set)); });
   return questions;
 }
 

@@ -5,14 +5,15 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <exception>
+#include <filesystem>
 #include <fstream>
-#include <optional>
 #include <set>
 
 #include <CLI/CLI.hpp>
 #include <anabranch/error.hpp>
 
+#include "../common/guarded.hpp"
+#include "../common/json_lines.hpp"
 #include "answer_questions.hpp"
 #include "text_loss.hpp"
 
@@ -74,11 +75,10 @@ std::string key_of(const std::string& set, const std::string& id, const std::str
 
 std::set<std::string> done_already(const std::string& file) {
   std::set<std::string> done;
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) {
-    const auto json = nlohmann::json::parse(line, nullptr, false);
-    if (!json.is_discarded()) done.insert(key_of(json.at("set"), json.at("id"), json.at("way")));
-  }
+  if (std::filesystem::exists(file))
+    example::for_each_json_line(file, [&](const nlohmann::ordered_json& line) {
+      done.insert(key_of(line.at("set"), line.at("id"), line.at("way")));
+    });
   return done;
 }
 
@@ -106,7 +106,7 @@ void run(const Arguments& a) {
         if (done.count(key_of(questions[i].set, questions[i].id, way.name)) > 0) continue;
         auto line = evaluate::answer_one(contestant.model, questions[i], way, a.settings);
         line["loss"] = evaluate::text_loss(judge, questions[i].text, line["text"].get<std::string>());
-        out << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n' << std::flush;
+        out << example::json_line(line) << '\n' << std::flush;
       }
     fmt::print(stderr, "\r{}/{} questions ", i + 1, questions.size());
   }
@@ -120,11 +120,5 @@ int main(int argc, char** argv) {
   CLI::App app("Answers questions in several ways and measures them.");
   add_options(app, arguments);
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(arguments);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-    return 1;
-  }
-  return 0;
+  return example::guarded("evaluate", [&] { run(arguments); });
 }

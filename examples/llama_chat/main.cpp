@@ -7,6 +7,7 @@
 
 #include <anabranch/llama/generate.hpp>
 
+#include "../common/guarded.hpp"
 #include "session.hpp"
 
 namespace ab = anabranch;
@@ -53,5 +54,5 @@ int main(int argc, char** argv) {
   CLI::App app{"Answers questions with branches that llama.cpp decodes together"};
   add_options(app, options);
   CLI11_PARSE(app, argc, argv);
-  return chat::guarded("llama_chat", [&] { run(options); });
+  return example::guarded("llama_chat", [&] { run(options); });
 }

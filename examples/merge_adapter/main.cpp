@@ -1,14 +1,13 @@
 // Merges a LoRA adapter into its model: a Hugging Face folder that needs no adapter any more.
-#include <exception>
 #include <map>
 #include <string>
 
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
-#include <anabranch/error.hpp>
-#include <anabranch/fmt.hpp>
 #include <anabranch/hf/merged_folder.hpp>
+
+#include "../common/guarded.hpp"
 
 namespace ab = anabranch;
 
@@ -24,15 +23,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember(dtypes))
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  try {
+  return example::guarded("merge_adapter", [&] {
     ab::hf::write_merged_folder({.model = model, .adapter = adapter, .merged = merged, .dtype = dtypes.at(dtype)});
-  } catch (const ab::Error& error) {
-    fmt::print(stderr, "merge_adapter: {}: {}\n", error.status(), error.what());
-    return 1;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "merge_adapter: {}\n", error.what());
-    return 1;
-  }
-  fmt::print("{} holds {} with {} merged in\n", merged, model, adapter);
-  return 0;
+    fmt::print("{} holds {} with {} merged in\n", merged, model, adapter);
+  });
 }

@@ -88,15 +88,13 @@ def main():
     rng = random.Random(arguments.seed)
     away = KeepAway(arguments.keep_away_from)
     prompts = {text: (kind, opening) for kind, text, opening in [*from_forms(rng), *sums(rng), *one_sentence(rng)]}
-    kept, left_out, parts = [], [], []
+    kept, left_out = [], []
     for text, (kind, opening) in prompts.items():
-        alike, part = away.alike(text)
-        (left_out if alike else kept).append((kind, text, opening))
-        if not alike:
-            parts.append(part)
+        (left_out if away.alike(text)[0] else kept).append((kind, text, opening))
     rng.shuffle(kept)
     if arguments.most:
         kept = kept[: arguments.most]
+    parts = [away.alike(text)[1] for _, text, _ in kept]
     with open(arguments.out, "w") as out:
         for i, (kind, text, opening) in enumerate(kept):
             line = {"id": f"{kind}-{i}", "kind": kind, "prompt": text}

@@ -35,11 +35,6 @@ DecoderOptions options_of_decoder(const CausalLm& model, const GenerateOptions& 
   return result;
 }
 
-struct PlainEncode {
-  hf::Tokenizer tokenizer;
-  std::vector<TokenId> operator()(std::string_view text) const { return tokenizer.encode(text, hf::Special::plain); }
-};
-
 markup::SkeletonOptions skeleton_options(const CausalLm& model, const GenerateOptions& options) {
   markup::SkeletonOptions result;
   result.max_points = options.max_branches;
@@ -75,8 +70,7 @@ std::vector<Answer> generate(CausalLm& model, std::span<const std::string> quest
   };
   switch (options.markup.value_or(settings.markup)) {
     case hf::MarkupKind::skeleton:
-      return answer(markup::Skeleton<PlainEncode, hf::Tokenizer>({model.text().tokenizer}, model.text().tokenizer,
-                                                                 skeleton_options(model, options)));
+      return answer(markup::Skeleton(model.text().tokenizer, model.text().tokenizer, skeleton_options(model, options)));
     case hf::MarkupKind::aspd:
       return answer(markup::Aspd(settings.tags(model.text().tokenizer), aspd_options(model, options)));
     case hf::MarkupKind::serial: break;

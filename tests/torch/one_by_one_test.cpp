@@ -50,13 +50,6 @@ void check_same(const Answer& together, const Answer& one_by_one) {
   CHECK(found == expected);
 }
 
-struct PlainEncode {
-  ab::hf::Tokenizer tokenizer;
-  std::vector<ab::TokenId> operator()(std::string_view text) const {
-    return tokenizer.encode(text, ab::hf::Special::plain);
-  }
-};
-
 using Place = std::pair<std::vector<std::pair<int, int>>, std::int64_t>;  // path of the line, index in it
 
 /// The bytes of all logits that an answer was sampled from, by line and place in it.
@@ -67,8 +60,8 @@ std::map<Place, std::string> logits_of(CausalLm& model, std::int32_t n_at_once) 
   outline.max_points = 4;
   outline.n_vocabulary = model.config().vocabulary;
   outline.end_of_text = model.config().eos;
-  ab::markup::Skeleton<PlainEncode, ab::hf::Tokenizer> skeleton({model.text().tokenizer}, model.text().tokenizer,
-                                                                outline);
+  ab::markup::Skeleton<ab::hf::Tokenizer, ab::hf::Tokenizer> skeleton(model.text().tokenizer, model.text().tokenizer,
+                                                                      outline);
   ab::Decoder decoder(cache, skeleton, model.text().tokenizer, {.end_of_text = model.config().eos});
   const auto note = [&](const ab::HookLine& line, std::span<float> logits) {
     Place place;

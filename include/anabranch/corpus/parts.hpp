@@ -38,6 +38,7 @@ struct Sample {
   std::string kind;    ///< of the question: generic, knowledge, ...
   std::string prompt;  ///< the question as the user asks it
   std::vector<Part> parts;
+  std::string system = {};  ///< system message that was asked with; empty: the chat template's default
 };
 
 /// What stands between a branch's title and its text, as in AspdTags::title_separator.

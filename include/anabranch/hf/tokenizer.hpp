@@ -54,6 +54,8 @@ class Tokenizer {
   /// model's vocabulary is often padded) stand for nothing; negative ones are `bad_argument`.
   void decode(std::span<const TokenId> tokens, std::string& out, SpecialText special = SpecialText::keep) const;
   std::string decode(std::span<const TokenId> tokens, SpecialText special = SpecialText::keep) const;
+  /// The concept TextToTokens: what spells a special token stays text.
+  std::vector<TokenId> operator()(std::string_view text) const { return encode(text, Special::plain); }
   /// The concept TokensToText: text as a reader wants it, without special tokens.
   void operator()(std::span<const TokenId> tokens, std::string& out) const { decode(tokens, out, SpecialText::skip); }
 

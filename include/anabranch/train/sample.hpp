@@ -4,37 +4,21 @@
 //   {"id": "q1", "kind": "generic", "prompt": "question as the user asks it", "parts": [PART, ...]}
 //   PART = {"text": "serial bytes"}
 //        | {"branches": [{"title": "T1", "text": " body\n"}, {"title": "T2", "parts": [PART, ...]}, ...]}
-// A serial sample has texts only. "id", "kind" and "system" (a system message) may be absent.
+// A serial sample has texts only. "id" (then the line's number), "kind" and "system" may be absent.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <anabranch/corpus/parts.hpp>
+
 namespace anabranch::train {
 
-struct Branch;
-
-/// Serial text, or a block: exactly one of the two is not empty.
-struct Part {
-  std::string text;
-  std::vector<Branch> branches;
-};
-
-struct Branch {
-  std::string title;        ///< as the outline and the branch's forced prefix spell it; may be empty
-  std::vector<Part> parts;  ///< the body, without title and separator; may be empty
-};
-
-struct Sample {
-  std::string id;      ///< for messages; the line number when the file gives none
-  std::string kind;    ///< for statistics
-  std::string system;  ///< empty: the chat template's default
-  std::string prompt;
-  std::vector<Part> parts;
-};
+using corpus::Part;
+using corpus::Sample;
+using Branch = corpus::PartBranch;
 
 /// `where` starts messages, such as "train.jsonl:7". Throws bad_file, naming key, expected and found.
 Sample parse_sample(std::string_view json, const std::string& where);
