@@ -110,6 +110,7 @@ class Pipeline {
     const corpus::BranchText tree = corpus::extract(c.plain.answer, options_.extract);
     c.sample = {c.plain.id, c.plain.kind, c.plain.prompt, corpus::parts(tree, options_.parts)};
     c.findings = corpus::check_round_trip(tree, c.plain.answer);
+    if (c.plain.cut) c.findings.push_back({corpus::Reason::unfinished, "the answer says that it was cut"});
     for (Finding& finding : corpus::check_format(c.sample.parts, options_.limits))
       c.findings.push_back(std::move(finding));
     return c;

@@ -110,7 +110,11 @@ ab::corpus::Sample read_sample(std::string_view line) {
 
 PlainAnswer read_answer(std::string_view line) {
   const json value = parse(line);
-  return {text_at(value, "id"), text_at(value, "kind"), text_at(value, "prompt"), text_at(value, "answer")};
+  const std::string ended = value.contains("ended") ? text_at(value, "ended") : "finished";
+  const json points = value.value("cut_points", json(0));
+  if (!points.is_number_integer()) refuse("\"cut_points\" must be an integer");
+  const bool cut = (ended != "finished" && ended != "end_of_text") || points > 0;
+  return {text_at(value, "id"), text_at(value, "kind"), text_at(value, "prompt"), text_at(value, "answer"), cut};
 }
 
 void for_each_line(const std::string& path, const std::function<void(std::string_view)>& visit) {

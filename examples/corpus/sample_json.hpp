@@ -14,12 +14,14 @@ namespace sample_json {
 
 namespace ab = anabranch;
 
-/// An answer as it came: {"id", "kind", "prompt", "answer"}.
+/// An answer as it came: {"id", "kind", "prompt", "answer"}, and perhaps "ended" (why, as examples/answers writes it)
+/// and "cut_points" (how many of its points ended at a limit).
 struct PlainAnswer {
   std::string id;
   std::string kind;
   std::string prompt;
   std::string answer;
+  bool cut = false;  ///< it says that it, or one of its points, was not written to its end
 };
 
 /// One line without its line break. Bytes that are no UTF-8 are replaced.

@@ -157,6 +157,18 @@ TEST_CASE("dependent branches are merged; an answer without any left keeps its o
   CHECK(corpus::reading_text(sample_json::read_sample(read(options.out)).parts) + "\n" == kList);
 }
 
+TEST_CASE("an answer that was cut is rejected, once, however whole it looks") {
+  const Folder folder;
+  std::ofstream(folder.file("in")) << R"({"id":"a","kind":"k","prompt":"?","answer":"Paris.","ended":"limit"})" << '\n'
+                                   << R"({"id":"b","kind":"k","prompt":"?","answer":"Pa:","ended":"limit"})" << '\n';
+  const corpus_tool::PipelineOptions options{
+      .in = folder.file("in"), .out = folder.file("out"), .rejected = folder.file("rejected"), .quiet = true};
+  const corpus_tool::Tally tally = corpus_tool::run_pipeline(options, nullptr);
+  CHECK(tally.reasons.n_rejected() == 2);
+  CHECK(tally.reasons[corpus::Reason::unfinished] == 2);
+  CHECK(ids(options.out).empty());
+}
+
 TEST_CASE("a damaged line is named by file and number") {
   const Folder folder;
   write_answers(folder.file("in"), 1);

@@ -45,6 +45,18 @@ TEST_CASE("a plain answer comes back from its line") {
   CHECK(answer.answer == "2\n");
 }
 
+TEST_CASE("an answer says whether it was cut") {
+  const auto cut = [](const std::string& more) {
+    return sample_json::read_answer(R"({"id":"a","kind":"b","prompt":"c","answer":"d")" + more + "}").cut;
+  };
+  CHECK_FALSE(cut(""));
+  CHECK_FALSE(cut(R"(,"ended":"end_of_text","cut_points":0)"));
+  CHECK_FALSE(cut(R"(,"ended":"finished")"));
+  CHECK(cut(R"(,"ended":"limit")"));
+  CHECK(cut(R"(,"ended":"finished","cut_points":1)"));
+  CHECK_THROWS_AS(cut(R"(,"cut_points":"one")"), ab::Error);
+}
+
 TEST_CASE("what is no sample is refused with the key") {
   const std::string head = R"({"id":"a","kind":"b","prompt":"c","parts":)";
   CHECK(refusal(head + "[]}").empty());
