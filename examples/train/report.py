@@ -46,11 +46,11 @@ def points_of(line):
 
 
 def structure(lines):
-    parallel = [l for l in lines if l["blocks"] > 0]
+    parallel = [l for l in lines if l["n_blocks"] > 0]
     return {
         "answers": len(lines),
-        "PPD": f"{mean(l['blocks'] > 0 for l in lines):.0%}",
-        "ABN": f"{mean(l['branches_per_block'] for l in parallel):.1f}",
+        "PPD": f"{mean(l['n_blocks'] > 0 for l in lines):.0%}",
+        "ABN": f"{mean(l['n_branches'] / l['n_blocks'] for l in parallel):.1f}",
         "APD": f"{mean(l['branch_tokens'] / max(1, l['text_tokens']) for l in parallel):.0%}",
         "APE": f"{mean(1 - l['title_tokens'] / max(1, l['branch_tokens']) for l in parallel):.0%}",
         "well-formed": f"{mean(not l.get('faults') for l in lines):.1%}",
@@ -97,16 +97,12 @@ def examples(lines, n):
     out = []
     for line in lines[:n]:
         quoted = "\n".join("> " + text for text in line["text"].strip().split("\n"))
-        out.append(f"**{line['question']}** ({line['branches_written']} branches, {line['passes']} passes)\n\n{quoted}\n")
+        out.append(f"**{line['question']}** ({line['n_branches']} branches, {line['passes']} passes)\n\n{quoted}\n")
     return "\n".join(out)
 
 
 def read(file):
-    lines = [json.loads(line) for line in Path(file).read_text().splitlines() if line]
-    for line in lines:
-        line["branches_written"] = len(line["branches"])
-        line["branches_per_block"] = len(line["branches"]) / max(1, line["blocks"])
-    return lines
+    return [json.loads(line) for line in Path(file).read_text().splitlines() if line]
 
 
 def main():
