@@ -19,9 +19,10 @@ from select_samples import repeated_share
 PARALLEL, ONE_BY_ONE = "aspd", "aspd one after another"
 
 
-def mean(values):
+def mean(values, form):
+    """The mean as text; a dash for nothing."""
     values = list(values)
-    return statistics.fmean(values) if values else float("nan")
+    return format(statistics.fmean(values), form) if values else "-"
 
 
 def title_key(title):
@@ -49,22 +50,22 @@ def structure(lines):
     parallel = [l for l in lines if l["n_blocks"] > 0]
     return {
         "answers": len(lines),
-        "PPD": f"{mean(l['n_blocks'] > 0 for l in lines):.0%}",
-        "ABN": f"{mean(l['n_branches'] / l['n_blocks'] for l in parallel):.1f}",
-        "APD": f"{mean(l['branch_tokens'] / max(1, l['text_tokens']) for l in parallel):.0%}",
-        "APE": f"{mean(1 - l['title_tokens'] / max(1, l['branch_tokens']) for l in parallel):.0%}",
-        "well-formed": f"{mean(not l.get('faults') for l in lines):.1%}",
+        "PPD": mean((l['n_blocks'] > 0 for l in lines), ".0%"),
+        "ABN": mean((l['n_branches'] / l['n_blocks'] for l in parallel), ".1f"),
+        "APD": mean((l['branch_tokens'] / max(1, l['text_tokens']) for l in parallel), ".0%"),
+        "APE": mean((1 - l['title_tokens'] / max(1, l['branch_tokens']) for l in parallel), ".0%"),
+        "well-formed": mean((not l.get('faults') for l in lines), ".1%"),
         "repeated titles": f"{repeated_titles(parallel):.1%}",
     }
 
 
 def quality(lines, embeddings):
     return {
-        "tokens": f"{mean(l['text_tokens'] for l in lines):.0f}",
-        "loss under the untouched model": f"{mean(l['loss'] for l in lines):.3f}",
-        "repeated 4-grams": f"{mean(repeated_share(l['text']) for l in lines):.1%}",
-        "relevance": f"{mean(sentence.relevance(embeddings, l['question'], points_of(l)) for l in lines):.3f}",
-        "redundancy": f"{mean(sentence.redundancy(embeddings, points_of(l)) for l in lines):.3f}",
+        "tokens": mean((l['text_tokens'] for l in lines), ".0f"),
+        "loss under the untouched model": mean((l['loss'] for l in lines), ".3f"),
+        "repeated 4-grams": mean((repeated_share(l['text']) for l in lines), ".1%"),
+        "relevance": mean((sentence.relevance(embeddings, l['question'], points_of(l)) for l in lines), ".3f"),
+        "redundancy": mean((sentence.redundancy(embeddings, points_of(l)) for l in lines), ".3f"),
     }
 
 
@@ -78,9 +79,9 @@ def speed(of_set):
     n = len(of_set)
     return {
         "questions": n,
-        "faster": f"{mean(s['seconds'] / f['seconds'] for f, s in of_set):.2f}x",
+        "faster": mean((s['seconds'] / f['seconds'] for f, s in of_set), ".2f") + "x",
         "median": f"{statistics.median(s['seconds'] / f['seconds'] for f, s in of_set):.2f}x",
-        "fewer passes": f"{mean(s['passes'] / f['passes'] for f, s in of_set):.2f}x",
+        "fewer passes": mean((s['passes'] / f['passes'] for f, s in of_set), ".2f") + "x",
         "same text": f"{sum(f['text'] == s['text'] for f, s in of_set)} of {n}",
     }
 
