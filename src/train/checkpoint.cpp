@@ -19,12 +19,20 @@ namespace fs = std::filesystem;
 constexpr const char* kTensors = "state.safetensors";
 constexpr const char* kState = "state.json";
 
-/// The folder takes its name when it is complete; one of that name from before goes.
+/// Where the checkpoint before lies while another takes its place.
+fs::path before(fs::path folder) { return folder += ".before"; }
+
+/// The folder takes its name when it is complete. One of that name from before goes last: whenever the program ends,
+/// one of the two is there.
 void put_in_place(const fs::path& from, const fs::path& to) {
   std::error_code error;
-  fs::remove_all(to, error);
-  fs::rename(from, to, error);
+  if (fs::exists(to)) {
+    fs::remove_all(before(to), error);
+    fs::rename(to, before(to), error);
+  }
+  if (!error) fs::rename(from, to, error);
   if (error) fail(Status::bad_file, "cannot write " + to.string() + ": " + error.message());
+  fs::remove_all(before(to), error);
 }
 
 void read_into(const hf::Weights& file, const std::string& name, const std::vector<std::int64_t>& shape,
@@ -58,15 +66,16 @@ void Training::save(const fs::path& folder, const std::string& settings) const {
   put_in_place(unfinished, folder);
 }
 
-void Training::restore(const fs::path& folder, const std::string& settings) {
+void Training::restore(const fs::path& place, const std::string& settings) {
+  const fs::path folder = !fs::exists(place) && fs::exists(before(place)) ? before(place) : place;
   std::ifstream in(folder / kState);
   const auto state = nlohmann::json::parse(in, nullptr, false);
   if (!in.is_open() || state.is_discarded() || !state.is_object() || !state.contains("step") ||
       !state["step"].is_number_unsigned() || !state.contains("settings") || !state["settings"].is_string())
     fail(Status::bad_file, (folder / kState).string() + ": expected a checkpoint's step and settings");
-  const auto before = state["settings"].get<std::string>();
-  if (before != settings)
-    fail(Status::bad_file, folder.string() + " was made with other settings: " + before + "; now " + settings);
+  const auto made_with = state["settings"].get<std::string>();
+  if (made_with != settings)
+    fail(Status::bad_file, folder.string() + " was made with other settings: " + made_with + "; now " + settings);
   const hf::Weights file = hf::Weights::open(folder / kTensors);
   std::vector<Moments> moments;
   std::vector<std::vector<float>> values;

@@ -123,6 +123,22 @@ TEST_CASE("a checkpoint replaces the one before, and nothing unfinished stays") 
   CHECK(rest.training.n_done() == 2);
 }
 
+TEST_CASE("a run that ended while one checkpoint replaced another goes on from the one before") {
+  const TinyFolder folder(ab::eigen::random_weights(with_bytes(llama_shape()), 71));
+  TinyRun part(folder.path());
+  part.go(2);
+  part.training.save(folder.path() / "checkpoint", "s");
+  std::filesystem::rename(folder.path() / "checkpoint", folder.path() / "checkpoint.before");
+  TinyRun rest(folder.path());
+  rest.training.restore(folder.path() / "checkpoint", "s");
+  CHECK(rest.training.n_done() == 2);
+  rest.go(1);
+  rest.training.save(folder.path() / "checkpoint", "s");
+  rest.training.restore(folder.path() / "checkpoint", "s");
+  CHECK(rest.training.n_done() == 3);
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "checkpoint.before"));
+}
+
 TEST_CASE("a checkpoint of another run, or a damaged one, is refused and changes nothing") {
   const TinyFolder folder(ab::eigen::random_weights(with_bytes(llama_shape()), 71));
   TinyRun run(folder.path());

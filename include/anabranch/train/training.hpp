@@ -47,8 +47,8 @@ class Training {
   /// Losses over other rows with the parameters as they are.
   Losses evaluate(const std::vector<TokenRow>& rows) const;
 
-  /// Parameters, moments and the number of steps as the folder `folder`, which appears whole or not at all. `settings`
-  /// is any text that says what the run is. Throws bad_file.
+  /// Parameters, moments and the number of steps as the folder `folder`, which appears whole or not at all; the one
+  /// before stays until then. `settings` is any text that says what the run is. Throws bad_file.
   void save(const std::filesystem::path& folder, const std::string& settings) const;
   /// Goes on from a saved state. Throws bad_file: damaged, of another model, or with other settings.
   void restore(const std::filesystem::path& folder, const std::string& settings);
