@@ -17,11 +17,12 @@ namespace ab = anabranch;
 
 using Skeleton = ab::markup::Skeleton<ab::hf::Tokenizer, ab::hf::Tokenizer>;
 
-Skeleton skeleton_of(const ab::torch::CausalLm& model, std::int32_t n_points) {
+Skeleton skeleton_of(const ab::torch::CausalLm& model, std::int32_t n_points, std::int32_t least_tokens) {
   const ab::hf::ModelText& text = model.text();
   ab::markup::SkeletonOptions options;
   options.opening.clear();  // each prompt brings its own
   options.max_points = n_points;
+  options.min_body_tokens = least_tokens;
   options.n_vocabulary = std::min(text.tokenizer.n_tokens(), model.config().vocabulary);
   options.end_of_text = model.config().eos;
   return Skeleton(text.tokenizer, text.tokenizer, std::move(options));
@@ -110,7 +111,7 @@ void write_answers(ab::torch::CausalLm& model, const std::vector<Task>& tasks, c
   if (tasks.empty()) return;
   const std::int32_t n_points = tasks.front().prompt->n_points;
   if (n_points > 0)
-    Writer<Skeleton>(model, skeleton_of(model, n_points), settings, n_points).run(tasks, done);
+    Writer<Skeleton>(model, skeleton_of(model, n_points, tasks.front().prompt->least_tokens), settings, n_points).run(tasks, done);
   else
     Writer<ab::markup::Serial>(model, {}, settings, 0).run(tasks, done);
 }

@@ -30,7 +30,7 @@ struct Written {
   std::int64_t n_sampled = 0;
 };
 
-/// Answers all tasks, which have the same n_points (0: serially), and hands each over when it is done.
+/// Answers all tasks, which have the same n_points (0: serially) and least_tokens, and hands each over when it is done.
 void write_answers(anabranch::torch::CausalLm& model, const std::vector<Task>& tasks, const Settings& settings,
                    const std::function<void(const Written&)>& done);
 

@@ -4,7 +4,8 @@
     make_prompts.py OUT.jsonl [--keep-away-from QUESTIONS.jsonl ...]
 
 A line is {"id", "kind", "prompt"}; a prompt whose answer is to have points comes twice, once to be written in points
-that do not see each other ("points": most of them) and once as one text ("opening" ends with the first number).
+that do not see each other ("points": most of them) and once as one text ("opening" ends with the first number). Some
+come once more, with many points that are long ("least_tokens" each).
 Prompts that share their wording with a question of the files to keep away from are left out, and counted.
 """
 import argparse
@@ -12,11 +13,13 @@ import json
 import random
 import re
 import sys
+import zlib
 from pathlib import Path
 
 HERE = Path(__file__).parent / "prompts"
 SHARED_WORDS = 6  # as many words in a row in common: too alike
 SHARED_PART = 0.5  # or this part of the prompt's groups of three words
+AT_LENGTH = {"knowledge": 60, "generic": 35, "common-sense": 20, "counterfactual": 20}  # of a hundred prompts
 
 
 def topics(name):
@@ -103,6 +106,9 @@ def main():
                 continue
             points = {"opening": opening + "\n\n", "points": rng.randint(4, 7)}
             out.write(json.dumps({**line, **points}) + "\n")
+            if zlib.crc32(text.encode()) % 100 < AT_LENGTH.get(kind, 0):
+                long = {"opening": opening + "\n\n", "points": 8, "least_tokens": 60}
+                out.write(json.dumps({**line, "id": line["id"] + "-l", **long}) + "\n")
             out.write(json.dumps({**line, "id": line["id"] + "-s", "opening": opening + "\n\n1. **"}) + "\n")
     print(f"{len(kept)} prompts; {len(left_out)} left out because they resemble a question to keep away from; of those "
           f"kept, {sum(p > 0 for p in parts)} share three words in a row with one, at most {max(parts):.0%} of a prompt",

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Chooses, for every prompt, the best of its samples, and writes training and validation data.
 
-    select_samples.py SAMPLES.jsonl OUT_FOLDER [--most-branching N] [--most-serial N]
+    select_samples.py SAMPLES.jsonl OUT_FOLDER [--answers ANSWERS.jsonl]
 
 Samples are what examples/corpus wrote: {"id", "kind", "prompt", "parts"}. Writes train.jsonl, validation.jsonl (five in
-a hundred prompts) and counts.json: how many were left at every stage, and why the others went.
+a hundred prompts) and counts.json: how many were left at every stage, and why the others went. With --answers also
+answers.jsonl: the lines of that file which the chosen samples were made of, for a check that is dearer than this one.
 """
 import argparse
 import collections
@@ -45,6 +46,24 @@ def repeated_share(text, n=4):
     return 1 - len(set(groups)) / len(groups) if groups else 0.0
 
 
+def length(text):
+    """Words and signs: near enough to tokens to compare lengths."""
+    return len(re.findall(r"\w+|[^\w\s]", text))
+
+
+def passes_saved(parts):
+    """Passes with one branch after another / with all at once: what the answer gains from its branches."""
+    serial = sum(length(part["text"]) for part in parts if "text" in part)
+    one_by_one = at_once = 0
+    for part in parts:
+        if "branches" in part:
+            titles = sum(length(b["title"]) + 2 for b in part["branches"])
+            points = [length(point_of(b)) for b in part["branches"]]
+            one_by_one += titles + sum(points)
+            at_once += titles + max(points)
+    return (serial + one_by_one) / max(1, serial + at_once)
+
+
 class Chooser:
     def __init__(self, arguments):
         self.a = arguments
@@ -69,7 +88,10 @@ class Chooser:
             return self.reject(kind, "points have too little to do with the question")
         if redundancy > self.a.most_redundancy:
             return self.reject(kind, "points say the same")
-        return relevance - 0.5 * redundancy - repeated_share(text)
+        saved = passes_saved(sample["parts"])
+        if saved < self.a.least_saved:
+            return self.reject(kind, "its branches save too few passes")
+        return relevance - 0.5 * redundancy - repeated_share(text) + self.a.weight_saved * saved
 
     def reject(self, kind, reason):
         self.counts[f"{kind}: {reason}"] += 1
@@ -78,6 +100,15 @@ class Chooser:
     def best(self, samples):
         scored = [(score, sample) for sample in samples if (score := self.judge(sample)) is not None]
         return max(scored, key=lambda pair: (pair[0], pair[1]["id"]), default=None)
+
+
+def best_of_each_kind(scored, most):
+    """So many samples, the same share of every kind of prompt."""
+    kinds = collections.defaultdict(list)
+    for pair in sorted(scored, key=lambda pair: (-pair[0], pair[1]["id"])):
+        kinds[pair[1]["kind"]].append(pair[1])
+    ranked = [(i / len(group), sample["id"], sample) for group in kinds.values() for i, sample in enumerate(group)]
+    return [sample for _, _, sample in sorted(ranked, key=lambda r: r[:2])[:most]]
 
 
 def read(file):
@@ -98,11 +129,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("samples")
     parser.add_argument("out")
+    parser.add_argument("--answers", help="the answers that the samples were made of")
     parser.add_argument("--embeddings", help="folder of the sentence model; default: the installed package's")
     parser.add_argument("--least-relevance", type=float, default=0.25)
     parser.add_argument("--most-redundancy", type=float, default=0.65)
     parser.add_argument("--most-repeated", type=float, default=0.12)
-    parser.add_argument("--most-branching", type=int, default=10**9, help="keep the best so many")
+    parser.add_argument("--least-saved", type=float, default=1.7, help="passes one by one / passes at once, at least")
+    parser.add_argument("--weight-saved", type=float, default=0.15, help="of that ratio in the choice")
+    parser.add_argument("--most-branching", type=int, default=10**9, help="so many, the best of each kind")
     parser.add_argument("--most-serial", type=int, default=10**9)
     arguments = parser.parse_args()
     sentence.default_threads()
@@ -116,14 +150,17 @@ def main():
     for sample in samples:
         by_prompt[sample["prompt"]].append(sample)
     chosen = [best for group in by_prompt.values() if (best := chooser.best(group)) is not None]
-    chosen.sort(key=lambda pair: -pair[0])
-    branching = [s for _, s in chosen if any(branches_of(s["parts"]))][: arguments.most_branching]
-    serial = [s for _, s in chosen if not any(branches_of(s["parts"]))][: arguments.most_serial]
+    branching = best_of_each_kind([c for c in chosen if any(branches_of(c[1]["parts"]))], arguments.most_branching)
+    serial = best_of_each_kind([c for c in chosen if not any(branches_of(c[1]["parts"]))], arguments.most_serial)
     kept = sorted(branching + serial, key=lambda s: s["id"])
     folder = Path(arguments.out)
     folder.mkdir(parents=True, exist_ok=True)
     write(folder, "train.jsonl", [s for s in kept if not in_validation(s["prompt"])])
     write(folder, "validation.jsonl", [s for s in kept if in_validation(s["prompt"])])
+    if arguments.answers:
+        ids = {s["id"] for s in kept}
+        lines = [line for line in Path(arguments.answers).read_text().splitlines() if line and json.loads(line)["id"] in ids]
+        (folder / "answers.jsonl").write_text("".join(line + "\n" for line in lines))
     counts = {"samples": len(samples), "prompts": len(by_prompt), "rejected": dict(sorted(chooser.counts.items())),
               "branching kept": len(branching), "serial kept": len(serial),
               "branches kept": sum(len(list(branches_of(s["parts"]))) for s in branching)}

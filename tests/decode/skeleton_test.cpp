@@ -174,6 +174,30 @@ TEST_CASE("Without one title the answer is written serially") {
   CHECK(text_in_cache(bare, bare.decoder.branch(plain, 0).line) == "xx");
 }
 
+TEST_CASE("A body may not break or end before it has as many tokens as asked for") {
+  const auto n = static_cast<std::int32_t>(kPieces.size());
+  SkeletonRun run = start({.max_points = 1, .min_body_tokens = 3, .n_vocabulary = n, .end_of_text = {0}});
+  const auto id = run.submit({31});
+  std::vector<bool> forbidden;  // a line break and the end, at each token of the body
+  while (run.decoder.has_work()) {
+    const auto plan = run.decoder.plan();
+    const ab::OutputSettings s = plan.outputs()[0];
+    const auto forbids = [&](TokenId token) {
+      return std::find(s.forbidden.begin(), s.forbidden.end(), token) != s.forbidden.end();
+    };
+    if (s.branch == 1) {
+      CHECK(forbids(piece("\n")) == forbids(0));
+      CHECK_FALSE(forbids(piece("b")));
+      forbidden.push_back(forbids(0));
+    }
+    const Tokens trunk = sampled({"A", "**"}), body = sampled({" word", "a", "b", "\n"});
+    const Tokens next = {(s.branch == 0 ? trunk : body).at(static_cast<std::size_t>(s.index))};
+    run.decoder.commit_sampled(next);
+  }
+  CHECK(forbidden == std::vector<bool>{true, true, true, false});
+  CHECK(run.decoder.text(id) == "Here are the main points:\n\n1. **A**: wordab");
+}
+
 TEST_CASE("The constraint keeps first titles and bodies from starting with a break, a star or the end") {
   SkeletonRun run =
       start({.max_points = 1, .n_vocabulary = static_cast<std::int32_t>(kPieces.size()), .end_of_text = {0}});
@@ -234,6 +258,8 @@ TEST_CASE("Options that cannot work are refused") {
   CHECK(status({.max_points = 0}) == ab::Status::bad_markup);
   CHECK(status({.max_title_tokens = 0}) == ab::Status::bad_markup);
   CHECK(status({.n_vocabulary = -1}) == ab::Status::bad_markup);
+  CHECK(status({.min_body_tokens = -1, .n_vocabulary = 40}) == ab::Status::bad_markup);
+  CHECK(status({.min_body_tokens = 1}) == ab::Status::bad_markup);
   CHECK(status({.after = ab::markup::AfterPoints::go_on, .after_text = ""}) == ab::Status::bad_markup);
   CHECK(status({}) == ab::Status::ok);
 }

@@ -34,6 +34,7 @@ struct SkeletonOptions {
   std::string separator = "\n";      ///< between points
   std::int32_t max_points = 8;
   std::int32_t max_title_tokens = 16;
+  std::int32_t min_body_tokens = 0;  ///< sampled of a body before it may end; a constraint, which takes n_vocabulary
   AfterPoints after = AfterPoints::finish;
   std::string after_text = "\n\n";  ///< forced after the points when the answer goes on
   /// Size of the vocabulary, so that a first title and the bodies can be kept from starting with a line break (or
@@ -54,6 +55,7 @@ class Skeleton {
     std::int32_t n_unsettled = 0;     ///< tokens since the last complete title: the number and what follows
     std::int32_t point = 0;           ///< of a body
     bool blank = true;                ///< the body has no text yet
+    std::int32_t n_body_tokens = 0;   ///< sampled for the body
   };
 
   /// Throws bad_markup when an option cannot work.
@@ -86,7 +88,7 @@ class Skeleton {
   Decode decode_;
   SkeletonOptions options_;
   std::vector<TokenId> not_first_;  ///< what a first title or a body must not start with
-  std::vector<TokenId> no_break_;   ///< what a first title must not hold
+  std::vector<TokenId> no_break_;   ///< what a first title or a body that is too short must not hold
 };
 
 }  // namespace anabranch::markup

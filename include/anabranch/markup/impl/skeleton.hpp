@@ -29,7 +29,11 @@ void Skeleton<Encode, Decode>::check() const {
   };
   at_least(options_.max_points, 1, "max_points");
   at_least(options_.max_title_tokens, 1, "max_title_tokens");
+  at_least(options_.min_body_tokens, 0, "min_body_tokens");
   at_least(options_.n_vocabulary, 0, "n_vocabulary");
+  if (options_.min_body_tokens > 0 && options_.n_vocabulary == 0)
+    fail(Status::bad_markup, "skeleton min_body_tokens is " + std::to_string(options_.min_body_tokens) +
+                                 ", a constraint, which needs n_vocabulary");
   for (const std::string* text : {&options_.opening, &options_.outline_end, &options_.separator, &options_.after_text})
     if (!text->empty() && text->back() == ' ')
       fail(Status::bad_markup, "skeleton text '" + *text + "' ends in a blank, which belongs to the next token");
@@ -59,6 +63,7 @@ void Skeleton<Encode, Decode>::collect_forbidden() {
 template <TextToTokens Encode, TokensToText Decode>
 Constraint Skeleton<Encode, Decode>::constrain(const State& s) const {
   if (s.stage == Stage::body && s.blank) return {{}, not_first_};
+  if (s.stage == Stage::body && s.n_body_tokens < options_.min_body_tokens) return {{}, no_break_};
   if (s.stage == Stage::outline && s.titles.empty()) return {{}, s.n_title_tokens == 0 ? not_first_ : no_break_};
   return {};
 }
@@ -184,6 +189,7 @@ Action Skeleton<Encode, Decode>::next_in_body(State& s, std::string_view text) c
   const std::size_t line_break = text.find('\n');
   if (line_break == std::string_view::npos) {
     s.blank = s.blank && impl::all_blank(text);
+    ++s.n_body_tokens;
     return Action::go_on();
   }
   Action action = Action::end_branch(Role::text);

@@ -1,0 +1,83 @@
+"""examples/train/run data, train and evaluate on the real model, small; and what they leave."""
+import json
+import os
+import shutil
+import subprocess
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = Path(os.environ["ANABRANCH_TRAIN_DIR"])
+
+
+def run(stage):
+    result = subprocess.run([ROOT / "examples/train/run", stage], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if result.returncode != 0:
+        raise AssertionError(f"examples/train/run {stage}: status {result.returncode}\n{result.stdout[-4000:]}")
+
+
+def lines(name):
+    return [json.loads(line) for line in (WORK / name).read_text().splitlines() if line]
+
+
+def branches(sample):
+    return [b for part in sample["parts"] for b in part.get("branches", [])]
+
+
+class Chain(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        shutil.rmtree(WORK, ignore_errors=True)
+        run("data")
+        run("train")
+        run("evaluate")
+
+    def test_every_prompt_is_answered_and_every_answer_judged(self):
+        asked = {line["id"] for line in lines("prompts.jsonl")}
+        answered = {line["prompt_id"] for line in lines("answers.jsonl")}
+        self.assertGreaterEqual(len(asked), 24)
+        self.assertEqual(answered, asked)
+        judged = len(lines("candidates.jsonl")) + len(lines("candidates.jsonl.rejected"))
+        self.assertEqual(judged, len(answered))
+        self.assertTrue(all(line["reasons"] for line in lines("candidates.jsonl.rejected")))
+
+    def test_training_data_is_the_best_of_each_prompt(self):
+        kept = lines("data/train.jsonl") + lines("data/validation.jsonl")
+        counts = json.loads((WORK / "data/counts.json").read_text())
+        self.assertEqual(len(kept), counts["branching kept"] + counts["serial kept"])
+        self.assertEqual(len({s["prompt"] for s in kept}), len(kept))
+        self.assertEqual(sum(len(branches(s)) for s in kept), counts["branches kept"])
+        self.assertTrue(any(branches(s) for s in kept) and not all(branches(s) for s in kept))
+
+    def test_both_ways_of_training_learn(self):
+        for way, markup in ("aspd", "aspd"), ("v-seq", "serial"):
+            log = [json.loads(line) for line in (WORK / way / "log.jsonl").read_text().splitlines()]
+            losses = [entry["loss"] for entry in log if "loss" in entry]
+            self.assertGreaterEqual(len(losses), 2)
+            self.assertLess(losses[-1], losses[0])
+            self.assertEqual(json.loads((WORK / way / "anabranch.json").read_text())["markup"], markup)
+            self.assertLess((WORK / way / "adapter_model.safetensors").stat().st_size, 12_000_000)
+            self.assertIn("<svg", (WORK / way / "curve.svg").read_text())
+
+    def test_every_question_is_answered_in_every_way(self):
+        results = lines("results.jsonl")
+        by_way = {}
+        for line in results:
+            by_way.setdefault(line["way"], {})[line["set"], line["id"]] = line
+        self.assertEqual(set(by_way), {"aspd", "aspd one after another", "v-seq", "untouched"})
+        self.assertTrue(all(set(by_id) == set(by_way["aspd"]) for by_id in by_way.values()))
+        for key, line in by_way["aspd"].items():
+            self.assertEqual(line["text"], by_way["aspd one after another"][key]["text"], key)
+            self.assertLessEqual(line["passes"], by_way["aspd one after another"][key]["passes"])
+        report = (WORK / "report.md").read_text()
+        for expected in "PPD", "repeated 4-grams", "relevance", "Speed", "First answers: v-seq":
+            self.assertIn(expected, report)
+
+    def test_a_second_run_makes_nothing_again(self):
+        before = (WORK / "results.jsonl").read_text()
+        run("evaluate")
+        self.assertEqual((WORK / "results.jsonl").read_text(), before)
+
+
+if __name__ == "__main__":
+    unittest.main()
