@@ -2,9 +2,9 @@
 """Tables of what examples/evaluate measured: report.py RESULTS.jsonl [--examples N] > report.md
 
 PPD: share of answers with a block; ABN: branches per block; APD: branch tokens / text tokens; APE: branch tokens that
-titles do not repeat / branch tokens (ABN, APD, APE over answers with a block). Relevance: cosine of question and point
-(or sentence); redundancy: cosine between two points. Speed: the same answer with its branches one after another against
-all at once, wall clock with prefill, question by question.
+titles do not repeat / branch tokens (ABN, APD, APE over answers with a block). Relevance: cosine of question and line
+(a branch is one); redundancy: cosine between two lines. Speed: the same answer with its branches one after another
+against all at once, wall clock with prefill, question by question.
 """
 import argparse
 import collections
@@ -40,9 +40,7 @@ def repeated_titles(lines):
 
 
 def points_of(line):
-    """What is compared with the question: branches, or the answer's lines."""
-    if line["branches"]:
-        return [b["text"] if b["text"].startswith(b["title"]) else b["title"] + ": " + b["text"] for b in line["branches"]]
+    """What is compared with the question: the answer's lines, which branches are too; the same for every way."""
     return [p.strip() for p in line["text"].split("\n") if len(p.split()) >= 4] or [line["text"].strip() or "-"]
 
 
