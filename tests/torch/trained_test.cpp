@@ -2,6 +2,9 @@
 // are in no training data. Skipped, with the reason, without the model.
 #include "torch/real_model.hpp"
 
+#include <filesystem>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -24,15 +27,14 @@ const std::vector<std::string> kWithout{"What is the capital of Norway?", "What 
                                         "Who painted the Mona Lisa?"};
 
 CausalLm* trained_model() {
-  static CausalLm* model = [] {
-    CausalLm* base = ab::test::real_model(ab::torch::Weights::int8);
-    if (base == nullptr) return base;
-    const char* folder = std::getenv("ANABRANCH_MODEL");
+  static const std::unique_ptr<CausalLm> model = [] {
+    const std::optional<std::filesystem::path> folder = ab::test::real_model_folder();
+    if (!folder) return std::unique_ptr<CausalLm>();
     ab::torch::LoadOptions options{.weights = ab::torch::Weights::int8};
     options.adapter = "examples/train/adapters/aspd";
-    return new CausalLm(CausalLm::load(folder != nullptr ? folder : "build/models/smollm2-135m", options));
+    return std::make_unique<CausalLm>(CausalLm::load(*folder, options));
   }();
-  return model;
+  return model.get();
 }
 
 std::vector<Answer> answers(const std::vector<std::string>& questions, std::int32_t at_once) {
