@@ -162,9 +162,12 @@ typedef struct anb_markup {
   int32_t unique_titles; /* [0] 1: no title of an answer comes twice, as far as the line that writes it can see; where
                           * anb_text writes text, titles are compared by their letters, else by their tokens */
   int32_t max_titles;    /* [any number] of one block; after the last only `para` */
+  int32_t well_formed;   /* [0] 1: only what keeps to the grammar of the tags: two titles or more, each closed and not
+                          * empty (and no longer than max_title_tokens, if given), then `para`; branches end by their tag */
+  int32_t reserved;
 } anb_markup;
 #define ANB_MARKUP_INIT \
-  { sizeof(anb_markup), 0, "serial", -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(anb_markup), 0, "serial", -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* ---- Decoder and requests ---- */
 
@@ -223,7 +226,8 @@ typedef struct anb_output_settings {
   int64_t index;              /* tokens that the line has sampled before */
   const anb_token* allowed;   /* [n_allowed]; nothing else; none: everything */
   const anb_token* forbidden; /* [n_forbidden] */
-  const anb_token* seen;      /* [n_seen]; the answer's tokens that the line sees */
+  const anb_token* seen;      /* [n_seen]; what the penalty is over: the answer's tokens that the line sees, but
+                               * for the tags of the markup aspd */
   int32_t n_allowed;
   int32_t n_forbidden;
   int32_t n_seen;

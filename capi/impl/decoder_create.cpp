@@ -13,17 +13,22 @@ std::uint64_t next_number() noexcept {
   return (n_decoders.fetch_add(1, std::memory_order_relaxed) + 1) & 0xffffff;
 }
 
-AnyMarkup::Choice aspd(const anb_markup& m, const CallerText& text) {
+AnyMarkup::Choice aspd(const anb_markup& m, const CallerText& text, const std::vector<TokenId>& end_of_text) {
   need_array(m.title_separator, m.n_title_separator, "title_separator");
   markup::AspdTags tags{m.branch, m.branch_end, m.title, m.title_end, m.para, m.para_end, {}};
   tags.title_separator.assign(m.title_separator, m.title_separator + m.n_title_separator);
   if (m.unique_titles != 0 && m.unique_titles != 1)
     fail(Status::bad_markup, "unique_titles is " + std::to_string(m.unique_titles) + "; it must be 0 or 1");
+  if (m.well_formed != 0 && m.well_formed != 1)
+    fail(Status::bad_markup, "well_formed is " + std::to_string(m.well_formed) + "; it must be 0 or 1");
   if (m.max_titles < 0)
     fail(Status::bad_markup, "max_titles is " + std::to_string(m.max_titles) + "; it must be at least 0");
   markup::AspdOptions options;
   options.unique_titles = m.unique_titles == 1;
   if (m.max_titles > 0) options.max_titles = m.max_titles;
+  options.well_formed = m.well_formed == 1;
+  if (m.max_title_tokens != 0) options.max_title_tokens = m.max_title_tokens;
+  options.end_of_text = end_of_text;
   if (text.writes_text()) options.text = text;
   return markup::Aspd(std::move(tags), std::move(options));
 }
@@ -56,7 +61,7 @@ AnyMarkup::Choice markup_of(const anb_markup& m, const CallerText& text, const s
         read_struct(m.callbacks, anb_markup_callbacks ANB_MARKUP_CALLBACKS_INIT, "anb_markup_callbacks"));
   }
   if (std::strcmp(m.name, "serial") == 0) return markup::Serial{};
-  if (std::strcmp(m.name, "aspd") == 0) return aspd(m, text);
+  if (std::strcmp(m.name, "aspd") == 0) return aspd(m, text, end_of_text);
   if (std::strcmp(m.name, "skeleton") == 0) return skeleton(m, text, end_of_text);
   fail(Status::bad_markup, "no markup is called '" + std::string(m.name, strnlen(m.name, 64)) +
                                "'; there are serial, aspd and skeleton, and callbacks");

@@ -105,7 +105,7 @@ class Answering:
         self.mode = "serial" if options.mode == "serial" or self.markup_name == "serial" else "parallel"
         skeleton = {"max_points": options.max_branches,
                     "n_vocabulary": min(self.text.n_tokens, self.model.config.vocab_size)}
-        aspd = {"max_titles": options.max_branches, "unique_titles": 1}
+        aspd = {"max_titles": options.max_branches, "unique_titles": 1, "well_formed": 1}
         self.markup = markup_of(self.markup_name, settings, self.text, {"skeleton": skeleton, "aspd": aspd})
         self.positions = {"sequential": 0, "longest": -1}.get(options.positions, positions_of(settings))
 

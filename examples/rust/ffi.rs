@@ -86,6 +86,8 @@ pub struct anb_markup {
     pub callbacks: *const c_void,
     pub unique_titles: i32,
     pub max_titles: i32,
+    pub well_formed: i32,
+    pub reserved: i32,
 }
 
 #[repr(C)]

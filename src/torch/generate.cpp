@@ -46,6 +46,9 @@ markup::SkeletonOptions skeleton_options(const CausalLm& model, const GenerateOp
 markup::AspdOptions aspd_options(const CausalLm& model, const GenerateOptions& options) {
   markup::AspdOptions result;
   result.unique_titles = options.unique_titles;
+  result.well_formed = options.well_formed;
+  result.max_title_tokens = 24;  // as long as the longest of the samples
+  result.end_of_text = model.config().eos;
   result.max_titles = std::max(1, options.max_branches);  // the decoder refuses what is less
   result.text = model.text().tokenizer;
   return result;

@@ -71,6 +71,12 @@ static void aspd_that_cannot_be(void) {
   m.unique_titles = 1;
   m.max_titles = -1;
   markup_refused(&m, NULL, ANB_BAD_MARKUP, "max_titles is -1");
+  m.max_titles = 0;
+  m.well_formed = 2;
+  markup_refused(&m, NULL, ANB_BAD_MARKUP, "well_formed is 2");
+  m.well_formed = 0;
+  m.max_title_tokens = -1;
+  markup_refused(&m, NULL, ANB_BAD_MARKUP, "max_title_tokens is -1");
   anb_markup_init(&m, sizeof m);
   m.name = "aspd";
   markup_refused(&m, NULL, ANB_BAD_MARKUP, "tag branch has id -1");

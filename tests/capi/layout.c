@@ -74,6 +74,7 @@ static const entry kEntries[] = {
     F(anb_markup, outline_end), F(anb_markup, separator), F(anb_markup, after_text), F(anb_markup, go_on),
     F(anb_markup, max_points), F(anb_markup, max_title_tokens), F(anb_markup, n_vocabulary),
     F(anb_markup, callbacks), F(anb_markup, unique_titles), F(anb_markup, max_titles),
+    F(anb_markup, well_formed), F(anb_markup, reserved),
     S(anb_decoder_options), F(anb_decoder_options, struct_size), F(anb_decoder_options, max_branches),
     F(anb_decoder_options, max_tokens), F(anb_decoder_options, max_branch_tokens),
     F(anb_decoder_options, max_depth), F(anb_decoder_options, max_rows), F(anb_decoder_options, positions),

@@ -181,7 +181,8 @@ Markup = _struct(
     "anb_markup", struct_size=u32, n_title_separator=i32, name=c_char_p, branch=i32, branch_end=i32, title=i32,
     title_end=i32, para=i32, para_end=i32, title_separator=ints, opening=c_char_p, outline_end=c_char_p,
     separator=c_char_p, after_text=c_char_p, go_on=i32, max_points=i32, max_title_tokens=i32, n_vocabulary=i32,
-    callbacks=POINTER(MarkupCallbacks), unique_titles=i32, max_titles=i32)
+    callbacks=POINTER(MarkupCallbacks), unique_titles=i32, max_titles=i32,
+    well_formed=i32, reserved=i32)
 DecoderOptions = _struct(
     "anb_decoder_options", struct_size=u32, max_branches=i32, max_tokens=i32, max_branch_tokens=i32, max_depth=i32,
     max_rows=i32, positions=i32, n_end_of_text=i32, end_of_text=ints, markup=POINTER(Markup), text=POINTER(Text))

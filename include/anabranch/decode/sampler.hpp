@@ -25,6 +25,7 @@ struct OutputSettings {
   std::span<const TokenId> allowed;    ///< nothing else; empty: everything
   std::span<const TokenId> forbidden;  ///< none of these
   std::span<const TokenId> seen;       ///< the answer's tokens that the line sees: what the repetition penalty is over
+  std::span<const TokenId> spared = {};  ///< by the repetition penalty, though seen
 };
 
 /// Picks a token of [0, logits.size()), obeying `allowed` and `forbidden`. Must depend on its arguments alone.

@@ -13,8 +13,12 @@
 //                         change nothing; inside a title they are not part of it
 //   titles never followed by `<|para|>`       not shown, no branches
 //
-// Two options say by constraint which titles may be sampled; tokens that were not sampled under it (a host's own) still
-// have the results above.
+// Options say by constraint what may be sampled; tokens that were not sampled under it (a host's own) still have the
+// results above. Tags are spared by the repetition penalty, always: they come again and again.
+//   well_formed     only what keeps to the grammar: two or more titles, each closed by `<|/title|>` and not empty, then
+//                   `<|para|>`; `<|/branch|>` in branches alone, which end with nothing else; `<|branch|>` and
+//                   `<|/para|>` never, for they are forced; no end of text in or between titles
+//   max_title_tokens   a title of so many tokens must be closed (with well_formed)
 //   unique_titles   no title is one that the line knows: of this block, of its earlier blocks, and those that the lines
 //                   above it knew when it was forked. Where the open title's tokens are all but the last of a known
 //                   one, that last token is forbidden; where the title is a known one, whatever closes it is:
@@ -28,6 +32,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <utility>
@@ -53,7 +58,10 @@ struct AspdTags {
 
 struct AspdOptions {
   bool unique_titles = false;
-  std::int32_t max_titles = kNone;  ///< of one block; kNone: any number
+  bool well_formed = false;
+  std::int32_t max_titles = kNone;        ///< of one block; kNone: any number
+  std::int32_t max_title_tokens = kNone;  ///< of one title; kNone: any number
+  std::vector<TokenId> end_of_text = {};  ///< for well_formed
   /// Appends the text of tokens, so that a title in other tokens is known again; empty: tokens are compared.
   std::function<void(std::span<const TokenId>, std::string&)> text = {};
 };
@@ -71,24 +79,37 @@ class Aspd {
   };
 
   /// Throws bad_markup when a tag is missing, two tags share an id, or an option makes no sense.
-  explicit Aspd(AspdTags tags, AspdOptions options = {}) : tags_(std::move(tags)), options_(std::move(options)) {
+  explicit Aspd(AspdTags tags, AspdOptions options = {})
+      : tags_(std::move(tags)),
+        options_(std::move(options)),
+        ids_{tags_.branch, tags_.branch_end, tags_.title, tags_.title_end, tags_.para, tags_.para_end},
+        behind_title_{tags_.title, tags_.para} {
     check();
   }
   const AspdTags& tags() const noexcept { return tags_; }
   const AspdOptions& options() const noexcept { return options_; }
 
-  State start() const { return {}; }
+  State start() const {
+    State s;
+    forbid(s);
+    return s;
+  }
   State child(const State& parent, std::int32_t) const {
     State s;
     s.in_branch = true;
     s.titles = parent.titles;
     s.first = s.titles.size();
+    forbid(s);
     return s;
   }
 
   Action next(State& s, TokenId token) const {
     if (token == tags_.branch_end && s.in_branch) return Action::end_branch();
-    if (token == tags_.para) return Action::fork(take_seeds(s));
+    if (token == tags_.para) {
+      std::vector<Seed> seeds = take_seeds(s);
+      forbid(s);
+      return Action::fork(std::move(seeds));
+    }
     const bool opens = token == tags_.title;
     if (opens || token == tags_.title_end) close_title(s);
     s.in_title = s.in_title || opens;
@@ -100,13 +121,22 @@ class Aspd {
   Action joined(State&) const { return Action::force({{tags_.para_end, Role::tag}}); }
   Forced closing(const State& s) const { return s.in_branch ? Forced{{tags_.branch_end, Role::tag}} : Forced{}; }
   Constraint constrain(const State& s) const {
-    if (!s.in_title && full(s)) return {{&tags_.para, 1}, {}};
-    return {{}, s.forbidden};
+    if (!s.in_title && full(s)) return {{&tags_.para, 1}, {}, ids_};
+    if (options_.well_formed && !s.in_title && s.n_titles() > 0)
+      return {std::span(behind_title_).first(s.n_titles() > 1 ? 2 : 1), {}, ids_};
+    if (must_close(s)) return {{&tags_.title_end, 1}, {}, ids_};
+    return {{}, s.forbidden, ids_};
   }
 
  private:
   bool full(const State& s) const {
     return options_.max_titles != kNone && s.n_titles() >= static_cast<std::size_t>(options_.max_titles);
+  }
+
+  bool must_close(const State& s) const {
+    return options_.well_formed && options_.max_title_tokens != kNone && s.in_title &&
+           s.title.size() >= static_cast<std::size_t>(options_.max_title_tokens) &&
+           std::find(s.forbidden.begin(), s.forbidden.end(), tags_.title_end) == s.forbidden.end();
   }
 
   void close_title(State& s) const {
@@ -125,7 +155,24 @@ class Aspd {
   /// Tokens that may not come next.
   void forbid(State& s) const {
     s.forbidden.clear();
-    if (!s.in_title) return;
+    if (options_.well_formed) forbid_ill_formed(s);
+    if (s.in_title) forbid_titles(s);
+  }
+
+  void forbid_ill_formed(State& s) const {
+    const auto never = [&s](std::initializer_list<TokenId> tokens) {
+      s.forbidden.insert(s.forbidden.end(), tokens);
+    };
+    never({tags_.branch, tags_.para_end});
+    if (!s.in_branch || s.in_title) never({tags_.branch_end});
+    if (s.in_branch || s.in_title)
+      s.forbidden.insert(s.forbidden.end(), options_.end_of_text.begin(), options_.end_of_text.end());
+    if (s.in_title) never({tags_.title, tags_.para});
+    if (s.title.empty()) never({tags_.title_end});
+    if (!s.in_title && s.n_titles() < 2) never({tags_.para});
+  }
+
+  void forbid_titles(State& s) const {
     bool known = false;
     const std::string text = text_of(s.title);
     for (std::size_t i = 0; options_.unique_titles && i < s.titles.size(); ++i) {
@@ -142,7 +189,6 @@ class Aspd {
 
   std::vector<Seed> take_seeds(State& s) const {
     close_title(s);
-    s.forbidden.clear();
     std::vector<Seed> seeds;
     for (std::size_t i = s.first; i < s.titles.size(); ++i) {
       const std::vector<TokenId>& title = s.titles[i].tokens;
@@ -156,27 +202,22 @@ class Aspd {
     return seeds;
   }
 
-  std::array<TokenId, 6> ids() const {
-    return {tags_.branch, tags_.branch_end, tags_.title, tags_.title_end, tags_.para, tags_.para_end};
-  }
-  bool is_tag(TokenId token) const {
-    for (const TokenId id : ids())
-      if (id == token) return true;
-    return false;
-  }
+  bool is_tag(TokenId token) const { return std::find(ids_.begin(), ids_.end(), token) != ids_.end(); }
   void check() const {
     if (options_.max_titles != kNone && options_.max_titles < 1)
       fail(Status::bad_markup, "max_titles is " + std::to_string(options_.max_titles) + "; at least 1 is needed");
+    if (options_.max_title_tokens != kNone && options_.max_title_tokens < 1)
+      fail(Status::bad_markup,
+           "max_title_tokens is " + std::to_string(options_.max_title_tokens) + "; at least 1 is needed");
     static constexpr const char* kNames[] = {"branch", "branch_end", "title", "title_end", "para", "para_end"};
-    const auto all = ids();
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      if (all[i] < 0)
+    for (std::size_t i = 0; i < ids_.size(); ++i) {
+      if (ids_[i] < 0)
         fail(Status::bad_markup,
-             std::string("tag ") + kNames[i] + " has id " + std::to_string(all[i]) + "; ids start at 0");
+             std::string("tag ") + kNames[i] + " has id " + std::to_string(ids_[i]) + "; ids start at 0");
       for (std::size_t j = 0; j < i; ++j)
-        if (all[i] == all[j])
+        if (ids_[i] == ids_[j])
           fail(Status::bad_markup,
-               std::string("tags ") + kNames[j] + " and " + kNames[i] + " both have id " + std::to_string(all[i]));
+               std::string("tags ") + kNames[j] + " and " + kNames[i] + " both have id " + std::to_string(ids_[i]));
     }
     for (const TokenId token : tags_.title_separator)
       if (token < 0 || is_tag(token))
@@ -185,6 +226,8 @@ class Aspd {
 
   AspdTags tags_;
   AspdOptions options_;
+  std::array<TokenId, 6> ids_;
+  std::array<TokenId, 2> behind_title_;
 };
 static_assert(Markup<Aspd> && MarkupWithConstraint<Aspd>);
 

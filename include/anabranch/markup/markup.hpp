@@ -71,6 +71,7 @@ struct Action {
 struct Constraint {
   std::span<const TokenId> allowed;    ///< nothing else; empty: everything
   std::span<const TokenId> forbidden;  ///< none of these
+  std::span<const TokenId> spared = {};  ///< by the repetition penalty: a grammar's tokens come again and again
 };
 
 }  // namespace anabranch::markup

@@ -36,6 +36,7 @@ struct GenerateOptions {
   std::int32_t branches_at_once = kNone;  ///< kNone: max_branches; 1: one after another, same mask, positions, tokens
   std::int32_t max_requests = 4;          ///< questions that are answered at once
   bool unique_titles = true;              ///< aspd: no title comes twice (see markup/aspd.hpp)
+  bool well_formed = true;                ///< aspd: only what keeps to the grammar of the tags
   std::int32_t n_pages = 0;               ///< of the cache; 0: what `max_requests` answers can need
   std::shared_ptr<const RowCosts> row_costs =
       {};  ///< of this model here (CausalLm::measure_row_costs), for the decoder

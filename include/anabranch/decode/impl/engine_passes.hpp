@@ -82,7 +82,7 @@ void Engine<Cache, M, Text, S>::start_settings(const StepPlan& plan) {
     if constexpr (MarkupWithConstraint<M>) constraint = growth_.markup().constrain(t.state);
     owners_.push_back(it->second);
     settings_.push_back({r.id, t.index, r.options->sampling(), t.stream, t.n_sampled, constraint.allowed,
-                         constraint.forbidden, t.seen.all()});
+                         constraint.forbidden, t.seen.all(), constraint.spared});
   }
 }
 

@@ -19,6 +19,10 @@
 
 namespace anabranch::impl {
 
+inline bool has(std::span<const TokenId> tokens, TokenId token) {
+  return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
+}
+
 template <std::floating_point Logit>
 void check_logit(TokenId token, Logit logit) {
   if (std::isnan(logit) || logit == std::numeric_limits<Logit>::infinity())

@@ -55,6 +55,7 @@ void BasicSampler<Logit>::collect(std::span<const Logit> logits, const OutputSet
 template <std::floating_point Logit>
 void BasicSampler<Logit>::penalise(const OutputSettings& settings) {
   sorted_.assign(settings.seen.begin(), settings.seen.end());
+  for (const TokenId token : settings.spared) std::erase(sorted_, token);
   std::sort(sorted_.begin(), sorted_.end());
   const Logit penalty = settings.sampling.repetition_penalty;
   for (Candidate& candidate : candidates_)

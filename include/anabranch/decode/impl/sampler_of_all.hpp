@@ -22,7 +22,7 @@ bool BasicSampler<Logit>::read(std::span<const Logit> logits, const OutputSettin
   const Logit penalty = settings.sampling.repetition_penalty;
   if (penalty != 1) {
     for (const TokenId token : settings.seen) {
-      if (!is_there(token)) continue;
+      if (!is_there(token) || impl::has(settings.spared, token)) continue;
       const Logit logit = blocks_[token];
       // One that differs is forbidden, or was seen more than once and has been penalised.
       if (!std::isfinite(logit) || logit != logits[static_cast<std::size_t>(token)]) continue;
