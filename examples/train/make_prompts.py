@@ -19,7 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).parent / "prompts"
 SHARED_WORDS = 6  # as many words in a row in common: too alike
 SHARED_PART = 0.5  # or this part of the prompt's groups of three words
-AT_LENGTH = {"knowledge": 60, "generic": 35, "common-sense": 20, "counterfactual": 20}  # of a hundred prompts
+AT_LENGTH = {"knowledge": 60, "generic": 35, "common-sense": 45, "counterfactual": 70, "roleplay": 55, "estimation": 70}  # of 100 prompts
 
 
 def topics(name):
@@ -30,16 +30,22 @@ def fill(form, topic):
     return form.replace("{t}", topic).replace("{T}", topic[0].upper() + topic[1:])
 
 
-def from_forms(rng):
+def number_of(text):
+    """The same whatever else is in the lists: answers that are there keep their prompts."""
+    return zlib.crc32(text.encode())
+
+
+def from_forms():
     for kind, group in json.loads((HERE / "forms.json").read_text()).items():
         for topic in topics(group["topics"]):
             for form, openings in group["forms"]:
-                opening = fill(rng.choice(openings), topic) if openings else ""
-                yield kind, fill(form, topic), opening
+                text = fill(form, topic)
+                opening = fill(openings[number_of(text) % len(openings)], topic) if openings else ""
+                yield kind, text, opening
 
 
-def sums(rng):
-    asked = set()
+def sums():
+    rng, asked = random.Random(1), set()
     while len(asked) < 160:
         a, b = rng.randint(2, 99), rng.randint(2, 99)
         sign, word = rng.choice([("+", "plus"), ("-", "minus"), ("*", "times")])
@@ -48,9 +54,9 @@ def sums(rng):
     return [("serial-sum", text, "") for text in sorted(asked)]
 
 
-def one_sentence(rng):
+def one_sentence():
     forms = ["Explain {t} in one sentence.", "In a single sentence, what is special about {t}?"]
-    return [("serial-sentence", fill(rng.choice(forms), topic), "") for topic in topics("subjects")]
+    return [("serial-sentence", fill(forms[number_of(topic) % len(forms)], topic), "") for topic in topics("subjects")]
 
 
 def words_of(text):
@@ -90,7 +96,7 @@ def main():
 
     rng = random.Random(arguments.seed)
     away = KeepAway(arguments.keep_away_from)
-    prompts = {text: (kind, opening) for kind, text, opening in [*from_forms(rng), *sums(rng), *one_sentence(rng)]}
+    prompts = {text: (kind, opening) for kind, text, opening in [*from_forms(), *sums(), *one_sentence()]}
     kept, left_out = [], []
     for text, (kind, opening) in prompts.items():
         (left_out if away.alike(text)[0] else kept).append((kind, text, opening))
@@ -99,14 +105,15 @@ def main():
         kept = kept[: arguments.most]
     parts = [away.alike(text)[1] for _, text, _ in kept]
     with open(arguments.out, "w") as out:
-        for i, (kind, text, opening) in enumerate(kept):
-            line = {"id": f"{kind}-{i}", "kind": kind, "prompt": text}
+        for kind, text, opening in kept:
+            number = number_of(text)
+            line = {"id": f"{kind}-{number:08x}", "kind": kind, "prompt": text}
             if not opening:
                 out.write(json.dumps(line) + "\n")
                 continue
-            points = {"opening": opening + "\n\n", "points": rng.randint(4, 7)}
+            points = {"opening": opening + "\n\n", "points": 4 + number // 100 % 4}
             out.write(json.dumps({**line, **points}) + "\n")
-            if zlib.crc32(text.encode()) % 100 < AT_LENGTH.get(kind, 0):
+            if number % 100 < AT_LENGTH.get(kind, 0):
                 long = {"opening": opening + "\n\n", "points": 8, "least_tokens": 60}
                 out.write(json.dumps({**line, "id": line["id"] + "-l", **long}) + "\n")
             out.write(json.dumps({**line, "id": line["id"] + "-s", "opening": opening + "\n\n1. **"}) + "\n")

@@ -43,12 +43,25 @@ markup::SkeletonOptions skeleton_options(const CausalLm& model, const GenerateOp
   return result;
 }
 
+/// Tokens whose text holds a line break.
+std::vector<TokenId> with_line_break(const CausalLm& model) {
+  std::vector<TokenId> found;
+  std::string text;
+  for (TokenId token = 0; token < std::min(model.text().tokenizer.n_tokens(), model.config().vocabulary); ++token) {
+    text.clear();
+    model.text().tokenizer(std::span(&token, 1), text);
+    if (text.find('\n') != std::string::npos) found.push_back(token);
+  }
+  return found;
+}
+
 markup::AspdOptions aspd_options(const CausalLm& model, const GenerateOptions& options) {
   markup::AspdOptions result;
   result.unique_titles = options.unique_titles;
   result.well_formed = options.well_formed;
   result.max_title_tokens = 24;  // as long as the longest of the samples
   result.end_of_text = model.config().eos;
+  result.not_in_titles = with_line_break(model);
   result.max_titles = std::max(1, options.max_branches);  // the decoder refuses what is less
   result.text = model.text().tokenizer;
   return result;

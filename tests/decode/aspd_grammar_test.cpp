@@ -77,6 +77,10 @@ TEST_CASE("The grammar goes with the other options") {
   CHECK(on_trunk("(abc)(abc") == "x");    // not closed, for it would come twice
   CHECK(on_trunk("(abc)(abcd") == ")");
   CHECK(on_trunk("(abc)(d)") == "{");     // as many as a block may have
+  options.not_in_titles = tokens("x");
+  const Aspd without_x = with(options);
+  CHECK(next(without_x, after(without_x, "(a", without_x.start())) == ")");
+  CHECK(next(without_x, after(without_x, "a", without_x.start())) == "(.x");
   options.max_title_tokens = 0;
   CHECK_THROWS_AS(with(options), ab::Error);
 }

@@ -61,7 +61,8 @@ struct AspdOptions {
   bool well_formed = false;
   std::int32_t max_titles = kNone;        ///< of one block; kNone: any number
   std::int32_t max_title_tokens = kNone;  ///< of one title; kNone: any number
-  std::vector<TokenId> end_of_text = {};  ///< for well_formed
+  std::vector<TokenId> end_of_text = {};    ///< for well_formed
+  std::vector<TokenId> not_in_titles = {};  ///< for well_formed: those that hold a line break, say
   /// Appends the text of tokens, so that a title in other tokens is known again; empty: tokens are compared.
   std::function<void(std::span<const TokenId>, std::string&)> text = {};
 };
@@ -167,7 +168,10 @@ class Aspd {
     if (!s.in_branch || s.in_title) never({tags_.branch_end});
     if (s.in_branch || s.in_title)
       s.forbidden.insert(s.forbidden.end(), options_.end_of_text.begin(), options_.end_of_text.end());
-    if (s.in_title) never({tags_.title, tags_.para});
+    if (s.in_title) {
+      never({tags_.title, tags_.para});
+      s.forbidden.insert(s.forbidden.end(), options_.not_in_titles.begin(), options_.not_in_titles.end());
+    }
     if (s.title.empty()) never({tags_.title_end});
     if (!s.in_title && s.n_titles() < 2) never({tags_.para});
   }
