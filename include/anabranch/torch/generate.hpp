@@ -30,8 +30,8 @@ struct GenerateOptions {
   float repetition_penalty = 1.0f;
   std::uint64_t seed = 0;
   std::vector<std::string> stop = {};
-  std::int32_t max_tokens = 512;          ///< sampled tokens of an answer
-  std::int32_t max_branch_tokens = 128;   ///< sampled tokens of one branch
+  std::int32_t max_tokens = 1024;         ///< sampled tokens of an answer
+  std::int32_t max_branch_tokens = 160;   ///< sampled tokens of one branch
   std::int32_t max_branches = 8;          ///< points or titles of a block, and branches decoded at once
   std::int32_t branches_at_once = kNone;  ///< kNone: max_branches; 1: one after another, same mask, positions, tokens
   std::int32_t max_requests = 4;          ///< questions that are answered at once
