@@ -226,15 +226,17 @@ typedef struct anb_output_settings {
   int64_t index;              /* tokens that the line has sampled before */
   const anb_token* allowed;   /* [n_allowed]; nothing else; none: everything */
   const anb_token* forbidden; /* [n_forbidden] */
-  const anb_token* seen;      /* [n_seen]; what the penalty is over: the answer's tokens that the line sees, but
-                               * for the tags of the markup aspd */
+  const anb_token* seen;      /* [n_seen]; the answer's tokens that the line sees: what the penalty is over */
   int32_t n_allowed;
   int32_t n_forbidden;
   int32_t n_seen;
   int32_t reserved;
+  const anb_token* spared; /* [n_spared]; by the penalty, though seen: the tags of the markup aspd */
+  int32_t n_spared;
+  int32_t reserved2;
 } anb_output_settings;
 #define ANB_OUTPUT_SETTINGS_INIT \
-  { sizeof(anb_output_settings), 0, ANB_NO_REQUEST, 0.0f, 0, 1.0f, 1.0f, 0.0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(anb_output_settings), 0, ANB_NO_REQUEST, 0.0f, 0, 1.0f, 1.0f, 0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 typedef struct anb_token_log_probability {
   anb_token token;

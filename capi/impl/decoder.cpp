@@ -78,17 +78,6 @@ anb_status anb_decoder_plan(anb_decoder* decoder, anb_plan* plan) {
   });
 }
 
-/// What the penalty of an output is over: borrowed until the next plan.
-static std::span<const TokenId> penalised(const DecoderObject& object, std::size_t i) {
-  const OutputSettings& output = object.outputs[i];
-  if (output.spared.empty()) return output.seen;
-  if (object.penalised.size() <= i) object.penalised.resize(i + 1);
-  std::vector<TokenId>& list = object.penalised[i];
-  list.assign(output.seen.begin(), output.seen.end());
-  std::erase_if(list, [&](TokenId token) { return anabranch::impl::has(output.spared, token); });
-  return list;
-}
-
 anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_output_settings* settings) {
   return with_decoder(decoder, [&](const DecoderObject& object) {
     check_out(settings, "anb_output_settings");
@@ -108,7 +97,8 @@ anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_out
     s.index = from.index;
     lend(from.allowed, s.allowed, s.n_allowed);
     lend(from.forbidden, s.forbidden, s.n_forbidden);
-    lend(penalised(object, static_cast<std::size_t>(i)), s.seen, s.n_seen);
+    lend(from.seen, s.seen, s.n_seen);
+    lend(from.spared, s.spared, s.n_spared);
     write_struct(settings, s);
     return Status::ok;
   });

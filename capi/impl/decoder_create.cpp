@@ -23,6 +23,8 @@ AnyMarkup::Choice aspd(const anb_markup& m, const CallerText& text, const std::v
     fail(Status::bad_markup, "well_formed is " + std::to_string(m.well_formed) + "; it must be 0 or 1");
   if (m.max_titles < 0)
     fail(Status::bad_markup, "max_titles is " + std::to_string(m.max_titles) + "; it must be at least 0");
+  if (m.max_title_tokens < 0)
+    fail(Status::bad_markup, "max_title_tokens is " + std::to_string(m.max_title_tokens) + "; it must be at least 0");
   markup::AspdOptions options;
   options.unique_titles = m.unique_titles == 1;
   if (m.max_titles > 0) options.max_titles = m.max_titles;

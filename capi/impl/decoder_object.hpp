@@ -33,7 +33,6 @@ class DecoderObject {
   Core core;
   bool planned = false;
   std::span<const OutputSettings> outputs;  ///< of the open plan
-  mutable std::vector<std::vector<TokenId>> penalised;  ///< of the outputs that were asked for, with tokens spared
   std::span<const Event> events;            ///< being handed out, from `next_event` on
   std::size_t next_event = 0;
   std::vector<Event> taken;  ///< what `events` shows when no commit owns it

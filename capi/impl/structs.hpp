@@ -24,6 +24,8 @@ template <>
 inline constexpr std::size_t kFirstSize<anb_markup> = offsetof(anb_markup, unique_titles);
 template <>
 inline constexpr std::size_t kFirstSize<anb_request_options> = offsetof(anb_request_options, branches_at_once);
+template <>
+inline constexpr std::size_t kFirstSize<anb_output_settings> = offsetof(anb_output_settings, spared);
 
 /// The caller's options, with defaults where the caller's struct ends; null: the defaults.
 template <class T>

@@ -164,7 +164,7 @@ pub struct anb_branch_state {
 const _: () = assert!(size_of::<anb_cache_options>() == 40);
 const _: () = assert!(size_of::<anb_plan>() == 128);
 const _: () = assert!(size_of::<anb_text>() == 32);
-const _: () = assert!(size_of::<anb_markup>() == 112);
+const _: () = assert!(size_of::<anb_markup>() == 120);
 const _: () = assert!(size_of::<anb_decoder_options>() == 56);
 const _: () = assert!(size_of::<anb_event>() == 80);
 const _: () = assert!(size_of::<anb_request_state>() == 64);

@@ -203,13 +203,11 @@ bool same_settings(const anb_output_settings& c, const ab::OutputSettings& s) {
   const auto list = [](const anb_token* tokens, std::int32_t n, std::span<const TokenId> other) {
     return same(n, other.size()) && std::equal(other.begin(), other.end(), tokens);
   };
-  std::vector<TokenId> penalised(s.seen.begin(), s.seen.end());
-  for (const TokenId tag : s.spared) std::erase(penalised, tag);
   return c.branch == s.branch && (c.request & kIds) == static_cast<std::uint64_t>(s.request) && c.index == s.index &&
          c.temperature == s.sampling.temperature && c.top_k == s.sampling.top_k && c.top_p == s.sampling.top_p &&
          c.repetition_penalty == s.sampling.repetition_penalty && c.uniform == ab::uniform(s.stream, s.index) &&
          list(c.allowed, c.n_allowed, s.allowed) && list(c.forbidden, c.n_forbidden, s.forbidden) &&
-         list(c.seen, c.n_seen, penalised);
+         list(c.seen, c.n_seen, s.seen) && list(c.spared, c.n_spared, s.spared);
 }
 
 bool same_event(const anb_event& c, const ab::Event& e) {

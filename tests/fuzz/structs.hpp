@@ -21,6 +21,8 @@ template <>
 inline constexpr std::size_t kLeastSize<anb_markup> = offsetof(anb_markup, unique_titles);
 template <>
 inline constexpr std::size_t kLeastSize<anb_request_options> = offsetof(anb_request_options, branches_at_once);
+template <>
+inline constexpr std::size_t kLeastSize<anb_output_settings> = offsetof(anb_output_settings, spared);
 
 /// struct_size to try; that of T most of the time.
 template <class T>

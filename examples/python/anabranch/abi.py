@@ -193,7 +193,7 @@ RequestOptions = _struct(
 OutputSettings = _struct(
     "anb_output_settings", struct_size=u32, branch=i32, request=u64, temperature=c_float, top_k=i32, top_p=c_float,
     repetition_penalty=c_float, uniform=c_double, index=i64, allowed=ints, forbidden=ints, seen=ints, n_allowed=i32,
-    n_forbidden=i32, n_seen=i32, reserved=i32)
+    n_forbidden=i32, n_seen=i32, reserved=i32, spared=ints, n_spared=i32, reserved2=i32)
 TokenLogProbability = _struct("anb_token_log_probability", token=i32, log_probability=c_float)
 EventStruct = _struct(
     "anb_event", struct_size=u32, kind=i32, request=u64, branch=i32, token=i32, role=i32, forced=i32,
