@@ -260,7 +260,7 @@ static void sizes_of_events(void) {
   world w = empty_world(8);
   int i;
   OK(anb_decoder_create(w.cache, NULL, &w.decoder));
-  for (i = 0; i < 4; ++i) { /* as many end events as check_writer takes */
+  for (i = 0; i < 5; ++i) { /* as many end events as check_writer takes */
     OK(anb_decoder_submit(w.decoder, kPrompt, 2, NULL, &w.requests[0]));
     OK(anb_decoder_cancel(w.decoder, w.requests[0]));
   }
