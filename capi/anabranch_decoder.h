@@ -162,8 +162,9 @@ typedef struct anb_markup {
   int32_t unique_titles; /* [0] 1: no title of an answer comes twice, as far as the line that writes it can see; where
                           * anb_text writes text, titles are compared by their letters, else by their tokens */
   int32_t max_titles;    /* [any number] of one block; after the last only `para` */
-  int32_t well_formed;   /* [0] 1: only what keeps to the grammar of the tags: two titles or more, each closed and not
-                          * empty (and no longer than max_title_tokens, if given), then `para`; branches end by their tag */
+  int32_t
+      well_formed; /* [0] 1: only what keeps to the grammar of the tags: two titles or more, each closed and not
+                    * empty (and no longer than max_title_tokens, if given), then `para`; branches end by their tag */
   int32_t reserved;
 } anb_markup;
 #define ANB_MARKUP_INIT \

@@ -31,7 +31,8 @@ struct Arguments {
 
 void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--model", a.model, "Hugging Face folder of an instruct model")->required();
-  app.add_option("--prompts", a.prompts, "JSON lines: id, kind, prompt, perhaps opening, points and least_tokens")->required();
+  app.add_option("--prompts", a.prompts, "JSON lines: id, kind, prompt, perhaps opening, points and least_tokens")
+      ->required();
   app.add_option("--out", a.out, "JSON lines; answers that are there are not written again")->required();
   app.add_option("--samples", a.n_samples, "answers for each prompt")->capture_default_str();
   app.add_option("--temperature", a.settings.temperature, "of sampling")->capture_default_str();
@@ -81,8 +82,7 @@ void run(const Arguments& a) {
   const std::vector<answers::Prompt> prompts = answers::read_prompts(a.prompts);
   const std::vector<answers::Task> tasks = answers::tasks_left(prompts, a.n_samples, a.out);
   std::map<std::pair<std::int32_t, std::int32_t>, std::vector<answers::Task>> by_form;
-  for (const answers::Task& task : tasks)
-    by_form[{task.prompt->n_points, task.prompt->least_tokens}].push_back(task);
+  for (const answers::Task& task : tasks) by_form[{task.prompt->n_points, task.prompt->least_tokens}].push_back(task);
   auto model = ab::torch::CausalLm::load(a.model, {.n_threads = a.n_threads});
   Output output(a.out, tasks.size());
   for (const auto& [form, group] : by_form)

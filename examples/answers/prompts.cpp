@@ -16,7 +16,8 @@ std::vector<Prompt> read_prompts(const std::filesystem::path& file) {
   std::vector<Prompt> prompts;
   example::for_each_json_line(file, [&](const Json& line) {
     prompts.push_back({line.at("id").get<std::string>(), line.at("kind").get<std::string>(),
-                       line.at("prompt").get<std::string>(), line.value("opening", ""), line.value("points", 0), line.value("least_tokens", 0)});
+                       line.at("prompt").get<std::string>(), line.value("opening", ""), line.value("points", 0),
+                       line.value("least_tokens", 0)});
   });
   return prompts;
 }

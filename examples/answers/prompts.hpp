@@ -13,8 +13,8 @@ struct Prompt {
   std::string id;
   std::string kind;
   std::string text;
-  std::string opening;        ///< what the answer begins with, before its points; empty: the model's own words
-  std::int32_t n_points = 0;  ///< at most; 0: a serial answer
+  std::string opening;            ///< what the answer begins with, before its points; empty: the model's own words
+  std::int32_t n_points = 0;      ///< at most; 0: a serial answer
   std::int32_t least_tokens = 0;  ///< of each point, before it may end
 };
 

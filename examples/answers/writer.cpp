@@ -111,7 +111,8 @@ void write_answers(ab::torch::CausalLm& model, const std::vector<Task>& tasks, c
   if (tasks.empty()) return;
   const std::int32_t n_points = tasks.front().prompt->n_points;
   if (n_points > 0)
-    Writer<Skeleton>(model, skeleton_of(model, n_points, tasks.front().prompt->least_tokens), settings, n_points).run(tasks, done);
+    Writer<Skeleton>(model, skeleton_of(model, n_points, tasks.front().prompt->least_tokens), settings, n_points)
+        .run(tasks, done);
   else
     Writer<ab::markup::Serial>(model, {}, settings, 0).run(tasks, done);
 }

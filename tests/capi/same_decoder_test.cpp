@@ -353,13 +353,11 @@ ab::markup::SkeletonOptions skeleton_options() {
 TEST_CASE("through C the decoder does what it does in C++, pass by pass") {
   std::int32_t n_aspd = 0, n_skeleton = 0;
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
-    n_aspd += compare(seed, "aspd",
-                      ab::markup::Aspd({'[', ']', '(', ')', '{', '}', {':'}},
-                                       {.unique_titles = true,
-                                        .well_formed = true,
-                                        .max_titles = 3,
-                                        .end_of_text = {kEnd},
-                                        .text = Bytes()}));
+    n_aspd += compare(
+        seed, "aspd",
+        ab::markup::Aspd(
+            {'[', ']', '(', ')', '{', '}', {':'}},
+            {.unique_titles = true, .well_formed = true, .max_titles = 3, .end_of_text = {kEnd}, .text = Bytes()}));
     n_skeleton += compare(seed, "skeleton", ab::markup::Skeleton<Bytes, Bytes>({}, {}, skeleton_options()));
     CHECK(compare(seed, "serial", ab::markup::Serial{}) == 0);
   }

@@ -72,11 +72,11 @@ TEST_CASE("The grammar goes with the other options") {
   const Aspd markup = with(options);
   const auto on_trunk = [&](const std::string& text) { return next(markup, after(markup, text, markup.start())); };
   CHECK(on_trunk("(ab") == ")x");
-  CHECK(on_trunk("(abc") == ")");         // as long as a title may be
+  CHECK(on_trunk("(abc") == ")");  // as long as a title may be
   CHECK(on_trunk("(abc)(a") == ")x");
-  CHECK(on_trunk("(abc)(abc") == "x");    // not closed, for it would come twice
+  CHECK(on_trunk("(abc)(abc") == "x");  // not closed, for it would come twice
   CHECK(on_trunk("(abc)(abcd") == ")");
-  CHECK(on_trunk("(abc)(d)") == "{");     // as many as a block may have
+  CHECK(on_trunk("(abc)(d)") == "{");  // as many as a block may have
   options.not_in_titles = tokens("x");
   const Aspd without_x = with(options);
   CHECK(next(without_x, after(without_x, "(a", without_x.start())) == ")");
@@ -134,7 +134,8 @@ TEST_CASE("Whatever is sampled, every line is a sentence of the grammar") {
     for (const ab::Event& event : run.events) {
       if (event.kind == ab::Event::Kind::branch_end) ends[event.branch] = event.reason;
       if (event.kind == ab::Event::Kind::fork) n_forks += event.n_branches;
-      const bool seed_of_branch = event.source == ab::Source::forced && event.token != kParaEnd && event.token != kBranchEnd;
+      const bool seed_of_branch =
+          event.source == ab::Source::forced && event.token != kParaEnd && event.token != kBranchEnd;
       if (event.kind == ab::Event::Kind::token && !seed_of_branch) lines[event.branch] += spelled({event.token});
     }
     const bool whole = run.decoder.reason(id) == ab::EndReason::end_of_text;

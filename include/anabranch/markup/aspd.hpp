@@ -59,8 +59,8 @@ struct AspdTags {
 struct AspdOptions {
   bool unique_titles = false;
   bool well_formed = false;
-  std::int32_t max_titles = kNone;        ///< of one block; kNone: any number
-  std::int32_t max_title_tokens = kNone;  ///< of one title; kNone: any number
+  std::int32_t max_titles = kNone;          ///< of one block; kNone: any number
+  std::int32_t max_title_tokens = kNone;    ///< of one title; kNone: any number
   std::vector<TokenId> end_of_text = {};    ///< for well_formed
   std::vector<TokenId> not_in_titles = {};  ///< for well_formed: those that hold a line break, say
   /// Appends the text of tokens, so that a title in other tokens is known again; empty: tokens are compared.
@@ -161,9 +161,7 @@ class Aspd {
   }
 
   void forbid_ill_formed(State& s) const {
-    const auto never = [&s](std::initializer_list<TokenId> tokens) {
-      s.forbidden.insert(s.forbidden.end(), tokens);
-    };
+    const auto never = [&s](std::initializer_list<TokenId> tokens) { s.forbidden.insert(s.forbidden.end(), tokens); };
     never({tags_.branch, tags_.para_end});
     if (!s.in_branch || s.in_title) never({tags_.branch_end});
     if (s.in_branch || s.in_title)

@@ -69,8 +69,8 @@ struct Action {
 
 /// Which tokens may be sampled next. Borrowed from the markup or the state: valid until the state changes.
 struct Constraint {
-  std::span<const TokenId> allowed;    ///< nothing else; empty: everything
-  std::span<const TokenId> forbidden;  ///< none of these
+  std::span<const TokenId> allowed;      ///< nothing else; empty: everything
+  std::span<const TokenId> forbidden;    ///< none of these
   std::span<const TokenId> spared = {};  ///< by the repetition penalty: a grammar's tokens come again and again
 };
 
