@@ -59,9 +59,9 @@ markup::AspdOptions aspd_options(const CausalLm& model, const GenerateOptions& o
   markup::AspdOptions result;
   result.unique_titles = options.unique_titles;
   result.well_formed = options.well_formed;
-  result.max_title_tokens = 24;  // as long as the longest of the samples
+  result.max_title_tokens = 24;  // more is no title
   result.end_of_text = model.config().eos;
-  result.not_in_titles = with_line_break(model);
+  if (options.well_formed) result.not_in_titles = with_line_break(model);  // reads the vocabulary once an answer
   result.max_titles = std::max(1, options.max_branches);  // the decoder refuses what is less
   result.text = model.text().tokenizer;
   return result;
