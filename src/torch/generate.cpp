@@ -61,7 +61,7 @@ markup::AspdOptions aspd_options(const CausalLm& model, const GenerateOptions& o
   result.well_formed = options.well_formed;
   result.max_title_tokens = 24;  // more is no title
   result.end_of_text = model.config().eos;
-  if (options.well_formed) result.not_in_titles = with_line_break(model);  // reads the vocabulary once an answer
+  if (options.well_formed) result.not_in_titles = with_line_break(model);  // reads the vocabulary
   result.max_titles = std::max(1, options.max_branches);  // the decoder refuses what is less
   result.text = model.text().tokenizer;
   return result;
