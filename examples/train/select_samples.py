@@ -103,11 +103,11 @@ class Chooser:
 
 
 def best_of_each_kind(scored, most):
-    """So many samples, the same share of every kind of prompt."""
+    """So many samples, as many of every kind of prompt as there are, until the others have as many."""
     kinds = collections.defaultdict(list)
     for pair in sorted(scored, key=lambda pair: (-pair[0], pair[1]["id"])):
         kinds[pair[1]["kind"]].append(pair[1])
-    ranked = [(i / len(group), sample["id"], sample) for group in kinds.values() for i, sample in enumerate(group)]
+    ranked = [(i, sample["id"], sample) for group in kinds.values() for i, sample in enumerate(group)]
     return [sample for _, _, sample in sorted(ranked, key=lambda r: r[:2])[:most]]
 
 
