@@ -22,7 +22,7 @@ inline double seconds_now() {
 
 // Eight independent instructions per turn, on registers alone, in assembler so that no compiler has a say.
 #define ANABRANCH_EIGHT(ONE) ONE(0) ONE(1) ONE(2) ONE(3) ONE(4) ONE(5) ONE(6) ONE(7)
-#define ANABRANCH_VNNI(r) "vpdpwssd %%zmm14, %%zmm15, %%zmm" #r "\n"
+#define ANABRANCH_VNNI(r) "vpdpbusd %%zmm14, %%zmm15, %%zmm" #r "\n"
 #define ANABRANCH_MADD(r, reg) \
   "vpmaddwd %%" reg "14, %%" reg "15, %%" reg "8\nvpaddd %%" reg "8, %%" reg #r ", %%" reg #r "\n"
 #define ANABRANCH_MADD_ZMM(r) ANABRANCH_MADD(r, "zmm")
@@ -46,7 +46,7 @@ inline Peak peak_of_products() {
   }
   const std::string_view set = simd::in_use();
   if (simd::allows(simd::Extra::avx512_vnni))
-    return {"vpdpwssd zmm", 8.0 * 32, ANABRANCH_LOOP(ANABRANCH_EIGHT(ANABRANCH_VNNI))};
+    return {"vpdpbusd zmm", 8.0 * 64, ANABRANCH_LOOP(ANABRANCH_EIGHT(ANABRANCH_VNNI))};
   if (set.substr(0, 4) == "AVX3")
     return {"vpmaddwd + vpaddd zmm", 8.0 * 32, ANABRANCH_LOOP(ANABRANCH_EIGHT(ANABRANCH_MADD_ZMM))};
   if (set == "AVX2") return {"vpmaddwd + vpaddd ymm", 8.0 * 16, ANABRANCH_LOOP(ANABRANCH_EIGHT(ANABRANCH_MADD_YMM))};

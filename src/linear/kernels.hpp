@@ -13,7 +13,7 @@ struct Product {
   const QuantisedRows* rows = nullptr;
   const Int8Matrix* matrix = nullptr;
   ProductRows out;
-  bool vnni = false;  ///< vpdpwssd may be used
+  bool vnni = false;  ///< vpdpbusd may be used
 };
 
 /// All rows, panels [begin, end).

@@ -1,12 +1,14 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "linear/product_kernels.cpp"
 #include <algorithm>
+#include <utility>
 
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set; first of all that is of Highway
 
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
+#include "blocks-inl.hpp"
 #include "kernels.hpp"
 #include "sums-inl.hpp"
 
@@ -20,12 +22,10 @@ using VF = hn::Vec<DF>;
 /// Rows of one panel whose integers are about as many as fit into half of a core's second cache.
 constexpr std::int64_t kBlockBytes = 512 * 1024;
 
-/// float(sum) * (scale of the channel * scale of the row) + bias, each step rounded: the same everywhere.
-HWY_INLINE VF scaled(const std::int32_t* sums, const float* scales, const float* bias, VF row_scale) {
+/// sum * scale of the channel + bias, each step rounded: the same everywhere.
+HWY_INLINE VF scaled(const float* sums, const float* scales, const float* bias) {
   const DF df;
-  const hn::RebindToSigned<DF> di;
-  const VF factor = hn::Mul(hn::LoadU(df, scales), row_scale);
-  return hn::Add(hn::Mul(hn::ConvertTo(df, hn::LoadU(di, sums)), factor), hn::LoadU(df, bias));
+  return hn::Add(hn::Mul(hn::LoadU(df, sums), hn::LoadU(df, scales)), hn::LoadU(df, bias));
 }
 
 HWY_INLINE VF silu(VF x) {
@@ -35,22 +35,21 @@ HWY_INLINE VF silu(VF x) {
 }
 
 /// Results of one row and panel, before they go to their place.
-HWY_INLINE int finish(const Product& p, std::int32_t panel, const std::int32_t* sums, float row_scale, float* out) {
+HWY_INLINE int finish(const Product& p, std::int32_t panel, const float* sums, float* out) {
   const DF df;
   const int n = static_cast<int>(hn::Lanes(df));
-  const VF scale = hn::Set(df, row_scale);
   const float* scales = p.matrix->scales() + panel * kChannels;
   const float* bias = p.matrix->bias() + panel * kChannels;
   if (p.matrix->gated()) {
     constexpr int kHalf = kChannels / 2;
     for (int c = 0; c < kHalf; c += n) {
-      const VF gate = scaled(sums + c, scales + c, bias + c, scale);
-      const VF up = scaled(sums + kHalf + c, scales + kHalf + c, bias + kHalf + c, scale);
+      const VF gate = scaled(sums + c, scales + c, bias + c);
+      const VF up = scaled(sums + kHalf + c, scales + kHalf + c, bias + kHalf + c);
       hn::StoreU(hn::Mul(silu(gate), up), df, out + c);
     }
     return kHalf;
   }
-  for (int c = 0; c < kChannels; c += n) hn::StoreU(scaled(sums + c, scales + c, bias + c, scale), df, out + c);
+  for (int c = 0; c < kChannels; c += n) hn::StoreU(scaled(sums + c, scales + c, bias + c), df, out + c);
   return kChannels;
 }
 
@@ -65,38 +64,40 @@ HWY_INLINE void put(const float* from, int n_floats, Write write, float* to) {
   for (; c < n_floats; ++c) to[c] = write == Write::add ? to[c] + from[c] : from[c];
 }
 
-/// Scales, bias, gate; the one place where float32 is rounded.
-void finish_rows(const Product& p, std::int32_t panel, std::int32_t row, int n_rows, const std::int32_t* sums) {
+/// Scales, bias, gate.
+void finish_rows(const Product& p, std::int32_t panel, std::int32_t row, int n_rows, const float* sums) {
   HWY_ALIGN float out[kChannels];
   for (int r = 0; r < n_rows; ++r) {
-    const int width = finish(p, panel, sums + r * kChannels, p.rows->scales()[row + r], out);
+    const int width = finish(p, panel, sums + r * kChannels, out);
     const std::int32_t first = panel * width;
     put(out, std::min(width, p.matrix->out() - first), p.out.write, p.out.first + (row + r) * p.out.stride + first);
   }
 }
 
-using Sum = void (*)(const Tile&, std::int32_t*);
+using Sum = void (*)(const Tile&, float*);
 
-template <bool kVnni>
-Sum sum_of(int n_rows) {
-  switch (n_rows) {
-    case 1: return sum_panel<1, kVnni>;
-    case 2: return sum_panel<2, kVnni>;
-    case 3: return sum_panel<3, kVnni>;
-    case 4: return sum_panel<4, kVnni>;
-#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
-    case 5: return sum_panel<5, kVnni>;
-#endif
+template <int... kRows>
+void sum_whole(const Tile& tile, int n_rows, float* sums, std::integer_sequence<int, kRows...>) {
+  static constexpr Sum kSums[] = {sum_panel<kRows + 1>...};
+  kSums[n_rows - 1](tile, sums);
+}
+
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
-    case 6: return sum_panel<6, kVnni>;
-    case 7: return sum_panel<7, kVnni>;
-    case 8: return sum_panel<8, kVnni>;
-    case 9: return sum_panel<9, kVnni>;
-    case 10: return sum_panel<10, kVnni>;
-    case 11: return sum_panel<11, kVnni>;
+template <int... kRows>
+void sum_in_blocks(const Tile& tile, int n_rows, float* sums, std::integer_sequence<int, kRows...>) {
+  static constexpr Sum kSums[] = {sum_blocks<kRows + 1>...};
+  kSums[n_rows - 1](tile, sums);
+}
 #endif
-    default: return sum_panel<kMaxRows, kVnni>;
-  }
+
+/// sums: [n_rows, 32], each of them a row's integers times a channel's, times the row's scales.
+void sum_rows(const Product& p, const Tile& tile, int n_rows, float* sums) {
+  constexpr std::make_integer_sequence<int, kMaxRows> kCounts;
+  if (p.rows->form() == RowForm::whole) return sum_whole(tile, n_rows, sums, kCounts);
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+  if (p.vnni) return sum_in_blocks(tile, n_rows, sums, kCounts);
+#endif
+  sum_blocks_plainly(tile, n_rows, sums);
 }
 
 /// n rows in the fewest tiles, these as equal as can be: `first` of n_first rows, then of one row less.
@@ -108,19 +109,20 @@ struct Tiles {
 };
 
 void multiply_panels(const Product& p, std::int32_t begin, std::int32_t end) {
-  HWY_ALIGN std::int32_t sums[kMaxRows * kChannels];
+  HWY_ALIGN float sums[kMaxRows * kChannels];
   const QuantisedRows& x = *p.rows;
-  const auto row_bytes = x.stride() * std::int64_t{sizeof(std::int16_t)};
+  const auto n_pairs = static_cast<std::size_t>(p.matrix->n_pairs()), n_blocks = static_cast<std::size_t>(x.n_blocks());
   const auto block =
-      static_cast<std::int32_t>(std::max<std::int64_t>(kMaxRows, kBlockBytes / row_bytes / kMaxRows * kMaxRows));
+      static_cast<std::int32_t>(std::max<std::int64_t>(kMaxRows, kBlockBytes / x.stride() / kMaxRows * kMaxRows));
   for (std::int32_t first = 0; first < x.n_rows(); first += block) {
     const Tiles tiles(std::min(block, x.n_rows() - first));
     for (std::int32_t panel = begin; panel < end; ++panel) {
       std::int32_t row = first;
       for (std::int32_t t = 0; t < tiles.n_tiles; ++t) {
         const int n = tiles.rows_of(t);
-        const Tile tile{p.matrix->panel(panel), static_cast<std::size_t>(p.matrix->n_pairs()), x.row(row), x.stride()};
-        (p.vnni ? sum_of<true>(n) : sum_of<false>(n))(tile, sums);
+        const Tile tile{p.matrix->panel(panel), n_pairs,       x.row(row), x.stride(),
+                        x.scales(row),          x.starts(row), n_blocks};
+        sum_rows(p, tile, n, sums);
         finish_rows(p, panel, row, n, sums);
         row += n;
       }

@@ -1,5 +1,6 @@
 #include <anabranch/linear/quantised_rows.hpp>
 
+#include <cstring>
 #include <new>
 #include <string>
 
@@ -12,15 +13,20 @@ namespace anabranch::linear {
 namespace {
 
 constexpr std::align_val_t kLine{64};
-constexpr std::int64_t kLineIntegers = 32;
+constexpr std::int64_t kLineBytes = 64;
 /// Below this many elements, waking the other threads costs more than they save.
 constexpr std::int64_t kWorthThreads = 32768;
 
 /// Whole cache lines, and not a multiple of eight of them: rows of one block then lie in different sets of the cache.
-std::int64_t stride_of(std::int32_t width) noexcept {
-  std::int64_t lines = (width + kLineIntegers - 1) / kLineIntegers;
+std::int64_t stride_of(std::int64_t bytes) noexcept {
+  std::int64_t lines = (bytes + kLineBytes - 1) / kLineBytes;
   if (lines % 8 == 0) ++lines;
-  return lines * kLineIntegers;
+  return lines * kLineBytes;
+}
+
+template <class T>
+T* allocate(std::size_t n) {
+  return static_cast<T*>(::operator new(n * sizeof(T), kLine));
 }
 
 void check(const FloatRows& in, std::int32_t width) {
@@ -50,36 +56,52 @@ QuantisedRows::QuantisedRows(QuantisedRows&&) noexcept = default;
 QuantisedRows& QuantisedRows::operator=(QuantisedRows&&) noexcept = default;
 QuantisedRows::~QuantisedRows() = default;
 
-void QuantisedRows::resize(std::int32_t n_rows, std::int32_t width) {
+RowForm QuantisedRows::best_form() {
+  return simd::allows(simd::Extra::avx512_vnni) ? RowForm::blocks : RowForm::whole;
+}
+
+std::int32_t QuantisedRows::value(std::int32_t row, std::int32_t index) const noexcept {
+  const std::byte* const first = this->row(row);
+  if (form_ == RowForm::blocks) return static_cast<std::int8_t>(first[index]);
+  std::int16_t whole;
+  std::memcpy(&whole, first + std::int64_t{index} * 2, sizeof(whole));
+  return whole;
+}
+
+void QuantisedRows::resize(std::int32_t n_rows, std::int32_t width, RowForm form) {
   if (width < 1 || width > kMaxWidth)
     fail(Status::bad_argument,
          "rows of width " + std::to_string(width) + "; it must be 1 to " + std::to_string(kMaxWidth));
   if (n_rows < 0) fail(Status::bad_argument, "a number of rows of " + std::to_string(n_rows));
-  const std::int64_t stride = stride_of(width);
-  const auto needed = static_cast<std::size_t>(n_rows * stride);
-  if (needed > room_) {
-    values_.reset(static_cast<std::int16_t*>(::operator new(needed * sizeof(std::int16_t), kLine)));
-    room_ = needed;
+  const std::int64_t stride = stride_of(std::int64_t{width} * (form == RowForm::blocks ? 1 : 2));
+  const auto bytes = static_cast<std::size_t>(n_rows * stride);
+  const auto blocks = static_cast<std::size_t>(n_rows) *
+                      static_cast<std::size_t>(form == RowForm::blocks ? (width + kBlock - 1) / kBlock : 1);
+  if (bytes > room_) {
+    values_.reset(allocate<std::byte>(bytes));
+    room_ = bytes;
   }
-  if (n_rows > room_rows_) {
-    scales_.reset(static_cast<float*>(::operator new(static_cast<std::size_t>(n_rows) * sizeof(float), kLine)));
-    room_rows_ = n_rows;
+  if (blocks > room_of_blocks_) {
+    scales_.reset(allocate<float>(blocks));
+    starts_.reset(allocate<std::int32_t>(blocks));
+    room_of_blocks_ = blocks;
   }
   n_rows_ = n_rows;
   width_ = width;
+  form_ = form;
   stride_ = stride;
 }
 
 void quantise(const FloatRows& in, std::int32_t width, QuantisedRows& out, const ParallelFor& parallel) {
   check(in, width);
-  out.resize(in.n_rows, width);
+  out.resize(in.n_rows, width, QuantisedRows::best_form());
   run({in, nullptr, 0.0f, &out}, parallel);
 }
 
 void rms_norm_quantise(const FloatRows& in, const float* weight, float epsilon, std::int32_t width, QuantisedRows& out,
                        const ParallelFor& parallel) {
   check(in, width);
-  out.resize(in.n_rows, width);
+  out.resize(in.n_rows, width, QuantisedRows::best_form());
   run({in, weight, epsilon, &out}, parallel);
 }
 

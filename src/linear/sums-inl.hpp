@@ -1,4 +1,4 @@
-// The inner loop of the products: sums of R rows over the channels of one panel, all in vector registers.
+// The inner loop of products of whole rows: sums of R rows over the channels of one panel, all in vector registers.
 //
 // Included once per instruction set. Accumulators have names, one or two per row, because g++ keeps arrays of vectors
 // in memory; one pair of inputs per turn, because it reorders longer turns into more registers than there are.
@@ -16,33 +16,30 @@
 
 #include <hwy/highway.h>
 
+#include "tile.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace anabranch::linear::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// One panel and the rows beside it.
-struct Tile {
-  const std::int8_t* panel = nullptr;  ///< [n_pairs][32][2]
-  std::size_t n_pairs = 0;
-  const std::int16_t* rows = nullptr;
-  std::ptrdiff_t stride = 0;  ///< integers from row to row
-};
-
-inline constexpr int kChannels = 32;
+using impl::kChannels;
+using impl::Tile;
 
 #if HWY_TARGET == HWY_SCALAR
 
 inline constexpr int kMaxRows = 4;
 
-template <int kRows, bool kVnni>
-void sum_panel(const Tile& tile, std::int32_t* HWY_RESTRICT sums) {
-  std::memset(sums, 0, sizeof(std::int32_t) * kRows * kChannels);
-  for (std::size_t pair = 0; pair < tile.n_pairs; ++pair)
-    for (int r = 0; r < kRows; ++r) {
-      const std::int16_t* x = tile.rows + r * tile.stride + 2 * pair;
+template <int kRows>
+void sum_panel(const Tile& tile, float* HWY_RESTRICT sums) {
+  for (int r = 0; r < kRows; ++r) {
+    std::int32_t sum[kChannels] = {};
+    for (std::size_t pair = 0; pair < tile.n_pairs; ++pair) {
+      const std::int16_t* x = tile.row16(r) + 2 * pair;
       const std::int8_t* w = tile.panel + pair * 2 * kChannels;
-      for (int c = 0; c < kChannels; ++c) sums[r * kChannels + c] += w[2 * c] * x[0] + w[2 * c + 1] * x[1];
+      for (int c = 0; c < kChannels; ++c) sum[c] += w[2 * c] * x[0] + w[2 * c + 1] * x[1];
     }
+    for (int c = 0; c < kChannels; ++c) sums[r * kChannels + c] = static_cast<float>(sum[c]) * tile.scales[r];
+  }
 }
 
 #else
@@ -73,14 +70,7 @@ HWY_INLINE void ask_ahead([[maybe_unused]] const std::int8_t* w) {
 }
 
 /// sum (and `rest`, on some CPUs) += products of pairs.
-template <bool kVnni>
-HWY_INLINE V32 add_pairs(V16 w, V16 x, V32 sum, [[maybe_unused]] V32& rest) {
-#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
-  if constexpr (kVnni) {
-    asm("vpdpwssd %2, %1, %0" : "+v"(sum.raw) : "v"(w.raw), "v"(x.raw));
-    return sum;
-  }
-#endif
+HWY_INLINE V32 add_pairs(V16 w, V16 x, V32 sum, V32& rest) {
   return hn::ReorderWidenMulAccumulate(D32(), w, x, sum, rest);
 }
 
@@ -91,6 +81,11 @@ HWY_INLINE V16 both(const std::int16_t* x) {
   return hn::BitCast(D16(), hn::Set(D32(), pair));
 }
 
+HWY_INLINE void store_scaled(V32 sum, V32 rest, float scale, float* to) {
+  const hn::RebindToFloat<D32> df;
+  hn::StoreU(hn::Mul(hn::ConvertTo(df, hn::RearrangeToOddPlusEven(sum, rest)), hn::Set(df, scale)), df, to);
+}
+
 // clang-format off
 #define ANABRANCH_EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 // clang-format on
@@ -98,25 +93,25 @@ HWY_INLINE V16 both(const std::int16_t* x) {
 #define ANABRANCH_ADD(r)                                                   \
   if constexpr (kRows > r) {                                               \
     const V16 x = both((r < 4 ? x0 : r < 8 ? x4 : x8) + (r % 4) * stride); \
-    sum_a##r = add_pairs<kVnni>(w0, x, sum_a##r, rest_a##r);               \
-    sum_b##r = add_pairs<kVnni>(w1, x, sum_b##r, rest_b##r);               \
+    sum_a##r = add_pairs(w0, x, sum_a##r, rest_a##r);               \
+    sum_b##r = add_pairs(w1, x, sum_b##r, rest_b##r);               \
   }
-#define ANABRANCH_STORE(r)                                                                      \
-  if constexpr (kRows > r) {                                                                    \
-    hn::StoreU(hn::RearrangeToOddPlusEven(sum_a##r, rest_a##r), d32, sums + r * kChannels);     \
-    hn::StoreU(hn::RearrangeToOddPlusEven(sum_b##r, rest_b##r), d32, sums + r * kChannels + n); \
+#define ANABRANCH_STORE(r)                                                        \
+  if constexpr (kRows > r) {                                                      \
+    store_scaled(sum_a##r, rest_a##r, tile.scales[r], sums + r * kChannels);      \
+    store_scaled(sum_b##r, rest_b##r, tile.scales[r], sums + r * kChannels + n);  \
   }
 
 /// Channels of two vectors: sums[r * 32 + c].
-template <int kRows, bool kVnni, bool kAsk>
-HWY_INLINE void sum_columns(const Tile& tile, const std::int8_t* HWY_RESTRICT w, std::int32_t* HWY_RESTRICT sums) {
+template <int kRows, bool kAsk>
+HWY_INLINE void sum_columns(const Tile& tile, const std::int8_t* HWY_RESTRICT w, float* HWY_RESTRICT sums) {
   const D32 d32;
   const D16 d16;
   const D8 d8;
   const std::size_t n = hn::Lanes(d32);
   const V32 zero = hn::Zero(d32);
-  const std::ptrdiff_t stride = tile.stride;
-  const std::int16_t* HWY_RESTRICT x0 = tile.rows;
+  const std::ptrdiff_t stride = tile.stride / 2;
+  const std::int16_t* HWY_RESTRICT x0 = tile.row16(0);
   [[maybe_unused]] const std::int16_t* HWY_RESTRICT x4 = x0 + 4 * stride;
   [[maybe_unused]] const std::int16_t* HWY_RESTRICT x8 = x0 + 8 * stride;
   ANABRANCH_EACH_ROW(ANABRANCH_ZERO)
@@ -139,8 +134,8 @@ HWY_INLINE void sum_columns(const Tile& tile, const std::int8_t* HWY_RESTRICT w,
 #undef ANABRANCH_STORE
 
 /// The same for one or two rows and four vectors: fewer visits of the panel, and more sums on their way.
-template <int kRows, bool kVnni, bool kAsk>
-HWY_INLINE void sum_wide(const Tile& tile, const std::int8_t* HWY_RESTRICT w, std::int32_t* HWY_RESTRICT sums) {
+template <int kRows, bool kAsk>
+HWY_INLINE void sum_wide(const Tile& tile, const std::int8_t* HWY_RESTRICT w, float* HWY_RESTRICT sums) {
   static_assert(kRows <= 2);
   const D32 d32;
   const D16 d16;
@@ -148,14 +143,14 @@ HWY_INLINE void sum_wide(const Tile& tile, const std::int8_t* HWY_RESTRICT w, st
   const std::size_t n = hn::Lanes(d32);
   V32 a0 = hn::Zero(d32), b0 = a0, c0 = a0, d0 = a0, a1 = a0, b1 = a0, c1 = a0, d1 = a0;
   [[maybe_unused]] V32 e0 = a0, f0 = a0, g0 = a0, h0 = a0, e1 = a0, f1 = a0, g1 = a0, h1 = a0;  // rests
-  const std::int16_t* HWY_RESTRICT x = tile.rows;
+  const std::int16_t* HWY_RESTRICT x = tile.row16(0);
   for (std::size_t pair = 0; pair < tile.n_pairs; ++pair) {
     if constexpr (kAsk) ask_ahead<kRows>(w);
-    const V16 x0 = both(x), x1 = kRows > 1 ? both(x + tile.stride) : x0;
+    const V16 x0 = both(x), x1 = kRows > 1 ? both(x + tile.stride / 2) : x0;
     const auto add = [&](std::size_t place, V32& sum0, V32& rest0, V32& sum1, V32& rest1) HWY_ATTR {
       const V16 weights = hn::PromoteTo(d16, hn::LoadU(d8, w + place * 2 * n));
-      sum0 = add_pairs<kVnni>(weights, x0, sum0, rest0);
-      if constexpr (kRows > 1) sum1 = add_pairs<kVnni>(weights, x1, sum1, rest1);
+      sum0 = add_pairs(weights, x0, sum0, rest0);
+      if constexpr (kRows > 1) sum1 = add_pairs(weights, x1, sum1, rest1);
     };
     add(0, a0, e0, a1, e1);
     add(1, b0, f0, b1, f1);
@@ -165,8 +160,8 @@ HWY_INLINE void sum_wide(const Tile& tile, const std::int8_t* HWY_RESTRICT w, st
     x += 2;
   }
   const auto store = [&](std::size_t place, V32 sum0, V32 rest0, V32 sum1, V32 rest1) HWY_ATTR {
-    hn::StoreU(hn::RearrangeToOddPlusEven(sum0, rest0), d32, sums + place * n);
-    if constexpr (kRows > 1) hn::StoreU(hn::RearrangeToOddPlusEven(sum1, rest1), d32, sums + kChannels + place * n);
+    store_scaled(sum0, rest0, tile.scales[0], sums + place * n);
+    if constexpr (kRows > 1) store_scaled(sum1, rest1, tile.scales[1], sums + kChannels + place * n);
   };
   store(0, a0, e0, a1, e1);
   store(1, b0, f0, b1, f1);
@@ -175,15 +170,15 @@ HWY_INLINE void sum_wide(const Tile& tile, const std::int8_t* HWY_RESTRICT w, st
 }
 
 /// sums: [kRows, 32].
-template <int kRows, bool kVnni>
-void sum_panel(const Tile& tile, std::int32_t* HWY_RESTRICT sums) {
+template <int kRows>
+void sum_panel(const Tile& tile, float* HWY_RESTRICT sums) {
   constexpr bool kWide = kRows <= 2 && HWY_MAX_BYTES < 64;
   const std::size_t n = (kWide ? 4 : 2) * hn::Lanes(D32());
   const auto columns = [&](std::size_t c, auto ask) HWY_ATTR {
     if constexpr (kWide)
-      sum_wide<kRows, kVnni, ask()>(tile, tile.panel + 2 * c, sums + c);
+      sum_wide<kRows, ask()>(tile, tile.panel + 2 * c, sums + c);
     else
-      sum_columns<kRows, kVnni, ask()>(tile, tile.panel + 2 * c, sums + c);
+      sum_columns<kRows, ask()>(tile, tile.panel + 2 * c, sums + c);
   };
   columns(0, std::true_type());
   for (std::size_t c = n; c < kChannels; c += n) columns(c, std::false_type());

@@ -1,6 +1,7 @@
 // What the tests of products share: random arrays, a pool of threads, and the product in 64-bit integers.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <random>
@@ -57,10 +58,17 @@ inline Channel channel_of(const std::vector<float>& weights, std::int32_t in, st
   return out;
 }
 
-inline std::int64_t exact_sum(const Channel& channel, const QuantisedRows& rows, std::int32_t row) {
-  std::int64_t sum = 0;
-  for (std::size_t k = 0; k < channel.integers.size(); ++k) sum += channel.integers[k] * rows.row(row)[k];
-  return sum;
+/// Exact sums of the row's blocks, scaled and added in order, times the channel's scale: each step rounded to float32.
+inline float expected_product(const Channel& channel, const QuantisedRows& rows, std::int32_t row) {
+  float total = 0;
+  for (std::int32_t begin = 0; begin < rows.width(); begin += rows.block_width()) {
+    std::int64_t sum = 0;
+    for (std::int32_t k = begin; k < std::min(rows.width(), begin + rows.block_width()); ++k)
+      sum += channel.integers[static_cast<std::size_t>(k)] * rows.value(row, k);
+    const volatile float scaled = static_cast<float>(sum) * rows.scale(row, begin);  // volatile: not fused with the sum
+    total += scaled;
+  }
+  return total * channel.scale;
 }
 
 inline std::vector<float> product(const QuantisedRows& rows, const Int8Matrix& matrix, const ParallelFor& parallel = {},

@@ -59,9 +59,9 @@ TEST_CASE("a matrix can be moved, and gives its memory back to where it came fro
 
 TEST_CASE("rows keep their memory when they get fewer") {
   QuantisedRows rows = quantised(random_floats(64 * 10, 33), 10, 64);
-  const std::int16_t* place = rows.row(0);
-  rows.resize(2, 64);
+  const std::byte* place = rows.row(0);
+  rows.resize(2, 64, RowForm::whole);
   CHECK(rows.row(0) == place);
-  rows.resize(10, 33);
+  rows.resize(10, 33, RowForm::blocks);
   CHECK(rows.row(0) == place);
 }

@@ -13,43 +13,48 @@ using namespace anabranch;
 using namespace anabranch::linear;
 using namespace anabranch::linear::test;
 
-TEST_CASE("every activation is rounded to the nearest integer of its row") {
-  for (const std::int32_t width : {1, 5, 16, 17, 31, 576, 1537}) {
+TEST_CASE("every activation is rounded to the nearest integer of its block") {
+  for (const std::int32_t width : {1, 5, 16, 17, 31, 33, 576, 1537}) {
     const auto x = random_floats(static_cast<std::size_t>(width) * 3, 21, 40.0f);
     with_each_level([&](auto level) {
       INFO(level << ", width " << width);
       const QuantisedRows rows = quantised(x, 3, width);
+      CHECK(rows.form() == QuantisedRows::best_form());
       for (std::int32_t r = 0; r < 3; ++r) {
-        std::int32_t largest = 0;
+        std::vector<std::int32_t> largest(static_cast<std::size_t>(rows.n_blocks()));
         for (std::int32_t k = 0; k < width; ++k) {
-          const std::int32_t q = rows.row(r)[k];
-          largest = std::max(largest, std::abs(q));
-          const double error = static_cast<double>(rows.scales()[r]) * q -
-                               static_cast<double>(x[static_cast<std::size_t>(r * width + k)]);
-          REQUIRE(std::fabs(error) <= static_cast<double>(rows.scales()[r]) * 0.505);
+          const std::int32_t q = rows.value(r, k);
+          std::int32_t& of_block = largest[static_cast<std::size_t>(k / rows.block_width())];
+          of_block = std::max(of_block, std::abs(q));
+          const double unit = static_cast<double>(rows.scale(r, k));
+          REQUIRE(std::fabs(unit * q - static_cast<double>(x[static_cast<std::size_t>(r * width + k)])) <= unit * 0.505);
         }
-        CHECK(largest == QuantisedRows::limit(width));
+        for (const std::int32_t of_block : largest) REQUIRE(of_block == QuantisedRows::limit(rows.form(), width));
       }
     });
   }
 }
 
-TEST_CASE("rounded activations change a product by less than a thousandth of its spread") {
+TEST_CASE("rounded activations change a product by less than a thousandth of its spread, in blocks by a hundredth") {
   const std::int32_t in = 576, out = 256;
   const auto weights = random_floats(std::size_t{576} * 256, 22);
   const auto x = random_floats(576, 23);
   const Int8Matrix matrix({weights.data(), nullptr, out, in});
-  const std::vector<float> results = product(quantised(x, 1, in), matrix);
-  double error = 0, spread = 0;
-  std::vector<float> w(576);
-  for (std::int32_t c = 0; c < out; ++c) {
-    matrix.channel(c, w.data());
-    double sum = 0;
-    for (std::size_t k = 0; k < w.size(); ++k) sum += static_cast<double>(w[k]) * static_cast<double>(x[k]);
-    error += std::pow(static_cast<double>(results[static_cast<std::size_t>(c)]) - sum, 2);
-    spread += sum * sum;
-  }
-  CHECK(std::sqrt(error / spread) < 1e-3);
+  with_each_level([&](auto level) {
+    INFO(level);
+    const QuantisedRows rows = quantised(x, 1, in);
+    const std::vector<float> results = product(rows, matrix);
+    double error = 0, spread = 0;
+    std::vector<float> w(576);
+    for (std::int32_t c = 0; c < out; ++c) {
+      matrix.channel(c, w.data());
+      double sum = 0;
+      for (std::size_t k = 0; k < w.size(); ++k) sum += static_cast<double>(w[k]) * static_cast<double>(x[k]);
+      error += std::pow(static_cast<double>(results[static_cast<std::size_t>(c)]) - sum, 2);
+      spread += sum * sum;
+    }
+    CHECK(std::sqrt(error / spread) < (rows.form() == RowForm::whole ? 1e-3 : 1e-2));
+  });
 }
 
 TEST_CASE("a weight is off by at most half of its channel's unit") {
@@ -72,13 +77,31 @@ TEST_CASE("rows of zeros, of the smallest and of the largest numbers are rounded
   with_each_level([&](auto level) {
     INFO(level);
     const QuantisedRows rows = quantised({0, -0.0f, 0, tiny, -tiny, 0, large, -large, 0, 1e-20f, 0, -1e-20f}, 4, 3);
-    CHECK(rows.scales()[0] == 0.0f);
-    CHECK(rows.scales()[1] == 0.0f);
-    for (std::int32_t k = 0; k < 3; ++k) CHECK((rows.row(0)[k] == 0 && rows.row(1)[k] == 0));
-    CHECK(rows.row(2)[0] == 32767);
-    CHECK(rows.row(2)[1] == -32767);
-    CHECK(rows.row(3)[0] == 32767);
-    CHECK(rows.scales()[3] * 32767.0f == Approx(1e-20f));
+    const std::int32_t limit = QuantisedRows::limit(rows.form(), 3);
+    CHECK(rows.scale(0, 0) == 0.0f);
+    CHECK(rows.scale(1, 0) == 0.0f);
+    for (std::int32_t k = 0; k < 3; ++k) CHECK((rows.value(0, k) == 0 && rows.value(1, k) == 0));
+    CHECK(rows.value(2, 0) == limit);
+    CHECK(rows.value(2, 1) == -limit);
+    CHECK(rows.value(3, 0) == limit);
+    CHECK(rows.scale(3, 0) * static_cast<float>(limit) == Approx(1e-20f));
+  });
+}
+
+TEST_CASE("a block of zeros leaves the others their numbers, and one NaN takes the whole row") {
+  std::vector<float> x(70, 0.0f);
+  x[40] = 2.0f;
+  auto bad = x;
+  bad[69] = std::numeric_limits<float>::quiet_NaN();
+  with_each_level([&](auto level) {
+    INFO(level);
+    const QuantisedRows good = quantised(x, 1, 70), with_nan = quantised(bad, 1, 70);
+    CHECK(good.value(0, 40) == QuantisedRows::limit(good.form(), 70));
+    CHECK(good.scale(0, 40) * static_cast<float>(good.value(0, 40)) == Approx(2.0f));
+    for (std::int32_t k = 0; k < 70; ++k) {
+      if (k != 40) REQUIRE(good.value(0, k) == 0);
+      REQUIRE((with_nan.value(0, k) == 0 && std::isnan(with_nan.scale(0, k))));
+    }
   });
 }
 
@@ -92,10 +115,12 @@ TEST_CASE("the norm and the rounding in one go are the norm, rounded") {
     for (std::size_t r = 0; r < 4; ++r) {
       double squares = 0;
       for (std::size_t k = 0; k < 579; ++k) squares += std::pow(static_cast<double>(x[r * 579 + k]), 2);
-      const double scale = 1.0 / std::sqrt(squares / 579 + 1e-5), unit = static_cast<double>(rows.scales()[r]);
+      const double scale = 1.0 / std::sqrt(squares / 579 + 1e-5);
       for (std::size_t k = 0; k < 579; ++k) {
+        const auto row = static_cast<std::int32_t>(r), index = static_cast<std::int32_t>(k);
         const double normed = static_cast<double>(x[r * 579 + k]) * scale * static_cast<double>(weight[k]);
-        REQUIRE(std::fabs(unit * rows.row(static_cast<std::int32_t>(r))[k] - normed) <= 0.51 * unit + 1e-5);
+        const double unit = static_cast<double>(rows.scale(row, index));
+        REQUIRE(std::fabs(unit * rows.value(row, index) - normed) <= 0.51 * unit + 1e-5);
       }
     }
   });
@@ -112,24 +137,24 @@ TEST_CASE("a row is rounded the same alone, among others, and by any thread") {
   for (std::int32_t r = 0; r < n_rows; ++r) {
     rms_norm_quantise({x.data() + r * width, width, 1}, weight.data(), 1e-6f, width, alone);
     INFO("row " << r);
-    REQUIRE(std::equal(one.row(r), one.row(r) + width, many.row(r)));
-    REQUIRE(std::equal(one.row(r), one.row(r) + width, alone.row(0)));
-    if (r == 64) {
-      CHECK((std::isnan(one.scales()[r]) && std::isnan(many.scales()[r]) && one.row(r)[0] == 0));
-    } else {
-      REQUIRE((one.scales()[r] == many.scales()[r] && one.scales()[r] == alone.scales()[0]));
+    for (std::int32_t k = 0; k < width; ++k) {
+      REQUIRE((one.value(r, k) == many.value(r, k) && one.value(r, k) == alone.value(0, k)));
+      if (r == 64)
+        REQUIRE((std::isnan(one.scale(r, k)) && std::isnan(many.scale(r, k)) && one.value(r, k) == 0));
+      else
+        REQUIRE((one.scale(r, k) == many.scale(r, k) && one.scale(r, k) == alone.scale(0, k)));
     }
   }
 }
 
 TEST_CASE("rows of an impossible size are refused, and what was there stays") {
   QuantisedRows rows = quantised({1, 2, 3}, 1, 3);
-  CHECK_THROWS_AS(rows.resize(1, 0), Error);
-  CHECK_THROWS_AS(rows.resize(1, QuantisedRows::kMaxWidth + 1), Error);
-  CHECK_THROWS_AS(rows.resize(-1, 3), Error);
+  CHECK_THROWS_AS(rows.resize(1, 0, RowForm::whole), Error);
+  CHECK_THROWS_AS(rows.resize(1, QuantisedRows::kMaxWidth + 1, RowForm::blocks), Error);
+  CHECK_THROWS_AS(rows.resize(-1, 3, RowForm::whole), Error);
   const float x[4] = {};
   CHECK_THROWS_WITH(quantise({x, 1, 2}, 2, rows), Catch::Matchers::Contains("1 floats apart"));
   CHECK(rows.n_rows() == 1);
   CHECK(rows.width() == 3);
-  CHECK(rows.row(0)[2] == 32767);
+  CHECK(rows.value(0, 2) == QuantisedRows::limit(rows.form(), 3));
 }

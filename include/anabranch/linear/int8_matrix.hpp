@@ -1,8 +1,9 @@
 // A weight matrix in 8-bit integers with one scale per output channel, and its product with quantised rows.
 //
 // Why: decoding a few rows costs what reading the weights costs, so fewer bytes are the whole gain. Why of our own:
-// sums here are exact integers, so a row's result is the same, bit for bit, whatever rows stand beside it, on any
-// number of threads and with any instruction set; only the last scaling is in float32.
+// sums of a row's blocks here are exact integers and their scaling keeps one order, so a row's result is the same, bit
+// for bit, whatever rows stand beside it, on any number of threads and with any instruction set that has rows of the
+// same form.
 #pragma once
 
 #include <cstddef>
@@ -46,10 +47,11 @@ class Int8Matrix {
   void channel(std::int32_t index, float* weights) const;
 
   // For the kernels. Channels stand in panels of kPanel, the last one filled up with zeros; inside a panel come
-  // pairs of inputs: [n_panels][n_pairs][kPanel][2]. Gated: 16 channels of gate and the same 16 of up in one panel.
+  // pairs of inputs, an even number of them: [n_panels][n_pairs][kPanel][2]. Gated: 16 channels of gate and the same 16
+  // of up in one panel.
   static constexpr std::int32_t kPanel = 32;
   std::int32_t n_panels() const noexcept { return n_panels_; }
-  std::int32_t n_pairs() const noexcept { return (in_ + 1) / 2; }
+  std::int32_t n_pairs() const noexcept { return (in_ + 3) / 4 * 2; }
   const std::int8_t* panel(std::int32_t index) const noexcept {
     return values_ + std::int64_t{index} * n_pairs() * kPanel * 2;
   }
