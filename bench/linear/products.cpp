@@ -69,8 +69,8 @@ struct Rows {
     std::vector<float> x(static_cast<std::size_t>(n) * kFfn);
     std::mt19937 random(11);
     for (float& v : x) v = static_cast<float>(static_cast<std::int32_t>(random())) * 1e-9f;
-    linear::quantise({x.data(), kFfn, n}, kHidden, hidden);
-    linear::quantise({x.data(), kFfn, n}, kFfn, ffn);
+    linear::quantise({x.data(), kFfn, n}, {kHidden}, hidden);
+    linear::quantise({x.data(), kFfn, n}, {kFfn}, ffn);
   }
   QuantisedRows hidden, ffn;
   std::vector<float> result;

@@ -33,7 +33,7 @@ std::int32_t panels(std::int32_t channels) noexcept { return (channels + Int8Mat
 
 }  // namespace
 
-Int8Matrix::Int8Matrix(const FloatMatrix& from, std::pmr::memory_resource* memory) {
+Int8Matrix::Int8Matrix(const FloatMatrix& from, std::pmr::memory_resource* memory, RowForm form) : form_(form) {
   check(from);
   out_ = from.out;
   in_ = from.in;
@@ -42,7 +42,8 @@ Int8Matrix::Int8Matrix(const FloatMatrix& from, std::pmr::memory_resource* memor
   for (std::int32_t row = 0; row < out_; ++row) pack(from, row, row);
 }
 
-Int8Matrix::Int8Matrix(const FloatMatrix& gate, const FloatMatrix& up, std::pmr::memory_resource* memory) {
+Int8Matrix::Int8Matrix(const FloatMatrix& gate, const FloatMatrix& up, std::pmr::memory_resource* memory, RowForm form)
+    : form_(form) {
   check(gate);
   check(up);
   if (gate.out != up.out || gate.in != up.in)
@@ -68,6 +69,7 @@ Int8Matrix& Int8Matrix::operator=(Int8Matrix&& other) noexcept {
   std::swap(in_, other.in_);
   std::swap(n_panels_, other.n_panels_);
   std::swap(gated_, other.gated_);
+  std::swap(form_, other.form_);
   std::swap(memory_, other.memory_);
   std::swap(values_, other.values_);
   std::swap(scales_, other.scales_);
@@ -79,20 +81,29 @@ Int8Matrix::~Int8Matrix() {
 }
 
 std::size_t Int8Matrix::bytes() const noexcept {
-  return static_cast<std::size_t>(n_panels_) * kPanel * (static_cast<std::size_t>(n_pairs()) * 2 + 2 * sizeof(float));
+  const auto inputs = static_cast<std::size_t>(n_groups()) * static_cast<std::size_t>(group());
+  return static_cast<std::size_t>(n_panels_) * kPanel * (inputs + 2 * sizeof(float));
 }
 
 std::size_t Int8Matrix::allocated() const noexcept { return bytes(); }
 
 void Int8Matrix::allocate(std::pmr::memory_resource* memory) {
   void* const place = memory->allocate(allocated(), kLine);
+  const std::int64_t n_values = std::int64_t{n_panels_} * kPanel * n_groups() * group();
   std::memset(place, 0, allocated());
+  std::memset(place, zero(), static_cast<std::size_t>(n_values));
   memory_ = memory;
-  values_ = static_cast<std::int8_t*>(place);
-  scales_ = reinterpret_cast<float*>(values_ + std::int64_t{n_panels_} * kPanel * n_pairs() * 2);
+  values_ = static_cast<std::uint8_t*>(place);
+  scales_ = reinterpret_cast<float*>(values_ + n_values);
 }
 
-/// Channel `row` of `from` to place `place`, counted over all panels.
+/// Of the value of the channel at `place`, counted over all panels.
+std::int64_t Int8Matrix::index_of(std::int32_t place, std::int32_t input) const noexcept {
+  const std::int64_t panel = place / kPanel;
+  return ((panel * n_groups() + input / group()) * kPanel + place % kPanel) * group() + input % group();
+}
+
+/// Channel `row` of `from` to place `place`.
 void Int8Matrix::pack(const FloatMatrix& from, std::int32_t row, std::int32_t place) {
   const float* weights = from.weights + std::int64_t{row} * in_;
   float largest = 0;
@@ -101,19 +112,18 @@ void Int8Matrix::pack(const FloatMatrix& from, std::int32_t row, std::int32_t pl
   if (largest < kSmallest) return;
   const float scale = largest / 127.0f;
   scales_[place] = scale;
-  std::int8_t* const channel = values_ + std::int64_t{place / kPanel} * n_pairs() * kPanel * 2 + place % kPanel * 2;
   for (std::int32_t k = 0; k < in_; ++k) {
     const float rounded = std::clamp(std::nearbyint(weights[k] / scale), -127.0f, 127.0f);
-    channel[std::int64_t{k / 2} * kPanel * 2 + k % 2] = static_cast<std::int8_t>(rounded);
+    values_[index_of(place, k)] = static_cast<std::uint8_t>(static_cast<int>(rounded) + zero());
   }
 }
 
 void Int8Matrix::channel(std::int32_t index, float* weights) const {
   ANABRANCH_ASSERT(!gated_ && index >= 0 && index < out_);
-  const std::int8_t* const place = panel(index / kPanel) + index % kPanel * 2;
-  const float scale = scales_[index];
-  for (std::int32_t k = 0; k < in_; ++k)
-    weights[k] = scale * static_cast<float>(place[std::int64_t{k / 2} * kPanel * 2 + k % 2]);
+  for (std::int32_t k = 0; k < in_; ++k) {
+    const auto q = static_cast<std::int8_t>(values_[index_of(index, k)] - zero());
+    weights[k] = scales_[index] * static_cast<float>(q);
+  }
 }
 
 }  // namespace anabranch::linear

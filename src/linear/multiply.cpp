@@ -14,6 +14,9 @@ void multiply(const QuantisedRows& rows, const Int8Matrix& matrix, const Product
   if (rows.width() != matrix.in())
     fail(Status::bad_argument, "rows of width " + std::to_string(rows.width()) + " times a matrix of " +
                                    std::to_string(matrix.in()) + " inputs");
+  if (rows.form() != matrix.row_shape().form)
+    fail(Status::bad_argument, std::string("rows ") + (rows.form() == RowForm::blocks ? "in blocks" : "as a whole") +
+                                   " times a matrix that is packed for the other form");
   if (rows.n_rows() > 1 && out.stride < matrix.out())
     fail(Status::bad_argument, "output rows are " + std::to_string(out.stride) + " floats apart, but " +
                                    std::to_string(matrix.out()) + " wide");

@@ -111,7 +111,8 @@ struct Tiles {
 void multiply_panels(const Product& p, std::int32_t begin, std::int32_t end) {
   HWY_ALIGN float sums[kMaxRows * kChannels];
   const QuantisedRows& x = *p.rows;
-  const auto n_pairs = static_cast<std::size_t>(p.matrix->n_pairs()), n_blocks = static_cast<std::size_t>(x.n_blocks());
+  const auto n_groups = static_cast<std::size_t>(p.matrix->n_groups()),
+             n_blocks = static_cast<std::size_t>(x.n_blocks());
   const auto block =
       static_cast<std::int32_t>(std::max<std::int64_t>(kMaxRows, kBlockBytes / x.stride() / kMaxRows * kMaxRows));
   for (std::int32_t first = 0; first < x.n_rows(); first += block) {
@@ -120,7 +121,7 @@ void multiply_panels(const Product& p, std::int32_t begin, std::int32_t end) {
       std::int32_t row = first;
       for (std::int32_t t = 0; t < tiles.n_tiles; ++t) {
         const int n = tiles.rows_of(t);
-        const Tile tile{p.matrix->panel(panel), n_pairs,       x.row(row), x.stride(),
+        const Tile tile{p.matrix->panel(panel), n_groups,      x.row(row), x.stride(),
                         x.scales(row),          x.starts(row), n_blocks};
         sum_rows(p, tile, n, sums);
         finish_rows(p, panel, row, n, sums);

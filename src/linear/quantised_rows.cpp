@@ -49,16 +49,14 @@ void run(const impl::Rounding& rounding, const ParallelFor& parallel) {
 
 }  // namespace
 
+RowForm best_row_form() { return simd::allows(simd::Extra::avx512_vnni) ? RowForm::blocks : RowForm::whole; }
+
 void QuantisedRows::Free::operator()(void* memory) const noexcept { ::operator delete(memory, kLine); }
 
 QuantisedRows::QuantisedRows() = default;
 QuantisedRows::QuantisedRows(QuantisedRows&&) noexcept = default;
 QuantisedRows& QuantisedRows::operator=(QuantisedRows&&) noexcept = default;
 QuantisedRows::~QuantisedRows() = default;
-
-RowForm QuantisedRows::best_form() {
-  return simd::allows(simd::Extra::avx512_vnni) ? RowForm::blocks : RowForm::whole;
-}
 
 std::int32_t QuantisedRows::value(std::int32_t row, std::int32_t index) const noexcept {
   const std::byte* const first = this->row(row);
@@ -68,7 +66,8 @@ std::int32_t QuantisedRows::value(std::int32_t row, std::int32_t index) const no
   return whole;
 }
 
-void QuantisedRows::resize(std::int32_t n_rows, std::int32_t width, RowForm form) {
+void QuantisedRows::resize(std::int32_t n_rows, const RowShape& shape) {
+  const auto [width, form] = shape;
   if (width < 1 || width > kMaxWidth)
     fail(Status::bad_argument,
          "rows of width " + std::to_string(width) + "; it must be 1 to " + std::to_string(kMaxWidth));
@@ -92,16 +91,16 @@ void QuantisedRows::resize(std::int32_t n_rows, std::int32_t width, RowForm form
   stride_ = stride;
 }
 
-void quantise(const FloatRows& in, std::int32_t width, QuantisedRows& out, const ParallelFor& parallel) {
-  check(in, width);
-  out.resize(in.n_rows, width, QuantisedRows::best_form());
+void quantise(const FloatRows& in, const RowShape& shape, QuantisedRows& out, const ParallelFor& parallel) {
+  check(in, shape.width);
+  out.resize(in.n_rows, shape);
   run({in, nullptr, 0.0f, &out}, parallel);
 }
 
-void rms_norm_quantise(const FloatRows& in, const float* weight, float epsilon, std::int32_t width, QuantisedRows& out,
-                       const ParallelFor& parallel) {
-  check(in, width);
-  out.resize(in.n_rows, width, QuantisedRows::best_form());
+void rms_norm_quantise(const FloatRows& in, const float* weight, float epsilon, const RowShape& shape,
+                       QuantisedRows& out, const ParallelFor& parallel) {
+  check(in, shape.width);
+  out.resize(in.n_rows, shape);
   run({in, weight, epsilon, &out}, parallel);
 }
 

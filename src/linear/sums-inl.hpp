@@ -33,9 +33,9 @@ template <int kRows>
 void sum_panel(const Tile& tile, float* HWY_RESTRICT sums) {
   for (int r = 0; r < kRows; ++r) {
     std::int32_t sum[kChannels] = {};
-    for (std::size_t pair = 0; pair < tile.n_pairs; ++pair) {
+    for (std::size_t pair = 0; pair < tile.n_groups; ++pair) {
       const std::int16_t* x = tile.row16(r) + 2 * pair;
-      const std::int8_t* w = tile.panel + pair * 2 * kChannels;
+      const std::int8_t* w = tile.pairs() + pair * 2 * kChannels;
       for (int c = 0; c < kChannels; ++c) sum[c] += w[2 * c] * x[0] + w[2 * c + 1] * x[1];
     }
     for (int c = 0; c < kChannels; ++c) sums[r * kChannels + c] = static_cast<float>(sum[c]) * tile.scales[r];
@@ -93,13 +93,13 @@ HWY_INLINE void store_scaled(V32 sum, V32 rest, float scale, float* to) {
 #define ANABRANCH_ADD(r)                                                   \
   if constexpr (kRows > r) {                                               \
     const V16 x = both((r < 4 ? x0 : r < 8 ? x4 : x8) + (r % 4) * stride); \
-    sum_a##r = add_pairs(w0, x, sum_a##r, rest_a##r);               \
-    sum_b##r = add_pairs(w1, x, sum_b##r, rest_b##r);               \
+    sum_a##r = add_pairs(w0, x, sum_a##r, rest_a##r);                      \
+    sum_b##r = add_pairs(w1, x, sum_b##r, rest_b##r);                      \
   }
-#define ANABRANCH_STORE(r)                                                        \
-  if constexpr (kRows > r) {                                                      \
-    store_scaled(sum_a##r, rest_a##r, tile.scales[r], sums + r * kChannels);      \
-    store_scaled(sum_b##r, rest_b##r, tile.scales[r], sums + r * kChannels + n);  \
+#define ANABRANCH_STORE(r)                                                       \
+  if constexpr (kRows > r) {                                                     \
+    store_scaled(sum_a##r, rest_a##r, tile.scales[r], sums + r * kChannels);     \
+    store_scaled(sum_b##r, rest_b##r, tile.scales[r], sums + r * kChannels + n); \
   }
 
 /// Channels of two vectors: sums[r * 32 + c].
@@ -115,7 +115,7 @@ HWY_INLINE void sum_columns(const Tile& tile, const std::int8_t* HWY_RESTRICT w,
   [[maybe_unused]] const std::int16_t* HWY_RESTRICT x4 = x0 + 4 * stride;
   [[maybe_unused]] const std::int16_t* HWY_RESTRICT x8 = x0 + 8 * stride;
   ANABRANCH_EACH_ROW(ANABRANCH_ZERO)
-  for (std::size_t pair = 0; pair < tile.n_pairs; ++pair) {
+  for (std::size_t pair = 0; pair < tile.n_groups; ++pair) {
     if constexpr (kAsk) ask_ahead<kRows>(w);
     const V16 w0 = hn::PromoteTo(d16, hn::LoadU(d8, w));
     const V16 w1 = hn::PromoteTo(d16, hn::LoadU(d8, w + 2 * n));
@@ -144,7 +144,7 @@ HWY_INLINE void sum_wide(const Tile& tile, const std::int8_t* HWY_RESTRICT w, fl
   V32 a0 = hn::Zero(d32), b0 = a0, c0 = a0, d0 = a0, a1 = a0, b1 = a0, c1 = a0, d1 = a0;
   [[maybe_unused]] V32 e0 = a0, f0 = a0, g0 = a0, h0 = a0, e1 = a0, f1 = a0, g1 = a0, h1 = a0;  // rests
   const std::int16_t* HWY_RESTRICT x = tile.row16(0);
-  for (std::size_t pair = 0; pair < tile.n_pairs; ++pair) {
+  for (std::size_t pair = 0; pair < tile.n_groups; ++pair) {
     if constexpr (kAsk) ask_ahead<kRows>(w);
     const V16 x0 = both(x), x1 = kRows > 1 ? both(x + tile.stride / 2) : x0;
     const auto add = [&](std::size_t place, V32& sum0, V32& rest0, V32& sum1, V32& rest1) HWY_ATTR {
@@ -176,9 +176,9 @@ void sum_panel(const Tile& tile, float* HWY_RESTRICT sums) {
   const std::size_t n = (kWide ? 4 : 2) * hn::Lanes(D32());
   const auto columns = [&](std::size_t c, auto ask) HWY_ATTR {
     if constexpr (kWide)
-      sum_wide<kRows, ask()>(tile, tile.panel + 2 * c, sums + c);
+      sum_wide<kRows, ask()>(tile, tile.pairs() + 2 * c, sums + c);
     else
-      sum_columns<kRows, ask()>(tile, tile.panel + 2 * c, sums + c);
+      sum_columns<kRows, ask()>(tile, tile.pairs() + 2 * c, sums + c);
   };
   columns(0, std::true_type());
   for (std::size_t c = n; c < kChannels; c += n) columns(c, std::false_type());

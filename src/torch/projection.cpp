@@ -110,9 +110,9 @@ void Projection::run(const FloatRows& in, const InputNorm& norm, const ProductRo
   if (in.n_rows == 0) return;
   if (int8_.out() == 0) return write(product(in, norm, scratch), out);
   if (norm.weight != nullptr)
-    linear::rms_norm_quantise(in, norm.weight, norm.epsilon, int8_.in(), scratch.rows, parallel);
+    linear::rms_norm_quantise(in, norm.weight, norm.epsilon, int8_.row_shape(), scratch.rows, parallel);
   else
-    linear::quantise(in, int8_.in(), scratch.rows, parallel);
+    linear::quantise(in, int8_.row_shape(), scratch.rows, parallel);
   linear::multiply(scratch.rows, int8_, out, parallel);
 }
 

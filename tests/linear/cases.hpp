@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <memory_resource>
 #include <random>
 #include <thread>
 #include <vector>
@@ -78,9 +79,16 @@ inline std::vector<float> product(const QuantisedRows& rows, const Int8Matrix& m
   return out;
 }
 
-inline QuantisedRows quantised(const std::vector<float>& x, std::int32_t n_rows, std::int32_t width) {
+inline Int8Matrix packed(const FloatMatrix& from, RowForm form) {
+  return Int8Matrix(from, std::pmr::get_default_resource(), form);
+}
+inline Int8Matrix packed(const FloatMatrix& gate, const FloatMatrix& up, RowForm form) {
+  return Int8Matrix(gate, up, std::pmr::get_default_resource(), form);
+}
+
+inline QuantisedRows quantised(const std::vector<float>& x, std::int32_t n_rows, const RowShape& shape) {
   QuantisedRows rows;
-  quantise({x.data(), width, n_rows}, width, rows);
+  quantise({x.data(), shape.width, n_rows}, shape, rows);
   return rows;
 }
 

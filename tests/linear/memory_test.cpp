@@ -45,7 +45,7 @@ TEST_CASE("a matrix can be moved, and gives its memory back to where it came fro
   const auto weights = random_floats(40 * 8, 31);
   {
     Int8Matrix first({weights.data(), nullptr, 40, 8}, &counting);
-    const QuantisedRows rows = quantised(random_floats(8, 32), 1, 8);
+    const QuantisedRows rows = quantised(random_floats(8, 32), 1, {8});
     const std::vector<float> before = product(rows, first);
     CHECK(counting.bytes > 40 * 8);
     CHECK(first.bytes() == static_cast<std::size_t>(counting.bytes));
@@ -58,10 +58,10 @@ TEST_CASE("a matrix can be moved, and gives its memory back to where it came fro
 }
 
 TEST_CASE("rows keep their memory when they get fewer") {
-  QuantisedRows rows = quantised(random_floats(64 * 10, 33), 10, 64);
+  QuantisedRows rows = quantised(random_floats(64 * 10, 33), 10, {64});
   const std::byte* place = rows.row(0);
-  rows.resize(2, 64, RowForm::whole);
+  rows.resize(2, {64, RowForm::whole});
   CHECK(rows.row(0) == place);
-  rows.resize(10, 33, RowForm::blocks);
+  rows.resize(10, {33, RowForm::blocks});
   CHECK(rows.row(0) == place);
 }

@@ -14,12 +14,12 @@ using namespace anabranch::linear;
 using namespace anabranch::linear::test;
 
 TEST_CASE("every activation is rounded to the nearest integer of its block") {
+  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
   for (const std::int32_t width : {1, 5, 16, 17, 31, 33, 576, 1537}) {
     const auto x = random_floats(static_cast<std::size_t>(width) * 3, 21, 40.0f);
     with_each_level([&](auto level) {
       INFO(level << ", width " << width);
-      const QuantisedRows rows = quantised(x, 3, width);
-      CHECK(rows.form() == QuantisedRows::best_form());
+      const QuantisedRows rows = quantised(x, 3, {width, form});
       for (std::int32_t r = 0; r < 3; ++r) {
         std::vector<std::int32_t> largest(static_cast<std::size_t>(rows.n_blocks()));
         for (std::int32_t k = 0; k < width; ++k) {
@@ -27,7 +27,8 @@ TEST_CASE("every activation is rounded to the nearest integer of its block") {
           std::int32_t& of_block = largest[static_cast<std::size_t>(k / rows.block_width())];
           of_block = std::max(of_block, std::abs(q));
           const double unit = static_cast<double>(rows.scale(r, k));
-          REQUIRE(std::fabs(unit * q - static_cast<double>(x[static_cast<std::size_t>(r * width + k)])) <= unit * 0.505);
+          REQUIRE(std::fabs(unit * q - static_cast<double>(x[static_cast<std::size_t>(r * width + k)])) <=
+                  unit * 0.505);
         }
         for (const std::int32_t of_block : largest) REQUIRE(of_block == QuantisedRows::limit(rows.form(), width));
       }
@@ -39,10 +40,10 @@ TEST_CASE("rounded activations change a product by less than a thousandth of its
   const std::int32_t in = 576, out = 256;
   const auto weights = random_floats(std::size_t{576} * 256, 22);
   const auto x = random_floats(576, 23);
-  const Int8Matrix matrix({weights.data(), nullptr, out, in});
+  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, GENERATE(RowForm::whole, RowForm::blocks));
   with_each_level([&](auto level) {
     INFO(level);
-    const QuantisedRows rows = quantised(x, 1, in);
+    const QuantisedRows rows = quantised(x, 1, matrix.row_shape());
     const std::vector<float> results = product(rows, matrix);
     double error = 0, spread = 0;
     std::vector<float> w(576);
@@ -61,7 +62,7 @@ TEST_CASE("a weight is off by at most half of its channel's unit") {
   const std::int32_t in = 77, out = 35;
   auto weights = random_floats(std::size_t{77} * 35, 24);
   std::fill_n(weights.begin() + 77 * 3, 77, 0.0f);  // a channel of zeros
-  const Int8Matrix matrix({weights.data(), nullptr, out, in});
+  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, GENERATE(RowForm::whole, RowForm::blocks));
   std::vector<float> w(77);
   for (std::int32_t c = 0; c < out; ++c) {
     matrix.channel(c, w.data());
@@ -73,10 +74,12 @@ TEST_CASE("a weight is off by at most half of its channel's unit") {
 }
 
 TEST_CASE("rows of zeros, of the smallest and of the largest numbers are rounded without harm") {
+  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
   const float large = std::numeric_limits<float>::max(), tiny = std::numeric_limits<float>::denorm_min();
   with_each_level([&](auto level) {
     INFO(level);
-    const QuantisedRows rows = quantised({0, -0.0f, 0, tiny, -tiny, 0, large, -large, 0, 1e-20f, 0, -1e-20f}, 4, 3);
+    const QuantisedRows rows =
+        quantised({0, -0.0f, 0, tiny, -tiny, 0, large, -large, 0, 1e-20f, 0, -1e-20f}, 4, {3, form});
     const std::int32_t limit = QuantisedRows::limit(rows.form(), 3);
     CHECK(rows.scale(0, 0) == 0.0f);
     CHECK(rows.scale(1, 0) == 0.0f);
@@ -89,13 +92,14 @@ TEST_CASE("rows of zeros, of the smallest and of the largest numbers are rounded
 }
 
 TEST_CASE("a block of zeros leaves the others their numbers, and one NaN takes the whole row") {
+  const RowShape shape{70, GENERATE(RowForm::whole, RowForm::blocks)};
   std::vector<float> x(70, 0.0f);
   x[40] = 2.0f;
   auto bad = x;
   bad[69] = std::numeric_limits<float>::quiet_NaN();
   with_each_level([&](auto level) {
     INFO(level);
-    const QuantisedRows good = quantised(x, 1, 70), with_nan = quantised(bad, 1, 70);
+    const QuantisedRows good = quantised(x, 1, shape), with_nan = quantised(bad, 1, shape);
     CHECK(good.value(0, 40) == QuantisedRows::limit(good.form(), 70));
     CHECK(good.scale(0, 40) * static_cast<float>(good.value(0, 40)) == Approx(2.0f));
     for (std::int32_t k = 0; k < 70; ++k) {
@@ -107,11 +111,12 @@ TEST_CASE("a block of zeros leaves the others their numbers, and one NaN takes t
 
 TEST_CASE("the norm and the rounding in one go are the norm, rounded") {
   const std::int32_t width = 579, n_rows = 4;
+  const RowShape shape{width, GENERATE(RowForm::whole, RowForm::blocks)};
   const auto x = random_floats(579 * 4, 25, 2.0f), weight = random_floats(579, 26);
   with_each_level([&](auto level) {
     INFO(level);
     QuantisedRows rows;
-    rms_norm_quantise({x.data(), width, n_rows}, weight.data(), 1e-5f, width, rows);
+    rms_norm_quantise({x.data(), width, n_rows}, weight.data(), 1e-5f, shape, rows);
     for (std::size_t r = 0; r < 4; ++r) {
       double squares = 0;
       for (std::size_t k = 0; k < 579; ++k) squares += std::pow(static_cast<double>(x[r * 579 + k]), 2);
@@ -128,14 +133,15 @@ TEST_CASE("the norm and the rounding in one go are the norm, rounded") {
 
 TEST_CASE("a row is rounded the same alone, among others, and by any thread") {
   const std::int32_t width = 576, n_rows = 130;  // enough to be shared out
+  const RowShape shape{width, GENERATE(RowForm::whole, RowForm::blocks)};
   auto x = random_floats(std::size_t{576} * 130, 27);
   x[576 * 64] = std::numeric_limits<float>::quiet_NaN();
   const auto weight = random_floats(576, 28);
   QuantisedRows one, many, alone;
-  rms_norm_quantise({x.data(), width, n_rows}, weight.data(), 1e-6f, width, one);
-  rms_norm_quantise({x.data(), width, n_rows}, weight.data(), 1e-6f, width, many, threads(3));
+  rms_norm_quantise({x.data(), width, n_rows}, weight.data(), 1e-6f, shape, one);
+  rms_norm_quantise({x.data(), width, n_rows}, weight.data(), 1e-6f, shape, many, threads(3));
   for (std::int32_t r = 0; r < n_rows; ++r) {
-    rms_norm_quantise({x.data() + r * width, width, 1}, weight.data(), 1e-6f, width, alone);
+    rms_norm_quantise({x.data() + r * width, width, 1}, weight.data(), 1e-6f, shape, alone);
     INFO("row " << r);
     for (std::int32_t k = 0; k < width; ++k) {
       REQUIRE((one.value(r, k) == many.value(r, k) && one.value(r, k) == alone.value(0, k)));
@@ -148,12 +154,12 @@ TEST_CASE("a row is rounded the same alone, among others, and by any thread") {
 }
 
 TEST_CASE("rows of an impossible size are refused, and what was there stays") {
-  QuantisedRows rows = quantised({1, 2, 3}, 1, 3);
-  CHECK_THROWS_AS(rows.resize(1, 0, RowForm::whole), Error);
-  CHECK_THROWS_AS(rows.resize(1, QuantisedRows::kMaxWidth + 1, RowForm::blocks), Error);
-  CHECK_THROWS_AS(rows.resize(-1, 3, RowForm::whole), Error);
+  QuantisedRows rows = quantised({1, 2, 3}, 1, {3});
+  CHECK_THROWS_AS(rows.resize(1, {0}), Error);
+  CHECK_THROWS_AS(rows.resize(1, {QuantisedRows::kMaxWidth + 1}), Error);
+  CHECK_THROWS_AS(rows.resize(-1, {3}), Error);
   const float x[4] = {};
-  CHECK_THROWS_WITH(quantise({x, 1, 2}, 2, rows), Catch::Matchers::Contains("1 floats apart"));
+  CHECK_THROWS_WITH(quantise({x, 1, 2}, {2}, rows), Catch::Matchers::Contains("1 floats apart"));
   CHECK(rows.n_rows() == 1);
   CHECK(rows.width() == 3);
   CHECK(rows.value(0, 2) == QuantisedRows::limit(rows.form(), 3));

@@ -24,16 +24,17 @@ struct FloatMatrix {
   std::int32_t out = 0, in = 0;
 };
 
-/// Packed once, read-only afterwards. Channel c's weights are scale_c * q with q in [-127, 127].
+/// Packed once for rows of one form, read-only afterwards. Channel c's weights are scale_c * q with q in [-127, 127].
 class Int8Matrix {
  public:
   Int8Matrix() noexcept = default;
   /// Rounds to nearest even, scale = largest magnitude of the channel / 127. Throws bad_argument for an impossible
   /// size, or a weight that is NaN or infinite. `memory` must outlive the matrix.
-  explicit Int8Matrix(const FloatMatrix& from, std::pmr::memory_resource* memory = std::pmr::get_default_resource());
+  explicit Int8Matrix(const FloatMatrix& from, std::pmr::memory_resource* memory = std::pmr::get_default_resource(),
+                      RowForm form = best_row_form());
   /// Two matrices of one size whose product with x is silu(gate x) * (up x): the first half of a gated FFN.
   Int8Matrix(const FloatMatrix& gate, const FloatMatrix& up,
-             std::pmr::memory_resource* memory = std::pmr::get_default_resource());
+             std::pmr::memory_resource* memory = std::pmr::get_default_resource(), RowForm form = best_row_form());
   Int8Matrix(Int8Matrix&&) noexcept;
   Int8Matrix& operator=(Int8Matrix&&) noexcept;
   ~Int8Matrix();
@@ -41,19 +42,21 @@ class Int8Matrix {
   std::int32_t out() const noexcept { return out_; }  ///< channels of the product; of gate or of up when gated
   std::int32_t in() const noexcept { return in_; }
   bool gated() const noexcept { return gated_; }
+  RowShape row_shape() const noexcept { return {in_, form_}; }  ///< of the rows that it can be multiplied with
   /// Memory that one product reads.
   std::size_t bytes() const noexcept;
   /// scale * q of one channel: [in]. For matrices that are not gated: rows of a tied embedding.
   void channel(std::int32_t index, float* weights) const;
 
-  // For the kernels. Channels stand in panels of kPanel, the last one filled up with zeros; inside a panel come
-  // pairs of inputs, an even number of them: [n_panels][n_pairs][kPanel][2]. Gated: 16 channels of gate and the same 16
-  // of up in one panel.
+  // For the kernels. Channels stand in panels of kPanel, the last one filled up with zeros; inside a panel come groups
+  // of inputs: [n_panels][n_groups][kPanel][group]. A group is a pair of q for whole rows, four of q + 128 (bytes
+  // without sign) for rows in blocks. Gated: 16 channels of gate and the same 16 of up in one panel.
   static constexpr std::int32_t kPanel = 32;
   std::int32_t n_panels() const noexcept { return n_panels_; }
-  std::int32_t n_pairs() const noexcept { return (in_ + 3) / 4 * 2; }
-  const std::int8_t* panel(std::int32_t index) const noexcept {
-    return values_ + std::int64_t{index} * n_pairs() * kPanel * 2;
+  std::int32_t group() const noexcept { return form_ == RowForm::blocks ? 4 : 2; }
+  std::int32_t n_groups() const noexcept { return (in_ + group() - 1) / group(); }
+  const std::uint8_t* panel(std::int32_t index) const noexcept {
+    return values_ + std::int64_t{index} * n_groups() * kPanel * group();
   }
   const float* scales() const noexcept { return scales_; }                     ///< [n_panels * kPanel]
   const float* bias() const noexcept { return scales_ + n_panels_ * kPanel; }  ///< [n_panels * kPanel]
@@ -61,12 +64,15 @@ class Int8Matrix {
  private:
   void allocate(std::pmr::memory_resource* memory);
   void pack(const FloatMatrix& from, std::int32_t row, std::int32_t place);
+  std::int64_t index_of(std::int32_t place, std::int32_t input) const noexcept;
+  int zero() const noexcept { return form_ == RowForm::blocks ? 128 : 0; }  ///< how a weight of 0 is stored
   std::size_t allocated() const noexcept;
 
   std::int32_t out_ = 0, in_ = 0, n_panels_ = 0;
   bool gated_ = false;
+  RowForm form_ = RowForm::whole;
   std::pmr::memory_resource* memory_ = nullptr;
-  std::int8_t* values_ = nullptr;
+  std::uint8_t* values_ = nullptr;
   float* scales_ = nullptr;
 };
 
@@ -81,7 +87,7 @@ struct ProductRows {
 };
 
 /// out (+)= rows * matrix^T + bias; for a gated matrix out (+)= silu(rows * gate^T + bias) * (rows * up^T + bias).
-/// Throws bad_argument, and has written nothing, when the widths differ or the stride is too small.
+/// Throws bad_argument, and has written nothing, when widths or forms differ or the stride is too small.
 /// Allocates nothing. Work is split over the threads by panels.
 void multiply(const QuantisedRows& rows, const Int8Matrix& matrix, const ProductRows& out,
               const ParallelFor& parallel = {});

@@ -1,9 +1,10 @@
-// Activations of a pass's rows, rounded to integers: a row by its own magnitudes alone, so nothing that stands in another
-// row can change it. Two forms, of which the CPU's instructions decide:
+// Activations of a pass's rows, rounded to integers: a row by its own magnitudes alone, so nothing that stands in
+// another row can change it. Two forms, of which the CPU's instructions decide:
 //
 //   blocks  8-bit integers and a scale for every 32 of them. With VNNI a product of a few rows then costs little more
 //           than reading the weights. SmolLM2's perplexity grows by 0.1 %, as much as with llama.cpp's Q8_0.
-//   whole   16-bit integers and one scale. As large as exact sums allow: with weights of at most 127, products of `width`
+//   whole   16-bit integers and one scale. As large as exact sums allow: with weights of at most 127, products of
+//   `width`
 //           terms stay below 2^31 when no integer is larger than (2^31 - 1) / (127 * width): 14 bits up to 2,064 terms.
 #pragma once
 
@@ -25,6 +26,15 @@ struct FloatRows {
 
 enum class RowForm : std::uint8_t { whole, blocks };
 
+/// The form that products are fastest with on this CPU; `simd::limit` counts.
+RowForm best_row_form();
+
+/// What a product wants of its rows.
+struct RowShape {
+  std::int32_t width = 0;
+  RowForm form = best_row_form();
+};
+
 class QuantisedRows {
  public:
   /// Largest magnitude of an integer in rows of this width and form.
@@ -35,8 +45,6 @@ class QuantisedRows {
   }
   static constexpr std::int32_t kMaxWidth = 131072;  ///< 7 bits are left there of a whole row
   static constexpr std::int32_t kBlock = 32;
-  /// The form that products are fastest with on this CPU; `simd::limit` counts.
-  static RowForm best_form();
 
   QuantisedRows();
   QuantisedRows(QuantisedRows&&) noexcept;
@@ -45,7 +53,7 @@ class QuantisedRows {
 
   /// Makes room; memory grows and is kept. Old content is lost. Throws bad_argument for a width outside
   /// [1, kMaxWidth] or a negative count.
-  void resize(std::int32_t n_rows, std::int32_t width, RowForm form);
+  void resize(std::int32_t n_rows, const RowShape& shape);
 
   std::int32_t n_rows() const noexcept { return n_rows_; }
   std::int32_t width() const noexcept { return width_; }
@@ -57,13 +65,15 @@ class QuantisedRows {
   float scale(std::int32_t row, std::int32_t index) const noexcept { return scales(row)[index / block_width()]; }
 
   // For the kernels.
-  /// From row to row, in bytes. Blocks are filled up with zeros; what lies behind the width of a whole row is undefined.
+  /// From row to row, in bytes. Blocks are filled up with zeros; what lies behind the width of a whole row is
+  /// undefined.
   std::int64_t stride() const noexcept { return stride_; }
   std::byte* row(std::int32_t index) noexcept { return values_.get() + index * stride_; }
   const std::byte* row(std::int32_t index) const noexcept { return values_.get() + index * stride_; }
   float* scales(std::int32_t row) noexcept { return scales_.get() + std::int64_t{row} * n_blocks(); }  ///< [n_blocks]
   const float* scales(std::int32_t row) const noexcept { return scales_.get() + std::int64_t{row} * n_blocks(); }
-  /// [n_blocks] -128 * sum of the block's integers: what a sum begins with whose weights are 128 too large. Blocks only.
+  /// [n_blocks] -128 * sum of the block's integers: what a sum begins with whose weights are 128 too large. Blocks
+  /// only.
   std::int32_t* starts(std::int32_t row) noexcept { return starts_.get() + std::int64_t{row} * n_blocks(); }
   const std::int32_t* starts(std::int32_t row) const noexcept { return starts_.get() + std::int64_t{row} * n_blocks(); }
 
@@ -84,15 +94,15 @@ class QuantisedRows {
   std::int64_t stride_ = 0;
 };
 
-// All of these resize `out` to in.n_rows rows of `width` in the best form, round to nearest even, and use the caller's
+// All of these resize `out` to in.n_rows rows of `shape`, round to nearest even, and use the caller's
 // threads when there is enough to do. A row with a NaN or an infinity becomes zeros with the scale NaN, so that its
 // products are NaN; a block whose largest magnitude is below 1e-30 becomes zeros with the scale 0.
 
 /// Rounds the rows of `in`.
-void quantise(const FloatRows& in, std::int32_t width, QuantisedRows& out, const ParallelFor& parallel = {});
+void quantise(const FloatRows& in, const RowShape& shape, QuantisedRows& out, const ParallelFor& parallel = {});
 
 /// Rounds x / sqrt(mean(x^2) + epsilon) * weight (root mean square norm, Zhang and Sennrich 2019). weight: [width].
-void rms_norm_quantise(const FloatRows& in, const float* weight, float epsilon, std::int32_t width, QuantisedRows& out,
-                       const ParallelFor& parallel = {});
+void rms_norm_quantise(const FloatRows& in, const float* weight, float epsilon, const RowShape& shape,
+                       QuantisedRows& out, const ParallelFor& parallel = {});
 
 }  // namespace anabranch::linear
