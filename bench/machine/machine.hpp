@@ -20,7 +20,6 @@ enum class Instruction : std::uint8_t {
   fma_float32_512,   ///< vfmadd231ps zmm: 16 float32
   dot_bfloat16_512,  ///< vdpbf16ps zmm: 32 bfloat16 into 16 float32
   dot_int16_256,     ///< vpmaddwd and vpaddd ymm: 16 int16 into 8 int32
-  dot_int16_512,     ///< vpdpwssd zmm: 32 int16 into 16 int32
   dot_int8_512,      ///< vpdpbusd zmm: 64 int8 into 16 int32
 };
 inline constexpr int kInstructions = 6;

@@ -8,7 +8,6 @@ const char* name_of(Instruction instruction) noexcept {
     case Instruction::fma_float32_512: return "vfmadd231ps zmm";
     case Instruction::dot_bfloat16_512: return "vdpbf16ps zmm";
     case Instruction::dot_int16_256: return "vpmaddwd + vpaddd ymm";
-    case Instruction::dot_int16_512: return "vpdpwssd zmm";
     case Instruction::dot_int8_512: return "vpdpbusd zmm";
   }
   return "";
@@ -20,7 +19,6 @@ double operations_per_turn(Instruction instruction) noexcept {
     case Instruction::fma_float32_512: return 12 * 16 * 2;
     case Instruction::dot_bfloat16_512: return 12 * 32 * 2;
     case Instruction::dot_int16_256: return 12 * 16 * 2;
-    case Instruction::dot_int16_512: return 12 * 32 * 2;
     case Instruction::dot_int8_512: return 12 * 64 * 2;
   }
   return 0;
@@ -34,7 +32,6 @@ bool supported(Instruction instruction) noexcept {
     case Instruction::fma_float32_512: return __builtin_cpu_supports("avx512f") != 0;
     case Instruction::dot_bfloat16_512: return __builtin_cpu_supports("avx512bf16") != 0;
     case Instruction::dot_int16_256: return __builtin_cpu_supports("avx2") != 0;
-    case Instruction::dot_int16_512:
     case Instruction::dot_int8_512: return __builtin_cpu_supports("avx512vnni") != 0;
   }
   return false;
@@ -83,7 +80,6 @@ void run_peak_loop(Instruction instruction, std::int64_t n_turns) noexcept {
     case Instruction::fma_float32_512: ANABRANCH_LOOP(ANABRANCH_TWELVE("vfmadd231ps", "zmm"), "zmm"); break;
     case Instruction::dot_bfloat16_512: ANABRANCH_LOOP(ANABRANCH_TWELVE("vdpbf16ps", "zmm"), "zmm"); break;
     case Instruction::dot_int16_256: ANABRANCH_LOOP(ANABRANCH_SIX ANABRANCH_SIX, "ymm"); break;
-    case Instruction::dot_int16_512: ANABRANCH_LOOP(ANABRANCH_TWELVE("vpdpwssd", "zmm"), "zmm"); break;
     case Instruction::dot_int8_512: ANABRANCH_LOOP(ANABRANCH_TWELVE("vpdpbusd", "zmm"), "zmm"); break;
   }
 }

@@ -28,7 +28,7 @@ template <class W>
 std::vector<WeightType> weight_types() {
   std::vector<WeightType> types;
   if constexpr (requires { W::int8; })
-    types.push_back({W::int8, "int8", {Instruction::dot_int16_256, Instruction::dot_int16_512}});
+    types.push_back({W::int8, "int8", {Instruction::dot_int16_256, Instruction::dot_int8_512}});
   types.push_back({W::bfloat16, "bfloat16", {Instruction::fma_float32_256, Instruction::dot_bfloat16_512}});
   types.push_back({W::float32, "float32", {Instruction::fma_float32_256, Instruction::fma_float32_512}});
   return types;

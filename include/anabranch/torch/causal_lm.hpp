@@ -26,7 +26,8 @@ enum class Weights : std::uint8_t {
   automatic,  ///< the fastest on this CPU: a quick measurement of one layer when the model is loaded
   float32,
   bfloat16,  ///< half the bytes per pass; logits have 8 significant bits. Slow where the CPU lacks it
-  int8,      ///< a quarter of the bytes: 8 bits and a scale per output channel, inputs rounded to 14 bits per row
+  int8,      ///< a quarter of the bytes: 8 bits and a scale per output channel, inputs rounded to 8 bits by 32 of them,
+             ///< without VNNI to 14 bits a row
 };
 
 enum class AttentionPath : std::uint8_t {
