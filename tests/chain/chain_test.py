@@ -73,6 +73,13 @@ class Chain(unittest.TestCase):
         for expected in "PPD", "repeated 4-grams", "relevance", "Speed", "First answers: v-seq":
             self.assertIn(expected, report)
 
+    def test_the_model_card_counts_what_is_there(self):
+        run("card")
+        card = (WORK / "card.md").read_text()
+        self.assertIn(f"| answers | {len(lines('answers.jsonl'))} |", card)
+        self.assertIn(f"| training / validation | {len(lines('data/train.jsonl'))} / ", card)
+        self.assertNotIn("$", card.split("## The first answers")[0])
+
     def test_a_second_run_makes_nothing_again(self):
         before = (WORK / "results.jsonl").read_text()
         run("evaluate")

@@ -1,0 +1,26 @@
+// What the inner loops of the products work on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace anabranch::linear::impl {
+
+inline constexpr int kChannels = 32;  ///< of a panel
+
+/// One panel and the rows beside it.
+struct Tile {
+  const std::uint8_t* panel = nullptr;  ///< [n_groups][32][group]; Int8Matrix::panel
+  std::size_t n_groups = 0;
+  const std::byte* rows = nullptr;
+  std::ptrdiff_t stride = 0;             ///< bytes from row to row
+  const float* scales = nullptr;         ///< [rows][n_blocks]
+  const std::int32_t* starts = nullptr;  ///< [rows][n_blocks]; QuantisedRows::starts
+  std::size_t n_blocks = 0;
+
+  const std::int8_t* pairs() const { return reinterpret_cast<const std::int8_t*>(panel); }
+  const std::int16_t* row16(int r) const { return reinterpret_cast<const std::int16_t*>(rows + r * stride); }
+  const std::int8_t* row8(int r) const { return reinterpret_cast<const std::int8_t*>(rows + r * stride); }
+};
+
+}  // namespace anabranch::linear::impl
