@@ -3,9 +3,10 @@
 
 PPD: share of answers with a block; ABN: branches per block; APD: branch tokens / text tokens; APE: branch tokens that
 titles do not repeat / branch tokens (ABN, APD, APE over answers with a block). Well-formed: every tag where it belongs
-and every branch ended by the model; an answer that its limit of tokens ends has a column of its own. Relevance: cosine of question and line
-(a branch is one); redundancy: cosine between two lines. Speed: the same answer with its branches one after another
-against all at once, wall clock with prefill, question by question.
+and every branch ended by the model; an answer that its limit of tokens ends has a column of its own. Tokens: of the
+text, without tags and titles written twice. Relevance: cosine of question and line (a branch is one); redundancy: cosine
+between two lines. Speed: the same answer with its branches one after another against all at once, wall clock with
+prefill, question by question.
 """
 import argparse
 import collections
@@ -63,6 +64,7 @@ def structure(lines):
 def quality(lines, embeddings):
     return {
         "tokens": mean((l['text_tokens'] for l in lines), ".0f"),
+        "per second": mean((l['text_tokens'] / l['seconds'] for l in lines), ".0f"),
         "loss under the untouched model": mean((l['loss'] for l in lines), ".3f"),
         "repeated 4-grams": mean((repeated_share(l['text']) for l in lines), ".1%"),
         "relevance": mean((sentence.relevance(embeddings, l['question'], points_of(l)) for l in lines), ".3f"),
