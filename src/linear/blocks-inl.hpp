@@ -1,8 +1,8 @@
 // The inner loop of products of rows in blocks: sums of R rows over the channels of one panel, in float32.
 //
 // Included once per instruction set. vpdpbusd multiplies four bytes without sign with four that have one: weights are
-// stored with 128 added, and each sum starts with what that adds too much. Accumulators have names as in sums-inl.hpp, and
-// for its reason; the totals of the blocks do not fit into the registers beside them.
+// stored with 128 added, and each sum starts with what that adds too much. Accumulators have names as in sums-inl.hpp,
+// and for its reason; the totals of the blocks do not fit into the registers beside them.
 #if defined(ANABRANCH_LINEAR_BLOCKS_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ANABRANCH_LINEAR_BLOCKS_INL
 #undef ANABRANCH_LINEAR_BLOCKS_INL
@@ -60,21 +60,21 @@ HWY_INLINE hn::Vec<hn::FixedTag<std::int32_t, 16>> all_four(const std::int8_t* x
 // clang-format off
 #define ANABRANCH_EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 // clang-format on
-#define ANABRANCH_START(r)                                                                 \
-  [[maybe_unused]] auto a##r = hn::Set(d32, kRows > r ? starts[r * tile.n_blocks] : 0);    \
+#define ANABRANCH_START(r)                                                              \
+  [[maybe_unused]] auto a##r = hn::Set(d32, kRows > r ? starts[r * tile.n_blocks] : 0); \
   [[maybe_unused]] auto b##r = a##r;
-#define ANABRANCH_ADD(r)                                                          \
-  if constexpr (kRows > r) {                                                      \
-    const auto x = all_four((r < 4 ? x0 : r < 8 ? x4 : x8) + (r % 4) * stride);   \
-    add_quads(a##r, w0, x);                                                       \
-    add_quads(b##r, w1, x);                                                       \
+#define ANABRANCH_ADD(r)                                                        \
+  if constexpr (kRows > r) {                                                    \
+    const auto x = all_four((r < 4 ? x0 : r < 8 ? x4 : x8) + (r % 4) * stride); \
+    add_quads(a##r, w0, x);                                                     \
+    add_quads(b##r, w1, x);                                                     \
   }
-#define ANABRANCH_TOTAL(r)                                                                                    \
-  if constexpr (kRows > r) {                                                                                  \
-    const auto scale = hn::Set(df, scales[r * tile.n_blocks]);                                                \
-    float* const to = sums + r * impl::kChannels;                                                             \
-    hn::StoreU(hn::Add(hn::LoadU(df, to), hn::Mul(hn::ConvertTo(df, a##r), scale)), df, to);                  \
-    hn::StoreU(hn::Add(hn::LoadU(df, to + 16), hn::Mul(hn::ConvertTo(df, b##r), scale)), df, to + 16);        \
+#define ANABRANCH_TOTAL(r)                                                                             \
+  if constexpr (kRows > r) {                                                                           \
+    const auto scale = hn::Set(df, scales[r * tile.n_blocks]);                                         \
+    float* const to = sums + r * impl::kChannels;                                                      \
+    hn::StoreU(hn::Add(hn::LoadU(df, to), hn::Mul(hn::ConvertTo(df, a##r), scale)), df, to);           \
+    hn::StoreU(hn::Add(hn::LoadU(df, to + 16), hn::Mul(hn::ConvertTo(df, b##r), scale)), df, to + 16); \
   }
 
 template <int kRows>

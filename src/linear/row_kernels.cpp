@@ -64,23 +64,14 @@ float sum_of_squares(const float* x, std::int32_t n) {
 
 /// Bits of the largest magnitude. Compared as integers, infinities and NaN are the largest.
 template <class Value>
-std::int32_t largest_bits(const float* x, std::int32_t begin, std::int32_t end, const Value& value) {
+std::int32_t largest_bits(const float* x, std::int32_t n, const Value& value) {
   const DI di;
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(di));
   const VI magnitude = hn::Set(di, 0x7fffffff);
   VI largest = hn::Zero(di);
-  for (std::int32_t i = begin; i < end; i += lanes)
-    largest = hn::Max(largest, hn::And(hn::BitCast(di, value(x, i, end)), magnitude));
+  for (std::int32_t i = 0; i < n; i += lanes)
+    largest = hn::Max(largest, hn::And(hn::BitCast(di, value(x, i, n)), magnitude));
   return hn::GetLane(hn::MaxOfLanes(di, largest));
-}
-
-/// Largest magnitude of x[begin, end) as float; `kind` says what is to be done with it.
-enum class Kind : std::uint8_t { numbers, zeros, not_finite };
-template <class Value>
-Kind largest_of(const float* x, std::int32_t begin, std::int32_t end, const Value& value, float& largest) {
-  const std::int32_t bits = largest_bits(x, begin, end, value);
-  std::memcpy(&largest, &bits, sizeof(largest));
-  return bits >= 0x7f800000 ? Kind::not_finite : largest < kSmallest ? Kind::zeros : Kind::numbers;
 }
 
 /// Rounds one row as a whole and returns its scale; `out` has room for whole vectors.
@@ -89,11 +80,13 @@ float round_whole(const float* x, std::int32_t n, const Value& value, std::int16
   const DF df;
   const D16 d16;
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(df));
+  const std::int32_t bits = largest_bits(x, n, value);
   float largest;
-  const Kind kind = largest_of(x, 0, n, value, largest);
-  if (kind != Kind::numbers) {
+  std::memcpy(&largest, &bits, sizeof(largest));
+  const bool finite = bits < 0x7f800000;
+  if (!finite || largest < kSmallest) {
     std::memset(out, 0, static_cast<std::size_t>(n) * sizeof(*out));
-    return kind == Kind::zeros ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+    return finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
   }
   const auto limit = static_cast<float>(QuantisedRows::limit(RowForm::whole, n));
   const VF factor = hn::Set(df, limit / largest);
@@ -102,43 +95,105 @@ float round_whole(const float* x, std::int32_t n, const Value& value, std::int16
   return largest / limit;
 }
 
-/// Rounds one block, filled up with zeros; `start` as QuantisedRows::starts.
-template <class Value>
-Kind round_block(const float* x, std::int32_t begin, std::int32_t end, const Value& value, std::int8_t* out,
-                 float& scale, std::int32_t& start) {
-  const DF df;
-  const DI di;
-  const D8 d8;
-  const auto lanes = static_cast<std::int32_t>(hn::Lanes(df));
-  float largest;
-  const Kind kind = largest_of(x, begin, end, value, largest);
-  scale = 0;
-  start = 0;
-  std::int32_t i = begin;
-  if (kind == Kind::numbers) {
-    constexpr float kLimit = QuantisedRows::limit(RowForm::blocks, 0);
-    const VF factor = hn::Set(df, kLimit / largest);
-    VI sum = hn::Zero(di);
-    for (; i < end; i += lanes) {
-      const VI rounded = hn::NearestInt(hn::Mul(value(x, i, end), factor));
-      sum = hn::Add(sum, rounded);
-      hn::StoreU(hn::DemoteTo(d8, rounded), d8, out + i);
-    }
-    scale = largest / kLimit;
-    start = -128 * hn::GetLane(hn::SumOfLanes(di, sum));
+/// Blocks whose scales are found together, so that no block has to sum up the lanes of a vector for itself.
+constexpr std::int32_t kTogether = 16;
+
+/// Combines a vector's lanes until four are left; what is stored combines to the same.
+template <class V, class Combine>
+HWY_INLINE void store_four(V lanes, [[maybe_unused]] const Combine& combine, std::int32_t* four) {
+  const hn::DFromV<V> d;
+#if HWY_TARGET == HWY_SCALAR
+  std::fill_n(four, 4, 0);  // neutral for magnitudes and sums
+#else
+  if constexpr (hn::MaxLanes(d) > 4) {
+    const hn::Half<decltype(d)> half;
+    return store_four(combine(hn::LowerHalf(half, lanes), hn::UpperHalf(half, lanes)), combine, four);
   }
-  if (i < begin + QuantisedRows::kBlock)
-    std::memset(out + i, 0, static_cast<std::size_t>(begin + QuantisedRows::kBlock - i));
-  return kind;
+#endif
+  hn::StoreU(lanes, d, four);
 }
+
+/// The fours of blocks [i, i + lanes), combined.
+template <class Combine>
+HWY_INLINE VI combined(const std::int32_t* fours, std::int32_t i, const Combine& combine) {
+  VI a, b, c, d;
+  hn::LoadInterleaved4(DI(), fours + 4 * i, a, b, c, d);
+  return combine(combine(a, b), combine(c, d));
+}
+
+/// Up to kTogether neighbouring blocks of a row.
+template <class Value>
+struct Blocks {
+  const float* x;
+  std::int32_t begin, end;  ///< elements
+  const Value& value;
+
+  std::int32_t n() const { return (end - begin + QuantisedRows::kBlock - 1) / QuantisedRows::kBlock; }
+
+  /// `combine(so far, of(vector, index))` over each block, into its four.
+  template <class Of, class Combine>
+  HWY_INLINE void reduce(const Of& of, const Combine& combine, std::int32_t* fours) const {
+    const DF df;
+    const auto lanes = static_cast<std::int32_t>(hn::Lanes(df));
+    for (std::int32_t block = 0; block < n(); ++block) {
+      const std::int32_t first = begin + block * QuantisedRows::kBlock;
+      VI all = hn::Zero(DI());
+      for (std::int32_t i = first; i < first + QuantisedRows::kBlock; i += lanes)
+        all = combine(all, of(i < end ? value(x, i, end) : hn::Zero(df), block, i));
+      store_four(all, combine, fours + 4 * block);
+    }
+  }
+
+  /// Rounds them. False, and nothing that counts is written, when a number is not finite.
+  bool round(std::int8_t* out, float* scales, std::int32_t* starts) const {
+    const DF df;
+    const DI di;
+    const auto lanes = static_cast<std::int32_t>(hn::Lanes(df));
+    const auto larger = [](auto a, auto b) HWY_ATTR { return hn::Max(a, b); };
+    const auto sum = [](auto a, auto b) HWY_ATTR { return hn::Add(a, b); };
+    HWY_ALIGN std::int32_t fours[4 * kTogether] = {};
+    HWY_ALIGN float of_block[kTogether], factors[kTogether];
+    HWY_ALIGN std::int32_t start[kTogether];
+
+    const VI magnitude = hn::Set(di, 0x7fffffff);
+    reduce([&](VF v, std::int32_t, std::int32_t) HWY_ATTR { return hn::And(hn::BitCast(di, v), magnitude); }, larger,
+           fours);
+    const VF limit = hn::Set(df, static_cast<float>(QuantisedRows::limit(RowForm::blocks, 0)));
+    VI largest = hn::Zero(di);
+    for (std::int32_t i = 0; i < kTogether; i += lanes) {
+      const VI bits = combined(fours, i, larger);
+      largest = hn::Max(largest, bits);
+      const VF of_all = hn::BitCast(df, bits);
+      const auto zeros = hn::Lt(of_all, hn::Set(df, kSmallest));
+      hn::Store(hn::IfThenZeroElse(zeros, hn::Div(of_all, limit)), df, of_block + i);
+      hn::Store(hn::IfThenZeroElse(zeros, hn::Div(limit, of_all)), df, factors + i);
+    }
+    if (hn::GetLane(hn::MaxOfLanes(di, largest)) >= 0x7f800000) return false;
+
+    reduce(
+        [&](VF v, std::int32_t block, std::int32_t i) HWY_ATTR {
+          const VI rounded = hn::NearestInt(hn::Mul(v, hn::Set(df, factors[block])));
+          hn::StoreU(hn::DemoteTo(D8(), rounded), D8(), out + i);
+          return rounded;
+        },
+        sum, fours);
+    for (std::int32_t i = 0; i < kTogether; i += lanes)
+      hn::Store(hn::Neg(hn::ShiftLeft<7>(combined(fours, i, sum))), di, start + i);
+    std::copy_n(of_block, n(), scales);
+    std::copy_n(start, n(), starts);
+    return true;
+  }
+};
 
 template <class Value>
 void round_blocks(const float* x, std::int32_t n, const Value& value, std::int8_t* out, float* scales,
                   std::int32_t* starts) {
-  const std::int32_t n_blocks = (n + QuantisedRows::kBlock - 1) / QuantisedRows::kBlock;
-  for (std::int32_t block = 0; block < n_blocks; ++block) {
-    const std::int32_t begin = block * QuantisedRows::kBlock, end = std::min(n, begin + QuantisedRows::kBlock);
-    if (round_block(x, begin, end, value, out, scales[block], starts[block]) != Kind::not_finite) continue;
+  constexpr std::int32_t kWidth = kTogether * QuantisedRows::kBlock;
+  for (std::int32_t begin = 0; begin < n; begin += kWidth) {
+    const Blocks<Value> blocks{x, begin, std::min(n, begin + kWidth), value};
+    const std::int32_t first = begin / QuantisedRows::kBlock;
+    if (blocks.round(out, scales + first, starts + first)) continue;
+    const std::int32_t n_blocks = (n + QuantisedRows::kBlock - 1) / QuantisedRows::kBlock;
     std::memset(out, 0, static_cast<std::size_t>(n_blocks) * QuantisedRows::kBlock);
     std::fill_n(scales, n_blocks, std::numeric_limits<float>::quiet_NaN());
     std::fill_n(starts, n_blocks, 0);
