@@ -4,6 +4,7 @@
 // The ways take turns, question by question, so that what a machine does meanwhile meets all of them.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -69,6 +70,13 @@ std::vector<Contestant> contestants(const Arguments& a) {
   return all;
 }
 
+/// The first answers of a process pay for memory and threads; these are not measured.
+void warm_up(std::vector<Contestant>& all, const evaluate::Question& question, evaluate::Settings settings) {
+  settings.max_tokens = std::min(settings.max_tokens, 48);
+  for (Contestant& contestant : all)
+    for (const evaluate::Way& way : contestant.ways) evaluate::answer_one(contestant.model, question, way, settings);
+}
+
 std::string key_of(const std::string& set, const std::string& id, const std::string& way) {
   return set + "\n" + id + "\n" + way;
 }
@@ -100,6 +108,7 @@ void run(const Arguments& a) {
   CausalLm judge = CausalLm::load(a.model, {.weights = ab::torch::Weights::float32, .n_threads = a.n_threads});
   std::ofstream out(a.out, std::ios::app);
   if (!out) ab::fail(ab::Status::bad_file, a.out + ": cannot be written");
+  if (!questions.empty()) warm_up(all, questions.front(), a.settings);
   for (std::size_t i = 0; i < questions.size(); ++i) {
     for (Contestant& contestant : all)
       for (const evaluate::Way& way : contestant.ways) {
