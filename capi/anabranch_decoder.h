@@ -205,7 +205,7 @@ typedef struct anb_request_options {
   /* ANB_NONE: the decoder's max_branches. The others wait, without rows or pages. 1: they come one after another, with
    * the mask, positions and tokens that they have together, and one token is sampled a pass */
   int32_t branches_at_once;
-  int32_t reserved2;
+  int32_t no_repeat; /* 0: off; groups of so many tokens that the line sees in the answer are not written again */
 } anb_request_options;
 #define ANB_REQUEST_OPTIONS_INIT                                                                                \
   {                                                                                                             \

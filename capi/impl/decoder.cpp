@@ -24,6 +24,7 @@ RequestOptions checked(const DecoderObject& object, const anb_request_options& o
   options.max_tokens = o.max_tokens;
   options.max_branch_tokens = o.max_branch_tokens;
   options.branches_at_once = o.branches_at_once;
+  options.no_repeat = o.no_repeat;
   options.n_log_probabilities = o.n_log_probabilities;
   for (std::int32_t i = 0; i < o.n_stop; ++i) options.stop.emplace_back(need(o.stop[i], "a stop string"));
   if (o.after != ANB_NO_REQUEST) options.after = object.to_cpp(o.after);

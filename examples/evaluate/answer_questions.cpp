@@ -27,6 +27,7 @@ ab::torch::GenerateOptions options_of(const Way& way, const Settings& settings) 
   options.temperature = settings.temperature;
   options.top_p = settings.top_p;
   options.repetition_penalty = settings.repetition_penalty;
+  options.no_repeat = settings.no_repeat;
   options.seed = settings.seed;
   options.max_tokens = settings.max_tokens;
   options.max_branch_tokens = settings.max_branch_tokens;

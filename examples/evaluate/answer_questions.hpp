@@ -32,6 +32,7 @@ struct Settings {
   float temperature = 0.0f;
   float top_p = 1.0f;
   float repetition_penalty = 1.0f;
+  std::int32_t no_repeat = 0;
   std::uint64_t seed = 1;
   std::int32_t max_tokens = 640;
   std::int32_t max_branch_tokens = 160;

@@ -43,6 +43,8 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--most", a.most, "only the first so many questions of each file; 0: all");
   app.add_option("--temperature", a.settings.temperature, "0: greedy")->capture_default_str();
   app.add_option("--top-p", a.settings.top_p, "of sampling")->capture_default_str();
+  app.add_option("--no-repeat", a.settings.no_repeat, "groups of so many tokens are not written again")
+      ->capture_default_str();
   app.add_option("--repetition-penalty", a.settings.repetition_penalty, "over the answer so far")
       ->capture_default_str();
   app.add_option("--seed", a.settings.seed, "of sampling")->capture_default_str();

@@ -162,6 +162,7 @@ static void requests_refuse(void) {
   REQUEST_REFUSED(max_branch_tokens, 0, ANB_BAD_REQUEST, "max_branch_tokens is 0");
   REQUEST_REFUSED(branches_at_once, 0, ANB_BAD_REQUEST, "branches_at_once is 0");
   REQUEST_REFUSED(branches_at_once, -2, ANB_BAD_REQUEST, "branches_at_once is -2");
+  REQUEST_REFUSED(no_repeat, -1, ANB_BAD_REQUEST, "no_repeat is -1");
   REQUEST_REFUSED(n_log_probabilities, -2, ANB_BAD_REQUEST, "n_log_probabilities is -2");
   REQUEST_REFUSED(n_stop, -1, ANB_BAD_ARGUMENT, "stop has -1 elements");
   REQUEST_REFUSED(n_stop, 1, ANB_BAD_ARGUMENT, "stop is NULL");

@@ -85,7 +85,7 @@ static const entry kEntries[] = {
     F(anb_request_options, max_tokens), F(anb_request_options, max_branch_tokens),
     F(anb_request_options, n_log_probabilities), F(anb_request_options, seed), F(anb_request_options, after),
     F(anb_request_options, stop), F(anb_request_options, n_stop), F(anb_request_options, reserved),
-    F(anb_request_options, branches_at_once), F(anb_request_options, reserved2),
+    F(anb_request_options, branches_at_once), F(anb_request_options, no_repeat),
     S(anb_output_settings), F(anb_output_settings, struct_size), F(anb_output_settings, branch),
     F(anb_output_settings, request), F(anb_output_settings, temperature), F(anb_output_settings, top_k),
     F(anb_output_settings, top_p), F(anb_output_settings, repetition_penalty), F(anb_output_settings, uniform),

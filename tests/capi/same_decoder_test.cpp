@@ -96,6 +96,7 @@ Settings random_settings(std::uint64_t seed) {
   s.request.top_k = pick(2) * 5;
   s.request.top_p = pick(2) == 0 ? 1.0f : 0.9f;
   s.request.repetition_penalty = pick(2) == 0 ? 1.0f : 1.3f;
+  s.request.no_repeat = pick(2) * (1 + pick(4));
   s.request.seed = seed;
   s.request.n_log_probabilities = pick(4) - 1;
   s.request.branches_at_once = pick(3) == 0 ? ab::kNone : 1 + pick(3);
@@ -160,6 +161,7 @@ struct CSide {
     o.top_k = from.top_k;
     o.top_p = from.top_p;
     o.repetition_penalty = from.repetition_penalty;
+    o.no_repeat = from.no_repeat;
     o.n_log_probabilities = from.n_log_probabilities;
     o.branches_at_once = from.branches_at_once;
     o.seed = from.seed;

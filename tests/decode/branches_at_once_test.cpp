@@ -57,6 +57,7 @@ struct RandomAnswer {
     options.max_depth = 1 + number(3);
     request.temperature = number(2) == 0 ? 0.0f : 2.0f;
     request.repetition_penalty = number(2) == 0 ? 1.0f : 1.3f;
+    request.no_repeat = number(2) * (2 + number(3));
     request.seed = seed;
     add({}, 20);
     for (int block = 0; block < 3; ++block)

@@ -74,6 +74,7 @@ TEST_CASE("Requests that cannot be taken are refused, and change nothing") {
   CHECK(status({12}, {.stop = {"a", ""}}) == ab::Status::bad_request);
   CHECK(status({12}, {.max_tokens = 0}) == ab::Status::bad_request);
   CHECK(status({12}, {.max_branch_tokens = -5}) == ab::Status::bad_request);
+  CHECK(status({12}, {.no_repeat = -1}) == ab::Status::bad_request);
   CHECK(status({12}, {.n_log_probabilities = -2}) == ab::Status::bad_request);
   CHECK(status({12}, {.after = ab::RequestId{7}}) == ab::Status::stale_request);
   CHECK_FALSE(run.decoder.has_work());

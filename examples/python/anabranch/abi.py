@@ -189,7 +189,7 @@ DecoderOptions = _struct(
 RequestOptions = _struct(
     "anb_request_options", struct_size=u32, temperature=c_float, top_k=i32, top_p=c_float, repetition_penalty=c_float,
     max_tokens=i32, max_branch_tokens=i32, n_log_probabilities=i32, seed=u64, after=u64, stop=POINTER(c_char_p),
-    n_stop=i32, reserved=i32, branches_at_once=i32, reserved2=i32)
+    n_stop=i32, reserved=i32, branches_at_once=i32, no_repeat=i32)
 OutputSettings = _struct(
     "anb_output_settings", struct_size=u32, branch=i32, request=u64, temperature=c_float, top_k=i32, top_p=c_float,
     repetition_penalty=c_float, uniform=c_double, index=i64, allowed=ints, forbidden=ints, seen=ints, n_allowed=i32,

@@ -76,6 +76,7 @@ class Answering {
     request.top_k = options_.top_k;
     request.top_p = options_.top_p;
     request.repetition_penalty = options_.repetition_penalty;
+    request.no_repeat = options_.no_repeat;
     request.seed = options_.seed;
     request.stop = options_.stop;
     request.branches_at_once = options_.branches_at_once;

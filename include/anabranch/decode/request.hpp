@@ -62,6 +62,9 @@ struct RequestOptions {
   std::int32_t max_branch_tokens = kNone;    ///< sampled tokens of one branch; kNone: the decoder's
   std::int32_t branches_at_once = kNone;     ///< the others wait; kNone: the decoder's max_branches; 1: one by one
   std::int32_t n_log_probabilities = kNone;  ///< report the sampled token's and those of the n likeliest; kNone: none
+  /// Groups of so many tokens that the line sees in the answer are not written again, so that it does not run in
+  /// circles; a markup's tags are free to. 0: they may be.
+  std::int32_t no_repeat = 0;
   LogitHook hook = {};
   RequestId after = kNoRequest;  ///< go on with the history of this finished request
 

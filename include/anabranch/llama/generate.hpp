@@ -30,6 +30,7 @@ struct GenerateOptions {
   std::int32_t top_k = 0;
   float top_p = 1.0f;
   float repetition_penalty = 1.0f;
+  std::int32_t no_repeat = 0;  ///< groups of so many tokens are not written again; 0: they may be
   std::uint64_t seed = 0;
   std::vector<std::string> stop = {};
   std::int32_t max_tokens = 512;          ///< sampled tokens of an answer

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <anabranch/decode/impl/growth.hpp>
+#include <anabranch/decode/impl/repeats.hpp>
 #include <anabranch/decode/impl/stage.hpp>
 #include <anabranch/decode/impl/track.hpp>
 #include <anabranch/decode/impl/trial.hpp>
@@ -99,9 +100,10 @@ class Engine {
   std::uint64_t last_id_ = 0;
   std::optional<Step> step_;
   const StepPlan* plan_ = nullptr;
-  std::vector<OutputOwner> owners_;       // [n_outputs] of the open plan
-  std::vector<OutputSettings> settings_;  // [n_outputs]
-  std::vector<float> scratch_;            // logits that a hook may change
+  std::vector<OutputOwner> owners_;              // [n_outputs] of the open plan
+  std::vector<OutputSettings> settings_;         // [n_outputs]
+  std::vector<std::vector<TokenId>> forbidden_;  // of requests with no_repeat: [n_outputs], kept for their memory
+  std::vector<float> scratch_;                   // logits that a hook may change
   std::vector<Event> delivered_;
 };
 

@@ -73,6 +73,7 @@ void Engine<Cache, M, Text, S>::start_settings(const StepPlan& plan) {
   std::sort(lines.begin(), lines.end(), by_line);
   owners_.clear();
   settings_.clear();
+  forbidden_.resize(std::max(forbidden_.size(), plan.outputs.size()));
   for (const Output& output : plan.outputs) {
     const auto it = std::lower_bound(lines.begin(), lines.end(), std::pair{output.line, OutputOwner{}}, by_line);
     ANABRANCH_ASSERT(it != lines.end() && it->first == output.line);
@@ -80,6 +81,13 @@ void Engine<Cache, M, Text, S>::start_settings(const StepPlan& plan) {
     const TrackT& t = r.track(it->second.branch);
     markup::Constraint constraint;
     if constexpr (MarkupWithConstraint<M>) constraint = growth_.markup().constrain(t.state);
+    const auto n = static_cast<std::size_t>(r.options->no_repeat);
+    if (n > 0 && constraint.allowed.empty()) {
+      std::vector<TokenId>& forbidden = forbidden_[settings_.size()];
+      forbidden.assign(constraint.forbidden.begin(), constraint.forbidden.end());
+      append_repeats(t.seen.all(), n, constraint.spared, forbidden);
+      constraint.forbidden = forbidden;
+    }
     owners_.push_back(it->second);
     settings_.push_back({r.id, t.index, r.options->sampling(), t.stream, t.n_sampled, constraint.allowed,
                          constraint.forbidden, t.seen.all(), constraint.spared});

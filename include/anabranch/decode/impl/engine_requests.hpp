@@ -46,6 +46,7 @@ void Engine<Cache, M, Text, S>::check(std::span<const TokenId> prompt, const Req
   if (options.max_tokens != kNone) check_count(options.max_tokens, 1, "max_tokens");
   if (options.max_branch_tokens != kNone) check_count(options.max_branch_tokens, 1, "max_branch_tokens");
   if (options.branches_at_once != kNone) check_count(options.branches_at_once, 1, "branches_at_once");
+  check_count(options.no_repeat, 0, "no_repeat");
   if (options.n_log_probabilities != kNone) check_count(options.n_log_probabilities, 0, "n_log_probabilities");
   for (const std::string& stop : options.stop)
     if (stop.empty()) fail(Status::bad_request, "a stop string is empty");
