@@ -2,9 +2,9 @@
 """Tables of what examples/evaluate measured: report.py RESULTS.jsonl [--examples N] > report.md
 
 PPD: share of answers with a block; ABN: branches per block; APD: branch tokens / text tokens; APE: branch tokens that
-titles do not repeat / branch tokens (ABN, APD, APE over answers with a block). Well-formed: every tag where it belongs
-and every branch ended by the model; an answer that its limit of tokens ends has a column of its own. Tokens: of the
-text, without tags and titles written twice. Relevance: cosine of question and line (a branch is one); redundancy: cosine
+titles do not repeat / branch tokens (ABN, APD, APE over answers with a block). Well-formed: every tag where it belongs.
+Ended by a limit: answers, or branches of theirs, that reached their limit of tokens; the decoder closes such a branch.
+Tokens: of the text, without tags and titles written twice. Relevance: cosine of question and line (a branch is one); redundancy: cosine
 between two lines. Speed: the same answer with its branches one after another against all at once, wall clock with
 prefill, question by question.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 import embeddings as sentence
 from select_samples import repeated_share
 
-CUT = "the answer is cut"  # as evaluate names it
+CUT = {"the answer is cut", "a branch is cut"}  # as evaluate names them
 PARALLEL, ONE_BY_ONE = "aspd", "aspd one after another"
 
 
@@ -55,8 +55,8 @@ def structure(lines):
         "ABN": mean((l['n_branches'] / l['n_blocks'] for l in parallel), ".1f"),
         "APD": mean((l['branch_tokens'] / max(1, l['text_tokens']) for l in parallel), ".0%"),
         "APE": mean((1 - l['title_tokens'] / max(1, l['branch_tokens']) for l in parallel), ".0%"),
-        "well-formed": mean((not set(l.get('faults', [])) - {CUT} for l in lines), ".1%"),
-        "ended by the limit": sum(CUT in l.get('faults', []) for l in lines),
+        "well-formed": mean((not set(l.get('faults', [])) - CUT for l in lines), ".1%"),
+        "ended by a limit": sum(bool(CUT & set(l.get('faults', []))) for l in lines),
         "repeated titles": f"{repeated_titles(parallel):.1%}",
     }
 
