@@ -4,9 +4,9 @@
 PPD: share of answers with a block; ABN: branches per block; APD: branch tokens / text tokens; APE: branch tokens that
 titles do not repeat / branch tokens (ABN, APD, APE over answers with a block). Well-formed: every tag where it belongs.
 Ended by a limit: answers, or branches of theirs, that reached their limit of tokens; the decoder closes such a branch.
-Tokens: of the text, without tags and titles written twice. Relevance: cosine of question and line (a branch is one); redundancy: cosine
-between two lines. Speed: the same answer with its branches one after another against all at once, wall clock with
-prefill, question by question.
+Tokens: of the text, without tags and titles written twice. Relevance: cosine of question and line (a branch is one);
+redundancy: cosine between two lines. Speed: the same answer with its branches one after another against all at once,
+wall clock with prefill, question by question.
 """
 import argparse
 import collections
