@@ -22,7 +22,7 @@ enum class Instruction : std::uint8_t {
   dot_int16_256,     ///< vpmaddwd and vpaddd ymm: 16 int16 into 8 int32
   dot_int8_512,      ///< vpdpbusd zmm: 64 int8 into 16 int32
 };
-inline constexpr int kInstructions = 6;
+inline constexpr int kInstructions = 5;
 
 const char* name_of(Instruction instruction) noexcept;
 /// False on processors of other families too: nothing is known of them but their bandwidth.

@@ -85,7 +85,7 @@ float round_whole(const float* x, std::int32_t n, const Value& value, std::int16
   std::memcpy(&largest, &bits, sizeof(largest));
   const bool finite = bits < 0x7f800000;
   if (!finite || largest < kSmallest) {
-    std::memset(out, 0, static_cast<std::size_t>(n) * sizeof(*out));
+    std::memset(out, 0, static_cast<std::size_t>(n + n % 2) * sizeof(*out));
     return finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
   }
   const auto limit = static_cast<float>(QuantisedRows::limit(RowForm::whole, n));

@@ -73,7 +73,6 @@ void Engine<Cache, M, Text, S>::start_settings(const StepPlan& plan) {
   std::sort(lines.begin(), lines.end(), by_line);
   owners_.clear();
   settings_.clear();
-  forbidden_.resize(std::max(forbidden_.size(), plan.outputs.size()));
   for (const Output& output : plan.outputs) {
     const auto it = std::lower_bound(lines.begin(), lines.end(), std::pair{output.line, OutputOwner{}}, by_line);
     ANABRANCH_ASSERT(it != lines.end() && it->first == output.line);
@@ -83,6 +82,7 @@ void Engine<Cache, M, Text, S>::start_settings(const StepPlan& plan) {
     if constexpr (MarkupWithConstraint<M>) constraint = growth_.markup().constrain(t.state);
     const auto n = static_cast<std::size_t>(r.options->no_repeat);
     if (n > 0 && constraint.allowed.empty()) {
+      if (forbidden_.size() <= settings_.size()) forbidden_.resize(settings_.size() + 1);  // borrowed arrays stay
       std::vector<TokenId>& forbidden = forbidden_[settings_.size()];
       forbidden.assign(constraint.forbidden.begin(), constraint.forbidden.end());
       append_repeats(t.seen.all(), n, constraint.spared, forbidden);

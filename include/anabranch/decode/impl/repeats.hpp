@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include <anabranch/decode/impl/logit_blocks.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch::impl {
@@ -19,7 +20,7 @@ inline void append_repeats(std::span<const TokenId> seen, std::size_t n, std::sp
   for (std::size_t i = 0; i + n <= seen.size(); ++i) {
     const TokenId token = seen[i + n - 1];
     if (std::equal(last.begin(), last.end(), seen.begin() + static_cast<std::ptrdiff_t>(i)) && token >= 0 &&
-        std::find(spared.begin(), spared.end(), token) == spared.end())
+        !has(spared, token))
       out.push_back(token);
   }
 }
