@@ -99,8 +99,9 @@ void Int8Matrix::allocate(std::pmr::memory_resource* memory) {
 
 /// Of the value of the channel at `place`, counted over all panels.
 std::int64_t Int8Matrix::index_of(std::int32_t place, std::int32_t input) const noexcept {
-  const std::int64_t panel = place / kPanel;
-  return ((panel * n_groups() + input / group()) * kPanel + place % kPanel) * group() + input % group();
+  const std::int32_t width = form_ == RowForm::blocks ? kPanel / 2 : kPanel;  // channels that stand together
+  const std::int64_t first = place / width;
+  return ((first * n_groups() + input / group()) * width + place % width) * group() + input % group();
 }
 
 /// Channel `row` of `from` to place `place`.

@@ -29,5 +29,7 @@ struct Rounding {
 
 /// Rows [begin, end).
 void round_rows(const Rounding& rounding, std::int32_t begin, std::int32_t end);
+/// Blocks [begin, end) of all rows; no norm. False: a number is not finite, and rows are to be rounded one by one.
+bool round_columns(const Rounding& rounding, std::int32_t begin, std::int32_t end);
 
 }  // namespace anabranch::linear::impl

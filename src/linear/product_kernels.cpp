@@ -34,44 +34,46 @@ HWY_INLINE VF silu(VF x) {
   return hn::Div(x, hn::Add(one, hn::Exp(df, hn::Min(hn::Neg(x), hn::Set(df, 88.0f)))));
 }
 
-/// Results of one row and panel, before they go to their place.
-HWY_INLINE int finish(const Product& p, std::int32_t panel, const float* sums, float* out) {
+/// out (+)= the results of one row and panel.
+template <bool kGated, Write kWrite>
+HWY_INLINE void finish(const float* HWY_RESTRICT sums, const float* scales, const float* bias, float* HWY_RESTRICT out) {
   const DF df;
   const int n = static_cast<int>(hn::Lanes(df));
-  const float* scales = p.matrix->scales() + panel * kChannels;
-  const float* bias = p.matrix->bias() + panel * kChannels;
-  if (p.matrix->gated()) {
-    constexpr int kHalf = kChannels / 2;
-    for (int c = 0; c < kHalf; c += n) {
-      const VF gate = scaled(sums + c, scales + c, bias + c);
-      const VF up = scaled(sums + kHalf + c, scales + kHalf + c, bias + kHalf + c);
-      hn::StoreU(hn::Mul(silu(gate), up), df, out + c);
-    }
-    return kHalf;
+  constexpr int kWidth = kGated ? kChannels / 2 : kChannels;
+  for (int c = 0; c < kWidth; c += n) {
+    VF x = scaled(sums + c, scales + c, bias + c);
+    if constexpr (kGated) x = hn::Mul(silu(x), scaled(sums + kWidth + c, scales + kWidth + c, bias + kWidth + c));
+    if constexpr (kWrite == Write::add) x = hn::Add(hn::LoadU(df, out + c), x);
+    hn::StoreU(x, df, out + c);
   }
-  for (int c = 0; c < kChannels; c += n) hn::StoreU(scaled(sums + c, scales + c, bias + c), df, out + c);
-  return kChannels;
 }
 
-HWY_INLINE void put(const float* from, int n_floats, Write write, float* to) {
-  const DF df;
-  const int n = static_cast<int>(hn::Lanes(df));
-  int c = 0;
-  for (; c + n <= n_floats; c += n) {
-    const VF x = hn::LoadU(df, from + c);
-    hn::StoreU(write == Write::add ? hn::Add(hn::LoadU(df, to + c), x) : x, df, to + c);
-  }
-  for (; c < n_floats; ++c) to[c] = write == Write::add ? to[c] + from[c] : from[c];
-}
-
-/// Scales, bias, gate.
+/// Scales, bias, gate; results to their places.
+template <bool kGated, Write kWrite>
 void finish_rows(const Product& p, std::int32_t panel, std::int32_t row, int n_rows, const float* sums) {
-  HWY_ALIGN float out[kChannels];
-  for (int r = 0; r < n_rows; ++r) {
-    const int width = finish(p, panel, sums + r * kChannels, out);
-    const std::int32_t first = panel * width;
-    put(out, std::min(width, p.matrix->out() - first), p.out.write, p.out.first + (row + r) * p.out.stride + first);
+  constexpr int kWidth = kGated ? kChannels / 2 : kChannels;
+  const float* const scales = p.matrix->scales() + panel * kChannels;
+  const float* const bias = p.matrix->bias() + panel * kChannels;
+  const int width = std::min(kWidth, p.matrix->out() - panel * kWidth);
+  for (int r = 0; r < n_rows; ++r, sums += kChannels) {
+    float* const to = p.out.first + (row + r) * p.out.stride + panel * kWidth;
+    if (width == kWidth) {
+      finish<kGated, kWrite>(sums, scales, bias, to);
+      continue;
+    }
+    HWY_ALIGN float part[kChannels] = {};  // of the last panel only what the matrix has
+    std::copy_n(to, width, part);
+    finish<kGated, kWrite>(sums, scales, bias, part);
+    std::copy_n(part, width, to);
   }
+}
+
+using Finish = void (*)(const Product&, std::int32_t, std::int32_t, int, const float*);
+
+Finish finish_of(const Product& p) {
+  const bool add = p.out.write == Write::add;
+  if (p.matrix->gated()) return add ? finish_rows<true, Write::add> : finish_rows<true, Write::replace>;
+  return add ? finish_rows<false, Write::add> : finish_rows<false, Write::replace>;
 }
 
 using Sum = void (*)(const Tile&, float*);
@@ -111,6 +113,7 @@ struct Tiles {
 void multiply_panels(const Product& p, std::int32_t begin, std::int32_t end) {
   HWY_ALIGN float sums[kMaxRows * kChannels];
   const QuantisedRows& x = *p.rows;
+  const Finish finish = finish_of(p);
   const auto n_groups = static_cast<std::size_t>(p.matrix->n_groups()),
              n_blocks = static_cast<std::size_t>(x.n_blocks());
   const auto block =
@@ -124,7 +127,7 @@ void multiply_panels(const Product& p, std::int32_t begin, std::int32_t end) {
         const Tile tile{p.matrix->panel(panel), n_groups,      x.row(row), x.stride(),
                         x.scales(row),          x.starts(row), n_blocks};
         sum_rows(p, tile, n, sums);
-        finish_rows(p, panel, row, n, sums);
+        finish(p, panel, row, n, sums);
         row += n;
       }
     }

@@ -1,5 +1,6 @@
 #include <anabranch/linear/quantised_rows.hpp>
 
+#include <atomic>
 #include <cstring>
 #include <new>
 #include <string>
@@ -15,7 +16,7 @@ namespace {
 constexpr std::align_val_t kLine{64};
 constexpr std::int64_t kLineBytes = 64;
 /// Below this many elements, waking the other threads costs more than they save.
-constexpr std::int64_t kWorthThreads = 32768;
+constexpr std::int64_t kWorthThreads = 2048;
 
 /// Whole cache lines, and not a multiple of eight of them: rows of one block then lie in different sets of the cache.
 std::int64_t stride_of(std::int64_t bytes) noexcept {
@@ -35,16 +36,32 @@ void check(const FloatRows& in, std::int32_t width) {
          "rows are " + std::to_string(in.stride) + " floats apart, but " + std::to_string(width) + " wide");
 }
 
-void run(const impl::Rounding& rounding, const ParallelFor& parallel) {
-  simd::prepare();
-  const std::int32_t n_rows = rounding.in.n_rows;
-  if (std::int64_t{n_rows} * rounding.out->width() < kWorthThreads || parallel.n_workers() < 2)
-    return impl::round_rows(rounding, 0, n_rows);
+/// visit(begin, end): part i of n of all.
+template <class Visit>
+void share_out(std::int32_t n_all, const ParallelFor& parallel, Visit&& visit) {
   const std::int32_t n = parallel.n_workers();
   parallel(n, [&](std::int32_t i) {
-    impl::round_rows(rounding, static_cast<std::int32_t>(std::int64_t{n_rows} * i / n),
-                     static_cast<std::int32_t>(std::int64_t{n_rows} * (i + 1) / n));
+    const auto border = [&](std::int32_t of) { return static_cast<std::int32_t>(std::int64_t{n_all} * of / n); };
+    visit(border(i), border(i + 1));
   });
+}
+
+/// A norm needs the whole row. Without one columns are shared out, as products share out theirs: a thread then rounds
+/// what it has written itself.
+void run(const impl::Rounding& rounding, const ParallelFor& parallel) {
+  simd::prepare();
+  QuantisedRows& out = *rounding.out;
+  const std::int32_t n_rows = out.n_rows();
+  if (std::int64_t{n_rows} * out.width() < kWorthThreads || parallel.n_workers() < 2)
+    return impl::round_rows(rounding, 0, n_rows);
+  if (rounding.weight != nullptr || out.form() == RowForm::whole)
+    return share_out(n_rows, parallel,
+                     [&](std::int32_t begin, std::int32_t end) { impl::round_rows(rounding, begin, end); });
+  std::atomic<bool> finite{true};
+  share_out(out.n_blocks(), parallel, [&](std::int32_t begin, std::int32_t end) {
+    if (!impl::round_columns(rounding, begin, end)) finite.store(false, std::memory_order_relaxed);
+  });
+  if (!finite.load(std::memory_order_relaxed)) impl::round_rows(rounding, 0, n_rows);
 }
 
 }  // namespace

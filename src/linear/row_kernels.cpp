@@ -185,29 +185,33 @@ struct Blocks {
   }
 };
 
+/// Elements [begin, end) of a row; `begin` is a block's first. False: a number is not finite.
 template <class Value>
-void round_blocks(const float* x, std::int32_t n, const Value& value, std::int8_t* out, float* scales,
-                  std::int32_t* starts) {
+bool round_blocks(const float* x, std::int32_t begin, std::int32_t end, const Value& value, QuantisedRows& out,
+                  std::int32_t row) {
   constexpr std::int32_t kWidth = kTogether * QuantisedRows::kBlock;
-  for (std::int32_t begin = 0; begin < n; begin += kWidth) {
-    const Blocks<Value> blocks{x, begin, std::min(n, begin + kWidth), value};
+  auto* const to = reinterpret_cast<std::int8_t*>(out.row(row));
+  for (; begin < end; begin += kWidth) {
+    const Blocks<Value> blocks{x, begin, std::min(end, begin + kWidth), value};
     const std::int32_t first = begin / QuantisedRows::kBlock;
-    if (blocks.round(out, scales + first, starts + first)) continue;
-    const std::int32_t n_blocks = (n + QuantisedRows::kBlock - 1) / QuantisedRows::kBlock;
-    std::memset(out, 0, static_cast<std::size_t>(n_blocks) * QuantisedRows::kBlock);
-    std::fill_n(scales, n_blocks, std::numeric_limits<float>::quiet_NaN());
-    std::fill_n(starts, n_blocks, 0);
-    return;
+    if (!blocks.round(to, out.scales(row) + first, out.starts(row) + first)) return false;
   }
+  return true;
+}
+
+void spoil(QuantisedRows& out, std::int32_t row) {
+  const std::int32_t n_blocks = out.n_blocks();
+  std::memset(out.row(row), 0, static_cast<std::size_t>(n_blocks) * QuantisedRows::kBlock);
+  std::fill_n(out.scales(row), n_blocks, std::numeric_limits<float>::quiet_NaN());
+  std::fill_n(out.starts(row), n_blocks, 0);
 }
 
 template <class Value>
 void round_row(const float* x, const Value& value, QuantisedRows& out, std::int32_t row) {
-  std::byte* const to = out.row(row);
-  if (out.form() == RowForm::blocks)
-    round_blocks(x, out.width(), value, reinterpret_cast<std::int8_t*>(to), out.scales(row), out.starts(row));
-  else
-    *out.scales(row) = round_whole(x, out.width(), value, reinterpret_cast<std::int16_t*>(to));
+  if (out.form() == RowForm::whole)
+    *out.scales(row) = round_whole(x, out.width(), value, reinterpret_cast<std::int16_t*>(out.row(row)));
+  else if (!round_blocks(x, 0, out.width(), value, out, row))
+    spoil(out, row);
 }
 
 void round_rows(const Rounding& rounding, std::int32_t begin, std::int32_t end) {
@@ -223,6 +227,15 @@ void round_rows(const Rounding& rounding, std::int32_t begin, std::int32_t end) 
   }
 }
 
+bool round_columns(const Rounding& rounding, std::int32_t begin, std::int32_t end) {
+  QuantisedRows& out = *rounding.out;
+  end = std::min(end * QuantisedRows::kBlock, out.width());
+  for (std::int32_t r = 0; r < out.n_rows(); ++r)
+    if (!round_blocks(rounding.in.first + r * rounding.in.stride, begin * QuantisedRows::kBlock, end, Plain{}, out, r))
+      return false;
+  return true;
+}
+
 }  // namespace anabranch::linear::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -230,9 +243,14 @@ HWY_AFTER_NAMESPACE();
 namespace anabranch::linear {
 
 HWY_EXPORT(round_rows);
+HWY_EXPORT(round_columns);
 
 void impl::round_rows(const Rounding& rounding, std::int32_t begin, std::int32_t end) {
   HWY_DYNAMIC_DISPATCH(round_rows)(rounding, begin, end);
+}
+
+bool impl::round_columns(const Rounding& rounding, std::int32_t begin, std::int32_t end) {
+  return HWY_DYNAMIC_DISPATCH(round_columns)(rounding, begin, end);
 }
 
 }  // namespace anabranch::linear

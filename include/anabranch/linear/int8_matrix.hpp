@@ -49,8 +49,9 @@ class Int8Matrix {
   void channel(std::int32_t index, float* weights) const;
 
   // For the kernels. Channels stand in panels of kPanel, the last one filled up with zeros; inside a panel come groups
-  // of inputs: [n_panels][n_groups][kPanel][group]. A group is a pair of q for whole rows, four of q + 128 (bytes
-  // without sign) for rows in blocks. Gated: 16 channels of gate and the same 16 of up in one panel.
+  // of inputs: [n_panels][n_groups][kPanel][2] pairs of q for whole rows, and half by half, for rows in blocks,
+  // [n_panels][2][n_groups][kPanel / 2][4] of q + 128 (bytes without sign). Gated: 16 channels of gate and the same 16
+  // of up in one panel.
   static constexpr std::int32_t kPanel = 32;
   std::int32_t n_panels() const noexcept { return n_panels_; }
   std::int32_t group() const noexcept { return form_ == RowForm::blocks ? 4 : 2; }
