@@ -29,13 +29,14 @@ inline constexpr int kHalf = impl::kChannels / 2;
 inline void sum_blocks_plainly(const impl::Tile& tile, int n_rows, float* sums) {
   for (int r = 0; r < n_rows; ++r)
     for (int c = 0; c < impl::kChannels; ++c) {
+      const std::uint8_t* const half = tile.half(c / kHalf);
       float total = 0;
       for (std::size_t block = 0; block < tile.n_blocks; ++block) {
         const std::size_t place = static_cast<std::size_t>(r) * tile.n_blocks + block;
         const std::size_t end = std::min(4 * tile.n_groups, 4 * kQuadsOfBlock * (block + 1));
         std::int32_t sum = tile.starts[place];
         for (std::size_t k = 4 * kQuadsOfBlock * block; k < end; ++k)
-          sum += tile.row8(r)[k] * tile.half(c / kHalf)[(k / 4 * kHalf + static_cast<std::size_t>(c % kHalf)) * 4 + k % 4];
+          sum += tile.row8(r)[k] * half[(k / 4 * kHalf + static_cast<std::size_t>(c % kHalf)) * 4 + k % 4];
         total += static_cast<float>(sum) * tile.scales[place];
       }
       sums[r * impl::kChannels + c] = total;
@@ -56,18 +57,18 @@ HWY_INLINE void add_quads(hn::Vec<hn::FixedTag<std::int32_t, 16>>& sum, hn::Vec<
 #define ANABRANCH_EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
 // clang-format on
 #define ANABRANCH_ZERO(r) [[maybe_unused]] auto total##r = hn::Zero(df);
-#define ANABRANCH_START(r)                                                                   \
-  [[maybe_unused]] auto sum##r = hn::Set(d32, kRows > r ? starts[r * tile.n_blocks] : 0);    \
+#define ANABRANCH_START(r)                                                                \
+  [[maybe_unused]] auto sum##r = hn::Set(d32, kRows > r ? starts[r * tile.n_blocks] : 0); \
   [[maybe_unused]] auto other##r = hn::Zero(d32);
 #define ANABRANCH_ROW(r) ((r < 4 ? x0 : r < 8 ? x4 : x8) + (r % 4) * stride)
 #define ANABRANCH_ADD(r) \
   if constexpr (kRows > r) add_quads(sum##r, w0, ANABRANCH_ROW(r));
 #define ANABRANCH_ADD_OTHER(r) \
   if constexpr (kRows > r) add_quads(other##r, w1, ANABRANCH_ROW(r) + 4);
-#define ANABRANCH_TOTAL(r)                                                                                    \
-  if constexpr (kRows > r) {                                                                                  \
-    const auto sum = kFew ? hn::Add(sum##r, other##r) : sum##r;                                               \
-    total##r = hn::Add(total##r, hn::Mul(hn::ConvertTo(df, sum), hn::Set(df, scales[r * tile.n_blocks])));    \
+#define ANABRANCH_TOTAL(r)                                                                                 \
+  if constexpr (kRows > r) {                                                                               \
+    const auto sum = kFew ? hn::Add(sum##r, other##r) : sum##r;                                            \
+    total##r = hn::Add(total##r, hn::Mul(hn::ConvertTo(df, sum), hn::Set(df, scales[r * tile.n_blocks]))); \
   }
 #define ANABRANCH_STORE(r) \
   if constexpr (kRows > r) hn::StoreU(total##r, df, sums + r * impl::kChannels);
@@ -78,7 +79,7 @@ HWY_INLINE void sum_half(const impl::Tile& tile, const std::uint8_t* HWY_RESTRIC
   const hn::FixedTag<float, 16> df;
   const hn::FixedTag<std::int32_t, 16> d32;
   const hn::FixedTag<std::uint8_t, 64> d8;
-  constexpr bool kFew = kRows < 4;  // a product waits for the one before it of the same sum: these rows get two sums each
+  constexpr bool kFew = kRows < 4;  // two sums each: a product waits for the one before it of the same sum
   const std::ptrdiff_t stride = tile.stride;
   const std::int8_t* HWY_RESTRICT x0 = tile.row8(0);
   [[maybe_unused]] const std::int8_t* HWY_RESTRICT x4 = x0 + 4 * stride;
@@ -91,7 +92,7 @@ HWY_INLINE void sum_half(const impl::Tile& tile, const std::uint8_t* HWY_RESTRIC
     left -= quads;
     ANABRANCH_EACH_ROW(ANABRANCH_START)
     for (std::size_t quad = 0; quad < quads; ++quad) {
-      if constexpr (kRows > 2) __builtin_prefetch(w + 8192, 0, 2);  // with fewer the CPU's own look-ahead does better
+      __builtin_prefetch(w + 8192, 0, 2);
       const auto w0 = hn::LoadU(d8, w);
       ANABRANCH_EACH_ROW(ANABRANCH_ADD)
       if (kFew && quad + 1 < quads) {

@@ -5,6 +5,7 @@
 #include <anabranch/simd.hpp>
 
 #include "kernels.hpp"
+#include "share_out.hpp"
 
 namespace anabranch::linear {
 
@@ -22,13 +23,8 @@ void multiply(const QuantisedRows& rows, const Int8Matrix& matrix, const Product
                                    std::to_string(matrix.out()) + " wide");
   simd::prepare();
   const impl::Product product{&rows, &matrix, out, simd::allows(simd::Extra::avx512_vnni)};
-  const std::int64_t n_panels = matrix.n_panels();
-  const std::int32_t n = parallel.n_workers();
-  parallel(n, [&](std::int32_t i) {
-    const auto begin = static_cast<std::int32_t>(n_panels * i / n);
-    const auto end = static_cast<std::int32_t>(n_panels * (i + 1) / n);
-    if (begin < end) impl::multiply_panels(product, begin, end);
-  });
+  impl::share_out(matrix.n_panels(), parallel,
+                  [&](std::int32_t begin, std::int32_t end) { impl::multiply_panels(product, begin, end); });
 }
 
 }  // namespace anabranch::linear

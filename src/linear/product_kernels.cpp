@@ -36,7 +36,8 @@ HWY_INLINE VF silu(VF x) {
 
 /// out (+)= the results of one row and panel.
 template <bool kGated, Write kWrite>
-HWY_INLINE void finish(const float* HWY_RESTRICT sums, const float* scales, const float* bias, float* HWY_RESTRICT out) {
+HWY_INLINE void finish(const float* HWY_RESTRICT sums, const float* scales, const float* bias,
+                       float* HWY_RESTRICT out) {
   const DF df;
   const int n = static_cast<int>(hn::Lanes(df));
   constexpr int kWidth = kGated ? kChannels / 2 : kChannels;

@@ -9,6 +9,7 @@
 #include <anabranch/simd.hpp>
 
 #include "kernels.hpp"
+#include "share_out.hpp"
 
 namespace anabranch::linear {
 namespace {
@@ -36,16 +37,6 @@ void check(const FloatRows& in, std::int32_t width) {
          "rows are " + std::to_string(in.stride) + " floats apart, but " + std::to_string(width) + " wide");
 }
 
-/// visit(begin, end): part i of n of all.
-template <class Visit>
-void share_out(std::int32_t n_all, const ParallelFor& parallel, Visit&& visit) {
-  const std::int32_t n = parallel.n_workers();
-  parallel(n, [&](std::int32_t i) {
-    const auto border = [&](std::int32_t of) { return static_cast<std::int32_t>(std::int64_t{n_all} * of / n); };
-    visit(border(i), border(i + 1));
-  });
-}
-
 /// A norm needs the whole row. Without one columns are shared out, as products share out theirs: a thread then rounds
 /// what it has written itself.
 void run(const impl::Rounding& rounding, const ParallelFor& parallel) {
@@ -55,10 +46,10 @@ void run(const impl::Rounding& rounding, const ParallelFor& parallel) {
   if (std::int64_t{n_rows} * out.width() < kWorthThreads || parallel.n_workers() < 2)
     return impl::round_rows(rounding, 0, n_rows);
   if (rounding.weight != nullptr || out.form() == RowForm::whole)
-    return share_out(n_rows, parallel,
-                     [&](std::int32_t begin, std::int32_t end) { impl::round_rows(rounding, begin, end); });
+    return impl::share_out(n_rows, parallel,
+                           [&](std::int32_t begin, std::int32_t end) { impl::round_rows(rounding, begin, end); });
   std::atomic<bool> finite{true};
-  share_out(out.n_blocks(), parallel, [&](std::int32_t begin, std::int32_t end) {
+  impl::share_out(out.n_blocks(), parallel, [&](std::int32_t begin, std::int32_t end) {
     if (!impl::round_columns(rounding, begin, end)) finite.store(false, std::memory_order_relaxed);
   });
   if (!finite.load(std::memory_order_relaxed)) impl::round_rows(rounding, 0, n_rows);

@@ -199,6 +199,7 @@ bool round_blocks(const float* x, std::int32_t begin, std::int32_t end, const Va
   return true;
 }
 
+/// What a row with a number that is not finite becomes.
 void spoil(QuantisedRows& out, std::int32_t row) {
   const std::int32_t n_blocks = out.n_blocks();
   std::memset(out.row(row), 0, static_cast<std::size_t>(n_blocks) * QuantisedRows::kBlock);

@@ -153,6 +153,30 @@ TEST_CASE("a row is rounded the same alone, among others, and by any thread") {
   }
 }
 
+TEST_CASE("columns that threads share out are rounded as one thread rounds them") {
+  const std::int32_t width = GENERATE(577, 1536), n_rows = 8, n_threads = GENERATE(2, 3, 64);
+  const RowShape shape{width, RowForm::blocks};
+  auto x = random_floats(static_cast<std::size_t>(width * n_rows), 29);
+  const auto compare = [&] {
+    QuantisedRows one, many;
+    quantise({x.data(), width, n_rows}, shape, one);
+    quantise({x.data(), width, n_rows}, shape, many, threads(n_threads));
+    for (std::int32_t r = 0; r < n_rows; ++r)
+      for (std::int32_t k = 0; k < width; ++k) {
+        INFO("row " << r << ", column " << k);
+        REQUIRE(one.value(r, k) == many.value(r, k));
+        REQUIRE(std::isnan(one.scale(r, k)) == std::isnan(many.scale(r, k)));
+        if (!std::isnan(one.scale(r, k))) REQUIRE(one.scale(r, k) == many.scale(r, k));
+        const std::int32_t block = k / QuantisedRows::kBlock;
+        REQUIRE(one.starts(r)[block] == many.starts(r)[block]);
+      }
+    return std::isnan(many.scale(5, 0)) && !std::isnan(many.scale(4, width - 1));
+  };
+  CHECK_FALSE(compare());
+  x[static_cast<std::size_t>(5 * width + width - 1)] = std::numeric_limits<float>::infinity();
+  CHECK(compare());  // the last column takes the whole row, and no other
+}
+
 TEST_CASE("rows of an impossible size are refused, and what was there stays") {
   QuantisedRows rows = quantised({1, 2, 3}, 1, {3});
   CHECK_THROWS_AS(rows.resize(1, {0}), Error);
