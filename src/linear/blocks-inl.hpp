@@ -92,7 +92,7 @@ HWY_INLINE void sum_half(const impl::Tile& tile, const std::uint8_t* HWY_RESTRIC
     left -= quads;
     ANABRANCH_EACH_ROW(ANABRANCH_START)
     for (std::size_t quad = 0; quad < quads; ++quad) {
-      __builtin_prefetch(w + 8192, 0, 2);
+      __builtin_prefetch(w + 8192, 0, 2);  // with few rows every other line: asking for all was slower
       const auto w0 = hn::LoadU(d8, w);
       ANABRANCH_EACH_ROW(ANABRANCH_ADD)
       if (kFew && quad + 1 < quads) {
