@@ -38,10 +38,46 @@ class ParallelFor {
         const_cast<std::remove_const_t<Plain>*>(std::addressof(body)));
   }
 
+  /// Calls visit(begin, end) for as many equal parts of [0, n) as there are workers, never an empty one. Loops over the
+  /// same n are cut at the same places: with a pool that runs equal indices on equal threads, a thread gets again what
+  /// it has in its caches.
+  template <class Visit>
+  void in_parts(std::int32_t n, Visit&& visit) const {
+    const auto border = [this, n](std::int32_t i) {
+      return static_cast<std::int32_t>(std::int64_t{n} * i / n_workers_);
+    };
+    (*this)(n_workers_, [&](std::int32_t i) {
+      if (border(i) < border(i + 1)) visit(border(i), border(i + 1));
+    });
+  }
+
  private:
   Run run_ = nullptr;
   void* user_ = nullptr;
   std::int32_t n_workers_ = 1;
+};
+
+/// What a thread does next with the part [begin, end) that it has just finished, while that lies in its cache: a
+/// reference to `body`, which must outlive it and must not throw. Parts begin and end at multiples of `unit`, or at the
+/// last end.
+class PartTask {
+ public:
+  PartTask() noexcept = default;  ///< nothing
+  template <class Body>
+  explicit PartTask(Body& body, std::int32_t unit = 1) noexcept
+      : run_([](void* b, std::int32_t begin, std::int32_t end) { (*static_cast<Body*>(b))(begin, end); }),
+        body_(const_cast<std::remove_const_t<Body>*>(std::addressof(body))),
+        unit_(unit) {}
+
+  std::int32_t unit() const noexcept { return unit_; }
+  void operator()(std::int32_t begin, std::int32_t end) const {
+    if (run_ != nullptr) run_(body_, begin, end);
+  }
+
+ private:
+  void (*run_)(void* body, std::int32_t begin, std::int32_t end) = nullptr;
+  void* body_ = nullptr;
+  std::int32_t unit_ = 1;
 };
 
 }  // namespace anabranch

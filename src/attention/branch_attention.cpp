@@ -20,6 +20,8 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 /// Scores (queries times keys times head_dim) below which a second thread costs more than it gives.
 constexpr std::int64_t kWorthSharing = 1 << 17;
+/// The same of partial results (times head_dim) that are to be merged.
+constexpr std::int64_t kWorthSharingMerge = 1 << 13;
 
 constexpr std::size_t aligned(std::size_t bytes) noexcept { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -127,34 +129,38 @@ struct BranchAttention::Impl {
 
   std::int32_t useful_workers(std::int32_t n_workers) const noexcept {
     if (schedule.n_scores() * shape.head_dim < kWorthSharing) return 1;
-    return std::max(1, std::min(n_workers, static_cast<std::int32_t>(schedule.tasks().size())));
+    return std::max(1, std::min(n_workers, schedule.n_jobs()));
   }
   void attend(const Call& call, const Kernels& kernels, std::byte* scratch, const ParallelFor& parallel) const;
-  void merge(const Call& call, const Kernels& kernels, const ParallelFor& parallel) const;
+  void merge(const Call& call, const Kernels& kernels, const ParallelFor& parallel, const PartTask& then) const;
 };
 
 void BranchAttention::Impl::attend(const Call& call, const Kernels& kernels, std::byte* scratch,
                                    const ParallelFor& parallel) const {
-  const std::vector<Task>& tasks = schedule.tasks();
+  const auto n_jobs = static_cast<std::size_t>(schedule.n_jobs());
   const std::size_t scratch_bytes = Scratch::bytes(shape.head_dim);
   std::atomic<std::size_t> next{0};
   parallel(useful_workers(parallel.n_workers()), [&](std::int32_t worker) {
     Scratch own = Scratch::over(scratch + static_cast<std::size_t>(worker) * scratch_bytes, shape.head_dim);
-    for (std::size_t i = next++; i < tasks.size();) {
+    for (std::size_t i = next++; i < n_jobs;) {
       const std::size_t after = next++;
-      kernels.run_task(call, tasks[i], after < tasks.size() ? &tasks[after] : nullptr, own);
+      const std::span<const Task> job = schedule.job(i);
+      for (std::size_t t = 0; t < job.size(); ++t) {
+        const bool last = t + 1 == job.size();
+        const Task* const coming = !last ? &job[t + 1] : after < n_jobs ? schedule.job(after).data() : nullptr;
+        kernels.run_task(call, job[t], coming, own);
+      }
       i = after;
     }
   });
 }
 
-void BranchAttention::Impl::merge(const Call& call, const Kernels& kernels, const ParallelFor& parallel) const {
-  const std::int64_t n_rows = list.n_rows();
-  const bool shared = schedule.n_partials() * shape.head_dim >= kWorthSharing;
-  const std::int64_t n_workers = shared ? std::min<std::int64_t>(parallel.n_workers(), n_rows) : 1;
-  parallel(static_cast<std::int32_t>(n_workers), [&](std::int32_t worker) {
-    const auto last = static_cast<RowIndex>(n_rows * (worker + 1) / n_workers);
-    for (auto row = static_cast<RowIndex>(n_rows * worker / n_workers); row < last; ++row) kernels.merge_row(call, row);
+void BranchAttention::Impl::merge(const Call& call, const Kernels& kernels, const ParallelFor& parallel,
+                                  const PartTask& then) const {
+  const bool shared = schedule.n_partials() * shape.head_dim >= kWorthSharingMerge;
+  (shared ? parallel : ParallelFor{}).in_parts(list.n_rows(), [&](RowIndex begin, RowIndex end) {
+    for (RowIndex row = begin; row < end; ++row) kernels.merge_row(call, row);
+    then(begin, end);
   });
 }
 
@@ -184,7 +190,7 @@ std::size_t BranchAttention::workspace_bytes(std::int32_t n_workers) const noexc
 }
 
 void BranchAttention::run(const Rows& rows, const KvSlabs& slabs, std::span<std::byte> workspace,
-                          const ParallelFor& parallel) const {
+                          const ParallelFor& parallel, const PartTask& then) const {
   if (impl_->list.n_rows() == 0) return;
   check_rows(rows, impl_->shape);
   check_slabs(slabs, impl_->list.highest_slot());
@@ -200,7 +206,7 @@ void BranchAttention::run(const Rows& rows, const KvSlabs& slabs, std::span<std:
   call.sum = carver.take(n_partials);
   call.out = carver.take(n_partials * static_cast<std::size_t>(impl_->shape.head_dim));
   impl_->attend(call, kernels, carver.take<std::byte>(0), parallel);
-  impl_->merge(call, kernels, parallel);
+  impl_->merge(call, kernels, parallel, then);
 }
 
 }  // namespace anabranch::attention

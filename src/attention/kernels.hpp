@@ -24,6 +24,16 @@ struct Call {
   float* out = nullptr;  ///< [n_partials, head_dim]
 };
 
+/// Where the rows of one KV head, of K or of V, are stored.
+struct HeadSlots {
+  void* slab = nullptr;
+  Element element = Element::float32;
+  std::int32_t head_dim = 0;
+  std::int64_t first = 0, slot_stride = 0;  ///< in elements
+  float* scales = nullptr;                  ///< int8 only
+  std::int64_t scale_stride = 0;
+};
+
 /// Scratch memory of one worker, and what it remembers from one task to the next. Arrays are [.., kMaxLanes] wide or
 /// hold one tile of keys; each starts at a multiple of 64 bytes.
 struct Scratch {

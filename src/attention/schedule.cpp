@@ -3,15 +3,26 @@
 #include <algorithm>
 
 namespace anabranch::attention {
+namespace {
+
+/// Queries times keys times head_dim of a job, at least: short tasks would wait for the counter of jobs, which travels
+/// between the threads, longer than they run.
+constexpr std::int64_t kJob = 1 << 15;
+/// What a task costs beside its keys, in the same unit.
+constexpr std::int64_t kTask = 1 << 14;
+
+}  // namespace
 
 void Schedule::build(const PieceList& list, const HeadShape& shape) {
   chunks_.clear();
   tasks_.clear();
+  job_ends_.clear();
   parts_.clear();
   n_partials_ = 0;
   n_scores_ = 0;
   cut(list, shape);
   add_tasks(list, shape);
+  gather_jobs(shape);
   list_parts(list, shape);
 }
 
@@ -56,6 +67,17 @@ void Schedule::add_tasks(const PieceList& list, const HeadShape& shape) {
           tasks_.push_back({chunk.piece, head, before + query, std::min(kMaxLanes, n_queries - query), chunk.begin,
                             chunk.end, chunk.partial + std::int64_t{head} * n_queries + query});
         }
+  }
+}
+
+void Schedule::gather_jobs(const HeadShape& shape) {
+  std::int64_t size = 0;
+  for (std::size_t t = 0; t < tasks_.size(); ++t) {
+    const Task& task = tasks_[t];
+    size += kTask + std::int64_t{task.n_queries} * (task.end - task.begin) * shape.head_dim;
+    if (size < kJob && t + 1 < tasks_.size()) continue;
+    job_ends_.push_back(t + 1);
+    size = 0;
   }
 }
 

@@ -55,6 +55,12 @@ class Schedule {
   void build(const PieceList& list, const HeadShape& shape);
 
   const std::vector<Task>& tasks() const noexcept { return tasks_; }
+  /// Tasks that one thread does one after the other; together they are worth the trip to the other threads.
+  std::int32_t n_jobs() const noexcept { return static_cast<std::int32_t>(job_ends_.size()); }
+  std::span<const Task> job(std::size_t index) const noexcept {
+    const std::size_t begin = index == 0 ? 0 : job_ends_[index - 1];
+    return {tasks_.data() + begin, job_ends_[index] - begin};
+  }
   std::int64_t n_partials() const noexcept { return n_partials_; }
   /// In history order.
   std::span<const RowPart> parts(RowIndex row) const noexcept {
@@ -71,10 +77,12 @@ class Schedule {
   };
   void cut(const PieceList& list, const HeadShape& shape);
   void add_tasks(const PieceList& list, const HeadShape& shape);
+  void gather_jobs(const HeadShape& shape);
   void list_parts(const PieceList& list, const HeadShape& shape);
 
   std::vector<Chunk> chunks_;
   std::vector<Task> tasks_;
+  std::vector<std::size_t> job_ends_;
   std::vector<std::int32_t> first_part_;
   std::vector<RowPart> parts_;
   std::int64_t n_partials_ = 0;

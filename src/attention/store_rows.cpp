@@ -11,6 +11,7 @@
 #include <anabranch/simd.hpp>
 
 #include "convert-inl.hpp"
+#include "kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace anabranch::attention {
@@ -18,18 +19,18 @@ namespace HWY_NAMESPACE {
 
 /// One head's row of K or of V.
 template <class Element>
-HWY_INLINE void store_head(const float* from, std::int32_t dim, void* slab, std::int64_t place, float*) {
+HWY_INLINE void store_row(const float* from, std::int32_t dim, void* slab, std::int64_t place, float*) {
   using Stored = typename Element::Stored;
   convert_row<Float32, Element>(from, dim, 1.0f, static_cast<Stored*>(slab) + place);
 }
 
 template <>
-HWY_INLINE void store_head<Float32>(const float* from, std::int32_t dim, void* slab, std::int64_t place, float*) {
+HWY_INLINE void store_row<Float32>(const float* from, std::int32_t dim, void* slab, std::int64_t place, float*) {
   std::memcpy(static_cast<float*>(slab) + place, from, static_cast<std::size_t>(dim) * sizeof(float));
 }
 
 template <>
-HWY_INLINE void store_head<Int8>(const float* from, std::int32_t dim, void* slab, std::int64_t place, float* scale) {
+HWY_INLINE void store_row<Int8>(const float* from, std::int32_t dim, void* slab, std::int64_t place, float* scale) {
   auto* to = static_cast<std::int8_t*>(slab) + place;
   float largest = 0;
   bool finite = true;
@@ -46,27 +47,19 @@ HWY_INLINE void store_head<Int8>(const float* from, std::int32_t dim, void* slab
 }
 
 template <class Element>
-void store(const float* keys, const float* values, std::int64_t row_stride, std::span<const Slot> slots,
-           const HeadShape& shape, const KvSlabs& slabs) {
+void store_all(const float* rows, std::int64_t row_stride, std::span<const Slot> slots, const HeadSlots& to) {
   for (std::size_t r = 0; r < slots.size(); ++r)
-    for (std::int32_t h = 0; h < shape.kv_heads; ++h) {
-      const std::int64_t from = static_cast<std::int64_t>(r) * row_stride + std::int64_t{h} * shape.head_dim;
-      const std::int64_t place = slots[r] * slabs.slot_stride + h * slabs.head_stride;
-      const std::int64_t scale = slots[r] * slabs.scale_slot_stride + h * slabs.scale_head_stride;
-      const bool scaled = sizeof(typename Element::Stored) == 1;
-      store_head<Element>(keys + from, shape.head_dim, slabs.keys, place, scaled ? slabs.key_scales + scale : nullptr);
-      store_head<Element>(values + from, shape.head_dim, slabs.values, place,
-                          scaled ? slabs.value_scales + scale : nullptr);
-    }
+    store_row<Element>(rows + static_cast<std::int64_t>(r) * row_stride, to.head_dim, to.slab,
+                       to.first + slots[r] * to.slot_stride,
+                       to.scales == nullptr ? nullptr : to.scales + slots[r] * to.scale_stride);
 }
 
-void store_any(const float* keys, const float* values, std::int64_t row_stride, std::span<const Slot> slots,
-               const HeadShape& shape, const KvSlabs& slabs) {
-  switch (slabs.element) {
-    case Element::float32: return store<Float32>(keys, values, row_stride, slots, shape, slabs);
-    case Element::bfloat16: return store<Bfloat16>(keys, values, row_stride, slots, shape, slabs);
-    case Element::float16: return store<Float16>(keys, values, row_stride, slots, shape, slabs);
-    case Element::int8: return store<Int8>(keys, values, row_stride, slots, shape, slabs);
+void store(const float* rows, std::int64_t row_stride, std::span<const Slot> slots, const HeadSlots& to) {
+  switch (to.element) {
+    case Element::float32: return store_all<Float32>(rows, row_stride, slots, to);
+    case Element::bfloat16: return store_all<Bfloat16>(rows, row_stride, slots, to);
+    case Element::float16: return store_all<Float16>(rows, row_stride, slots, to);
+    case Element::int8: return store_all<Int8>(rows, row_stride, slots, to);
   }
 }
 
@@ -77,12 +70,27 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace anabranch::attention {
 
-HWY_EXPORT(store_any);
+HWY_EXPORT(store);
+
+void store_head(const float* rows, std::int64_t row_stride, std::span<const Slot> slots, const HeadShape& shape,
+                KvSide side, std::int32_t head, const KvSlabs& slabs) {
+  simd::prepare();
+  const bool keys = side == KvSide::keys;
+  float* const scales = keys ? slabs.key_scales : slabs.value_scales;
+  const bool scaled = slabs.element == Element::int8;
+  HWY_DYNAMIC_DISPATCH(store)
+  (rows, row_stride, slots,
+   {keys ? slabs.keys : slabs.values, slabs.element, shape.head_dim, head * slabs.head_stride, slabs.slot_stride,
+    scaled ? scales + head * slabs.scale_head_stride : nullptr, slabs.scale_slot_stride});
+}
 
 void store_rows(const float* keys, const float* values, std::int64_t row_stride, std::span<const Slot> slots,
                 const HeadShape& shape, const KvSlabs& slabs) {
-  simd::prepare();
-  HWY_DYNAMIC_DISPATCH(store_any)(keys, values, row_stride, slots, shape, slabs);
+  for (std::int32_t head = 0; head < shape.kv_heads; ++head) {
+    const std::ptrdiff_t from = std::ptrdiff_t{head} * shape.head_dim;
+    store_head(keys + from, row_stride, slots, shape, KvSide::keys, head, slabs);
+    store_head(values + from, row_stride, slots, shape, KvSide::values, head, slabs);
+  }
 }
 
 }  // namespace anabranch::attention

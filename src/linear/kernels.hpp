@@ -5,6 +5,7 @@
 
 #include <anabranch/linear/int8_matrix.hpp>
 #include <anabranch/linear/quantised_rows.hpp>
+#include <anabranch/parallel_for.hpp>
 
 namespace anabranch::linear::impl {
 
@@ -29,7 +30,12 @@ struct Rounding {
 
 /// Rows [begin, end).
 void round_rows(const Rounding& rounding, std::int32_t begin, std::int32_t end);
-/// Blocks [begin, end) of all rows; no norm. False: a number is not finite, and rows are to be rounded one by one.
-bool round_columns(const Rounding& rounding, std::int32_t begin, std::int32_t end);
+/// Columns [begin, end) of all rows in blocks, no norm; `begin` is a block's first, `end` a block's or the last.
+void round_columns(const Rounding& rounding, std::int32_t begin, std::int32_t end);
+
+/// Checks, and makes room.
+Rounding prepare_rounding(const FloatRows& in, const RowShape& shape, const float* weight, float epsilon,
+                          QuantisedRows& out);
+void round(const Rounding& rounding, const ParallelFor& parallel);
 
 }  // namespace anabranch::linear::impl

@@ -1,6 +1,6 @@
 #include <anabranch/linear/quantised_rows.hpp>
 
-#include <atomic>
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <string>
@@ -9,7 +9,6 @@
 #include <anabranch/simd.hpp>
 
 #include "kernels.hpp"
-#include "share_out.hpp"
 
 namespace anabranch::linear {
 namespace {
@@ -29,30 +28,6 @@ std::int64_t stride_of(std::int64_t bytes) noexcept {
 template <class T>
 T* allocate(std::size_t n) {
   return static_cast<T*>(::operator new(n * sizeof(T), kLine));
-}
-
-void check(const FloatRows& in, std::int32_t width) {
-  if (in.n_rows > 1 && in.stride < width)
-    fail(Status::bad_argument,
-         "rows are " + std::to_string(in.stride) + " floats apart, but " + std::to_string(width) + " wide");
-}
-
-/// A norm needs the whole row. Without one columns are shared out, as products share out theirs: a thread then rounds
-/// what it has written itself.
-void run(const impl::Rounding& rounding, const ParallelFor& parallel) {
-  simd::prepare();
-  QuantisedRows& out = *rounding.out;
-  const std::int32_t n_rows = out.n_rows();
-  if (std::int64_t{n_rows} * out.width() < kWorthThreads || parallel.n_workers() < 2)
-    return impl::round_rows(rounding, 0, n_rows);
-  if (rounding.weight != nullptr || out.form() == RowForm::whole)
-    return impl::share_out(n_rows, parallel,
-                           [&](std::int32_t begin, std::int32_t end) { impl::round_rows(rounding, begin, end); });
-  std::atomic<bool> finite{true};
-  impl::share_out(out.n_blocks(), parallel, [&](std::int32_t begin, std::int32_t end) {
-    if (!impl::round_columns(rounding, begin, end)) finite.store(false, std::memory_order_relaxed);
-  });
-  if (!finite.load(std::memory_order_relaxed)) impl::round_rows(rounding, 0, n_rows);
 }
 
 }  // namespace
@@ -99,17 +74,48 @@ void QuantisedRows::resize(std::int32_t n_rows, const RowShape& shape) {
   stride_ = stride;
 }
 
-void quantise(const FloatRows& in, const RowShape& shape, QuantisedRows& out, const ParallelFor& parallel) {
-  check(in, shape.width);
+impl::Rounding impl::prepare_rounding(const FloatRows& in, const RowShape& shape, const float* weight, float epsilon,
+                                      QuantisedRows& out) {
+  if (in.n_rows > 1 && in.stride < shape.width)
+    fail(Status::bad_argument,
+         "rows are " + std::to_string(in.stride) + " floats apart, but " + std::to_string(shape.width) + " wide");
+  simd::prepare();
   out.resize(in.n_rows, shape);
-  run({in, nullptr, 0.0f, &out}, parallel);
+  return {in, weight, epsilon, &out};
+}
+
+/// A norm needs the whole row. Without one columns in blocks are shared out, as products share out theirs: a thread
+/// then rounds what it has written itself.
+void impl::round(const Rounding& rounding, const ParallelFor& parallel) {
+  const QuantisedRows& out = *rounding.out;
+  const bool few = std::int64_t{out.n_rows()} * out.width() < kWorthThreads;
+  const ParallelFor& threads = few ? ParallelFor{} : parallel;
+  if (rounding.weight != nullptr || out.form() == RowForm::whole)
+    return threads.in_parts(out.n_rows(),
+                            [&](std::int32_t begin, std::int32_t end) { round_rows(rounding, begin, end); });
+  threads.in_parts(out.n_blocks(), [&](std::int32_t begin, std::int32_t end) {
+    constexpr std::int32_t kBlock = QuantisedRows::kBlock;
+    round_columns(rounding, begin * kBlock, std::min(end * kBlock, out.width()));
+  });
+}
+
+void quantise(const FloatRows& in, const RowShape& shape, QuantisedRows& out, const ParallelFor& parallel) {
+  impl::round(impl::prepare_rounding(in, shape, nullptr, 0.0f, out), parallel);
+}
+
+void begin_rounding(std::int32_t n_rows, const RowShape& shape, QuantisedRows& out) {
+  simd::prepare();
+  out.resize(n_rows, shape);
+}
+
+void round_rows(const FloatRows& in, std::int32_t begin, std::int32_t end, QuantisedRows& out) {
+  const std::int32_t first = std::max(begin, 0), last = std::min(end, out.n_rows());
+  impl::round_rows({in, nullptr, 0.0f, &out}, first, last);
 }
 
 void rms_norm_quantise(const FloatRows& in, const float* weight, float epsilon, const RowShape& shape,
                        QuantisedRows& out, const ParallelFor& parallel) {
-  check(in, shape.width);
-  out.resize(in.n_rows, shape);
-  run({in, weight, epsilon, &out}, parallel);
+  impl::round(impl::prepare_rounding(in, shape, weight, epsilon, out), parallel);
 }
 
 }  // namespace anabranch::linear

@@ -130,7 +130,7 @@ struct Blocks {
 
   std::int32_t n() const { return (end - begin + QuantisedRows::kBlock - 1) / QuantisedRows::kBlock; }
 
-  /// `combine(so far, of(vector, index))` over each block, into its four.
+  /// `combine(so far, of(vector, block, index))` over each block, into its four.
   template <class Of, class Combine>
   HWY_INLINE void reduce(const Of& of, const Combine& combine, std::int32_t* fours) const {
     const DF df;
@@ -144,8 +144,7 @@ struct Blocks {
     }
   }
 
-  /// Rounds them. False, and nothing that counts is written, when a number is not finite.
-  bool round(std::int8_t* out, float* scales, std::int32_t* starts) const {
+  void round(std::int8_t* out, float* scales, std::int32_t* starts) const {
     const DF df;
     const DI di;
     const auto lanes = static_cast<std::int32_t>(hn::Lanes(df));
@@ -168,7 +167,6 @@ struct Blocks {
       hn::Store(hn::IfThenZeroElse(zeros, hn::Div(of_all, limit)), df, of_block + i);
       hn::Store(hn::IfThenZeroElse(zeros, hn::Div(limit, of_all)), df, factors + i);
     }
-    if (hn::GetLane(hn::MaxOfLanes(di, largest)) >= 0x7f800000) return false;
 
     reduce(
         [&](VF v, std::int32_t block, std::int32_t i) HWY_ATTR {
@@ -181,38 +179,38 @@ struct Blocks {
       hn::Store(hn::Neg(hn::ShiftLeft<7>(combined(fours, i, sum))), di, start + i);
     std::copy_n(of_block, n(), scales);
     std::copy_n(start, n(), starts);
-    return true;
+    if (hn::GetLane(hn::MaxOfLanes(di, largest)) >= 0x7f800000) spoil(out, scales, starts);
+  }
+
+  /// The blocks that have a number that is not finite, which is their scale now too.
+  void spoil(std::int8_t* out, float* scales, std::int32_t* starts) const {
+    for (std::int32_t block = 0; block < n(); ++block) {
+      if (std::isfinite(scales[block])) continue;
+      std::memset(out + begin + block * QuantisedRows::kBlock, 0, QuantisedRows::kBlock);
+      scales[block] = std::numeric_limits<float>::quiet_NaN();
+      starts[block] = 0;
+    }
   }
 };
 
-/// Elements [begin, end) of a row; `begin` is a block's first. False: a number is not finite.
+/// Elements [begin, end) of a row; `begin` is a block's first.
 template <class Value>
-bool round_blocks(const float* x, std::int32_t begin, std::int32_t end, const Value& value, QuantisedRows& out,
+void round_blocks(const float* x, std::int32_t begin, std::int32_t end, const Value& value, QuantisedRows& out,
                   std::int32_t row) {
   constexpr std::int32_t kWidth = kTogether * QuantisedRows::kBlock;
-  auto* const to = reinterpret_cast<std::int8_t*>(out.row(row));
   for (; begin < end; begin += kWidth) {
     const Blocks<Value> blocks{x, begin, std::min(end, begin + kWidth), value};
     const std::int32_t first = begin / QuantisedRows::kBlock;
-    if (!blocks.round(to, out.scales(row) + first, out.starts(row) + first)) return false;
+    blocks.round(reinterpret_cast<std::int8_t*>(out.row(row)), out.scales(row) + first, out.starts(row) + first);
   }
-  return true;
-}
-
-/// What a row with a number that is not finite becomes.
-void spoil(QuantisedRows& out, std::int32_t row) {
-  const std::int32_t n_blocks = out.n_blocks();
-  std::memset(out.row(row), 0, static_cast<std::size_t>(n_blocks) * QuantisedRows::kBlock);
-  std::fill_n(out.scales(row), n_blocks, std::numeric_limits<float>::quiet_NaN());
-  std::fill_n(out.starts(row), n_blocks, 0);
 }
 
 template <class Value>
 void round_row(const float* x, const Value& value, QuantisedRows& out, std::int32_t row) {
   if (out.form() == RowForm::whole)
     *out.scales(row) = round_whole(x, out.width(), value, reinterpret_cast<std::int16_t*>(out.row(row)));
-  else if (!round_blocks(x, 0, out.width(), value, out, row))
-    spoil(out, row);
+  else
+    round_blocks(x, 0, out.width(), value, out, row);
 }
 
 void round_rows(const Rounding& rounding, std::int32_t begin, std::int32_t end) {
@@ -228,13 +226,9 @@ void round_rows(const Rounding& rounding, std::int32_t begin, std::int32_t end) 
   }
 }
 
-bool round_columns(const Rounding& rounding, std::int32_t begin, std::int32_t end) {
-  QuantisedRows& out = *rounding.out;
-  end = std::min(end * QuantisedRows::kBlock, out.width());
-  for (std::int32_t r = 0; r < out.n_rows(); ++r)
-    if (!round_blocks(rounding.in.first + r * rounding.in.stride, begin * QuantisedRows::kBlock, end, Plain{}, out, r))
-      return false;
-  return true;
+void round_columns(const Rounding& rounding, std::int32_t begin, std::int32_t end) {
+  for (std::int32_t r = 0; r < rounding.out->n_rows(); ++r)
+    round_blocks(rounding.in.first + r * rounding.in.stride, begin, end, Plain{}, *rounding.out, r);
 }
 
 }  // namespace anabranch::linear::HWY_NAMESPACE
@@ -250,8 +244,8 @@ void impl::round_rows(const Rounding& rounding, std::int32_t begin, std::int32_t
   HWY_DYNAMIC_DISPATCH(round_rows)(rounding, begin, end);
 }
 
-bool impl::round_columns(const Rounding& rounding, std::int32_t begin, std::int32_t end) {
-  return HWY_DYNAMIC_DISPATCH(round_columns)(rounding, begin, end);
+void impl::round_columns(const Rounding& rounding, std::int32_t begin, std::int32_t end) {
+  HWY_DYNAMIC_DISPATCH(round_columns)(rounding, begin, end);
 }
 
 }  // namespace anabranch::linear

@@ -59,6 +59,7 @@ ForwardPass::ForwardPass(const LoadedModel& model, attention::Element kv)
 void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
   const hf::ModelConfig& c = model_->config;
   n_rows_ = plan.n_rows();
+  scratch_.rounded = false;
   rope_.set(plan.positions, model_->frequencies);
   grow(hidden_, product(n_rows_, c.hidden));
   grow(qkv_, product(n_rows_, c.q_width() + 2 * c.kv_width()));
@@ -76,32 +77,53 @@ void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
   grow(workspace_, attention_.workspace_bytes(parallel_.n_workers()));
 }
 
-/// out (+)= norm(in) W^T + b over the rows that are still computed. An undefined norm is none.
-void ForwardPass::multiply(const Projection& projection, const std::vector<float>& in, std::int32_t in_width,
-                           const at::Tensor& norm, std::vector<float>& out, std::int32_t out_width, Write write) {
-  const Timed timed(times_->products);
-  const InputNorm of_input{values_or_null(norm), static_cast<float>(model_->config.rms_eps)};
-  projection.run({in.data(), in_width, n_rows_}, of_input, {out.data(), out_width, write}, scratch_, parallel_);
+InputNorm ForwardPass::norm_of(const at::Tensor& weight) const {
+  return {values_or_null(weight), static_cast<float>(model_->config.rms_eps)};
 }
 
+/// out (+)= norm(in) W^T + b over the rows that are still computed.
+void ForwardPass::multiply(const Projection& projection, const std::vector<float>& in, std::int32_t in_width,
+                           const InputNorm& norm, std::vector<float>& out, std::int32_t out_width, Write write,
+                           const AfterProduct& after) {
+  const Timed timed(times_->products);
+  projection.run({in.data(), in_width, n_rows_}, norm, {out.data(), out_width, write}, scratch_, parallel_, after);
+}
+
+/// Queries, keys and values; heads that stand are turned, and stored.
 void ForwardPass::write_keys(std::size_t layer, const StepPlan& plan) {
   const LayerTensors& w = model_->tensors.layers[layer];
   const HeadShape heads = model_->heads();
-  const std::int32_t width = heads.q_width() + 2 * heads.kv_width();
-  multiply(w.qkv, hidden_, model_->config.hidden, w.input_norm, qkv_, width, Write::replace);
-  turn_heads(qkv_.data(), n_rows_,
-             {heads, &rope_, values_or_null(w.query_norm), values_or_null(w.key_norm), model_->config.rms_eps});
-  const Timed timed(times_->attention);
-  const float* keys = qkv_.data() + heads.q_width();
-  store_rows(keys, keys + heads.kv_width(), width, plan.slots, heads, kv_.layer(layer));
+  const std::int32_t dim = heads.head_dim, width = heads.q_width() + 2 * heads.kv_width();
+  const HeadSplit split{heads, &rope_, values_or_null(w.query_norm), values_or_null(w.key_norm),
+                        model_->config.rms_eps};
+  const auto finish_heads = [&](std::int32_t begin, std::int32_t end) {
+    for (std::int32_t h = begin / dim; h < end / dim; ++h) {
+      turn_head(qkv_.data(), n_rows_, h, split);
+      const std::int32_t kv = h - heads.query_heads;
+      if (kv < 0) continue;
+      const bool key = kv < heads.kv_heads;
+      store_head(qkv_.data() + std::ptrdiff_t{h} * dim, width, plan.slots, heads,
+                 key ? attention::KvSide::keys : attention::KvSide::values, key ? kv : kv - heads.kv_heads,
+                 kv_.layer(layer));
+    }
+  };
+  multiply(w.qkv, hidden_, model_->config.hidden, norm_of(w.input_norm), qkv_, width, Write::replace,
+           {PartTask(finish_heads, dim)});
 }
 
+/// The rows that a thread has finished it rounds for the product that follows, but in the last layer: there some rows
+/// are left out first.
 void ForwardPass::attend(std::size_t layer) {
   const Timed timed(times_->attention);
   if (reference_ != nullptr) return attend_by_reference(layer);
   const HeadShape heads = model_->heads();
+  const std::vector<LayerTensors>& layers = model_->tensors.layers;
+  const bool rounds = layer + 1 < layers.size() && layers[layer].out.begin_input(n_rows_, scratch_);
+  const auto round = [&](RowIndex begin, RowIndex end) {
+    linear::round_rows({context_.data(), heads.q_width(), n_rows_}, begin, end, scratch_.rows);
+  };
   attention_.run({qkv_.data(), heads.q_width() + 2 * heads.kv_width(), context_.data(), heads.q_width()},
-                 kv_.layer(layer), workspace_, parallel_);
+                 kv_.layer(layer), workspace_, parallel_, rounds ? PartTask(round) : PartTask());
 }
 
 void ForwardPass::attend_by_reference(std::size_t layer) {
@@ -140,7 +162,7 @@ void ForwardPass::keep_outputs(const StepPlan& plan) {
 void ForwardPass::finish_layer(const LayerTensors& w) {
   const hf::ModelConfig& c = model_->config;
   multiply(w.out, context_, c.q_width(), {}, hidden_, c.hidden, Write::add);
-  multiply(w.gate_up, hidden_, c.hidden, w.ffn_norm, ffn_, c.ffn, Write::replace);
+  multiply(w.gate_up, hidden_, c.hidden, norm_of(w.ffn_norm), ffn_, c.ffn, Write::replace, {{}, &w.down});
   multiply(w.down, ffn_, c.ffn, {}, hidden_, c.hidden, Write::add);
 }
 
@@ -172,7 +194,8 @@ LogitsView ForwardPass::run_layers(const StepPlan& plan, AttentionPath path) {
     if (last) keep_outputs(plan);  // past the last attention only outputs matter
     finish_layer(layers[l]);
   }
-  multiply(model_->tensors.head, hidden_, c.hidden, model_->tensors.final_norm, logits_, c.vocabulary, Write::replace);
+  multiply(model_->tensors.head, hidden_, c.hidden, norm_of(model_->tensors.final_norm), logits_, c.vocabulary,
+           Write::replace);
   return {logits_.data(), n_rows_, c.vocabulary};
 }
 

@@ -50,8 +50,10 @@ class ForwardPass {
   void attend_by_reference(std::size_t layer);
   void keep_outputs(const StepPlan& plan);
   void finish_layer(const LayerTensors& layer);
+  InputNorm norm_of(const at::Tensor& weight) const;
   void multiply(const Projection& projection, const std::vector<float>& in, std::int32_t in_width,
-                const at::Tensor& norm, std::vector<float>& out, std::int32_t out_width, Write write);
+                const InputNorm& norm, std::vector<float>& out, std::int32_t out_width, Write write,
+                const AfterProduct& after = {});
 
   const LoadedModel* model_;
   KvStore kv_;

@@ -105,15 +105,30 @@ at::Tensor Projection::product(const FloatRows& in, const InputNorm& norm, Produ
   return at::silu(y.narrow(1, 0, half)).mul_(y.narrow(1, half, half));
 }
 
+bool Projection::begin_input(std::int32_t n_rows, ProductScratch& scratch) const {
+  if (int8_.out() == 0) return false;
+  linear::begin_rounding(n_rows, int8_.row_shape(), scratch.rows);
+  return scratch.rounded = true;
+}
+
 void Projection::run(const FloatRows& in, const InputNorm& norm, const ProductRows& out, ProductScratch& scratch,
-                     const ParallelFor& parallel) const {
+                     const ParallelFor& parallel, const AfterProduct& after) const {
   if (in.n_rows == 0) return;
-  if (int8_.out() == 0) return write(product(in, norm, scratch), out);
-  if (norm.weight != nullptr)
-    linear::rms_norm_quantise(in, norm.weight, norm.epsilon, int8_.row_shape(), scratch.rows, parallel);
-  else
-    linear::quantise(in, int8_.row_shape(), scratch.rows, parallel);
-  linear::multiply(scratch.rows, int8_, out, parallel);
+  if (int8_.out() == 0) {
+    const at::Tensor result = product(in, norm, scratch);
+    write(result, out);
+    return after.columns(0, static_cast<std::int32_t>(result.size(1)));
+  }
+  if (!std::exchange(scratch.rounded, false)) {
+    if (norm.weight != nullptr)
+      linear::rms_norm_quantise(in, norm.weight, norm.epsilon, int8_.row_shape(), scratch.rows, parallel);
+    else
+      linear::quantise(in, int8_.row_shape(), scratch.rows, parallel);
+  }
+  if (after.next == nullptr) return linear::multiply(scratch.rows, int8_, out, parallel, after.columns);
+  linear::multiply_and_round(scratch.rows, int8_, out, after.next->int8_.row_shape(), scratch.next_rows, parallel);
+  std::swap(scratch.rows, scratch.next_rows);
+  scratch.rounded = true;
 }
 
 }  // namespace anabranch::torch

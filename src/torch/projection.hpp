@@ -26,10 +26,19 @@ struct InputNorm {
   float epsilon = 0;
 };
 
+class Projection;
+
 /// What products need beside their operands; grows, and is kept from pass to pass.
 struct ProductScratch {
-  linear::QuantisedRows rows;
+  linear::QuantisedRows rows, next_rows;
+  bool rounded = false;       ///< `rows` are the next product's input already
   std::vector<float> normed;  ///< [n_rows, in]
+};
+
+/// What follows a product: something to be done with its columns, or the product that takes them as they are.
+struct AfterProduct {
+  PartTask columns;
+  const Projection* next = nullptr;
 };
 
 class Projection {
@@ -41,9 +50,14 @@ class Projection {
   Projection(at::Tensor weight, at::Tensor bias, bool gated);
   explicit Projection(linear::Int8Matrix matrix) : int8_(std::move(matrix)) {}
 
-  /// out (+)= norm(in) W^T + b. LibTorch's products allocate their result; int8 allocates nothing.
+  /// out (+)= norm(in) W^T + b. LibTorch's products allocate their result; int8 allocates nothing. With int8 the
+  /// threads do what follows with what they wrote themselves, on the same trip.
   void run(const FloatRows& in, const InputNorm& norm, const ProductRows& out, ProductScratch& scratch,
-           const ParallelFor& parallel) const;
+           const ParallelFor& parallel, const AfterProduct& after = {}) const;
+
+  /// For an input that is rounded by parts, with linear::round_rows into scratch.rows, before the next run. False, and
+  /// nothing is done: this projection takes it as it stands.
+  bool begin_input(std::int32_t n_rows, ProductScratch& scratch) const;
 
   /// Bytes of weights that a product reads.
   std::int64_t bytes() const noexcept;

@@ -65,17 +65,16 @@ void RopeTable::set(std::span<const Position> positions, std::span<const double>
     }
 }
 
-void turn_heads(float* qkv, std::int32_t n_rows, const HeadSplit& split) {
+void turn_head(float* qkv, std::int32_t n_rows, std::int32_t head, const HeadSplit& split) {
   const HeadShape& s = split.shape;
+  if (head >= s.query_heads + s.kv_heads) return;
   const std::int32_t half = s.head_dim / 2;
-  for (std::int32_t r = 0; r < n_rows; ++r, qkv += s.q_width() + 2 * s.kv_width()) {
+  const float* norm = head < s.query_heads ? split.query_norm : split.key_norm;
+  float* row = qkv + std::ptrdiff_t{head} * s.head_dim;
+  for (std::int32_t r = 0; r < n_rows; ++r, row += s.q_width() + 2 * s.kv_width()) {
     const std::size_t angles = static_cast<std::size_t>(r) * static_cast<std::size_t>(half);
-    for (std::int32_t h = 0; h < s.query_heads + s.kv_heads; ++h) {
-      float* head = qkv + std::ptrdiff_t{h} * s.head_dim;
-      const float* norm = h < s.query_heads ? split.query_norm : split.key_norm;
-      if (norm != nullptr) rms_norm(head, norm, 1, s.head_dim, split.epsilon, head);
-      rotate(head, split.rope->cosines.data() + angles, split.rope->sines.data() + angles, half);
-    }
+    if (norm != nullptr) rms_norm(row, norm, 1, s.head_dim, split.epsilon, row);
+    rotate(row, split.rope->cosines.data() + angles, split.rope->sines.data() + angles, half);
   }
 }
 

@@ -31,8 +31,9 @@ struct HeadSplit {
   double epsilon = 0;
 };
 
-/// Norms and turns the queries and keys of qkv [n_rows, q_width + 2 kv_width] where they stand.
-void turn_heads(float* qkv, std::int32_t n_rows, const HeadSplit& split);
+/// Norms and turns one head of queries or keys of qkv [n_rows, q_width + 2 kv_width] where it stands; a head of values
+/// stays as it is.
+void turn_head(float* qkv, std::int32_t n_rows, std::int32_t head, const HeadSplit& split);
 
 /// Attention of consecutive rows over one part of what they see. Element (h, q, d) of `out` is the result for KV head
 /// h, query q = row * share + j, at out[h * out_head + q * out_query + d]; lse likewise, natural logarithm.

@@ -49,9 +49,10 @@ class BranchAttention {
 
   /// Once per layer. The rows' own K and V must be in the slabs. Throws bad_argument, and has written nothing, when a
   /// planned slot lies outside the slabs, a stride is too small, or the workspace too small for
-  /// `parallel.n_workers()`. Allocates nothing.
-  void run(const Rows& rows, const KvSlabs& slabs, std::span<std::byte> workspace,
-           const ParallelFor& parallel = {}) const;
+  /// `parallel.n_workers()`. Allocates nothing. `then` follows on the rows that a thread has finished, all their heads,
+  /// before the others may be done; its unit does not count.
+  void run(const Rows& rows, const KvSlabs& slabs, std::span<std::byte> workspace, const ParallelFor& parallel = {},
+           const PartTask& then = {}) const;
 
   const HeadShape& shape() const noexcept;
 

@@ -79,4 +79,10 @@ constexpr KvSlabs make_slabs(const HeadShape& shape, Element element, SlabLayout
 void store_rows(const float* keys, const float* values, std::int64_t row_stride, std::span<const Slot> slots,
                 const HeadShape& shape, const KvSlabs& slabs);
 
+enum class KvSide : std::uint8_t { keys, values };
+
+/// The same for one KV head, of K or of V alone. rows: [n_rows, head_dim].
+void store_head(const float* rows, std::int64_t row_stride, std::span<const Slot> slots, const HeadShape& shape,
+                KvSide side, std::int32_t head, const KvSlabs& slabs);
+
 }  // namespace anabranch::attention

@@ -54,6 +54,7 @@ class Int8Matrix {
   // of up in one panel.
   static constexpr std::int32_t kPanel = 32;
   std::int32_t n_panels() const noexcept { return n_panels_; }
+  std::int32_t panel_width() const noexcept { return gated_ ? kPanel / 2 : kPanel; }  ///< results of one panel
   std::int32_t group() const noexcept { return form_ == RowForm::blocks ? 4 : 2; }
   std::int32_t n_groups() const noexcept { return (in_ + group() - 1) / group(); }
   const std::uint8_t* panel(std::int32_t index) const noexcept {
@@ -90,7 +91,14 @@ struct ProductRows {
 /// out (+)= rows * matrix^T + bias; for a gated matrix out (+)= silu(rows * gate^T + bias) * (rows * up^T + bias).
 /// Throws bad_argument, and has written nothing, when widths or forms differ or the stride is too small.
 /// Allocates nothing. Work is split over the threads by panels.
+/// `then` follows on the columns that a thread has written, before the others may be done.
 void multiply(const QuantisedRows& rows, const Int8Matrix& matrix, const ProductRows& out,
-              const ParallelFor& parallel = {});
+              const ParallelFor& parallel = {}, const PartTask& then = {});
+
+/// multiply, then quantise `out` into `next`, for the product after this one: the same bits. Rows in blocks take one
+/// trip to the threads for both. Throws bad_argument also when next_shape.width is not matrix.out(), or `next` is
+/// `rows`.
+void multiply_and_round(const QuantisedRows& rows, const Int8Matrix& matrix, const ProductRows& out,
+                        const RowShape& next_shape, QuantisedRows& next, const ParallelFor& parallel = {});
 
 }  // namespace anabranch::linear

@@ -60,7 +60,7 @@ class QuantisedRows {
   RowForm form() const noexcept { return form_; }
   std::int32_t block_width() const noexcept { return form_ == RowForm::blocks ? kBlock : width_; }
   std::int32_t n_blocks() const noexcept { return (width_ + block_width() - 1) / block_width(); }
-  /// One integer, and what one unit of it stands for. NaN: the row had a NaN or an infinity.
+  /// One integer, and what one unit of it stands for. NaN: the block, or the whole row, had a NaN or an infinity.
   std::int32_t value(std::int32_t row, std::int32_t index) const noexcept;
   float scale(std::int32_t row, std::int32_t index) const noexcept { return scales(row)[index / block_width()]; }
 
@@ -95,11 +95,16 @@ class QuantisedRows {
 };
 
 // All of these resize `out` to in.n_rows rows of `shape`, round to nearest even, and use the caller's
-// threads when there is enough to do. A row with a NaN or an infinity becomes zeros with the scale NaN, so that its
-// products are NaN; a block whose largest magnitude is below 1e-30 becomes zeros with the scale 0.
+// threads when there is enough to do. A block (or a whole row) with a NaN or an infinity becomes zeros with the scale
+// NaN, so that the row's products are NaN; one whose largest magnitude is below 1e-30 becomes zeros with the scale 0.
 
 /// Rounds the rows of `in`.
 void quantise(const FloatRows& in, const RowShape& shape, QuantisedRows& out, const ParallelFor& parallel = {});
+
+/// The same by parts, of rows that others may still be writing: once begin_rounding, then round_rows for each part,
+/// from any thread. in: `out.n_rows()` rows.
+void begin_rounding(std::int32_t n_rows, const RowShape& shape, QuantisedRows& out);
+void round_rows(const FloatRows& in, std::int32_t begin, std::int32_t end, QuantisedRows& out);
 
 /// Rounds x / sqrt(mean(x^2) + epsilon) * weight (root mean square norm, Zhang and Sennrich 2019). weight: [width].
 void rms_norm_quantise(const FloatRows& in, const float* weight, float epsilon, const RowShape& shape,
