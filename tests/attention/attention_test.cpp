@@ -217,4 +217,14 @@ TEST_CASE("what cannot be is refused with the value and the limit, and the plan 
   says(run(rows, unscaled, bytes), "without scales");
   CHECK(out == std::vector<float>(out.size(), -3.0f));
   CHECK(refused([&] { attention.run(rows, layer.slabs(), workspace); }) == "no error");
+
+  std::fill(out.begin(), out.end(), -3.0f);
+  std::vector<int> n_finished(static_cast<std::size_t>(pass.n_rows()), 0);
+  const auto then = [&](RowIndex begin, RowIndex end) {
+    for (RowIndex r = begin; r < end; ++r)
+      n_finished[static_cast<std::size_t>(r)] +=
+          std::count(out.begin() + r * 16, out.begin() + (r + 1) * 16, -3.0f) == 0 ? 1 : 100;
+  };
+  attention.run(rows, layer.slabs(), workspace, {}, PartTask(then));
+  CHECK(n_finished == std::vector<int>(n_finished.size(), 1));
 }

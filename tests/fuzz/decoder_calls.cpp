@@ -52,6 +52,7 @@ anb_decoder_options some_options(Input& input) {
   if (input.one_in(3)) o.max_rows = input.number(1, 12);
   o.positions = input.one_in(3) ? input.number(-1, 30) : 0;
   o.n_end_of_text = input.below(3);
+  o.guess = o.max_rows % 2;
   o.end_of_text = kEndOfText.data();
   return o;
 }
@@ -147,6 +148,7 @@ struct SomeRequest {
     if (input.one_in(4)) options.max_tokens = input.number(1, 30);
     if (input.one_in(4)) options.max_branch_tokens = input.number(1, 10);
     options.seed = input.byte();
+    if (options.seed % 5 == 4) options.no_repeat = static_cast<std::int32_t>(options.seed % 7);
     if (options.seed % 4 == 3) options.branches_at_once = static_cast<std::int32_t>(options.seed % 3);
     if (input.one_in(4)) options.after = world.some_request(decoder);
     if (!input.one_in(4)) return;
