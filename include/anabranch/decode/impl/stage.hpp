@@ -35,7 +35,6 @@ class Stage {
   void put_track(RequestT& r, TrackT& t) {
     if (t.parent == kNone && !cache_.alive(t.line)) t.line = step_.create_line(t.start);
     t.n_staged = t.n_staged_tokens = 0;
-    t.guess_staged = false;
     if (t.phase == Phase::queued) return step_.hold(t.line, 0);
     if (t.forked_block != kNone) put_block(r, t.forked_block);
     for (const Operation& op : t.operations) {
@@ -43,7 +42,7 @@ class Stage {
       ++t.n_staged;
     }
     if (t.phase == Phase::running && t.operations.empty()) step_.request_logits(t.line);  // forked without a prefix
-    if (guess_ && t.phase == Phase::running && t.guess != kUnknownToken) put_guess(t);
+    if (guess_ && !r.prefilling && t.phase == Phase::running && t.guess != kUnknownToken) put_guess(t);
     if (t.parent != kNone) step_.hold(t.line, t.n_closing);
   }
 
@@ -77,9 +76,9 @@ class Stage {
     return whole;
   }
 
-  void put_guess(TrackT& t) {
+  void put_guess(const TrackT& t) {
     step_.append(t.line, {t.guess}, Logits::last);
-    t.guess_staged = has_guesses_ = true;
+    has_guesses_ = true;
     ++n_rows_;
   }
 

@@ -78,7 +78,6 @@ struct Track {
   std::int32_t n_granted = 0;     ///< 1: the next pass may sample a token
   TokenId guess = kUnknownToken;  ///< that token, perhaps: it may be fed in the same pass
   std::optional<State> guessed;   ///< the state after it
-  bool guess_staged = false;      ///< it is in the open step
 
   StreamKey stream{};
   std::int64_t n_sampled = 0;
