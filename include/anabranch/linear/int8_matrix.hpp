@@ -90,7 +90,7 @@ struct ProductRows {
 
 /// out (+)= rows * matrix^T + bias; for a gated matrix out (+)= silu(rows * gate^T + bias) * (rows * up^T + bias).
 /// Throws bad_argument, and has written nothing, when widths or forms differ or the stride is too small.
-/// Allocates nothing. Work is split over the threads by panels.
+/// Allocates nothing. Work is split over the threads by panels, as many together as one unit of `then` needs.
 /// `then` follows on the columns that a thread has written, before the others may be done.
 void multiply(const QuantisedRows& rows, const Int8Matrix& matrix, const ProductRows& out,
               const ParallelFor& parallel = {}, const PartTask& then = {});

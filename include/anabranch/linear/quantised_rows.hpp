@@ -94,7 +94,7 @@ class QuantisedRows {
   std::int64_t stride_ = 0;
 };
 
-// All of these resize `out` to in.n_rows rows of `shape`, round to nearest even, and use the caller's
+// All of these but round_rows resize `out` to in.n_rows rows of `shape`, round to nearest even, and use the caller's
 // threads when there is enough to do. A block (or a whole row) with a NaN or an infinity becomes zeros with the scale
 // NaN, so that the row's products are NaN; one whose largest magnitude is below 1e-30 becomes zeros with the scale 0.
 
