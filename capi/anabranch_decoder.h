@@ -184,9 +184,13 @@ typedef struct anb_decoder_options {
   const anb_token* end_of_text; /* tokens that end an answer or a branch; never fed */
   const anb_markup* markup;     /* NULL: "serial" */
   const anb_text* text;         /* NULL: no text */
+  /* 0; 1: tokens of the trunk that "aspd" thinks likely are fed before they are sampled, and left out of the commit
+   * where it was wrong. Fewer passes, the same tokens; an output may be asked for in vain, and an answer may need one page more */
+  int32_t guess;
+  int32_t reserved;
 } anb_decoder_options;
 #define ANB_DECODER_OPTIONS_INIT \
-  { sizeof(anb_decoder_options), 8, 512, ANB_UNLIMITED, 8, 512, ANB_POSITIONS_SEQUENTIAL, 0, 0, 0, 0 }
+  { sizeof(anb_decoder_options), 8, 512, ANB_UNLIMITED, 8, 512, ANB_POSITIONS_SEQUENTIAL, 0, 0, 0, 0, 0, 0 }
 
 typedef struct anb_request_options {
   uint32_t struct_size;

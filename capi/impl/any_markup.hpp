@@ -70,6 +70,12 @@ class AnyMarkup {
       return markup::Constraint{};
     });
   }
+  TokenId guess(const State& s) const {
+    return with(s, [](const auto& m, const auto& own) {
+      if constexpr (MarkupWithGuess<std::decay_t<decltype(m)>>) return m.guess(own);
+      return kUnknownToken;
+    });
+  }
 
  private:
   template <class M>

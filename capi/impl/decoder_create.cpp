@@ -103,6 +103,7 @@ DecoderObject* make_decoder(CacheObject& cache, const anb_decoder_options& o) {
   options.max_depth = o.max_depth;
   options.max_rows = o.max_rows;
   options.positions = capi::to_cpp(o.positions);
+  options.guess = o.guess != 0;
   options.end_of_text.assign(o.end_of_text, o.end_of_text + o.n_end_of_text);
   for (const TokenId token : options.end_of_text)
     if (token < 0) fail(Status::bad_request, "end_of_text holds token " + std::to_string(token));

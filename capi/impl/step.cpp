@@ -113,6 +113,13 @@ anb_status anb_step_rewind(anb_step* step, anb_line line, int32_t n_tokens) {
   });
 }
 
+anb_status anb_step_leave_out(anb_step* step, anb_line line, int32_t n) {
+  return with_step(step, [&](CacheObject&, Step& s) {
+    s.leave_out(capi::to_cpp(line), n);
+    return Status::ok;
+  });
+}
+
 anb_status anb_step_adopt(anb_step* step, anb_line parent, anb_line child) {
   return with_step(step, [&](CacheObject&, Step& s) {
     s.adopt(capi::to_cpp(parent), capi::to_cpp(child));

@@ -103,6 +103,8 @@ pub struct anb_decoder_options {
     pub end_of_text: *const i32,
     pub markup: *const anb_markup,
     pub text: *const anb_text,
+    pub guess: i32,
+    pub reserved: i32,
 }
 
 #[repr(C)]
@@ -165,7 +167,7 @@ const _: () = assert!(size_of::<anb_cache_options>() == 40);
 const _: () = assert!(size_of::<anb_plan>() == 128);
 const _: () = assert!(size_of::<anb_text>() == 32);
 const _: () = assert!(size_of::<anb_markup>() == 120);
-const _: () = assert!(size_of::<anb_decoder_options>() == 56);
+const _: () = assert!(size_of::<anb_decoder_options>() == 64);
 const _: () = assert!(size_of::<anb_event>() == 80);
 const _: () = assert!(size_of::<anb_request_state>() == 64);
 const _: () = assert!(size_of::<anb_branch_state>() == 64);

@@ -26,6 +26,7 @@ DecoderOptions options_of_decoder(const GgufModel& model, const GenerateOptions&
   result.max_branches = options.max_branches;
   result.max_tokens = options.max_tokens;
   result.max_branch_tokens = options.max_branch_tokens;
+  result.guess = options.guess;
   result.max_rows = model.options().max_rows;
   result.positions = Positions::longest;
   result.end_of_text = model.vocabulary().end_of_text();

@@ -28,6 +28,7 @@ DecoderOptions options_of_decoder(const CausalLm& model, const GenerateOptions& 
   result.max_branches = options.max_branches;
   result.max_tokens = options.max_tokens;
   result.max_branch_tokens = options.max_branch_tokens;
+  result.guess = options.guess;
   result.max_rows = model.max_rows();
   result.positions = positions;
   result.end_of_text = model.config().eos;
@@ -62,7 +63,7 @@ markup::AspdOptions aspd_options(const CausalLm& model, const GenerateOptions& o
   result.max_title_tokens = 24;  // more is no title
   result.end_of_text = model.config().eos;
   if (options.well_formed) result.not_in_titles = with_line_break(model);  // reads the vocabulary
-  result.max_titles = std::max(1, options.max_branches);  // the decoder refuses what is less
+  result.max_titles = std::max(1, options.max_branches);                   // the decoder refuses what is less
   result.text = model.text().tokenizer;
   return result;
 }

@@ -46,7 +46,7 @@ inline void require(bool condition, const std::string& text) {
 /// How often each thing happened, over all worlds of a run.
 struct WorldCounts {
   long operations = 0, plans = 0, shortages = 0, commits = 0, aborts = 0, aborts_after_model = 0, joins = 0,
-       truncated_joins = 0, refused = 0, restores = 0, rows = 0;
+       truncated_joins = 0, left_out = 0, refused = 0, restores = 0, rows = 0;
 };
 
 class RandomWorld {
@@ -92,6 +92,7 @@ class RandomWorld {
   void hold(const RandomOp& op);
   void request_logits(const RandomOp& op);
   void plan(const RandomOp& op);
+  void leave_out(std::uint32_t choice, std::uint32_t number);
   void abort();
   void save_and_restore();
   // random_world_misuse.cpp: calls that must be refused
@@ -131,6 +132,8 @@ class RandomWorld {
   std::map<std::uint64_t, Pending> pending_;
   std::vector<Wanted> wanted_;
   std::map<LineId, LineId> adopted_by_;  ///< of the open step
+  std::map<LineId, std::int32_t> n_own_rows_;  ///< of the open step, since the line's last fork or join
+  NaiveModel planned_;                         ///< now_ when the plan was made
   std::map<RowIndex, std::uint64_t> token_of_row_;
   std::vector<LineId> stale_;
   std::uint64_t last_token_ = 0;

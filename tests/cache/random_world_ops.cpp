@@ -96,6 +96,7 @@ void RandomWorld::begin() {
   pending_.clear();
   wanted_.clear();
   adopted_by_.clear();
+  n_own_rows_.clear();
   most_pages_ = 0;
   free_before_ = cache_->n_free_pages();
 }
@@ -157,6 +158,7 @@ void RandomWorld::append(const RandomOp& op) {
     now_.append(line, id);
     if (logits == Logits::all || (logits == Logits::last && i + 1 == n)) wanted_.push_back({id, line, true});
   }
+  n_own_rows_[line] += n;
   if (n > 0) most_pages_ += n / options_.page_size + 2;
 }
 
@@ -182,6 +184,7 @@ void RandomWorld::fork(const RandomOp& op) {
   note("// " + names(kids) + " = " + call + "  starts at " + std::to_string(cache_->next_position(kids[0])));
   require(static_cast<std::int32_t>(kids.size()) == n, "fork gives n children");
   now_.fork(line, kids, policy, starts);
+  n_own_rows_[line] = 0;
 }
 
 void RandomWorld::join(const RandomOp& op) {
@@ -208,6 +211,7 @@ void RandomWorld::join(const RandomOp& op) {
   note(call);
   real();
   now_.join(*parent, kids, next);
+  n_own_rows_[*parent] = 0;
   stale_.insert(stale_.end(), kids.begin(), kids.end());
   ++counts_.joins;
 }
@@ -224,6 +228,7 @@ void RandomWorld::truncate_before_join(const std::vector<LineId>& kids, std::uin
 void RandomWorld::rewind(LineId line, std::int32_t n) {
   note("step.rewind(" + name(line) + ", " + std::to_string(n) + ");");
   step_->rewind(line, n);
+  n_own_rows_[line] = std::max(0, n_own_rows_[line] - (now_.at(line).n_tokens() - n));
   now_.rewind(line, n);
 }
 
@@ -243,6 +248,7 @@ void RandomWorld::adopt(const RandomOp& op) {
   step_->adopt(parent, *kid);
   now_.adopt(parent, *kid);
   adopted_by_[*kid] = parent;
+  n_own_rows_[parent] = n_own_rows_[*kid];
   stale_.push_back(*kid);
 }
 
@@ -296,11 +302,28 @@ void RandomWorld::plan(const RandomOp& op) {
   counts_.rows += result->n_rows();
   require(step_->open() && step_->planned(), "a planned step is open and planned");
   phase_ = Phase::planned;
+  planned_ = now_;
   check_plan(*result);
+}
+
+void RandomWorld::leave_out(std::uint32_t choice, std::uint32_t number) {
+  const LineId line = pick(choice);
+  const std::int32_t n_rows = n_own_rows_[line];
+  const auto n = static_cast<std::int32_t>(number % static_cast<std::uint32_t>(n_rows + 2));
+  const std::string call = "step.leave_out(" + name(line) + ", " + std::to_string(n) + ");";
+  const auto real = [&] { step_->leave_out(line, n); };
+  if (n > n_rows) return refused(Status::bad_argument, call, real);
+  note(call);
+  real();
+  now_.at(line) = planned_.at(line);
+  now_.rewind(line, now_.at(line).n_tokens() - n);
+  counts_.left_out += n;
 }
 
 void RandomWorld::do_planned(const RandomOp& op) {
   if (op.kind % 7 == 0) misuse_state(op);
+  for (std::uint32_t k = 0; k < op.kind % 3 && !now_.lines.empty(); ++k) leave_out(op.b + k, op.c + k);
+  check_lines();
   const bool run = op.b % 8 != 0;
   if (run) slab_ = overlay_;
   if (op.a % 4 == 0) {

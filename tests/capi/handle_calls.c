@@ -57,6 +57,7 @@ STEP_CALL(fork_given, anb_line line = 78;
 STEP_CALL(join, anb_line line = 78, anb_step_join(step, 1, &line, 1), 1)
 STEP_CALL(join_given, anb_line line = 78, anb_step_join_given(step, 1, &line, 1, 0), 1)
 STEP_CALL(rewind_line, (void)0, anb_step_rewind(step, 1, 0), 1)
+STEP_CALL(leave_out, (void)0, anb_step_leave_out(step, 1, 0), 1)
 STEP_CALL(adopt, (void)0, anb_step_adopt(step, 1, 2), 1)
 STEP_CALL(drop, (void)0, anb_step_drop(step, 1), 1)
 STEP_CALL(detach, (void)0, anb_step_detach(step, 1), 1)
@@ -94,6 +95,7 @@ const handle_call kHandleCalls[] = {{"anb_cache_get_statistics", kCacheHandle, g
                                     {"anb_step_join", kStepHandle, join},
                                     {"anb_step_join_given", kStepHandle, join_given},
                                     {"anb_step_rewind", kStepHandle, rewind_line},
+                                    {"anb_step_leave_out", kStepHandle, leave_out},
                                     {"anb_step_adopt", kStepHandle, adopt},
                                     {"anb_step_drop", kStepHandle, drop},
                                     {"anb_step_detach", kStepHandle, detach},

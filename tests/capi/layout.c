@@ -79,7 +79,7 @@ static const entry kEntries[] = {
     F(anb_decoder_options, max_tokens), F(anb_decoder_options, max_branch_tokens),
     F(anb_decoder_options, max_depth), F(anb_decoder_options, max_rows), F(anb_decoder_options, positions),
     F(anb_decoder_options, n_end_of_text), F(anb_decoder_options, end_of_text), F(anb_decoder_options, markup),
-    F(anb_decoder_options, text),
+    F(anb_decoder_options, text), F(anb_decoder_options, guess), F(anb_decoder_options, reserved),
     S(anb_request_options), F(anb_request_options, struct_size), F(anb_request_options, temperature),
     F(anb_request_options, top_k), F(anb_request_options, top_p), F(anb_request_options, repetition_penalty),
     F(anb_request_options, max_tokens), F(anb_request_options, max_branch_tokens),

@@ -187,7 +187,12 @@ void cache_life(Life& life) {
   end(life, anb_step_abort);
   change(life);
   plan(life);
+  MAKE(anb_step_leave_out(life.w.step, life.w.lines[0], 1));
   end(life, anb_step_commit);
+  begin(life);
+  MAKE(anb_step_append(life.w.step, life.w.lines[0], nullptr, 1, ANB_LOGITS_LAST));
+  plan(life);
+  end(life, anb_step_abort);
   anb_cache_statistics s = ANB_CACHE_STATISTICS_INIT;
   MAKE(anb_cache_get_statistics(life.w.cache, &s));
   life.note(s.n_lines);

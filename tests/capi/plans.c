@@ -287,6 +287,37 @@ static void after_a_plan_only_commit_or_abort(void) {
   end_world(&w);
 }
 
+static void rows_left_out_are_not_committed(void) {
+  anb_plan plan = ANB_PLAN_INIT;
+  anb_line_state state = ANB_LINE_STATE_INIT;
+  world w = open_world();
+  REFUSED(&w, anb_step_leave_out(w.step, w.lines[0], 0), ANB_WRONG_STATE, "leave_out in a step that has no plan");
+  OK(anb_line_get_state(w.cache, w.lines[0], &state));
+  OK(anb_step_append(w.step, w.lines[0], NULL, 4, ANB_LOGITS_ALL));
+  OK(anb_step_plan(w.step, &plan));
+  CHECK_SAME(plan.n_rows, 4);
+  REFUSED(&w, anb_step_leave_out(w.step, w.lines[0], 5), ANB_BAD_ARGUMENT, "leaving out 5 rows");
+  REFUSED(&w, anb_step_leave_out(w.step, w.lines[0], -1), ANB_BAD_ARGUMENT, "leaving out -1 rows");
+  REFUSED(&w, anb_step_leave_out(w.step, w.lines[2], 1), ANB_BAD_ARGUMENT, "the last 0 of its tokens");
+  REFUSED(&w, anb_step_leave_out(w.step, 7, 1), ANB_STALE_LINE, "line 7");
+  OK(anb_step_leave_out(w.step, w.lines[0], 4));
+  OK(anb_step_leave_out(w.step, w.lines[0], 3));
+  CHECK(plan.n_rows == 4 && plan.n_outputs == 4);
+  OK(anb_step_commit(w.step));
+  {
+    anb_line_state after = ANB_LINE_STATE_INIT;
+    OK(anb_line_get_state(w.cache, w.lines[0], &after));
+    CHECK_SAME(after.n_tokens, state.n_tokens + 1);
+  }
+  OK(anb_step_begin(w.cache, &w.step));
+  OK(anb_step_append(w.step, w.lines[0], NULL, 1, ANB_LOGITS_LAST));
+  OK(anb_step_plan(w.step, &plan));
+  CHECK_SAME(plan.n_ops_before, 1);
+  CHECK(plan.ops_before[0].kind == ANB_SEQUENCE_RESTART && plan.ops_before[0].line == w.lines[0]);
+  CHECK(plan.ops_before[0].begin == 0 && plan.ops_before[0].end == plan.positions[0]);
+  end_world(&w);
+}
+
 static void wrong_order_of_calls(void) {
   anb_plan plan = ANB_PLAN_INIT;
   anb_paged paged = ANB_PAGED_INIT;
@@ -325,5 +356,6 @@ const phase kPlanPhases[] = {
     {"a_fork_without_tokens_samples_from_its_parent", a_fork_without_tokens_samples_from_its_parent},
     {"no_room_is_an_outcome", no_room_is_an_outcome},
     {"after_a_plan_only_commit_or_abort", after_a_plan_only_commit_or_abort},
+    {"rows_left_out_are_not_committed", rows_left_out_are_not_committed},
     {"wrong_order_of_calls", wrong_order_of_calls},
     {NULL, NULL}};

@@ -101,6 +101,7 @@ Settings random_settings(std::uint64_t seed) {
   s.request.n_log_probabilities = pick(4) - 1;
   s.request.branches_at_once = pick(3) == 0 ? ab::kNone : 1 + pick(3);
   if (pick(3) == 0) s.request.stop = {"ab", "cd."};
+  s.decoder.guess = pick(2) == 0;
   return s;
 }
 
@@ -142,6 +143,7 @@ struct CSide {
     o.max_depth = s.decoder.max_depth;
     o.max_rows = s.decoder.max_rows;
     o.positions = to_c(s.decoder.positions);
+    o.guess = s.decoder.guess ? 1 : 0;
     o.end_of_text = s.decoder.end_of_text.data();
     o.n_end_of_text = static_cast<std::int32_t>(s.decoder.end_of_text.size());
     o.markup = &markup;

@@ -147,7 +147,7 @@ static void sizes_of_structs_that_are_read(void) {
   CHECK_READER(anb_text, read_text, text);
   CHECK_READER(anb_markup_callbacks, read_callbacks, callbacks);
   CHECK_GROWN_READER(anb_markup, read_markup, markup, unique_titles);
-  CHECK_READER(anb_decoder_options, read_decoder_options, decoder_options);
+  CHECK_GROWN_READER(anb_decoder_options, read_decoder_options, decoder_options, guess);
   CHECK_GROWN_READER(anb_request_options, read_request_options, request_options, branches_at_once);
 }
 

@@ -61,6 +61,7 @@ class FragileAspd {
   }
   ab::markup::Action joined(State& s) const { return after(own_.joined(s.own)); }
   ab::markup::Forced closing(const State& s) const { return after(own_.closing(s.own)); }
+  TokenId guess(const State& s) const { return after(own_.guess(s.own)); }
   ab::markup::Constraint constrain(const State& s) const { return after(ab::markup::Constraint{{}, s.forbidden}); }
 
  private:
@@ -122,10 +123,14 @@ class Life {
   };
   Life(Fuse& fuse, const Touch& touch, After after, const Limits& limits)
       : cache({.n_pages = limits.n_pages, .page_size = 2, .max_position = 500}),
-        decoder(
-            cache, FragileAspd(touch), FragileLetters{touch},
-            {.max_branches = 3, .max_tokens = 90, .max_depth = 2, .max_rows = limits.max_rows, .end_of_text = {kEnd}},
-            FragileSampler{touch}),
+        decoder(cache, FragileAspd(touch), FragileLetters{touch},
+                {.max_branches = 3,
+                 .max_tokens = 90,
+                 .max_depth = 2,
+                 .max_rows = limits.max_rows,
+                 .end_of_text = {kEnd},
+                 .guess = true},
+                FragileSampler{touch}),
         fuse_(fuse),
         touch_(touch),
         after_(after) {}

@@ -52,6 +52,7 @@ anb_decoder_options some_options(Input& input) {
   if (input.one_in(3)) o.max_rows = input.number(1, 12);
   o.positions = input.one_in(3) ? input.number(-1, 30) : 0;
   o.n_end_of_text = input.below(3);
+  o.guess = o.max_rows % 2;
   o.end_of_text = kEndOfText.data();
   return o;
 }

@@ -40,6 +40,7 @@ constexpr Function kJoin = {"anb_step_join",
                             kStep | kLine | statuses(ANB_NOT_A_CHILD, ANB_OPEN_CHILDREN, ANB_OUT_OF_RANGE)};
 constexpr Function kJoinGiven = {"anb_step_join_given", kJoin.statuses};
 constexpr Function kRewind = {"anb_step_rewind", kStep | kLine};
+constexpr Function kLeaveOut = {"anb_step_leave_out", kStep | kLine};
 constexpr Function kAdopt = {"anb_step_adopt", kStep | kLine | statuses(ANB_NOT_A_CHILD)};
 constexpr Function kDrop = {"anb_step_drop", kStep | kLine};
 constexpr Function kDetach = {"anb_step_detach", kStep | kLine | statuses(ANB_NOT_A_CHILD)};

@@ -20,6 +20,8 @@ inline constexpr std::size_t kLeastSize = sizeof(T);
 template <>
 inline constexpr std::size_t kLeastSize<anb_markup> = offsetof(anb_markup, unique_titles);
 template <>
+inline constexpr std::size_t kLeastSize<anb_decoder_options> = offsetof(anb_decoder_options, guess);
+template <>
 inline constexpr std::size_t kLeastSize<anb_request_options> = offsetof(anb_request_options, branches_at_once);
 template <>
 inline constexpr std::size_t kLeastSize<anb_output_settings> = offsetof(anb_output_settings, spared);

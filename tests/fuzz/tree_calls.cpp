@@ -97,6 +97,13 @@ struct TreeCalls {
     const std::int32_t n = input.one_in(16) ? input.odd_number() : state.n_tokens - input.below(6);
     world.make(function::kRewind, about, [&] { return anb_step_rewind(step, line, n); });
   }
+  void leave_out() {
+    const anb_line line = world.some_line();
+    const std::int32_t n = input.one_in(16) ? input.odd_number() : input.below(4);
+    const anb_status status =
+        world.make(function::kLeaveOut, about, [&] { return anb_step_leave_out(step, line, n); });
+    if (about != nullptr) FUZZ_CHECK(status != ANB_OK || group.planned, "rows left out of a step without a plan");
+  }
   void adopt() {
     const anb_line parent = world.some_line();
     const std::vector<anb_line> children = some_children(world, parent);
@@ -111,9 +118,10 @@ void World::tree_call() {
   Group& g = group();
   if (g.step == nullptr && g.cache != nullptr && !g.plan_open() && anb_step_begin(g.cache, &g.step) != ANB_OK)
     g.step = nullptr;
-  if (g.planned && !input_.one_in(16)) return finish_step();  // nothing but commit and abort can work
   anb_step* step = some_step();
   TreeCalls calls{*this, input_, g, step, step == g.step && step != nullptr ? &g : nullptr};
+  if (g.planned && input_.one_in(2)) return calls.leave_out();
+  if (g.planned && !input_.one_in(16)) return finish_step();  // nothing else can work
   switch (input_.below(20)) {
     case 0:
     case 1:

@@ -97,6 +97,37 @@ TEST_CASE("forks, nested forks, subset joins and late joins give every row what 
   CHECK(t.compare(other.context()) > 30);
 }
 
+TEST_CASE("rows left out are gone for llama.cpp as well when their line goes on") {
+  GgufModel* model = gguf_model("f32");
+  if (model == nullptr) return;
+  const GgufModel other = model->with_own_cells();
+  std::mt19937 random(7);
+  Tree t(model->context());
+  const LineId trunk = t.create();
+  t.append(trunk, words(random, 6));
+  for (int i = 0; i < 4; ++i) {
+    t.append(trunk, words(random, 1 + i));
+    t.run();
+    t.leave_out(trunk, i);
+    t.commit();
+  }
+  CHECK(t.cache.n_tokens(trunk) == 10);
+  const auto kids = t.fork(trunk, 3);
+  for (const LineId kid : kids) t.append(kid, words(random, 3));
+  t.run();
+  t.leave_out(kids[0], 3);
+  t.leave_out(kids[1], 1);
+  t.commit();
+  for (const LineId kid : kids) t.append(kid, words(random, 2));
+  t.join(trunk, kids);
+  t.append(trunk, words(random, 1));
+  t.pass();
+  CHECK(t.cache.n_tokens(trunk) == 10 + 2 + 4 + 5 + 1);
+  CHECK(t.host.n_used_sequences() == 1);
+  t.end();
+  CHECK(t.compare(other.context()) > 20);
+}
+
 TEST_CASE("rewind, adopt, detach and drop give every row what it gets alone") {
   GgufModel* model = gguf_model("f32");
   if (model == nullptr) return;

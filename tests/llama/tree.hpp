@@ -64,6 +64,11 @@ class Tree {
       logits[numbers[static_cast<std::size_t>(plan->outputs[k].row)]].assign(row.begin(), row.end());
     }
   }
+  /// After `run`.
+  void leave_out(LineId line, std::int32_t n) {
+    step_->leave_out(line, n);
+    book.rewind(line, cache.n_tokens(line));
+  }
   void commit() {
     step_->commit();
     host.committed();

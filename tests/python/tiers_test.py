@@ -148,6 +148,18 @@ class CacheTier(unittest.TestCase):
             step.commit()
         self.assertEqual(self.cache.statistics().n_free_pages, 0)
 
+    def test_rows_left_out_are_not_committed(self):
+        with self.cache.step() as step:
+            trunk = step.create_line()
+            step.append(trunk, [1, 2, 3, 4], Logits.ALL)
+            self.assertStatus(Status.WRONG_STATE, step.leave_out, trunk, 1)
+            self.assertTrue(step.plan())
+            self.assertIn("5", self.assertStatus(Status.BAD_ARGUMENT, step.leave_out, trunk, 5))
+            step.leave_out(trunk, 3)
+            step.commit()
+        self.assertEqual(self.cache.line(trunk).n_tokens, 1)
+        self.cache.check()
+
     def test_a_step_that_is_left_or_lost_leaves_no_trace(self):
         with self.assertRaises(ZeroDivisionError), self.cache.step() as step:
             self.fork_two(step)

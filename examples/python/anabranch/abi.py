@@ -185,7 +185,8 @@ Markup = _struct(
     well_formed=i32, reserved=i32)
 DecoderOptions = _struct(
     "anb_decoder_options", struct_size=u32, max_branches=i32, max_tokens=i32, max_branch_tokens=i32, max_depth=i32,
-    max_rows=i32, positions=i32, n_end_of_text=i32, end_of_text=ints, markup=POINTER(Markup), text=POINTER(Text))
+    max_rows=i32, positions=i32, n_end_of_text=i32, end_of_text=ints, markup=POINTER(Markup), text=POINTER(Text),
+    guess=i32, reserved=i32)
 RequestOptions = _struct(
     "anb_request_options", struct_size=u32, temperature=c_float, top_k=i32, top_p=c_float, repetition_penalty=c_float,
     max_tokens=i32, max_branch_tokens=i32, n_log_probabilities=i32, seed=u64, after=u64, stop=POINTER(c_char_p),
@@ -232,6 +233,7 @@ FUNCTIONS = {
     "anb_step_join": (_status, _handle, u64, lines, i32),
     "anb_step_join_given": (_status, _handle, u64, lines, i32, i32),
     "anb_step_rewind": (_status, _handle, u64, i32),
+    "anb_step_leave_out": (_status, _handle, u64, i32),
     "anb_step_adopt": (_status, _handle, u64, u64),
     "anb_step_drop": (_status, _handle, u64),
     "anb_step_detach": (_status, _handle, u64),

@@ -125,6 +125,10 @@ class Step:
         self._plan = plan if plan else None
         return plan
 
+    def leave_out(self, line, n):
+        """After the plan: the commit forgets the last `n` rows of the line, which were wrong guesses."""
+        self._call("step_leave_out", self, line, n)
+
     def commit(self):
         self._call("step_commit", self)
         self._end()

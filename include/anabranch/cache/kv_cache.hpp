@@ -90,6 +90,7 @@ class BasicKvCache {
   void step_detach(LineId line);
   void step_hold(LineId line, std::int32_t n_slots);
   PlanResult step_plan();
+  void step_leave_out(LineId line, std::int32_t n);
   void step_commit();
   void step_abort() noexcept;
   bool step_planned() const noexcept { return planned_; }

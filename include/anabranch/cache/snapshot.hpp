@@ -57,6 +57,7 @@ struct Snapshot {
     Position limit = kUnlimited;
     std::int32_t hold = 0;
     std::uint64_t first_sequence = 0;
+    bool left_out = false;
     std::vector<std::byte> policy;
     std::vector<std::int32_t> children;
     std::vector<std::int32_t> tails;  ///< pages it may write, first choice first

@@ -1,10 +1,11 @@
 // One step of a cache: a transaction.
 //
-//   begin_step -> create_line / append / fork / join / rewind / adopt / drop / detach / hold -> plan -> commit or abort
+//   begin_step -> create_line / append / fork / join / rewind / adopt / drop / detach / hold
+//              -> plan -> leave_out, where rows were guesses -> commit or abort
 //
 // Nothing that a step does is final before commit, not even after the model ran: abort, also by destroying the step,
-// brings everything back. After a plan only commit or abort are allowed; after a shortage the step may be changed and
-// planned again. A call that throws has changed nothing. Reads of the cache see the step's own state.
+// brings everything back. After a plan only leave_out, commit or abort are allowed; after a shortage the step may be
+// changed and planned again. A call that throws has changed nothing. Reads of the cache see the step's own state.
 #pragma once
 
 #include <cstdint>
@@ -80,6 +81,11 @@ class BasicStep {
 
   /// Reserves pages and describes the pass. The plan is valid until commit or abort.
   PlanResult plan() { return cache().step_plan(); }
+  /// After the plan: the last `n` of the rows that the line itself writes there were guesses that the pass has proved
+  /// wrong. They stay rows of the plan, but the line ends before them, and the commit gives their slots back, as if they
+  /// had never been appended. Another call takes the place of the one before; 0 keeps all. Costs nothing, and nothing
+  /// is cut, unlike a rewind in the next step. Throws bad_argument for more rows than that, wrong_state without a plan.
+  void leave_out(LineId line, std::int32_t n) { cache().step_leave_out(line, n); }
   /// Makes the step final. REQUIRES a successful plan (else throws wrong_state). Cannot fail, does not allocate.
   void commit() {
     cache().step_commit();

@@ -37,6 +37,7 @@ struct GenerateOptions {
   std::int32_t max_branch_tokens = 128;   ///< sampled tokens of one branch
   std::int32_t max_branches = 8;          ///< points of an outline, and branches decoded at once
   std::int32_t branches_at_once = kNone;  ///< kNone: max_branches; 1: one after another, same mask, positions, tokens
+  bool guess = true;                      ///< likely tags are fed before they are sampled (DecoderOptions::guess)
   std::int32_t max_requests = 4;          ///< questions that are answered at once, sequence ids permitting
   std::function<void(const Event&)> on_event = {};
   std::function<void()> on_pass = {};  ///< after the events of a pass

@@ -128,6 +128,10 @@ class Aspd {
     if (must_close(s)) return {{&tags_.title_end, 1}, {}, ids_};
     return {{}, s.forbidden, ids_};
   }
+  /// Behind a title another one.
+  TokenId guess(const State& s) const {
+    return !s.in_title && s.n_titles() > 0 && !full(s) ? tags_.title : kUnknownToken;
+  }
 
  private:
   bool full(const State& s) const {
@@ -231,6 +235,6 @@ class Aspd {
   std::array<TokenId, 6> ids_;
   std::array<TokenId, 2> behind_title_;
 };
-static_assert(Markup<Aspd> && MarkupWithConstraint<Aspd>);
+static_assert(Markup<Aspd> && MarkupWithConstraint<Aspd> && MarkupWithGuess<Aspd>);
 
 }  // namespace anabranch::markup

@@ -93,6 +93,7 @@ namespace anabranch {
 ///   `closing`
 ///                    in the token's place; on the trunk the answer ends. The action's `forget` counts the token
 ///   constrain(s)     which tokens may be sampled next
+///   guess(s)         a token that is likely to be sampled next; kUnknownToken: none
 template <class M>
 concept Markup = std::copyable<typename M::State> &&
     requires(const M& markup, typename M::State& s, const typename M::State& cs, TokenId t, std::int32_t k) {
@@ -114,6 +115,11 @@ concept MarkupWithEndOfText = requires(const M& markup, typename M::State& s) {
 template <class M>
 concept MarkupWithConstraint = requires(const M& markup, const typename M::State& s) {
   { markup.constrain(s) } -> std::same_as<markup::Constraint>;
+};
+
+template <class M>
+concept MarkupWithGuess = requires(const M& markup, const typename M::State& s) {
+  { markup.guess(s) } -> std::same_as<TokenId>;
 };
 
 }  // namespace anabranch

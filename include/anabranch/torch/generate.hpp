@@ -35,6 +35,7 @@ struct GenerateOptions {
   std::int32_t max_branch_tokens = 160;   ///< sampled tokens of one branch
   std::int32_t max_branches = 8;          ///< points or titles of a block, and branches decoded at once
   std::int32_t branches_at_once = kNone;  ///< kNone: max_branches; 1: one after another, same mask, positions, tokens
+  bool guess = true;                      ///< likely tags are fed before they are sampled (DecoderOptions::guess)
   std::int32_t max_requests = 4;          ///< questions that are answered at once
   bool unique_titles = true;              ///< aspd: no title comes twice (see markup/aspd.hpp)
   bool well_formed = true;                ///< aspd: only what keeps to the grammar of the tags

@@ -66,6 +66,9 @@ class BranchTree {
   void detach(LineId line);
   void hold(LineId line, std::int32_t n_slots);
 
+  /// Of a planned step: the last `n` of the rows that `line` writes will not be the line's. Allocates nothing.
+  void leave_out(LineId line, std::int32_t n);
+
   /// Makes room so that commit() can join neighbouring segments without allocating. Part of planning.
   void prepare_commit();
   void commit() noexcept;
@@ -108,7 +111,10 @@ class BranchTree {
   NextRule join_rule(const State& parent, const State& child) const;
   void join_one(std::int32_t parent, std::int32_t child, const NextRule& outer);
   std::int32_t heir(std::int32_t line) const noexcept;
+  void reserve_restart(std::int32_t line);
+  void restart(std::int32_t line) noexcept;
   void note_given_up(std::int32_t line, std::int32_t n_keep);
+  void give_back_empty(std::int32_t line) noexcept;
   void stop_avoiding() noexcept;
   void release_history(std::int32_t head, std::int32_t heir) noexcept;
   void free_line(std::int32_t line) noexcept;

@@ -25,6 +25,9 @@ inline std::int32_t run_of(const std::pmr::vector<SlotRun>& runs, std::int32_t o
                                       [](std::int32_t value, const SlotRun& run) { return value < run.offset; });
   return static_cast<std::int32_t>(after - runs.begin()) - 1;
 }
+inline std::int32_t n_slots(const std::pmr::vector<SlotRun>& runs) noexcept {
+  return runs.empty() ? 0 : runs.back().offset + runs.back().count;
+}
 }  // namespace impl
 
 struct Segment {
@@ -196,8 +199,7 @@ class History {
         return;
       }
     }
-    const std::int32_t offset = s.runs.empty() ? 0 : s.runs.back().offset + s.runs.back().count;
-    s.runs.push_back({first, count, offset});
+    s.runs.push_back({first, count, impl::n_slots(s.runs)});
   }
 
  private:

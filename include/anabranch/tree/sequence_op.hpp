@@ -11,7 +11,8 @@ namespace anabranch {
 struct SequenceOp {
   enum class Kind : std::int32_t {
     share,    ///< `line` also sees what `source` holds at positions [begin, end): a fork, a join
-    restart,  ///< `line` goes on in a fresh sequence with what its old one holds at positions [begin, end): a rewind
+    restart,  ///< `line` goes on in a fresh sequence with what its old one holds at positions [begin, end): a rewind,
+              ///< or the first use of a line whose last rows were left out by the commit before
     become,   ///< `line` takes over the sequence of `source` (an adopt); its own is gone after the commit
     remove,   ///< the sequence of `line`, or the one that it left by restart or become, is gone
   };

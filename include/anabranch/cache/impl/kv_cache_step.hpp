@@ -17,7 +17,7 @@ typename BasicKvCache<Payload, Policy, PageSize>::Step BasicKvCache<Payload, Pol
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 void BasicKvCache<Payload, Policy, PageSize>::need_unplanned(const char* call) const {
   if (planned_)
-    fail(Status::wrong_state, std::string(call) + " after a successful plan; only commit or abort may follow it");
+    fail(Status::wrong_state, std::string(call) + " after a successful plan; only leave_out, commit or abort may follow it");
 }
 
 /// Makes room for the payloads of `n` new lines, so that creating them cannot fail halfway.
@@ -117,6 +117,12 @@ PlanResult BasicKvCache<Payload, Policy, PageSize>::step_plan() {
   const PlanResult result = planner_.plan(tree_);
   planned_ = static_cast<bool>(result);
   return result;
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+void BasicKvCache<Payload, Policy, PageSize>::step_leave_out(LineId line, std::int32_t n) {
+  if (!planned_) fail(Status::wrong_state, "leave_out in a step that has no plan; call plan first");
+  tree_.leave_out(line, n);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>

@@ -96,6 +96,7 @@ class SnapshotAccess {
     l.limit = state.limit;
     l.hold = state.hold;
     l.first_sequence = state.first_sequence;
+    l.left_out = state.left_out;
     l.policy.resize(sizeof(Policy));
     std::memcpy(l.policy.data(), &state.policy, sizeof(Policy));
     for (std::int32_t c = state.first_child; c != kNone; c = tree.state(c).next_sibling) l.children.push_back(c);
@@ -165,6 +166,7 @@ class SnapshotAccess {
       state.limit = e.limit;
       state.hold = e.hold;
       state.first_sequence = e.first_sequence;
+      state.left_out = e.left_out;
     }
     for (const auto& e : s.lines)
       for (const std::int32_t child : e.children) tree.link_child(e.index, child);

@@ -13,7 +13,7 @@ namespace anabranch {
 namespace impl {
 
 inline constexpr std::uint64_t kSnapshotMagic = 0x31706e736e6261ull;  // "abnsnp1"
-inline constexpr std::uint32_t kSnapshotVersion = 1;
+inline constexpr std::uint32_t kSnapshotVersion = 2;
 
 class ByteWriter {
  public:
@@ -91,7 +91,7 @@ template <class V, class T>
 requires std::same_as<std::remove_const_t<T>, Snapshot::LineEntry>
 void visit_fields(V& v, T& x) {
   v(x.index), v(x.generation), v(x.alive), v(x.parent), v(x.head), v(x.open), v(x.next), v(x.start), v(x.fork_node);
-  v(x.fork_tokens), v(x.limit), v(x.hold), v(x.first_sequence), v(x.policy), v(x.children), v(x.tails);
+  v(x.fork_tokens), v(x.limit), v(x.hold), v(x.first_sequence), v(x.left_out), v(x.policy), v(x.children), v(x.tails);
 }
 template <class V, class T>
 requires std::same_as<std::remove_const_t<T>, Snapshot>

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -62,6 +63,7 @@ class Engine {
   struct OutputOwner {
     std::size_t request = 0;  ///< in requests_, where it stays while the plan is open
     BranchIndex branch = kTrunk;
+    bool behind_guess = false;  ///< of the line's guess; its own output comes before
   };
 
   // engine_requests.hpp
@@ -77,8 +79,13 @@ class Engine {
   void try_sweep() noexcept;
   void drop_abandoned();
   // engine_passes.hpp
-  void stage_all(Step& step);
+  bool stage_all(Step& step, bool guess);
+  const StepPlan* plan_step(Shortage& shortage, bool guess, bool& guessed);
   void start_settings(const StepPlan& plan);
+  void add_settings(const OutputOwner& owner);
+  bool counts(std::size_t output, const std::vector<Drawn>& drawn) const;
+  void leave_out_wrong_guesses(const std::vector<Drawn>& drawn);
+  void take_in_guesses();
   const StepPlan* plan_step(Shortage& shortage);
   void end_hopeless(TrialT& trial);
   bool end_starved(TrialT& trial);
@@ -103,7 +110,8 @@ class Engine {
   std::vector<OutputOwner> owners_;              // [n_outputs] of the open plan
   std::vector<OutputSettings> settings_;         // [n_outputs]
   std::vector<std::vector<TokenId>> forbidden_;  // of requests with no_repeat: [n_outputs], kept for their memory
-  std::vector<float> scratch_;                   // logits that a hook may change
+  std::vector<std::vector<TokenId>> seen_behind_guess_;  // [n_outputs], of those behind a guess
+  std::vector<float> scratch_;                           // logits that a hook may change
   std::vector<Event> delivered_;
 };
 

@@ -21,12 +21,20 @@ const StepPlan* Engine<Cache, M, Text, S>::plan(Shortage& shortage) {
   return plan_ = planned;
 }
 
-/// Opens a step with everything that is to be done. Null, and no step open: a shortage.
+/// Opens a step with everything that is to be done, without guesses where these make it too large. Null, and no step
+/// open: a shortage.
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 const StepPlan* Engine<Cache, M, Text, S>::plan_step(Shortage& shortage) {
+  bool guessed = false;
+  const StepPlan* const planned = plan_step(shortage, true, guessed);
+  return planned == nullptr && guessed ? plan_step(shortage, false, guessed) : planned;
+}
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+const StepPlan* Engine<Cache, M, Text, S>::plan_step(Shortage& shortage, bool guess, bool& guessed) {
   try {
     step_.emplace(cache_->begin_step());
-    stage_all(*step_);
+    guessed = stage_all(*step_, guess);
     const PlanResult result = step_->plan();
     if (result) {
       start_settings(*result);
@@ -41,10 +49,10 @@ const StepPlan* Engine<Cache, M, Text, S>::plan_step(Shortage& shortage) {
   return nullptr;
 }
 
-/// Rows of decoding first; prompts share what is left of the pass, the oldest first.
+/// Rows of decoding first; prompts share what is left of the pass, the oldest first. Are there guesses?
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
-void Engine<Cache, M, Text, S>::stage_all(Step& step) {
-  Stage<Cache, State> stage(*cache_, step, growth_.options().positions);
+bool Engine<Cache, M, Text, S>::stage_all(Step& step, bool guess) {
+  Stage<Cache, State> stage(*cache_, step, growth_.options().positions, guess);
   for (auto& r : requests_) {
     r->in_pass = r->prefill_in_pass = false;
     if (r->active && !r->prefilling) stage.put(*r, 0);
@@ -58,6 +66,7 @@ void Engine<Cache, M, Text, S>::stage_all(Step& step) {
     stage.put(*r, room);
     r->prefill_in_pass = true;
   }
+  return stage.has_guesses();
 }
 
 /// Who gets which output, and how it is to be sampled.
@@ -76,22 +85,41 @@ void Engine<Cache, M, Text, S>::start_settings(const StepPlan& plan) {
   for (const Output& output : plan.outputs) {
     const auto it = std::lower_bound(lines.begin(), lines.end(), std::pair{output.line, OutputOwner{}}, by_line);
     ANABRANCH_ASSERT(it != lines.end() && it->first == output.line);
-    const RequestT& r = *requests_[it->second.request];
-    const TrackT& t = r.track(it->second.branch);
-    markup::Constraint constraint;
-    if constexpr (MarkupWithConstraint<M>) constraint = growth_.markup().constrain(t.state);
-    const auto n = static_cast<std::size_t>(r.options->no_repeat);
-    if (n > 0 && constraint.allowed.empty()) {
-      if (forbidden_.size() <= settings_.size()) forbidden_.resize(settings_.size() + 1);  // borrowed arrays stay
-      std::vector<TokenId>& forbidden = forbidden_[settings_.size()];
-      forbidden.assign(constraint.forbidden.begin(), constraint.forbidden.end());
-      append_repeats(t.seen.all(), n, constraint.spared, forbidden);
-      constraint.forbidden = forbidden;
-    }
-    owners_.push_back(it->second);
-    settings_.push_back({r.id, t.index, r.options->sampling(), t.stream, t.n_sampled, constraint.allowed,
-                         constraint.forbidden, t.seen.all(), constraint.spared});
+    const bool behind =
+        !owners_.empty() && owners_.back().request == it->second.request && owners_.back().branch == it->second.branch;
+    owners_.push_back({it->second.request, it->second.branch, behind});
+    add_settings(owners_.back());
   }
+}
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::add_settings(const OutputOwner& owner) {
+  const RequestT& r = *requests_[owner.request];
+  const TrackT& t = r.track(owner.branch);
+  const std::size_t output = settings_.size();
+  const auto kept = [output](std::vector<std::vector<TokenId>>& arrays) -> std::vector<TokenId>& {
+    if (arrays.size() <= output) arrays.resize(output + 1);  // borrowed arrays stay
+    return arrays[output];
+  };
+  std::span<const TokenId> seen = t.seen.all();
+  if (owner.behind_guess) {
+    std::vector<TokenId>& more = kept(seen_behind_guess_);
+    more.assign(seen.begin(), seen.end());
+    more.push_back(t.guess);
+    seen = more;
+  }
+  markup::Constraint constraint;
+  if constexpr (MarkupWithConstraint<M>)
+    constraint = growth_.markup().constrain(owner.behind_guess ? *t.guessed : t.state);
+  const auto n = static_cast<std::size_t>(r.options->no_repeat);
+  if (n > 0 && constraint.allowed.empty()) {
+    std::vector<TokenId>& forbidden = kept(forbidden_);
+    forbidden.assign(constraint.forbidden.begin(), constraint.forbidden.end());
+    append_repeats(seen, n, constraint.spared, forbidden);
+    constraint.forbidden = forbidden;
+  }
+  settings_.push_back({r.id, t.index, r.options->sampling(), t.stream, t.n_sampled + (owner.behind_guess ? 1 : 0),
+                       constraint.allowed, constraint.forbidden, seen, constraint.spared});
 }
 
 /// Ends the requests whose tokens are more than the pool has slots.
@@ -124,7 +152,7 @@ bool Engine<Cache, M, Text, S>::end_starved(TrialT& trial) {
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 std::int32_t Engine<Cache, M, Text, S>::short_alone(RequestT& r) {
   Step step = cache_->begin_step();
-  Stage<Cache, State>(*cache_, step, growth_.options().positions).put(r, growth_.options().max_rows);
+  Stage<Cache, State>(*cache_, step, growth_.options().positions, false).put(r, growth_.options().max_rows);
   const PlanResult result = step.plan();
   return result ? 0 : result.shortage().n_pages;
 }
@@ -160,8 +188,16 @@ std::span<const Event> Engine<Cache, M, Text, S>::commit(const LogitsView& logit
                                  std::to_string(n) + " outputs");
   std::vector<Drawn> drawn(owners_.size());
   for (std::size_t i = 0; i < drawn.size(); ++i)
-    if (owner(i).active) drawn[i] = draw(i, logits.row(static_cast<std::int32_t>(i)));
+    if (counts(i, drawn)) drawn[i] = draw(i, logits.row(static_cast<std::int32_t>(i)));
   return accept(drawn);
+}
+
+/// Is the output's token wanted? Not behind a wrong guess.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+bool Engine<Cache, M, Text, S>::counts(std::size_t output, const std::vector<Drawn>& drawn) const {
+  const RequestT& r = owner(output);
+  if (!r.active || !owners_[output].behind_guess) return r.active;
+  return drawn[output - 1].token == r.track(owners_[output].branch).guess;
 }
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
@@ -194,7 +230,7 @@ std::span<const Event> Engine<Cache, M, Text, S>::commit_sampled(std::span<const
   std::vector<Drawn> drawn(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     drawn[i].token = tokens[i];
-    if (!owner(i).active) continue;
+    if (!counts(i, drawn)) continue;
     const OutputSettings& s = settings_[i];
     const auto holds = [&](std::span<const TokenId> list) {
       return std::find(list.begin(), list.end(), tokens[i]) != list.end();
@@ -217,7 +253,13 @@ std::span<const Event> Engine<Cache, M, Text, S>::accept(const std::vector<Drawn
     count_pass(r);
     settle(r);
   }
-  accept_each(drawn);
+  try {
+    leave_out_wrong_guesses(drawn);
+    accept_each(drawn);
+  } catch (...) {
+    take_in_guesses();  // the plan stays open as it was
+    throw;
+  }
   step_->commit();
   trial.keep();  // nothing can fail from here on
   for (auto& r : requests_)
@@ -227,6 +269,19 @@ std::span<const Event> Engine<Cache, M, Text, S>::accept(const std::vector<Drawn
   return delivered_ = take_events();
 }
 
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::leave_out_wrong_guesses(const std::vector<Drawn>& drawn) {
+  for (std::size_t i = 0; i < owners_.size(); ++i)
+    if (owners_[i].behind_guess && owner(i).active && !counts(i, drawn))
+      step_->leave_out(owner(i).track(owners_[i].branch).line, 1);
+}
+
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+void Engine<Cache, M, Text, S>::take_in_guesses() {
+  for (std::size_t i = 0; i < owners_.size(); ++i)
+    if (owners_[i].behind_guess && owner(i).active) step_->leave_out(owner(i).track(owners_[i].branch).line, 0);
+}
+
 /// Within a request in the order of its branches, so that what they share does not depend on the batch.
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 void Engine<Cache, M, Text, S>::accept_each(const std::vector<Drawn>& drawn) {
@@ -234,12 +289,15 @@ void Engine<Cache, M, Text, S>::accept_each(const std::vector<Drawn>& drawn) {
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     const OutputOwner &x = owners_[a], &y = owners_[b];
-    return x.request != y.request ? x.request < y.request : x.branch < y.branch;
+    return std::tuple(x.request, x.branch, a) < std::tuple(y.request, y.branch, b);
   });
   for (std::size_t k = 0; k < order.size(); ++k) {
     const OutputOwner& owner = owners_[order[k]];
+    const Drawn& own = drawn[order[k]];
+    const bool guessed = k + 1 < order.size() && owners_[order[k + 1]].behind_guess;
+    const Drawn* const after = guessed ? &drawn[order[++k]] : nullptr;
     RequestT& r = *requests_[owner.request];
-    if (r.active) growth_.accept(r, r.edit(owner.branch), drawn[order[k]]);
+    if (r.active) growth_.accept(r, r.edit(owner.branch), own, after);
     const bool last = k + 1 == order.size() || owners_[order[k + 1]].request != owner.request;
     if (last) growth_.place(r);
   }

@@ -51,8 +51,9 @@ class Growth {
   void open(RequestT& r);
   /// The trunk goes on where an earlier request left it.
   void resume_trunk(RequestT& r) { go_on(r, r.edit(kTrunk)); }
-  /// A track's token was sampled in the pass that is being committed.
-  void accept(RequestT& r, TrackT& t, const Drawn& drawn);
+  /// A track's token was sampled in the pass that is being committed. `after`: so was, behind the track's guess that
+  /// the pass held, the token that follows if the guess was right; else null. A wrong guess has been left out.
+  void accept(RequestT& r, TrackT& t, const Drawn& drawn, const Drawn* after);
   /// Says which branches take part in the next pass. To be called when all lines have taken their tokens.
   void place(RequestT& r);
   /// Ends a request: open branches are closed as the markup wants, joined, and reported.
@@ -62,6 +63,7 @@ class Growth {
 
  private:
   // growth.hpp: single lines
+  void accept(RequestT& r, TrackT& t, const Drawn& drawn);
   void apply(RequestT& r, TrackT& t, Action action, const Drawn* drawn, EndReason reason);
   void take_back(RequestT& r, TrackT& t, std::int32_t n, std::int32_t n_unfed);
   bool force(RequestT& r, TrackT& t, const markup::Forced& forced);
@@ -69,6 +71,7 @@ class Growth {
   void go_on(RequestT& r, TrackT& t);
   bool make_row(RequestT& r, TrackT& t);
   EndReason grant(RequestT& r, TrackT& t);
+  void guess(const RequestT& r, TrackT& t);
   void close_line(RequestT& r, TrackT& t, EndReason reason);
   Action end_of_text(TrackT& t) const;
   bool is_end_of_text(TokenId token) const;
@@ -105,7 +108,19 @@ void Growth<Cache, M, Text>::open(RequestT& r) {
 }
 
 template <class Cache, Markup M, TokensToText Text>
+void Growth<Cache, M, Text>::accept(RequestT& r, TrackT& t, const Drawn& drawn, const Drawn* after) {
+  if (after == nullptr || drawn.token != t.guess) return accept(r, t, drawn);
+  ++t.n_sampled;  // it has been fed, and leave to sample is for the token after it
+  ++r.statistics.n_sampled;
+  const Action action = markup_.next(t.state, drawn.token);
+  record(r, t, {drawn.token, action.role}, &drawn);
+  if (t.text.stopped()) return close(r, EndReason::stop);
+  accept(r, t, *after);
+}
+
+template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::accept(RequestT& r, TrackT& t, const Drawn& drawn) {
+  t.guess = kUnknownToken;
   r.n_granted -= t.n_granted;
   t.n_granted = 0;
   ++t.n_sampled;
@@ -191,7 +206,26 @@ template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::go_on(RequestT& r, TrackT& t) {
   if (!make_row(r, t)) return close(r, EndReason::malformed);
   const EndReason denied = grant(r, t);
-  if (denied != EndReason::none) close_line(r, t, denied);
+  if (denied != EndReason::none) return close_line(r, t, denied);
+  guess(r, t);
+}
+
+/// Says what the coming pass may hold beside the trunk's last token, so that the pass after it is not needed. Only
+/// where nothing but sampling would come between.
+template <class Cache, Markup M, TokensToText Text>
+void Growth<Cache, M, Text>::guess(const RequestT& r, TrackT& t) {
+  if constexpr (MarkupWithGuess<M>) {
+    if (!options_.guess || t.parent != kNone || r.options->branches_at_once == 1) return;
+    const TokenId token = markup_.guess(t.state);
+    if (token == kUnknownToken || is_end_of_text(token)) return;
+    if (r.statistics.n_sampled + r.n_granted >= r.options->max_tokens) return;
+    t.guessed = t.state;
+    const Action action = markup_.next(*t.guessed, token);
+    if (action.next != Action::Next::sample || action.forget > 0 || !action.forced.empty()) return;
+    ++t.n_granted;
+    if (reserve_.fits(r, t.index)) t.guess = token;
+    --t.n_granted;
+  }
 }
 
 /// The line's last token must be a row of the coming pass. When tokens were taken back and none was forced, the last

@@ -17,7 +17,9 @@ class Stage {
   using TrackT = Track<State>;
   using RequestT = Request<State>;
 
-  Stage(Cache& cache, Step& step, const Positions& positions) : cache_(cache), step_(step), positions_(positions) {}
+  /// `guess`: with the lines' guesses.
+  Stage(Cache& cache, Step& step, const Positions& positions, bool guess)
+      : cache_(cache), step_(step), positions_(positions), guess_(guess) {}
 
   /// Everything that a request has to do in this pass; of a prompt at most `n_prompt_rows`.
   void put(RequestT& r, std::int32_t n_prompt_rows) {
@@ -27,6 +29,7 @@ class Stage {
     r.in_pass = n_rows_ > n_before;
   }
   std::int32_t n_rows() const noexcept { return n_rows_; }
+  bool has_guesses() const noexcept { return has_guesses_; }
 
  private:
   void put_track(RequestT& r, TrackT& t) {
@@ -39,6 +42,7 @@ class Stage {
       ++t.n_staged;
     }
     if (t.phase == Phase::running && t.operations.empty()) step_.request_logits(t.line);  // forked without a prefix
+    if (guess_ && !r.prefilling && t.phase == Phase::running && t.guess != kUnknownToken) put_guess(t);
     if (t.parent != kNone) step_.hold(t.line, t.n_closing);
   }
 
@@ -72,6 +76,12 @@ class Stage {
     return whole;
   }
 
+  void put_guess(const TrackT& t) {
+    step_.append(t.line, {t.guess}, Logits::last);
+    has_guesses_ = true;
+    ++n_rows_;
+  }
+
   void put_fork(RequestT& r, TrackT& t, std::int32_t block) {
     const Block& b = r.block(block);
     const std::vector<LineId> lines = step_.fork(t.line, b.n, {.positions = positions_});
@@ -89,6 +99,8 @@ class Stage {
   Cache& cache_;
   Step& step_;
   const Positions& positions_;
+  bool guess_;
+  bool has_guesses_ = false;
   std::int32_t n_rows_ = 0;
   std::int32_t n_prompt_rows_ = 0;
 };

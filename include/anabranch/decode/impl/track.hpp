@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -70,11 +71,13 @@ struct Track {
   std::int32_t forked_block = kNone;  ///< block that is forked in the cache and not yet joined
   std::int32_t n_blocks = 0;          ///< forks so far
 
-  Position start = 0;            ///< of a branch: its first position
-  WidePosition limit = 0;        ///< first position refused
-  std::int32_t n_closing = 0;    ///< slots and positions kept for what ends the branch
-  std::int32_t n_rejoining = 0;  ///< positions kept for what is forced after the join
-  std::int32_t n_granted = 0;    ///< 1: the next pass may sample a token
+  Position start = 0;             ///< of a branch: its first position
+  WidePosition limit = 0;         ///< first position refused
+  std::int32_t n_closing = 0;     ///< slots and positions kept for what ends the branch
+  std::int32_t n_rejoining = 0;   ///< positions kept for what is forced after the join
+  std::int32_t n_granted = 0;     ///< 1: the next pass may sample a token
+  TokenId guess = kUnknownToken;  ///< that token, perhaps: it may be fed in the same pass
+  std::optional<State> guessed;   ///< the state after it
 
   StreamKey stream{};
   std::int64_t n_sampled = 0;

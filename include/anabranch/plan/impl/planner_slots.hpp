@@ -99,7 +99,7 @@ Slot Planner<Policy, PageSize>::last_slot(const Tree& tree, const RowBlock& bloc
   if (block.base == kNone) return kNoSlot;
   const HistoryNode& node = tree.history().node(block.base);
   const auto& runs = tree.history().segment(node.segment).runs;
-  if (runs.empty() || runs.back().offset + runs.back().count < node.end) return kNoSlot;
+  if (impl::n_slots(runs) < node.end) return kNoSlot;
   const SlotRun& run = runs[static_cast<std::size_t>(impl::run_of(runs, node.end - 1))];
   return run.first + (node.end - 1 - run.offset);
 }

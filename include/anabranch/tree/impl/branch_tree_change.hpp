@@ -37,7 +37,9 @@ void BranchTree<Policy, PageSize>::append(LineId id, std::span<const TokenId> to
   touch(line);
   impl::reserve_more(staged_.tokens, tokens.size());
   impl::reserve_more(staged_.pieces, 1);
+  reserve_restart(line);
   start_segment(line);
+  restart(line);
 
   Segment& segment = history_.segment(state(line).open);
   StagedSegment& entry = staged_.segments[static_cast<std::size_t>(segment.staged)];
@@ -129,9 +131,11 @@ void BranchTree<Policy, PageSize>::fork(LineId parent_id, std::span<LineId> chil
   history_.reserve_nodes(1);
   lines_.reserve(n);
   impl::reserve_more(log_, children.size());
-  impl::reserve_more(staged_.ops_before, children.size());
+  reserve_restart(parent);
+  impl::reserve_more(staged_.ops_before, children.size() + 1);
   pool_->reserve_writers(lines_.size() + n);
 
+  restart(parent);
   seal(parent);
   for (std::int32_t k = 0; k < n; ++k) {
     const std::int32_t child = new_line();

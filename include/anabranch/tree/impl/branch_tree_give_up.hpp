@@ -1,4 +1,4 @@
-// BranchTree: what is taken back: rewind, adopt, drop.
+// BranchTree: what is taken back: rewind, rows left out, adopt, drop.
 #pragma once
 
 #include <algorithm>
@@ -59,6 +59,7 @@ void BranchTree<Policy, PageSize>::rewind(LineId id, std::int32_t n_keep) {
     }
   }
   State& s = at(line);
+  s.left_out = false;  // gone with the rest
   std::int32_t node = s.head;
   while (node != kNone && history_.n_tokens(history_.node(node).parent) >= n_keep && history_.n_tokens(node) > n_keep) {
     s.next = history_.node(node).next_before;
@@ -78,6 +79,51 @@ void BranchTree<Policy, PageSize>::rewind(LineId id, std::int32_t n_keep) {
   staged_.ops_before.push_back({SequenceOp::Kind::restart, id, kNoLine, 0, s.next});
   staged_.ops_after.push_back({SequenceOp::Kind::remove, id, kNoLine, s.next, kUnlimited});
   changed();
+}
+
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::leave_out(LineId id, std::int32_t n) {
+  const std::int32_t line = find(id);
+  State& s = at(line);
+  const bool writes = s.open != kNone && history_.segment(s.open).staged != kNone;
+  const std::int32_t planned = writes ? impl::n_slots(history_.segment(s.open).runs) : 0;
+  const std::int32_t n_rows = writes ? planned - history_.segment(s.open).committed : 0;
+  if (n < 0 || n > n_rows)
+    fail(Status::bad_argument, "leaving out " + std::to_string(n) + " rows of line " + std::to_string(line) +
+                                   "; the last " + std::to_string(n_rows) + " of its tokens can be left out");
+  if (!writes) return;
+  Segment& segment = history_.segment(s.open);
+  segment.length = planned - n;
+  s.next = segment.first + segment.length;
+  s.left_out = n > 0;
+  changed();
+}
+
+/// A line that writes a segment without tokens writes none.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::give_back_empty(std::int32_t line) noexcept {
+  State& s = at(line);
+  if (s.open == kNone || history_.segment(s.open).length > 0) return;
+  s.first_sequence = history_.segment(s.open).sequence;
+  set_open(line, kNone);
+}
+
+/// Makes room for `restart`.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::reserve_restart(std::int32_t line) {
+  if (!state(line).left_out) return;
+  impl::reserve_more(staged_.ops_before, 1);
+  impl::reserve_more(staged_.ops_after, 1);
+}
+
+/// Before anything is done with a line: hosts get rid of what was left out of it. REQUIRES: the line is touched.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::restart(std::int32_t line) noexcept {
+  State& s = at(line);
+  if (!s.left_out) return;
+  staged_.ops_before.push_back({SequenceOp::Kind::restart, id(line), kNoLine, 0, s.next});
+  staged_.ops_after.push_back({SequenceOp::Kind::remove, id(line), kNoLine, s.next, kUnlimited});
+  s.left_out = false;
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
@@ -105,6 +151,7 @@ void BranchTree<Policy, PageSize>::adopt(LineId parent_id, LineId child_id) {
   p.head = c.head;
   p.next = c.next;
   p.first_sequence = c.first_sequence;
+  p.left_out = c.left_out;
   const std::int32_t open = c.open;
   c.open = kNone;
   set_open(parent, open);

@@ -63,9 +63,10 @@ void BranchTree<Policy, PageSize>::join(LineId parent_id, std::span<const LineId
     impl::reserve_more(scratch_, 1);
   }
   history_.reserve_nodes(n_nodes);
-  impl::reserve_more(staged_.ops_before, children.size());
-  impl::reserve_more(staged_.ops_after, children.size());
+  impl::reserve_more(staged_.ops_before, children.size() + 1);
+  impl::reserve_more(staged_.ops_after, children.size() + 1);
 
+  restart(parent);
   seal(parent);
   for (const LineId child : children) {
     const auto c = static_cast<std::int32_t>(child.index);

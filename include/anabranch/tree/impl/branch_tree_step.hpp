@@ -114,6 +114,7 @@ void BranchTree<Policy, PageSize>::commit() noexcept {
     const std::int32_t to = heir(saved.line);
     if (to != kNone) pool_->trim(to, state(to).hold);
     if (to != saved.line) continue;
+    give_back_empty(saved.line);
     State& s = at(saved.line);
     const std::int32_t head = s.head;
     s.head = history_.coalesce(s.head, s.open, s.next);
