@@ -132,14 +132,15 @@ void BranchTree<Policy, PageSize>::adopt(LineId parent_id, LineId child_id) {
   check_child(parent, child_id, "adopt");
   const auto child = static_cast<std::int32_t>(child_id.index);
   touch_subtree(parent);
-  impl::reserve_more(staged_.ops_before, 1);
-  impl::reserve_more(staged_.ops_after, log_.size() + 1);
+  impl::reserve_more(staged_.ops_before, 2);
+  impl::reserve_more(staged_.ops_after, log_.size() + 2);
 
   for (std::int32_t c = state(parent).first_child; c != kNone;) {
     const std::int32_t next = state(c).next_sibling;
     if (c != child) drop_noted(c);
     c = next;
   }
+  restart(child);
   staged_.ops_before.push_back({SequenceOp::Kind::become, parent_id, child_id, 0, state(child).next});
   staged_.ops_after.push_back({SequenceOp::Kind::remove, parent_id, kNoLine, 0, kUnlimited});
 
@@ -151,7 +152,7 @@ void BranchTree<Policy, PageSize>::adopt(LineId parent_id, LineId child_id) {
   p.head = c.head;
   p.next = c.next;
   p.first_sequence = c.first_sequence;
-  p.left_out = c.left_out;
+  p.left_out = false;
   const std::int32_t open = c.open;
   c.open = kNone;
   set_open(parent, open);
