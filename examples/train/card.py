@@ -91,7 +91,8 @@ def evaluation(report):
     for part in parts:
         if part.startswith("## "):
             head, _, rest = part.partition("\n")
-            name = SETS.get(head.removeprefix("## "), head.removeprefix("## "))
+            name, comma, way = head.removeprefix("## ").partition(",")
+            name = SETS.get(name, name) + comma + way
             part = f"## {name}\n{rest}"
         if part.startswith("### First answers"):
             way, _, text = part.removeprefix("### First answers: ").partition("\n")

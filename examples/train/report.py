@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tables of what examples/evaluate measured: report.py RESULTS.jsonl [--examples N] > report.md
+"""Tables of what examples/evaluate measured: report.py RESULTS.jsonl [--sampled MORE.jsonl] [--examples N] > report.md
 
 PPD: share of answers with a block; ABN: branches per block; APD: branch tokens / text tokens; APE: branch tokens that
 titles do not repeat / branch tokens (ABN, APD, APE over answers with a block). Well-formed: every tag where it belongs.
@@ -109,20 +109,13 @@ def read(file):
     return [json.loads(line) for line in Path(file).read_text().splitlines() if line]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results")
-    parser.add_argument("--embeddings", help="folder of the sentence model; default: the installed package's")
-    parser.add_argument("--examples", type=int, default=0, help="print the first so many answers of every set and way")
-    arguments = parser.parse_args()
-    sentence.default_threads()
-    embeddings = sentence.Embeddings(arguments.embeddings)
-
+def print_tables(results, title, embeddings, n_examples):
+    """`title`: of a set of questions, with {} for its name."""
     by_set = collections.defaultdict(lambda: collections.defaultdict(list))
-    for line in read(arguments.results):
+    for line in read(results):
         by_set[line["set"]][line["way"]].append(line)
     for name, by_way in by_set.items():
-        print(f"## {name}\n\n### Structure\n")
+        print(f"## {title.format(name)}\n\n### Structure\n")
         print(table({way: structure(lines) for way, lines in by_way.items() if way.startswith("aspd")}))
         print("### Text\n")
         print(table({way: quality(lines, embeddings) for way, lines in by_way.items() if way != ONE_BY_ONE}))
@@ -134,8 +127,23 @@ def main():
                 categories[pair[0]["category"]].append(pair)
             print(table({"all": speed(both), **{c: speed(p) for c, p in categories.items()}}))
         for way, lines in by_way.items():
-            if arguments.examples and way != ONE_BY_ONE:
-                print(f"### First answers: {way}\n\n{examples(lines, arguments.examples)}")
+            if n_examples and way != ONE_BY_ONE:
+                print(f"### First answers: {way}\n\n{examples(lines, n_examples)}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", help="greedy answers")
+    parser.add_argument("--sampled", help="answers to the same questions, sampled")
+    parser.add_argument("--embeddings", help="folder of the sentence model; default: the installed package's")
+    parser.add_argument("--examples", type=int, default=0, help="print the first so many answers of every set and way")
+    arguments = parser.parse_args()
+    sentence.default_threads()
+    embeddings = sentence.Embeddings(arguments.embeddings)
+
+    print_tables(arguments.results, "{}", embeddings, arguments.examples)
+    if arguments.sampled:
+        print_tables(arguments.sampled, "{}, sampled", embeddings, 0)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,12 @@ namespace {
 /// [views of the line] begin, end and first position.
 std::vector<std::vector<std::int32_t>> views_of(const KvCache& cache, LineId line) {
   std::vector<std::vector<std::int32_t>> views;
-  cache.for_each_view(line,
-                      [&](const View& view, Position first) { views.push_back({view.begin, view.end, first}); });
+  cache.for_each_view(line, [&](const View& view, Position first) { views.push_back({view.begin, view.end, first}); });
   return views;
 }
 
-/// A host with one sequence per line: positions and tokens, as SequenceOp asks for. REQUIRES: what a step forks or joins
-/// has not grown in it.
+/// A host with one sequence per line: positions and tokens, as SequenceOp asks for. REQUIRES: what a step forks or
+/// joins has not grown in it.
 class SequenceHost {
  public:
   using Sequence = std::multimap<Position, TokenId>;
@@ -181,8 +180,7 @@ TEST_CASE("Only rows that the line has written since its last fork or join can b
   CHECK(status_of([&] { step.leave_out(line, -1); }) == Status::bad_argument);
   CHECK(status_of([&] { step.leave_out(kids[0], 1); }) == Status::bad_argument);
   CHECK(status_of([&] { step.leave_out(other, 1); }) == Status::bad_argument);
-  CHECK_THROWS_WITH(step.leave_out(line, 7),
-                    "leaving out 7 rows of line 0; the last 1 of its tokens can be left out");
+  CHECK_THROWS_WITH(step.leave_out(line, 7), "leaving out 7 rows of line 0; the last 1 of its tokens can be left out");
   CHECK(status_of([&] { step.leave_out(LineId{99, 0}, 0); }) == Status::stale_line);
   CHECK(cache.n_tokens(line) == 6);
   step.leave_out(other, 0);

@@ -69,8 +69,13 @@ class Chain(unittest.TestCase):
         for key, line in by_way["aspd"].items():
             self.assertEqual(line["text"], by_way["aspd one after another"][key]["text"], key)
             self.assertLessEqual(line["passes"], by_way["aspd one after another"][key]["passes"])
+        sampled = lines("sampled.jsonl")
+        self.assertEqual({(l["way"], l["set"], l["id"]) for l in sampled},
+                         {(l["way"], l["set"], l["id"]) for l in results})
+        self.assertNotEqual([l["text"] for l in sampled], [l["text"] for l in results])
         report = (WORK / "report.md").read_text()
-        for expected in "PPD", "repeated 4-grams", "relevance", "Speed", "First answers: v-seq":
+        for expected in ("PPD", "repeated 4-grams", "relevance", "Speed", "First answers: v-seq",
+                         "## questions/vicuna, sampled"):
             self.assertIn(expected, report)
 
     def test_the_model_card_counts_what_is_there(self):
@@ -81,9 +86,9 @@ class Chain(unittest.TestCase):
         self.assertNotIn("$", card.split("## The first answers")[0])
 
     def test_a_second_run_makes_nothing_again(self):
-        before = (WORK / "results.jsonl").read_text()
+        before = lines("results.jsonl"), lines("sampled.jsonl")
         run("evaluate")
-        self.assertEqual((WORK / "results.jsonl").read_text(), before)
+        self.assertEqual((lines("results.jsonl"), lines("sampled.jsonl")), before)
 
 
 if __name__ == "__main__":

@@ -100,8 +100,7 @@ struct TreeCalls {
   void leave_out() {
     const anb_line line = world.some_line();
     const std::int32_t n = input.one_in(16) ? input.odd_number() : input.below(4);
-    const anb_status status =
-        world.make(function::kLeaveOut, about, [&] { return anb_step_leave_out(step, line, n); });
+    const anb_status status = world.make(function::kLeaveOut, about, [&] { return anb_step_leave_out(step, line, n); });
     if (about != nullptr) FUZZ_CHECK(status != ANB_OK || group.planned, "rows left out of a step without a plan");
   }
   void adopt() {

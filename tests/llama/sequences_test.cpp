@@ -96,9 +96,10 @@ class World {
     for (const ab::Slot slot : cache.slots_of(line)) tokens.insert(token_of_.at(slot));
     const std::int32_t sequence = books.sequence_of(line);
     const std::set<int> held = sequence == ab::kNone ? std::set<int>() : memory.held_tokens(sequence);
-    const bool same = snapshot.lines[index].left_out
-                          ? held.size() > tokens.size() && std::includes(held.begin(), held.end(), tokens.begin(), tokens.end())
-                          : held == tokens;
+    const bool same =
+        snapshot.lines[index].left_out
+            ? held.size() > tokens.size() && std::includes(held.begin(), held.end(), tokens.begin(), tokens.end())
+            : held == tokens;
     if (!same)
       throw std::logic_error("line " + std::to_string(index) + " sees " + std::to_string(tokens.size()) +
                              " tokens, its sequence holds " + std::to_string(held.size()) + ", or others");
@@ -294,7 +295,7 @@ class RandomTrees {
   Counts& counts_;
   World world_;
   std::vector<LineId> lines_;
-  std::map<LineId, std::int32_t> tail_;  ///< tokens that the line wrote since its last fork, join or start
+  std::map<LineId, std::int32_t> tail_;        ///< tokens that the line wrote since its last fork, join or start
   std::map<LineId, std::int32_t> n_own_rows_;  ///< of them, in the open step
 };
 

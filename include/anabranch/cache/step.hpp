@@ -82,9 +82,10 @@ class BasicStep {
   /// Reserves pages and describes the pass. The plan is valid until commit or abort.
   PlanResult plan() { return cache().step_plan(); }
   /// After the plan: the last `n` of the rows that the line itself writes there were guesses that the pass has proved
-  /// wrong. They stay rows of the plan, but the line ends before them, and the commit gives their slots back, as if they
-  /// had never been appended. Another call takes the place of the one before; 0 keeps all. Costs nothing, and nothing
-  /// is cut, unlike a rewind in the next step. Throws bad_argument for more rows than that, wrong_state without a plan.
+  /// wrong. They stay rows of the plan, but the line ends before them, and the commit gives their slots back, as if
+  /// they had never been appended. Another call takes the place of the one before; 0 keeps all. Costs nothing, and
+  /// nothing is cut, unlike a rewind in the next step. Throws bad_argument for more rows than that, wrong_state without
+  /// a plan.
   void leave_out(LineId line, std::int32_t n) { cache().step_leave_out(line, n); }
   /// Makes the step final. REQUIRES a successful plan (else throws wrong_state). Cannot fail, does not allocate.
   void commit() {

@@ -128,9 +128,10 @@ class Aspd {
     if (must_close(s)) return {{&tags_.title_end, 1}, {}, ids_};
     return {{}, s.forbidden, ids_};
   }
-  /// Behind a title another one.
+  /// A title ends with every token of its own, and behind it comes another one.
   TokenId guess(const State& s) const {
-    return !s.in_title && s.n_titles() > 0 && !full(s) ? tags_.title : kUnknownToken;
+    if (s.in_title) return !s.title.empty() && may_close(s) ? tags_.title_end : kUnknownToken;
+    return s.n_titles() > 0 && !full(s) ? tags_.title : kUnknownToken;
   }
 
  private:
@@ -138,10 +139,13 @@ class Aspd {
     return options_.max_titles != kNone && s.n_titles() >= static_cast<std::size_t>(options_.max_titles);
   }
 
+  bool may_close(const State& s) const {
+    return s.in_title && std::find(s.forbidden.begin(), s.forbidden.end(), tags_.title_end) == s.forbidden.end();
+  }
+
   bool must_close(const State& s) const {
-    return options_.well_formed && options_.max_title_tokens != kNone && s.in_title &&
-           s.title.size() >= static_cast<std::size_t>(options_.max_title_tokens) &&
-           std::find(s.forbidden.begin(), s.forbidden.end(), tags_.title_end) == s.forbidden.end();
+    return options_.well_formed && options_.max_title_tokens != kNone && may_close(s) &&
+           s.title.size() >= static_cast<std::size_t>(options_.max_title_tokens);
   }
 
   void close_title(State& s) const {

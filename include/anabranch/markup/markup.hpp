@@ -93,7 +93,7 @@ namespace anabranch {
 ///   `closing`
 ///                    in the token's place; on the trunk the answer ends. The action's `forget` counts the token
 ///   constrain(s)     which tokens may be sampled next
-///   guess(s)         a token that is likely to be sampled next; kUnknownToken: none
+///   guess(s)         a tag that may well be sampled next; kUnknownToken: none
 template <class M>
 concept Markup = std::copyable<typename M::State> &&
     requires(const M& markup, typename M::State& s, const typename M::State& cs, TokenId t, std::int32_t k) {

@@ -92,7 +92,8 @@ void BasicKvCache<Payload, Policy, PageSize>::for_each_view(LineId line, Visit&&
   for (std::int32_t n = state.head; n != kNone; n = history.node(n).parent) path.push_back(n);
   const auto show = [&](std::int32_t index, std::int32_t end) {
     const Segment& segment = history.segment(index);
-    if (const std::int32_t n = std::min(end, impl::n_slots(segment.runs)); n > 0) visit(impl::make_view(segment, 0, n), segment.first);
+    if (const std::int32_t n = std::min(end, impl::n_slots(segment.runs)); n > 0)
+      visit(impl::make_view(segment, 0, n), segment.first);
   };
   for (std::size_t i = path.size(); i-- > 0;) show(history.node(path[i]).segment, history.node(path[i]).end);
   if (state.open != kNone) show(state.open, history.segment(state.open).length);

@@ -17,7 +17,8 @@ typename BasicKvCache<Payload, Policy, PageSize>::Step BasicKvCache<Payload, Pol
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 void BasicKvCache<Payload, Policy, PageSize>::need_unplanned(const char* call) const {
   if (planned_)
-    fail(Status::wrong_state, std::string(call) + " after a successful plan; only leave_out, commit or abort may follow it");
+    fail(Status::wrong_state,
+         std::string(call) + " after a successful plan; only leave_out, commit or abort may follow it");
 }
 
 /// Makes room for the payloads of `n` new lines, so that creating them cannot fail halfway.

@@ -63,7 +63,7 @@ class Engine {
   struct OutputOwner {
     std::size_t request = 0;  ///< in requests_, where it stays while the plan is open
     BranchIndex branch = kTrunk;
-    bool behind_guess = false;  ///< of the line's guess; its own output comes before
+    std::size_t n_guesses = 0;  ///< the row stands behind so many guesses of the line
   };
 
   // engine_requests.hpp
@@ -96,6 +96,7 @@ class Engine {
   Drawn draw(std::size_t output, std::span<const float> logits);
   std::span<const Event> accept(const std::vector<Drawn>& drawn);
   void accept_each(const std::vector<Drawn>& drawn);
+  std::size_t n_outputs_of_line(std::size_t first) const noexcept;
   static void count_pass(RequestT& r) noexcept;
   void end_plan() noexcept;
 
@@ -110,8 +111,8 @@ class Engine {
   std::vector<OutputOwner> owners_;              // [n_outputs] of the open plan
   std::vector<OutputSettings> settings_;         // [n_outputs]
   std::vector<std::vector<TokenId>> forbidden_;  // of requests with no_repeat: [n_outputs], kept for their memory
-  std::vector<std::vector<TokenId>> seen_behind_guess_;  // [n_outputs], of those behind a guess
-  std::vector<float> scratch_;                           // logits that a hook may change
+  std::vector<std::vector<TokenId>> seen_behind_guesses_;  // [n_outputs], of those behind guesses
+  std::vector<float> scratch_;                             // logits that a hook may change
   std::vector<Event> delivered_;
 };
 

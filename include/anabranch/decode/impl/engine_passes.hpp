@@ -85,10 +85,11 @@ void Engine<Cache, M, Text, S>::start_settings(const StepPlan& plan) {
   for (const Output& output : plan.outputs) {
     const auto it = std::lower_bound(lines.begin(), lines.end(), std::pair{output.line, OutputOwner{}}, by_line);
     ANABRANCH_ASSERT(it != lines.end() && it->first == output.line);
-    const bool behind =
-        !owners_.empty() && owners_.back().request == it->second.request && owners_.back().branch == it->second.branch;
-    owners_.push_back({it->second.request, it->second.branch, behind});
-    add_settings(owners_.back());
+    OutputOwner owner = it->second;
+    if (!owners_.empty() && owners_.back().request == owner.request && owners_.back().branch == owner.branch)
+      owner.n_guesses = owners_.back().n_guesses + 1;
+    owners_.push_back(owner);
+    add_settings(owner);
   }
 }
 
@@ -102,15 +103,15 @@ void Engine<Cache, M, Text, S>::add_settings(const OutputOwner& owner) {
     return arrays[output];
   };
   std::span<const TokenId> seen = t.seen.all();
-  if (owner.behind_guess) {
-    std::vector<TokenId>& more = kept(seen_behind_guess_);
+  if (owner.n_guesses > 0) {
+    std::vector<TokenId>& more = kept(seen_behind_guesses_);
     more.assign(seen.begin(), seen.end());
-    more.push_back(t.guess);
+    for (std::size_t k = 0; k < owner.n_guesses; ++k) more.push_back(t.guesses[k].token);
     seen = more;
   }
   markup::Constraint constraint;
   if constexpr (MarkupWithConstraint<M>)
-    constraint = growth_.markup().constrain(owner.behind_guess ? *t.guessed : t.state);
+    constraint = growth_.markup().constrain(owner.n_guesses > 0 ? t.guesses[owner.n_guesses - 1].after : t.state);
   const auto n = static_cast<std::size_t>(r.options->no_repeat);
   if (n > 0 && constraint.allowed.empty()) {
     std::vector<TokenId>& forbidden = kept(forbidden_);
@@ -118,8 +119,9 @@ void Engine<Cache, M, Text, S>::add_settings(const OutputOwner& owner) {
     append_repeats(seen, n, constraint.spared, forbidden);
     constraint.forbidden = forbidden;
   }
-  settings_.push_back({r.id, t.index, r.options->sampling(), t.stream, t.n_sampled + (owner.behind_guess ? 1 : 0),
-                       constraint.allowed, constraint.forbidden, seen, constraint.spared});
+  settings_.push_back({r.id, t.index, r.options->sampling(), t.stream,
+                       t.n_sampled + static_cast<std::int64_t>(owner.n_guesses), constraint.allowed,
+                       constraint.forbidden, seen, constraint.spared});
 }
 
 /// Ends the requests whose tokens are more than the pool has slots.
@@ -196,8 +198,11 @@ std::span<const Event> Engine<Cache, M, Text, S>::commit(const LogitsView& logit
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 bool Engine<Cache, M, Text, S>::counts(std::size_t output, const std::vector<Drawn>& drawn) const {
   const RequestT& r = owner(output);
-  if (!r.active || !owners_[output].behind_guess) return r.active;
-  return drawn[output - 1].token == r.track(owners_[output].branch).guess;
+  const std::size_t n = owners_[output].n_guesses;
+  const auto& guesses = r.track(owners_[output].branch).guesses;
+  for (std::size_t k = 0; r.active && k < n; ++k)
+    if (drawn[output - n + k].token != guesses[k].token) return false;
+  return r.active;
 }
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
@@ -271,15 +276,17 @@ std::span<const Event> Engine<Cache, M, Text, S>::accept(const std::vector<Drawn
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 void Engine<Cache, M, Text, S>::leave_out_wrong_guesses(const std::vector<Drawn>& drawn) {
-  for (std::size_t i = 0; i < owners_.size(); ++i)
-    if (owners_[i].behind_guess && owner(i).active && !counts(i, drawn))
-      step_->leave_out(owner(i).track(owners_[i].branch).line, 1);
+  for (std::size_t i = owners_.size(); i-- > 0;) {  // from a line's last guess to the first that is wrong
+    if (!owner(i).active || counts(i, drawn)) continue;
+    const TrackT& t = owner(i).track(owners_[i].branch);
+    step_->leave_out(t.line, static_cast<std::int32_t>(t.guesses.size() + 1 - owners_[i].n_guesses));
+  }
 }
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>
 void Engine<Cache, M, Text, S>::take_in_guesses() {
   for (std::size_t i = 0; i < owners_.size(); ++i)
-    if (owners_[i].behind_guess && owner(i).active) step_->leave_out(owner(i).track(owners_[i].branch).line, 0);
+    if (owners_[i].n_guesses > 0 && owner(i).active) step_->leave_out(owner(i).track(owners_[i].branch).line, 0);
 }
 
 /// Within a request in the order of its branches, so that what they share does not depend on the batch.
@@ -291,16 +298,23 @@ void Engine<Cache, M, Text, S>::accept_each(const std::vector<Drawn>& drawn) {
     const OutputOwner &x = owners_[a], &y = owners_[b];
     return std::tuple(x.request, x.branch, a) < std::tuple(y.request, y.branch, b);
   });
-  for (std::size_t k = 0; k < order.size(); ++k) {
+  for (std::size_t k = 0; k < order.size();) {
     const OutputOwner& owner = owners_[order[k]];
-    const Drawn& own = drawn[order[k]];
-    const bool guessed = k + 1 < order.size() && owners_[order[k + 1]].behind_guess;
-    const Drawn* const after = guessed ? &drawn[order[++k]] : nullptr;
+    const std::span<const Drawn> own(&drawn[order[k]], n_outputs_of_line(order[k]));
+    k += own.size();
     RequestT& r = *requests_[owner.request];
-    if (r.active) growth_.accept(r, r.edit(owner.branch), own, after);
-    const bool last = k + 1 == order.size() || owners_[order[k + 1]].request != owner.request;
+    if (r.active) growth_.accept(r, r.edit(owner.branch), own);
+    const bool last = k == order.size() || owners_[order[k]].request != owner.request;
     if (last) growth_.place(r);
   }
+}
+
+/// Of a line whose own output is `first`: that one, and one behind each of its guesses.
+template <class Cache, Markup M, TokensToText Text, SamplerLike S>
+std::size_t Engine<Cache, M, Text, S>::n_outputs_of_line(std::size_t first) const noexcept {
+  std::size_t n = 1;
+  while (first + n < owners_.size() && owners_[first + n].n_guesses == n) ++n;
+  return n;
 }
 
 template <class Cache, Markup M, TokensToText Text, SamplerLike S>

@@ -51,9 +51,9 @@ class Growth {
   void open(RequestT& r);
   /// The trunk goes on where an earlier request left it.
   void resume_trunk(RequestT& r) { go_on(r, r.edit(kTrunk)); }
-  /// A track's token was sampled in the pass that is being committed. `after`: so was, behind the track's guess that
-  /// the pass held, the token that follows if the guess was right; else null. A wrong guess has been left out.
-  void accept(RequestT& r, TrackT& t, const Drawn& drawn, const Drawn* after);
+  /// A track's token was sampled in the pass that is being committed; and behind each of the track's guesses that the
+  /// pass held, the token that follows if all guesses up to there were right. Guesses that were not have been left out.
+  void accept(RequestT& r, TrackT& t, std::span<const Drawn> drawn);
   /// Says which branches take part in the next pass. To be called when all lines have taken their tokens.
   void place(RequestT& r);
   /// Ends a request: open branches are closed as the markup wants, joined, and reported.
@@ -108,19 +108,20 @@ void Growth<Cache, M, Text>::open(RequestT& r) {
 }
 
 template <class Cache, Markup M, TokensToText Text>
-void Growth<Cache, M, Text>::accept(RequestT& r, TrackT& t, const Drawn& drawn, const Drawn* after) {
-  if (after == nullptr || drawn.token != t.guess) return accept(r, t, drawn);
-  ++t.n_sampled;  // it has been fed, and leave to sample is for the token after it
-  ++r.statistics.n_sampled;
-  const Action action = markup_.next(t.state, drawn.token);
-  record(r, t, {drawn.token, action.role}, &drawn);
-  if (t.text.stopped()) return close(r, EndReason::stop);
-  accept(r, t, *after);
+void Growth<Cache, M, Text>::accept(RequestT& r, TrackT& t, std::span<const Drawn> drawn) {
+  const std::vector<Guess<State>> guesses = std::exchange(t.guesses, {});
+  std::size_t k = 0;
+  for (; k + 1 < drawn.size() && drawn[k].token == guesses[k].token; ++k) {
+    ++t.n_sampled;  // it has been fed, and leave to sample is for the token after it
+    ++r.statistics.n_sampled;
+    const Action action = markup_.next(t.state, drawn[k].token);
+    record(r, t, {drawn[k].token, action.role}, &drawn[k]);
+  }
+  accept(r, t, drawn[k]);
 }
 
 template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::accept(RequestT& r, TrackT& t, const Drawn& drawn) {
-  t.guess = kUnknownToken;
   r.n_granted -= t.n_granted;
   t.n_granted = 0;
   ++t.n_sampled;
@@ -210,21 +211,30 @@ void Growth<Cache, M, Text>::go_on(RequestT& r, TrackT& t) {
   guess(r, t);
 }
 
-/// Says what the coming pass may hold beside the trunk's last token, so that the pass after it is not needed. Only
+/// Says what the coming pass may hold beside the trunk's last token, so that passes after it are not needed. Only tags,
 /// where nothing but sampling would come between.
 template <class Cache, Markup M, TokensToText Text>
 void Growth<Cache, M, Text>::guess(const RequestT& r, TrackT& t) {
   if constexpr (MarkupWithGuess<M>) {
     if (!options_.guess || t.parent != kNone || r.options->branches_at_once == 1) return;
-    const TokenId token = markup_.guess(t.state);
-    if (token == kUnknownToken || is_end_of_text(token)) return;
-    if (r.statistics.n_sampled + r.n_granted >= r.options->max_tokens) return;
-    t.guessed = t.state;
-    const Action action = markup_.next(*t.guessed, token);
-    if (action.next != Action::Next::sample || action.forget > 0 || !action.forced.empty()) return;
-    ++t.n_granted;
-    if (reserve_.fits(r, t.index)) t.guess = token;
-    --t.n_granted;
+    constexpr std::size_t kMost = 4;  // of the longest chain that a markup may think of
+    const std::int32_t granted = t.n_granted;
+    t.guesses.clear();
+    while (t.guesses.size() < kMost &&
+           r.statistics.n_sampled + r.n_granted + (t.n_granted - granted) < r.options->max_tokens) {
+      const State& s = t.guesses.empty() ? t.state : t.guesses.back().after;
+      const TokenId token = markup_.guess(s);
+      if (token == kUnknownToken || is_end_of_text(token)) break;
+      Guess<State> guess{token, s};
+      const Action action = markup_.next(guess.after, token);
+      if (action.role != markup::Role::tag || action.next != Action::Next::sample || action.forget > 0 ||
+          !action.forced.empty())
+        break;
+      ++t.n_granted;
+      if (!reserve_.fits(r, t.index)) break;
+      t.guesses.push_back(std::move(guess));
+    }
+    t.n_granted = granted;
   }
 }
 

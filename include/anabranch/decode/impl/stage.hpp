@@ -42,7 +42,7 @@ class Stage {
       ++t.n_staged;
     }
     if (t.phase == Phase::running && t.operations.empty()) step_.request_logits(t.line);  // forked without a prefix
-    if (guess_ && !r.prefilling && t.phase == Phase::running && t.guess != kUnknownToken) put_guess(t);
+    if (guess_ && !r.prefilling && t.phase == Phase::running) put_guesses(t);
     if (t.parent != kNone) step_.hold(t.line, t.n_closing);
   }
 
@@ -76,10 +76,12 @@ class Stage {
     return whole;
   }
 
-  void put_guess(const TrackT& t) {
-    step_.append(t.line, {t.guess}, Logits::last);
-    has_guesses_ = true;
-    ++n_rows_;
+  void put_guesses(const TrackT& t) {
+    for (const auto& guess : t.guesses) {
+      step_.append(t.line, {guess.token}, Logits::last);
+      has_guesses_ = true;
+      ++n_rows_;
+    }
   }
 
   void put_fork(RequestT& r, TrackT& t, std::int32_t block) {

@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -52,6 +51,13 @@ enum class Phase : std::uint8_t {
   ended,    ///< samples no more
 };
 
+/// A token that may come next, and the state after it.
+template <class State>
+struct Guess {
+  TokenId token;
+  State after;
+};
+
 template <class State>
 struct Track {
   explicit Track(State s) : state(std::move(s)) {}
@@ -71,13 +77,12 @@ struct Track {
   std::int32_t forked_block = kNone;  ///< block that is forked in the cache and not yet joined
   std::int32_t n_blocks = 0;          ///< forks so far
 
-  Position start = 0;             ///< of a branch: its first position
-  WidePosition limit = 0;         ///< first position refused
-  std::int32_t n_closing = 0;     ///< slots and positions kept for what ends the branch
-  std::int32_t n_rejoining = 0;   ///< positions kept for what is forced after the join
-  std::int32_t n_granted = 0;     ///< 1: the next pass may sample a token
-  TokenId guess = kUnknownToken;  ///< that token, perhaps: it may be fed in the same pass
-  std::optional<State> guessed;   ///< the state after it
+  Position start = 0;                 ///< of a branch: its first position
+  WidePosition limit = 0;             ///< first position refused
+  std::int32_t n_closing = 0;         ///< slots and positions kept for what ends the branch
+  std::int32_t n_rejoining = 0;       ///< positions kept for what is forced after the join
+  std::int32_t n_granted = 0;         ///< 1: the next pass may sample a token
+  std::vector<Guess<State>> guesses;  ///< that token, perhaps, and those after it: they may be fed in the same pass
 
   StreamKey stream{};
   std::int64_t n_sampled = 0;
