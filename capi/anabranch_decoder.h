@@ -184,8 +184,8 @@ typedef struct anb_decoder_options {
   const anb_token* end_of_text; /* tokens that end an answer or a branch; never fed */
   const anb_markup* markup;     /* NULL: "serial" */
   const anb_text* text;         /* NULL: no text */
-  /* 0; 1: tokens of the trunk that "aspd" thinks likely are fed before they are sampled, and left out of the commit
-   * where it was wrong. Fewer passes, the same tokens; an output may be asked for in vain, and an answer may need one page more */
+  /* 0; 1: tags that "aspd" thinks likely on the trunk are fed before they are sampled, as further rows, and left out of
+   * the commit where they were wrong. Fewer passes, the same tokens; outputs behind a wrong one are asked for in vain */
   int32_t guess;
   int32_t reserved;
 } anb_decoder_options;

@@ -17,8 +17,8 @@
 // With fewer places (max_branches, branches_at_once) the others wait, without rows or pages, and open in reading order,
 // a branch's own blocks before its siblings, in the pass that holds the end of the one that gave its place. With one
 // place the largest becomes the sum: prefill chunks + sampled tokens - 1. Branches without a prefix are the exception:
-// their first tokens are all sampled in the fork's pass. And with DecoderOptions::guess a token of the trunk that the
-// markup guessed costs no pass of its own.
+// their first tokens are all sampled in the fork's pass. And with DecoderOptions::guess tokens of the trunk that
+// the markup guessed cost no pass of their own.
 //
 // How many branches are decoded at once changes passes, the order of events and the numbers of nested branches. It does
 // not change a token, a position, or the history: every branch forks where its block forks and sees what it would see.

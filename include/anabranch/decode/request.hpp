@@ -79,10 +79,9 @@ struct DecoderOptions {
   std::int32_t max_rows = 512;                  ///< rows of a pass: prompts get what decoding leaves of it, at least 1
   Positions positions = Positions::sequential;  ///< what the checkpoint was trained with; not `given`
   std::vector<TokenId> end_of_text = {};        ///< tokens that end an answer or a branch; never fed
-  /// What the markup thinks likely on the trunk is fed before it is sampled, as one row more of the pass, and left
-  /// out of its commit where it was wrong: fewer passes, the same tokens. A hook and a host's sampler may be asked
-  /// about a row in vain, and an answer may need one page more. Not where branches_at_once is 1: one token is sampled a
-  /// pass.
+  /// Tags that the markup thinks likely on the trunk are fed before they are sampled, as further rows of the pass, and
+  /// left out of its commit where they were wrong: fewer passes, the same tokens. A host's sampler is asked about the
+  /// rows behind a wrong one in vain. Not where branches_at_once is 1: one token is sampled a pass.
   bool guess = false;
   std::shared_ptr<const RowCosts> row_costs = {};  ///< what the model's passes cost, where that was measured
 };
