@@ -68,14 +68,28 @@ TEST_CASE("A guess that was right saves a pass, one that was wrong is left out")
   run.run();
   std::string passes;
   for (const Pass& pass : run.passes) passes += rows_of(pass) + " ";
-  CHECK(passes == "p x ( a)( b)( c)( {[a:[b:[c: deg ]f] ]} z ");
-  CHECK(run.passes[2].n_outputs == 1);
-  CHECK(run.passes[3].n_outputs == 3);
+  CHECK(passes == "p x ( a )( b )( c )( {[a:[b:[c: deg ]f] ]} z ");
+  CHECK(run.passes[3].n_outputs == 1);
+  CHECK(run.passes[4].n_outputs == 2);
   CHECK(run.decoder.statistics(id).n_passes == run.n_passes());
   std::int32_t n_without = 0;
   outcome(false, kThree, {}, {}, &n_without);
-  CHECK(n_without == run.n_passes() + 3 + 2);
+  CHECK(n_without == run.n_passes() + 2);
   CHECK(run.history(id) == "px(a)(b)(c){[a:d][b:ef][c:g]}z");
+}
+
+TEST_CASE("A title may end from its second token on, and the next begin behind it") {
+  const std::map<Path, std::string> scripts = {{{}, "(ab)(cde){."}, {{{0, 0}}, "]"}, {{{0, 1}}, "]"}};
+  AspdRun run(aspd(), guessing());
+  for (const auto& [path, text] : scripts) run.script(path, text);
+  const auto id = run.submit(tokens("p"));
+  run.run();
+  std::string passes;
+  for (const Pass& pass : run.passes) passes += rows_of(pass) + " ";
+  CHECK(passes == "p ( a b)( c d)( e)( {[ab:[cde: ]]} ");
+  CHECK(run.passes[3].n_outputs == 3);
+  CHECK(run.history(id) == "p(ab)(cde){[ab:][cde:]}");
+  CHECK(outcome(true, scripts, {}) == outcome(false, scripts, {}));
 }
 
 TEST_CASE("Guesses are off by default, and where the markup has none") {
@@ -88,6 +102,8 @@ TEST_CASE("Guesses are off by default, and where the markup has none") {
   CHECK(aspd().guess(state) == ab::kUnknownToken);
   aspd().next(state, kTitle);
   CHECK(aspd().guess(state) == ab::kUnknownToken);  // an empty title is not likely
+  aspd().next(state, tokens("a").front());
+  CHECK(aspd().guess(state) == ab::kUnknownToken);  // nor one of a single token
   ab::RequestOptions one_by_one;
   one_by_one.branches_at_once = 1;
   std::int32_t n_passes = 0;
@@ -139,13 +155,13 @@ TEST_CASE("Nothing is guessed that the grammar forbids") {
   const auto take = [&](const std::string& text) {
     for (const TokenId token : tokens(text)) markup.next(state, token);
   };
-  take("(a");
+  take("(ab");
   CHECK(markup.guess(state) == kTitleEnd);
   take(")");
   CHECK(markup.guess(state) == kTitle);
-  take("(a");
-  CHECK(markup.guess(state) == ab::kUnknownToken);  // it must go on: there is a title `a`
-  take("b");
+  take("(ab");
+  CHECK(markup.guess(state) == ab::kUnknownToken);  // it must go on: there is a title `ab`
+  take("c");
   CHECK(markup.guess(state) == kTitleEnd);
   take(")");
   CHECK(markup.guess(state) == ab::kUnknownToken);  // two are all
@@ -170,19 +186,19 @@ TEST_CASE("A guess that finds no page is not made") {
 
 TEST_CASE("Rows behind guesses are sampled as if these were known, and in vain where one was wrong") {
   AspdRun run(aspd(), guessing());
-  run.script({}, "(a){").script({{0, 0}}, "]");
+  run.script({}, "(ab){").script({{0, 0}}, "]");
   ab::RequestOptions options;
   options.repetition_penalty = 1.5f;
   const auto id = run.submit(tokens("p"), options);
-  for (int i = 0; i < 2; ++i) REQUIRE(run.step());  // p, (
+  for (int i = 0; i < 3; ++i) REQUIRE(run.step());  // p, (, a
   {
     const auto plan = run.decoder.plan();
     REQUIRE(plan);
     REQUIRE(plan.outputs().size() == 3);
     for (std::size_t i = 0; i < 3; ++i) {
       const ab::OutputSettings& output = plan.outputs()[i];
-      CHECK(spelled(Tokens(output.seen.begin(), output.seen.end())) == std::string("(a)(").substr(0, 2 + i));
-      CHECK(output.index == static_cast<std::int64_t>(2 + i));
+      CHECK(spelled(Tokens(output.seen.begin(), output.seen.end())) == std::string("(ab)(").substr(0, 3 + i));
+      CHECK(output.index == static_cast<std::int64_t>(3 + i));
       CHECK(output.request == id);
     }
   }
@@ -194,14 +210,14 @@ TEST_CASE("Rows behind guesses are sampled as if these were known, and in vain w
   CHECK_THROWS_AS(run.decoder.commit_sampled(std::vector<TokenId>{kTitleEnd, -1, -1}), ab::Error);
   run.decoder.commit_sampled(std::vector<TokenId>{kTitleEnd, kPara, -1});  // nobody asks what stands behind a wrong guess
   run.run();
-  CHECK(run.history(id) == "p(a){[a:]}");
+  CHECK(run.history(id) == "p(ab){[ab:]}");
 }
 
 TEST_CASE("A request may be cancelled while a guess is in the pass") {
   AspdRun run(aspd(), guessing());
-  run.script({}, "(a)(b){");
+  run.script({}, "(ab)(c){");
   const auto id = run.submit(tokens("p"));
-  for (int i = 0; i < 2; ++i) REQUIRE(run.step());
+  for (int i = 0; i < 3; ++i) REQUIRE(run.step());
   const auto plan = run.decoder.plan();
   REQUIRE(plan.outputs().size() == 3);
   run.decoder.cancel(id);

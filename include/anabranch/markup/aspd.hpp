@@ -128,9 +128,9 @@ class Aspd {
     if (must_close(s)) return {{&tags_.title_end, 1}, {}, ids_};
     return {{}, s.forbidden, ids_};
   }
-  /// A title ends with every token of its own, and behind it comes another one.
+  /// A title ends with every token but its first (few have only one), and behind it comes another one.
   TokenId guess(const State& s) const {
-    if (s.in_title) return !s.title.empty() && may_close(s) ? tags_.title_end : kUnknownToken;
+    if (s.in_title) return s.title.size() > 1 && may_close(s) ? tags_.title_end : kUnknownToken;
     return s.n_titles() > 0 && !full(s) ? tags_.title : kUnknownToken;
   }
 
