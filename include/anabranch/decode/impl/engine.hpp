@@ -78,23 +78,24 @@ class Engine {
   void sweep();
   void try_sweep() noexcept;
   void drop_abandoned();
-  // engine_passes.hpp
-  bool stage_all(Step& step, bool guess);
+  // engine_plan.hpp
+  const StepPlan* plan_step(Shortage& shortage);
   const StepPlan* plan_step(Shortage& shortage, bool guess, bool& guessed);
+  bool stage_all(Step& step, bool guess);
   void start_settings(const StepPlan& plan);
   void add_settings(const OutputOwner& owner);
-  bool counts(std::size_t output, const std::vector<Drawn>& drawn) const;
-  void leave_out_wrong_guesses(const std::vector<Drawn>& drawn);
-  void take_in_guesses();
-  const StepPlan* plan_step(Shortage& shortage);
   void end_hopeless(TrialT& trial);
   bool end_starved(TrialT& trial);
   std::int32_t short_alone(RequestT& r);
   std::int32_t n_pages_of_others(const RequestT& r) const;
+  // engine_commit.hpp
   void need_plan(const char* call) const;
   const RequestT& owner(std::size_t output) const { return *requests_[owners_[output].request]; }
+  bool counts(std::size_t output, const std::vector<Drawn>& drawn) const;
   Drawn draw(std::size_t output, std::span<const float> logits);
   std::span<const Event> accept(const std::vector<Drawn>& drawn);
+  void leave_out_wrong_guesses(const std::vector<Drawn>& drawn);
+  void take_in_guesses();
   void accept_each(const std::vector<Drawn>& drawn);
   std::size_t n_outputs_of_line(std::size_t first) const noexcept;
   static void count_pass(RequestT& r) noexcept;
@@ -118,5 +119,6 @@ class Engine {
 
 }  // namespace anabranch::impl
 
-#include <anabranch/decode/impl/engine_passes.hpp>
+#include <anabranch/decode/impl/engine_commit.hpp>
+#include <anabranch/decode/impl/engine_plan.hpp>
 #include <anabranch/decode/impl/engine_requests.hpp>
