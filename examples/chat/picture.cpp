@@ -62,7 +62,7 @@ void Picture::write(const std::filesystem::path& file, const std::string& questi
       "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"#ffffff\"/>\n"
       "<text x=\"12\" y=\"22\" font-size=\"15\" font-weight=\"bold\">{2}</text>\n"
       "<text x=\"12\" y=\"40\" fill=\"#555555\">Passes run from left to right. Marks in one column are rows of one "
-      "pass: blue sampled, grey forced (they cost no pass).</text>\n",
+      "pass: blue sampled (several: tags that were guessed), grey forced.</text>\n",
       width, height, escaped(question));
   fmt::print(svg, "<text x=\"12\" y=\"{}\">trunk</text>\n", y_of(0) + 4);
   for (const auto& [lane, title] : titles_)
@@ -72,12 +72,17 @@ void Picture::write(const std::filesystem::path& file, const std::string& questi
     fmt::print(svg, "<path d=\"M{0} {1}V{2}\" stroke=\"#d08020\" stroke-width=\"2\"/>\n", x_of(link.pass) - 2,
                y_of(std::min(link.lane, link.first)), y_of(link.first + link.count - 1));
   }
-  std::map<std::tuple<std::int32_t, anabranch::BranchIndex>, int> stacked;  // several tokens of a line in one pass
+  using Cell = std::tuple<std::int32_t, anabranch::BranchIndex>;
+  std::map<Cell, int> n_sampled, stacked;  // several tokens of a line in one pass
+  for (const Mark& mark : marks_) n_sampled[{mark.pass, mark.lane}] += mark.sampled ? 1 : 0;
   for (const Mark& mark : marks_) {
-    const int below = stacked[{mark.pass, mark.lane}]++;
-    const int y = y_of(mark.lane) - 8 + std::min(below, 7) * 3;
-    fmt::print(svg, "<rect x=\"{}\" y=\"{}\" width=\"7\" height=\"{}\" rx=\"1\" fill=\"{}\"/>\n", x_of(mark.pass), y,
-               below == 0 && mark.sampled ? 14 : 2, mark.sampled ? "#2f6fde" : "#9aa0a6");
+    const Cell cell{mark.pass, mark.lane};
+    const int below = stacked[cell]++;
+    const int step = n_sampled[cell] > 1 ? 15 / n_sampled[cell] : 3;
+    const int one = n_sampled[cell] > 1 ? step - 1 : 14;
+    fmt::print(svg, "<rect x=\"{}\" y=\"{}\" width=\"7\" height=\"{}\" rx=\"1\" fill=\"{}\"/>\n", x_of(mark.pass),
+               y_of(mark.lane) - 8 + std::min(below, 7) * step, mark.sampled && below < n_sampled[cell] ? one : 2,
+               mark.sampled ? "#2f6fde" : "#9aa0a6");
   }
   fmt::print(svg, "<text x=\"12\" y=\"{}\" fill=\"#333333\">{}</text>\n</svg>\n", height - 16, escaped(figures));
   if (!svg.flush()) anabranch::fail(anabranch::Status::bad_file, file.string() + " cannot be written");
