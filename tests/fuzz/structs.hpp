@@ -86,8 +86,9 @@ class OutStruct {
   OutStruct() : OutStruct(sizeof(T), false) {}
   T* pointer() const { return null_ ? nullptr : block_.pointer(); }
   const T& value() const { return *block_.pointer(); }
-  bool broken() const { return null_ || block_.size() < sizeof(T); }
-  /// Written whole, or not at all.
+  bool broken() const { return null_ || block_.size() < kLeastSize<T>; }
+  bool whole() const { return !null_ && block_.size() >= sizeof(T); }  ///< else `value` has fields that are not there
+  /// Written as far as it goes, or not at all.
   void check(bool written) const {
     if (!written) {
       FUZZ_CHECK(std::memcmp(block_.bytes(), before_.bytes(), block_.size()) == 0, "a call that failed wrote");
