@@ -149,10 +149,12 @@ TEST_CASE("What is left out may be changed until the end, and an abort knows not
     Step step = cache.begin_step();
     step.append(line, {1, 2, 3});
     REQUIRE(step.plan());
+    const std::uint64_t epoch = cache.epoch();
     step.leave_out(line, 3);
     CHECK(cache.n_tokens(line) == 3);
     step.leave_out(line, 0);
     CHECK(cache.n_tokens(line) == 6);
+    CHECK(cache.epoch() == epoch);
     step.leave_out(line, 2);
     CHECK(cache.next_position(line) == 4);
     if (commit) {

@@ -96,7 +96,6 @@ void BranchTree<Policy, PageSize>::leave_out(LineId id, std::int32_t n) {
   segment.length = planned - n;
   s.next = segment.first + segment.length;
   s.left_out = n > 0;
-  changed();
 }
 
 /// A line that writes a segment without tokens writes none.
@@ -106,6 +105,7 @@ void BranchTree<Policy, PageSize>::give_back_empty(std::int32_t line) noexcept {
   if (s.open == kNone || history_.segment(s.open).length > 0) return;
   s.first_sequence = history_.segment(s.open).sequence;
   set_open(line, kNone);
+  changed();
 }
 
 /// Makes room for `restart`.
