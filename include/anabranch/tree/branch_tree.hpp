@@ -112,7 +112,11 @@ class BranchTree {
   void join_one(std::int32_t parent, std::int32_t child, const NextRule& outer);
   std::int32_t heir(std::int32_t line) const noexcept;
   void reserve_restart(std::int32_t line);
-  void restart(std::int32_t line) noexcept;
+  /// Before anything is done with a line: hosts get rid of what was left out of it. REQUIRES: reserve_restart.
+  void restart(std::int32_t line) noexcept {
+    if (state(line).left_out) restart_now(line);
+  }
+  [[gnu::cold]] void restart_now(std::int32_t line) noexcept;  // rare: not to weigh on fork and join
   void note_given_up(std::int32_t line, std::int32_t n_keep);
   void give_back_empty(std::int32_t line) noexcept;
   void stop_avoiding() noexcept;

@@ -13,6 +13,7 @@ namespace anabranch {
 template <PositionPolicy Policy>
 struct LineState {
   bool alive = false;
+  bool left_out = false;  ///< rows at its end were left out: a host's sequence may still hold them
   std::int32_t parent = kNone;
   std::int32_t first_child = kNone;  ///< open children, in the order of their forks
   std::int32_t last_child = kNone;
@@ -27,7 +28,6 @@ struct LineState {
   Position limit = kUnlimited;       ///< first position refused
   std::int32_t hold = 0;             ///< free slots it must own after each plan
   std::uint64_t first_sequence = 0;  ///< place among its siblings, until its first segment takes it over
-  bool left_out = false;             ///< its last rows were left out of it: a host's sequence may still hold them
   Policy policy{};                   ///< how its parent goes on when it is joined
 };
 

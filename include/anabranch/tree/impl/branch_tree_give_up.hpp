@@ -116,11 +116,10 @@ void BranchTree<Policy, PageSize>::reserve_restart(std::int32_t line) {
   impl::reserve_more(staged_.ops_after, 1);
 }
 
-/// Before anything is done with a line: hosts get rid of what was left out of it. REQUIRES: the line is touched.
+/// REQUIRES: the line is touched.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
-void BranchTree<Policy, PageSize>::restart(std::int32_t line) noexcept {
+void BranchTree<Policy, PageSize>::restart_now(std::int32_t line) noexcept {
   State& s = at(line);
-  if (!s.left_out) return;
   staged_.ops_before.push_back({SequenceOp::Kind::restart, id(line), kNoLine, 0, s.next});
   staged_.ops_after.push_back({SequenceOp::Kind::remove, id(line), kNoLine, s.next, kUnlimited});
   s.left_out = false;
