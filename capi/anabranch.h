@@ -226,7 +226,7 @@ typedef struct anb_group {
 enum {
   ANB_SEQUENCE_SHARE = 0,   /* `line` also sees what `source` holds at positions [begin, end): a fork, a join */
   ANB_SEQUENCE_RESTART = 1, /* `line` goes on in a fresh sequence with its old one's [begin, end): a rewind,
-                                * or the first use of a line after anb_step_leave_out */
+                               or the first use of a line after anb_step_leave_out */
   ANB_SEQUENCE_BECOME = 2,  /* `line` takes over the sequence of `source`: an adopt */
   ANB_SEQUENCE_REMOVE = 3   /* the sequence of `line`, or the one it left by restart or become, is gone */
 };
@@ -387,8 +387,8 @@ ANB_API anb_status anb_step_detach(anb_step* step, anb_line line);
 /* From this step's plan on the line keeps at least n_slots free slots beside what it appends. */
 ANB_API anb_status anb_step_hold(anb_step* step, anb_line line, int32_t n_slots);
 
-/* Reserves pages and describes the pass. ANB_OK: only leave_out, commit or abort may follow. ANB_NO_ROOM: n_pages_short and
- * n_pages_free are set, the rest of the plan is empty; the step is open as before. O(rows + views they see). */
+/* Reserves pages and describes the pass. ANB_OK: only leave_out, commit or abort may follow. ANB_NO_ROOM: n_pages_short
+ * and n_pages_free are set, the rest of the plan is empty; the step is open as before. O(rows + views they see). */
 ANB_API anb_status anb_step_plan(anb_step* step, anb_plan* plan);
 /* The planned step as a dense matrix for hosts that know nothing better: [n_rows, n_columns], row-major, into `mask` of
  * `n` floats. O(rows * columns). Wrong state without a plan; bad argument for a wrong n or a slot that is seen and has
@@ -399,7 +399,8 @@ ANB_API anb_status anb_cache_mask(const anb_cache* cache, const anb_mask_options
 ANB_API anb_status anb_cache_paged(anb_cache* cache, int32_t kind, anb_paged* paged);
 /* After the plan: the last n of the rows that the line writes there were guesses that the pass has proved wrong. The
  * commit gives their slots back, as if they had never been appended; unlike a rewind in the next step it cuts nothing.
- * The plan's arrays stay as they are. Another call takes the place of the one before; 0 keeps all. O(1). */
+ * The plan's arrays stay as they are. Another call takes the place of the one before; 0 keeps all. O(1). Bad argument
+ * for more rows than the line has written since its last fork or join, wrong state without a plan. */
 ANB_API anb_status anb_step_leave_out(anb_step* step, anb_line line, int32_t n);
 /* Makes the step final; the step handle is over. Cannot fail after a plan, allocates nothing. Wrong state. */
 ANB_API anb_status anb_step_commit(anb_step* step);

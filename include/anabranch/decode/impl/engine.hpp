@@ -95,7 +95,7 @@ class Engine {
   Drawn draw(std::size_t output, std::span<const float> logits);
   std::span<const Event> accept(const std::vector<Drawn>& drawn);
   void leave_out_wrong_guesses(const std::vector<Drawn>& drawn);
-  void take_in_guesses();
+  void take_in_guesses();  // undoes it
   void accept_each(const std::vector<Drawn>& drawn);
   std::size_t n_outputs_of_line(std::size_t first) const noexcept;
   static void count_pass(RequestT& r) noexcept;
