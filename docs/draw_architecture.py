@@ -83,6 +83,13 @@ def module_of(path):
     return None
 
 
+def base_headers():
+    """The headers that BASE stands for, the two that everything needs first."""
+    names = [p.name for p in (ROOT / "include" / "anabranch").glob("*.hpp")
+             if module_of(p.relative_to(ROOT)) == BASE]
+    return sorted(names, key=lambda name: (name not in ("types.hpp", "error.hpp"), name))
+
+
 def read_graph():
     """{module: {modules that it includes}} and, for messages, one include of each pair."""
     graph, example = {}, {}
@@ -225,7 +232,7 @@ class Picture:
     def boxes(self):
         for module in sorted(self.graph):
             x, y, w, h = self.box(module)
-            text = "types.hpp, error.hpp, parallel_for.hpp" if module == BASE else module
+            text = ", ".join(base_headers()) if module == BASE else module
             about = "plain integers, ids, statuses" if module == BASE else LOOKS.get(module, (0, ""))[1]
             self.put(f'<rect x="{x:.0f}" y="{y:.0f}" width="{w:.0f}" height="{h}" rx="6" fill="{fill_of(module)}"/>')
             self.put(f'<text x="{x + w / 2:.0f}" y="{y + (19 if about else 27):.0f}" class="name">{text}</text>')
