@@ -274,13 +274,12 @@ font-family="Helvetica, Arial, sans-serif">
 
 def main():
     graph, example = read_graph()
+    if wrong := forbidden(graph, example):
+        sys.exit("error: " + "\nerror: ".join(wrong))
     try:
-        wrong = forbidden(graph, example)
         picture = Picture(graph).svg()
     except ValueError as circle:
         sys.exit(f"error: {circle}")
-    if wrong:
-        sys.exit("error: " + "\nerror: ".join(wrong))
     if sys.argv[1:] == ["--check"]:
         if not PICTURE.exists() or PICTURE.read_text() != picture:
             sys.exit("error: docs/architecture.svg is not of this tree; run docs/draw_architecture.py")
