@@ -94,6 +94,6 @@ function(anabranch_document document)
   endif()
 endfunction()
 
-foreach(document README.md capi/README.md capi/embedding.md capi/attention.md)
+foreach(document README.md capi/README.md capi/attention.md docs/embedding.md docs/extending.md docs/kernels.md)
   anabranch_document(${document})
 endforeach()
