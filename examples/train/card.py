@@ -13,7 +13,9 @@ from pathlib import Path
 from select_samples import branches_of, read
 
 PROSE = Path(__file__).parent / "card"
-SETS = {"questions/vicuna": "Questions of Vicuna Bench", "questions/serial": "Questions whose answers have no parts"}
+SETS = {"questions/nine_kinds": "Questions of our own", "questions/serial": "Questions whose answers have no parts",
+        "vicuna_bench/question": "Questions of Vicuna Bench", "mt_bench/question": "Questions of MT-Bench"}
+SHOWN = ("questions/nine_kinds", "questions/serial")  # answers quote their question, and benchmarks are not ours to quote
 
 
 def number(n):
@@ -85,16 +87,19 @@ def training(work):
 
 
 def evaluation(report):
-    """The report without its answers, one level lower, and the answers."""
+    """The report without its answers, one level lower, and the answers to questions of our own."""
     parts = re.split(r"^(?=#{2,3} )", report, flags=re.MULTILINE)
-    tables, answers, name = [], [], ""
+    tables, answers, name, shown = [], [], "", False
     for part in parts:
         if part.startswith("## "):
             head, _, rest = part.partition("\n")
             name, comma, way = head.removeprefix("## ").partition(",")
+            shown = name in SHOWN
             name = SETS.get(name, name) + comma + way
             part = f"## {name}\n{rest}"
         if part.startswith("### First answers"):
+            if not shown:
+                continue
             way, _, text = part.removeprefix("### First answers: ").partition("\n")
             answers.append(f"## The first answers, unpicked: {way}, {name}\n{text}")
         elif part.strip():
