@@ -97,7 +97,7 @@ class Chain(unittest.TestCase):
         self.assertIn(text, report)
         self.assertNotIn(text, card)
         self.assertIn("### made_up_bench/question", card)
-        self.assertIn("### Questions of our own", card)
+        self.assertIn("### Questions of our own\n", card)
         self.assertIn("unpicked: aspd, Questions of our own", card)
         self.assertIn("unpicked: aspd, Questions whose answers have no parts", card)
 
