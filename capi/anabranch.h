@@ -4,11 +4,11 @@
  * operations and appends, then a plan (one forward pass as plain arrays), then commit or abort.
  *
  *     anb_cache_options o = ANB_CACHE_OPTIONS_INIT;
- *     anb_cache* cache; anb_step* step; anb_line trunk, kids[3]; anb_plan plan = ANB_PLAN_INIT;
+ *     anb_cache* cache; anb_step* step; anb_sequence trunk, kids[3]; anb_plan plan = ANB_PLAN_INIT;
  *     o.n_pages = 4096;
  *     if (anb_cache_create(&o, &cache) != ANB_OK) { puts(anb_last_error()); return 1; }
  *     anb_step_begin(cache, &step);
- *     anb_step_create_line(step, 0, &trunk);
+ *     anb_step_create_sequence(step, 0, &trunk);
  *     anb_step_append(step, trunk, tokens, n, ANB_LOGITS_NONE);
  *     anb_step_fork(step, trunk, 3, ANB_POSITIONS_SEQUENTIAL, kids);
  *     ...
@@ -36,7 +36,7 @@
  *     text is per thread.
  *  8. Callbacks end in `void* user`. They must return (no longjmp), and may not call into the handle that called them,
  *     which gives ANB_WRONG_STATE.
- *  9. Memory for everything that grows with lines, tokens and pages comes from the cache's allocator, if it has one. A
+ *  9. Memory for everything that grows with sequences, tokens and pages comes from the cache's allocator, if it has one. A
  *     refusal gives ANB_OUT_OF_MEMORY, and the call may be made again. What the decoder keeps of requests (tokens,
  *     text) and short-lived lists come from the C++ runtime's `operator new`.
  * 10. A broken invariant (a bug of this library) gives ANB_INTERNAL once; from then on the handle is poisoned: every
@@ -73,10 +73,10 @@ typedef struct anb_step anb_step;
 typedef int32_t anb_token;    /* id in the host's vocabulary */
 typedef int32_t anb_position; /* as the model's rotary embedding sees it */
 typedef int32_t anb_slot;     /* place of one token's K and V: page * page_size + offset */
-typedef uint64_t anb_line;    /* names the trunk or a branch; never used again for another line */
+typedef uint64_t anb_sequence;    /* names the trunk or a branch; never used again for another sequence */
 
 #define ANB_UNKNOWN_TOKEN (-1)
-#define ANB_NO_LINE ((anb_line)0xffffffffu)
+#define ANB_NO_SEQUENCE ((anb_sequence)0xffffffffu)
 #define ANB_NONE (-1)
 #define ANB_UNLIMITED INT32_MAX
 
@@ -84,11 +84,11 @@ typedef int32_t anb_status;
 enum {
   ANB_OK = 0,
   ANB_BAD_ARGUMENT = 1,     /* a value outside what the call accepts, NULL where something is needed */
-  ANB_STALE_LINE = 2,       /* no line of this cache that is alive */
-  ANB_NOT_A_CHILD = 3,      /* join or adopt of a line that is no open child of that parent */
-  ANB_OPEN_CHILDREN = 4,    /* the line must have no open children for this call */
+  ANB_STALE_SEQUENCE = 2,       /* no sequence of this cache that is alive */
+  ANB_NOT_A_CHILD = 3,      /* join or adopt of a sequence that is no open child of that parent */
+  ANB_OPEN_CHILDREN = 4,    /* the sequence must have no open children for this call */
   ANB_OUT_OF_RANGE = 5,     /* a position beyond a reserved range or max_position */
-  ANB_LIMIT_REACHED = 6,    /* max_lines, max_depth, or 65,535 handles */
+  ANB_LIMIT_REACHED = 6,    /* max_sequences, max_depth, or 65,535 handles */
   ANB_WRONG_STATE = 7,      /* a second step, a step that is over, append after plan, commit without plan, ... */
   ANB_NO_ROOM = 8,          /* outcome: too few free pages */
   ANB_BAD_SNAPSHOT = 9,     /* not given by any function so far */
@@ -142,7 +142,7 @@ typedef struct anb_cache_options {
   uint32_t struct_size;
   int32_t n_pages;           /* 1024; n_pages * page_size must fit 31 bits */
   int32_t page_size;         /* 16 slots */
-  int32_t max_lines;         /* 65536 at a time */
+  int32_t max_sequences;         /* 65536 at a time */
   int32_t max_depth;         /* 64 levels of forks below a root */
   anb_position max_position; /* ANB_UNLIMITED; positions >= this are refused */
   int32_t share_tail;        /* ANB_SHARE_TAIL_SPARE */
@@ -157,16 +157,16 @@ typedef struct anb_cache_statistics {
   int32_t n_pages;
   int32_t n_free_pages; /* pages that an open step frees count from its commit on */
   int32_t page_size;
-  int32_t n_slots; /* n_pages * page_size: rows of a K/V slab */
-  int32_t n_lines; /* alive */
+  int32_t n_slots; /* n_pages * page_size: rows of a K/V tensors */
+  int32_t n_sequences; /* alive */
   int32_t step;    /* 0: none open; 1: open; 2: planned */
   int32_t reserved;
-  uint64_t epoch; /* changes when anything but the lines' last runs changed */
+  uint64_t epoch; /* changes when anything but the sequences' last runs changed */
 } anb_cache_statistics;
 #define ANB_CACHE_STATISTICS_INIT \
   { sizeof(anb_cache_statistics), 0, 0, 0, 0, 0, 0, 0, 0 }
 
-typedef struct anb_line_state {
+typedef struct anb_sequence_state {
   uint32_t struct_size;
   int32_t n_tokens; /* that it sees, the shared prefix included */
   anb_position next_position;
@@ -175,18 +175,18 @@ typedef struct anb_line_state {
   int32_t fork_tokens;         /* that its parent had at the fork; 0 for a root */
   int32_t n_children;          /* open */
   int32_t reserved;
-  anb_line parent; /* ANB_NO_LINE for a root */
-} anb_line_state;
-#define ANB_LINE_STATE_INIT \
-  { sizeof(anb_line_state), 0, 0, 0, 0, 0, 0, 0, ANB_NO_LINE }
+  anb_sequence parent; /* ANB_NO_SEQUENCE for a root */
+} anb_sequence_state;
+#define ANB_SEQUENCE_STATE_INIT \
+  { sizeof(anb_sequence_state), 0, 0, 0, 0, 0, 0, 0, ANB_NO_SEQUENCE }
 
 /* ---- The plan: one forward pass ---- */
 
-/* Logits of `row` are wanted for `line`; several lines may name one row (a fork without tokens of its own). */
+/* Logits of `row` are wanted for `sequence`; several sequences may name one row (a fork without tokens of its own). */
 typedef struct anb_output {
   int32_t row;
   int32_t reserved;
-  anb_line line;
+  anb_sequence sequence;
 } anb_output;
 
 /* Consecutive slots of consecutive tokens; `offset` is the first one's index inside its segment. */
@@ -224,22 +224,22 @@ typedef struct anb_group {
 } anb_group;
 
 enum {
-  ANB_SEQUENCE_SHARE = 0,   /* `line` also sees what `source` holds at positions [begin, end): a fork, a join */
-  ANB_SEQUENCE_RESTART = 1, /* `line` goes on in a fresh sequence with its old one's [begin, end): a rewind,
-                               or the first use of a line after anb_step_leave_out */
-  ANB_SEQUENCE_BECOME = 2,  /* `line` takes over the sequence of `source`: an adopt */
-  ANB_SEQUENCE_REMOVE = 3   /* the sequence of `line`, or the one it left by restart or become, is gone */
+  ANB_HOST_OP_SHARE = 0,   /* `sequence` also sees what `source` holds at positions [begin, end): a fork, a join */
+  ANB_HOST_OP_RESTART = 1, /* `sequence` goes on in a fresh sequence with its old one's [begin, end): a rewind,
+                               or the first use of a sequence after anb_step_reject */
+  ANB_HOST_OP_BECOME = 2,  /* `sequence` takes over the sequence of `source`: an adopt */
+  ANB_HOST_OP_REMOVE = 3   /* the sequence of `sequence`, or the one it left by restart or become, is gone */
 };
 
-/* For hosts that keep a cache of their own, one sequence per line. */
-typedef struct anb_sequence_op {
+/* For hosts that keep a cache of their own, one sequence per sequence. */
+typedef struct anb_host_op {
   int32_t kind;
   int32_t reserved;
-  anb_line line;
-  anb_line source;
+  anb_sequence sequence;
+  anb_sequence source;
   anb_position begin;
   anb_position end;
-} anb_sequence_op;
+} anb_host_op;
 
 /* Arrays are borrowed until commit or abort. */
 typedef struct anb_plan {
@@ -259,12 +259,12 @@ typedef struct anb_plan {
   const anb_token* tokens;                 /* [n_rows]; ANB_UNKNOWN_TOKEN where the host knows better */
   const anb_position* positions;           /* [n_rows] */
   const anb_slot* slots;                   /* [n_rows], where each row's K and V go, before attention */
-  const anb_line* lines;                   /* [n_rows], who appended the row (it may have been joined since) */
+  const anb_sequence* sequences;                   /* [n_rows], who appended the row (it may have been joined since) */
   const anb_output* outputs;               /* [n_outputs], in the order of rows; logits are [n_outputs, vocabulary] */
   const anb_group* groups;                 /* [n_groups] */
   const anb_view* views;                   /* [n_views] */
-  const anb_sequence_op* ops_before;       /* [n_ops_before], additive, in order, before the pass */
-  const anb_sequence_op* ops_after_commit; /* [n_ops_after_commit], removing, in order, after commit */
+  const anb_host_op* ops_before;       /* [n_ops_before], additive, in order, before the pass */
+  const anb_host_op* ops_after_commit; /* [n_ops_after_commit], removing, in order, after commit */
 } anb_plan;
 #define ANB_PLAN_INIT \
   { sizeof(anb_plan), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -321,14 +321,14 @@ ANB_API const char* anb_last_error(void);
 ANB_API void anb_allocator_init(anb_allocator* allocator, size_t size);
 ANB_API void anb_cache_options_init(anb_cache_options* options, size_t size);
 ANB_API void anb_cache_statistics_init(anb_cache_statistics* statistics, size_t size);
-ANB_API void anb_line_state_init(anb_line_state* state, size_t size);
+ANB_API void anb_sequence_state_init(anb_sequence_state* state, size_t size);
 ANB_API void anb_plan_init(anb_plan* plan, size_t size);
 ANB_API void anb_mask_options_init(anb_mask_options* options, size_t size);
 ANB_API void anb_paged_init(anb_paged* paged, size_t size);
 
 /* ---- The cache ---- */
 
-/* A cache without lines. `options` NULL: the defaults. O(pages). Bad argument, out of memory, limit reached. */
+/* A cache without sequences. `options` NULL: the defaults. O(pages). Bad argument, out of memory, limit reached. */
 ANB_API anb_status anb_cache_create(const anb_cache_options* options, anb_cache** cache);
 /* The handle is gone, an open step is aborted; decoders of the cache go on working and are destroyed on their own. */
 ANB_API void anb_cache_destroy(anb_cache* cache);
@@ -340,15 +340,15 @@ ANB_API anb_status anb_cache_check(anb_cache* cache);
 
 /* Inside a step these three tell the step's own state, not the committed one. */
 
-/* O(1 + children). Stale line. */
-ANB_API anb_status anb_line_get_state(const anb_cache* cache, anb_line line, anb_line_state* state);
+/* O(1 + children). Stale sequence. */
+ANB_API anb_status anb_sequence_get_state(const anb_cache* cache, anb_sequence sequence, anb_sequence_state* state);
 /* The open children, in the order of their forks: as many as fit into `capacity`; `n` (not NULL) becomes how many there
- * are. Stale line. */
-ANB_API anb_status anb_line_children(const anb_cache* cache, anb_line line, int32_t capacity, anb_line* children,
+ * are. Stale sequence. */
+ANB_API anb_status anb_sequence_children(const anb_cache* cache, anb_sequence sequence, int32_t capacity, anb_sequence* children,
                                      int32_t* n);
-/* Slots and positions of all that the line sees, in history order; either array may be NULL. Of tokens that an open
- * step has not planned yet nothing is told. As many as fit into `capacity`; `n` as above. O(tokens). Stale line. */
-ANB_API anb_status anb_line_tokens(const anb_cache* cache, anb_line line, int32_t capacity, anb_slot* slots,
+/* Slots and positions of all that the sequence sees, in history order; either array may be NULL. Of tokens that an open
+ * step has not planned yet nothing is told. As many as fit into `capacity`; `n` as above. O(tokens). Stale sequence. */
+ANB_API anb_status anb_sequence_tokens(const anb_cache* cache, anb_sequence sequence, int32_t capacity, anb_slot* slots,
                                    anb_position* positions, int32_t* n);
 
 /* ---- The step ---- */
@@ -356,38 +356,38 @@ ANB_API anb_status anb_line_tokens(const anb_cache* cache, anb_line line, int32_
 /* Wrong state while another step, or a decoder's plan, is open on this cache. O(1). */
 ANB_API anb_status anb_step_begin(anb_cache* cache, anb_step** step);
 /* A new root whose first token gets position `first`. O(1). Limit reached, out of range, out of memory. */
-ANB_API anb_status anb_step_create_line(anb_step* step, anb_position first, anb_line* line);
+ANB_API anb_status anb_step_create_sequence(anb_step* step, anb_position first, anb_sequence* sequence);
 /* Adds n tokens, one row each; `tokens` NULL: tokens that only the host will know. `logits`: ANB_LOGITS_*. O(n).
- * Stale line, out of range past the line's position limit. */
-ANB_API anb_status anb_step_append(anb_step* step, anb_line line, const anb_token* tokens, int32_t n, int32_t logits);
-/* Logits of the line's last token, which must be a row of this step: what a fork without tokens samples from. */
-ANB_API anb_status anb_step_request_logits(anb_step* step, anb_line line);
-/* Splits a line into n children that see what it sees now. O(n). Stale line, limit reached, out of range. */
-ANB_API anb_status anb_step_fork(anb_step* step, anb_line parent, int32_t n, anb_positions positions,
-                                 anb_line* children);
+ * Stale sequence, out of range past the sequence's position limit. */
+ANB_API anb_status anb_step_append(anb_step* step, anb_sequence sequence, const anb_token* tokens, int32_t n, int32_t logits);
+/* Logits of the sequence's last token, which must be a row of this step: what a fork without tokens samples from. */
+ANB_API anb_status anb_step_request_logits(anb_step* step, anb_sequence sequence);
+/* Splits a sequence into n children that see what it sees now. O(n). Stale sequence, limit reached, out of range. */
+ANB_API anb_status anb_step_fork(anb_step* step, anb_sequence parent, int32_t n, anb_positions positions,
+                                 anb_sequence* children);
 /* The same with the first position of each child given: starts[n]. Its join is anb_step_join_given. */
-ANB_API anb_status anb_step_fork_given(anb_step* step, anb_line parent, int32_t n, const anb_position* starts,
-                                       anb_line* children);
+ANB_API anb_status anb_step_fork_given(anb_step* step, anb_sequence parent, int32_t n, const anb_position* starts,
+                                       anb_sequence* children);
 /* Appends the own tokens of n children to the parent's history, in the given order; the children's names go stale.
- * O(views + n log n). Children must have no open children; the rest of the block may be joined later. Stale line, not a
+ * O(views + n log n). Children must have no open children; the rest of the block may be joined later. Stale sequence, not a
  * child, open children, out of range. */
-ANB_API anb_status anb_step_join(anb_step* step, anb_line parent, const anb_line* children, int32_t n);
+ANB_API anb_status anb_step_join(anb_step* step, anb_sequence parent, const anb_sequence* children, int32_t n);
 /* The same for children of anb_step_fork_given: the parent goes on at `next`. */
-ANB_API anb_status anb_step_join_given(anb_step* step, anb_line parent, const anb_line* children, int32_t n,
+ANB_API anb_status anb_step_join_given(anb_step* step, anb_sequence parent, const anb_sequence* children, int32_t n,
                                        anb_position next);
-/* Shortens a line to n_tokens: not below its own fork point, nor below the fork of an open child. O(views taken). */
-ANB_API anb_status anb_step_rewind(anb_step* step, anb_line line, int32_t n_tokens);
+/* Shortens a sequence to n_tokens: not below its own fork point, nor below the fork of an open child. O(views taken). */
+ANB_API anb_status anb_step_rewind(anb_step* step, anb_sequence sequence, int32_t n_tokens);
 /* The parent takes over one child's history and children; its other children, and what it wrote itself after the fork,
- * are dropped, the child's name goes stale. O(lines dropped). */
-ANB_API anb_status anb_step_adopt(anb_step* step, anb_line parent, anb_line child);
-/* Forgets a line and everything below it. O(lines dropped). */
-ANB_API anb_status anb_step_drop(anb_step* step, anb_line line);
+ * are dropped, the child's name goes stale. O(sequences dropped). */
+ANB_API anb_status anb_step_adopt(anb_step* step, anb_sequence parent, anb_sequence child);
+/* Forgets a sequence and everything below it. O(sequences dropped). */
+ANB_API anb_status anb_step_drop(anb_step* step, anb_sequence sequence);
 /* Makes a branch a root of its own; it can no longer be joined. O(1). */
-ANB_API anb_status anb_step_detach(anb_step* step, anb_line line);
-/* From this step's plan on the line keeps at least n_slots free slots beside what it appends. */
-ANB_API anb_status anb_step_hold(anb_step* step, anb_line line, int32_t n_slots);
+ANB_API anb_status anb_step_detach(anb_step* step, anb_sequence sequence);
+/* From this step's plan on the sequence keeps at least n_slots free slots beside what it appends. */
+ANB_API anb_status anb_step_hold(anb_step* step, anb_sequence sequence, int32_t n_slots);
 
-/* Reserves pages and describes the pass. ANB_OK: only leave_out, commit or abort may follow. ANB_NO_ROOM: n_pages_short
+/* Reserves pages and describes the pass. ANB_OK: only reject, commit or abort may follow. ANB_NO_ROOM: n_pages_short
  * and n_pages_free are set, the rest of the plan is empty; the step is open as before. O(rows + views they see). */
 ANB_API anb_status anb_step_plan(anb_step* step, anb_plan* plan);
 /* The planned step as a dense matrix for hosts that know nothing better: [n_rows, n_columns], row-major, into `mask` of
@@ -397,14 +397,14 @@ ANB_API anb_status anb_cache_mask(const anb_cache* cache, const anb_mask_options
 /* The planned step for paged kernels in the manner of FlashInfer's cascade; `kind`: ANB_PAGED_*. O(visible slots) or
  * O(runs). Wrong state without a plan, not exact. */
 ANB_API anb_status anb_cache_paged(anb_cache* cache, int32_t kind, anb_paged* paged);
-/* After the plan: the last n of the rows that the line writes there were guesses that the pass has proved wrong. The
+/* After the plan: the last n of the rows that the sequence writes there were drafts that the pass has proved wrong. The
  * commit gives their slots back, as if they had never been appended; unlike a rewind in the next step it cuts nothing.
  * The plan's arrays stay as they are. Another call takes the place of the one before; 0 keeps all. O(1). Bad argument
- * for more rows than the line has written since its last fork or join, wrong state without a plan. */
-ANB_API anb_status anb_step_leave_out(anb_step* step, anb_line line, int32_t n);
+ * for more rows than the sequence has written since its last fork or join, wrong state without a plan. */
+ANB_API anb_status anb_step_reject(anb_step* step, anb_sequence sequence, int32_t n);
 /* Makes the step final; the step handle is over. Cannot fail after a plan, allocates nothing. Wrong state. */
 ANB_API anb_status anb_step_commit(anb_step* step);
-/* Undoes the whole step, also after the model ran; lines made in it go stale, the step handle is over. NULL is fine. */
+/* Undoes the whole step, also after the model ran; sequences made in it go stale, the step handle is over. NULL is fine. */
 ANB_API anb_status anb_step_abort(anb_step* step);
 
 #ifdef __cplusplus

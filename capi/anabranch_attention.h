@@ -11,8 +11,8 @@
  *     anb_attention_plan(attention, plan.groups, plan.n_groups, plan.views, plan.n_views, plan.n_rows);
  *     anb_attention_workspace(attention, 1, &n_bytes);
  *     ... once per layer:
- *     anb_attention_store(attention, &new_rows, &slabs);
- *     anb_attention_run(attention, &rows, &slabs, NULL, workspace, n_bytes);
+ *     anb_attention_store(attention, &new_rows, &kv);
+ *     anb_attention_run(attention, &rows, &kv, NULL, workspace, n_bytes);
  *
  * The conventions are those of anabranch.h (opaque handles, statuses, struct_size, borrowed arrays, one thread at a
  * time for a handle), whose types and statuses are used; none of its functions is, and libanabranch is not needed. What
@@ -59,7 +59,7 @@ enum {
 /* K and V of one layer, in the caller's memory. Element d of head h of slot s is at
  * s * slot_stride + h * head_stride + d, its scale at s * scale_slot_stride + h * scale_head_stride. Slots that follow
  * each other inside a head (slot_stride = head_dim, head_stride = n_slots * head_dim) stream fastest. */
-typedef struct anb_attention_slabs {
+typedef struct anb_attention_kv {
   uint32_t struct_size;
   int32_t element; /* ANB_ELEMENT_FLOAT32 */
   int32_t n_slots;
@@ -72,9 +72,9 @@ typedef struct anb_attention_slabs {
   float* value_scales;
   int64_t scale_slot_stride; /* in floats; 0: kv_heads */
   int64_t scale_head_stride; /* in floats; 0: 1 */
-} anb_attention_slabs;
-#define ANB_ATTENTION_SLABS_INIT \
-  { sizeof(anb_attention_slabs), ANB_ELEMENT_FLOAT32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+} anb_attention_kv;
+#define ANB_ATTENTION_KV_INIT \
+  { sizeof(anb_attention_kv), ANB_ELEMENT_FLOAT32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Rows that get K and V: float [n_rows, kv_heads, head_dim], row r goes to slots[r]. */
 typedef struct anb_attention_new_rows {
@@ -121,7 +121,7 @@ ANB_API const char* anb_attention_last_error(void);
 
 /* Each sets the first `size` bytes of a struct to its INIT macro, as those of anabranch.h. */
 ANB_API void anb_attention_options_init(anb_attention_options* options, size_t size);
-ANB_API void anb_attention_slabs_init(anb_attention_slabs* slabs, size_t size);
+ANB_API void anb_attention_kv_init(anb_attention_kv* kv, size_t size);
 ANB_API void anb_attention_new_rows_init(anb_attention_new_rows* new_rows, size_t size);
 ANB_API void anb_attention_rows_init(anb_attention_rows* rows, size_t size);
 ANB_API void anb_attention_threads_init(anb_attention_threads* threads, size_t size);
@@ -140,17 +140,17 @@ ANB_API anb_status anb_attention_plan(anb_attention* attention, const anb_group*
  * without a plan. */
 ANB_API anb_status anb_attention_workspace(const anb_attention* attention, int32_t n_workers, size_t* n_bytes);
 
-/* Once per layer, before the run: rounds K and V of new rows to the slabs' element (to nearest even) and writes them to
+/* Once per layer, before the run: rounds K and V of new rows to the kv' element (to nearest even) and writes them to
  * their slots. Infinity and NaN stay what they are, but in int8, where a head that has one becomes NaN as a whole.
- * Needs no plan. O(n_rows). Bad argument for a slot outside the slabs. */
+ * Needs no plan. O(n_rows). Bad argument for a slot outside the kv. */
 ANB_API anb_status anb_attention_store(const anb_attention* attention, const anb_attention_new_rows* new_rows,
-                                       const anb_attention_slabs* slabs);
-/* Once per layer: attention of the plan's rows over the slabs, where their own K and V are already. `threads` NULL: the
+                                       const anb_attention_kv* kv);
+/* Once per layer: attention of the plan's rows over the kv, where their own K and V are already. `threads` NULL: the
  * caller's thread. O(rows * keys), with each group's K and V read once. Wrong state without a plan; bad argument for a
- * planned slot outside the slabs or a workspace that is too small; callback failed (out and lse then hold anything)
+ * planned slot outside the kv or a workspace that is too small; callback failed (out and lse then hold anything)
  * when `run` has left out or repeated tasks, or threw. */
 ANB_API anb_status anb_attention_run(const anb_attention* attention, const anb_attention_rows* rows,
-                                     const anb_attention_slabs* slabs, const anb_attention_threads* threads,
+                                     const anb_attention_kv* kv, const anb_attention_threads* threads,
                                      void* workspace, size_t n_bytes);
 
 #ifdef __cplusplus

@@ -41,7 +41,7 @@ enum {
   ANB_REASON_END_TAG = 1,     /* the markup ended the branch */
   ANB_REASON_END_OF_TEXT = 2, /* an end-of-text token was sampled */
   ANB_REASON_FINISHED = 3,    /* the markup finished the answer */
-  ANB_REASON_LIMIT = 4,       /* max_tokens, max_branch_tokens; in a fork event: max_depth, max_lines */
+  ANB_REASON_LIMIT = 4,       /* max_tokens, max_branch_tokens; in a fork event: max_depth, max_sequences */
   ANB_REASON_RANGE = 5,       /* no position left */
   ANB_REASON_STOP = 6,        /* a stop string */
   ANB_REASON_CANCELLED = 7,   /* by the caller; its history is gone */
@@ -58,7 +58,7 @@ typedef struct anb_text {
   uint32_t struct_size;
   uint32_t reserved;
   /* Bytes, not necessarily whole characters. Without it events and branches have no text, and no stop strings. */
-  int32_t (*tokens_to_text)(const anb_token* tokens, int32_t n, char* out, int32_t capacity, void* user);
+  int32_t (*detokenize)(const anb_token* tokens, int32_t n, char* out, int32_t capacity, void* user);
   /* Needed by the markup "skeleton". `text` has n bytes and no NUL. */
   int32_t (*text_to_tokens)(const char* text, int32_t n, anb_token* out, int32_t capacity, void* user);
   void* user;
@@ -80,7 +80,7 @@ typedef struct anb_seed {
 } anb_seed;
 
 enum {
-  ANB_NEXT_SAMPLE = 0,     /* the line goes on */
+  ANB_NEXT_SAMPLE = 0,     /* the sequence goes on */
   ANB_NEXT_FORK = 1,       /* one branch per seed; `joined` is asked once they have ended */
   ANB_NEXT_END_BRANCH = 2, /* the branch is complete; on the trunk: finish */
   ANB_NEXT_FINISH = 3      /* the answer is complete */
@@ -110,7 +110,7 @@ typedef struct anb_constraint {
   const anb_token* forbidden;
 } anb_constraint;
 
-/* A markup of one's own: a state machine with `state_size` bytes of state per line, zero at first, copied bytewise.
+/* A markup of one's own: a state machine with `state_size` bytes of state per sequence, zero at first, copied bytewise.
  * Callbacks return 0, or anything else for failure: the call that caused them then gives ANB_CALLBACK_FAILED and has
  * changed nothing. `open`, `end_of_text` and `constrain` may be NULL. */
 typedef struct anb_markup_callbacks {
@@ -159,7 +159,7 @@ typedef struct anb_markup {
   int32_t n_vocabulary;     /* [no constraint] keeps titles and bodies from starting with a line break */
   const anb_markup_callbacks* callbacks;
   /* aspd again; both say which tokens may be sampled */
-  int32_t unique_titles; /* [0] 1: no title of an answer comes twice, as far as the line that writes it can see; where
+  int32_t unique_titles; /* [0] 1: no title of an answer comes twice, as far as the sequence that writes it can see; where
                           * anb_text writes text, titles are compared by their letters, else by their tokens */
   int32_t max_titles;    /* [any number] of one block; after the last only `para` */
   int32_t
@@ -186,7 +186,7 @@ typedef struct anb_decoder_options {
   const anb_text* text;         /* NULL: no text */
   /* 0; 1: tags that "aspd" thinks likely on the trunk are fed before they are sampled, as further rows, and left out of
    * the commit where they were wrong. Fewer passes, the same tokens; outputs behind a wrong one are asked for in vain */
-  int32_t guess;
+  int32_t draft;
   int32_t reserved;
 } anb_decoder_options;
 #define ANB_DECODER_OPTIONS_INIT \
@@ -197,19 +197,19 @@ typedef struct anb_request_options {
   float temperature;           /* 0: greedy */
   int32_t top_k;               /* 0: all */
   float top_p;                 /* 1 */
-  float repetition_penalty;    /* 1; over the answer's tokens that the line sees */
+  float repetition_penalty;    /* 1; over the answer's tokens that the sequence sees */
   int32_t max_tokens;          /* ANB_NONE: the decoder's */
   int32_t max_branch_tokens;   /* ANB_NONE: the decoder's */
   int32_t n_log_probabilities; /* ANB_NONE: none; n: the sampled token's, and those of the n likeliest */
   uint64_t seed;               /* a draw depends on seed, branch path and index alone */
   anb_request after;           /* go on with the history of this finished request */
-  const char* const* stop;     /* [n_stop]; the request ends where a line writes one, the text is cut before it */
+  const char* const* stop;     /* [n_stop]; the request ends where a sequence writes one, the text is cut before it */
   int32_t n_stop;
   int32_t reserved;
   /* ANB_NONE: the decoder's max_branches. The others wait, without rows or pages. 1: they come one after another, with
    * the mask, positions and tokens that they have together, and one token is sampled a pass */
-  int32_t branches_at_once;
-  int32_t no_repeat; /* 0: off; groups of so many tokens that the line sees in the answer are not written again */
+  int32_t max_parallel_branches;
+  int32_t no_repeat_ngram; /* 0: off; groups of so many tokens that the sequence sees in the answer are not written again */
 } anb_request_options;
 #define ANB_REQUEST_OPTIONS_INIT                                                                                \
   {                                                                                                             \
@@ -228,10 +228,10 @@ typedef struct anb_output_settings {
   float top_p;
   float repetition_penalty;
   double uniform;             /* the random number of this draw, in [0, 1) */
-  int64_t index;              /* tokens that the line has sampled before */
+  int64_t index;              /* tokens that the sequence has sampled before */
   const anb_token* allowed;   /* [n_allowed]; nothing else; none: everything */
   const anb_token* forbidden; /* [n_forbidden] */
-  const anb_token* seen;      /* [n_seen]; the answer's tokens that the line sees: what the penalty is over */
+  const anb_token* seen;      /* [n_seen]; the answer's tokens that the sequence sees: what the penalty is over */
   int32_t n_allowed;
   int32_t n_forbidden;
   int32_t n_seen;
@@ -310,7 +310,7 @@ typedef struct anb_path_step {
 typedef struct anb_branch_state {
   uint32_t struct_size;
   int32_t reason;
-  anb_line line; /* in the cache, while it is there */
+  anb_sequence sequence; /* in the cache, while it is there */
   const char* title;
   const char* text; /* in reading order, the blocks inside it included */
   size_t n_title;   /* bytes */
@@ -320,7 +320,7 @@ typedef struct anb_branch_state {
   int32_t reserved;
 } anb_branch_state;
 #define ANB_BRANCH_STATE_INIT \
-  { sizeof(anb_branch_state), 0, ANB_NO_LINE, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(anb_branch_state), 0, ANB_NO_SEQUENCE, 0, 0, 0, 0, 0, 0, 0 }
 
 /* As in anabranch.h: each sets `size` bytes to the INIT macro. */
 ANB_API void anb_text_init(anb_text* text, size_t size);
@@ -335,7 +335,7 @@ ANB_API void anb_branch_state_init(anb_branch_state* state, size_t size);
 
 /* A decoder on a cache. `options` NULL: serial decoding without text. Bad request, bad markup, callback failed. */
 ANB_API anb_status anb_decoder_create(anb_cache* cache, const anb_decoder_options* options, anb_decoder** decoder);
-/* Aborts an open plan and drops the requests' lines. */
+/* Aborts an open plan and drops the requests' sequences. */
 ANB_API void anb_decoder_destroy(anb_decoder* decoder);
 
 /* A new request; it takes part from the next plan on. With options->after, `prompt` follows a finished request's
@@ -345,8 +345,8 @@ ANB_API anb_status anb_decoder_submit(anb_decoder* decoder, const anb_token* pro
                                       const anb_request_options* options, anb_request* request);
 /* The next pass of all requests. ANB_NOTHING_TO_DO: no request runs. ANB_NO_ROOM: as anb_step_plan, no plan is open;
  * release or cancel something and plan again (a request that can never fit has ended with ANB_REASON_NO_ROOM). Wrong
- * state while a plan of this decoder or a step of the cache is open. Lines of requests that are over are dropped here
- * or in cancel and release, in steps of the decoder's own: hosts with a cache of their own ask anb_line_get_state. */
+ * state while a plan of this decoder or a step of the cache is open. Sequences of requests that are over are dropped here
+ * or in cancel and release, in steps of the decoder's own: hosts with a cache of their own ask anb_sequence_get_state. */
 ANB_API anb_status anb_decoder_plan(anb_decoder* decoder, anb_plan* plan);
 /* Settings of output i of the open plan. O(1). Wrong state without a plan, bad argument. */
 ANB_API anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_output_settings* settings);
@@ -369,7 +369,7 @@ ANB_API anb_status anb_decoder_cancel(anb_decoder* decoder, anb_request request)
 ANB_API anb_status anb_decoder_release(anb_decoder* decoder, anb_request request);
 /* Where a request stands. O(1). Stale request. */
 ANB_API anb_status anb_decoder_get_request(const anb_decoder* decoder, anb_request request, anb_request_state* state);
-/* One line of a request, running or over; branch 0 is the trunk, whose text is the whole answer. O(text). Stale
+/* One sequence of a request, running or over; branch 0 is the trunk, whose text is the whole answer. O(text). Stale
  * request, bad argument. */
 ANB_API anb_status anb_decoder_get_branch(anb_decoder* decoder, anb_request request, int32_t branch,
                                           anb_branch_state* state);

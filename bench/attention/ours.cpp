@@ -39,10 +39,10 @@ class Ours final : public Side {
       layer.keys = BigArray<std::byte>(bytes);
       layer.values = BigArray<std::byte>(bytes);
       if (element == Element::int8) layer.scales.resize(2 * n_scales);
-      layer.slabs = attention::make_slabs(problem.heads(), element, attention::SlabLayout::head_major,
+      layer.kv = attention::make_kv_tensors(problem.heads(), element, attention::KvLayout::head_major,
                                           problem.n_slots(), layer.keys.get(), layer.values.get(), layer.scales.data(),
                                           layer.scales.data() + layer.scales.size() / 2);
-      store(layer.slabs);
+      store(layer.kv);
     }
     out_.resize(problem.queries().size());
     const StepPlan& plan = problem.plan();
@@ -67,7 +67,7 @@ class Ours final : public Side {
     const attention::Rows rows{
         .queries = problem_.queries().data(), .query_stride = width, .out = out_.data(), .out_stride = width};
     const ParallelFor parallel(run_parallel, &n_threads_, n_threads_);
-    for (const Layer& layer : layers_) attention_.run(rows, layer.slabs, workspace_, parallel);
+    for (const Layer& layer : layers_) attention_.run(rows, layer.kv, workspace_, parallel);
   }
 
   std::vector<float> result() override { return out_; }
@@ -76,14 +76,14 @@ class Ours final : public Side {
   struct Layer {
     BigArray<std::byte> keys, values;
     std::vector<float> scales;
-    attention::KvSlabs slabs;
+    attention::KvTensors kv;
   };
 
-  void store(const attention::KvSlabs& slabs) const {
+  void store(const attention::KvTensors& kv) const {
     std::vector<Slot> slots(static_cast<std::size_t>(problem_.n_slots()));
     for (std::size_t i = 0; i < slots.size(); ++i) slots[i] = static_cast<Slot>(i);
     attention::store_rows(problem_.keys().get(), problem_.values().get(), problem_.heads().kv_width(), slots,
-                          problem_.heads(), slabs);
+                          problem_.heads(), kv);
   }
 
   const Problem& problem_;

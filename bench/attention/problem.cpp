@@ -16,8 +16,8 @@ namespace {
 constexpr std::int32_t kPage = 16;
 
 std::int32_t pages_for(const ProblemShape& shape) {
-  const std::int32_t lines = shape.outer * (1 + shape.inner);
-  return shape.trunk / kPage + 1 + lines * (shape.written / kPage + 3);
+  const std::int32_t sequences = shape.outer * (1 + shape.inner);
+  return shape.trunk / kPage + 1 + sequences * (shape.written / kPage + 3);
 }
 
 void finish(Step& step) {
@@ -46,7 +46,7 @@ std::string ProblemShape::branches() const {
 Problem::Problem(const ProblemShape& shape) : shape_(shape), cache_({.n_pages = pages_for(shape), .page_size = kPage}) {
   grow(shape);
   step_.emplace(cache_.begin_step());
-  for (const LineId branch : branches_) step_->append(branch, 1, Logits::last);
+  for (const SequenceId branch : branches_) step_->append(branch, 1, Logits::last);
   plan_.emplace(step_->plan());
   if (!*plan_) throw std::logic_error("the pool is too small");
   read_plan();
@@ -60,18 +60,18 @@ Problem::Problem(const ProblemShape& shape) : shape_(shape), cache_({.n_pages = 
 }
 
 void Problem::grow(const ProblemShape& shape) {
-  const LineId trunk = cache_.create_line();
+  const SequenceId trunk = cache_.create_sequence();
   Step first = cache_.begin_step();
   first.append(trunk, shape.trunk);
   finish(first);
-  std::vector<LineId> parents = {trunk};
+  std::vector<SequenceId> parents = {trunk};
   for (const std::int32_t n : {shape.outer, shape.inner}) {
     if (n == 0) break;
     Step step = cache_.begin_step();
     branches_.clear();
-    for (const LineId parent : parents)
-      for (const LineId child : step.fork(parent, n)) branches_.push_back(child);
-    for (const LineId branch : branches_) step.append(branch, shape.written);
+    for (const SequenceId parent : parents)
+      for (const SequenceId child : step.fork(parent, n)) branches_.push_back(child);
+    for (const SequenceId branch : branches_) step.append(branch, shape.written);
     finish(step);
     parents = branches_;
   }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/cache/kv_cache.hpp>
 
 #include "../machine/machine.hpp"
@@ -56,7 +56,7 @@ class Problem {
 
   ProblemShape shape_;
   KvCache cache_;
-  std::vector<LineId> branches_;
+  std::vector<SequenceId> branches_;
   std::optional<Step> step_;
   std::optional<PlanResult> plan_;
   std::vector<Slot> seen_;

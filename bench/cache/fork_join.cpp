@@ -20,8 +20,8 @@ enum class Timed { calls, steps };
 void fork_join(benchmark::State& state, std::int32_t n_tokens, Pool pool, Timed timed) {
   Trunk trunk(n_tokens, pool);
   KvCache& cache = trunk.cache;
-  const std::vector<Slot> slots = cache.slots_of(trunk.line);
-  std::vector<LineId> kids(kBranches);
+  const std::vector<Slot> slots = cache.slots_of(trunk.sequence);
+  std::vector<SequenceId> kids(kBranches);
   std::int32_t n_rows = 0;
   const auto one_step = [&](double& spent, auto&& call) {
     const double whole = seconds([&] {
@@ -36,17 +36,17 @@ void fork_join(benchmark::State& state, std::int32_t n_tokens, Pool pool, Timed 
   };
   for (auto _ : state) {
     double spent = 0;
-    one_step(spent, [&](Step& step) { step.fork(trunk.line, kids); });
+    one_step(spent, [&](Step& step) { step.fork(trunk.sequence, kids); });
     Step decode = cache.begin_step();
-    for (const LineId kid : kids) decode.append(kid, 1);
+    for (const SequenceId kid : kids) decode.append(kid, 1);
     finish(decode);
-    one_step(spent, [&](Step& step) { step.join(trunk.line, kids); });
+    one_step(spent, [&](Step& step) { step.join(trunk.sequence, kids); });
     state.SetIterationTime(spent);
     Step back = cache.begin_step();
-    back.rewind(trunk.line, n_tokens);
+    back.rewind(trunk.sequence, n_tokens);
     finish(back);
   }
-  check(n_rows == 0 && cache.slots_of(trunk.line) == slots, "a fork or a join moved K/V");
+  check(n_rows == 0 && cache.slots_of(trunk.sequence) == slots, "a fork or a join moved K/V");
   state.counters["rows"] = n_rows;  // each would be one token's K/V
 }
 

@@ -29,17 +29,17 @@ inline void finish(Step& step) {
   step.commit();
 }
 
-/// A cache with one line of `n_tokens`.
+/// A cache with one sequence of `n_tokens`.
 struct Trunk {
   KvCache cache;
-  LineId line;
+  SequenceId sequence;
   Trunk(std::int32_t n_tokens, Pool pool)
-      : cache({.n_pages = 3 * n_tokens / 16 + 512, .page_size = 16}), line(cache.create_line()) {
-    const LineId between = cache.create_line();
+      : cache({.n_pages = 3 * n_tokens / 16 + 512, .page_size = 16}), sequence(cache.create_sequence()) {
+    const SequenceId between = cache.create_sequence();
     const std::int32_t piece = pool == Pool::fresh ? n_tokens : 16;
     for (std::int32_t n = 0; n < n_tokens; n += piece) {
       Step step = cache.begin_step();
-      step.append(line, piece);
+      step.append(sequence, piece);
       finish(step);
       if (pool == Pool::fresh) continue;
       Step other = cache.begin_step();
@@ -47,7 +47,7 @@ struct Trunk {
       finish(other);
     }
     std::int32_t n_runs = 0;
-    cache.for_each_view(line, [&](const View& view, Position) { n_runs += view.n_runs; });
+    cache.for_each_view(sequence, [&](const View& view, Position) { n_runs += view.n_runs; });
     check(n_runs == (pool == Pool::fresh ? 1 : n_tokens / 16), "the pool is not as fragmented as said");
   }
 };

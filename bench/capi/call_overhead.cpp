@@ -48,7 +48,7 @@ struct Cost {
 /// The core, as C++ uses it.
 class Cpp {
  public:
-  Cpp() : cache_({.n_pages = kPages, .page_size = 16}), trunk_(cache_.create_line()), kids_(kBranches) {
+  Cpp() : cache_({.n_pages = kPages, .page_size = 16}), trunk_(cache_.create_sequence()), kids_(kBranches) {
     Step step = cache_.begin_step();
     step.append(trunk_, kTrunkTokens);
     finish(step);
@@ -66,7 +66,7 @@ class Cpp {
   void fork() {
     Step s = cache_.begin_step();
     s.fork(trunk_, kids_);
-    for (const LineId kid : kids_) s.append(kid, 3);
+    for (const SequenceId kid : kids_) s.append(kid, 3);
     finish(s);
   }
   Cost plan() {
@@ -75,7 +75,7 @@ class Cpp {
     Cost cost;
     cost.steps = timed([&] {
       Step s = cache_.begin_step();
-      for (const LineId kid : kids_) s.append(kid, {1}, Logits::last);
+      for (const SequenceId kid : kids_) s.append(kid, {1}, Logits::last);
       cost.calls = timed([&] { check(static_cast<bool>(s.plan()), "the pool is too small"); });
       s.commit();
     });
@@ -85,7 +85,7 @@ class Cpp {
  private:
   void shorten() {
     Step s = cache_.begin_step();
-    for (const LineId kid : kids_) s.rewind(kid, kTrunkTokens + 3);
+    for (const SequenceId kid : kids_) s.rewind(kid, kTrunkTokens + 3);
     finish(s);
   }
   template <class Call>
@@ -98,13 +98,13 @@ class Cpp {
   }
   void decode() {
     Step s = cache_.begin_step();
-    for (const LineId kid : kids_) s.append(kid, 1);
+    for (const SequenceId kid : kids_) s.append(kid, 1);
     finish(s);
   }
 
   KvCache cache_;
-  LineId trunk_;
-  std::vector<LineId> kids_;
+  SequenceId trunk_;
+  std::vector<SequenceId> kids_;
   int n_plans_ = 0;
 };
 
@@ -116,7 +116,7 @@ class C {
     options.n_pages = kPages;
     ok(anb_cache_create(&options, &cache_));
     anb_step* s = begin();
-    ok(anb_step_create_line(s, 0, &trunk_));
+    ok(anb_step_create_sequence(s, 0, &trunk_));
     ok(anb_step_append(s, trunk_, nullptr, kTrunkTokens, ANB_LOGITS_NONE));
     finish_step(s);
   }
@@ -136,7 +136,7 @@ class C {
   void fork() {
     anb_step* s = begin();
     ok(anb_step_fork(s, trunk_, kBranches, ANB_POSITIONS_SEQUENTIAL, kids_.data()));
-    for (const anb_line kid : kids_) ok(anb_step_append(s, kid, nullptr, 3, ANB_LOGITS_NONE));
+    for (const anb_sequence kid : kids_) ok(anb_step_append(s, kid, nullptr, 3, ANB_LOGITS_NONE));
     finish_step(s);
   }
   Cost plan() {
@@ -146,7 +146,7 @@ class C {
     Cost cost;
     cost.steps = timed([&] {
       anb_step* s = begin();
-      for (const anb_line kid : kids_) ok(anb_step_append(s, kid, &kToken, 1, ANB_LOGITS_LAST));
+      for (const anb_sequence kid : kids_) ok(anb_step_append(s, kid, &kToken, 1, ANB_LOGITS_LAST));
       anb_plan plan = ANB_PLAN_INIT;
       cost.calls = timed([&] { ok(anb_step_plan(s, &plan)); });
       ok(anb_step_commit(s));
@@ -157,7 +157,7 @@ class C {
  private:
   void shorten() {
     anb_step* s = begin();
-    for (const anb_line kid : kids_) ok(anb_step_rewind(s, kid, kTrunkTokens + 3));
+    for (const anb_sequence kid : kids_) ok(anb_step_rewind(s, kid, kTrunkTokens + 3));
     finish_step(s);
   }
   anb_step* begin() {
@@ -180,13 +180,13 @@ class C {
   }
   void decode() {
     anb_step* s = begin();
-    for (const anb_line kid : kids_) ok(anb_step_append(s, kid, nullptr, 1, ANB_LOGITS_NONE));
+    for (const anb_sequence kid : kids_) ok(anb_step_append(s, kid, nullptr, 1, ANB_LOGITS_NONE));
     finish_step(s);
   }
 
   anb_cache* cache_ = nullptr;
-  anb_line trunk_ = 0;
-  std::vector<anb_line> kids_;
+  anb_sequence trunk_ = 0;
+  std::vector<anb_sequence> kids_;
   int n_plans_ = 0;
 };
 

@@ -1,7 +1,7 @@
 // Question: what does attention for 8 branches on a trunk of 16,384 tokens cost on a CUDA device, against one branch at
 // a time?
 //
-// Both sides read the same bfloat16 slabs, 28 query and 4 KV heads of 128, and are timed in turns with events, many
+// Both sides read the same bfloat16 kv, 28 query and 4 KV heads of 128, and are timed in turns with events, many
 // calls to a repeat. Plans are uploaded before: what is timed is `run`, as in every layer but the first. Without a
 // device the bench says so and measures nothing.
 #include <algorithm>
@@ -45,11 +45,11 @@ struct Uploaded {
 /// The trunk, its branches with three tokens each, and the arrays of a pass.
 class World {
  public:
-  World() : line_(cache_.create_line()) {
+  World() : sequence_(cache_.create_sequence()) {
     Step step = cache_.begin_step();
-    step.append(line_, kTrunk);
-    kids_ = step.fork(line_, kBranches);
-    for (const LineId kid : kids_) step.append(kid, 3);
+    step.append(sequence_, kTrunk);
+    kids_ = step.fork(sequence_, kBranches);
+    for (const SequenceId kid : kids_) step.append(kid, 3);
     if (!step.plan()) fail(Status::no_room, "the pool is too small");
     step.commit();
     check(cudaMemset(keys_.get(), 0, slab_bytes()));
@@ -75,7 +75,7 @@ class World {
                     .out = out_.get(),
                     .out_element = cuda::Element::bfloat16,
                     .out_stride = width},
-                   attention::make_slabs(kShape, cuda::Element::bfloat16, attention::SlabLayout::slot_major,
+                   attention::make_kv_tensors(kShape, cuda::Element::bfloat16, attention::KvLayout::slot_major,
                                          cache_.n_slots(), keys_.get(), values_.get()),
                    {pass.memory.get(), pass.workspace.get()}, nullptr);
   }
@@ -86,8 +86,8 @@ class World {
   }
 
   KvCache cache_{{.n_pages = kTrunk / 16 + 64, .page_size = 16}};
-  LineId line_;
-  std::vector<LineId> kids_;
+  SequenceId sequence_;
+  std::vector<SequenceId> kids_;
   cuda::BranchAttention attention_{kShape, cuda::Element::bfloat16};
   DeviceBuffer keys_{slab_bytes()}, values_{slab_bytes()};
   DeviceBuffer queries_{kBranches * static_cast<std::size_t>(kShape.q_width()) * 2};

@@ -1,5 +1,5 @@
 // Question: what does it cost to drive llama.cpp by step plans, and how much faster do 2, 4 and 8 branches write there
-// than one sequence does?
+// than one seq_id does?
 //
 // Both sides in one run, interleaved. Serial is a plain llama_decode loop with none of our code. The books: what we
 // spend per step (the step, its plan, turning it into a batch) beside what llama.cpp spends before it computes anything
@@ -69,23 +69,23 @@ llama_context* make_context(const GgufModel& model, Clock::time_point* first_nod
   return llama_init_from_model(const_cast<llama_model*>(model.model()), params);
 }
 
-/// One token of each sequence.
-void decode(llama_context* context, const std::vector<llama_seq_id>& sequences, ab::Position position) {
+/// One token of each seq_id.
+void decode(llama_context* context, const std::vector<llama_seq_id>& seq_ids, ab::Position position) {
   static std::vector<llama_token> tokens;
-  std::vector<llama_pos> positions(sequences.size(), position);
-  std::vector<std::int32_t> ones(sequences.size(), 1);
-  std::vector<std::int8_t> wanted(sequences.size(), 1);
-  std::vector<llama_seq_id> ids = sequences;
+  std::vector<llama_pos> positions(seq_ids.size(), position);
+  std::vector<std::int32_t> ones(seq_ids.size(), 1);
+  std::vector<std::int8_t> wanted(seq_ids.size(), 1);
+  std::vector<llama_seq_id> ids = seq_ids;
   std::vector<llama_seq_id*> lists;
-  tokens.assign(sequences.size(), 1000 + position);
+  tokens.assign(seq_ids.size(), 1000 + position);
   for (llama_seq_id& id : ids) lists.push_back(&id);
-  if (llama_decode(context, {static_cast<std::int32_t>(sequences.size()), tokens.data(), nullptr, positions.data(),
+  if (llama_decode(context, {static_cast<std::int32_t>(seq_ids.size()), tokens.data(), nullptr, positions.data(),
                              ones.data(), lists.data(), wanted.data()}) != 0)
     std::abort();
   llama_synchronize(context);
 }
 
-/// Tokens per second of a plain loop over one sequence.
+/// Tokens per second of a plain loop over one seq_id.
 double serial(llama_context* context) {
   llama_memory_t memory = llama_get_memory(context);
   llama_memory_clear(memory, false);
@@ -104,17 +104,17 @@ void its_books(llama_context* context, int n, Clock::time_point& first_node, dou
   Tokens prompt = prompt_of(kTrunk);
   if (llama_decode(context, llama_batch_get_one(prompt.data(), kTrunk)) != 0) std::abort();
   Clock::time_point begin = Clock::now();
-  std::vector<llama_seq_id> sequences;
+  std::vector<llama_seq_id> seq_ids;
   for (int k = 1; k <= n; ++k) {
     llama_memory_seq_cp(memory, 0, k, 0, kTrunk);
-    sequences.push_back(k);
+    seq_ids.push_back(k);
   }
   fork_join = seconds_since(begin);
   std::vector<double> before;
   for (int i = 0; i < kSteps; ++i) {
     first_node = {};
     begin = Clock::now();
-    decode(context, sequences, kTrunk + i);
+    decode(context, seq_ids, kTrunk + i);
     before.push_back(std::chrono::duration<double>(first_node - begin).count());
   }
   per_step = spread_of(before).median;
@@ -135,9 +135,9 @@ struct Driven {
 Driven branches(const GgufModel& model, int n) {
   ab::KvCache cache(ab::llama::cache_options(model.context()));
   Host host(model.context(), cache);
-  const ab::LineId trunk = cache.create_line();
+  const ab::SequenceId trunk = cache.create_sequence();
   double in_cache = 0;
-  std::vector<ab::LineId> kids;
+  std::vector<ab::SequenceId> kids;
   const auto pass = [&](const std::function<void(ab::Step&)>& fill) {
     Clock::time_point begin = Clock::now();
     ab::Step step = cache.begin_step();
@@ -161,7 +161,7 @@ Driven branches(const GgufModel& model, int n) {
   const Clock::time_point begin = Clock::now();
   for (int i = 0; i < kSteps; ++i)
     pass([&](ab::Step& step) {
-      for (const ab::LineId kid : kids) step.append(kid, {1000 + kTrunk + i}, ab::Logits::last);
+      for (const ab::SequenceId kid : kids) step.append(kid, {1000 + kTrunk + i}, ab::Logits::last);
     });
   result.tokens_per_second = n * kSteps / seconds_since(begin);
   result.per_step = (ours() - before) / kSteps;

@@ -47,13 +47,13 @@ class Ours final : public Runner {
   void set_trunk(std::int32_t n_keys) override {
     branches_.clear();
     cache_.emplace(CacheOptions{.n_pages = (n_keys + 15) / 16 + 4 * kMaxRows, .page_size = 16});
-    trunk_ = cache_->create_line();
+    trunk_ = cache_->create_sequence();
     read_prompt(n_keys);
   }
 
   void set_branches(std::int32_t n_branches) override {
     Step step = cache_->begin_step();
-    for (const LineId branch : branches_) step.drop(branch);
+    for (const SequenceId branch : branches_) step.drop(branch);
     branches_ = step.fork(trunk_, n_branches);
     for (std::int32_t k = 0; k < n_branches; ++k) step.append(branches_[static_cast<std::size_t>(k)], {some_token(k)});
     run(step);
@@ -79,7 +79,7 @@ class Ours final : public Runner {
     branches_.clear();
     cache_.emplace(CacheOptions{.n_pages = n_tokens / 16 + 2, .page_size = 16});
     model_.reserve(cache_->n_slots());
-    trunk_ = cache_->create_line();
+    trunk_ = cache_->create_sequence();
     return seconds([&] { read_prompt(n_tokens); });
   }
 
@@ -121,10 +121,10 @@ class Ours final : public Runner {
     }
   }
 
-  PassTime pass(const std::vector<LineId>& lines) {
+  PassTime pass(const std::vector<SequenceId>& sequences) {
     const auto begin = Clock::now();
     Step step = cache_->begin_step();
-    for (const LineId line : lines) step.append(line, {some_token(1)}, Logits::last);
+    for (const SequenceId sequence : sequences) step.append(sequence, {some_token(1)}, Logits::last);
     const LogitsView logits = run(step);
     const auto end = Clock::now();
     take(logits);
@@ -142,8 +142,8 @@ class Ours final : public Runner {
   WeightType type_;
   CausalLm model_;
   std::optional<KvCache> cache_;
-  LineId trunk_;
-  std::vector<LineId> branches_;
+  SequenceId trunk_;
+  std::vector<SequenceId> branches_;
   torch::PassTimes before_;  ///< when the branches were set
   Sampler sampler_;
   OutputSettings greedy_;

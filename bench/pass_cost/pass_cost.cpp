@@ -49,7 +49,7 @@ struct Timed {
 /// One section of the bench: the same work done by all.
 struct Section {
   std::int32_t n_keys = 0, n_rows = 0;
-  std::vector<Timed> all, serial;  ///< `serial` is llama.cpp's one line, in the same rounds
+  std::vector<Timed> all, serial;  ///< `serial` is llama.cpp's one sequence, in the same rounds
 };
 
 const Timed* best(const std::vector<Timed>& all, bool ours) {

@@ -52,7 +52,7 @@ using namespace anabranch::capi;
   }
 
 ANABRANCH_INIT(options, ANB_ATTENTION_OPTIONS_INIT)
-ANABRANCH_INIT(slabs, ANB_ATTENTION_SLABS_INIT)
+ANABRANCH_INIT(kv, ANB_ATTENTION_KV_INIT)
 ANABRANCH_INIT(new_rows, ANB_ATTENTION_NEW_ROWS_INIT)
 ANABRANCH_INIT(rows, ANB_ATTENTION_ROWS_INIT)
 ANABRANCH_INIT(threads, ANB_ATTENTION_THREADS_INIT)
@@ -97,10 +97,10 @@ anb_status anb_attention_workspace(const anb_attention* attention, int32_t n_wor
 }
 
 anb_status anb_attention_store(const anb_attention* attention, const anb_attention_new_rows* new_rows,
-                               const anb_attention_slabs* slabs) {
+                               const anb_attention_kv* kv) {
   return with_attention(attention, [&](const AttentionObject& object) {
     const attention::HeadShape& shape = object.kernels.shape();
-    const attention::KvSlabs to = read_slabs(slabs, shape);
+    const attention::KvTensors to = read_kv(kv, shape);
     const anb_attention_new_rows from = read_new_rows(new_rows, shape, to.n_slots);
     attention::store_rows(from.keys, from.values, from.row_stride, {from.slots, static_cast<std::size_t>(from.n_rows)},
                           shape, to);
@@ -108,12 +108,12 @@ anb_status anb_attention_store(const anb_attention* attention, const anb_attenti
 }
 
 anb_status anb_attention_run(const anb_attention* attention, const anb_attention_rows* rows,
-                             const anb_attention_slabs* slabs, const anb_attention_threads* threads, void* workspace,
+                             const anb_attention_kv* kv, const anb_attention_threads* threads, void* workspace,
                              size_t n_bytes) {
   return with_attention(attention, [&](const AttentionObject& object) {
     const attention::BranchAttention& plan = planned(object);
     const attention::Rows r = read_rows(rows, plan.shape());
-    const attention::KvSlabs s = read_slabs(slabs, plan.shape());
+    const attention::KvTensors s = read_kv(kv, plan.shape());
     if (n_bytes > 0) need(workspace, "workspace");
     Threads lent(threads);
     plan.run(r, s, {static_cast<std::byte*>(workspace), n_bytes}, lent.loop());

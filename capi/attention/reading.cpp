@@ -18,7 +18,7 @@ static_assert(std::is_same_v<Slot, anb_slot>);
 constexpr std::int32_t kLargest = std::numeric_limits<std::int32_t>::max();
 
 [[noreturn]] void fail_view(std::int32_t index, const std::string& why) {
-  fail(Status::bad_argument, "view " + std::to_string(index) + ": " + why);
+  fail(Status::bad_argument, "view ", index, ": ", why);
 }
 
 void check_run(std::int32_t index, const SlotRun& run) {
@@ -49,9 +49,7 @@ void check_view(std::int32_t index, const View& view) {
 /// The default for 0; else at least `least`.
 std::int64_t read_stride(std::int64_t stride, std::int64_t standard, std::int64_t least, const char* name) {
   if (stride == 0) return standard;
-  if (stride < least)
-    fail(Status::bad_argument,
-         std::string(name) + " is " + std::to_string(stride) + ", must be " + std::to_string(least) + " or more, or 0");
+  if (stride < least) fail(Status::bad_argument, name, " is ", stride, ", must be ", least, " or more, or 0");
   return stride;
 }
 
@@ -68,8 +66,8 @@ std::span<const VisibilityGroup> read_groups(const anb_group* groups, std::int32
   need_array(groups, n, "groups");
   for (std::int32_t i = 0; i < n; ++i)
     if (groups[i].visibility != ANB_VISIBILITY_FULL && groups[i].visibility != ANB_VISIBILITY_CAUSAL)
-      fail(Status::bad_argument, "group " + std::to_string(i) + ": visibility is " +
-                                     std::to_string(groups[i].visibility) + ", must be 0 (full) or 1 (causal)");
+      fail(Status::bad_argument, "group ", i, ": visibility is ", groups[i].visibility,
+           ", must be 0 (full) or 1 (causal)");
   return {reinterpret_cast<const VisibilityGroup*>(groups), static_cast<std::size_t>(n)};
 }
 
@@ -77,24 +75,24 @@ attention::HeadShape read_shape(const anb_attention_options& options) {
   return {options.query_heads, options.kv_heads, options.head_dim};
 }
 
-attention::KvSlabs read_slabs(const anb_attention_slabs* from, const attention::HeadShape& shape) {
-  const auto s = read_struct(need(from, "slabs"), anb_attention_slabs ANB_ATTENTION_SLABS_INIT, "anb_attention_slabs");
+attention::KvTensors read_kv(const anb_attention_kv* from, const attention::HeadShape& shape) {
+  const auto s = read_struct(need(from, "kv"), anb_attention_kv ANB_ATTENTION_KV_INIT, "anb_attention_kv");
   if (s.element < ANB_ELEMENT_FLOAT32 || s.element > ANB_ELEMENT_INT8)
-    fail(Status::bad_argument, "element is " + std::to_string(s.element) + ", must be 0 to 3");
-  if (s.n_slots < 0) fail(Status::bad_argument, "n_slots is " + std::to_string(s.n_slots) + ", must be 0 or more");
-  attention::KvSlabs slabs;
-  slabs.element = static_cast<attention::Element>(s.element);
-  slabs.n_slots = s.n_slots;
-  slabs.keys = need(s.keys, "keys of the slabs");
-  slabs.values = need(s.values, "values of the slabs");
-  slabs.slot_stride = read_stride(s.slot_stride, shape.kv_width(), shape.head_dim, "slot_stride");
-  slabs.head_stride = read_stride(s.head_stride, shape.head_dim, shape.head_dim, "head_stride");
-  if (slabs.element != attention::Element::int8) return slabs;
-  slabs.key_scales = need(s.key_scales, "key_scales of int8 slabs");
-  slabs.value_scales = need(s.value_scales, "value_scales of int8 slabs");
-  slabs.scale_slot_stride = read_stride(s.scale_slot_stride, shape.kv_heads, 1, "scale_slot_stride");
-  slabs.scale_head_stride = read_stride(s.scale_head_stride, 1, 1, "scale_head_stride");
-  return slabs;
+    fail(Status::bad_argument, "element is ", s.element, ", must be 0 to 3");
+  if (s.n_slots < 0) fail(Status::bad_argument, "n_slots is ", s.n_slots, ", must be 0 or more");
+  attention::KvTensors kv;
+  kv.element = static_cast<attention::Element>(s.element);
+  kv.n_slots = s.n_slots;
+  kv.keys = need(s.keys, "keys of the kv");
+  kv.values = need(s.values, "values of the kv");
+  kv.slot_stride = read_stride(s.slot_stride, shape.kv_width(), shape.head_dim, "slot_stride");
+  kv.head_stride = read_stride(s.head_stride, shape.head_dim, shape.head_dim, "head_stride");
+  if (kv.element != attention::Element::int8) return kv;
+  kv.key_scales = need(s.key_scales, "key_scales of int8 kv");
+  kv.value_scales = need(s.value_scales, "value_scales of int8 kv");
+  kv.scale_slot_stride = read_stride(s.scale_slot_stride, shape.kv_heads, 1, "scale_slot_stride");
+  kv.scale_head_stride = read_stride(s.scale_head_stride, 1, 1, "scale_head_stride");
+  return kv;
 }
 
 attention::Rows read_rows(const anb_attention_rows* from, const attention::HeadShape& shape) {
@@ -118,8 +116,7 @@ anb_attention_new_rows read_new_rows(const anb_attention_new_rows* from, const a
   rows.row_stride = read_stride(rows.row_stride, shape.kv_width(), shape.kv_width(), "row_stride");
   for (std::int32_t r = 0; r < rows.n_rows; ++r)
     if (rows.slots[r] < 0 || rows.slots[r] >= n_slots)
-      fail(Status::bad_argument, "row " + std::to_string(r) + " has slot " + std::to_string(rows.slots[r]) +
-                                     ", the K/V slabs have " + std::to_string(n_slots));
+      fail(Status::bad_argument, "row ", r, " has slot ", rows.slots[r], ", the K/V tensors have ", n_slots);
   return rows;
 }
 

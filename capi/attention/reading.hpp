@@ -17,9 +17,9 @@ std::span<const View> read_views(const anb_view* views, std::int32_t n);
 std::span<const VisibilityGroup> read_groups(const anb_group* groups, std::int32_t n);
 
 attention::HeadShape read_shape(const anb_attention_options& options);
-attention::KvSlabs read_slabs(const anb_attention_slabs* from, const attention::HeadShape& shape);
+attention::KvTensors read_kv(const anb_attention_kv* from, const attention::HeadShape& shape);
 attention::Rows read_rows(const anb_attention_rows* from, const attention::HeadShape& shape);
-/// With the default stride filled in; every slot lies in the slabs.
+/// With the default stride filled in; every slot lies in the kv.
 anb_attention_new_rows read_new_rows(const anb_attention_new_rows* from, const attention::HeadShape& shape,
                                      std::int32_t n_slots);
 

@@ -36,15 +36,14 @@ static void anb_attention_call_one(void* loop, int32_t index) {
 
 void check_workers(std::int32_t n_workers) {
   if (n_workers < 1 || n_workers > kMaxWorkers)
-    fail(Status::bad_argument,
-         "n_workers is " + std::to_string(n_workers) + ", must be 1 to " + std::to_string(kMaxWorkers));
+    fail(Status::bad_argument, "n_workers is ", n_workers, ", must be 1 to ", kMaxWorkers);
 }
 
 Threads::Threads(const anb_attention_threads* threads)
     : threads_(read_struct(threads, anb_attention_threads ANB_ATTENTION_THREADS_INIT, "anb_attention_threads")) {
   check_workers(threads_.n_workers);
   if (threads_.run == nullptr && threads_.n_workers > 1)
-    fail(Status::bad_argument, "run of the threads is NULL and n_workers " + std::to_string(threads_.n_workers));
+    fail(Status::bad_argument, "run of the threads is NULL and n_workers ", threads_.n_workers);
 }
 
 ParallelFor Threads::loop() noexcept {
@@ -64,8 +63,7 @@ void Threads::run(void* self, std::int32_t n, ParallelFor::Task task, void* body
 
 void Threads::check() const {
   if (threw_) fail(Status::callback_failed, "run of the threads threw an exception");
-  if (n_missing_ > 0)
-    fail(Status::callback_failed, "run of the threads has left out " + std::to_string(n_missing_) + " tasks");
+  if (n_missing_ > 0) fail(Status::callback_failed, "run of the threads has left out ", n_missing_, " tasks");
   if (repeated_)
     fail(Status::callback_failed, "run of the threads has called a task a second time, or one that there is not");
 }

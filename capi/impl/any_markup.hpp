@@ -70,9 +70,9 @@ class AnyMarkup {
       return markup::Constraint{};
     });
   }
-  TokenId guess(const State& s) const {
+  TokenId draft(const State& s) const {
     return with(s, [](const auto& m, const auto& own) {
-      if constexpr (MarkupWithGuess<std::decay_t<decltype(m)>>) return m.guess(own);
+      if constexpr (MarkupWithDraft<std::decay_t<decltype(m)>>) return m.draft(own);
       return kUnknownToken;
     });
   }

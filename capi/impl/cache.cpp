@@ -1,4 +1,4 @@
-// Caches and the reading of lines.
+// Caches and the reading of sequences.
 #include <atomic>
 #include <new>
 
@@ -8,7 +8,7 @@
 namespace anabranch::capi {
 namespace {
 
-/// Far apart for neighbours, so that a line of one cache names none of another (Weyl sequence of the golden ratio).
+/// Far apart for neighbours, so that a sequence of one cache names none of another (Weyl sequence of the golden ratio).
 std::uint32_t next_generation() noexcept {
   static std::atomic<std::uint32_t> n_caches{0};
   return 0x9e3779b9u * (n_caches.fetch_add(1, std::memory_order_relaxed) + 1);
@@ -16,11 +16,11 @@ std::uint32_t next_generation() noexcept {
 
 CacheOptions checked(const anb_cache_options& o) {
   if (o.share_tail != ANB_SHARE_TAIL_SPARE && o.share_tail != ANB_SHARE_TAIL_NEVER)
-    fail(Status::bad_argument, "share_tail is " + std::to_string(o.share_tail) + "; it must be 0 or 1");
+    fail(Status::bad_argument, "share_tail is ", o.share_tail, "; it must be 0 or 1");
   CacheOptions options;
   options.n_pages = o.n_pages;
   options.page_size = o.page_size;
-  options.max_lines = o.max_lines;
+  options.max_sequences = o.max_sequences;
   options.max_depth = o.max_depth;
   options.max_position = o.max_position;
   options.share_tail = o.share_tail == ANB_SHARE_TAIL_NEVER ? ShareTail::never : ShareTail::spare;
@@ -110,7 +110,7 @@ anb_status anb_cache_get_statistics(const anb_cache* cache, anb_cache_statistics
     s.n_free_pages = c.n_free_pages();
     s.page_size = c.page_size();
     s.n_slots = c.n_slots();
-    s.n_lines = c.n_lines();
+    s.n_sequences = c.n_sequences();
     s.step = object.plan != nullptr ? 2 : object.step ? 1 : 0;
     s.epoch = c.epoch();
     write_struct(statistics, s);
@@ -121,17 +121,17 @@ anb_status anb_cache_get_statistics(const anb_cache* cache, anb_cache_statistics
 anb_status anb_cache_check(anb_cache* cache) {
   return with_cache(cache, [](const CacheObject& object) {
     const std::vector<std::string> violated = object.cache.snapshot().check();
-    if (!violated.empty()) fail(Status::internal, "broken invariant: " + violated.front());
+    if (!violated.empty()) fail(Status::internal, "broken invariant: ", violated.front());
     return Status::ok;
   });
 }
 
-anb_status anb_line_get_state(const anb_cache* cache, anb_line line, anb_line_state* state) {
+anb_status anb_sequence_get_state(const anb_cache* cache, anb_sequence sequence, anb_sequence_state* state) {
   return with_cache(cache, [&](const CacheObject& object) {
-    check_out(state, "anb_line_state");
+    check_out(state, "anb_sequence_state");
     const KvCache& c = object.cache;
-    const LineId id = capi::to_cpp(line);
-    anb_line_state s = ANB_LINE_STATE_INIT;
+    const SequenceId id = capi::to_cpp(sequence);
+    anb_sequence_state s = ANB_SEQUENCE_STATE_INIT;
     s.n_tokens = c.n_tokens(id);
     s.next_position = c.next_position(id);
     s.position_limit = c.position_limit(id);
@@ -144,11 +144,12 @@ anb_status anb_line_get_state(const anb_cache* cache, anb_line line, anb_line_st
   });
 }
 
-anb_status anb_line_children(const anb_cache* cache, anb_line line, int32_t capacity, anb_line* children, int32_t* n) {
+anb_status anb_sequence_children(const anb_cache* cache, anb_sequence sequence, int32_t capacity,
+                                 anb_sequence* children, int32_t* n) {
   return with_cache(cache, [&](const CacheObject& object) {
     need_array(children, capacity, "children");
     need(n, "n");
-    const std::vector<LineId> all = object.cache.children(capi::to_cpp(line));
+    const std::vector<SequenceId> all = object.cache.children(capi::to_cpp(sequence));
     const auto n_all = static_cast<std::int32_t>(all.size());
     for (std::int32_t i = 0; i < std::min(capacity, n_all); ++i)
       children[i] = capi::to_c(all[static_cast<std::size_t>(i)]);
@@ -157,13 +158,13 @@ anb_status anb_line_children(const anb_cache* cache, anb_line line, int32_t capa
   });
 }
 
-anb_status anb_line_tokens(const anb_cache* cache, anb_line line, int32_t capacity, anb_slot* slots,
-                           anb_position* positions, int32_t* n) {
+anb_status anb_sequence_tokens(const anb_cache* cache, anb_sequence sequence, int32_t capacity, anb_slot* slots,
+                               anb_position* positions, int32_t* n) {
   return with_cache(cache, [&](const CacheObject& object) {
-    if (capacity < 0) fail(Status::bad_argument, "capacity is " + std::to_string(capacity));
+    if (capacity < 0) fail(Status::bad_argument, "capacity is ", capacity);
     need(n, "n");
     std::int32_t n_all = 0;
-    object.cache.for_each_view(capi::to_cpp(line), [&](const View& view, Position first) {
+    object.cache.for_each_view(capi::to_cpp(sequence), [&](const View& view, Position first) {
       Position position = first + view.begin;
       for_each_run(view, [&](Slot slot, std::int32_t count) {
         for (std::int32_t i = 0; i < count; ++i, ++n_all, ++position) {

@@ -75,15 +75,15 @@ anb_status with_step(const anb_step* handle, Body&& body) noexcept {
 }
 
 // To C and back, without copies: the same bytes under another name.
-inline anb_line to_c(LineId line) noexcept { return std::uint64_t{line.generation} << 32 | line.index; }
-inline LineId to_cpp(anb_line line) noexcept {
-  return {static_cast<std::uint32_t>(line), static_cast<std::uint32_t>(line >> 32)};
+inline anb_sequence to_c(SequenceId sequence) noexcept { return std::uint64_t{sequence.generation} << 32 | sequence.index; }
+inline SequenceId to_cpp(anb_sequence sequence) noexcept {
+  return {static_cast<std::uint32_t>(sequence), static_cast<std::uint32_t>(sequence >> 32)};
 }
-inline std::span<const LineId> to_cpp(const anb_line* lines, std::int32_t n) noexcept {
-  return {reinterpret_cast<const LineId*>(lines), static_cast<std::size_t>(n)};
+inline std::span<const SequenceId> to_cpp(const anb_sequence* sequences, std::int32_t n) noexcept {
+  return {reinterpret_cast<const SequenceId*>(sequences), static_cast<std::size_t>(n)};
 }
-inline std::span<LineId> to_cpp(anb_line* lines, std::int32_t n) noexcept {
-  return {reinterpret_cast<LineId*>(lines), static_cast<std::size_t>(n)};
+inline std::span<SequenceId> to_cpp(anb_sequence* sequences, std::int32_t n) noexcept {
+  return {reinterpret_cast<SequenceId*>(sequences), static_cast<std::size_t>(n)};
 }
 /// Throws bad_argument for a number that names no policy.
 Positions to_cpp(anb_positions positions);

@@ -14,7 +14,7 @@ constexpr std::int32_t kMaxLength = 1 << 24;  // of text: no room is made for a 
 constexpr std::uint32_t kMaxStateSize = 4096;
 
 [[noreturn]] void fail_callback(const char* name, const std::string& what) {
-  fail(Status::callback_failed, std::string("callback ") + name + " " + what);
+  fail(Status::callback_failed, "callback ", name, " ", what);
 }
 
 /// Calls out. What a callback throws does not get further.
@@ -115,8 +115,8 @@ Action ask(const char* name, Call&& call) {
 void CallerText::operator()(std::span<const TokenId> tokens, std::string& out) const {
   if (!writes_text() || tokens.empty()) return;
   const auto n = static_cast<std::int32_t>(tokens.size());
-  fill_buffer("tokens_to_text", out, 16 * tokens.size() + 16, [&](char* to, std::int32_t capacity) {
-    return text_.tokens_to_text(tokens.data(), n, to, capacity, text_.user);
+  fill_buffer("detokenize", out, 16 * tokens.size() + 16, [&](char* to, std::int32_t capacity) {
+    return text_.detokenize(tokens.data(), n, to, capacity, text_.user);
   });
 }
 
@@ -132,15 +132,15 @@ std::vector<TokenId> CallerText::operator()(std::string_view text) const {
 
 CallbackMarkup::CallbackMarkup(const anb_markup_callbacks& callbacks) : callbacks_(callbacks) {
   const auto needed = [](bool there, const char* name) {
-    if (!there) fail(Status::bad_markup, std::string("markup callback ") + name + " is NULL");
+    if (!there) fail(Status::bad_markup, "markup callback ", name, " is NULL");
   };
   needed(callbacks.child != nullptr, "child");
   needed(callbacks.next != nullptr, "next");
   needed(callbacks.joined != nullptr, "joined");
   needed(callbacks.closing != nullptr, "closing");
   if (callbacks.state_size > kMaxStateSize)
-    fail(Status::bad_markup, "markup state_size is " + std::to_string(callbacks.state_size) + "; at most " +
-                                 std::to_string(kMaxStateSize) + " bytes are kept per line");
+    fail(Status::bad_markup, "markup state_size is ", callbacks.state_size, "; at most ", kMaxStateSize,
+         " bytes are kept per sequence");
 }
 
 CallbackMarkup::State CallbackMarkup::start() const { return {std::vector<std::byte>(callbacks_.state_size)}; }

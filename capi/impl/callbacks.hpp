@@ -18,7 +18,7 @@ namespace anabranch::capi {
 class CallerText {
  public:
   explicit CallerText(const anb_text& text) noexcept : text_(text) {}
-  bool writes_text() const noexcept { return text_.tokens_to_text != nullptr; }
+  bool writes_text() const noexcept { return text_.detokenize != nullptr; }
   bool reads_text() const noexcept { return text_.text_to_tokens != nullptr; }
   /// Throws callback_failed.
   void operator()(std::span<const TokenId> tokens, std::string& out) const;
@@ -27,7 +27,7 @@ class CallerText {
  private:
   anb_text text_;
 };
-static_assert(TokensToText<CallerText> && TextToTokens<CallerText>);
+static_assert(Detokenizer<CallerText> && TextToTokens<CallerText>);
 
 /// A markup of callbacks. What they say is checked and copied at once. Every call throws callback_failed.
 class CallbackMarkup {

@@ -14,7 +14,7 @@ namespace {
 
 RequestOptions checked(const DecoderObject& object, const anb_request_options& o) {
   need_array(o.stop, o.n_stop, "stop");
-  if (o.n_stop > 0 && !object.writes_text) fail(Status::bad_request, "stop strings need the callback tokens_to_text");
+  if (o.n_stop > 0 && !object.writes_text) fail(Status::bad_request, "stop strings need the callback detokenize");
   RequestOptions options;
   options.temperature = o.temperature;
   options.top_k = o.top_k;
@@ -23,8 +23,8 @@ RequestOptions checked(const DecoderObject& object, const anb_request_options& o
   options.seed = o.seed;
   options.max_tokens = o.max_tokens;
   options.max_branch_tokens = o.max_branch_tokens;
-  options.branches_at_once = o.branches_at_once;
-  options.no_repeat = o.no_repeat;
+  options.max_parallel_branches = o.max_parallel_branches;
+  options.no_repeat_ngram = o.no_repeat_ngram;
   options.n_log_probabilities = o.n_log_probabilities;
   for (std::int32_t i = 0; i < o.n_stop; ++i) options.stop.emplace_back(need(o.stop[i], "a stop string"));
   if (o.after != ANB_NO_REQUEST) options.after = object.to_cpp(o.after);
@@ -32,7 +32,7 @@ RequestOptions checked(const DecoderObject& object, const anb_request_options& o
 }
 
 void need_plan(const DecoderObject& object, const char* call) {
-  if (!object.planned) fail(Status::wrong_state, std::string(call) + " without a plan; call anb_decoder_plan first");
+  if (!object.planned) fail(Status::wrong_state, call, " without a plan; call anb_decoder_plan first");
 }
 
 Status finish_pass(DecoderObject& object, std::span<const Event> events) noexcept {
@@ -84,8 +84,7 @@ anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_out
     check_out(settings, "anb_output_settings");
     need_plan(object, "anb_decoder_get_output");
     if (i < 0 || static_cast<std::size_t>(i) >= object.outputs.size())
-      fail(Status::bad_argument,
-           "output " + std::to_string(i) + " of a plan with " + std::to_string(object.outputs.size()));
+      fail(Status::bad_argument, "output ", i, " of a plan with ", object.outputs.size());
     const OutputSettings& from = object.outputs[static_cast<std::size_t>(i)];
     anb_output_settings s = ANB_OUTPUT_SETTINGS_INIT;
     s.branch = from.branch;

@@ -18,13 +18,12 @@ AnyMarkup::Choice aspd(const anb_markup& m, const CallerText& text, const std::v
   markup::AspdTags tags{m.branch, m.branch_end, m.title, m.title_end, m.para, m.para_end, {}};
   tags.title_separator.assign(m.title_separator, m.title_separator + m.n_title_separator);
   if (m.unique_titles != 0 && m.unique_titles != 1)
-    fail(Status::bad_markup, "unique_titles is " + std::to_string(m.unique_titles) + "; it must be 0 or 1");
+    fail(Status::bad_markup, "unique_titles is ", m.unique_titles, "; it must be 0 or 1");
   if (m.well_formed != 0 && m.well_formed != 1)
-    fail(Status::bad_markup, "well_formed is " + std::to_string(m.well_formed) + "; it must be 0 or 1");
-  if (m.max_titles < 0)
-    fail(Status::bad_markup, "max_titles is " + std::to_string(m.max_titles) + "; it must be at least 0");
+    fail(Status::bad_markup, "well_formed is ", m.well_formed, "; it must be 0 or 1");
+  if (m.max_titles < 0) fail(Status::bad_markup, "max_titles is ", m.max_titles, "; it must be at least 0");
   if (m.max_title_tokens < 0)
-    fail(Status::bad_markup, "max_title_tokens is " + std::to_string(m.max_title_tokens) + "; it must be at least 0");
+    fail(Status::bad_markup, "max_title_tokens is ", m.max_title_tokens, "; it must be at least 0");
   markup::AspdOptions options;
   options.unique_titles = m.unique_titles == 1;
   if (m.max_titles > 0) options.max_titles = m.max_titles;
@@ -38,8 +37,7 @@ AnyMarkup::Choice aspd(const anb_markup& m, const CallerText& text, const std::v
 AnyMarkup::Choice skeleton(const anb_markup& m, const CallerText& text, const std::vector<TokenId>& end_of_text) {
   if (!text.writes_text() || !text.reads_text())
     fail(Status::bad_markup, "markup skeleton needs both callbacks of anb_text");
-  if (m.go_on != 0 && m.go_on != 1)
-    fail(Status::bad_markup, "go_on is " + std::to_string(m.go_on) + "; it must be 0 or 1");
+  if (m.go_on != 0 && m.go_on != 1) fail(Status::bad_markup, "go_on is ", m.go_on, "; it must be 0 or 1");
   markup::SkeletonOptions options;
   const auto take = [](std::string& option, const char* given) {
     if (given != nullptr) option = given;
@@ -65,8 +63,8 @@ AnyMarkup::Choice markup_of(const anb_markup& m, const CallerText& text, const s
   if (std::strcmp(m.name, "serial") == 0) return markup::Serial{};
   if (std::strcmp(m.name, "aspd") == 0) return aspd(m, text, end_of_text);
   if (std::strcmp(m.name, "skeleton") == 0) return skeleton(m, text, end_of_text);
-  fail(Status::bad_markup, "no markup is called '" + std::string(m.name, strnlen(m.name, 64)) +
-                               "'; there are serial, aspd and skeleton, and callbacks");
+  fail(Status::bad_markup, "no markup is called '", std::string(m.name, strnlen(m.name, 64)),
+       "'; there are serial, aspd and skeleton, and callbacks");
 }
 
 }  // namespace
@@ -79,7 +77,7 @@ DecoderObject::DecoderObject(CacheObject& on, AnyMarkup markup, const CallerText
   cache.keep();
 }
 
-/// The decoder's own end, which drops its lines, comes before the cache may go.
+/// The decoder's own end, which drops its sequences, comes before the cache may go.
 DecoderObject::~DecoderObject() { end_plan(); }
 
 void DecoderObject::end_plan() noexcept {
@@ -89,8 +87,7 @@ void DecoderObject::end_plan() noexcept {
 }
 
 RequestId DecoderObject::to_cpp(anb_request request) const {
-  if (request >> kIdBits != number_)
-    fail(Status::stale_request, "request " + std::to_string(request) + " is none of this decoder's");
+  if (request >> kIdBits != number_) fail(Status::stale_request, "request ", request, " is none of this decoder's");
   return RequestId{request & ((std::uint64_t{1} << kIdBits) - 1)};
 }
 
@@ -103,10 +100,10 @@ DecoderObject* make_decoder(CacheObject& cache, const anb_decoder_options& o) {
   options.max_depth = o.max_depth;
   options.max_rows = o.max_rows;
   options.positions = capi::to_cpp(o.positions);
-  options.guess = o.guess != 0;
+  options.draft = o.draft != 0;
   options.end_of_text.assign(o.end_of_text, o.end_of_text + o.n_end_of_text);
   for (const TokenId token : options.end_of_text)
-    if (token < 0) fail(Status::bad_request, "end_of_text holds token " + std::to_string(token));
+    if (token < 0) fail(Status::bad_request, "end_of_text holds token ", token);
   const CallerText text(read_struct(o.text, anb_text ANB_TEXT_INIT, "anb_text"));
   const auto m = read_struct(o.markup, anb_markup ANB_MARKUP_INIT, "anb_markup");
   AnyMarkup markup(markup_of(m, text, options.end_of_text));

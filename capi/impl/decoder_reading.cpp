@@ -90,7 +90,7 @@ anb_status anb_decoder_get_branch(anb_decoder* decoder, anb_request request, int
     const BranchReport& from = object.report;
     anb_branch_state s = ANB_BRANCH_STATE_INIT;
     s.reason = static_cast<std::int32_t>(from.reason);
-    s.line = capi::to_c(from.line);
+    s.sequence = capi::to_c(from.sequence);
     s.title = from.title.c_str();
     s.n_title = from.title.size();
     s.text = from.text.c_str();

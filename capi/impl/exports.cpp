@@ -11,17 +11,16 @@ namespace anabranch::capi {
 namespace {
 
 // The other arrays of a plan (the groups': plan_layout.hpp) cross the border as they are, too:
-static_assert(kSameShape<LineId, anb_line> && offsetof(LineId, generation) == 4);
-static_assert(kSameShape<Output, anb_output> && offsetof(Output, line) == offsetof(anb_output, line));
-static_assert(kSameShape<SequenceOp, anb_sequence_op> &&
-              offsetof(SequenceOp, line) == offsetof(anb_sequence_op, line) &&
-              offsetof(SequenceOp, source) == offsetof(anb_sequence_op, source) &&
-              offsetof(SequenceOp, begin) == offsetof(anb_sequence_op, begin) &&
-              offsetof(SequenceOp, end) == offsetof(anb_sequence_op, end));
-static_assert(static_cast<std::int32_t>(SequenceOp::Kind::share) == ANB_SEQUENCE_SHARE &&
-              static_cast<std::int32_t>(SequenceOp::Kind::restart) == ANB_SEQUENCE_RESTART &&
-              static_cast<std::int32_t>(SequenceOp::Kind::become) == ANB_SEQUENCE_BECOME &&
-              static_cast<std::int32_t>(SequenceOp::Kind::remove) == ANB_SEQUENCE_REMOVE);
+static_assert(kSameShape<SequenceId, anb_sequence> && offsetof(SequenceId, generation) == 4);
+static_assert(kSameShape<Output, anb_output> && offsetof(Output, sequence) == offsetof(anb_output, sequence));
+static_assert(kSameShape<HostOp, anb_host_op> && offsetof(HostOp, sequence) == offsetof(anb_host_op, sequence) &&
+              offsetof(HostOp, source) == offsetof(anb_host_op, source) &&
+              offsetof(HostOp, begin) == offsetof(anb_host_op, begin) &&
+              offsetof(HostOp, end) == offsetof(anb_host_op, end));
+static_assert(static_cast<std::int32_t>(HostOp::Kind::share) == ANB_HOST_OP_SHARE &&
+              static_cast<std::int32_t>(HostOp::Kind::restart) == ANB_HOST_OP_RESTART &&
+              static_cast<std::int32_t>(HostOp::Kind::become) == ANB_HOST_OP_BECOME &&
+              static_cast<std::int32_t>(HostOp::Kind::remove) == ANB_HOST_OP_REMOVE);
 
 template <class C, class Cpp>
 void lend(std::span<const Cpp> from, const C*& array, std::int32_t& n) noexcept {
@@ -49,7 +48,7 @@ anb_plan to_c(const StepPlan& from) noexcept {
   lend(from.tokens, plan.tokens, plan.n_rows);
   lend(from.positions, plan.positions, plan.n_rows);
   lend(from.slots, plan.slots, plan.n_rows);
-  lend(from.lines, plan.lines, plan.n_rows);
+  lend(from.sequences, plan.sequences, plan.n_rows);
   lend(from.outputs, plan.outputs, plan.n_outputs);
   lend(from.groups, plan.groups, plan.n_groups);
   lend(from.views, plan.views, plan.n_views);
@@ -97,13 +96,13 @@ anb_status anb_cache_paged(anb_cache* cache, int32_t kind, anb_paged* paged) {
     check_out(paged, "anb_paged");
     const StepPlan& plan = open_plan(object);
     if (kind != ANB_PAGED_SLOTS && kind != ANB_PAGED_PAGES)
-      fail(Status::bad_argument, "kind is " + std::to_string(kind) + "; it must be 0 (slots) or 1 (pages)");
+      fail(Status::bad_argument, "kind is ", kind, "; it must be 0 (slots) or 1 (pages)");
     std::vector<PagedLevel> levels;
     if (kind == ANB_PAGED_SLOTS)
       levels = slot_lists(plan);
     else if (page_tables(plan, levels) != Status::ok)
-      fail(Status::not_exact, "the plan's keys do not fill whole pages of " + std::to_string(plan.page_size) +
-                                  " slots; slot lists are exact");
+      fail(Status::not_exact, "the plan's keys do not fill whole pages of ", plan.page_size,
+           " slots; slot lists are exact");
     std::vector<anb_paged_level> c_levels;
     lend_levels(levels, c_levels);
     object.levels = std::move(levels);

@@ -62,10 +62,10 @@ anb_status guard(Body&& body) noexcept {
 }
 
 [[noreturn]] inline void fail_no_handle() {
-  fail(Status::limit_reached, "all " + std::to_string(kMaxHandles) + " handles of this process are in use");
+  fail(Status::limit_reached, "all ", kMaxHandles, " handles of this process are in use");
 }
 
-[[noreturn]] inline void fail_null(const char* name) { fail(Status::bad_argument, std::string(name) + " is NULL"); }
+[[noreturn]] inline void fail_null(const char* name) { fail(Status::bad_argument, name, " is NULL"); }
 
 /// Throws bad_argument, naming it, for a null pointer.
 template <class T>
@@ -77,7 +77,7 @@ T* need(T* pointer, const char* name) {
 /// Throws bad_argument for a negative count, or for a null array that should hold something.
 template <class T>
 void need_array(const T* array, std::int32_t n, const char* name) {
-  if (n < 0) fail(Status::bad_argument, std::string(name) + " has " + std::to_string(n) + " elements");
+  if (n < 0) fail(Status::bad_argument, name, " has ", n, " elements");
   if (n > 0) need(array, name);
 }
 

@@ -3,7 +3,7 @@
 
     convert_gguf.py TYPE FILE           TYPE is f32, f16 or q8_0: the weights are dequantised, and quantised again
     convert_gguf.py TYPE FILE FOLDER    the same with the weights of a Hugging Face folder of this model, such as one
-                                        that an adapter was merged into (examples/merge_adapter)
+                                        that an adapter was merged into (examples/train/merge_adapter)
     convert_gguf.py --original          prints where the package's own file lies
 
 Everything but the weights is copied. The file appears whole or not at all: it is written beside its place and renamed.

@@ -52,13 +52,13 @@ std::span<const Cpp> as_cpp(const C* array, std::int32_t n) noexcept {
   return {reinterpret_cast<const Cpp*>(array), static_cast<std::size_t>(n)};
 }
 
-/// What the runner reads of a plan. (It keeps no sequences, so it needs no sequence operations.)
+/// What the runner reads of a plan. (It keeps no sequences, so it needs no host operations.)
 ab::StepPlan as_cpp(const anb_plan& plan) noexcept {
   ab::StepPlan result;
   result.tokens = as_cpp<ab::TokenId>(plan.tokens, plan.n_rows);
   result.positions = as_cpp<ab::Position>(plan.positions, plan.n_rows);
   result.slots = as_cpp<ab::Slot>(plan.slots, plan.n_rows);
-  result.lines = as_cpp<ab::LineId>(plan.lines, plan.n_rows);
+  result.sequences = as_cpp<ab::SequenceId>(plan.sequences, plan.n_rows);
   result.outputs = as_cpp<ab::Output>(plan.outputs, plan.n_outputs);
   result.groups = as_cpp<ab::VisibilityGroup>(plan.groups, plan.n_groups);
   result.views = as_cpp<ab::View>(plan.views, plan.n_views);
@@ -100,7 +100,7 @@ int32_t hf_prompt(const hf_model* model, const char* question, anb_token* out, i
   });
 }
 
-int32_t hf_tokens_to_text(const anb_token* tokens, int32_t n, char* out, int32_t capacity, void* model) {
+int32_t hf_detokenize(const anb_token* tokens, int32_t n, char* out, int32_t capacity, void* model) {
   return guarded(-1, [&] {
     const auto& tokenizer = model_of(model).model.text().tokenizer;
     return hand_out(tokenizer.decode(as_cpp<ab::TokenId>(tokens, n), ab::hf::SpecialText::skip), out, capacity);

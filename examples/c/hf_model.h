@@ -34,7 +34,7 @@ HF_API int32_t hf_end_of_text(const hf_model* model, const anb_token** tokens);
 HF_API int32_t hf_prompt(const hf_model* model, const char* question, anb_token* out, int32_t capacity);
 
 /* The two callbacks of an anb_text whose user is the model. */
-HF_API int32_t hf_tokens_to_text(const anb_token* tokens, int32_t n, char* out, int32_t capacity, void* model);
+HF_API int32_t hf_detokenize(const anb_token* tokens, int32_t n, char* out, int32_t capacity, void* model);
 HF_API int32_t hf_text_to_tokens(const char* text, int32_t n, anb_token* out, int32_t capacity, void* model);
 
 /* Runs one pass: writes K and V of every row to its slot, gives the logits [n_outputs, n_vocabulary], valid until the

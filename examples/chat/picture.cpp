@@ -62,7 +62,7 @@ void Picture::write(const std::filesystem::path& file, const std::string& questi
       "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"#ffffff\"/>\n"
       "<text x=\"12\" y=\"22\" font-size=\"15\" font-weight=\"bold\">{2}</text>\n"
       "<text x=\"12\" y=\"40\" fill=\"#555555\">Passes run from left to right. Marks in one column are rows of one "
-      "pass: blue sampled (several: tags that were guessed), grey forced.</text>\n",
+      "pass: blue sampled (several: tags that were drafted), grey forced.</text>\n",
       width, height, escaped(question));
   fmt::print(svg, "<text x=\"12\" y=\"{}\">trunk</text>\n", y_of(0) + 4);
   for (const auto& [lane, title] : titles_)
@@ -85,7 +85,7 @@ void Picture::write(const std::filesystem::path& file, const std::string& questi
                mark.sampled ? "#2f6fde" : "#9aa0a6");
   }
   fmt::print(svg, "<text x=\"12\" y=\"{}\" fill=\"#333333\">{}</text>\n</svg>\n", height - 16, escaped(figures));
-  if (!svg.flush()) anabranch::fail(anabranch::Status::bad_file, file.string() + " cannot be written");
+  if (!svg.flush()) anabranch::fail(anabranch::Status::bad_file, file.string(), " cannot be written");
 }
 
 }  // namespace chat

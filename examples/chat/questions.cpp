@@ -13,20 +13,20 @@ namespace {
 
 std::string question_of(const std::string& line, const std::string& where) {
   const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
-  if (json.is_discarded()) anabranch::fail(anabranch::Status::bad_file, where + " is no valid JSON");
+  if (json.is_discarded()) anabranch::fail(anabranch::Status::bad_file, where, " is no valid JSON");
   for (const char* key : {"question", "prompt"})
     if (json.contains(key) && json[key].is_string()) return json[key].get<std::string>();
   const auto turns = json.find("turns");
   if (turns != json.end() && turns->is_array() && !turns->empty() && turns->front().is_string())
     return turns->front().get<std::string>();
-  anabranch::fail(anabranch::Status::bad_file, where + " has no \"question\", \"prompt\" or \"turns\" with text");
+  anabranch::fail(anabranch::Status::bad_file, where, " has no \"question\", \"prompt\" or \"turns\" with text");
 }
 
 }  // namespace
 
 std::vector<std::string> read_questions(const std::filesystem::path& file) {
   std::ifstream stream(file);
-  if (!stream) anabranch::fail(anabranch::Status::bad_file, file.string() + " cannot be read");
+  if (!stream) anabranch::fail(anabranch::Status::bad_file, file.string(), " cannot be read");
   std::vector<std::string> questions;
   std::string line;
   for (int number = 1; std::getline(stream, line); ++number) {
@@ -35,7 +35,7 @@ std::vector<std::string> read_questions(const std::filesystem::path& file) {
     questions.push_back(line.front() == '{' ? question_of(line, fmt::format("{}, line {}", file.string(), number))
                                             : line);
   }
-  if (questions.empty()) anabranch::fail(anabranch::Status::bad_file, file.string() + " holds no question");
+  if (questions.empty()) anabranch::fail(anabranch::Status::bad_file, file.string(), " holds no question");
   return questions;
 }
 

@@ -16,15 +16,14 @@ namespace example {
 template <class Visit>
 void for_each_json_line(const std::filesystem::path& file, Visit&& visit) {
   std::ifstream in(file);
-  if (!in) anabranch::fail(anabranch::Status::bad_file, file.string() + ": cannot be read");
+  if (!in) anabranch::fail(anabranch::Status::bad_file, file.string(), ": cannot be read");
   std::string line;
   for (std::int64_t number = 1; std::getline(in, line); ++number) {
     if (line.empty()) continue;
     try {
       visit(nlohmann::ordered_json::parse(line));
     } catch (const nlohmann::json::exception& error) {
-      anabranch::fail(anabranch::Status::bad_file,
-                      file.string() + ", line " + std::to_string(number) + ": " + error.what());
+      anabranch::fail(anabranch::Status::bad_file, file.string(), ", line ", number, ": ", error.what());
     }
   }
 }

@@ -1,6 +1,6 @@
 // Best of n and minimum Bayes risk: fork, decode together, score, adopt.
 //
-// The prompt is computed once. n lines fork from it, each samples a candidate, all of them in one pass per token. The
+// The prompt is computed once. n sequences fork from it, each samples a candidate, all of them in one pass per token. The
 // winner is the candidate with the highest mean log-probability, or the one that is most like all others (minimum Bayes
 // risk: Eikema and Aziz 2020, arXiv 2005.10283; here with chrF, see chrf.hpp). The trunk adopts it, and goes on from
 // it: nothing is computed again.
@@ -34,7 +34,7 @@ struct Options {
 };
 
 struct Candidate {
-  ab::LineId line;
+  ab::SequenceId sequence;
   Tokens tokens;               // sampled; the last one is not in the cache while the candidate is open or was cut
   double log_probability = 0;  // of all that was sampled, the end of text included
   double n_scored = 0;
@@ -65,23 +65,23 @@ void sample(Candidate& candidate, std::int32_t k, std::span<const float> logits,
   candidate.open = !candidate.cut;
 }
 
-/// Runs a step and gives each output to the candidate whose line it is for.
+/// Runs a step and gives each output to the candidate whose sequence it is for.
 void sample_all(Host& host, ab::Step& step, Candidates& candidates, const Options& o) {
-  host.pass(step, [&](ab::LineId line, std::span<const float> logits) {
+  host.pass(step, [&](ab::SequenceId sequence, std::span<const float> logits) {
     for (std::size_t k = 0; k < candidates.size(); ++k)
-      if (candidates[k].line == line) sample(candidates[k], static_cast<std::int32_t>(k), logits, host, o);
+      if (candidates[k].sequence == sequence) sample(candidates[k], static_cast<std::int32_t>(k), logits, host, o);
   });
 }
 
-/// The prompt once; then n lines that all sample from its last row.
-void fork_all(Host& host, ab::LineId trunk, const Tokens& prompt, Candidates& candidates, const Options& o) {
+/// The prompt once; then n sequences that all sample from its last row.
+void fork_all(Host& host, ab::SequenceId trunk, const Tokens& prompt, Candidates& candidates, const Options& o) {
   const Tokens end = host.feed(trunk, prompt);
   ab::Step step = host.cache().begin_step();
   step.append(trunk, end);
-  const std::vector<ab::LineId> lines = step.fork(trunk, o.n);
+  const std::vector<ab::SequenceId> sequences = step.fork(trunk, o.n);
   for (std::size_t k = 0; k < candidates.size(); ++k) {
-    candidates[k].line = lines[k];
-    step.request_logits(lines[k]);
+    candidates[k].sequence = sequences[k];
+    step.request_logits(sequences[k]);
   }
   sample_all(host, step, candidates, o);
 }
@@ -93,7 +93,7 @@ void decode(Host& host, Candidates& candidates, const Options& o) {
     bool any = false;
     for (const Candidate& candidate : candidates) {
       if (!candidate.open || candidate.tokens.empty()) continue;
-      step.append(candidate.line, {candidate.tokens.back()}, ab::Logits::last);
+      step.append(candidate.sequence, {candidate.tokens.back()}, ab::Logits::last);
       any = true;
     }
     if (!any) return;
@@ -113,7 +113,7 @@ std::size_t choose(Candidates& candidates, const loop::Chat& chat, const Options
   return static_cast<std::size_t>(std::max_element(candidates.begin(), candidates.end(), less) - candidates.begin());
 }
 
-/// What the winner's line still has to be fed, and the next question.
+/// What the winner's sequence still has to be fed, and the next question.
 Tokens next_turn(const Candidate& winner, const loop::Chat& chat, const Options& o) {
   Tokens tokens;
   if (winner.cut) tokens.push_back(winner.tokens.back());
@@ -123,22 +123,22 @@ Tokens next_turn(const Candidate& winner, const loop::Chat& chat, const Options&
 }
 
 /// The trunk takes the winner's history; the other candidates' slots go back to the pool. One step, one pass.
-Tokens adopt_and_go_on(Host& host, ab::LineId trunk, const Candidate& winner, const loop::Chat& chat,
+Tokens adopt_and_go_on(Host& host, ab::SequenceId trunk, const Candidate& winner, const loop::Chat& chat,
                        const Options& o) {
   ab::Step step = host.cache().begin_step();
-  step.adopt(trunk, winner.line);
+  step.adopt(trunk, winner.sequence);
   step.append(trunk, next_turn(winner, chat, o), ab::Logits::last);
   return host.write(std::move(step), trunk, o.max_tokens);
 }
 
 // ---- the same without forks, to compare with
 
-/// Candidate k on a line of its own, with its own copy of the prompt.
+/// Candidate k on a sequence of its own, with its own copy of the prompt.
 void start_alone(Host& host, const Tokens& prompt, Candidates& candidates, std::size_t k, const Options& o) {
-  candidates[k].line = host.cache().create_line();
-  const Tokens end = host.feed(candidates[k].line, prompt);
+  candidates[k].sequence = host.cache().create_sequence();
+  const Tokens end = host.feed(candidates[k].sequence, prompt);
   ab::Step step = host.cache().begin_step();
-  step.append(candidates[k].line, end, ab::Logits::last);
+  step.append(candidates[k].sequence, end, ab::Logits::last);
   sample_all(host, step, candidates, o);
 }
 
@@ -146,9 +146,9 @@ Tokens go_on_alone(Host& host, const Candidates& candidates, std::size_t winner,
                    const Options& o) {
   ab::Step step = host.cache().begin_step();
   for (std::size_t k = 0; k < candidates.size(); ++k)
-    if (k != winner) step.drop(candidates[k].line);
-  step.append(candidates[winner].line, next_turn(candidates[winner], chat, o), ab::Logits::last);
-  return host.write(std::move(step), candidates[winner].line, o.max_tokens);
+    if (k != winner) step.drop(candidates[k].sequence);
+  step.append(candidates[winner].sequence, next_turn(candidates[winner], chat, o), ab::Logits::last);
+  return host.write(std::move(step), candidates[winner].sequence, o.max_tokens);
 }
 
 enum class Way : std::uint8_t { one_by_one, batch, forked };
@@ -172,7 +172,7 @@ Outcome run_way(Way way, const ab::torch::CausalLm& model, const Options& o) {
   Candidates& candidates = outcome.candidates;
   candidates.resize(static_cast<std::size_t>(o.n));
   if (way == Way::forked) {
-    const ab::LineId trunk = host.cache().create_line();
+    const ab::SequenceId trunk = host.cache().create_sequence();
     fork_all(host, trunk, prompt, candidates, o);
     decode(host, candidates, o);
     outcome.winner = choose(candidates, chat, o);

@@ -7,14 +7,14 @@ namespace loop {
 namespace ab = anabranch;
 using Tokens = std::vector<ab::TokenId>;
 
-Stretch grow(ab::Step& step, ab::LineId line, std::span<const Tokens> drafts, std::size_t depth) {
+Stretch grow(ab::Step& step, ab::SequenceId sequence, std::span<const Tokens> drafts, std::size_t depth) {
   const Tokens& first = drafts.front();
   const Tokens& last = drafts.back();
   std::size_t end = depth;
   while (end < first.size() && first[end] == last[end]) ++end;  // sorted: what these two share, all do
   const auto at = [&](std::size_t i) { return first.begin() + static_cast<std::ptrdiff_t>(i); };
-  Stretch stretch{line, Tokens(at(depth), at(end)), {}};
-  step.append(line, stretch.tokens, ab::Logits::all);
+  Stretch stretch{sequence, Tokens(at(depth), at(end)), {}};
+  step.append(sequence, stretch.tokens, ab::Logits::all);
   if (drafts.size() == 1) return stretch;
 
   std::vector<std::span<const Tokens>> groups;  // drafts with the same next token
@@ -22,18 +22,18 @@ Stretch grow(ab::Step& step, ab::LineId line, std::span<const Tokens> drafts, st
     for (n = 1; i + n < drafts.size() && drafts[i + n][end] == drafts[i][end];) ++n;
     groups.push_back(drafts.subspan(i, n));
   }
-  const std::vector<ab::LineId> lines = step.fork(line, static_cast<std::int32_t>(groups.size()));
-  for (std::size_t i = 0; i < groups.size(); ++i) stretch.ways.push_back(grow(step, lines[i], groups[i], end));
+  const std::vector<ab::SequenceId> sequences = step.fork(sequence, static_cast<std::int32_t>(groups.size()));
+  for (std::size_t i = 0; i < groups.size(); ++i) stretch.ways.push_back(grow(step, sequences[i], groups[i], end));
   return stretch;
 }
 
 Tokens accept(ab::Step& step, const ab::KvCache& cache, const Stretch& tree, const Says& says) {
   Tokens written;
   const Stretch* at = &tree;
-  std::vector<ab::LineId> path;
+  std::vector<ab::SequenceId> path;
   std::size_t n = 1;  // tokens of this stretch that stay
   for (;;) {
-    const ab::TokenId next = says.at(at->line)[n - 1];
+    const ab::TokenId next = says.at(at->sequence)[n - 1];
     written.push_back(next);
     if (n < at->tokens.size()) {
       if (at->tokens[n] != next) break;
@@ -44,13 +44,13 @@ Tokens accept(ab::Step& step, const ab::KvCache& cache, const Stretch& tree, con
                                   [&](const Stretch& stretch) { return stretch.tokens.front() == next; });
     if (way == at->ways.end()) break;
     at = &*way;
-    path.push_back(at->line);
+    path.push_back(at->sequence);
     n = 1;
   }
-  for (const Stretch& way : at->ways) step.drop(way.line);
+  for (const Stretch& way : at->ways) step.drop(way.sequence);
   const auto too_far = static_cast<std::int32_t>(at->tokens.size() - n);
-  if (too_far > 0) step.rewind(at->line, cache.n_tokens(at->line) - too_far);
-  for (const ab::LineId line : path) step.adopt(tree.line, line);
+  if (too_far > 0) step.rewind(at->sequence, cache.n_tokens(at->sequence) - too_far);
+  for (const ab::SequenceId sequence : path) step.adopt(tree.sequence, sequence);
   return written;
 }
 

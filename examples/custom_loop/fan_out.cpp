@@ -32,7 +32,7 @@ struct Options {
 };
 
 struct Answer {
-  ab::LineId line;
+  ab::SequenceId sequence;
   Tokens tokens;  // the last one is not in the cache while the answer is open or was cut
   bool open = true;
   bool cut = false;  // it ended at the limit, not by itself
@@ -51,9 +51,9 @@ struct Material {
 
 /// Runs a step and gives each answer its next token.
 void choose_all(Host& host, ab::Step& step, Answers& answers, const Options& o) {
-  host.pass(step, [&](ab::LineId line, std::span<const float> logits) {
+  host.pass(step, [&](ab::SequenceId sequence, std::span<const float> logits) {
     for (Answer& answer : answers) {
-      if (answer.line != line || !answer.open) continue;
+      if (answer.sequence != sequence || !answer.open) continue;
       const ab::TokenId token = loop::likeliest(logits);
       answer.open = !host.ends_text(token);
       if (!answer.open) continue;
@@ -69,14 +69,14 @@ ab::Positions positions(const Options& o) {
 }
 
 /// The document once, and in the same pass as its end all questions, however long each is.
-void ask_all(Host& host, ab::LineId trunk, const Material& material, Answers& answers, const Options& o) {
+void ask_all(Host& host, ab::SequenceId trunk, const Material& material, Answers& answers, const Options& o) {
   const Tokens end = host.feed(trunk, material.document);
   ab::Step step = host.cache().begin_step();
   step.append(trunk, end);
-  const auto lines = step.fork(trunk, static_cast<std::int32_t>(answers.size()), {.positions = positions(o)});
+  const auto sequences = step.fork(trunk, static_cast<std::int32_t>(answers.size()), {.positions = positions(o)});
   for (std::size_t k = 0; k < answers.size(); ++k) {
-    answers[k].line = lines[k];
-    step.append(lines[k], material.questions[k], ab::Logits::last);
+    answers[k].sequence = sequences[k];
+    step.append(sequences[k], material.questions[k], ab::Logits::last);
   }
   choose_all(host, step, answers, o);
 }
@@ -88,7 +88,7 @@ void answer_all(Host& host, Answers& answers, const Options& o) {
     bool any = false;
     for (const Answer& answer : answers) {
       if (!answer.open || answer.tokens.empty()) continue;
-      step.append(answer.line, {answer.tokens.back()}, ab::Logits::last);
+      step.append(answer.sequence, {answer.tokens.back()}, ab::Logits::last);
       any = true;
     }
     if (!any) return;
@@ -96,7 +96,7 @@ void answer_all(Host& host, Answers& answers, const Options& o) {
   }
 }
 
-/// What an answer's line still has to be fed before the next turn can begin.
+/// What an answer's sequence still has to be fed before the next turn can begin.
 Tokens closing(const Answer& answer, const Material& material) {
   Tokens tokens = material.end_of_answer;
   if (answer.cut) tokens.insert(tokens.begin(), answer.tokens.back());
@@ -104,15 +104,15 @@ Tokens closing(const Answer& answer, const Material& material) {
 }
 
 /// The ends of all answers, the join, and the request that sees them: one step, one pass.
-Tokens join_and_go_on(Host& host, ab::LineId trunk, const Material& material, const Answers& answers,
+Tokens join_and_go_on(Host& host, ab::SequenceId trunk, const Material& material, const Answers& answers,
                       const Options& o) {
-  std::vector<ab::LineId> lines;
+  std::vector<ab::SequenceId> sequences;
   ab::Step step = host.cache().begin_step();
   for (const Answer& answer : answers) {
-    step.append(answer.line, closing(answer, material));
-    lines.push_back(answer.line);
+    step.append(answer.sequence, closing(answer, material));
+    sequences.push_back(answer.sequence);
   }
-  step.join(trunk, lines);
+  step.join(trunk, sequences);
   step.append(trunk, material.request, ab::Logits::last);
   return host.write(std::move(step), trunk, o.max_summary);
 }
@@ -120,30 +120,30 @@ Tokens join_and_go_on(Host& host, ab::LineId trunk, const Material& material, co
 // ---- the same in other ways, to compare with
 
 /// One question as a branch of the document, answered before the next one is asked.
-void ask_next(Host& host, ab::LineId trunk, const Material& material, Answers& answers, std::size_t k,
+void ask_next(Host& host, ab::SequenceId trunk, const Material& material, Answers& answers, std::size_t k,
               const Options& o) {
   ab::Step step = host.cache().begin_step();
-  answers[k].line = step.fork(trunk, 1, {.positions = positions(o)}).front();
-  step.append(answers[k].line, material.questions[k], ab::Logits::last);
+  answers[k].sequence = step.fork(trunk, 1, {.positions = positions(o)}).front();
+  step.append(answers[k].sequence, material.questions[k], ab::Logits::last);
   choose_all(host, step, answers, o);
   answer_all(host, answers, o);
 }
 
-/// One question on a line of its own, with its own copy of the document.
+/// One question on a sequence of its own, with its own copy of the document.
 void ask_alone(Host& host, const Material& material, Answers& answers, std::size_t k, const Options& o) {
-  answers[k].line = host.cache().create_line();
+  answers[k].sequence = host.cache().create_sequence();
   Tokens prompt = material.document;
   prompt.insert(prompt.end(), material.questions[k].begin(), material.questions[k].end());
-  const Tokens end = host.feed(answers[k].line, prompt);
+  const Tokens end = host.feed(answers[k].sequence, prompt);
   ab::Step step = host.cache().begin_step();
-  step.append(answers[k].line, end, ab::Logits::last);
+  step.append(answers[k].sequence, end, ab::Logits::last);
   choose_all(host, step, answers, o);
 }
 
-void drop(Host& host, ab::LineId line) {
+void drop(Host& host, ab::SequenceId sequence) {
   ab::Step step = host.cache().begin_step();
-  step.drop(line);
-  host.pass(step, [](ab::LineId, std::span<const float>) {});
+  step.drop(sequence);
+  host.pass(step, [](ab::SequenceId, std::span<const float>) {});
 }
 
 /// The request after a new prompt of everything that was said.
@@ -156,11 +156,11 @@ Tokens go_on_alone(Host& host, const Material& material, const Answers& answers,
     add(material.end_of_answer);
   }
   add(material.request);
-  const ab::LineId line = host.cache().create_line();
-  const Tokens end = host.feed(line, prompt);
+  const ab::SequenceId sequence = host.cache().create_sequence();
+  const Tokens end = host.feed(sequence, prompt);
   ab::Step step = host.cache().begin_step();
-  step.append(line, end, ab::Logits::last);
-  return host.write(std::move(step), line, o.max_summary);
+  step.append(sequence, end, ab::Logits::last);
+  return host.write(std::move(step), sequence, o.max_summary);
 }
 
 // ---- measured
@@ -180,14 +180,14 @@ struct Outcome {
   loop::Cost cost;
 };
 
-/// Slots of the line's own tokens.
-std::vector<ab::Slot> own_slots(const ab::KvCache& cache, ab::LineId line) {
-  const std::vector<ab::Slot> all = cache.slots_of(line);
-  return {all.begin() + cache.fork_tokens(line), all.end()};
+/// Slots of the sequence's own tokens.
+std::vector<ab::Slot> own_slots(const ab::KvCache& cache, ab::SequenceId sequence) {
+  const std::vector<ab::Slot> all = cache.slots_of(sequence);
+  return {all.begin() + cache.fork_tokens(sequence), all.end()};
 }
 
 /// How many answers' own slots the trunk sees after the document, in the order of the join.
-std::size_t n_seen(const ab::KvCache& cache, ab::LineId trunk, std::int64_t n_document,
+std::size_t n_seen(const ab::KvCache& cache, ab::SequenceId trunk, std::int64_t n_document,
                    const std::vector<std::vector<ab::Slot>>& answers) {
   const std::vector<ab::Slot> seen = cache.slots_of(trunk);
   auto from = seen.begin() + n_document;
@@ -202,7 +202,7 @@ std::size_t n_seen(const ab::KvCache& cache, ab::LineId trunk, std::int64_t n_do
 }
 
 void run_forked(Host& host, Way way, const Material& material, Outcome& outcome, const Options& o) {
-  const ab::LineId trunk = host.cache().create_line();
+  const ab::SequenceId trunk = host.cache().create_sequence();
   if (way == Way::branches) {
     ask_all(host, trunk, material, outcome.answers, o);
     answer_all(host, outcome.answers, o);
@@ -210,11 +210,11 @@ void run_forked(Host& host, Way way, const Material& material, Outcome& outcome,
     const Tokens end = host.feed(trunk, material.document);
     ab::Step step = host.cache().begin_step();
     step.append(trunk, end);
-    host.pass(step, [](ab::LineId, std::span<const float>) {});
+    host.pass(step, [](ab::SequenceId, std::span<const float>) {});
     for (std::size_t k = 0; k < outcome.answers.size(); ++k) ask_next(host, trunk, material, outcome.answers, k, o);
   }
   std::vector<std::vector<ab::Slot>> slots;
-  for (const Answer& answer : outcome.answers) slots.push_back(own_slots(host.cache(), answer.line));
+  for (const Answer& answer : outcome.answers) slots.push_back(own_slots(host.cache(), answer.sequence));
   outcome.summary = join_and_go_on(host, trunk, material, outcome.answers, o);
   outcome.n_seen = n_seen(host.cache(), trunk, std::ssize(material.document), slots);
 }
@@ -225,11 +225,11 @@ void run_alone(Host& host, Way way, const Material& material, Outcome& outcome, 
     ask_alone(host, material, answers, k, o);
     if (way == Way::batch) continue;
     answer_all(host, answers, o);
-    drop(host, answers[k].line);  // its text is known; the summary's prompt is computed anew anyway
+    drop(host, answers[k].sequence);  // its text is known; the summary's prompt is computed anew anyway
   }
   if (way == Way::batch) {
     answer_all(host, answers, o);
-    for (const Answer& answer : answers) drop(host, answer.line);
+    for (const Answer& answer : answers) drop(host, answer.sequence);
   }
   outcome.summary = go_on_alone(host, material, answers, o);
 }
@@ -271,7 +271,7 @@ std::vector<std::string> read_questions(const std::string& path) {
     end = text.find('\n', begin);
     std::string line = text.substr(begin, end - begin);
     if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (!line.empty()) questions.push_back(line);
+    if (!line.empty()) questions.push_back(sequence);
   }
   return questions;
 }
@@ -317,7 +317,7 @@ int run(const Options& o) {
       equal = equal && outcome.answers[k].tokens == branches.answers[k].tokens;
   const int status = loop::conclude("the same answers in all four ways", equal, model);
   const bool all_seen = branches.n_seen == questions.size();
-  fmt::print("  the joined line sees {} of {} answers\n", branches.n_seen, questions.size());
+  fmt::print("  the joined sequence sees {} of {} answers\n", branches.n_seen, questions.size());
   return all_seen ? status : 1;
 }
 
@@ -327,7 +327,7 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app{"Questions about one document as branches, joined for a summary; measured against serial decoding"};
   app.add_option("--document", o.document, "UTF-8 text that all questions are about")->capture_default_str();
-  app.add_option("--questions", o.questions, "one a line")->capture_default_str();
+  app.add_option("--questions", o.questions, "one a sequence")->capture_default_str();
   app.add_option("--request", o.request, "last turn, which sees all answers")->capture_default_str();
   app.add_option("--positions", o.positions, "of the branches: sequential, longest")
       ->check(CLI::IsMember({"sequential", "longest"}))

@@ -20,11 +20,11 @@ using Clock = std::chrono::steady_clock;
 
 ab::CacheOptions cache_options(const ab::torch::CausalLm& model, Room room) {
   ab::CacheOptions options;
-  const std::int64_t pages = room.n_tokens / options.page_size + 2 * room.n_lines + 2;
+  const std::int64_t pages = room.n_tokens / options.page_size + 2 * room.n_sequences + 2;
   constexpr std::int64_t kMostPages = 1 << 20;
   if (pages > kMostPages)
-    ab::fail(ab::Status::bad_argument, fmt::format("{} tokens on {} lines need {} pages; at most {} are possible",
-                                                   room.n_tokens, room.n_lines, pages, kMostPages));
+    ab::fail(ab::Status::bad_argument, fmt::format("{} tokens on {} sequences need {} pages; at most {} are possible",
+                                                   room.n_tokens, room.n_sequences, pages, kMostPages));
   options.n_pages = static_cast<std::int32_t>(pages);
   options.max_position = model.config().max_positions;
   return options;
@@ -65,8 +65,8 @@ Host::Host(const ab::torch::CausalLm& model, Room room, std::string name, Progre
       progress_(progress),
       begin_(Clock::now()) {}
 
-Tokens Host::feed(ab::LineId line, const Tokens& prompt) {
-  const std::int64_t n_most = cache_.position_limit(line) - cache_.next_position(line);
+Tokens Host::feed(ab::SequenceId sequence, const Tokens& prompt) {
+  const std::int64_t n_most = cache_.position_limit(sequence) - cache_.next_position(sequence);
   if (std::ssize(prompt) > std::min<std::int64_t>(n_most, cache_.options().max_position))
     ab::fail(ab::Status::out_of_range, fmt::format("the prompt has {} tokens; the model takes {} in all", prompt.size(),
                                                    cache_.options().max_position));
@@ -74,24 +74,24 @@ Tokens Host::feed(ab::LineId line, const Tokens& prompt) {
   std::size_t fed = 0;
   for (; prompt.size() - fed > chunk; fed += chunk) {
     ab::Step step = cache_.begin_step();
-    step.append(line, std::span(prompt).subspan(fed, chunk));
-    pass(step, [](ab::LineId, std::span<const float>) {});
+    step.append(sequence, std::span(prompt).subspan(fed, chunk));
+    pass(step, [](ab::SequenceId, std::span<const float>) {});
   }
   return Tokens(prompt.begin() + static_cast<std::ptrdiff_t>(fed), prompt.end());
 }
 
-Tokens Host::write(ab::Step step, ab::LineId line, std::int32_t n) {
+Tokens Host::write(ab::Step step, ab::SequenceId sequence, std::int32_t n) {
   Tokens written;
   for (;;) {
     ab::TokenId next = ab::kUnknownToken;
-    pass(step, [&](ab::LineId of, std::span<const float> logits) {
-      if (of == line) next = likeliest(logits);
+    pass(step, [&](ab::SequenceId of, std::span<const float> logits) {
+      if (of == sequence) next = likeliest(logits);
     });
     if (ends_text(next)) return written;
     written.push_back(next);
     if (std::ssize(written) >= n) return written;
     step = cache_.begin_step();
-    step.append(line, {next}, ab::Logits::last);
+    step.append(sequence, {next}, ab::Logits::last);
   }
 }
 
@@ -104,7 +104,7 @@ Cost Host::finish() {
   cost_.seconds = elapsed();
   if (progress_ == Progress::shown) show("\n");
   for (const std::string& violation : cache_.snapshot().check())
-    ab::fail(ab::Status::internal, "the cache after '" + name_ + "': " + violation);
+    ab::fail(ab::Status::internal, "the cache after '", name_, "': ", violation);
   return cost_;
 }
 
@@ -217,11 +217,11 @@ ab::torch::CausalLm CommonOptions::load() const {
   options.n_threads = threads;
   if (!quiet) fmt::print(stderr, "  loading {}\n", model);
   ab::torch::CausalLm loaded = ab::torch::CausalLm::load(model, options);
-  Host warm_up(loaded, {.n_tokens = 64, .n_lines = 1}, "first pass", Progress::none);
-  const ab::LineId line = warm_up.cache().create_line();
+  Host warm_up(loaded, {.n_tokens = 64, .n_sequences = 1}, "first pass", Progress::none);
+  const ab::SequenceId sequence = warm_up.cache().create_sequence();
   ab::Step step = warm_up.cache().begin_step();
-  step.append(line, Tokens(8, 0), ab::Logits::last);
-  warm_up.write(std::move(step), line, 2);
+  step.append(sequence, Tokens(8, 0), ab::Logits::last);
+  warm_up.write(std::move(step), sequence, 2);
   return loaded;
 }
 

@@ -29,10 +29,10 @@ struct Cost {
   double seconds = 0;        ///< wall clock, choosing of tokens included
 };
 
-/// Room for a run: tokens of all lines together, and how many lines (each may leave a page unfilled).
+/// Room for a run: tokens of all sequences together, and how many sequences (each may leave a page unfilled).
 struct Room {
   std::int64_t n_tokens = 0;
-  std::int64_t n_lines = 1;
+  std::int64_t n_sequences = 1;
 };
 
 enum class Progress : std::uint8_t { shown, none };
@@ -44,7 +44,7 @@ class Host {
 
   ab::KvCache& cache() noexcept { return cache_; }
 
-  /// Plans the step, runs the model, gives take(line, logits) each output, commits. Throws no_room; a step that is not
+  /// Plans the step, runs the model, gives take(sequence, logits) each output, commits. Throws no_room; a step that is not
   /// committed leaves no trace.
   template <class Take>
   void pass(ab::Step& step, Take&& take) {
@@ -53,17 +53,17 @@ class Host {
     count(*plan);
     const ab::LogitsView logits = model_(*plan);
     for (std::size_t i = 0; i < plan->outputs.size(); ++i)
-      take(plan->outputs[i].line, logits.row(static_cast<std::int32_t>(i)));
+      take(plan->outputs[i].sequence, logits.row(static_cast<std::int32_t>(i)));
     step.commit();
   }
 
   /// Feeds a prompt in passes of the model's best size, but for its end, which it returns: that goes into the step
   /// which also forks, or wants logits. Throws out_of_range, before the first pass, when the model cannot take it all.
-  Tokens feed(ab::LineId line, const Tokens& prompt);
+  Tokens feed(ab::SequenceId sequence, const Tokens& prompt);
 
-  /// Goes on serially and greedily from a step in which the line's last token wants its logits: at most `n` tokens, up
+  /// Goes on serially and greedily from a step in which the sequence's last token wants its logits: at most `n` tokens, up
   /// to the end of text, which is not part of them. The last one of `n` is not fed.
-  Tokens write(ab::Step step, ab::LineId line, std::int32_t n);
+  Tokens write(ab::Step step, ab::SequenceId sequence, std::int32_t n);
 
   bool ends_text(ab::TokenId token) const;
   /// Stops the clock. Throws `internal` when the cache is not as it must be.
@@ -86,7 +86,7 @@ class Host {
 /// The likeliest token; the lowest id of equals.
 ab::TokenId likeliest(std::span<const float> logits);
 
-/// A chat in pieces, so that each turn can be fed to the line where it belongs.
+/// A chat in pieces, so that each turn can be fed to the sequence where it belongs.
 class Chat {
  public:
   explicit Chat(const ab::torch::CausalLm& model) : text_(model.text()) {}

@@ -51,10 +51,10 @@ std::vector<Tokens> draft(const Tokens& text, std::int64_t room, loop::DraftOpti
 }
 
 /// The greedy answer to a prompt. A step accepts what the last pass found and checks the next drafts.
-Tokens write(Host& host, ab::LineId trunk, const Tokens& prompt, const Options& o, Tally& tally) {
+Tokens write(Host& host, ab::SequenceId trunk, const Tokens& prompt, const Options& o, Tally& tally) {
   loop::Says says;
-  const auto take = [&](ab::LineId line, std::span<const float> logits) {
-    says[line].push_back(loop::likeliest(logits));
+  const auto take = [&](ab::SequenceId sequence, std::span<const float> logits) {
+    says[sequence].push_back(loop::likeliest(logits));
   };
   Tokens text = prompt;
   const std::int64_t n_end = std::ssize(prompt) + o.max_tokens;
@@ -90,12 +90,12 @@ struct Outcome {
 
 Outcome run_serially(const ab::torch::CausalLm& model, const Tokens& prompt, const Options& o) {
   Host host(model, {std::ssize(prompt) + o.max_tokens, 1}, "serial", o.common.progress());
-  const ab::LineId line = host.cache().create_line();
-  const Tokens end = host.feed(line, prompt);
+  const ab::SequenceId sequence = host.cache().create_sequence();
+  const Tokens end = host.feed(sequence, prompt);
   ab::Step step = host.cache().begin_step();
-  step.append(line, end, ab::Logits::last);
+  step.append(sequence, end, ab::Logits::last);
   Outcome outcome;
-  outcome.text = host.write(std::move(step), line, o.max_tokens);
+  outcome.text = host.write(std::move(step), sequence, o.max_tokens);
   outcome.cost = host.finish();
   return outcome;
 }
@@ -107,7 +107,7 @@ Outcome run_speculating(const ab::torch::CausalLm& model, const Tokens& prompt, 
             o.common.progress());
   o.drafts.ends = model.config().eos;
   Outcome outcome;
-  outcome.text = write(host, host.cache().create_line(), prompt, o, outcome.tally);
+  outcome.text = write(host, host.cache().create_sequence(), prompt, o, outcome.tally);
   outcome.cost = host.finish();
   return outcome;
 }

@@ -11,9 +11,11 @@ import json
 import random
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
-import anabranch
-from anabranch import Positions, ShareTail
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "capi/python"))  # the tree's own; not needed once it is installed
+import anabranch  # noqa: E402
+from anabranch import Positions, ShareTail  # noqa: E402
 
 MODES = ("normal", "max_para", "fixrange")
 MAX_COUNT = 1 << 20  # more than any case could need; keeps a wrong length from asking for all memory
@@ -184,7 +186,7 @@ class Driver:
         self.observed = Observed()
 
     def run(self):
-        self.trunk = self.step().create_line()
+        self.trunk = self.step().create_sequence()
         for item in self.case.items:
             self.decode_block(item) if isinstance(item, list) else self.decode_serial(item)
         self.run_pass()

@@ -12,9 +12,11 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 
-import anabranch
-from anabranch import EventKind, Reason
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "capi/python"))  # the tree's own; not needed once it is installed
+import anabranch  # noqa: E402
+from anabranch import EventKind, Reason  # noqa: E402
 from transformers_text import ByteLevelText, markup_of, markup_settings, positions_of
 
 import numpy as np
@@ -25,7 +27,7 @@ from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedTokenizer
 class TransformersHost:
     """Runs the plans of one cache on a `transformers` model: a plan in, logits [n_outputs, vocabulary] out.
 
-    Columns of tokens that no line sees any more stay where they are, hidden by the mask.
+    Columns of tokens that no sequence sees any more stay where they are, hidden by the mask.
     """
 
     def __init__(self, model):
@@ -91,7 +93,7 @@ class Progress:
         self.stream.flush()
 
 
-class Answering:
+class RequestLoop:
     """The model with everything that stays the same from question to question."""
 
     def __init__(self, options):
@@ -139,7 +141,7 @@ class Answering:
         sampling = {"temperature": o.temperature, "top_k": o.top_k, "top_p": o.top_p, "seed": o.seed,
                     "repetition_penalty": o.repetition_penalty}
         if o.mode == "serial":
-            sampling["branches_at_once"] = 1
+            sampling["max_parallel_branches"] = 1
         for event in decoder.run(prompt, run_pass, **sampling):
             request, titles = event.request, ()
             if event.kind == EventKind.FORK:
@@ -173,7 +175,7 @@ def report(decoder, request):
 
 
 def figures(a):
-    """The two lines below an answer, as the C++ example prints them."""
+    """The two sequences below an answer, as the C++ example prints them."""
     fewer = a["passes_serial"] / a["passes"] if a["passes"] else 1.0
     seconds, parallel = a["seconds"], a["parallel_seconds"]
     return (
@@ -214,14 +216,14 @@ def main(arguments=None):
         torch.set_num_threads(options.threads)
     sys.stderr.write(f"loading {options.model}\n")
     try:
-        answering = Answering(options)
+        answering = RequestLoop(options)
         for question in options.question:
             progress = Progress(sys.stderr)
             answer = answering.answer(question, progress)
             if progress.terminal:
                 sys.stderr.write("\r\033[K")
-            line = json.dumps(answer, ensure_ascii=False)
-            print(line if options.json else f"\n{answer['text']}\n\n{figures(answer)}", flush=True)
+            sequence = json.dumps(answer, ensure_ascii=False)
+            print(sequence if options.json else f"\n{answer['text']}\n\n{figures(answer)}", flush=True)
     except (anabranch.Error, OSError, ValueError, OverflowError) as error:
         sys.stderr.write(f"transformers_host.py: {error}\n")
         return 1

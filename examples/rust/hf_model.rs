@@ -16,7 +16,7 @@ extern "C" {
     fn hf_max_position(model: *const Handle) -> i32;
     fn hf_end_of_text(model: *const Handle, tokens: *mut *const Token) -> i32;
     fn hf_prompt(model: *const Handle, question: *const c_char, out: *mut Token, capacity: i32) -> i32;
-    fn hf_tokens_to_text(tokens: *const Token, n: i32, out: *mut c_char, capacity: i32, model: *mut c_void) -> i32;
+    fn hf_detokenize(tokens: *const Token, n: i32, out: *mut c_char, capacity: i32, model: *mut c_void) -> i32;
     fn hf_text_to_tokens(text: *const c_char, n: i32, out: *mut Token, capacity: i32, model: *mut c_void) -> i32;
     fn hf_forward(plan: *const anb_plan, model: *mut c_void) -> *const f32;
 }
@@ -95,7 +95,7 @@ impl Text for ModelText {
     fn text_of(&self, tokens: &[Token]) -> Option<Vec<u8>> {
         let model = (self.0).0 as *mut c_void;
         fill(16 * tokens.len() + 16, |out: *mut u8, capacity| unsafe {
-            hf_tokens_to_text(tokens.as_ptr(), tokens.len() as i32, out as *mut c_char, capacity, model)
+            hf_detokenize(tokens.as_ptr(), tokens.len() as i32, out as *mut c_char, capacity, model)
         })
     }
     fn tokens_of(&self, text: &[u8]) -> Option<Vec<Token>> {

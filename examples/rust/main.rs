@@ -5,7 +5,9 @@
 //! The library plans each pass and samples; the model is somebody else's. The answer goes to standard output; what each
 //! pass decodes, a column per branch, and what it all cost go to standard error.
 
+#[path = "../../capi/rust/anabranch.rs"]
 mod anabranch;
+#[path = "../../capi/rust/ffi.rs"]
 mod ffi;
 mod hf_model;
 
@@ -26,7 +28,7 @@ fn show(events: &[Event]) {
         }
     }
     if cells.iter().any(|cell| !cell.is_empty()) {
-        let line: String = cells.iter().map(|cell| format!("{cell:<11} ")).collect();
+        let sequence: String = cells.iter().map(|cell| format!("{cell:<11} ")).collect();
         eprintln!("{}", line.trim_end());
     }
 }

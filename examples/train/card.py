@@ -33,7 +33,7 @@ def branching(samples):
 
 
 def corpus_counts(report):
-    """Rows of examples/corpus's tables: name -> number."""
+    """Rows of examples/train/corpus's tables: name -> number."""
     rows = re.findall(r"^\| ([^|]+) \| (\d+) \|", report, re.MULTILINE)
     return {name.strip(): int(n) for name, n in rows}
 

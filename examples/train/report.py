@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tables of what examples/evaluate measured: report.py RESULTS.jsonl [--sampled MORE.jsonl] [--examples N] > report.md
+"""Tables of what examples/train/evaluate measured: report.py RESULTS.jsonl [--sampled MORE.jsonl] [--examples N] > report.md
 
 PPD: share of answers with a block; ABN: branches per block; APD: branch tokens / text tokens; APE: branch tokens that
 titles do not repeat / branch tokens (ABN, APD, APE over answers with a block). Well-formed: every tag where it belongs.

@@ -26,7 +26,7 @@ Json by_kind(const Losses& losses) {
 RunFolder::RunFolder(std::filesystem::path folder, std::int64_t step) : folder_(std::move(folder)) {
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
-  if (error) fail(Status::bad_file, "cannot make " + folder_.string() + ": " + error.message());
+  if (error) fail(Status::bad_file, "cannot make ", folder_.string(), ": ", error.message());
   read_log(step);
 }
 
@@ -46,13 +46,13 @@ void RunFolder::read_log(std::int64_t step) {
   log_.open(file, std::ios::trunc);
   for (const std::string& line : kept) log_ << line << '\n';
   log_.flush();
-  if (!log_) fail(Status::bad_file, "cannot write " + file.string());
+  if (!log_) fail(Status::bad_file, "cannot write ", file.string());
 }
 
 void RunFolder::write_line(const std::string& line) {
   log_ << line << '\n';
   log_.flush();
-  if (!log_) fail(Status::bad_file, "cannot write " + (folder_ / "log.jsonl").string());
+  if (!log_) fail(Status::bad_file, "cannot write ", (folder_ / "log.jsonl").string());
 }
 
 void RunFolder::add(const StepReport& r) {
@@ -88,7 +88,7 @@ void RunFolder::draw(const std::string& title) const {
   std::ofstream out(folder_ / "curve.svg", std::ios::trunc);
   out << curve_svg(title, curves);
   out.close();
-  if (!out) fail(Status::bad_file, "cannot write " + (folder_ / "curve.svg").string());
+  if (!out) fail(Status::bad_file, "cannot write ", (folder_ / "curve.svg").string());
 }
 
 }  // namespace anabranch::train

@@ -3,7 +3,7 @@
 
     select_samples.py SAMPLES.jsonl OUT_FOLDER [--answers ANSWERS.jsonl]
 
-Samples are what examples/corpus wrote: {"id", "kind", "prompt", "parts"}. Writes train.jsonl, validation.jsonl (five in
+Samples are what examples/train/corpus wrote: {"id", "kind", "prompt", "parts"}. Writes train.jsonl, validation.jsonl (five in
 a hundred prompts) and counts.json: how many were left at every stage, and why the others went. With --answers also
 answers.jsonl: the lines of that file which the chosen samples were made of, for a check that is dearer than this one.
 """

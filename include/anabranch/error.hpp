@@ -5,9 +5,13 @@
 // `Status::internal`. Nothing here prints or aborts.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <exception>
+#include <span>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace anabranch {
@@ -16,7 +20,7 @@ namespace anabranch {
 enum class Status : std::int32_t {
   ok = 0,
   bad_argument = 1,    ///< a value outside what the call accepts
-  stale_line = 2,      ///< the id names no line that is alive
+  stale_sequence = 2,  ///< the id names no line that is alive
   not_a_child = 3,     ///< join or adopt of a line that is not an open child of the given parent
   open_children = 4,   ///< the line must have no open children for this call
   out_of_range = 5,    ///< a position beyond a reserved range or the model's maximum
@@ -45,7 +49,7 @@ constexpr const char* status_name(Status status) noexcept {
   switch (status) {
     case Status::ok: return "ok";
     case Status::bad_argument: return "bad_argument";
-    case Status::stale_line: return "stale_line";
+    case Status::stale_sequence: return "stale_sequence";
     case Status::not_a_child: return "not_a_child";
     case Status::open_children: return "open_children";
     case Status::out_of_range: return "out_of_range";
@@ -82,12 +86,59 @@ class Error : public std::exception {
   std::string text_;
 };
 
-/// Throws `Error`; out of line of the callers' hot paths.
-[[noreturn]] inline void fail(Status status, std::string text) { throw Error(status, std::move(text)); }
+namespace impl {
+
+/// A piece of an error's text: a string or a number, which is written as std::to_string writes it.
+class ErrorPart {
+ public:
+  ErrorPart(std::string_view text) noexcept : text_(text) {}
+  ErrorPart(const std::string& text) noexcept : text_(text) {}
+  ErrorPart(const char* text) noexcept : text_(text) {}
+  template <std::integral Number>
+  ErrorPart(Number value) noexcept
+      : kind_(std::is_signed_v<Number> ? Kind::signed_number : Kind::unsigned_number),
+        integer_(static_cast<std::uint64_t>(value)) {}
+  ErrorPart(char character) noexcept : kind_(Kind::character), integer_(static_cast<unsigned char>(character)) {}
+  ErrorPart(double value) noexcept : kind_(Kind::real_number), real_(value) {}
+
+  void append_to(std::string& text) const {
+    switch (kind_) {
+      case Kind::text: text += text_; return;
+      case Kind::character: text += static_cast<char>(integer_); return;
+      case Kind::signed_number: text += std::to_string(static_cast<std::int64_t>(integer_)); return;
+      case Kind::unsigned_number: text += std::to_string(integer_); return;
+      case Kind::real_number: text += std::to_string(real_); return;
+    }
+  }
+
+ private:
+  enum class Kind : std::uint8_t { text, character, signed_number, unsigned_number, real_number };
+  Kind kind_ = Kind::text;
+  std::string_view text_;
+  std::uint64_t integer_ = 0;
+  double real_ = 0;
+};
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail(Status status, std::span<const ErrorPart> parts) {
+  std::string text;
+  for (const ErrorPart& part : parts) part.append_to(text);
+  throw Error(status, std::move(text));
+}
+
+}  // namespace impl
+
+/// Throws `Error`. `parts` are the pieces of its text, strings and numbers, in order:
+///
+///     fail(Status::bad_argument, "fork into ", n, " children; at least 1 is needed");
+template <class... Parts>
+[[noreturn]] void fail(Status status, const Parts&... parts) {
+  const impl::ErrorPart list[] = {impl::ErrorPart(parts)...};
+  impl::fail(status, std::span<const impl::ErrorPart>(list));
+}
 
 namespace impl {
 [[noreturn]] inline void assertion_failed(const char* condition, const char* file, int line) {
-  fail(Status::internal, std::string("broken invariant: ") + condition + " at " + file + ":" + std::to_string(line));
+  fail(Status::internal, "broken invariant: ", condition, " at ", file, ":", line);
 }
 }  // namespace impl
 

@@ -20,12 +20,12 @@ struct fmt::formatter<anabranch::Status> : fmt::formatter<const char*> {
 };
 
 template <>
-struct fmt::formatter<anabranch::LineId> {
+struct fmt::formatter<anabranch::SequenceId> {
   constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
   template <class Context>
-  auto format(anabranch::LineId line, Context& context) const {
-    if (line == anabranch::kNoLine) return fmt::format_to(context.out(), "none");
-    return fmt::format_to(context.out(), "{}.{}", line.index, line.generation);
+  auto format(anabranch::SequenceId sequence, Context& context) const {
+    if (sequence == anabranch::kNoSequence) return fmt::format_to(context.out(), "none");
+    return fmt::format_to(context.out(), "{}.{}", sequence.index, sequence.generation);
   }
 };
 
@@ -45,38 +45,38 @@ struct fmt::formatter<anabranch::Statistics> {
 
 namespace anabranch {
 
-/// The tree below `line`, one line of text per line of the cache: what it has, and where it goes on.
+/// The tree below `sequence`, one line of text per sequence of the cache: what it has, and where it goes on.
 ///
-///   line 0.0   9 tokens, next 9
-///   |- line 1.0   2 own tokens after 9, next 11
-///   `- line 2.0   3 own tokens after 9, next 12
+///   sequence 0.0   9 tokens, next 9
+///   |- sequence 1.0   2 own tokens after 9, next 11
+///   `- sequence 2.0   3 own tokens after 9, next 12
 template <class Cache>
-std::string draw(const Cache& cache, LineId line) {
+std::string draw(const Cache& cache, SequenceId sequence) {
   struct Item {
-    LineId line;
+    SequenceId sequence;
     std::string indent;
     bool last;
   };
   std::string text;
-  std::vector<Item> stack{{line, "", true}};
+  std::vector<Item> stack{{sequence, "", true}};
   while (!stack.empty()) {
     const Item item = stack.back();
     stack.pop_back();
-    const bool is_top = item.line == line;
-    const auto own = cache.n_tokens(item.line) - cache.fork_tokens(item.line);
-    fmt::format_to(std::back_inserter(text), "{}{}line {}   ", item.indent,
+    const bool is_top = item.sequence == sequence;
+    const auto own = cache.n_tokens(item.sequence) - cache.fork_tokens(item.sequence);
+    fmt::format_to(std::back_inserter(text), "{}{}sequence {}   ", item.indent,
                    is_top      ? ""
                    : item.last ? "`- "
                                : "|- ",
-                   item.line);
-    if (cache.parent(item.line) == kNoLine) {
-      fmt::format_to(std::back_inserter(text), "{} tokens, next {}\n", own, cache.next_position(item.line));
+                   item.sequence);
+    if (cache.parent(item.sequence) == kNoSequence) {
+      fmt::format_to(std::back_inserter(text), "{} tokens, next {}\n", own, cache.next_position(item.sequence));
     } else {
-      fmt::format_to(std::back_inserter(text), "{} own tokens after {}, next {}\n", own, cache.fork_tokens(item.line),
-                     cache.next_position(item.line));
+      fmt::format_to(std::back_inserter(text), "{} own tokens after {}, next {}\n", own, cache.fork_tokens(item.sequence),
+                     cache.next_position(item.sequence));
     }
     const std::string below = is_top ? "" : item.indent + (item.last ? "   " : "|  ");
-    const std::vector<LineId> children = cache.children(item.line);
+    const std::vector<SequenceId> children = cache.children(item.sequence);
     for (std::size_t i = children.size(); i-- > 0;) stack.push_back({children[i], below, i + 1 == children.size()});
   }
   return text;

@@ -60,11 +60,11 @@ class ParallelFor {
 /// What a thread does next with the part [begin, end) that it has just finished, while that lies in its cache: a
 /// reference to `body`, which must outlive it and must not throw. Parts begin and end at multiples of `unit`, or at the
 /// last end.
-class PartTask {
+class Epilogue {
  public:
-  PartTask() noexcept = default;  ///< nothing
+  Epilogue() noexcept = default;  ///< nothing
   template <class Body>
-  explicit PartTask(Body& body, std::int32_t unit = 1) noexcept
+  explicit Epilogue(Body& body, std::int32_t unit = 1) noexcept
       : run_([](void* b, std::int32_t begin, std::int32_t end) { (*static_cast<Body*>(b))(begin, end); }),
         body_(const_cast<std::remove_const_t<Body>*>(std::addressof(body))),
         unit_(unit) {}

@@ -19,21 +19,21 @@ using Slot = std::int32_t;
 /// Index of a row of the current forward pass.
 using RowIndex = std::int32_t;
 
-/// A token that the host fills in on its own device (`append(line, n)`).
+/// A token that the host fills in on its own device (`append(sequence, n)`).
 inline constexpr TokenId kUnknownToken = -1;
 inline constexpr Slot kNoSlot = -1;
 inline constexpr std::int32_t kNone = -1;
 /// "No limit" for positions and counts.
 inline constexpr std::int32_t kUnlimited = std::numeric_limits<std::int32_t>::max();
 
-/// Names a line. `generation` changes when the index is used again, so that a stale id is detected, never misread.
+/// Names a sequence. `generation` changes when the index is used again, so that a stale id is detected, never misread.
 /// Eight aligned bytes: to C it is one integer.
-struct alignas(8) LineId {
+struct alignas(8) SequenceId {
   std::uint32_t index = 0xffffffffu;
   std::uint32_t generation = 0;
-  friend constexpr auto operator<=>(const LineId&, const LineId&) = default;
+  friend constexpr auto operator<=>(const SequenceId&, const SequenceId&) = default;
 };
-inline constexpr LineId kNoLine{};
+inline constexpr SequenceId kNoSequence{};
 
 /// Which rows of an append are wanted as outputs.
 enum class Logits : std::uint8_t { none, last, all };

@@ -26,9 +26,9 @@ constexpr std::int64_t kWorthSharingMerge = 1 << 13;
 constexpr std::size_t aligned(std::size_t bytes) noexcept { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 /// Hands out parts of a block of memory one after the other.
-class Carver {
+class BumpAllocator {
  public:
-  explicit Carver(std::byte* begin) noexcept : at_(begin) {}
+  explicit BumpAllocator(std::byte* begin) noexcept : at_(begin) {}
   template <class T = float>
   T* take(std::size_t n) noexcept {
     T* const part = reinterpret_cast<T*>(at_);
@@ -51,31 +51,30 @@ std::size_t partial_bytes(std::int64_t n_partials, std::int32_t head_dim) noexce
 
 void check_shape(const HeadShape& s, float scale) {
   const auto require = [](bool holds, const char* name, std::int32_t value, const char* limit) {
-    if (!holds) fail(Status::bad_argument, std::string(name) + " is " + std::to_string(value) + ", must be " + limit);
+    if (!holds) fail(Status::bad_argument, name, " is ", value, ", must be ", limit);
   };
   require(s.kv_heads > 0, "kv_heads", s.kv_heads, "positive");
   require(s.query_heads > 0 && s.query_heads % s.kv_heads == 0, "query_heads", s.query_heads,
           "a positive multiple of kv_heads");
   require(s.head_dim > 0 && s.head_dim <= 1024, "head_dim", s.head_dim, "1 to 1024");
   if (!(scale >= 0.0f) || std::isinf(scale))
-    fail(Status::bad_argument, "scale is " + std::to_string(scale) + ", must be finite, and 0 or more");
+    fail(Status::bad_argument, "scale is ", scale, ", must be finite, and 0 or more");
 }
 
-void check_slabs(const KvSlabs& slabs, Slot highest) {
-  if (slabs.keys == nullptr || slabs.values == nullptr) fail(Status::bad_argument, "the slabs of K or V are null");
-  if (highest >= slabs.n_slots)
-    fail(Status::bad_argument,
-         "slot " + std::to_string(highest) + " is planned, the K/V slabs have " + std::to_string(slabs.n_slots));
-  if (slabs.element == Element::int8 && (slabs.key_scales == nullptr || slabs.value_scales == nullptr))
-    fail(Status::bad_argument, "slabs of int8 without scales");
+void check_kv(const KvTensors& kv, Slot highest) {
+  if (kv.keys == nullptr || kv.values == nullptr) fail(Status::bad_argument, "the kv of K or V are null");
+  if (highest >= kv.n_slots)
+    fail(Status::bad_argument, "slot ", highest, " is planned, the K/V tensors have ", kv.n_slots);
+  if (kv.element == Element::int8 && (kv.key_scales == nullptr || kv.value_scales == nullptr))
+    fail(Status::bad_argument, "kv of int8 without scales");
 }
 
 void check_rows(const Rows& rows, const HeadShape& shape) {
   if (rows.queries == nullptr || rows.out == nullptr) fail(Status::bad_argument, "queries or out is null");
   for (const std::int64_t stride : {rows.query_stride, rows.out_stride})
     if (stride < shape.q_width())
-      fail(Status::bad_argument, "a row stride is " + std::to_string(stride) + ", must be " +
-                                     std::to_string(shape.q_width()) + " or more (query_heads * head_dim)");
+      fail(Status::bad_argument, "a row stride is ", stride, ", must be ", shape.q_width(),
+           " or more (query_heads * head_dim)");
 }
 
 }  // namespace
@@ -90,19 +89,19 @@ std::size_t Scratch::bytes(std::int32_t head_dim) noexcept {
 
 Scratch Scratch::over(std::byte* memory, std::int32_t head_dim) noexcept {
   const auto dim = static_cast<std::size_t>(head_dim);
-  Carver carver(memory);
+  BumpAllocator allocator(memory);
   Scratch s;
-  s.queries = carver.take(dim * kMaxLanes);
-  s.out = carver.take(dim * kMaxLanes);
-  s.scores = carver.take(std::size_t{kTile} * kMaxLanes);
-  s.keys = carver.take(dim * kTile);
-  s.values = carver.take(dim * kTile);
-  s.max = carver.take(kMaxLanes);
-  s.sum = carver.take(kMaxLanes);
-  s.shrink = carver.take(kMaxLanes);
-  s.zeros = carver.take(dim);
+  s.queries = allocator.take(dim * kMaxLanes);
+  s.out = allocator.take(dim * kMaxLanes);
+  s.scores = allocator.take(std::size_t{kTile} * kMaxLanes);
+  s.keys = allocator.take(dim * kTile);
+  s.values = allocator.take(dim * kTile);
+  s.max = allocator.take(kMaxLanes);
+  s.sum = allocator.take(kMaxLanes);
+  s.shrink = allocator.take(kMaxLanes);
+  s.zeros = allocator.take(dim);
   std::fill_n(s.zeros, dim, 0.0f);
-  s.limits = carver.take<std::int32_t>(kMaxLanes);
+  s.limits = allocator.take<std::int32_t>(kMaxLanes);
   return s;
 }
 
@@ -117,7 +116,7 @@ Kernels kernels_for(Element element, std::int32_t head_dim) {
     case Element::int8: kernels.run_task = int8_task(head_dim); break;
   }
   if (kernels.run_task == nullptr)
-    fail(Status::bad_argument, "element is " + std::to_string(static_cast<int>(element)) + ", must be 0 to 3");
+    fail(Status::bad_argument, "element is ", static_cast<int>(element), ", must be 0 to 3");
   return kernels;
 }
 
@@ -132,7 +131,7 @@ struct BranchAttention::Impl {
     return std::max(1, std::min(n_workers, schedule.n_jobs()));
   }
   void attend(const Call& call, const Kernels& kernels, std::byte* scratch, const ParallelFor& parallel) const;
-  void merge(const Call& call, const Kernels& kernels, const ParallelFor& parallel, const PartTask& then) const;
+  void merge(const Call& call, const Kernels& kernels, const ParallelFor& parallel, const Epilogue& epilogue) const;
 };
 
 void BranchAttention::Impl::attend(const Call& call, const Kernels& kernels, std::byte* scratch,
@@ -156,11 +155,11 @@ void BranchAttention::Impl::attend(const Call& call, const Kernels& kernels, std
 }
 
 void BranchAttention::Impl::merge(const Call& call, const Kernels& kernels, const ParallelFor& parallel,
-                                  const PartTask& then) const {
+                                  const Epilogue& epilogue) const {
   const bool shared = schedule.n_partials() * shape.head_dim >= kWorthSharingMerge;
   (shared ? parallel : ParallelFor{}).in_parts(list.n_rows(), [&](RowIndex begin, RowIndex end) {
     for (RowIndex row = begin; row < end; ++row) kernels.merge_row(call, row);
-    then(begin, end);
+    epilogue(begin, end);
   });
 }
 
@@ -189,24 +188,23 @@ std::size_t BranchAttention::workspace_bytes(std::int32_t n_workers) const noexc
          n * Scratch::bytes(impl_->shape.head_dim);
 }
 
-void BranchAttention::run(const Rows& rows, const KvSlabs& slabs, std::span<std::byte> workspace,
-                          const ParallelFor& parallel, const PartTask& then) const {
+void BranchAttention::run(const Rows& rows, const KvTensors& kv, std::span<std::byte> workspace,
+                          const ParallelFor& parallel, const Epilogue& epilogue) const {
   if (impl_->list.n_rows() == 0) return;
   check_rows(rows, impl_->shape);
-  check_slabs(slabs, impl_->list.highest_slot());
+  check_kv(kv, impl_->list.highest_slot());
   const std::size_t needed = workspace_bytes(parallel.n_workers());
   if (workspace.size() < needed)
-    fail(Status::bad_argument,
-         "the workspace has " + std::to_string(workspace.size()) + " bytes, needed are " + std::to_string(needed));
-  const Kernels kernels = kernels_for(slabs.element, impl_->shape.head_dim);
+    fail(Status::bad_argument, "the workspace has ", workspace.size(), " bytes, needed are ", needed);
+  const Kernels kernels = kernels_for(kv.element, impl_->shape.head_dim);
   const auto n_partials = static_cast<std::size_t>(impl_->schedule.n_partials());
-  Carver carver(align(workspace.data()));
-  Call call{rows, slabs, impl_->shape, impl_->scale, &impl_->list, &impl_->schedule, nullptr, nullptr, nullptr};
-  call.max = carver.take(n_partials);
-  call.sum = carver.take(n_partials);
-  call.out = carver.take(n_partials * static_cast<std::size_t>(impl_->shape.head_dim));
-  impl_->attend(call, kernels, carver.take<std::byte>(0), parallel);
-  impl_->merge(call, kernels, parallel, then);
+  BumpAllocator allocator(align(workspace.data()));
+  Call call{rows, kv, impl_->shape, impl_->scale, &impl_->list, &impl_->schedule, nullptr, nullptr, nullptr};
+  call.max = allocator.take(n_partials);
+  call.sum = allocator.take(n_partials);
+  call.out = allocator.take(n_partials * static_cast<std::size_t>(impl_->shape.head_dim));
+  impl_->attend(call, kernels, allocator.take<std::byte>(0), parallel);
+  impl_->merge(call, kernels, parallel, epilogue);
 }
 
 }  // namespace anabranch::attention

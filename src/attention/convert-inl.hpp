@@ -7,7 +7,7 @@
 #define ANABRANCH_ATTENTION_CONVERT_INL
 #endif
 
-#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/attention/kv_tensors.hpp>
 
 #include "half.hpp"
 #include "lanes-inl.hpp"

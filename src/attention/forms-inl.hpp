@@ -33,7 +33,7 @@ template <class Stored>
 struct Tile {
   std::int32_t begin = 0;  ///< offset in the segment of the first key
   std::int32_t n = 0;
-  bool adjacent = false;  ///< rows stand one after the other in the slabs
+  bool adjacent = false;  ///< rows stand one after the other in the kv
   Slot slots[kTile];
   const Stored* keys[kTile + 1];    ///< one more, never read
   const Stored* values[kTile + 1];  ///< one more, for a partner of zeros

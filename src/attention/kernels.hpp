@@ -13,7 +13,7 @@ namespace anabranch::attention {
 /// What all tasks of one call share.
 struct Call {
   Rows rows;
-  KvSlabs slabs;
+  KvTensors kv;
   HeadShape shape;
   float scale = 0;  ///< of scores to base 2: the caller's times log2(e)
   const PieceList* list = nullptr;
@@ -56,7 +56,7 @@ struct Scratch {
   static Scratch over(std::byte* memory, std::int32_t head_dim) noexcept;
 };
 
-/// `next`: what the same thread does afterwards, whose first keys are fetched ahead; may be null.
+/// `next`: what the same thread does afterwards, whose first keys are fetched prefetch; may be null.
 using RunTask = void (*)(const Call& call, const Task& task, const Task* next, Scratch& scratch);
 /// Merges the partial states of one row's query heads and writes them to `call.rows`.
 using MergeRow = void (*)(const Call& call, RowIndex row);

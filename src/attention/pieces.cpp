@@ -16,7 +16,7 @@ std::string rows_of(const VisibilityGroup& group) {
 std::int64_t listed_keys(const VisibilityGroup& group, std::span<const View> views) {
   std::int64_t n_keys = 0;
   for_each_run(group, views, [&](Slot first, std::int32_t count) {
-    if (first < 0) fail(Status::bad_argument, rows_of(group) + " sees slot " + std::to_string(first));
+    if (first < 0) fail(Status::bad_argument, rows_of(group), " sees slot ", first);
     n_keys += count;
   });
   return n_keys;
@@ -24,20 +24,19 @@ std::int64_t listed_keys(const VisibilityGroup& group, std::span<const View> vie
 
 void check_group(const VisibilityGroup& group, std::span<const View> views, std::int32_t n_rows) {
   if (group.row_begin < 0 || group.row_begin > group.row_end || group.row_end > n_rows)
-    fail(Status::bad_argument, rows_of(group) + " does not fit a plan of " + std::to_string(n_rows) + " rows");
+    fail(Status::bad_argument, rows_of(group), " does not fit a plan of ", n_rows, " rows");
   if (group.view_begin < 0 || group.view_begin > group.view_end ||
       static_cast<std::size_t>(group.view_end) > views.size())
-    fail(Status::bad_argument, rows_of(group) + " has views [" + std::to_string(group.view_begin) + ", " +
-                                   std::to_string(group.view_end) + ") of " + std::to_string(views.size()));
+    fail(Status::bad_argument, rows_of(group), " has views [", group.view_begin, ", ", group.view_end, ") of ",
+         views.size());
   for (std::int32_t v = group.view_begin; v < group.view_end; ++v)
     if (views[static_cast<std::size_t>(v)].n_runs > 0 && views[static_cast<std::size_t>(v)].runs == nullptr)
-      fail(Status::bad_argument, rows_of(group) + ": the runs of view " + std::to_string(v) + " are null");
+      fail(Status::bad_argument, rows_of(group), ": the runs of view ", v, " are null");
   const std::int64_t n_keys = listed_keys(group, views);
   if (n_keys != group.n_keys)
-    fail(Status::bad_argument,
-         rows_of(group) + " says " + std::to_string(group.n_keys) + " keys and lists " + std::to_string(n_keys));
+    fail(Status::bad_argument, rows_of(group), " says ", group.n_keys, " keys and lists ", n_keys);
   if (group.visibility == Visibility::causal && group.n_keys < group.row_end - group.row_begin)
-    fail(Status::bad_argument, rows_of(group) + " is causal and has only " + std::to_string(group.n_keys) + " keys");
+    fail(Status::bad_argument, rows_of(group), " is causal and has only ", group.n_keys, " keys");
 }
 
 /// Rows that see something are marked in `sees`, which is scratch memory; finds the first that does not.
@@ -45,14 +44,13 @@ void check_all_see(std::span<const VisibilityGroup> groups, std::vector<std::int
   for (const VisibilityGroup& group : groups)
     if (group.n_keys > 0) std::fill(sees.begin() + group.row_begin, sees.begin() + group.row_end, 0);
   const auto blind = std::find(sees.begin(), sees.end(), kNone);
-  if (blind != sees.end())
-    fail(Status::bad_argument, "row " + std::to_string(blind - sees.begin()) + " is in no visibility group");
+  if (blind != sees.end()) fail(Status::bad_argument, "row ", blind - sees.begin(), " is in no visibility group");
 }
 
 }  // namespace
 
 void PieceList::build(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows) {
-  if (n_rows < 0) fail(Status::bad_argument, "n_rows is " + std::to_string(n_rows) + ", must be 0 or more");
+  if (n_rows < 0) fail(Status::bad_argument, "n_rows is ", n_rows, ", must be 0 or more");
   for (const VisibilityGroup& group : groups) check_group(group, views, n_rows);
   last_piece_.assign(static_cast<std::size_t>(n_rows), kNone);
   check_all_see(groups, last_piece_);

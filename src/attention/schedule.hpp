@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/attention/kv_tensors.hpp>
 
 #include "pieces.hpp"
 

@@ -10,7 +10,7 @@
 #define ANABRANCH_ATTENTION_SCORES_INL
 #endif
 
-#include "ahead.hpp"
+#include "prefetch.hpp"
 #include "lanes-inl.hpp"
 #include "multiply-inl.hpp"
 
@@ -27,7 +27,7 @@ struct ScoreOperands {
   float* scores = nullptr;         ///< [keys, lanes]
   std::ptrdiff_t lanes = 0;
   std::int32_t depth = 0;  ///< units of a key
-  Ahead* ahead = nullptr;
+  Prefetch* prefetch = nullptr;
 };
 
 HWY_INLINE void next_keys(ScoreOperands& o, std::int32_t n) {
@@ -71,7 +71,7 @@ HWY_NOINLINE void score_block(D d, const ScoreOperands& o) {
   };
   std::int32_t k = 0;
   for (; k + kTurn <= o.depth; k += kTurn) {
-    o.ahead->turn();
+    o.prefetch->turn();
     add(k);
     add(k + 2);
   }
@@ -84,7 +84,7 @@ HWY_NOINLINE void score_block(D d, const ScoreOperands& o) {
 /// All n keys, kN vectors of queries.
 template <class Multiply, int kM, int kN, class D>
 HWY_INLINE void score_column(D d, ScoreOperands o, std::int32_t n) {
-  o.ahead->spread((n + kM - 1) / kM * (o.depth / kTurn));
+  o.prefetch->spread((n + kM - 1) / kM * (o.depth / kTurn));
   for (; n >= kM; n -= kM, next_keys(o, kM)) score_block<Multiply, kM, kN>(d, o);
   for (; n > 0; --n, next_keys(o, 1)) score_block<Multiply, 1, kN>(d, o);
 }
@@ -148,7 +148,7 @@ HWY_NOINLINE void few_score_block(D d, const ScoreOperands& o) {
   Vec<D> acc[kM];
   set_zero(d, acc, kIndices<kM>);
   for (std::int32_t k = 0; k < o.depth; k += 2) {
-    if (k % (2 * kTurn) == 0) o.ahead->turn();
+    if (k % (2 * kTurn) == 0) o.prefetch->turn();
     few_units<Multiply>(d, o, k, acc, kIndices<kM>);
   }
   store_all_few(d, acc, o, kIndices<kM>);
@@ -158,7 +158,7 @@ HWY_NOINLINE void few_score_block(D d, const ScoreOperands& o) {
 template <class Multiply, class D>
 HWY_INLINE void score_few(D d, ScoreOperands o, std::int32_t n_keys) {
   constexpr int kM = 12;
-  o.ahead->spread((n_keys + kM - 1) / kM * (o.depth / (2 * kTurn)));
+  o.prefetch->spread((n_keys + kM - 1) / kM * (o.depth / (2 * kTurn)));
   for (; n_keys >= kM; n_keys -= kM, next_keys(o, kM)) few_score_block<Multiply, kM>(d, o);
   for (; n_keys > 0; --n_keys, next_keys(o, 1)) few_score_block<Multiply, 1>(d, o);
 }

@@ -11,7 +11,7 @@
 #define ANABRANCH_ATTENTION_SPLIT_INL
 #endif
 
-#include "ahead.hpp"
+#include "prefetch.hpp"
 #include "lanes-inl.hpp"
 #include "multiply-inl.hpp"
 #include "scores-inl.hpp"
@@ -31,7 +31,7 @@ HWY_INLINE Vec<Full> odd_of(SplitWord x) {
   return hn::BitCast(Full(), hn::And(x, hn::Set(Words<Full>(), 0xffff0000u)));
 }
 
-/// Loops ask for memory ahead once in so many steps: a tile's worth of steps is short.
+/// Loops ask for memory prefetch once in so many steps: a tile's worth of steps is short.
 inline constexpr std::int32_t kSplitTurn = 16;
 
 template <int kM, int kSize>
@@ -65,7 +65,7 @@ HWY_NOINLINE void split_score_block(const ScoreOperands& o) {
   const float* queries = o.queries;
   const std::ptrdiff_t stride = o.key_stride;
   for (std::int32_t k = 0; k < o.depth; k += kUnits) {
-    if (k % kSplitTurn == 0) o.ahead->turn();
+    if (k % kSplitTurn == 0) o.prefetch->turn();
     for (auto& key : keys) asm("" : "+r"(key));  // or the compiler computes an address per key
 #pragma GCC unroll 4
     for (std::int32_t i = 0; i < kUnits; ++i) split_unit(keys, stride, queries, i, acc, kIndices<kM>);
@@ -78,7 +78,7 @@ HWY_NOINLINE void split_score_block(const ScoreOperands& o) {
 /// `keys` of the operands are bfloat16, units pairs of them, lanes kFew.
 HWY_INLINE void score_split(ScoreOperands o, std::int32_t n_keys) {
   constexpr int kM = 8;
-  o.ahead->spread((n_keys + kM - 1) / kM * ((o.depth + kSplitTurn - 1) / kSplitTurn));
+  o.prefetch->spread((n_keys + kM - 1) / kM * ((o.depth + kSplitTurn - 1) / kSplitTurn));
   for (; n_keys >= kM; n_keys -= kM, next_keys(o, kM)) split_score_block<kM>(o);
   for (; n_keys > 0; --n_keys, next_keys(o, 1)) split_score_block<1>(o);
 }
@@ -107,7 +107,7 @@ HWY_NOINLINE void split_value_block(const FewOperands<std::uint16_t>& o, std::in
   Vec<Full> acc[kQ * kN];
   load_shrunk<kN>(o, at, acc, kIndices<kQ * kN>);
   for (std::int32_t k = 0; k < o.depth; ++k) {
-    if (k % kSplitTurn == 0) o.ahead->turn();
+    if (k % kSplitTurn == 0) o.prefetch->turn();
     add_split_value<kQ, kN>(o.values[k] + at, o.weights + std::ptrdiff_t{k} * kFew, acc, kIndices<kN / 2>);
   }
   store_block<kN>(Full(), acc, o.out + at, o.dim, kIndices<kQ * kN>);
@@ -116,7 +116,7 @@ HWY_NOINLINE void split_value_block(const FewOperands<std::uint16_t>& o, std::in
 template <int kQ>
 HWY_NOINLINE void add_split_values(const FewOperands<std::uint16_t>& o) {
   constexpr int kN = kQ == 1 ? 8 : kQ == 2 ? 4 : 2;  // at least eight sums: a sum's additions wait for each other
-  o.ahead->spread((o.dim / full_lanes() + kN - 1) / kN * ((o.depth + kSplitTurn - 1) / kSplitTurn));
+  o.prefetch->spread((o.dim / full_lanes() + kN - 1) / kN * ((o.depth + kSplitTurn - 1) / kSplitTurn));
   std::int32_t at = 0;
   for (; at + kN * full_lanes() <= o.dim; at += kN * full_lanes()) split_value_block<kQ, kN>(o, at);
   for (; at < o.dim; at += kSplitWidth) split_value_block<kQ, 2>(o, at);

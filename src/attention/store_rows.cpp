@@ -1,4 +1,4 @@
-// Writes K and V of a pass into the slabs.
+// Writes K and V of a pass into the kv.
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "store_rows.cpp"
@@ -73,23 +73,23 @@ namespace anabranch::attention {
 HWY_EXPORT(store);
 
 void store_head(const float* rows, std::int64_t row_stride, std::span<const Slot> slots, const HeadShape& shape,
-                KvSide side, std::int32_t head, const KvSlabs& slabs) {
+                KvSide side, std::int32_t head, const KvTensors& kv) {
   simd::prepare();
   const bool keys = side == KvSide::keys;
-  float* const scales = keys ? slabs.key_scales : slabs.value_scales;
-  const bool scaled = slabs.element == Element::int8;
+  float* const scales = keys ? kv.key_scales : kv.value_scales;
+  const bool scaled = kv.element == Element::int8;
   HWY_DYNAMIC_DISPATCH(store)
   (rows, row_stride, slots,
-   {keys ? slabs.keys : slabs.values, slabs.element, shape.head_dim, head * slabs.head_stride, slabs.slot_stride,
-    scaled ? scales + head * slabs.scale_head_stride : nullptr, slabs.scale_slot_stride});
+   {keys ? kv.keys : kv.values, kv.element, shape.head_dim, head * kv.head_stride, kv.slot_stride,
+    scaled ? scales + head * kv.scale_head_stride : nullptr, kv.scale_slot_stride});
 }
 
 void store_rows(const float* keys, const float* values, std::int64_t row_stride, std::span<const Slot> slots,
-                const HeadShape& shape, const KvSlabs& slabs) {
+                const HeadShape& shape, const KvTensors& kv) {
   for (std::int32_t head = 0; head < shape.kv_heads; ++head) {
     const std::ptrdiff_t from = std::ptrdiff_t{head} * shape.head_dim;
-    store_head(keys + from, row_stride, slots, shape, KvSide::keys, head, slabs);
-    store_head(values + from, row_stride, slots, shape, KvSide::values, head, slabs);
+    store_head(keys + from, row_stride, slots, shape, KvSide::keys, head, kv);
+    store_head(values + from, row_stride, slots, shape, KvSide::values, head, kv);
   }
 }
 

@@ -54,12 +54,12 @@ class TaskRun {
   std::int32_t dim() const { return kDim > 0 ? kDim : call_.shape.head_dim; }
   const Piece& piece_of(const Task& task) const { return call_.list->pieces()[static_cast<std::size_t>(task.piece)]; }
   HeadSlab<Stored> slab(const void* base, std::int32_t head) const {
-    return {static_cast<const Stored*>(base) + head * call_.slabs.head_stride,
-            static_cast<std::ptrdiff_t>(call_.slabs.slot_stride)};
+    return {static_cast<const Stored*>(base) + head * call_.kv.head_stride,
+            static_cast<std::ptrdiff_t>(call_.kv.slot_stride)};
   }
   HeadSlab<float> factors(const float* base) const {
-    return {base == nullptr ? nullptr : base + task_.head * call_.slabs.scale_head_stride,
-            static_cast<std::ptrdiff_t>(call_.slabs.scale_slot_stride)};
+    return {base == nullptr ? nullptr : base + task_.head * call_.kv.scale_head_stride,
+            static_cast<std::ptrdiff_t>(call_.kv.scale_slot_stride)};
   }
 
   /// Offsets up to which the queries see; lanes beyond them see nothing.
@@ -79,8 +79,8 @@ class TaskRun {
   }
 
   bool hidden_values_are_finite() const {
-    const HeadSlab<Stored> values = slab(call_.slabs.values, task_.head);
-    const HeadSlab<float> scales = factors(call_.slabs.value_scales);
+    const HeadSlab<Stored> values = slab(call_.kv.values, task_.head);
+    const HeadSlab<float> scales = factors(call_.kv.value_scales);
     bool finite = true;
     for_each_run_of(piece_, std::max(shortest_, task_.begin), end_, [&](Slot first, std::int32_t count) {
       for (Slot slot = first; slot < first + count; ++slot) {
@@ -114,9 +114,9 @@ class TaskRun {
     Tile<Stored> tiles[2];
     set_tile(task_, task_.begin, end_, tiles[0]);
     if (s_.arranged_n == 0) {  // the thread's first task: nobody has asked for its keys
-      Ahead ahead = ahead_of(tiles[0].keys, tiles[0].n);
-      ahead.spread(1);
-      ahead.turn();
+      Prefetch prefetch = prefetch_of(tiles[0].keys, tiles[0].n);
+      prefetch.spread(1);
+      prefetch.turn();
     }
     arrange_queries();
     std::fill_n(s_.max, lanes_, kNothing);
@@ -135,8 +135,8 @@ class TaskRun {
 
   /// A task's keys from `begin` to the end of their tile, at most to `end`; none when there are none.
   void set_tile(const Task& task, std::int32_t begin, std::int32_t end, Tile<Stored>& tile) const {
-    const HeadSlab<Stored> keys = slab(call_.slabs.keys, task.head);
-    const HeadSlab<Stored> values = slab(call_.slabs.values, task.head);
+    const HeadSlab<Stored> keys = slab(call_.kv.keys, task.head);
+    const HeadSlab<Stored> values = slab(call_.kv.values, task.head);
     tile.begin = begin;
     tile.n = 0;
     tile.adjacent = true;
@@ -155,16 +155,16 @@ class TaskRun {
     tile.keys[tile.n] = tile.values[tile.n] = reinterpret_cast<const Stored*>(s_.zeros);
   }
 
-  Ahead ahead_of(const Stored* const* rows, std::int32_t n) const {
+  Prefetch prefetch_of(const Stored* const* rows, std::int32_t n) const {
     return {reinterpret_cast<const char* const*>(rows), n, dim() * static_cast<std::int32_t>(sizeof(Stored))};
   }
 
   void add_tile(const Tile<Stored>& tile, const Tile<Stored>& next) {
-    const std::ptrdiff_t stride = call_.slabs.slot_stride;
-    Ahead values = ahead_of(tile.values, tile.n);
+    const std::ptrdiff_t stride = call_.kv.slot_stride;
+    Prefetch values = prefetch_of(tile.values, tile.n);
     score(tile, values);
     weigh(tile);
-    Ahead keys = ahead_of(next.keys, next.n);
+    Prefetch keys = prefetch_of(next.keys, next.n);
     const std::int32_t depth = Form::depth_of_values(tile.n);
 #if HWY_TARGET == HWY_AVX2
     if constexpr (Form::kSplits) {
@@ -180,18 +180,18 @@ class TaskRun {
     add_values<typename Form::Multiply>({v.at, v.stride, s_.scores, s_.out, lanes_, depth, s_.shrink, &keys}, dim());
   }
 
-  void score(const Tile<Stored>& tile, Ahead& ahead) {
-    const std::ptrdiff_t stride = call_.slabs.slot_stride;
+  void score(const Tile<Stored>& tile, Prefetch& prefetch) {
+    const std::ptrdiff_t stride = call_.kv.slot_stride;
 #if HWY_TARGET == HWY_AVX2
     if constexpr (Form::kSplits) {
       if (split_) {
         const Matrix k = raw_matrix(tile.keys, tile.n, tile.adjacent, stride, dim(), s_.keys);
-        return score_split({k.at, k.stride, s_.queries, s_.scores, lanes_, dim() / 2, &ahead}, tile.n);
+        return score_split({k.at, k.stride, s_.queries, s_.scores, lanes_, dim() / 2, &prefetch}, tile.n);
       }
     }
 #endif
     const Matrix k = Form::keys(tile, stride, dim(), s_.keys);
-    const ScoreOperands operands{k.at, k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()), &ahead};
+    const ScoreOperands operands{k.at, k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()), &prefetch};
 #if ANABRANCH_AVX512
     if (few_ && task_.n_queries > 4) return score_few<typename Form::Multiply>(Full(), operands, tile.n);
     if (few_) return score_few<typename Form::Multiply>(Half(), operands, tile.n);
@@ -205,8 +205,8 @@ class TaskRun {
     float value_factors[kTile];
     TileKeys keys{tile.n, tile.begin, tile.begin + tile.n > shortest_, nullptr, nullptr};
     if constexpr (sizeof(Stored) == 1) {
-      const HeadSlab<float> of_keys = factors(call_.slabs.key_scales);
-      const HeadSlab<float> of_values = factors(call_.slabs.value_scales);
+      const HeadSlab<float> of_keys = factors(call_.kv.key_scales);
+      const HeadSlab<float> of_values = factors(call_.kv.value_scales);
       for (std::int32_t i = 0; i < tile.n; ++i) {
         key_factors[i] = *of_keys.row(tile.slots[i]);
         value_factors[i] = *of_values.row(tile.slots[i]);

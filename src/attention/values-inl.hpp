@@ -11,7 +11,7 @@
 #define ANABRANCH_ATTENTION_VALUES_INL
 #endif
 
-#include "ahead.hpp"
+#include "prefetch.hpp"
 #include "lanes-inl.hpp"
 #include "multiply-inl.hpp"
 
@@ -28,7 +28,7 @@ struct ValueOperands {
   std::ptrdiff_t lanes = 0;
   std::int32_t depth = 0;
   const float* shrink = nullptr;  ///< [lanes]
-  Ahead* ahead = nullptr;
+  Prefetch* prefetch = nullptr;
 };
 
 template <class Multiply, int kM, class D, int kN, int kSize, std::size_t... n>
@@ -61,7 +61,7 @@ HWY_NOINLINE void value_block(D d, const ValueOperands& o) {
   load_shrunk<kN>(d, o, acc, kIndices<kM * kN>);
   std::int32_t k = 0;
   for (; k + kTurn <= o.depth; k += kTurn) {
-    o.ahead->turn();
+    o.prefetch->turn();
     for (std::int32_t i = 0; i < kTurn; ++i) add_value<Multiply, kN>(d, o, k + i, acc, kIndices<kM>);
   }
   for (; k < o.depth; ++k) add_value<Multiply, kN>(d, o, k, acc, kIndices<kM>);
@@ -75,7 +75,7 @@ HWY_INLINE void next_elements(ValueOperands& o, std::int32_t n) {
 
 template <class Multiply, int kM, int kN, class D>
 HWY_INLINE void value_column(D d, ValueOperands o, std::int32_t dim) {
-  o.ahead->spread((dim + kM - 1) / kM * (o.depth / kTurn));
+  o.prefetch->spread((dim + kM - 1) / kM * (o.depth / kTurn));
   for (; dim >= kM; dim -= kM, next_elements(o, kM)) value_block<Multiply, kM, kN>(d, o);
   for (; dim >= 4; dim -= 4, next_elements(o, 4)) value_block<Multiply, 4, kN>(d, o);
   for (; dim > 0; --dim, next_elements(o, 1)) value_block<Multiply, 1, kN>(d, o);
@@ -130,7 +130,7 @@ struct FewOperands {
   std::int32_t dim = 0;
   std::int32_t depth = 0;
   const float* shrink = nullptr;
-  Ahead* ahead = nullptr;
+  Prefetch* prefetch = nullptr;
 };
 
 #if ANABRANCH_AVX512 || HWY_TARGET == HWY_NEON
@@ -188,7 +188,7 @@ HWY_NOINLINE void few_value_block(const FewOperands<Stored>& o, std::int32_t at)
   Vec<Full> acc[kQ * kN];
   load_shrunk<kN>(o, at, acc, kIndices<kQ * kN>);
   for (std::int32_t k = 0; k < o.depth; ++k) {
-    if (k % kTurn == 0) o.ahead->turn();
+    if (k % kTurn == 0) o.prefetch->turn();
     add_few<Form, kQ>(o, k, at, acc, kIndices<kN>);
   }
   store_block<kN>(Full(), acc, o.out + at, o.dim, kIndices<kQ * kN>);
@@ -197,7 +197,7 @@ HWY_NOINLINE void few_value_block(const FewOperands<Stored>& o, std::int32_t at)
 template <class Form, int kQ, class Stored>
 HWY_NOINLINE void add_few_values(const FewOperands<Stored>& o) {
   constexpr int kN = few_width(kQ);
-  o.ahead->spread((o.dim / full_lanes() + kN - 1) / kN * (o.depth / kTurn));
+  o.prefetch->spread((o.dim / full_lanes() + kN - 1) / kN * (o.depth / kTurn));
   std::int32_t at = 0;
   for (; at + kN * full_lanes() <= o.dim; at += kN * full_lanes()) few_value_block<Form, kQ, kN>(o, at);
   for (; at < o.dim; at += full_lanes()) few_value_block<Form, kQ, 1>(o, at);

@@ -16,7 +16,7 @@ void check(cudaError_t result, const char* what) {
   if (result == cudaSuccess) return;
   const bool none =
       result == cudaErrorNoDevice || result == cudaErrorInsufficientDriver || result == cudaErrorNoKernelImageForDevice;
-  fail(none ? Status::unsupported : Status::internal, std::string(what) + ": " + cudaGetErrorString(result));
+  fail(none ? Status::unsupported : Status::internal, what, ": ", cudaGetErrorString(result));
 }
 
 }  // namespace
@@ -36,24 +36,23 @@ BranchAttention::BranchAttention(const HeadShape& shape, Element element, float 
     : shape_(shape), element_(element), scale_(scale) {
   check_head_shape(shape);
   if (element != Element::float16 && element != Element::bfloat16)
-    fail(Status::unsupported, "K and V of element " + std::to_string(static_cast<int>(element)) +
-                                  "; the CUDA kernels are for bfloat16 (1) and float16 (2)");
+    fail(Status::unsupported, "K and V of element ", static_cast<int>(element),
+         "; the CUDA kernels are for bfloat16 (1) and float16 (2)");
   if (scale_ == 0) scale_ = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
 }
 
 void BranchAttention::upload(const DevicePlan& plan, void* device_plan, Stream stream) const {
   if (plan.shape() != shape_)
-    fail(Status::bad_argument, "the plan is for " + std::to_string(plan.shape().query_heads) + " / " +
-                                   std::to_string(plan.shape().kv_heads) + " heads, the attention for " +
-                                   std::to_string(shape_.query_heads) + " / " + std::to_string(shape_.kv_heads));
+    fail(Status::bad_argument, "the plan is for ", plan.shape().query_heads, " / ", plan.shape().kv_heads,
+         " heads, the attention for ", shape_.query_heads, " / ", shape_.kv_heads);
   const auto bytes = plan.bytes();
   check(cudaMemcpyAsync(device_plan, bytes.data(), bytes.size(), cudaMemcpyHostToDevice, stream), "upload of a plan");
 }
 
-void BranchAttention::run(const PlanSizes& bucket, const Rows& rows, const KvSlabs& slabs, const DeviceMemory& memory,
+void BranchAttention::run(const PlanSizes& bucket, const Rows& rows, const KvTensors& kv, const DeviceMemory& memory,
                           Stream stream) const {
   const AttentionKind kind{shape_, element_, scale_};
-  const Calls calls = make_calls(kind, bucket, rows, slabs, memory);
+  const Calls calls = make_calls(kind, bucket, rows, kv, memory);
   const auto launch = element_ == Element::float16 ? launch_partial_float16 : launch_partial_bfloat16;
   check(launch(calls.partial, kind, bucket, stream), "launch of the partial attention");
   check(launch_merge(calls.merge, bucket, stream), "launch of the merge");

@@ -13,7 +13,7 @@ namespace anabranch::cuda {
 struct PartialCall {
   PackedPlan plan;
   const void* queries;
-  bool float_queries;  ///< else of the slabs' element
+  bool float_queries;  ///< else of the kv' element
   std::int64_t query_stride;
   const std::uint16_t* keys;  ///< element d of head h of slot s at s * slot_stride + h * head_stride + d
   const std::uint16_t* values;
@@ -52,7 +52,7 @@ struct AttentionKind {
 };
 
 /// Throws bad_argument, with value and limit, for what the kernels cannot take.
-Calls make_calls(const AttentionKind& kind, const PlanSizes& bucket, const Rows& rows, const KvSlabs& slabs,
+Calls make_calls(const AttentionKind& kind, const PlanSizes& bucket, const Rows& rows, const KvTensors& kv,
                  const DeviceMemory& memory);
 
 }  // namespace anabranch::cuda

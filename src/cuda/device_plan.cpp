@@ -23,9 +23,7 @@ std::int32_t n_chunks(std::int32_t begin, std::int32_t end) {
 }
 
 void check_size(std::int64_t size, std::int32_t limit, const char* what) {
-  if (size > limit)
-    fail(Status::limit_reached,
-         "the plan needs " + std::to_string(size) + " " + what + ", the limit is " + std::to_string(limit));
+  if (size > limit) fail(Status::limit_reached, "the plan needs ", size, " ", what, ", the limit is ", limit);
 }
 
 std::int32_t bucket_of(std::int64_t size, std::int32_t at_least, std::int32_t limit, const char* what) {
@@ -36,7 +34,7 @@ std::int32_t bucket_of(std::int64_t size, std::int32_t at_least, std::int32_t li
 
 void check_limits(const PlanSizes& limits) {
   for (const std::int32_t limit : {limits.n_rows, limits.n_tasks, limits.n_states, limits.n_runs})
-    if (limit < 1) fail(Status::bad_argument, "a limit of a device plan is " + std::to_string(limit) + ", at least 1");
+    if (limit < 1) fail(Status::bad_argument, "a limit of a device plan is ", limit, ", at least 1");
 }
 
 }  // namespace
@@ -119,9 +117,8 @@ void DevicePlan::Impl::sort_pieces() {
   for (std::size_t i = 1; i < pieces.size(); ++i)
     if (pieces[i].segment == pieces[i - 1].segment && pieces[i].row == pieces[i - 1].row &&
         pieces[i].begin < pieces[i - 1].end)
-      fail(Status::bad_argument, "row " + std::to_string(pieces[i].row) + " sees token " +
-                                     std::to_string(pieces[i].begin) + " of segment " +
-                                     std::to_string(pieces[i].segment) + " twice");
+      fail(Status::bad_argument, "row ", pieces[i].row, " sees token ", pieces[i].begin, " of segment ",
+           pieces[i].segment, " twice");
   const auto by_begin = [](const Piece& a, const Piece& b) {
     return std::tie(a.segment, a.begin, a.row) < std::tie(b.segment, b.begin, b.row);
   };

@@ -4,7 +4,7 @@
 #include <string>
 #include <type_traits>
 
-#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/error.hpp>
 
 #include "plan_layout.hpp"
@@ -16,12 +16,12 @@ inline void check_head_shape(const HeadShape& shape) {
   const std::string text = std::to_string(shape.query_heads) + " query heads, " + std::to_string(shape.kv_heads) +
                            " KV heads of " + std::to_string(shape.head_dim);
   if (shape.query_heads < 1 || shape.kv_heads < 1 || shape.query_heads % shape.kv_heads != 0)
-    fail(Status::bad_argument, text + ": the KV heads must divide the query heads");
+    fail(Status::bad_argument, text, ": the KV heads must divide the query heads");
   if (shape.share() > kBlockQueries)
-    fail(Status::unsupported, text + ": at most " + std::to_string(kBlockQueries) + " query heads may share a KV head");
+    fail(Status::unsupported, text, ": at most ", kBlockQueries, " query heads may share a KV head");
   for (const std::int32_t size : {64, 80, 96, 128, 256})
     if (shape.head_dim == size) return;
-  fail(Status::unsupported, text + ": the CUDA kernels are for heads of 64, 80, 96, 128 and 256");
+  fail(Status::unsupported, text, ": the CUDA kernels are for heads of 64, 80, 96, 128 and 256");
 }
 
 /// Calls visit(std::integral_constant<int, head_dim>). REQUIRES: check_head_shape.

@@ -22,29 +22,28 @@ void check_view(const View& view, std::int32_t n_slots) {
     next = std::max(next, run.offset + run.count);
   }
   if (view.begin < 0 || view.begin >= view.end || next < view.end)
-    fail(Status::bad_argument, "view " + interval(view.begin, view.end) + " of segment " +
-                                   std::to_string(view.segment) + " has slots up to token " + std::to_string(next));
+    fail(Status::bad_argument, "view ", interval(view.begin, view.end), " of segment ", view.segment,
+         " has slots up to token ", next);
   for_each_run(view, [&](Slot first, std::int32_t count) {
     if (first < 0 || first > n_slots - count)
-      fail(Status::bad_argument,
-           "slots " + interval(first, std::int64_t{first} + count) + " in a pool of " + std::to_string(n_slots));
+      fail(Status::bad_argument, "slots ", interval(first, std::int64_t{first} + count), " in a pool of ", n_slots);
   });
 }
 
 void check_group(const VisibilityGroup& group, const StepPlan& plan) {
   const std::string name = "group of rows " + interval(group.row_begin, group.row_end);
   if (group.row_begin < 0 || group.row_begin >= group.row_end || group.row_end > plan.n_rows())
-    fail(Status::bad_argument, name + " in a pass of " + std::to_string(plan.n_rows()) + " rows");
+    fail(Status::bad_argument, name, " in a pass of ", plan.n_rows(), " rows");
   if (group.view_begin < 0 || group.view_begin > group.view_end ||
       static_cast<std::size_t>(group.view_end) > plan.views.size())
-    fail(Status::bad_argument, name + " has views " + interval(group.view_begin, group.view_end) + " of " +
-                                   std::to_string(plan.views.size()));
+    fail(Status::bad_argument, name, " has views ", interval(group.view_begin, group.view_end), " of ",
+         plan.views.size());
   std::int64_t n_keys = 0;
   for (const View& view : plan.views_of(group)) n_keys += view.end - view.begin;
   const std::int32_t least = group.visibility == Visibility::causal ? group.row_end - group.row_begin : 0;
   if (n_keys != group.n_keys || n_keys < least)
-    fail(Status::bad_argument, name + " says " + std::to_string(group.n_keys) + " keys, its views have " +
-                                   std::to_string(n_keys) + ", at least " + std::to_string(least) + " are needed");
+    fail(Status::bad_argument, name, " says ", group.n_keys, " keys, its views have ", n_keys, ", at least ", least,
+         " are needed");
 }
 
 }  // namespace
@@ -62,8 +61,7 @@ void RowPaths::build(const StepPlan& plan) {
       add_group(plan, plan.groups[group], row, row_pieces);
     }
     if (pieces_.size() == row_pieces)
-      fail(Status::bad_argument, "row " + std::to_string(row) + " of " + std::to_string(plan.n_rows()) +
-                                     " sees no key; every row sees at least itself");
+      fail(Status::bad_argument, "row ", row, " of ", plan.n_rows(), " sees no key; every row sees at least itself");
   }
 }
 

@@ -78,9 +78,9 @@ ANABRANCH_HOST_DEVICE void load_matrices(const Warp<Registers>& warp, RowOf row_
 #else
   for (int lane = 0; lane < kLanes; ++lane)
     for (int i = 0; i < 4; ++i) {
-      const int line = lane / 4, pair = lane % 4 * 2;
-      const std::uint32_t low = kTransposed ? row_of(i, pair)[line] : row_of(i, line)[pair];
-      const std::uint32_t high = kTransposed ? row_of(i, pair + 1)[line] : row_of(i, line)[pair + 1];
+      const int sequence = lane / 4, pair = lane % 4 * 2;
+      const std::uint32_t low = kTransposed ? row_of(i, pair)[sequence] : row_of(i, sequence)[pair];
+      const std::uint32_t high = kTransposed ? row_of(i, pair + 1)[sequence] : row_of(i, sequence)[pair + 1];
       pick(warp.lanes[lane])[i] = low | high << 16;
     }
 #endif
@@ -110,11 +110,11 @@ void multiply_add_on_host(const Warp<Registers>& warp, Pick pick) {
   float a[16][16], b[16][8];
   for (int lane = 0; lane < kLanes; ++lane) {
     const ProductRegisters r = pick(warp.lanes[lane]);
-    const int line = lane / 4, pair = lane % 4 * 2;
+    const int sequence = lane / 4, pair = lane % 4 * 2;
     for (int half = 0; half < 2; ++half) {
       const auto element = [&](std::uint32_t word) { return E::widen(static_cast<std::uint16_t>(word >> 16 * half)); };
-      for (int i = 0; i < 4; ++i) a[line + i % 2 * 8][pair + i / 2 * 8 + half] = element(r.a[i]);
-      for (int i = 0; i < 2; ++i) b[pair + i * 8 + half][line] = element(r.b[i]);
+      for (int i = 0; i < 4; ++i) a[sequence + i % 2 * 8][pair + i / 2 * 8 + half] = element(r.a[i]);
+      for (int i = 0; i < 2; ++i) b[pair + i * 8 + half][sequence] = element(r.b[i]);
     }
   }
   for (int lane = 0; lane < kLanes; ++lane)

@@ -24,8 +24,8 @@ constexpr const char* kTokenRows = "base_model.model.model.embed_tokens.token_ad
 constexpr const char* kHeadRows = "base_model.model.lm_head.token_adapter.trainable_tokens_delta";
 
 [[noreturn]] void damaged(const Tensor& tensor, const std::string& expected, const std::string& found) {
-  fail(Status::bad_file,
-       tensor.file.string() + ": tensor \"" + tensor.name + "\": expected " + expected + ", found " + found);
+  fail(Status::bad_file, tensor.file.string(), ": tensor \"", tensor.name, "\": expected ", expected, ", found ",
+       found);
 }
 
 /// A matrix whose values are all finite numbers.
@@ -109,8 +109,8 @@ class Reader {
     const Tensor* tensor = tensors_.find(name);
     if (tensor == nullptr && (ids.empty() || ids == stored)) return {};
     if (tensor == nullptr)
-      fail(Status::bad_file, config_file_ + ": 'trainable_token_indices': expected the rows in \"" + std::string(name) +
-                                 "\" of " + kTensorFile + ", found no such tensor");
+      fail(Status::bad_file, config_file_, ": 'trainable_token_indices': expected the rows in \"", name, "\" of ",
+           kTensorFile, ", found no such tensor");
     TokenRows rows{ids, read_matrix(*tensor)};
     if (tensor->shape[0] != static_cast<std::int64_t>(ids.size()))
       damaged(*tensor, std::to_string(ids.size()) + " rows ('trainable_token_indices' of " + kConfigFile + ")",
@@ -124,7 +124,7 @@ class Reader {
 };
 
 void require(bool holds, const std::string& text) {
-  if (!holds) fail(Status::bad_argument, "adapter: " + text);
+  if (!holds) fail(Status::bad_argument, "adapter: ", text);
 }
 
 std::int64_t width_of(const TokenRows& rows) {
@@ -192,7 +192,7 @@ void Adapter::save(const std::filesystem::path& folder, Dtype dtype) const {
   const std::string config = impl::adapter_config_json(*this);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  if (error) fail(Status::bad_file, "cannot create the folder " + folder.string() + ": " + error.message());
+  if (error) fail(Status::bad_file, "cannot create the folder ", folder.string(), ": ", error.message());
   write_safetensors(folder / kTensorFile, tensors, {{"format", "pt"}});
   impl::write_file(folder / kConfigFile, config);
 }

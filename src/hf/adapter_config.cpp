@@ -142,8 +142,7 @@ std::optional<double> ModulePattern::find(std::string_view module, const std::st
   for (const auto& [name, value] : values_) {
     const bool fits = name.front() == '^' ? module == std::string_view(name).substr(1) : names(module, name);
     if (!fits) continue;
-    if (found && *found != value)
-      fail(Status::unsupported, where + ": two different values for module " + std::string(module));
+    if (found && *found != value) fail(Status::unsupported, where, ": two different values for module ", module);
     found = value;
   }
   return found;

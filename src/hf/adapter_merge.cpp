@@ -17,13 +17,12 @@ std::string sizes(std::int32_t out, std::int32_t in) {
 void require_rows(const TokenRows& rows, const ModelConfig& config, const std::string& where) {
   for (const TokenId id : rows.ids)
     if (id < 0 || id >= config.vocabulary)
-      fail(Status::bad_file, where + ": expected token ids from 0 to " + std::to_string(config.vocabulary - 1) +
-                                 " (the model's vocabulary), found " + std::to_string(id));
+      fail(Status::bad_file, where, ": expected token ids from 0 to ", config.vocabulary - 1,
+           " (the model's vocabulary), found ", id);
   const std::size_t expected = rows.ids.size() * static_cast<std::size_t>(config.hidden);
   if (rows.rows.size() != expected)
-    fail(Status::bad_file, where + ": expected " + std::to_string(rows.ids.size()) + " token rows of " +
-                               std::to_string(config.hidden) + " (the model's hidden size), found " +
-                               std::to_string(rows.rows.size()) + " values");
+    fail(Status::bad_file, where, ": expected ", rows.ids.size(), " token rows of ", config.hidden,
+         " (the model's hidden size), found ", rows.rows.size(), " values");
 }
 
 void replace_rows(const TokenRows& rows, std::span<float> values) {
@@ -77,20 +76,20 @@ void Adapter::require_fit(const ModelConfig& config, const std::string& where) c
   for (const auto& [module, pair] : modules) {
     const auto found = known.find(module);
     if (found == known.end())
-      fail(Status::bad_file, where + ": module \"" + module + "\": expected a linear layer of the model (" +
-                                 std::to_string(config.n_layers) + " layers" +
-                                 (config.tied_embeddings ? ", the head tied to the embedding" : "") + "), found none");
+      fail(Status::bad_file, where, ": module \"", module, "\": expected a linear layer of the model (",
+           config.n_layers, " layers", (config.tied_embeddings ? ", the head tied to the embedding" : ""),
+           "), found none");
     const MatrixShape& shape = found->second;
     if (pair.in != shape.in || pair.out != shape.out)
-      fail(Status::bad_file, where + ": module \"" + module + "\": expected B A of " + sizes(shape.out, shape.in) +
-                                 " as the model has, found " + sizes(pair.out, pair.in));
+      fail(Status::bad_file, where, ": module \"", module, "\": expected B A of ", sizes(shape.out, shape.in),
+           " as the model has, found ", sizes(pair.out, pair.in));
   }
   require_rows(tokens, config, where);
   require_rows(head_tokens, config, where);
   if (!head_tokens.empty() && config.tied_embeddings)
-    fail(Status::unsupported, where + ": token rows of lm_head: the model's head is tied to its embedding");
+    fail(Status::unsupported, where, ": token rows of lm_head: the model's head is tied to its embedding");
   if (!head_tokens.empty() && modules.contains("lm_head"))
-    fail(Status::unsupported, where + ": lm_head has token rows and LoRA factors; only one of both is supported");
+    fail(Status::unsupported, where, ": lm_head has token rows and LoRA factors; only one of both is supported");
 }
 
 void Adapter::merge_into(std::string_view tensor, std::span<float> values) const {

@@ -15,7 +15,7 @@ namespace anabranch::hf::impl {
 namespace {
 
 [[noreturn]] void cannot(const char* what, const std::filesystem::path& path) {
-  fail(Status::bad_file, std::string("cannot ") + what + " " + path.string() + ": " + std::strerror(errno));
+  fail(Status::bad_file, "cannot ", what, " ", path.string(), ": ", std::strerror(errno));
 }
 
 }  // namespace

@@ -55,8 +55,7 @@ void check_messages(std::span<const Message> messages) {
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const std::string& role = messages[i].role;
     if (role != "system" && role != "user" && role != "assistant")
-      fail(Status::bad_argument,
-           "message " + std::to_string(i) + ": expected the role system, user or assistant, found \"" + role + "\"");
+      fail(Status::bad_argument, "message ", i, ": expected the role system, user or assistant, found \"", role, "\"");
   }
 }
 

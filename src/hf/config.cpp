@@ -39,7 +39,7 @@ Architecture read_architecture(const JsonObject& config) {
       config.unsupported("model_type", "\"" + *type + "\" does not belong to " + by_class->class_name);
     return by_class->architecture;
   }
-  if (!type) fail(Status::bad_file, config.where() + ": expected 'architectures' or 'model_type', found neither");
+  if (!type) fail(Status::bad_file, config.where(), ": expected 'architectures' or 'model_type', found neither");
   for (const Shape& shape : kShapes)
     if (*type == shape.model_type) return shape.architecture;
   config.unsupported("model_type", "\"" + *type + "\" is not supported; " + kSupported);
@@ -126,21 +126,20 @@ void read_heads(const JsonObject& config, ModelConfig& model) {
   const bool absent = !config.json().contains("num_key_value_heads");
   model.n_kv_heads = config.integer_or("num_key_value_heads", 1, absent && !llama ? 32 : model.n_heads);
   if (model.n_heads % model.n_kv_heads != 0)
-    fail(Status::bad_file, config.where() + ": 'num_key_value_heads': expected a divisor of num_attention_heads (" +
-                               std::to_string(model.n_heads) + "), found " + std::to_string(model.n_kv_heads));
+    fail(Status::bad_file, config.where(), ": 'num_key_value_heads': expected a divisor of num_attention_heads (",
+         model.n_heads, "), found ", model.n_kv_heads);
   const bool own_head_dim = config.find("head_dim") != nullptr || model.architecture == Architecture::qwen3;
   if ((llama || !own_head_dim) && model.hidden % model.n_heads != 0)
-    fail(Status::bad_file, config.where() + ": 'hidden_size': expected a multiple of num_attention_heads (" +
-                               std::to_string(model.n_heads) + "), found " + std::to_string(model.hidden));
+    fail(Status::bad_file, config.where(), ": 'hidden_size': expected a multiple of num_attention_heads (",
+         model.n_heads, "), found ", model.hidden);
   const bool qwen3_default = model.architecture == Architecture::qwen3 && !config.json().contains("head_dim");
   model.head_dim = config.integer_or("head_dim", 1, qwen3_default ? 128 : model.hidden / model.n_heads);
   if (model.head_dim < 1 || model.head_dim % 2 != 0)
-    fail(Status::bad_file, config.where() + ": 'head_dim': expected an even number for the rotary pairs, found " +
-                               std::to_string(model.head_dim));
+    fail(Status::bad_file, config.where(), ": 'head_dim': expected an even number for the rotary pairs, found ",
+         model.head_dim);
   if (static_cast<std::int64_t>(model.n_heads) * model.head_dim > kUnlimited)
-    fail(Status::bad_file, config.where() + ": 'num_attention_heads' * 'head_dim': expected at most " +
-                               std::to_string(kUnlimited) + ", found " + std::to_string(model.n_heads) + " * " +
-                               std::to_string(model.head_dim));
+    fail(Status::bad_file, config.where(), ": 'num_attention_heads' * 'head_dim': expected at most ", kUnlimited,
+         ", found ", model.n_heads, " * ", model.head_dim);
 }
 
 void read_end_tokens(const JsonObject& object, ModelConfig& model) {
@@ -208,7 +207,7 @@ const char* architecture_name(Architecture architecture) noexcept {
 
 std::vector<double> rope_inverse_frequencies(const RopeConfig& rope, std::int32_t head_dim) {
   if (head_dim <= 0 || head_dim % 2 != 0)
-    fail(Status::bad_argument, "head_dim: expected an even number above 0, found " + std::to_string(head_dim));
+    fail(Status::bad_argument, "head_dim: expected an even number above 0, found ", head_dim);
   std::vector<double> result(static_cast<std::size_t>(head_dim / 2));
   for (std::size_t i = 0; i < result.size(); ++i) {
     double frequency = std::pow(rope.theta, -2.0 * static_cast<double>(i) / head_dim);

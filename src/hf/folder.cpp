@@ -12,9 +12,8 @@ ModelFolder ModelFolder::open(const std::filesystem::path& path) {
   ModelFolder folder{path, ModelConfig::load(path), Tokenizer::load(path), ChatTemplate::load(path),
                      Weights::open(path)};
   if (folder.tokenizer.n_tokens() > folder.config.vocabulary)
-    fail(Status::bad_file,
-         (path / "tokenizer.json").string() + ": expected at most " + std::to_string(folder.config.vocabulary) +
-             " tokens ('vocab_size' of config.json), found " + std::to_string(folder.tokenizer.n_tokens()));
+    fail(Status::bad_file, (path / "tokenizer.json").string(), ": expected at most ", folder.config.vocabulary,
+         " tokens ('vocab_size' of config.json), found ", folder.tokenizer.n_tokens());
   return folder;
 }
 

@@ -40,7 +40,7 @@ class DuplicateFinder {
     if (event == Json::parse_event_t::object_start) keys_.emplace_back();
     if (event == Json::parse_event_t::object_end) keys_.pop_back();
     if (event == Json::parse_event_t::key && !keys_.back().insert(parsed.get<std::string>()).second)
-      fail(Status::bad_file, where_ + ": key " + shown(parsed) + " is there twice");
+      fail(Status::bad_file, where_, ": key ", shown(parsed), " is there twice");
   }
 
  private:
@@ -53,18 +53,17 @@ class DuplicateFinder {
 std::string read_file(const std::filesystem::path& file) {
   std::error_code error;
   if (std::filesystem::is_directory(file, error))
-    fail(Status::bad_file, "cannot read " + file.string() + ": expected a file, found a folder");
+    fail(Status::bad_file, "cannot read ", file.string(), ": expected a file, found a folder");
   errno = 0;
   std::ifstream stream(file, std::ios::binary);
-  if (!stream) fail(Status::bad_file, "cannot open " + file.string() + ": " + std::strerror(errno ? errno : EIO));
+  if (!stream) fail(Status::bad_file, "cannot open ", file.string(), ": ", std::strerror(errno ? errno : EIO));
   std::string content{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  if (stream.bad()) fail(Status::bad_file, "cannot read " + file.string() + ": " + std::strerror(errno ? errno : EIO));
+  if (stream.bad()) fail(Status::bad_file, "cannot read ", file.string(), ": ", std::strerror(errno ? errno : EIO));
   return content;
 }
 
 Json parse_json(std::string_view text, const std::string& where, DuplicateKeys duplicates) {
-  if (nested_too_deep(text))
-    fail(Status::bad_file, where + ": JSON nested deeper than the limit of " + std::to_string(kMaxDepth));
+  if (nested_too_deep(text)) fail(Status::bad_file, where, ": JSON nested deeper than the limit of ", kMaxDepth);
   try {
     if (duplicates == DuplicateKeys::last_wins) return Json::parse(text);
     DuplicateFinder finder(where);
@@ -73,7 +72,7 @@ Json parse_json(std::string_view text, const std::string& where, DuplicateKeys d
       return true;
     });
   } catch (const nlohmann::json::exception& problem) {
-    fail(Status::bad_file, where + ": not valid JSON: " + problem.what());
+    fail(Status::bad_file, where, ": not valid JSON: ", problem.what());
   }
 }
 
@@ -96,7 +95,7 @@ std::optional<std::int32_t> token_id(const Json& value) {
 }
 
 JsonObject::JsonObject(const Json& object, std::string where) : object_(&object), where_(std::move(where)) {
-  if (!object.is_object()) fail(Status::bad_file, where_ + ": expected a JSON object, found " + shown(object));
+  if (!object.is_object()) fail(Status::bad_file, where_, ": expected a JSON object, found ", shown(object));
 }
 
 const Json* JsonObject::find(const char* key) const {
@@ -106,15 +105,15 @@ const Json* JsonObject::find(const char* key) const {
 
 const Json& JsonObject::require(const char* key, const char* expected) const {
   if (const Json* value = find(key)) return *value;
-  fail(Status::bad_file, where_ + ": '" + key + "': expected " + expected + ", found nothing");
+  fail(Status::bad_file, where_, ": '", key, "': expected ", expected, ", found nothing");
 }
 
 void JsonObject::wrong(const char* key, std::string_view expected, const Json& found) const {
-  fail(Status::bad_file, where_ + ": '" + key + "': expected " + std::string(expected) + ", found " + shown(found));
+  fail(Status::bad_file, where_, ": '", key, "': expected ", expected, ", found ", shown(found));
 }
 
 void JsonObject::unsupported(const char* key, std::string_view text) const {
-  fail(Status::unsupported, where_ + ": '" + key + "': " + std::string(text));
+  fail(Status::unsupported, where_, ": '", key, "': ", text);
 }
 
 std::string JsonObject::text(const char* key) const {

@@ -15,7 +15,7 @@ namespace anabranch::hf::impl {
 
 MappedFile::MappedFile(const std::filesystem::path& file) {
   const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail(Status::bad_file, "cannot open " + file.string() + ": " + std::strerror(errno));
+  if (descriptor < 0) fail(Status::bad_file, "cannot open ", file.string(), ": ", std::strerror(errno));
   struct ::stat status {};
   int problem = ::fstat(descriptor, &status) == 0 ? 0 : errno;
   const bool regular = problem == 0 && S_ISREG(status.st_mode);
@@ -25,8 +25,8 @@ MappedFile::MappedFile(const std::filesystem::path& file) {
     if (address_ == MAP_FAILED) problem = errno;
   }
   ::close(descriptor);
-  if (problem != 0) fail(Status::bad_file, "cannot map " + file.string() + ": " + std::strerror(problem));
-  if (!regular) fail(Status::bad_file, "cannot read " + file.string() + ": expected a regular file");
+  if (problem != 0) fail(Status::bad_file, "cannot map ", file.string(), ": ", std::strerror(problem));
+  if (!regular) fail(Status::bad_file, "cannot read ", file.string(), ": expected a regular file");
 }
 
 MappedFile::~MappedFile() {

@@ -90,8 +90,8 @@ markup::AspdTags MarkupSettings::tags(const Tokenizer& tokenizer) const {
   const auto id = [&](const std::string& text) {
     const auto found = tokenizer.find_added(text);
     if (!found)
-      fail(Status::bad_markup, "the tokenizer has no token " + text +
-                                   ": aspd markup needs a checkpoint that was trained with its six tags");
+      fail(Status::bad_markup, "the tokenizer has no token ", text,
+           ": aspd markup needs a checkpoint that was trained with its six tags");
     return *found;
   };
   return {id(branch),

@@ -41,7 +41,7 @@ class NewFolder {
     temporary_ += ".tmp-" + std::to_string(::getpid());
     std::error_code error;
     if (fs::exists(folder_, error))
-      fail(Status::bad_argument, "merged folder " + folder_.string() + ": expected nothing there yet, found something");
+      fail(Status::bad_argument, "merged folder ", folder_.string(), ": expected nothing there yet, found something");
     if (!fs::create_directories(temporary_, error)) cannot("create", temporary_, error);
   }
   ~NewFolder() {
@@ -65,7 +65,7 @@ class NewFolder {
 
  private:
   [[noreturn]] static void cannot(const char* what, const fs::path& path, const std::error_code& error) {
-    fail(Status::bad_file, std::string("cannot ") + what + " " + path.string() + ": " + error.message());
+    fail(Status::bad_file, "cannot ", what, " ", path.string(), ": ", error.message());
   }
 
   fs::path folder_, temporary_;

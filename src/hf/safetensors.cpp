@@ -85,16 +85,15 @@ struct Header {
 
 Header read_header(std::span<const std::byte> bytes, const std::string& where) {
   if (bytes.size() < kLengthBytes)
-    fail(Status::bad_file, where + ": truncated: expected at least 8 bytes, found " + std::to_string(bytes.size()));
+    fail(Status::bad_file, where, ": truncated: expected at least 8 bytes, found ", bytes.size());
   std::uint64_t length = 0;
   for (std::size_t i = kLengthBytes; i-- > 0;) length = length << 8 | std::to_integer<std::uint64_t>(bytes[i]);
   const std::uint64_t rest = bytes.size() - kLengthBytes;
   if (length > kLongestHeader)
-    fail(Status::bad_file, where + ": header too long: expected at most " + std::to_string(kLongestHeader) +
-                               " bytes, found a length of " + std::to_string(length));
+    fail(Status::bad_file, where, ": header too long: expected at most ", kLongestHeader, " bytes, found a length of ",
+         length);
   if (length > rest)
-    fail(Status::bad_file, where + ": truncated: expected a header of " + std::to_string(length) + " bytes, found " +
-                               std::to_string(rest));
+    fail(Status::bad_file, where, ": truncated: expected a header of ", length, " bytes, found ", rest);
   const auto text = bytes.subspan(kLengthBytes, length);
   Header header;
   header.json = impl::parse_json({reinterpret_cast<const char*>(text.data()), text.size()}, where + ": header",
@@ -120,16 +119,15 @@ Tensor read_entry(const std::string& name, const Json& json, const Header& heade
   if (end == kNotANumber || begin > end) entry.wrong("data_offsets", "two ascending offsets", offsets);
   const std::uint64_t n_bytes = end - begin;
   if (end > header.tensors.size())
-    fail(Status::bad_file, entry.where() + ": truncated: expected its bytes to end at " + std::to_string(end) +
-                               ", found " + std::to_string(header.tensors.size()) + " bytes behind the header");
+    fail(Status::bad_file, entry.where(), ": truncated: expected its bytes to end at ", end, ", found ",
+         header.tensors.size(), " bytes behind the header");
   const auto known = std::find_if(kStoredTypes.begin(), kStoredTypes.end(),
                                   [&](const StoredType& type) { return tensor.stored_dtype == type.name; });
   if (known != kStoredTypes.end()) {
     const auto expected = bytes_of(tensor.shape, known->size);
     if (!expected || *expected != n_bytes)
-      fail(Status::bad_file, entry.where() + ": expected " + (expected ? std::to_string(*expected) : "2^64 or more") +
-                                 " bytes for " + tensor.stored_dtype + " " + shape_text(tensor.shape) + ", found " +
-                                 std::to_string(n_bytes));
+      fail(Status::bad_file, entry.where(), ": expected ", (expected ? std::to_string(*expected) : "2^64 or more"),
+           " bytes for ", tensor.stored_dtype, " ", shape_text(tensor.shape), ", found ", n_bytes);
   }
   tensor.bytes = header.tensors.subspan(begin, n_bytes);
   return tensor;
@@ -144,14 +142,12 @@ void check_layout(std::vector<Tensor>& tensors, const Header& header, const std:
   for (const Tensor& tensor : tensors) {
     const auto begin = static_cast<std::size_t>(tensor.bytes.data() - header.tensors.data());
     if (begin != expected)
-      fail(Status::bad_file, where + ": tensor \"" + tensor.name + "\": expected its bytes to begin at " +
-                                 std::to_string(expected) + ", found " + std::to_string(begin) +
-                                 (begin < expected ? " (overlaps another tensor)" : " (a hole)"));
+      fail(Status::bad_file, where, ": tensor \"", tensor.name, "\": expected its bytes to begin at ", expected,
+           ", found ", begin, (begin < expected ? " (overlaps another tensor)" : " (a hole)"));
     expected = begin + tensor.bytes.size();
   }
   if (expected != header.tensors.size())
-    fail(Status::bad_file, where + ": expected " + std::to_string(expected) + " bytes behind the header, found " +
-                               std::to_string(header.tensors.size()));
+    fail(Status::bad_file, where, ": expected ", expected, " bytes behind the header, found ", header.tensors.size());
 }
 
 std::vector<Tensor> read_tensors(std::span<const std::byte> bytes, const std::filesystem::path& file) {
@@ -237,8 +233,8 @@ void Weights::add_shards(const std::filesystem::path& index) {
     }
     const auto found = held.find(name);
     if (found == held.end())
-      fail(Status::bad_file, path.string() + ": tensor \"" + name + "\": expected here by " +
-                                 index.filename().string() + ", found nothing");
+      fail(Status::bad_file, path.string(), ": tensor \"", name, "\": expected here by ", index.filename().string(),
+           ", found nothing");
     tensors_.emplace(name, found->second);
   }
 }
@@ -260,8 +256,8 @@ Weights Weights::open(const std::filesystem::path& source) {
   } else {
     const bool pickled = std::filesystem::exists(source / "pytorch_model.bin", error) ||
                          std::filesystem::exists(source / "pytorch_model.bin.index.json", error);
-    fail(Status::bad_file, source.string() + ": expected model.safetensors or model.safetensors.index.json, found " +
-                               (pickled ? "pytorch_model.bin, which cannot be read" : "neither"));
+    fail(Status::bad_file, source.string(), ": expected model.safetensors or model.safetensors.index.json, found ",
+         (pickled ? "pytorch_model.bin, which cannot be read" : "neither"));
   }
   return weights;
 }
@@ -274,23 +270,22 @@ const Tensor* Weights::find(std::string_view name) const {
 const Tensor& Weights::require(std::string_view name, std::span<const std::int64_t> shape) const {
   const Tensor* tensor = find(name);
   if (!tensor)
-    fail(Status::bad_file, source_.string() + ": tensor \"" + std::string(name) + "\": expected shape " +
-                               shape_text(shape) + ", found no such tensor among " + std::to_string(tensors_.size()));
+    fail(Status::bad_file, source_.string(), ": tensor \"", name, "\": expected shape ", shape_text(shape),
+         ", found no such tensor among ", tensors_.size());
   const std::string where = tensor->file.string() + ": tensor \"" + tensor->name + "\"";
   if (!std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end()))
-    fail(Status::bad_file, where + ": expected shape " + shape_text(shape) + ", found " + shape_text(tensor->shape));
+    fail(Status::bad_file, where, ": expected shape ", shape_text(shape), ", found ", shape_text(tensor->shape));
   if (tensor->dtype == Dtype::other)
-    fail(Status::unsupported, where + ": expected F32, F16 or BF16, found " + tensor->stored_dtype);
+    fail(Status::unsupported, where, ": expected F32, F16 or BF16, found ", tensor->stored_dtype);
   return *tensor;
 }
 
 void read_floats(const Tensor& tensor, std::span<float> out) {
   const std::string where = tensor.file.string() + ": tensor \"" + tensor.name + "\"";
   if (tensor.dtype == Dtype::other)
-    fail(Status::unsupported, where + ": expected F32, F16 or BF16, found " + tensor.stored_dtype);
+    fail(Status::unsupported, where, ": expected F32, F16 or BF16, found ", tensor.stored_dtype);
   if (out.size() != static_cast<std::size_t>(tensor.n_elements()))
-    fail(Status::bad_argument, where + ": expected room for " + std::to_string(tensor.n_elements()) +
-                                   " elements, found " + std::to_string(out.size()));
+    fail(Status::bad_argument, where, ": expected room for ", tensor.n_elements(), " elements, found ", out.size());
   const std::byte* from = tensor.bytes.data();
   switch (tensor.dtype) {
     case Dtype::f32:

@@ -24,16 +24,15 @@ struct Entry {
 std::uint64_t check_entry(const Entry& entry, std::set<std::string>& names) {
   const std::string where = "tensor \"" + *entry.name + "\": ";
   if (*entry.name == "__metadata__" || !names.insert(*entry.name).second)
-    fail(Status::bad_argument, where + "the name is reserved or there twice");
+    fail(Status::bad_argument, where, "the name is reserved or there twice");
   if (entry.dtype != Dtype::f32 && entry.dtype != Dtype::bf16)
-    fail(Status::bad_argument,
-         where + "expected to be stored as F32 or BF16, found " + std::string(dtype_name(entry.dtype)));
+    fail(Status::bad_argument, where, "expected to be stored as F32 or BF16, found ", dtype_name(entry.dtype));
   std::uint64_t n = 1;
   bool fits = true;
   for (const std::int64_t size : entry.shape)
     fits = fits && size >= 0 && !__builtin_mul_overflow(n, static_cast<std::uint64_t>(size), &n);
   if (!fits || n > PTRDIFF_MAX / sizeof(float))
-    fail(Status::bad_argument, where + "the shape " + shape_text(entry.shape) + " is not one of a tensor in memory");
+    fail(Status::bad_argument, where, "the shape ", shape_text(entry.shape), " is not one of a tensor in memory");
   return n;
 }
 
@@ -52,7 +51,7 @@ std::string header_of(std::span<const Entry> entries, const std::map<std::string
   try {
     text = header.dump();
   } catch (const nlohmann::json::exception& problem) {
-    fail(Status::bad_argument, std::string("names and metadata must be UTF-8: ") + problem.what());
+    fail(Status::bad_argument, "names and metadata must be UTF-8: ", problem.what());
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');  // keeps the tensors aligned
   const auto length = std::bit_cast<std::array<char, sizeof(std::uint64_t)>>(std::uint64_t{text.size()});
@@ -97,8 +96,8 @@ void write_safetensors(const std::filesystem::path& file, std::span<const FloatT
   const std::string header = checked_header(tensors, metadata);
   for (const FloatTensor& tensor : tensors)
     if (n_values(tensor.shape) != tensor.values.size())
-      fail(Status::bad_argument, "tensor \"" + tensor.name + "\": expected as many values as the shape " +
-                                     shape_text(tensor.shape) + " has, found " + std::to_string(tensor.values.size()));
+      fail(Status::bad_argument, "tensor \"", tensor.name, "\": expected as many values as the shape ",
+           shape_text(tensor.shape), " has, found ", tensor.values.size());
   impl::AtomicFile out(file);
   out.write(header.data(), header.size());
   for (const FloatTensor& tensor : tensors) write_values(out, tensor.values, tensor.dtype);

@@ -35,8 +35,8 @@ pcre2_code* compile(const std::string& pattern, std::uint32_t options, const std
                                    &problem, &offset, context);
   pcre2_compile_context_free(context);
   if (!code)
-    fail(Status::bad_file, where + ": pattern cannot be compiled: " + pcre2_message(problem) + " at byte " +
-                               std::to_string(offset) + " of " + pattern);
+    fail(Status::bad_file, where, ": pattern cannot be compiled: ", pcre2_message(problem), " at byte ", offset, " of ",
+         pattern);
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // without it, matching is only slower
   return code;
 }
@@ -72,8 +72,7 @@ class Translator {
       R"(\x{0}-\x{8}\x{e}-\x{1f}\x{21}-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff})";
 
   [[noreturn]] void refuse(const std::string& construct) const {
-    fail(Status::unsupported,
-         where_ + ": '" + construct + "' in the pattern " + std::string(pattern_) + " is not supported");
+    fail(Status::unsupported, where_, ": '", construct, "' in the pattern ", pattern_, " is not supported");
   }
   bool has(std::string_view text) const { return pattern_.substr(at_, text.size()) == text; }
   char peek(std::size_t ahead) const { return at_ + ahead < pattern_.size() ? pattern_[at_ + ahead] : '\0'; }
@@ -144,8 +143,7 @@ class Translator {
       else
         copy(1);
     }
-    if (at_ == pattern_.size())
-      fail(Status::bad_file, where_ + ": unclosed class in the pattern " + std::string(pattern_));
+    if (at_ == pattern_.size()) fail(Status::bad_file, where_, ": unclosed class in the pattern ", pattern_);
     copy(1);
   }
 
@@ -210,8 +208,7 @@ bool SplitPattern::Cursor::next(std::string_view text, std::size_t& from, std::s
     result = pcre2_match(code_->code, subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, match, nullptr);
   if (result == PCRE2_ERROR_NOMATCH) return false;
   if (result == PCRE2_ERROR_NOMEMORY) throw std::bad_alloc();
-  if (result < 0)
-    fail(Status::limit_reached, "splitting the text by the tokenizer's pattern: " + pcre2_message(result));
+  if (result < 0) fail(Status::limit_reached, "splitting the text by the tokenizer's pattern: ", pcre2_message(result));
   const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match);
   begin = bounds[0];
   end = bounds[1];

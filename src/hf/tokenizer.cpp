@@ -69,11 +69,9 @@ Tokenizer Tokenizer::load(const std::filesystem::path& folder_or_file) {
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   if (const std::size_t bad = impl::first_bad_utf8(text); bad != text.size())
-    fail(Status::bad_argument,
-         "text to encode: not well-formed UTF-8 at byte " + std::to_string(bad) + " of " + std::to_string(text.size()));
+    fail(Status::bad_argument, "text to encode: not well-formed UTF-8 at byte ", bad, " of ", text.size());
   if (text.size() > static_cast<std::size_t>(kUnlimited))
-    fail(Status::bad_argument, "text to encode: expected at most " + std::to_string(kUnlimited) + " bytes, found " +
-                                   std::to_string(text.size()));
+    fail(Status::bad_argument, "text to encode: expected at most ", kUnlimited, " bytes, found ", text.size());
   std::vector<TokenId> tokens;
   tokens.reserve(text.size() / 3 + 2);
   const bool surround = options.surround == Surround::as_file_says;
@@ -87,8 +85,7 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
 
 void Tokenizer::decode(std::span<const TokenId> tokens, std::string& out, SpecialText special) const {
   for (const TokenId id : tokens)
-    if (id < 0)
-      fail(Status::bad_argument, "token to decode: expected an id of at least 0, found " + std::to_string(id));
+    if (id < 0) fail(Status::bad_argument, "token to decode: expected an id of at least 0, found ", id);
   for (const TokenId id : tokens) {
     if (id >= n_tokens() || (special == SpecialText::skip && is_special(id))) continue;
     out += table_->bytes[static_cast<std::size_t>(id)];
@@ -105,8 +102,7 @@ std::int32_t Tokenizer::n_tokens() const noexcept { return static_cast<std::int3
 
 std::string_view Tokenizer::token_bytes(TokenId id) const {
   if (id < 0 || id >= n_tokens())
-    fail(Status::bad_argument,
-         "token id: expected 0 to " + std::to_string(n_tokens() - 1) + ", found " + std::to_string(id));
+    fail(Status::bad_argument, "token id: expected 0 to ", n_tokens() - 1, ", found ", id);
   return table_->bytes[static_cast<std::size_t>(id)];
 }
 
@@ -122,8 +118,8 @@ std::optional<TokenId> Tokenizer::find_added(std::string_view text) const {
 
 TokenId Tokenizer::added(std::string_view text) const {
   if (const auto id = find_added(text)) return *id;
-  fail(Status::bad_argument, "added token: expected one of the tokenizer's " + std::to_string(table_->added.size()) +
-                                 ", found \"" + std::string(text) + "\"");
+  fail(Status::bad_argument, "added token: expected one of the tokenizer's ", table_->added.size(), ", found \"", text,
+       "\"");
 }
 
 }  // namespace anabranch::hf

@@ -129,12 +129,12 @@ class Reader {
   void add_merge(const std::string& left, const std::string& right, std::int32_t rank) {
     const TokenId a = find(left), b = find(right), merged = find(left + right);
     if (a == kNone || b == kNone || merged == kNone)
-      fail(Status::bad_file, model_.where() + ": 'merges' " + std::to_string(rank) + ": expected \"" + left + "\", \"" +
-                                 right + "\" and \"" + left + right + "\" in the vocabulary, found no \"" +
-                                 (a == kNone   ? left
-                                  : b == kNone ? right
-                                               : left + right) +
-                                 "\"");
+      fail(Status::bad_file, model_.where(), ": 'merges' ", rank, ": expected \"", left, "\", \"", right, "\" and \"",
+           left, right, "\" in the vocabulary, found no \"",
+           (a == kNone   ? left
+            : b == kNone ? right
+                         : left + right),
+           "\"");
     table_.bpe.merges.insert(a, b, rank, merged);
   }
 
@@ -154,8 +154,8 @@ class Reader {
     if (const auto unknown = model_.optional_text("unk_token")) {
       table_.bpe.unknown = find(*unknown);
       if (table_.bpe.unknown == kNone)
-        fail(Status::bad_file,
-             model_.where() + ": 'unk_token': expected a token of the vocabulary, found \"" + *unknown + "\"");
+        fail(Status::bad_file, model_.where(), ": 'unk_token': expected a token of the vocabulary, found \"", *unknown,
+             "\"");
     }
   }
 
@@ -200,13 +200,12 @@ class Reader {
     const auto index = static_cast<std::size_t>(token.id);
     const bool taken = index < owner_.size() && !owner_[index].empty() && owner_[index] != token.content;
     if (taken || (same_text != kNone && same_text != token.id))
-      fail(Status::bad_file,
-           json.where() + ": 'id': expected " +
-               (taken ? "an id of its own for" : std::to_string(same_text) + ", the vocabulary's id of") + " \"" +
-               token.content + "\", found " + std::to_string(token.id));
+      fail(Status::bad_file, json.where(), ": 'id': expected ",
+           (taken ? "an id of its own for" : std::to_string(same_text) + ", the vocabulary's id of"), " \"",
+           token.content, "\", found ", token.id);
     const auto [entry, fresh] = table_.added.emplace(token.content, token.id);
     if (!fresh && entry->second != token.id)
-      fail(Status::bad_file, json.where() + ": 'content': \"" + token.content + "\" is there twice");
+      fail(Status::bad_file, json.where(), ": 'content': \"", token.content, "\" is there twice");
     place(token.id, token.content, token.content);  // literal text, not spelled in the byte alphabet
     table_.special[index] = token.special;
     return fresh;

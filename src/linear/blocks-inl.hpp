@@ -25,7 +25,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 inline constexpr std::size_t kQuadsOfBlock = 8;
 inline constexpr int kHalf = impl::kChannels / 2;
 
-/// The same on any CPU, slowly: rows get this form where vpdpbusd is, or from a test.
+/// The same on any CPU, slowly: rows get this quantisation where vpdpbusd is, or from a test.
 inline void sum_blocks_plainly(const impl::Tile& tile, int n_rows, float* sums) {
   for (int r = 0; r < n_rows; ++r)
     for (int c = 0; c < impl::kChannels; ++c) {

@@ -17,23 +17,22 @@ constexpr float kSmallest = 1e-30f;  ///< a channel below it counts as zeros
 
 void check(const FloatMatrix& from) {
   if (from.out < 1 || from.out > kMaxChannels)
-    fail(Status::bad_argument,
-         "a matrix of " + std::to_string(from.out) + " channels; it must have 1 to " + std::to_string(kMaxChannels));
+    fail(Status::bad_argument, "a matrix of ", from.out, " channels; it must have 1 to ", kMaxChannels);
   if (from.in < 1 || from.in > QuantisedRows::kMaxWidth)
-    fail(Status::bad_argument, "a matrix of " + std::to_string(from.in) + " inputs; it must have 1 to " +
-                                   std::to_string(QuantisedRows::kMaxWidth));
+    fail(Status::bad_argument, "a matrix of ", from.in, " inputs; it must have 1 to ", QuantisedRows::kMaxWidth);
   const std::int64_t n = std::int64_t{from.out} * from.in;
   const float* bad = std::find_if_not(from.weights, from.weights + n, [](float w) { return std::isfinite(w); });
   if (bad != from.weights + n)
-    fail(Status::bad_argument, "the weight of channel " + std::to_string((bad - from.weights) / from.in) + ", input " +
-                                   std::to_string((bad - from.weights) % from.in) + " is " + std::to_string(*bad));
+    fail(Status::bad_argument, "the weight of channel ", (bad - from.weights) / from.in, ", input ",
+         (bad - from.weights) % from.in, " is ", *bad);
 }
 
 std::int32_t panels(std::int32_t channels) noexcept { return (channels + Int8Matrix::kPanel - 1) / Int8Matrix::kPanel; }
 
 }  // namespace
 
-Int8Matrix::Int8Matrix(const FloatMatrix& from, std::pmr::memory_resource* memory, RowForm form) : form_(form) {
+Int8Matrix::Int8Matrix(const FloatMatrix& from, std::pmr::memory_resource* memory, Quantisation quantisation)
+    : quantisation_(quantisation) {
   check(from);
   out_ = from.out;
   in_ = from.in;
@@ -42,13 +41,13 @@ Int8Matrix::Int8Matrix(const FloatMatrix& from, std::pmr::memory_resource* memor
   for (std::int32_t row = 0; row < out_; ++row) pack(from, row, row);
 }
 
-Int8Matrix::Int8Matrix(const FloatMatrix& gate, const FloatMatrix& up, std::pmr::memory_resource* memory, RowForm form)
-    : form_(form) {
+Int8Matrix::Int8Matrix(const FloatMatrix& gate, const FloatMatrix& up, std::pmr::memory_resource* memory,
+                       Quantisation quantisation)
+    : quantisation_(quantisation) {
   check(gate);
   check(up);
   if (gate.out != up.out || gate.in != up.in)
-    fail(Status::bad_argument, "a gate of " + std::to_string(gate.out) + " x " + std::to_string(gate.in) +
-                                   " beside a matrix of " + std::to_string(up.out) + " x " + std::to_string(up.in));
+    fail(Status::bad_argument, "a gate of ", gate.out, " x ", gate.in, " beside a matrix of ", up.out, " x ", up.in);
   out_ = gate.out;
   in_ = gate.in;
   gated_ = true;
@@ -69,7 +68,7 @@ Int8Matrix& Int8Matrix::operator=(Int8Matrix&& other) noexcept {
   std::swap(in_, other.in_);
   std::swap(n_panels_, other.n_panels_);
   std::swap(gated_, other.gated_);
-  std::swap(form_, other.form_);
+  std::swap(quantisation_, other.quantisation_);
   std::swap(memory_, other.memory_);
   std::swap(values_, other.values_);
   std::swap(scales_, other.scales_);
@@ -99,7 +98,8 @@ void Int8Matrix::allocate(std::pmr::memory_resource* memory) {
 
 /// Of the value of the channel at `place`, counted over all panels.
 std::int64_t Int8Matrix::index_of(std::int32_t place, std::int32_t input) const noexcept {
-  const std::int32_t width = form_ == RowForm::blocks ? kPanel / 2 : kPanel;  // channels that stand together
+  const std::int32_t width =
+      quantisation_ == Quantisation::per_block ? kPanel / 2 : kPanel;  // channels that stand together
   const std::int64_t first = place / width;
   return ((first * n_groups() + input / group()) * width + place % width) * group() + input % group();
 }

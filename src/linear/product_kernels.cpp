@@ -80,7 +80,7 @@ Finish finish_of(const Product& p) {
 using Sum = void (*)(const Tile&, float*);
 
 template <int... kRows>
-void sum_whole(const Tile& tile, int n_rows, float* sums, std::integer_sequence<int, kRows...>) {
+void sum_per_row(const Tile& tile, int n_rows, float* sums, std::integer_sequence<int, kRows...>) {
   static constexpr Sum kSums[] = {sum_panel<kRows + 1>...};
   kSums[n_rows - 1](tile, sums);
 }
@@ -96,7 +96,7 @@ void sum_in_blocks(const Tile& tile, int n_rows, float* sums, std::integer_seque
 /// sums: [n_rows, 32], each of them a row's integers times a channel's, times the row's scales.
 void sum_rows(const Product& p, const Tile& tile, int n_rows, float* sums) {
   constexpr std::make_integer_sequence<int, kMaxRows> kCounts;
-  if (p.rows->form() == RowForm::whole) return sum_whole(tile, n_rows, sums, kCounts);
+  if (p.rows->quantisation() == Quantisation::per_row) return sum_per_row(tile, n_rows, sums, kCounts);
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
   if (p.vnni) return sum_in_blocks(tile, n_rows, sums, kCounts);
 #endif

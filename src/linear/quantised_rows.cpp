@@ -32,7 +32,9 @@ T* allocate(std::size_t n) {
 
 }  // namespace
 
-RowForm best_row_form() { return simd::allows(simd::Extra::avx512_vnni) ? RowForm::blocks : RowForm::whole; }
+Quantisation best_quantisation() {
+  return simd::allows(simd::Extra::avx512_vnni) ? Quantisation::per_block : Quantisation::per_row;
+}
 
 void QuantisedRows::Free::operator()(void* memory) const noexcept { ::operator delete(memory, kLine); }
 
@@ -43,22 +45,22 @@ QuantisedRows::~QuantisedRows() = default;
 
 std::int32_t QuantisedRows::value(std::int32_t row, std::int32_t index) const noexcept {
   const std::byte* const first = this->row(row);
-  if (form_ == RowForm::blocks) return static_cast<std::int8_t>(first[index]);
+  if (quantisation_ == Quantisation::per_block) return static_cast<std::int8_t>(first[index]);
   std::int16_t whole;
   std::memcpy(&whole, first + std::int64_t{index} * 2, sizeof(whole));
   return whole;
 }
 
 void QuantisedRows::resize(std::int32_t n_rows, const RowShape& shape) {
-  const auto [width, form] = shape;
+  const auto [width, quantisation] = shape;
   if (width < 1 || width > kMaxWidth)
-    fail(Status::bad_argument,
-         "rows of width " + std::to_string(width) + "; it must be 1 to " + std::to_string(kMaxWidth));
-  if (n_rows < 0) fail(Status::bad_argument, "a number of rows of " + std::to_string(n_rows));
-  const std::int64_t stride = stride_of(std::int64_t{width} * (form == RowForm::blocks ? 1 : 2));
+    fail(Status::bad_argument, "rows of width ", width, "; it must be 1 to ", kMaxWidth);
+  if (n_rows < 0) fail(Status::bad_argument, "a number of rows of ", n_rows);
+  const std::int64_t stride = stride_of(std::int64_t{width} * (quantisation == Quantisation::per_block ? 1 : 2));
   const auto bytes = static_cast<std::size_t>(n_rows * stride);
-  const auto blocks = static_cast<std::size_t>(n_rows) *
-                      static_cast<std::size_t>(form == RowForm::blocks ? (width + kBlock - 1) / kBlock : 1);
+  const auto blocks =
+      static_cast<std::size_t>(n_rows) *
+      static_cast<std::size_t>(quantisation == Quantisation::per_block ? (width + kBlock - 1) / kBlock : 1);
   if (bytes > room_) {
     values_.reset(allocate<std::byte>(bytes));
     room_ = bytes;
@@ -70,15 +72,14 @@ void QuantisedRows::resize(std::int32_t n_rows, const RowShape& shape) {
   }
   n_rows_ = n_rows;
   width_ = width;
-  form_ = form;
+  quantisation_ = quantisation;
   stride_ = stride;
 }
 
 impl::Rounding impl::prepare_rounding(const FloatRows& in, const RowShape& shape, const float* weight, float epsilon,
                                       QuantisedRows& out) {
   if (in.n_rows > 1 && in.stride < shape.width)
-    fail(Status::bad_argument,
-         "rows are " + std::to_string(in.stride) + " floats apart, but " + std::to_string(shape.width) + " wide");
+    fail(Status::bad_argument, "rows are ", in.stride, " floats apart, but ", shape.width, " wide");
   simd::prepare();
   out.resize(in.n_rows, shape);
   return {in, weight, epsilon, &out};
@@ -90,7 +91,7 @@ void impl::round(const Rounding& rounding, const ParallelFor& parallel) {
   const QuantisedRows& out = *rounding.out;
   const bool few = std::int64_t{out.n_rows()} * out.width() < kWorthThreads;
   const ParallelFor& threads = few ? ParallelFor{} : parallel;
-  if (rounding.weight != nullptr || out.form() == RowForm::whole)
+  if (rounding.weight != nullptr || out.quantisation() == Quantisation::per_row)
     return threads.in_parts(out.n_rows(),
                             [&](std::int32_t begin, std::int32_t end) { round_rows(rounding, begin, end); });
   threads.in_parts(out.n_blocks(), [&](std::int32_t begin, std::int32_t end) {

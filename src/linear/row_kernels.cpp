@@ -88,7 +88,7 @@ float round_whole(const float* x, std::int32_t n, const Value& value, std::int16
     std::memset(out, 0, static_cast<std::size_t>(n + n % 2) * sizeof(*out));
     return finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
   }
-  const auto limit = static_cast<float>(QuantisedRows::limit(RowForm::whole, n));
+  const auto limit = static_cast<float>(QuantisedRows::limit(Quantisation::per_row, n));
   const VF factor = hn::Set(df, limit / largest);
   for (std::int32_t i = 0; i < n; i += lanes)
     hn::StoreU(hn::DemoteTo(d16, hn::NearestInt(hn::Mul(value(x, i, n), factor))), d16, out + i);
@@ -157,7 +157,7 @@ struct Blocks {
     const VI magnitude = hn::Set(di, 0x7fffffff);
     reduce([&](VF v, std::int32_t, std::int32_t) HWY_ATTR { return hn::And(hn::BitCast(di, v), magnitude); }, larger,
            fours);
-    const VF limit = hn::Set(df, static_cast<float>(QuantisedRows::limit(RowForm::blocks, 0)));
+    const VF limit = hn::Set(df, static_cast<float>(QuantisedRows::limit(Quantisation::per_block, 0)));
     VI largest = hn::Zero(di);
     for (std::int32_t i = 0; i < kTogether; i += lanes) {
       const VI bits = combined(fours, i, larger);
@@ -207,7 +207,7 @@ void round_blocks(const float* x, std::int32_t begin, std::int32_t end, const Va
 
 template <class Value>
 void round_row(const float* x, const Value& value, QuantisedRows& out, std::int32_t row) {
-  if (out.form() == RowForm::whole)
+  if (out.quantisation() == Quantisation::per_row)
     *out.scales(row) = round_whole(x, out.width(), value, reinterpret_cast<std::int16_t*>(out.row(row)));
   else
     round_blocks(x, 0, out.width(), value, out, row);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include <anabranch/decode/answering.hpp>
+#include <anabranch/decode/request_loop.hpp>
 #include <anabranch/llama/host.hpp>
 #include <anabranch/markup/serial.hpp>
 #include <anabranch/markup/skeleton.hpp>
@@ -26,22 +26,21 @@ DecoderOptions options_of_decoder(const GgufModel& model, const GenerateOptions&
   result.max_branches = options.max_branches;
   result.max_tokens = options.max_tokens;
   result.max_branch_tokens = options.max_branch_tokens;
-  result.guess = options.guess;
+  result.draft = options.draft;
   result.max_rows = model.options().max_rows;
   result.positions = Positions::longest;
   result.end_of_text = model.vocabulary().end_of_text();
   return result;
 }
 
-/// As many questions at once as there are sequence ids for: two a line, because one that is rewound needs another.
+/// As many questions at once as there are seq_id for: two a sequence, because one that is rewound needs another.
 GenerateOptions checked(const GgufModel& model, GenerateOptions options) {
   const std::int64_t per_request = 2 * (std::int64_t{options.max_branches} + 1);
-  if (per_request > model.options().n_sequences)
-    fail(Status::bad_request, "an answer of " + std::to_string(options.max_branches) + " branches needs " +
-                                  std::to_string(per_request) + " sequences; the model was loaded with " +
-                                  std::to_string(model.options().n_sequences));
+  if (per_request > model.options().n_seq_ids)
+    fail(Status::bad_request, "an answer of ", options.max_branches, " branches needs ", per_request,
+         " sequences; the model was loaded with ", model.options().n_seq_ids);
   options.max_requests =
-      std::min(options.max_requests, static_cast<std::int32_t>(model.options().n_sequences / per_request));
+      std::min(options.max_requests, static_cast<std::int32_t>(model.options().n_seq_ids / per_request));
   return options;
 }
 
@@ -51,7 +50,7 @@ std::vector<Answer> answer(const GgufModel& model, Markup markup, const Prompts&
   KvCache cache(options_of_cache(model, prompts, options));
   Host host(model.context(), cache);
   Decoder decoder(cache, std::move(markup), model.vocabulary(), options_of_decoder(model, options));
-  return Answering(host, cache, decoder, options).run(prompts);
+  return RequestLoop(host, cache, decoder, options).run(prompts);
 }
 
 markup::SkeletonOptions options_of_skeleton(const GgufModel& model, const GenerateOptions& options) {

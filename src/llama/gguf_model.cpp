@@ -26,12 +26,11 @@ std::int32_t n_cores() {
 void check(const GgufOptions& options) {
   const auto in = [](std::int32_t value, std::int32_t least, std::int32_t most, const char* name) {
     if (value < least || value > most)
-      fail(Status::bad_argument, std::string(name) + " is " + std::to_string(value) + "; it must be " +
-                                     std::to_string(least) + " to " + std::to_string(most));
+      fail(Status::bad_argument, name, " is ", value, "; it must be ", least, " to ", most);
   };
   in(options.n_cells, 1, 1 << 30, "n_cells");
-  in(options.n_sequences, 1, 256, "n_sequences");
-  in(options.max_rows, options.n_sequences, 1 << 20, "max_rows");
+  in(options.n_seq_ids, 1, 256, "n_seq_ids");
+  in(options.max_rows, options.n_seq_ids, 1 << 20, "max_rows");
   in(options.n_threads, 0, 1024, "n_threads");
 }
 
@@ -40,7 +39,7 @@ llama_context* make_context(llama_model* model, const GgufOptions& options) {
   params.n_ctx = static_cast<std::uint32_t>(options.n_cells);
   params.n_batch = static_cast<std::uint32_t>(options.max_rows);
   params.n_ubatch = params.n_batch;
-  params.n_seq_max = static_cast<std::uint32_t>(options.n_sequences);
+  params.n_seq_max = static_cast<std::uint32_t>(options.n_seq_ids);
   params.n_threads = params.n_threads_batch = options.n_threads > 0 ? options.n_threads : n_cores();
   params.kv_unified = true;
   params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;  // slower on a CPU
@@ -48,8 +47,8 @@ llama_context* make_context(llama_model* model, const GgufOptions& options) {
   params.no_perf = true;
   llama_context* context = llama_init_from_model(model, params);
   if (context == nullptr)
-    fail(Status::out_of_memory, "llama.cpp made no context of " + std::to_string(options.n_cells) + " cells and " +
-                                    std::to_string(options.n_sequences) + " sequences");
+    fail(Status::out_of_memory, "llama.cpp made no context of ", options.n_cells, " cells and ", options.n_seq_ids,
+         " sequences");
   return context;
 }
 
@@ -57,14 +56,14 @@ llama_context* make_context(llama_model* model, const GgufOptions& options) {
 
 GgufModel GgufModel::load(const std::filesystem::path& file, const GgufOptions& options) {
   check(options);
-  if (!std::filesystem::is_regular_file(file)) fail(Status::bad_file, file.string() + ": no such file");
+  if (!std::filesystem::is_regular_file(file)) fail(Status::bad_file, file.string(), ": no such file");
   static std::once_flag once;
   std::call_once(once, llama_backend_init);
   if (options.messages == Messages::none) llama_log_set(say_nothing, nullptr);
   llama_model_params params = llama_model_default_params();
   std::shared_ptr<llama_model> model(llama_model_load_from_file(file.c_str(), params), llama_model_free);
   if (model == nullptr)
-    fail(Status::bad_file, file.string() + ": llama.cpp cannot load it; it is no GGUF file of a model");
+    fail(Status::bad_file, file.string(), ": llama.cpp cannot load it; it is no GGUF file of a model");
   return GgufModel(std::move(model), options);
 }
 

@@ -10,7 +10,7 @@
 
 #include <anabranch/error.hpp>
 
-#include "sequences.hpp"
+#include "seq_table.hpp"
 
 namespace anabranch::llama {
 namespace {
@@ -30,32 +30,32 @@ class Timed {
   Clock::time_point begin_ = Clock::now();
 };
 
-/// The arrays that a llama_batch points into, for some rows of a wave.
+/// The arrays that a llama_batch points into, for some rows of a batch.
 class Batch {
  public:
   void start(std::size_t n) {
     token_.clear();
     position_.clear();
-    n_sequences_.clear();
-    sequences_.clear();
+    n_seq_ids_.clear();
+    seq_ids_.clear();
     wanted_.clear();
     token_.reserve(n);
   }
   void add(TokenId token, Position position, std::int8_t wanted) {
     token_.push_back(token);
     position_.push_back(position);
-    n_sequences_.push_back(0);
+    n_seq_ids_.push_back(0);
     wanted_.push_back(wanted);
   }
   /// Of the row that was added last.
-  void add_sequence(std::int32_t sequence) {
-    ++n_sequences_.back();
-    sequences_.push_back(sequence);
+  void add_seq_id(std::int32_t seq_id) {
+    ++n_seq_ids_.back();
+    seq_ids_.push_back(seq_id);
   }
   llama_batch view() {
     sequence_of_.clear();
-    llama_seq_id* at = sequences_.data();
-    for (const std::int32_t n : n_sequences_) {
+    llama_seq_id* at = seq_ids_.data();
+    for (const std::int32_t n : n_seq_ids_) {
       sequence_of_.push_back(at);
       at += n;
     }
@@ -63,7 +63,7 @@ class Batch {
             token_.data(),
             nullptr,
             position_.data(),
-            n_sequences_.data(),
+            n_seq_ids_.data(),
             sequence_of_.data(),
             wanted_.data()};
   }
@@ -72,8 +72,8 @@ class Batch {
  private:
   std::vector<llama_token> token_;
   std::vector<llama_pos> position_;
-  std::vector<std::int32_t> n_sequences_;
-  std::vector<llama_seq_id> sequences_;
+  std::vector<std::int32_t> n_seq_ids_;
+  std::vector<llama_seq_id> seq_ids_;
   std::vector<llama_seq_id*> sequence_of_;
   std::vector<std::int8_t> wanted_;
 };
@@ -85,58 +85,57 @@ void check_context(const llama_context* context) {
       llama_model_is_hybrid(model) || llama_model_is_diffusion(model))
     fail(Status::unsupported, "a model without a plain KV cache (an encoder, a recurrent, hybrid or diffusion model)");
   if (const std::int32_t window = llama_model_n_swa(model); window > 0)
-    fail(Status::unsupported, "a model with a sliding window of " + std::to_string(window) +
-                                  " tokens: llama.cpp overwrites what has left the window, branches may still see it");
+    fail(Status::unsupported, "a model with a sliding window of ", window,
+         " tokens: llama.cpp overwrites what has left the window, branches may still see it");
   const llama_rope_type rope = llama_model_rope_type(model);
   if (rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE)
     fail(Status::unsupported, "a model with several positions per token (M-RoPE)");
-  const std::uint32_t n_sequences = llama_n_seq_max(context);
+  const std::uint32_t n_seq_ids = llama_n_seq_max(context);
   if (llama_n_ctx_seq(context) != llama_n_ctx(context))
-    fail(Status::bad_argument, "the context gives each of " + std::to_string(n_sequences) +
-                                   " sequences a cache of its own; it must be made with kv_unified");
-  if (llama_n_batch(context) < n_sequences)
-    fail(Status::bad_argument, "n_batch of the context is " + std::to_string(llama_n_batch(context)) +
-                                   ", less than its " + std::to_string(n_sequences) + " sequences");
+    fail(Status::bad_argument, "the context gives each of ", n_seq_ids,
+         " sequences a cache of its own; it must be made with kv_unified");
+  if (llama_n_batch(context) < n_seq_ids)
+    fail(Status::bad_argument, "n_batch of the context is ", llama_n_batch(context), ", less than its ", n_seq_ids,
+         " sequences");
 }
 
-std::int32_t count_sequences(const llama_context* context, const HostOptions& options) {
+std::int32_t count_seq_ids(const llama_context* context, const HostOptions& options) {
   check_context(context);
   const auto n_max = static_cast<std::int32_t>(llama_n_seq_max(context));
-  const std::int32_t n = options.n_sequences > 0 ? options.n_sequences : n_max - options.first_sequence;
-  if (options.first_sequence < 0 || options.n_sequences < 0 || n < 1 || n > n_max - options.first_sequence)
-    fail(Status::bad_argument, std::to_string(n) + " sequences from id " + std::to_string(options.first_sequence) +
-                                   " on; the context has ids 0 to " + std::to_string(n_max - 1));
-  for (std::int32_t s = options.first_sequence; s < options.first_sequence + n; ++s)
+  const std::int32_t n = options.n_seq_ids > 0 ? options.n_seq_ids : n_max - options.first_seq_id;
+  if (options.first_seq_id < 0 || options.n_seq_ids < 0 || n < 1 || n > n_max - options.first_seq_id)
+    fail(Status::bad_argument, n, " sequences from id ", options.first_seq_id, " on; the context has ids 0 to ",
+         n_max - 1);
+  for (std::int32_t s = options.first_seq_id; s < options.first_seq_id + n; ++s)
     if (const Position last = llama_memory_seq_pos_max(llama_get_memory(context), s); last >= 0)
-      fail(Status::bad_argument,
-           "sequence " + std::to_string(s) + " of the context is not empty: it holds position " + std::to_string(last));
+      fail(Status::bad_argument, "sequence ", s, " of the context is not empty: it holds position ", last);
   return n;
 }
 
 }  // namespace
 
 struct Host::Impl {
-  Impl(llama_context* with, ReadLine read_line, const HostOptions& options)
-      : context(with), books(options.first_sequence, count_sequences(with, options), std::move(read_line)) {
+  Impl(llama_context* with, ReadSequence read_sequence, const HostOptions& options)
+      : context(with), books(options.first_seq_id, count_seq_ids(with, options), std::move(read_sequence)) {
     memory = llama_get_memory(context);
     vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context)));
   }
 
   void check(const StepPlan& plan) const;
-  void run(const StepPlan& plan, const std::vector<Wave>& waves);
-  void run(const StepPlan& plan, const Wave& wave);
-  void fill(const StepPlan& plan, const Wave& wave, std::size_t begin, std::size_t end);
+  void run(const StepPlan& plan, const std::vector<DecodeBatch>& batches);
+  void run(const StepPlan& plan, const DecodeBatch& batch);
+  void fill(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin, std::size_t end);
   void decode();
   void keep_logits(const StepPlan& plan);
   LogitsView logits_of(const StepPlan& plan);
   void take_back() noexcept;
-  void remove(std::int32_t sequence, Position begin) noexcept;
-  void empty(const std::vector<std::int32_t>& sequences) noexcept;
+  void remove(std::int32_t seq_id, Position begin) noexcept;
+  void empty(const std::vector<std::int32_t>& seq_ids) noexcept;
 
   llama_context* context;
   llama_memory_t memory = nullptr;
   std::int32_t vocabulary = 0;
-  Sequences books;
+  SeqTable books;
   bool open = false;  // a pass ran and was neither committed nor aborted
   HostStatistics statistics;
   // of the pass that runs
@@ -148,8 +147,8 @@ struct Host::Impl {
   std::vector<float> logits;  // [n_outputs, vocabulary], unless llama.cpp's own can be handed out
 };
 
-Host::Host(llama_context* context, ReadLine read_line, const HostOptions& options)
-    : impl_(std::make_unique<Impl>(context, std::move(read_line), options)) {}
+Host::Host(llama_context* context, ReadSequence read_sequence, const HostOptions& options)
+    : impl_(std::make_unique<Impl>(context, std::move(read_sequence), options)) {}
 
 Host::~Host() {
   for (std::int32_t s = impl_->books.first(); s < impl_->books.first() + impl_->books.n(); ++s) impl_->remove(s, 0);
@@ -159,23 +158,21 @@ void Host::Impl::check(const StepPlan& plan) const {
   if (open) fail(Status::wrong_state, "the pass before was neither committed nor aborted; say which to the host first");
   for (std::size_t r = 0; r < plan.tokens.size(); ++r)
     if (plan.tokens[r] < 0 || plan.tokens[r] >= vocabulary)
-      fail(Status::bad_argument,
-           "token " + std::to_string(plan.tokens[r]) + " of row " + std::to_string(r) +
-               " is outside the vocabulary [0, " + std::to_string(vocabulary) + ")" +
-               (plan.tokens[r] == kUnknownToken ? ": this host needs every token of a plan" : ""));
+      fail(Status::bad_argument, "token ", plan.tokens[r], " of row ", r, " is outside the vocabulary [0, ", vocabulary,
+           ")", (plan.tokens[r] == kUnknownToken ? ": this host needs every token of a plan" : ""));
 }
 
 LogitsView Host::operator()(const StepPlan& plan) {
   Impl& host = *impl_;
   host.check(plan);
   host.empty(host.books.sweep(plan));
-  const std::vector<Wave>* waves = nullptr;
+  const std::vector<DecodeBatch>* batches = nullptr;
   {
-    const Timed timed(host.statistics.lay_out_seconds);
-    waves = &host.books.lay_out(plan);
+    const Timed timed(host.statistics.planning_seconds);
+    batches = &host.books.plan_batches(plan);
   }
   try {
-    host.run(plan, *waves);
+    host.run(plan, *batches);
   } catch (...) {
     host.take_back();
     throw;
@@ -185,43 +182,43 @@ LogitsView Host::operator()(const StepPlan& plan) {
   return host.logits_of(plan);
 }
 
-void Host::Impl::run(const StepPlan& plan, const std::vector<Wave>& waves) {
+void Host::Impl::run(const StepPlan& plan, const std::vector<DecodeBatch>& batches) {
   wanted.assign(plan.tokens.size(), 0);
   for (const Output& output : plan.outputs) wanted[static_cast<std::size_t>(output.row)] = 1;
   n_calls = 0;
   logits.clear();
-  for (const Wave& wave : waves) run(plan, wave);
+  for (const DecodeBatch& batch : batches) run(plan, batch);
 }
 
-void Host::Impl::run(const StepPlan& plan, const Wave& wave) {
+void Host::Impl::run(const StepPlan& plan, const DecodeBatch& batch) {
   {
-    const Timed timed(statistics.sequence_seconds);
-    for (const Copy& copy : wave.copies) llama_memory_seq_cp(memory, copy.from, copy.to, copy.begin, copy.end);
-    statistics.n_copies += static_cast<std::int64_t>(wave.copies.size());
+    const Timed timed(statistics.seq_op_seconds);
+    for (const Copy& copy : batch.copies) llama_memory_seq_cp(memory, copy.from, copy.to, copy.begin, copy.end);
+    statistics.n_copies += static_cast<std::int64_t>(batch.copies.size());
   }
   const auto most = static_cast<std::size_t>(llama_n_batch(context));
   next_also = 0;
-  for (std::size_t begin = 0; begin < wave.rows.size(); begin += most) {
+  for (std::size_t begin = 0; begin < batch.rows.size(); begin += most) {
     if (n_calls > 0) keep_logits(plan);
     {
-      const Timed timed(statistics.lay_out_seconds);
-      fill(plan, wave, begin, std::min(wave.rows.size(), begin + most));
+      const Timed timed(statistics.planning_seconds);
+      fill(plan, batch, begin, std::min(batch.rows.size(), begin + most));
     }
     decode();
   }
 }
 
-/// Rows [begin, end) of a wave; `next_also` goes with them, as `also` is in the order of rows.
-void Host::Impl::fill(const StepPlan& plan, const Wave& wave, std::size_t begin, std::size_t end) {
+/// Rows [begin, end) of a batch; `next_also` goes with them, as `also` is in the order of rows.
+void Host::Impl::fill(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin, std::size_t end) {
   batch.start(end - begin);
   index_in_batch.assign(plan.tokens.size(), kNone);
   for (std::size_t i = begin; i < end; ++i) {
-    const auto r = static_cast<std::size_t>(wave.rows[i].row);
+    const auto r = static_cast<std::size_t>(batch.rows[i].row);
     index_in_batch[r] = batch.n_rows();
     batch.add(plan.tokens[r], plan.positions[r], wanted[r]);
-    batch.add_sequence(wave.rows[i].sequence);
-    for (; next_also < wave.also.size() && wave.also[next_also].first == static_cast<std::int32_t>(i); ++next_also)
-      batch.add_sequence(wave.also[next_also].second);
+    batch.add_seq_id(batch.rows[i].seq_id);
+    for (; next_also < batch.also.size() && batch.also[next_also].first == static_cast<std::int32_t>(i); ++next_also)
+      batch.add_seq_id(batch.also[next_also].second);
   }
 }
 
@@ -233,11 +230,11 @@ void Host::Impl::decode() {
     llama_synchronize(context);
   }
   if (status == 1)
-    fail(Status::no_room, "llama.cpp found no room for " + std::to_string(batch.n_rows()) + " tokens in its " +
-                              std::to_string(llama_n_ctx(context)) + " cells; the pass was undone");
+    fail(Status::no_room, "llama.cpp found no room for ", batch.n_rows(), " tokens in its ", llama_n_ctx(context),
+         " cells; the pass was undone");
   if (status != 0)
-    fail(Status::internal, "llama_decode gave " + std::to_string(status) + " for a batch of " +
-                               std::to_string(batch.n_rows()) + " tokens; the pass was undone");
+    fail(Status::internal, "llama_decode gave ", status, " for a batch of ", batch.n_rows(),
+         " tokens; the pass was undone");
   ++n_calls;
   ++statistics.n_decodes;
 }
@@ -271,18 +268,18 @@ LogitsView Host::Impl::logits_of(const StepPlan& plan) {
 
 /// Everything that the open pass gave to llama.cpp goes again.
 void Host::Impl::take_back() noexcept {
-  for (const Gained& gain : books.gained()) remove(gain.sequence, gain.kept);
+  for (const Gained& gain : books.gained()) remove(gain.seq_id, gain.kept);
   books.undo();
 }
 
-void Host::Impl::remove(std::int32_t sequence, Position begin) noexcept {
-  const Timed timed(statistics.sequence_seconds);
-  llama_memory_seq_rm(memory, sequence, begin, -1);
+void Host::Impl::remove(std::int32_t seq_id, Position begin) noexcept {
+  const Timed timed(statistics.seq_op_seconds);
+  llama_memory_seq_rm(memory, seq_id, begin, -1);
   ++statistics.n_removals;
 }
 
-void Host::Impl::empty(const std::vector<std::int32_t>& sequences) noexcept {
-  for (const std::int32_t sequence : sequences) remove(sequence, 0);
+void Host::Impl::empty(const std::vector<std::int32_t>& seq_ids) noexcept {
+  for (const std::int32_t seq_id : seq_ids) remove(seq_id, 0);
 }
 
 void Host::committed() noexcept {
@@ -295,9 +292,9 @@ void Host::aborted() noexcept {
   impl_->open = false;
 }
 
-std::int32_t Host::n_sequences() const noexcept { return impl_->books.n(); }
-std::int32_t Host::sequence_of(LineId line) const noexcept { return impl_->books.sequence_of(line); }
-std::int32_t Host::n_used_sequences() const noexcept { return impl_->books.n_used(); }
+std::int32_t Host::n_seq_ids() const noexcept { return impl_->books.n(); }
+std::int32_t Host::seq_id_of(SequenceId sequence) const noexcept { return impl_->books.seq_id_of(sequence); }
+std::int32_t Host::n_used_seq_ids() const noexcept { return impl_->books.n_used(); }
 const HostStatistics& Host::statistics() const noexcept { return impl_->statistics; }
 
 CacheOptions cache_options(const llama_context* context) {
@@ -306,7 +303,7 @@ CacheOptions cache_options(const llama_context* context) {
   const auto n_cells = static_cast<std::int32_t>(llama_n_ctx(context));
   options.n_pages = std::max(1, n_cells / options.page_size);
   options.max_position = n_cells;
-  options.max_lines = std::max(1, static_cast<std::int32_t>(llama_n_seq_max(context)) / 2);
+  options.max_sequences = std::max(1, static_cast<std::int32_t>(llama_n_seq_max(context)) / 2);
   return options;
 }
 

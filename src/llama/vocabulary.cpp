@@ -60,8 +60,7 @@ void Vocabulary::operator()(std::span<const TokenId> tokens, std::string& out) c
   char piece[256];
   for (const TokenId token : tokens) {
     if (token < 0 || token >= n_tokens_)
-      fail(Status::bad_argument,
-           "token " + std::to_string(token) + " is outside the vocabulary [0, " + std::to_string(n_tokens_) + ")");
+      fail(Status::bad_argument, "token ", token, " is outside the vocabulary [0, ", n_tokens_, ")");
     const std::int32_t n = llama_token_to_piece(vocabulary_, token, piece, sizeof piece, 0, false);
     if (n >= 0) {
       out.append(piece, static_cast<std::size_t>(n));

@@ -58,8 +58,8 @@ Level from_environment() {
   if (value == nullptr || *value == '\0') return Level::best;
   for (const Level level : kLevels)
     if (name(level) == value) return level;
-  fail(Status::bad_argument,
-       std::string("ANABRANCH_SIMD is '") + value + "'; it must be scalar, sse4, avx2, avx512_base, avx512 or best");
+  fail(Status::bad_argument, "ANABRANCH_SIMD is '", value,
+       "'; it must be scalar, sse4, avx2, avx512_base, avx512 or best");
 }
 
 void apply(Level level) {

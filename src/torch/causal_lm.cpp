@@ -29,15 +29,15 @@ auto guarded(Status status, const std::string& doing, F&& call) {
   try {
     return call();
   } catch (const c10::Error& error) {
-    fail(status, doing + " failed in LibTorch: " + error.what_without_backtrace());
+    fail(status, doing, " failed in LibTorch: ", error.what_without_backtrace());
   } catch (const std::bad_alloc&) {
-    fail(status, doing + " failed: out of memory");
+    fail(status, doing, " failed: out of memory");
   }
 }
 
 void check_options(const LoadOptions& options) {
   const auto require = [](bool holds, const char* name, std::int32_t value, const char* limit) {
-    if (!holds) fail(Status::bad_argument, std::string(name) + " is " + std::to_string(value) + ", must be " + limit);
+    if (!holds) fail(Status::bad_argument, name, " is ", value, ", must be ", limit);
   };
   require(options.n_slots >= 0, "n_slots", options.n_slots, "0 or more");
   require(options.max_rows > 0, "max_rows", options.max_rows, "positive");
@@ -46,7 +46,7 @@ void check_options(const LoadOptions& options) {
 
 void check_path(AttentionPath path, attention::Element kv) {
   if (path != AttentionPath::native && kv == attention::Element::int8)
-    fail(Status::bad_argument, "the LibTorch attention paths do not read int8 slabs; take AttentionPath::native");
+    fail(Status::bad_argument, "the LibTorch attention paths do not read int8 kv; take AttentionPath::native");
 }
 
 std::optional<hf::Adapter> adapter_for(const hf::ModelConfig& config, const LoadOptions& options) {
@@ -127,7 +127,7 @@ LogitsView CausalLm::operator()(const StepPlan& plan) {
 }
 
 void CausalLm::reserve(std::int32_t n_slots) {
-  if (n_slots < 0) fail(Status::bad_argument, "n_slots is " + std::to_string(n_slots) + ", must be 0 or more");
+  if (n_slots < 0) fail(Status::bad_argument, "n_slots is ", n_slots, ", must be 0 or more");
   guarded(Status::bad_argument, "room for K and V of " + std::to_string(n_slots) + " slots",
           [&] { impl_->pass.kv().reserve(n_slots); });
 }

@@ -5,7 +5,7 @@
 
 #include <ATen/ops/from_blob.h>
 
-#include "threads.hpp"
+#include "thread_team.hpp"
 
 namespace anabranch::torch {
 namespace {
@@ -45,9 +45,9 @@ at::ScalarType type_of(attention::Element element) {
 }
 
 /// One layer's K or V as LibTorch sees it: [n_slots, kv_heads, head_dim], float32.
-at::Tensor as_tensor(void* memory, const attention::KvSlabs& slabs, const HeadShape& shape) {
-  return at::from_blob(memory, {slabs.n_slots, shape.kv_heads, shape.head_dim},
-                       {slabs.slot_stride, slabs.head_stride, 1}, type_of(slabs.element))
+at::Tensor as_tensor(void* memory, const attention::KvTensors& kv, const HeadShape& shape) {
+  return at::from_blob(memory, {kv.n_slots, shape.kv_heads, shape.head_dim},
+                       {kv.slot_stride, kv.head_stride, 1}, type_of(kv.element))
       .to(at::kFloat);
 }
 
@@ -108,7 +108,7 @@ void ForwardPass::write_keys(std::size_t layer, const StepPlan& plan) {
     }
   };
   multiply(w.qkv, hidden_, model_->config.hidden, norm_of(w.input_norm), qkv_, width, Write::replace,
-           {PartTask(finish_heads, dim)});
+           {Epilogue(finish_heads, dim)});
 }
 
 /// The rows that a thread has finished it rounds for the product that follows, but in the last layer: there some rows
@@ -123,7 +123,7 @@ void ForwardPass::attend(std::size_t layer) {
     linear::round_rows({context_.data(), heads.q_width(), n_rows_}, begin, end, scratch_.rows);
   };
   attention_.run({qkv_.data(), heads.q_width() + 2 * heads.kv_width(), context_.data(), heads.q_width()},
-                 kv_.layer(layer), workspace_, parallel_, rounds ? PartTask(round) : PartTask());
+                 kv_.layer(layer), workspace_, parallel_, rounds ? Epilogue(round) : Epilogue());
 }
 
 void ForwardPass::attend_by_reference(std::size_t layer) {
@@ -133,9 +133,9 @@ void ForwardPass::attend_by_reference(std::size_t layer) {
   const at::Tensor queries = at::from_blob(qkv_.data(), {heads.kv_heads, n_rows_, heads.share(), heads.head_dim},
                                            {heads.share() * heads.head_dim, width, heads.head_dim, 1}, at::kFloat)
                                  .reshape({heads.kv_heads, n_rows_ * heads.share(), heads.head_dim});
-  const attention::KvSlabs& slabs = kv_.layer(layer);
+  const attention::KvTensors& kv = kv_.layer(layer);
   const at::Tensor out =
-      reference_->run(queries, as_tensor(slabs.keys, slabs, heads), as_tensor(slabs.values, slabs, heads)).contiguous();
+      reference_->run(queries, as_tensor(kv.keys, kv, heads), as_tensor(kv.values, kv, heads)).contiguous();
   std::copy_n(out.const_data_ptr<float>(), out.numel(), context_.data());
 }
 
@@ -176,7 +176,7 @@ LogitsView ForwardPass::run(const StepPlan& plan, AttentionPath path, PassTimes&
   };
   const bool own_kernels_only = model_->weights == Weights::int8 && path == AttentionPath::native;
   if (own_kernels_only)
-    with_crew(pass);
+    with_thread_team(pass);
   else
     pass(torch_threads());
   return logits;

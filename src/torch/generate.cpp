@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include <anabranch/decode/answering.hpp>
+#include <anabranch/decode/request_loop.hpp>
 #include <anabranch/hf/prompt.hpp>
 #include <anabranch/markup/aspd.hpp>
 #include <anabranch/markup/serial.hpp>
@@ -28,7 +28,7 @@ DecoderOptions options_of_decoder(const CausalLm& model, const GenerateOptions& 
   result.max_branches = options.max_branches;
   result.max_tokens = options.max_tokens;
   result.max_branch_tokens = options.max_branch_tokens;
-  result.guess = options.guess;
+  result.draft = options.draft;
   result.max_rows = model.max_rows();
   result.positions = positions;
   result.end_of_text = model.config().eos;
@@ -83,7 +83,7 @@ std::vector<Answer> generate(CausalLm& model, std::span<const std::string> quest
   const auto answer = [&](auto markup) {
     KvCache cache(options_of_cache(model, prompts, options));
     Decoder decoder(cache, std::move(markup), model.text().tokenizer, options_of_decoder(model, options, positions));
-    return Answering(model, cache, decoder, options).run(prompts);
+    return RequestLoop(model, cache, decoder, options).run(prompts);
   };
   switch (options.markup.value_or(settings.markup)) {
     case hf::MarkupKind::skeleton:

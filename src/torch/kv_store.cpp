@@ -8,15 +8,15 @@ namespace anabranch::torch {
 void KvStore::reserve(std::int32_t n_slots) {
   if (n_slots <= n_slots_) return;
   auto memory = std::make_unique<linear::WeightMemory>();
-  std::vector<attention::KvSlabs> grown;
+  std::vector<attention::KvTensors> grown;
   for (std::int32_t l = 0; l < n_layers_; ++l) grown.push_back(make_layer(*memory, n_slots));
-  for (std::size_t l = 0; l < slabs_.size(); ++l) copy_layer(slabs_[l], grown[l]);
+  for (std::size_t l = 0; l < kv_.size(); ++l) copy_layer(kv_[l], grown[l]);
   memory_ = std::move(memory);
-  slabs_ = std::move(grown);
+  kv_ = std::move(grown);
   n_slots_ = n_slots;
 }
 
-attention::KvSlabs KvStore::make_layer(linear::WeightMemory& memory, std::int32_t n_slots) const {
+attention::KvTensors KvStore::make_layer(linear::WeightMemory& memory, std::int32_t n_slots) const {
   const std::size_t n_heads = static_cast<std::size_t>(n_slots) * static_cast<std::size_t>(shape_.kv_heads);
   const std::size_t bytes = n_heads * static_cast<std::size_t>(shape_.head_dim) * element_size(element_);
   const auto take = [&memory](std::size_t n) { return memory.allocate(n, 64); };
@@ -25,11 +25,11 @@ attention::KvSlabs KvStore::make_layer(linear::WeightMemory& memory, std::int32_
   void* const values = take(bytes);
   auto* const key_scales = scaled ? static_cast<float*>(take(n_heads * sizeof(float))) : nullptr;
   auto* const value_scales = scaled ? static_cast<float*>(take(n_heads * sizeof(float))) : nullptr;
-  return make_slabs(shape_, element_, attention::SlabLayout::head_major, n_slots, keys, values, key_scales,
+  return make_kv_tensors(shape_, element_, attention::KvLayout::head_major, n_slots, keys, values, key_scales,
                     value_scales);
 }
 
-void KvStore::copy_layer(const attention::KvSlabs& from, const attention::KvSlabs& to) const {
+void KvStore::copy_layer(const attention::KvTensors& from, const attention::KvTensors& to) const {
   const std::size_t size = element_size(element_);
   const auto copy = [&](const void* source, void* target, std::int64_t source_stride, std::int64_t target_stride,
                         std::size_t bytes) {

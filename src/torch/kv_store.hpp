@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/linear/weight_memory.hpp>
 
 namespace anabranch::torch {
@@ -21,18 +21,18 @@ class KvStore {
   std::int32_t n_slots() const noexcept { return n_slots_; }
   attention::Element element() const noexcept { return element_; }
   /// Head-major: [kv_heads, n_slots, head_dim].
-  const attention::KvSlabs& layer(std::size_t index) const noexcept { return slabs_[index]; }
+  const attention::KvTensors& layer(std::size_t index) const noexcept { return kv_[index]; }
 
  private:
-  attention::KvSlabs make_layer(linear::WeightMemory& memory, std::int32_t n_slots) const;
-  void copy_layer(const attention::KvSlabs& from, const attention::KvSlabs& to) const;
+  attention::KvTensors make_layer(linear::WeightMemory& memory, std::int32_t n_slots) const;
+  void copy_layer(const attention::KvTensors& from, const attention::KvTensors& to) const;
 
   attention::HeadShape shape_;
   attention::Element element_;
   std::int32_t n_layers_;
   std::int32_t n_slots_ = 0;
   std::unique_ptr<linear::WeightMemory> memory_;
-  std::vector<attention::KvSlabs> slabs_;
+  std::vector<attention::KvTensors> kv_;
 };
 
 }  // namespace anabranch::torch

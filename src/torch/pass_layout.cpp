@@ -20,16 +20,15 @@ void check_rows(const StepPlan& plan, const PassLimits& limits) {
     const auto row = static_cast<std::int64_t>(r);
     const TokenId token = plan.tokens[r];
     if (token == kUnknownToken)
-      fail(Status::bad_argument,
-           "token of row " + std::to_string(row) +
-               " is unknown: this runner needs every token of a plan, append tokens instead of a count");
+      fail(Status::bad_argument, "token of row ", row,
+           " is unknown: this runner needs every token of a plan, append tokens instead of a count");
     if (token < 0 || token >= limits.vocabulary)
       fail(Status::bad_argument, outside("token", token, row, "the vocabulary", limits.vocabulary));
     if (plan.positions[r] < 0 || plan.positions[r] >= limits.max_positions)
       fail(Status::out_of_range,
            outside("position", plan.positions[r], row, "the model's positions", limits.max_positions));
     if (plan.slots[r] < 0 || plan.slots[r] >= limits.n_slots)
-      fail(Status::bad_argument, outside("slot", plan.slots[r], row, "the K/V slabs", limits.n_slots));
+      fail(Status::bad_argument, outside("slot", plan.slots[r], row, "the K/V tensors", limits.n_slots));
   }
 }
 
@@ -37,20 +36,17 @@ void check_group(const StepPlan& plan, const VisibilityGroup& group, std::int32_
   const std::string name =
       "group of rows [" + std::to_string(group.row_begin) + ", " + std::to_string(group.row_end) + ")";
   if (group.row_begin < 0 || group.row_begin > group.row_end || group.row_end > plan.n_rows())
-    fail(Status::bad_argument, name + " does not fit a plan of " + std::to_string(plan.n_rows()) + " rows");
+    fail(Status::bad_argument, name, " does not fit a plan of ", plan.n_rows(), " rows");
   std::int64_t n_keys = 0;
   for_each_run(group, plan.views, [&](Slot first, std::int32_t count) {
     if (first < 0 || count > n_slots - first)
-      fail(Status::bad_argument, name + " sees slots [" + std::to_string(first) + ", " +
-                                     std::to_string(std::int64_t{first} + count) + "), the K/V slabs have " +
-                                     std::to_string(n_slots));
+      fail(Status::bad_argument, name, " sees slots [", first, ", ", std::int64_t{first} + count,
+           "), the K/V tensors have ", n_slots);
     n_keys += count;
   });
-  if (n_keys != group.n_keys)
-    fail(Status::bad_argument,
-         name + " says " + std::to_string(group.n_keys) + " keys and lists " + std::to_string(n_keys));
+  if (n_keys != group.n_keys) fail(Status::bad_argument, name, " says ", group.n_keys, " keys and lists ", n_keys);
   if (group.visibility == Visibility::causal && group.n_keys < group.row_end - group.row_begin)
-    fail(Status::bad_argument, name + " is causal and has only " + std::to_string(group.n_keys) + " keys");
+    fail(Status::bad_argument, name, " is causal and has only ", group.n_keys, " keys");
 }
 
 /// Keys [begin, end) of a run list.
@@ -107,12 +103,10 @@ void check_plan(const StepPlan& plan, const PassLimits& limits) {
     if (group.n_keys > 0) std::fill(sees.begin() + group.row_begin, sees.begin() + group.row_end, char{1});
   }
   const auto blind = std::find(sees.begin(), sees.end(), char{0});
-  if (blind != sees.end())
-    fail(Status::bad_argument, "row " + std::to_string(blind - sees.begin()) + " is in no visibility group");
+  if (blind != sees.end()) fail(Status::bad_argument, "row ", blind - sees.begin(), " is in no visibility group");
   for (const Output& output : plan.outputs)
     if (output.row < 0 || output.row >= plan.n_rows())
-      fail(Status::bad_argument, "output names row " + std::to_string(output.row) + " of a plan of " +
-                                     std::to_string(plan.n_rows()) + " rows");
+      fail(Status::bad_argument, "output names row ", output.row, " of a plan of ", plan.n_rows(), " rows");
 }
 
 PassLayout make_layout(const StepPlan& plan) {

@@ -37,7 +37,7 @@ struct ProductScratch {
 
 /// What follows a product: something to be done with its columns, or the product that takes them as they are.
 struct AfterProduct {
-  PartTask columns;
+  Epilogue columns;
   const Projection* next = nullptr;
 };
 

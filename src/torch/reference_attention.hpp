@@ -18,7 +18,7 @@ namespace anabranch::torch {
 class ReferenceAttention {
  public:
   virtual ~ReferenceAttention() = default;
-  /// queries: [kv_heads, n_rows * share, head_dim], after RoPE. keys, values: one layer's slabs, [n_slots, kv_heads,
+  /// queries: [kv_heads, n_rows * share, head_dim], after RoPE. keys, values: one layer's kv, [n_slots, kv_heads,
   /// head_dim], the pass's own rows written. Result: [n_rows, query_heads * head_dim]. All float32.
   virtual at::Tensor run(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) const = 0;
 };

@@ -13,30 +13,29 @@ namespace anabranch::torch {
 namespace {
 
 void check(const RowCostOptions& options, const hf::ModelConfig& config) {
-  if (options.repeats < 1)
-    fail(Status::bad_argument, "repeats is " + std::to_string(options.repeats) + ", must be 1 or more");
+  if (options.repeats < 1) fail(Status::bad_argument, "repeats is ", options.repeats, ", must be 1 or more");
   if (options.rows.empty() || options.keys.empty()) fail(Status::bad_argument, "no rows, or no keys, to measure");
   for (const std::int32_t n : options.rows)
-    if (n < 1) fail(Status::bad_argument, "a pass of " + std::to_string(n) + " rows; at least 1 is needed");
+    if (n < 1) fail(Status::bad_argument, "a pass of ", n, " rows; at least 1 is needed");
   for (const std::int32_t n : options.keys)
     if (n < 1 || n >= config.max_positions)
-      fail(Status::bad_argument, std::to_string(n) + " keys; must be 1 to " + std::to_string(config.max_positions - 1));
+      fail(Status::bad_argument, n, " keys; must be 1 to ", config.max_positions - 1);
 }
 
 /// One pass of `n_rows` branches over a trunk of `n_keys`, best of `repeats`. What K and V hold does not matter: the
 /// trunk's tokens are never run.
 double seconds_of_pass(CausalLm& model, std::int32_t n_rows, std::int32_t n_keys, std::int32_t repeats) {
   KvCache cache({.n_pages = n_keys / 16 + n_rows + 2, .page_size = 16});
-  const LineId trunk = cache.create_line();
+  const SequenceId trunk = cache.create_sequence();
   Step read = cache.begin_step();
   read.append(trunk, n_keys);
-  const std::vector<LineId> branches = read.fork(trunk, n_rows);
+  const std::vector<SequenceId> branches = read.fork(trunk, n_rows);
   if (!read.plan()) fail(Status::internal, "the pool for a measurement is too small");
   read.commit();
   double least = std::numeric_limits<double>::infinity();
   for (std::int32_t i = 0; i <= repeats; ++i) {  // once more, to warm up
     Step step = cache.begin_step();
-    for (const LineId branch : branches) step.append(branch, {0}, Logits::last);
+    for (const SequenceId branch : branches) step.append(branch, {0}, Logits::last);
     const PlanResult plan = step.plan();
     const auto begin = std::chrono::steady_clock::now();
     model(*plan);

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch::torch {

@@ -15,7 +15,7 @@
 
 #include <anabranch/hf/safetensors.hpp>
 
-#include "threads.hpp"
+#include "thread_team.hpp"
 
 namespace anabranch::torch {
 namespace {

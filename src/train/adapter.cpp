@@ -31,12 +31,12 @@ void save_model(const Model& model, const std::filesystem::path& base, const std
     fail(Status::bad_argument, "the model was tuned with low rank: it has an adapter, not new weights");
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  if (error) fail(Status::bad_file, "cannot make " + folder.string() + ": " + error.message());
+  if (error) fail(Status::bad_file, "cannot make ", folder.string(), ": ", error.message());
   for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
                            "special_tokens_map.json", "chat_template.jinja"}) {
     if (!std::filesystem::exists(base / name)) continue;
     std::filesystem::copy_file(base / name, folder / name, std::filesystem::copy_options::overwrite_existing, error);
-    if (error) fail(Status::bad_file, "cannot write " + (folder / name).string() + ": " + error.message());
+    if (error) fail(Status::bad_file, "cannot write ", (folder / name).string(), ": ", error.message());
   }
   const std::vector<ModelTensor> tensors = model.tensors();
   std::vector<hf::FloatTensor> views;

@@ -31,7 +31,7 @@ void put_in_place(const fs::path& from, const fs::path& to) {
     fs::rename(to, before(to), error);
   }
   if (!error) fs::rename(from, to, error);
-  if (error) fail(Status::bad_file, "cannot write " + to.string() + ": " + error.message());
+  if (error) fail(Status::bad_file, "cannot write ", to.string(), ": ", error.message());
   fs::remove_all(before(to), error);
 }
 
@@ -48,7 +48,7 @@ void Training::save(const fs::path& folder, const std::string& settings) const {
   std::error_code error;
   fs::remove_all(unfinished, error);
   fs::create_directories(unfinished, error);
-  if (error) fail(Status::bad_file, "cannot make " + unfinished.string() + ": " + error.message());
+  if (error) fail(Status::bad_file, "cannot make ", unfinished.string(), ": ", error.message());
   const std::vector<Parameter> parameters = model_->parameters();
   const std::vector<Moments> moments = optimizer_.moments();
   std::vector<hf::FloatTensor> tensors;
@@ -62,7 +62,7 @@ void Training::save(const fs::path& folder, const std::string& settings) const {
   std::ofstream out(unfinished / kState);
   out << nlohmann::json{{"step", n_done()}, {"settings", settings}}.dump(2) << '\n';
   out.close();
-  if (!out) fail(Status::bad_file, "cannot write " + (unfinished / kState).string());
+  if (!out) fail(Status::bad_file, "cannot write ", (unfinished / kState).string());
   put_in_place(unfinished, folder);
 }
 
@@ -72,10 +72,10 @@ void Training::restore(const fs::path& place, const std::string& settings) {
   const auto state = nlohmann::json::parse(in, nullptr, false);
   if (!in.is_open() || state.is_discarded() || !state.is_object() || !state.contains("step") ||
       !state["step"].is_number_unsigned() || !state.contains("settings") || !state["settings"].is_string())
-    fail(Status::bad_file, (folder / kState).string() + ": expected a checkpoint's step and settings");
+    fail(Status::bad_file, (folder / kState).string(), ": expected a checkpoint's step and settings");
   const auto made_with = state["settings"].get<std::string>();
   if (made_with != settings)
-    fail(Status::bad_file, folder.string() + " was made with other settings: " + made_with + "; now " + settings);
+    fail(Status::bad_file, folder.string(), " was made with other settings: ", made_with, "; now ", settings);
   const hf::Weights file = hf::Weights::open(folder / kTensors);
   std::vector<Moments> moments;
   std::vector<std::vector<float>> values;

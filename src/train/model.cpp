@@ -21,7 +21,7 @@ bool multiplies_bfloat16() noexcept {
 
 void check(const ModelOptions& o, const hf::ModelConfig& c) {
   const auto require = [](bool holds, const char* what, double value, const char* limit) {
-    if (!holds) fail(Status::bad_argument, std::string(what) + " is " + std::to_string(value) + ", must be " + limit);
+    if (!holds) fail(Status::bad_argument, what, " is ", value, ", must be ", limit);
   };
   require(o.rank >= 1 && o.rank <= c.hidden, "rank", o.rank, "in [1, hidden size]");
   require(o.alpha > 0, "alpha", static_cast<double>(o.alpha), "positive");

@@ -28,11 +28,9 @@ at::Tensor mask_of(const TokenRow& row) {
 void check(const TokenRow& row, const hf::ModelConfig& c) {
   for (std::size_t i = 0; i < row.tokens.size(); ++i) {
     if (row.tokens[i] < 0 || row.tokens[i] >= c.vocabulary || row.targets[i] >= c.vocabulary)
-      fail(Status::bad_argument, row.id + ": token " + std::to_string(row.tokens[i]) + " outside the vocabulary of " +
-                                     std::to_string(c.vocabulary));
+      fail(Status::bad_argument, row.id, ": token ", row.tokens[i], " outside the vocabulary of ", c.vocabulary);
     if (row.positions[i] < 0 || row.positions[i] >= c.max_positions)
-      fail(Status::bad_argument, row.id + ": position " + std::to_string(row.positions[i]) + ", the model has " +
-                                     std::to_string(c.max_positions));
+      fail(Status::bad_argument, row.id, ": position ", row.positions[i], ", the model has ", c.max_positions);
   }
 }
 

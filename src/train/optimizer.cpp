@@ -93,8 +93,7 @@ void Optimizer::restore(std::int64_t n_steps, const std::vector<Moments>& moment
     return p.name == m.name && m.first.size() == n && m.second.size() == n;
   };
   if (!std::equal(parameters.begin(), parameters.end(), moments.begin(), moments.end(), fits))
-    fail(Status::bad_argument,
-         "the moments are not those of this model's " + std::to_string(parameters.size()) + " parameters");
+    fail(Status::bad_argument, "the moments are not those of this model's ", parameters.size(), " parameters");
   impl_->n_steps = n_steps;
   impl_->adam.state().clear();
   if (n_steps == 0) return;

@@ -5,7 +5,7 @@
 namespace anabranch::train {
 
 void RowLayout::check(bool holds, const char* text) const {
-  if (!holds) fail(Status::wrong_state, std::string("layout after token ") + std::to_string(n_tokens()) + ": " + text);
+  if (!holds) fail(Status::wrong_state, "layout after token ", n_tokens(), ": ", text);
 }
 
 bool RowLayout::is_causal() const noexcept {
@@ -14,8 +14,7 @@ bool RowLayout::is_causal() const noexcept {
 
 std::vector<Interval> RowLayout::visible(std::int32_t q) const {
   const auto run = std::find_if(runs_.begin(), runs_.end(), [&](const VisibleRun& r) { return q < r.end; });
-  if (q < 0 || run == runs_.end())
-    fail(Status::bad_argument, "token " + std::to_string(q) + " of " + std::to_string(n_tokens()));
+  if (q < 0 || run == runs_.end()) fail(Status::bad_argument, "token ", q, " of ", n_tokens());
   std::vector<Interval> seen;
   const auto add = [&](Interval i) {
     if (i.begin == i.end) return;
@@ -33,8 +32,8 @@ void RowLayout::append() {
   Line& line = lines_.back();
   check(line.n_branches == 0, "a token between the branches of a block");
   if (line.next >= line.end)
-    fail(Status::out_of_range, "token " + std::to_string(n_tokens()) + " has position " + std::to_string(line.next) +
-                                   ", the range of its branch ends at " + std::to_string(line.end));
+    fail(Status::out_of_range, "token ", n_tokens(), " has position ", line.next, ", the range of its branch ends at ",
+         line.end);
   const std::int32_t q = n_tokens();
   if (new_run_) runs_.push_back({q, q, line.own_begin, line.before});
   new_run_ = false;
@@ -45,7 +44,7 @@ void RowLayout::append() {
 void RowLayout::fork(std::int32_t n_branches, Positions positions) {
   Line& line = lines_.back();
   check(line.n_branches == 0, "a block inside a block, outside its branches");
-  if (n_branches < 1) fail(Status::bad_argument, "a block of " + std::to_string(n_branches) + " branches, at least 1");
+  if (n_branches < 1) fail(Status::bad_argument, "a block of ", n_branches, " branches, at least 1");
   if (!positions.valid() || positions.is_given())
     fail(Status::bad_argument, "a block's positions must be sequential, longest or reserved with a count");
   line.policy = positions;

@@ -15,13 +15,12 @@ using Json = nlohmann::json;
 constexpr int kMaxDepth = 16;  // of blocks inside branches
 
 [[noreturn]] void wrong(const std::string& where, const std::string& key, const char* expected, const Json& found) {
-  fail(Status::bad_file, where + ": '" + key + "': expected " + expected + ", found " + found.dump().substr(0, 60));
+  fail(Status::bad_file, where, ": '", key, "': expected ", expected, ", found ", found.dump().substr(0, 60));
 }
 
 const Json& member(const Json& object, const char* key, const std::string& where, const char* expected) {
   const auto found = object.find(key);
-  if (found == object.end())
-    fail(Status::bad_file, where + ": '" + key + "': expected " + expected + ", found nothing");
+  if (found == object.end()) fail(Status::bad_file, where, ": '", key, "': expected ", expected, ", found nothing");
   return *found;
 }
 
@@ -61,7 +60,7 @@ Part part_of(const Json& value, const std::string& where, int depth) {
 
 std::vector<Part> parts_of(const Json& list, const std::string& where, int depth) {
   if (!list.is_array()) wrong(where, "parts", "a list", list);
-  if (depth > kMaxDepth) fail(Status::bad_file, where + ": blocks nested deeper than " + std::to_string(kMaxDepth));
+  if (depth > kMaxDepth) fail(Status::bad_file, where, ": blocks nested deeper than ", kMaxDepth);
   std::vector<Part> parts;
   for (const Json& value : list) {
     Part part = part_of(value, where, depth);
@@ -74,7 +73,7 @@ std::vector<Part> parts_of(const Json& list, const std::string& where, int depth
 
 Sample parse_sample(std::string_view json, const std::string& where) {
   const Json object = Json::parse(json, nullptr, false);
-  if (object.is_discarded() || !object.is_object()) fail(Status::bad_file, where + ": not a JSON object");
+  if (object.is_discarded() || !object.is_object()) fail(Status::bad_file, where, ": not a JSON object");
   Sample sample;
   sample.id = object.contains("id") ? text_of(object, "id", where) : where;
   sample.kind = text_or_empty(object, "kind", where);
@@ -86,14 +85,14 @@ Sample parse_sample(std::string_view json, const std::string& where) {
 
 std::vector<Sample> read_samples(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
-  if (!in) fail(Status::bad_file, "cannot open " + file.string());
+  if (!in) fail(Status::bad_file, "cannot open ", file.string());
   std::vector<Sample> samples;
   std::string line;
   for (std::size_t number = 1; std::getline(in, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     samples.push_back(parse_sample(line, file.string() + ":" + std::to_string(number)));
   }
-  if (in.bad()) fail(Status::bad_file, "cannot read " + file.string());
+  if (in.bad()) fail(Status::bad_file, "cannot read ", file.string());
   return samples;
 }
 

@@ -38,7 +38,7 @@ std::vector<std::vector<T>> grouped(const std::vector<T>& entries, std::int64_t 
 }
 
 void check(bool holds, const char* what, std::int64_t value) {
-  if (!holds) fail(Status::bad_argument, std::string(what) + " is " + std::to_string(value) + ", must be at least 1");
+  if (!holds) fail(Status::bad_argument, what, " is ", value, ", must be at least 1");
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ Training::Training(Model& model, std::vector<TokenRow> rows, const TrainingOptio
       optimizer_(model, options.optimizer) {}
 
 StepReport Training::step() {
-  if (done()) fail(Status::wrong_state, "all " + std::to_string(n_steps()) + " steps are done");
+  if (done()) fail(Status::wrong_state, "all ", n_steps(), " steps are done");
   const auto begin = std::chrono::steady_clock::now();
   const StepRows& rows = steps_[static_cast<std::size_t>(n_done())];
   StepReport report;

@@ -26,7 +26,7 @@ void write_logits(const Words& words) {
   for (std::size_t i = 5; i < words.size(); ++i) tokens.push_back(std::stoi(words[i]));
   ab::KvCache cache({.n_pages = 64});
   ab::Step step = cache.begin_step();
-  step.append(step.create_line(), tokens, ab::Logits::all);
+  step.append(step.create_sequence(), tokens, ab::Logits::all);
   const ab::PlanResult plan = step.plan();
   if (!plan) ab::fail(ab::Status::no_room, "more tokens than the program has room for");
   const ab::LogitsView logits = model(*plan);

@@ -56,20 +56,20 @@ TEST_CASE("plans of the same size, stores and runs allocate nothing, in any elem
   const std::vector<float> queries = random_floats(n_rows * static_cast<std::size_t>(shape.q_width()), tree.random());
   for (const Element element : {Element::float32, Element::bfloat16, Element::float16, Element::int8}) {
     INFO("element " << static_cast<int>(element));
-    Layer layer(shape, element, attention::SlabLayout::head_major, pass.n_slots);
+    Layer layer(shape, element, attention::KvLayout::head_major, pass.n_slots);
     layer.fill(keys, keys);
     std::vector<float> out(queries.size());
     const attention::Rows rows{queries.data(), shape.q_width(), out.data(), shape.q_width(), nullptr};
     attention::BranchAttention attention(shape);
     for (int i = 0; i < 2; ++i) attention.plan(pass.groups, pass.views, pass.n_rows());  // both sets of buffers
     std::vector<std::byte> workspace(attention.workspace_bytes(3));
-    CHECK(allocations([&] { attention.run(rows, layer.slabs(), workspace, three_workers()); }) == 0);
+    CHECK(allocations([&] { attention.run(rows, layer.kv(), workspace, three_workers()); }) == 0);
     CHECK(allocations([&] {
             for (int i = 0; i < 3; ++i) {
               attention.plan(pass.groups, pass.views, pass.n_rows());
-              attention::store_rows(keys.data(), keys.data(), shape.kv_width(), pass.slots, shape, layer.slabs());
-              attention.run(rows, layer.slabs(), workspace);
-              attention.run(rows, layer.slabs(), workspace, three_workers());
+              attention::store_rows(keys.data(), keys.data(), shape.kv_width(), pass.slots, shape, layer.kv());
+              attention.run(rows, layer.kv(), workspace);
+              attention.run(rows, layer.kv(), workspace, three_workers());
             }
           }) == 0);
     CHECK(allocations([&] { attention.plan({}, {}, 0); }) == 0);
@@ -80,7 +80,7 @@ TEST_CASE("after the largest plan, smaller ones allocate nothing") {
   RandomTree tree(5);
   tree.grow(12);
   const Pass large = tree.pass_of_all();
-  const Pass small = tree.pass_of(std::span(tree.lines()).first(1), 1);
+  const Pass small = tree.pass_of(std::span(tree.sequences()).first(1), 1);
   REQUIRE(small.n_rows() == 1);
   REQUIRE(large.n_rows() > 4);
   attention::BranchAttention attention({4, 2, 32});

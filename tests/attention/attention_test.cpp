@@ -14,7 +14,7 @@ using namespace anabranch;
 using namespace anabranch::test;
 using attention::Element;
 using attention::HeadShape;
-using attention::SlabLayout;
+using attention::KvLayout;
 
 namespace {
 
@@ -53,7 +53,7 @@ double bound(Element element) {
   return pairs ? 2e-2 : 1e-5;
 }
 
-void compare(const Pass& pass, const HeadShape& shape, Element element, SlabLayout layout, std::mt19937& random) {
+void compare(const Pass& pass, const HeadShape& shape, Element element, KvLayout layout, std::mt19937& random) {
   const auto n_slots = static_cast<std::size_t>(pass.n_slots);
   const auto kv = static_cast<std::size_t>(shape.kv_width());
   // float16 without subnormal numbers
@@ -95,14 +95,14 @@ class EachLevel {
 
 TEST_CASE("a row that sees one key gets its value, and the score as log-sum-exp") {
   KvCache cache({.n_pages = 2});
-  const LineId line = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  step.append(line, 1);
+  step.append(sequence, 1);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   const Pass pass(*plan);
   const HeadShape shape{2, 1, 4};
-  Layer layer(shape, Element::float32, SlabLayout::slot_major, pass.n_slots);
+  Layer layer(shape, Element::float32, KvLayout::slot_major, pass.n_slots);
   std::vector<float> keys(static_cast<std::size_t>(pass.n_slots) * 4, 7.0f);
   std::vector<float> values(keys.size(), -7.0f);
   for (std::size_t d = 0; d < 4; ++d) {
@@ -133,21 +133,21 @@ TEST_CASE("every element, head size and instruction set agrees with the definiti
         tree.grow(8);
         const Pass pass = tree.pass_of_all();
         REQUIRE(pass.n_rows() > 0);
-        compare(pass, shape, element, seed % 2 == 0 ? SlabLayout::slot_major : SlabLayout::head_major, tree.random());
+        compare(pass, shape, element, seed % 2 == 0 ? KvLayout::slot_major : KvLayout::head_major, tree.random());
       }
   });
 }
 
 TEST_CASE("a long prompt in one pass agrees with the definition") {
   KvCache cache({.n_pages = 200});
-  const LineId line = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  step.append(line, 1500);
+  step.append(sequence, 1500);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   std::mt19937 random(5);
   for (const Element element : {Element::float32, Element::bfloat16})
-    compare(Pass(*plan), {3, 1, 64}, element, SlabLayout::head_major, random);
+    compare(Pass(*plan), {3, 1, 64}, element, KvLayout::head_major, random);
 }
 
 TEST_CASE("what cannot be is refused with the value and the limit, and the plan before it stays") {
@@ -193,38 +193,38 @@ TEST_CASE("what cannot be is refused with the value and the limit, and the plan 
   says(refused([&] { attention.plan(pass.groups, views, pass.n_rows()); }), "the runs of view 0 are null");
   CHECK(attention.workspace_bytes(1) == bytes);
 
-  Layer layer(shape, Element::float32, SlabLayout::slot_major, pass.n_slots);
+  Layer layer(shape, Element::float32, KvLayout::slot_major, pass.n_slots);
   std::vector<float> queries(static_cast<std::size_t>(pass.n_rows()) * 16, 1.0f);
   std::vector<float> out(queries.size(), -3.0f);
   std::vector<std::byte> workspace(bytes);
   const attention::Rows rows{queries.data(), 16, out.data(), 16, nullptr};
-  const auto run = [&](const attention::Rows& r, const attention::KvSlabs& slabs, std::size_t n) {
-    return refused([&] { attention.run(r, slabs, std::span(workspace).first(n)); });
+  const auto run = [&](const attention::Rows& r, const attention::KvTensors& kv, std::size_t n) {
+    return refused([&] { attention.run(r, kv, std::span(workspace).first(n)); });
   };
-  says(run(rows, layer.slabs(), bytes - 1), "needed are " + std::to_string(bytes));
-  attention::KvSlabs small = layer.slabs();
+  says(run(rows, layer.kv(), bytes - 1), "needed are " + std::to_string(bytes));
+  attention::KvTensors small = layer.kv();
   small.n_slots = 1;
-  says(run(rows, small, bytes), "the K/V slabs have 1");
-  attention::KvSlabs none = layer.slabs();
+  says(run(rows, small, bytes), "the K/V tensors have 1");
+  attention::KvTensors none = layer.kv();
   none.keys = nullptr;
   says(run(rows, none, bytes), "null");
   attention::Rows narrow = rows;
   narrow.out_stride = 15;
-  says(run(narrow, layer.slabs(), bytes), "a row stride is 15, must be 16 or more");
-  attention::KvSlabs unscaled = layer.slabs();
+  says(run(narrow, layer.kv(), bytes), "a row stride is 15, must be 16 or more");
+  attention::KvTensors unscaled = layer.kv();
   unscaled.element = Element::int8;
   unscaled.key_scales = nullptr;
   says(run(rows, unscaled, bytes), "without scales");
   CHECK(out == std::vector<float>(out.size(), -3.0f));
-  CHECK(refused([&] { attention.run(rows, layer.slabs(), workspace); }) == "no error");
+  CHECK(refused([&] { attention.run(rows, layer.kv(), workspace); }) == "no error");
 
   std::fill(out.begin(), out.end(), -3.0f);
   std::vector<int> n_finished(static_cast<std::size_t>(pass.n_rows()), 0);
-  const auto then = [&](RowIndex begin, RowIndex end) {
+  const auto epilogue = [&](RowIndex begin, RowIndex end) {
     for (RowIndex r = begin; r < end; ++r)
       n_finished[static_cast<std::size_t>(r)] +=
           std::count(out.begin() + r * 16, out.begin() + (r + 1) * 16, -3.0f) == 0 ? 1 : 100;
   };
-  attention.run(rows, layer.slabs(), workspace, {}, PartTask(then));
+  attention.run(rows, layer.kv(), workspace, {}, Epilogue(epilogue));
   CHECK(n_finished == std::vector<int>(n_finished.size(), 1));
 }

@@ -13,26 +13,26 @@ using namespace anabranch;
 using namespace anabranch::test;
 using attention::Element;
 using attention::HeadShape;
-using attention::SlabLayout;
+using attention::KvLayout;
 
 namespace {
 
-/// Numbers that belong to a place in a line, not to a slot: the same token has the same K, V and query in every pass.
+/// Numbers that belong to a place in a sequence, not to a slot: the same token has the same K, V and query in every pass.
 class Content {
  public:
   Content(const HeadShape& shape, Element element, std::int32_t n_slots, std::mt19937& random)
       : shape_(shape),
         keys_(random_floats(static_cast<std::size_t>(n_slots * shape.kv_width()), random)),
         values_(random_floats(keys_.size(), random)),
-        layer_(shape, element, SlabLayout::head_major, n_slots),
+        layer_(shape, element, KvLayout::head_major, n_slots),
         seed_(static_cast<std::uint32_t>(random())) {}
 
-  /// K and V of the pass's own rows are written; returns their queries. Row i of a line is the same in every pass.
+  /// K and V of the pass's own rows are written; returns their queries. Row i of a sequence is the same in every pass.
   std::vector<float> enter(const Pass& pass) {
     std::vector<float> queries;
     const auto kv = static_cast<std::size_t>(shape_.kv_width());
     for (std::size_t row = 0; row < pass.slots.size(); ++row) {
-      std::mt19937 own(seed_ + pass.lines[row].index * 1000u + index_in_line(pass, row));
+      std::mt19937 own(seed_ + pass.sequences[row].index * 1000u + index_in_sequence(pass, row));
       const auto k = random_floats(kv, own);
       const auto v = random_floats(kv, own);
       const auto q = random_floats(static_cast<std::size_t>(shape_.q_width()), own);
@@ -44,9 +44,9 @@ class Content {
     layer_.fill(keys_, values_);
     return queries;
   }
-  static std::uint32_t index_in_line(const Pass& pass, std::size_t row) {
+  static std::uint32_t index_in_sequence(const Pass& pass, std::size_t row) {
     std::uint32_t index = 0;
-    for (std::size_t r = 0; r < row; ++r) index += pass.lines[r] == pass.lines[row] ? 1u : 0u;
+    for (std::size_t r = 0; r < row; ++r) index += pass.sequences[r] == pass.sequences[row] ? 1u : 0u;
     return index;
   }
   const Layer& layer() const { return layer_; }
@@ -75,13 +75,13 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-/// Every row of `few` is, bit for bit, the row of the same line and index in `all`.
+/// Every row of `few` is, bit for bit, the row of the same sequence and index in `all`.
 void check_same_rows(const Pass& few, const Result& of_few, const Pass& all, const Result& of_all,
                      const HeadShape& shape) {
   for (std::size_t row = 0; row < few.slots.size(); ++row)
     for (std::size_t other = 0; other < all.slots.size(); ++other) {
-      if (all.lines[other] != few.lines[row]) continue;
-      if (Content::index_in_line(all, other) != Content::index_in_line(few, row)) continue;
+      if (all.sequences[other] != few.sequences[row]) continue;
+      if (Content::index_in_sequence(all, other) != Content::index_in_sequence(few, row)) continue;
       INFO("row " << row << " of " << few.n_rows() << " is row " << other << " of " << all.n_rows());
       CHECK(same_bits(row_of(of_few, shape, row), row_of(of_all, shape, other)));
     }
@@ -101,14 +101,14 @@ TEST_CASE("a row alone has the bits that it has beside others") {
       INFO("seed " << seed << ", " << simd::in_use());
       RandomTree tree(seed * 77);
       tree.grow(10);
-      const Pass all = tree.pass_of(tree.lines(), 3);
+      const Pass all = tree.pass_of(tree.sequences(), 3);
       REQUIRE(all.n_rows() > 0);
       Content content(shape, element, all.n_slots, tree.random());
       const auto queries = content.enter(all);
       const Result together = attend(all, queries, content.layer(), shape);
-      for (const LineId line : tree.lines())
+      for (const SequenceId sequence : tree.sequences())
         for (const std::int32_t n : {1, 2, 3}) {
-          const Pass alone = tree.pass_of(std::span(&line, 1), n);
+          const Pass alone = tree.pass_of(std::span(&sequence, 1), n);
           const auto own = content.enter(alone);
           check_same_rows(alone, attend(alone, own, content.layer(), shape), all, together, shape);
         }
@@ -135,7 +135,7 @@ TEST_CASE("a row has the same bits on any number of threads and over scattered s
     std::vector<Slot> place(static_cast<std::size_t>(pass.n_slots));
     std::iota(place.begin(), place.end(), 0);
     std::shuffle(place.begin(), place.end(), tree.random());
-    Layer scattered(shape, element, SlabLayout::slot_major, pass.n_slots);
+    Layer scattered(shape, element, KvLayout::slot_major, pass.n_slots);
     scattered.fill(content.keys(), content.values(), place);
     const Result moved = attend(pass.scattered(place), queries, scattered, shape);
     CHECK(same_bits(moved.out, one.out));

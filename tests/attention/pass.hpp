@@ -18,7 +18,7 @@ struct Pass {
   std::vector<View> views;
   std::vector<std::vector<SlotRun>> runs;  ///< per view
   std::vector<Slot> slots;
-  std::vector<LineId> lines;
+  std::vector<SequenceId> sequences;
   std::int32_t n_slots = 0;
 
   Pass() = default;
@@ -26,7 +26,7 @@ struct Pass {
       : groups(plan.groups.begin(), plan.groups.end()),
         views(plan.views.begin(), plan.views.end()),
         slots(plan.slots.begin(), plan.slots.end()),
-        lines(plan.lines.begin(), plan.lines.end()),
+        sequences(plan.sequences.begin(), plan.sequences.end()),
         n_slots(plan.n_slots) {
     for (View& view : views) {
       runs.emplace_back(view.runs, view.runs + view.n_runs);
@@ -76,37 +76,37 @@ inline std::vector<float> random_floats(std::size_t n, std::mt19937& random, flo
   return out;
 }
 
-/// K and V of one layer: float32 as given, and slabs in the wanted element.
+/// K and V of one layer: float32 as given, and kv in the wanted element.
 class Layer {
  public:
-  Layer(const attention::HeadShape& shape, attention::Element element, attention::SlabLayout layout,
+  Layer(const attention::HeadShape& shape, attention::Element element, attention::KvLayout layout,
         std::int32_t n_slots)
       : shape_(shape),
         bytes_k_(static_cast<std::size_t>(n_slots * shape.kv_width()) * element_size(element)),
         bytes_v_(bytes_k_.size()),
         scales_k_(static_cast<std::size_t>(n_slots * shape.kv_heads)),
         scales_v_(scales_k_.size()),
-        slabs_(make_slabs(shape, element, layout, n_slots, bytes_k_.data(), bytes_v_.data(), scales_k_.data(),
+        kv_(make_kv_tensors(shape, element, layout, n_slots, bytes_k_.data(), bytes_v_.data(), scales_k_.data(),
                           scales_v_.data())) {}
   Layer(const Layer&) = delete;
   Layer& operator=(const Layer&) = delete;
 
   /// [n_slots, kv_heads, head_dim] each; row s goes to slot place[s].
   void fill(std::span<const float> keys, std::span<const float> values, std::span<const Slot> place) {
-    attention::store_rows(keys.data(), values.data(), shape_.kv_width(), place, shape_, slabs_);
+    attention::store_rows(keys.data(), values.data(), shape_.kv_width(), place, shape_, kv_);
   }
   void fill(std::span<const float> keys, std::span<const float> values) {
-    std::vector<Slot> same(static_cast<std::size_t>(slabs_.n_slots));
+    std::vector<Slot> same(static_cast<std::size_t>(kv_.n_slots));
     for (std::size_t s = 0; s < same.size(); ++s) same[s] = static_cast<Slot>(s);
     fill(keys, values, same);
   }
-  const attention::KvSlabs& slabs() const { return slabs_; }
+  const attention::KvTensors& kv() const { return kv_; }
 
  private:
   attention::HeadShape shape_;
   std::vector<std::byte> bytes_k_, bytes_v_;
   std::vector<float> scales_k_, scales_v_;
-  attention::KvSlabs slabs_;
+  attention::KvTensors kv_;
 };
 
 /// A new thread for each task but the first: slow, and as hostile to shared state as can be.
@@ -135,7 +135,7 @@ inline Result attend(const Pass& pass, std::span<const float> queries, const Lay
   Result result{std::vector<float>(n * static_cast<std::size_t>(shape.q_width())),
                 std::vector<float>(n * static_cast<std::size_t>(shape.query_heads))};
   std::vector<std::byte> workspace(attention.workspace_bytes(parallel.n_workers()));
-  attention.run({queries.data(), shape.q_width(), result.out.data(), shape.q_width(), result.lse.data()}, layer.slabs(),
+  attention.run({queries.data(), shape.q_width(), result.out.data(), shape.q_width(), result.lse.data()}, layer.kv(),
                 workspace, parallel);
   return result;
 }

@@ -33,9 +33,9 @@ constexpr int kHeads = 4, kDim = 64, kRows = 4;
 /// `kRows` rows that see the same `n_keys` keys, which are all equal: each row's result is the first value's elements.
 struct Host {
   explicit Host(int n_keys) : run_{0, n_keys, 0}, keys(size(n_keys), 0.0f), values(size(n_keys), 3.0f) {
-    slabs.n_slots = n_keys;
-    slabs.keys = keys.data();
-    slabs.values = values.data();
+    kv.n_slots = n_keys;
+    kv.keys = keys.data();
+    kv.values = values.data();
     rows.queries = queries.data();
     rows.out = out.data();
   }
@@ -55,7 +55,7 @@ struct Host {
     return anb_attention_plan(attention, &group, 1, &view, 1, kRows);
   }
   anb_status run(const anb_attention_threads* threads = nullptr) {
-    return anb_attention_run(attention, &rows, &slabs, threads, workspace.data(), workspace.size());
+    return anb_attention_run(attention, &rows, &kv, threads, workspace.data(), workspace.size());
   }
   bool right() const {
     for (const float x : out)
@@ -68,7 +68,7 @@ struct Host {
   std::vector<float> keys, values;
   std::vector<float> queries = std::vector<float>(size(kRows), 1.0f), out = std::vector<float>(size(kRows));
   std::vector<std::byte> workspace = std::vector<std::byte>(1 << 20);
-  anb_attention_slabs slabs = ANB_ATTENTION_SLABS_INIT;
+  anb_attention_kv kv = ANB_ATTENTION_KV_INIT;
   anb_attention_rows rows = ANB_ATTENTION_ROWS_INIT;
 };
 
@@ -137,7 +137,7 @@ TEST_CASE("plans of the same size, stores and runs allocate nothing") {
     const Watched watched;
     for (int pass = 0; pass < 3; ++pass) {
       n_failed += host.plan(8) != ANB_OK;
-      n_failed += anb_attention_store(host.attention, &new_rows, &host.slabs) != ANB_OK;
+      n_failed += anb_attention_store(host.attention, &new_rows, &host.kv) != ANB_OK;
       n_failed += host.run() != ANB_OK;
     }
   }

@@ -73,11 +73,11 @@ static void fill_slabs(small* s) {
   rows.keys = keys;
   rows.values = values;
   rows.slots = slots;
-  OK(anb_attention_store(s->attention, &rows, &s->slabs));
+  OK(anb_attention_store(s->attention, &rows, &s->kv));
 }
 
 void make_small(small* s, int32_t element) {
-  static const anb_attention_slabs slabs = ANB_ATTENTION_SLABS_INIT;
+  static const anb_attention_kv kv = ANB_ATTENTION_KV_INIT;
   static const anb_attention_rows rows = ANB_ATTENTION_ROWS_INIT;
   anb_attention_options options = ANB_ATTENTION_OPTIONS_INIT;
   memset(s, 0, sizeof(*s));
@@ -86,13 +86,13 @@ void make_small(small* s, int32_t element) {
   options.scale = 1.0f;
   OK(anb_attention_create(&options, &s->attention));
   describe_plan(s);
-  s->slabs = slabs;
-  s->slabs.element = element;
-  s->slabs.n_slots = 4;
-  s->slabs.keys = s->keys;
-  s->slabs.values = s->values;
-  s->slabs.key_scales = s->key_scales;
-  s->slabs.value_scales = s->value_scales;
+  s->kv = kv;
+  s->kv.element = element;
+  s->kv.n_slots = 4;
+  s->kv.keys = s->keys;
+  s->kv.values = s->values;
+  s->kv.key_scales = s->key_scales;
+  s->kv.value_scales = s->value_scales;
   fill_slabs(s);
   s->queries[0] = 1.0f;
   s->rows = rows;
@@ -109,7 +109,7 @@ void destroy_small(small* s) {
 anb_status plan_small(small* s) { return anb_attention_plan(s->attention, s->groups, 3, s->views, 3, 2); }
 
 anb_status run_small(small* s, const anb_attention_threads* threads) {
-  return anb_attention_run(s->attention, &s->rows, &s->slabs, threads, s->workspace, sizeof(s->workspace));
+  return anb_attention_run(s->attention, &s->rows, &s->kv, threads, s->workspace, sizeof(s->workspace));
 }
 
 int main(void) {

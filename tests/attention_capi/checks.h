@@ -25,9 +25,9 @@ typedef struct small {
   anb_view views[3];
   anb_group groups[3];
   float queries[4], out[4], lse[2];
-  float keys[8], values[8]; /* as slabs hold them, or anything smaller */
+  float keys[8], values[8]; /* as kv hold them, or anything smaller */
   float key_scales[4], value_scales[4];
-  anb_attention_slabs slabs;
+  anb_attention_kv kv;
   anb_attention_rows rows;
   char workspace[65536];
 } small;

@@ -60,7 +60,7 @@ static void test_handles(void) {
     s.attention = i == 0 ? NULL : i == 1 ? old : (anb_attention*)(void*)cache;
     REFUSED(plan_small(&s), ANB_BAD_HANDLE, "no attention");
     REFUSED(run_small(&s, NULL), ANB_BAD_HANDLE, "no attention");
-    REFUSED(anb_attention_store(s.attention, NULL, &s.slabs), ANB_BAD_HANDLE, "no attention");
+    REFUSED(anb_attention_store(s.attention, NULL, &s.kv), ANB_BAD_HANDLE, "no attention");
     REFUSED(anb_attention_workspace(s.attention, 1, &n_bytes), ANB_BAD_HANDLE, "no attention");
   }
   CHECK(n_bytes == 77);
@@ -131,22 +131,22 @@ static void test_store(void) {
   anb_attention_new_rows r = ANB_ATTENTION_NEW_ROWS_INIT;
   make_small(&s, ANB_ELEMENT_FLOAT32);
   memcpy(before, s.keys, sizeof(before));
-  REFUSED(anb_attention_store(s.attention, NULL, &s.slabs), ANB_BAD_ARGUMENT, "new_rows is NULL");
-  REFUSED(anb_attention_store(s.attention, &r, NULL), ANB_BAD_ARGUMENT, "slabs is NULL");
-  OK(anb_attention_store(s.attention, &r, &s.slabs)); /* no rows */
+  REFUSED(anb_attention_store(s.attention, NULL, &s.kv), ANB_BAD_ARGUMENT, "new_rows is NULL");
+  REFUSED(anb_attention_store(s.attention, &r, NULL), ANB_BAD_ARGUMENT, "kv is NULL");
+  OK(anb_attention_store(s.attention, &r, &s.kv)); /* no rows */
   r.n_rows = 2;
   r.keys = row;
   r.values = row;
-  REFUSED(anb_attention_store(s.attention, &r, &s.slabs), ANB_BAD_ARGUMENT, "slots is NULL");
+  REFUSED(anb_attention_store(s.attention, &r, &s.kv), ANB_BAD_ARGUMENT, "slots is NULL");
   r.slots = slots;
-  REFUSED(anb_attention_store(s.attention, &r, &s.slabs), ANB_BAD_ARGUMENT, "row 1 has slot 4, the K/V slabs have 4");
+  REFUSED(anb_attention_store(s.attention, &r, &s.kv), ANB_BAD_ARGUMENT, "row 1 has slot 4, the K/V tensors have 4");
   slots[1] = -1;
-  REFUSED(anb_attention_store(s.attention, &r, &s.slabs), ANB_BAD_ARGUMENT, "row 1 has slot -1");
+  REFUSED(anb_attention_store(s.attention, &r, &s.kv), ANB_BAD_ARGUMENT, "row 1 has slot -1");
   slots[1] = 3;
   r.row_stride = 1;
-  REFUSED(anb_attention_store(s.attention, &r, &s.slabs), ANB_BAD_ARGUMENT, "row_stride is 1");
+  REFUSED(anb_attention_store(s.attention, &r, &s.kv), ANB_BAD_ARGUMENT, "row_stride is 1");
   r.n_rows = -1;
-  REFUSED(anb_attention_store(s.attention, &r, &s.slabs), ANB_BAD_ARGUMENT, "-1 elements");
+  REFUSED(anb_attention_store(s.attention, &r, &s.kv), ANB_BAD_ARGUMENT, "-1 elements");
   CHECK(memcmp(before, s.keys, sizeof(before)) == 0);
   destroy_small(&s);
 }
@@ -170,25 +170,25 @@ static void test_run(void) {
   BAD_RUN(rows.out, NULL, "queries or out is null");
   BAD_RUN(rows.query_stride, 1, "query_stride is 1, must be 2 or more, or 0");
   BAD_RUN(rows.out_stride, -2, "out_stride is -2");
-  BAD_RUN(slabs.struct_size, 0, "anb_attention_slabs: struct_size is 0");
-  BAD_RUN(slabs.element, 4, "element is 4");
-  BAD_RUN(slabs.n_slots, 3, "slot 3 is planned, the K/V slabs have 3");
-  BAD_RUN(slabs.n_slots, -1, "n_slots is -1");
-  BAD_RUN(slabs.keys, NULL, "keys of the slabs is NULL");
-  BAD_RUN(slabs.values, NULL, "values of the slabs is NULL");
-  BAD_RUN(slabs.slot_stride, 1, "slot_stride is 1");
-  BAD_RUN(slabs.head_stride, -1, "head_stride is -1");
-  BAD_RUN(slabs.key_scales, NULL, "key_scales of int8 slabs is NULL");
-  BAD_RUN(slabs.value_scales, NULL, "value_scales of int8 slabs is NULL");
-  BAD_RUN(slabs.scale_slot_stride, -1, "scale_slot_stride is -1");
-  BAD_RUN(slabs.scale_head_stride, -1, "scale_head_stride is -1");
+  BAD_RUN(kv.struct_size, 0, "anb_attention_kv: struct_size is 0");
+  BAD_RUN(kv.element, 4, "element is 4");
+  BAD_RUN(kv.n_slots, 3, "slot 3 is planned, the K/V tensors have 3");
+  BAD_RUN(kv.n_slots, -1, "n_slots is -1");
+  BAD_RUN(kv.keys, NULL, "keys of the kv is NULL");
+  BAD_RUN(kv.values, NULL, "values of the kv is NULL");
+  BAD_RUN(kv.slot_stride, 1, "slot_stride is 1");
+  BAD_RUN(kv.head_stride, -1, "head_stride is -1");
+  BAD_RUN(kv.key_scales, NULL, "key_scales of int8 kv is NULL");
+  BAD_RUN(kv.value_scales, NULL, "value_scales of int8 kv is NULL");
+  BAD_RUN(kv.scale_slot_stride, -1, "scale_slot_stride is -1");
+  BAD_RUN(kv.scale_head_stride, -1, "scale_head_stride is -1");
   OK(anb_attention_workspace(s.attention, 1, &n_bytes));
-  REFUSED(anb_attention_run(s.attention, &s.rows, &s.slabs, NULL, s.workspace, n_bytes - 1), ANB_BAD_ARGUMENT,
+  REFUSED(anb_attention_run(s.attention, &s.rows, &s.kv, NULL, s.workspace, n_bytes - 1), ANB_BAD_ARGUMENT,
           "the workspace has");
-  REFUSED(anb_attention_run(s.attention, &s.rows, &s.slabs, NULL, NULL, n_bytes), ANB_BAD_ARGUMENT,
+  REFUSED(anb_attention_run(s.attention, &s.rows, &s.kv, NULL, NULL, n_bytes), ANB_BAD_ARGUMENT,
           "workspace is NULL");
-  REFUSED(anb_attention_run(s.attention, NULL, &s.slabs, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT, "rows is NULL");
-  REFUSED(anb_attention_run(s.attention, &s.rows, NULL, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT, "slabs is NULL");
+  REFUSED(anb_attention_run(s.attention, NULL, &s.kv, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT, "rows is NULL");
+  REFUSED(anb_attention_run(s.attention, &s.rows, NULL, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT, "kv is NULL");
   REFUSED(anb_attention_workspace(s.attention, 0, &n_bytes), ANB_BAD_ARGUMENT, "n_workers is 0, must be 1 to 1024");
   REFUSED(anb_attention_workspace(s.attention, 1, NULL), ANB_BAD_ARGUMENT, "n_bytes is NULL");
   threads.n_workers = 1025;
@@ -203,12 +203,12 @@ static void test_run(void) {
 
 static void test_init(void) {
   anb_attention_options o, o_macro = ANB_ATTENTION_OPTIONS_INIT;
-  anb_attention_slabs s, s_macro = ANB_ATTENTION_SLABS_INIT;
+  anb_attention_kv s, s_macro = ANB_ATTENTION_KV_INIT;
   anb_attention_new_rows n, n_macro = ANB_ATTENTION_NEW_ROWS_INIT;
   anb_attention_rows r, r_macro = ANB_ATTENTION_ROWS_INIT;
   anb_attention_threads t, t_macro = ANB_ATTENTION_THREADS_INIT;
   anb_attention_options_init(&o, sizeof(o));
-  anb_attention_slabs_init(&s, sizeof(s));
+  anb_attention_kv_init(&s, sizeof(s));
   anb_attention_new_rows_init(&n, sizeof(n));
   anb_attention_rows_init(&r, sizeof(r));
   anb_attention_threads_init(&t, sizeof(t));

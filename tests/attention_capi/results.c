@@ -14,7 +14,7 @@ static void test_element(int32_t element, double bound) {
   OK(plan_small(&s));
   OK(anb_attention_workspace(s.attention, 1, &n_bytes));
   CHECK(n_bytes > 0 && n_bytes <= sizeof(s.workspace));
-  OK(anb_attention_run(s.attention, &s.rows, &s.slabs, NULL, s.workspace, n_bytes));
+  OK(anb_attention_run(s.attention, &s.rows, &s.kv, NULL, s.workspace, n_bytes));
   for (i = 0; i < 4; ++i) CHECK_NEAR(s.out[i], i % 2 == 0 ? 4.0 : 2.0, bound);
   CHECK_NEAR(s.lse[0], log(8.0), bound);
   CHECK_NEAR(s.lse[1], log(3.0), bound);
@@ -33,10 +33,10 @@ static void test_strides(void) {
     keys[i / 2 * 4 + i % 2] = s.keys[i];
     values[i / 2 * 4 + i % 2] = s.values[i];
   }
-  s.slabs.keys = keys;
-  s.slabs.values = values;
-  s.slabs.slot_stride = 4;
-  s.slabs.head_stride = 2;
+  s.kv.keys = keys;
+  s.kv.values = values;
+  s.kv.slot_stride = 4;
+  s.kv.head_stride = 2;
   s.rows.queries = queries;
   s.rows.query_stride = 3;
   s.rows.out = out;
@@ -105,13 +105,13 @@ typedef struct real {
 static void make_real(real* r) {
   static const anb_plan empty = ANB_PLAN_INIT;
   anb_cache_options options = ANB_CACHE_OPTIONS_INIT;
-  anb_line trunk, kids[kBranches];
+  anb_sequence trunk, kids[kBranches];
   int i;
   options.n_pages = kPages;
   r->plan = empty;
   OK(anb_cache_create(&options, &r->cache));
   OK(anb_step_begin(r->cache, &r->step));
-  OK(anb_step_create_line(r->step, 0, &trunk));
+  OK(anb_step_create_sequence(r->step, 0, &trunk));
   OK(anb_step_append(r->step, trunk, NULL, kTrunk, ANB_LOGITS_NONE));
   OK(anb_step_fork(r->step, trunk, kBranches, ANB_POSITIONS_LONGEST, kids));
   OK(anb_step_plan(r->step, &r->plan));
@@ -140,18 +140,18 @@ static void destroy_real(real* r) {
 }
 
 static void run_real(real* r, const anb_attention* attention, const anb_attention_threads* threads, float* out) {
-  anb_attention_slabs slabs = ANB_ATTENTION_SLABS_INIT;
+  anb_attention_kv kv = ANB_ATTENTION_KV_INIT;
   anb_attention_rows rows = ANB_ATTENTION_ROWS_INIT;
   size_t n_bytes = 0;
   void* workspace;
-  slabs.n_slots = kSlots;
-  slabs.keys = r->keys;
-  slabs.values = r->values;
+  kv.n_slots = kSlots;
+  kv.keys = r->keys;
+  kv.values = r->values;
   rows.queries = r->queries;
   rows.out = out;
   OK(anb_attention_workspace(attention, threads != NULL ? threads->n_workers : 1, &n_bytes));
   workspace = calloc(n_bytes, 1);
-  OK(anb_attention_run(attention, &rows, &slabs, threads, workspace, n_bytes));
+  OK(anb_attention_run(attention, &rows, &kv, threads, workspace, n_bytes));
   free(workspace);
 }
 
@@ -181,25 +181,25 @@ static void run_from_inside(int32_t n, anb_attention_task task, void* body, void
 static void test_bad_threads(real* r, anb_attention* attention) {
   static char workspace[1 << 20];
   anb_attention_threads threads = ANB_ATTENTION_THREADS_INIT;
-  anb_attention_slabs slabs = ANB_ATTENTION_SLABS_INIT;
+  anb_attention_kv kv = ANB_ATTENTION_KV_INIT;
   anb_attention_rows rows = ANB_ATTENTION_ROWS_INIT;
   int repeat = 0;
-  slabs.n_slots = kSlots;
-  slabs.keys = r->keys;
-  slabs.values = r->values;
+  kv.n_slots = kSlots;
+  kv.keys = r->keys;
+  kv.values = r->values;
   rows.queries = r->queries;
   rows.out = r->out[1];
   threads.n_workers = 3;
   threads.run = run_badly;
   threads.user = &repeat;
-  REFUSED(anb_attention_run(attention, &rows, &slabs, &threads, workspace, sizeof(workspace)), ANB_CALLBACK_FAILED,
+  REFUSED(anb_attention_run(attention, &rows, &kv, &threads, workspace, sizeof(workspace)), ANB_CALLBACK_FAILED,
           "left out 1 tasks");
   repeat = 1;
-  REFUSED(anb_attention_run(attention, &rows, &slabs, &threads, workspace, sizeof(workspace)), ANB_CALLBACK_FAILED,
+  REFUSED(anb_attention_run(attention, &rows, &kv, &threads, workspace, sizeof(workspace)), ANB_CALLBACK_FAILED,
           "a second time");
   threads.run = run_from_inside;
   threads.user = attention;
-  OK(anb_attention_run(attention, &rows, &slabs, &threads, workspace, sizeof(workspace)));
+  OK(anb_attention_run(attention, &rows, &kv, &threads, workspace, sizeof(workspace)));
 }
 
 void test_plan_of_the_cache(void) {

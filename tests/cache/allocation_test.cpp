@@ -36,13 +36,13 @@ class ScarceMemory : public std::pmr::memory_resource {
 
 struct State {
   std::vector<std::int32_t> numbers;
-  explicit State(const KvCache& cache, const std::vector<LineId>& lines) {
-    numbers = {cache.n_lines(), cache.n_free_pages()};
-    for (const LineId line : lines) {
-      numbers.push_back(cache.alive(line) ? 1 : 0);
-      if (!cache.alive(line)) continue;
-      for (const std::int32_t n : {cache.n_tokens(line), cache.next_position(line),
-                                   static_cast<std::int32_t>(cache.children(line).size()), cache.position_limit(line)})
+  explicit State(const KvCache& cache, const std::vector<SequenceId>& sequences) {
+    numbers = {cache.n_sequences(), cache.n_free_pages()};
+    for (const SequenceId sequence : sequences) {
+      numbers.push_back(cache.alive(sequence) ? 1 : 0);
+      if (!cache.alive(sequence)) continue;
+      for (const std::int32_t n : {cache.n_tokens(sequence), cache.next_position(sequence),
+                                   static_cast<std::int32_t>(cache.children(sequence).size()), cache.position_limit(sequence)})
         numbers.push_back(n);
     }
   }
@@ -56,28 +56,28 @@ TEST_CASE("a call that runs out of memory leaves everything as it was") {
     ScarceMemory memory;
     {
       KvCache cache({.n_pages = 64, .page_size = 2, .memory = &memory});
-      const LineId line = cache.create_line();
-      append(cache, line, 5);
-      const State before(cache, {line});
-      std::vector<LineId> kids(3);
+      const SequenceId sequence = cache.create_sequence();
+      append(cache, sequence, 5);
+      const State before(cache, {sequence});
+      std::vector<SequenceId> kids(3);
       const std::vector<TokenId> some = tokens(40);
-      LineId extra = kNoLine;
+      SequenceId extra = kNoSequence;
       Step step = cache.begin_step();
       const std::vector<std::function<void()>> calls{
-          [&] { step.append(line, some); },
-          [&] { step.fork(line, kids); },
+          [&] { step.append(sequence, some); },
+          [&] { step.fork(sequence, kids); },
           [&] { step.append(kids[0], some, Logits::all); },
           [&] { step.append(kids[1], 3); },
           [&] { step.request_logits(kids[2]); },
-          [&] { extra = step.create_line(); },
-          [&] { step.append(line, 2); },
+          [&] { extra = step.create_sequence(); },
+          [&] { step.append(sequence, 2); },
           [&] { step.rewind(kids[0], 50); },
           [&] {
-            step.join(line, {kids[1], kids[0]});
+            step.join(sequence, {kids[1], kids[0]});
           },
-          [&] { step.rewind(line, 49); },
-          [&] { step.adopt(line, kids[2]); },
-          [&] { step.hold(line, 7); },
+          [&] { step.rewind(sequence, 49); },
+          [&] { step.adopt(sequence, kids[2]); },
+          [&] { step.hold(sequence, 7); },
           [&] { step.drop(extra); },
           [&] {
             if (!step.plan()) fail(Status::no_room, "the pool is too small");
@@ -85,7 +85,7 @@ TEST_CASE("a call that runs out of memory leaves everything as it was") {
       };
       memory.n_until_refusal = refuse_at;
       for (std::size_t i = 0; i < calls.size(); ++i) {
-        const std::vector<LineId> all{line, kids[0], kids[1], kids[2], extra};
+        const std::vector<SequenceId> all{sequence, kids[0], kids[1], kids[2], extra};
         const State now(cache, all);
         try {
           calls[i]();
@@ -101,15 +101,15 @@ TEST_CASE("a call that runs out of memory leaves everything as it was") {
         memory.n_until_refusal = 0;
         step.commit();
         memory.n_until_refusal = -1;
-        CHECK(cache.n_tokens(line) == 45);
+        CHECK(cache.n_tokens(sequence) == 45);
       } else {
         memory.n_until_refusal = 0;
         step.abort();
         memory.n_until_refusal = -1;
-        CHECK(State(cache, {line}) == before);
+        CHECK(State(cache, {sequence}) == before);
       }
       CHECK(violations(cache) == "");
-      in_step(cache, [&](Step& last) { last.drop(line); });
+      in_step(cache, [&](Step& last) { last.drop(sequence); });
       CHECK(cache.n_free_pages() == 64);
     }
     CHECK(memory.bytes_out == 0);
@@ -119,16 +119,16 @@ TEST_CASE("a call that runs out of memory leaves everything as it was") {
 TEST_CASE("in the steady state a decoding step allocates nothing") {
   ScarceMemory memory;
   KvCache cache({.n_pages = 4096, .page_size = 16, .memory = &memory});
-  const LineId line = cache.create_line();
-  std::vector<LineId> kids(8);
+  const SequenceId sequence = cache.create_sequence();
+  std::vector<SequenceId> kids(8);
   in_step(cache, [&](Step& step) {
-    step.append(line, 100);
-    step.fork(line, kids);
-    for (const LineId kid : kids) step.append(kid, 300);
+    step.append(sequence, 100);
+    step.fork(sequence, kids);
+    for (const SequenceId kid : kids) step.append(kid, 300);
   });
   const auto round = [&] {
     Step step = cache.begin_step();
-    for (const LineId kid : kids) step.append(kid, {1}, Logits::last);
+    for (const SequenceId kid : kids) step.append(kid, {1}, Logits::last);
     finish(step);
   };
   for (int i = 0; i < 40; ++i) round();

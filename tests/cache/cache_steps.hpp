@@ -36,11 +36,11 @@ void in_step(Cache& cache, Calls&& calls) {
 
 /// One committed step that appends n tokens.
 template <class Cache>
-void append(Cache& cache, LineId line, std::int32_t n) {
-  in_step(cache, [&](auto& step) { step.append(line, n); });
+void append(Cache& cache, SequenceId sequence, std::int32_t n) {
+  in_step(cache, [&](auto& step) { step.append(sequence, n); });
 }
 
-/// Every violated invariant, one a line; empty is good.
+/// Every violated invariant, one a sequence; empty is good.
 template <class Cache>
 std::string violations(const Cache& cache) {
   std::string text;
@@ -59,18 +59,18 @@ Status status_of(Call&& call) {
   return Status::ok;
 }
 
-/// Positions of the plan's rows that `line` appended, in order.
-inline std::vector<Position> positions_of_rows(const StepPlan& plan, LineId line) {
+/// Positions of the plan's rows that `sequence` appended, in order.
+inline std::vector<Position> positions_of_rows(const StepPlan& plan, SequenceId sequence) {
   std::vector<Position> out;
   for (std::size_t r = 0; r < plan.positions.size(); ++r)
-    if (plan.lines[r] == line) out.push_back(plan.positions[r]);
+    if (plan.sequences[r] == sequence) out.push_back(plan.positions[r]);
   return out;
 }
 
-/// The first row that `line` appended, or kNone.
-inline RowIndex first_row_of(const StepPlan& plan, LineId line) {
-  for (std::size_t r = 0; r < plan.lines.size(); ++r)
-    if (plan.lines[r] == line) return static_cast<RowIndex>(r);
+/// The first row that `sequence` appended, or kNone.
+inline RowIndex first_row_of(const StepPlan& plan, SequenceId sequence) {
+  for (std::size_t r = 0; r < plan.sequences.size(); ++r)
+    if (plan.sequences[r] == sequence) return static_cast<RowIndex>(r);
   return kNone;
 }
 

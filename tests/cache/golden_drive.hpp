@@ -102,7 +102,7 @@ class GoldenDriver {
   }
 
   GoldenObservation run() {
-    trunk_ = cache_.create_line();
+    trunk_ = cache_.create_sequence();
     for (const GoldenItem& item : golden_.items) item.is_block() ? decode_block(item) : decode_serial(item.serial);
     run_pass();
     if (cache_.next_position(trunk_) < 0 || cache_.n_tokens(trunk_) != golden_.n_tokens())
@@ -115,7 +115,7 @@ class GoldenDriver {
 
  private:
   struct Branch {
-    LineId line;
+    SequenceId line;
     std::int32_t next_flat = 0;
     std::int32_t left = 0;
   };
@@ -131,7 +131,7 @@ class GoldenDriver {
     return *step_;
   }
 
-  void append(LineId line, std::int32_t n) {
+  void append(SequenceId line, std::int32_t n) {
     std::vector<TokenId> tokens(static_cast<std::size_t>(n));
     std::iota(tokens.begin(), tokens.end(), next_flat_);
     next_flat_ += n;
@@ -177,7 +177,7 @@ class GoldenDriver {
   }
 
   void decode_block(const GoldenItem& item) {
-    const std::vector<LineId> lines =
+    const std::vector<SequenceId> lines =
         step().fork(trunk_, static_cast<std::int32_t>(item.branches.size()), fork_options(item));
     end_transition();
     std::vector<Branch> branches;
@@ -233,15 +233,15 @@ class GoldenDriver {
   void join_ended(std::vector<Branch>& branches) {
     step().join(trunk_, ended_);
     for (Branch& branch : branches)
-      if (std::find(ended_.begin(), ended_.end(), branch.line) != ended_.end()) branch.line = kNoLine;
+      if (std::find(ended_.begin(), ended_.end(), branch.line) != ended_.end()) branch.line = kNoSequence;
     ended_.clear();
   }
 
   void join_rest(const std::vector<Branch>& branches) {
     ended_.clear();
-    std::vector<LineId> rest;
+    std::vector<SequenceId> rest;
     for (const Branch& branch : branches)
-      if (branch.line != kNoLine) rest.push_back(branch.line);
+      if (branch.line != kNoSequence) rest.push_back(branch.line);
     if (drive_.join_order == GoldenDrive::JoinOrder::reversed) std::reverse(rest.begin(), rest.end());
     if (!rest.empty()) step().join(trunk_, rest);
   }
@@ -275,9 +275,9 @@ class GoldenDriver {
   const GoldenDrive& drive_;
   KvCache cache_;
   std::optional<Step> step_;
-  LineId trunk_;
+  SequenceId trunk_;
   std::int32_t next_flat_ = 0;
-  std::vector<LineId> ended_;               ///< branches that ended in this round of `ragged`
+  std::vector<SequenceId> ended_;               ///< branches that ended in this round of `ragged`
   std::vector<std::int32_t> flat_of_slot_;  ///< [n_slots]
   std::minstd_rand random_{1};
   GoldenObservation observed_;

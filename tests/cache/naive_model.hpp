@@ -1,6 +1,6 @@
-// The cache as one would write it without caring for cost: every line holds a full copy of everything it sees.
+// The cache as one would write it without caring for cost: every sequence holds a full copy of everything it sees.
 //
-// It knows nothing of pages, segments or sharing, only the rules of positions and of what a line sees. The model-based
+// It knows nothing of pages, segments or sharing, only the rules of positions and of what a sequence sees. The model-based
 // test drives it side by side with the real cache. A step is a copy of the whole model; abort throws the copy away.
 #pragma once
 
@@ -17,10 +17,10 @@ namespace anabranch::test {
 struct NaiveToken {
   std::uint64_t id = 0;  ///< never used twice: stands for the token's K and V
   Position position = 0;
-  std::int32_t depth = 0;  ///< depth of the line that wrote it
+  std::int32_t depth = 0;  ///< depth of the sequence that wrote it
 };
 
-/// A piece of history that knows how far a line had come before it: a run of own tokens, or a joined branch.
+/// A piece of history that knows how far a sequence had come before it: a run of own tokens, or a joined branch.
 struct NaivePiece {
   Position next_before = 0;
   std::vector<NaiveToken> tokens;  ///< own tokens; empty for a joined branch
@@ -53,21 +53,21 @@ inline void flatten(const std::vector<NaivePiece>& pieces, std::vector<NaiveToke
   }
 }
 
-/// Where a line goes on that has joined a branch which started at `start` and had come to `child_next`.
+/// Where a sequence goes on that has joined a branch which started at `start` and had come to `child_next`.
 inline Position next_after_join(Positions::Kind rule, Position next, Position start, Position child_next) {
   if (rule == Positions::Kind::sequential) return next + (child_next - start);
   if (rule == Positions::Kind::longest) return std::max(next, child_next);
   return next;  // reserved: the fork has moved it already; given: the caller says
 }
 
-/// Next position of the line just before the first token of `piece`. A branch may have moved on before its first token
-/// (it reserved positions for children of its own); then the line that has joined it has, too.
+/// Next position of the sequence just before the first token of `piece`. A branch may have moved on before its first token
+/// (it reserved positions for children of its own); then the sequence that has joined it has, too.
 inline Position next_before(const NaivePiece& piece) {
   if (!piece.is_joined()) return piece.next_before;
   return next_after_join(piece.rule, piece.next_before, piece.inner_start, next_before(piece.inner.front()));
 }
 
-/// Next position of a line that keeps the first n tokens of `pieces`; `next` is that of the whole.
+/// Next position of a sequence that keeps the first n tokens of `pieces`; `next` is that of the whole.
 inline Position next_at(const std::vector<NaivePiece>& pieces, std::int32_t n, Position next) {
   for (const NaivePiece& piece : pieces) {
     if (n == 0) return next_before(piece);
@@ -98,9 +98,9 @@ inline void truncate(std::vector<NaivePiece>& pieces, std::int32_t n) {
   pieces.resize(kept);
 }
 
-struct NaiveLine {
-  LineId parent = kNoLine;
-  std::vector<LineId> children;  ///< in the order they were forked
+struct NaiveSequence {
+  SequenceId parent = kNoSequence;
+  std::vector<SequenceId> children;  ///< in the order they were forked
   std::vector<NaivePiece> pieces;
   std::size_t n_shared_pieces = 0;  ///< leading pieces that came from the parent
   std::int32_t fork_tokens = 0;     ///< tokens in them
@@ -119,38 +119,38 @@ struct NaiveLine {
   }
 };
 
-/// All lines. REQUIRES for every call: what the real cache requires; the callers look before they call.
+/// All sequences. REQUIRES for every call: what the real cache requires; the callers look before they call.
 class NaiveModel {
  public:
-  std::map<LineId, NaiveLine> lines;
+  std::map<SequenceId, NaiveSequence> sequences;
 
-  NaiveLine& at(LineId id) { return lines.at(id); }
-  const NaiveLine& at(LineId id) const { return lines.at(id); }
+  NaiveSequence& at(SequenceId id) { return sequences.at(id); }
+  const NaiveSequence& at(SequenceId id) const { return sequences.at(id); }
 
-  void create(LineId id, Position first, Position limit) {
-    NaiveLine line;
-    line.start = line.next = first;
-    line.limit = limit;
-    lines.emplace(id, std::move(line));
+  void create(SequenceId id, Position first, Position limit) {
+    NaiveSequence sequence;
+    sequence.start = sequence.next = first;
+    sequence.limit = limit;
+    sequences.emplace(id, std::move(sequence));
   }
 
-  void append(LineId id, std::uint64_t token) {
-    NaiveLine& line = at(id);
-    const bool goes_on = line.pieces.size() > line.n_shared_pieces && !line.pieces.back().is_joined() &&
-                         line.pieces.back().tokens.back().position + 1 == line.next;
+  void append(SequenceId id, std::uint64_t token) {
+    NaiveSequence& sequence = at(id);
+    const bool goes_on = sequence.pieces.size() > sequence.n_shared_pieces && !sequence.pieces.back().is_joined() &&
+                         sequence.pieces.back().tokens.back().position + 1 == sequence.next;
     if (!goes_on) {
-      line.pieces.emplace_back();
-      line.pieces.back().next_before = line.next;
+      sequence.pieces.emplace_back();
+      sequence.pieces.back().next_before = sequence.next;
     }
-    line.pieces.back().tokens.push_back({token, line.next, line.depth});
-    ++line.next;
+    sequence.pieces.back().tokens.push_back({token, sequence.next, sequence.depth});
+    ++sequence.next;
   }
 
-  void fork(LineId id, const std::vector<LineId>& kids, const Positions& policy, const std::vector<Position>& starts) {
-    NaiveLine& parent = at(id);
+  void fork(SequenceId id, const std::vector<SequenceId>& kids, const Positions& policy, const std::vector<Position>& starts) {
+    NaiveSequence& parent = at(id);
     const Position p = parent.next;
     for (std::size_t k = 0; k < kids.size(); ++k) {
-      NaiveLine kid;
+      NaiveSequence kid;
       kid.parent = id;
       kid.pieces = parent.pieces;
       kid.n_shared_pieces = parent.pieces.size();
@@ -164,24 +164,24 @@ class NaiveModel {
         kid.start = kid.next = p + static_cast<Position>(k) * policy.extent;
         kid.limit = std::min(kid.limit, kid.start + policy.extent);
       }
-      lines.emplace(kids[k], std::move(kid));
+      sequences.emplace(kids[k], std::move(kid));
       at(id).children.push_back(kids[k]);
     }
     if (policy.kind == Positions::Kind::reserved) at(id).next = p + static_cast<Position>(kids.size()) * policy.extent;
   }
 
   /// Where `id` would go on after the join.
-  Position next_after(LineId id, const std::vector<LineId>& kids, Position given) const {
+  Position next_after(SequenceId id, const std::vector<SequenceId>& kids, Position given) const {
     Position next = at(id).next;
-    for (const LineId kid : kids) next = next_after_join(at(kid).rule, next, at(kid).start, at(kid).next);
+    for (const SequenceId kid : kids) next = next_after_join(at(kid).rule, next, at(kid).start, at(kid).next);
     return given == kNone ? next : given;
   }
 
-  void join(LineId id, const std::vector<LineId>& kids, Position given) {
+  void join(SequenceId id, const std::vector<SequenceId>& kids, Position given) {
     const Position after = next_after(id, kids, given);
-    NaiveLine& parent = at(id);
-    for (const LineId kid : kids) {
-      NaiveLine& child = at(kid);
+    NaiveSequence& parent = at(id);
+    for (const SequenceId kid : kids) {
+      NaiveSequence& child = at(kid);
       NaivePiece piece;
       piece.next_before = parent.next;
       piece.rule = child.rule;
@@ -190,58 +190,58 @@ class NaiveModel {
       piece.inner_next = child.next;
       parent.next = next_after_join(child.rule, parent.next, child.start, child.next);
       if (piece.is_joined()) parent.pieces.push_back(std::move(piece));
-      lines.erase(kid);
+      sequences.erase(kid);
       std::erase(parent.children, kid);
     }
     parent.next = after;
   }
 
   /// Fewest tokens that a rewind may keep.
-  std::int32_t rewind_floor(LineId id) const {
-    std::int32_t floor = at(id).parent == kNoLine ? 0 : at(id).fork_tokens;
-    for (const LineId kid : at(id).children) floor = std::max(floor, at(kid).fork_tokens);
+  std::int32_t rewind_floor(SequenceId id) const {
+    std::int32_t floor = at(id).parent == kNoSequence ? 0 : at(id).fork_tokens;
+    for (const SequenceId kid : at(id).children) floor = std::max(floor, at(kid).fork_tokens);
     return floor;
   }
 
-  void rewind(LineId id, std::int32_t n) {
-    NaiveLine& line = at(id);
-    if (n == line.n_tokens()) return;
-    line.next = next_at(line.pieces, n, line.next);
-    truncate(line.pieces, n);
-    line.n_shared_pieces = std::min(line.n_shared_pieces, line.pieces.size());
+  void rewind(SequenceId id, std::int32_t n) {
+    NaiveSequence& sequence = at(id);
+    if (n == sequence.n_tokens()) return;
+    sequence.next = next_at(sequence.pieces, n, sequence.next);
+    truncate(sequence.pieces, n);
+    sequence.n_shared_pieces = std::min(sequence.n_shared_pieces, sequence.pieces.size());
   }
 
-  void adopt(LineId id, LineId kid) {
-    NaiveLine child = at(kid);
-    const std::vector<LineId> siblings = at(id).children;
-    for (const LineId other : siblings)
+  void adopt(SequenceId id, SequenceId kid) {
+    NaiveSequence child = at(kid);
+    const std::vector<SequenceId> siblings = at(id).children;
+    for (const SequenceId other : siblings)
       if (other != kid) drop(other);
-    NaiveLine& parent = at(id);
+    NaiveSequence& parent = at(id);
     parent.pieces = std::move(child.pieces);
     parent.next = child.next;
     parent.children = child.children;
-    for (const LineId grandchild : child.children) at(grandchild).parent = id;
-    lines.erase(kid);
-    for (const LineId grandchild : child.children) rise(grandchild, at(id).depth + 1);
+    for (const SequenceId grandchild : child.children) at(grandchild).parent = id;
+    sequences.erase(kid);
+    for (const SequenceId grandchild : child.children) rise(grandchild, at(id).depth + 1);
   }
 
-  void drop(LineId id) {
-    const std::vector<LineId> kids = at(id).children;
-    for (const LineId kid : kids) drop(kid);
-    if (const LineId parent = at(id).parent; parent != kNoLine) std::erase(at(parent).children, id);
-    lines.erase(id);
+  void drop(SequenceId id) {
+    const std::vector<SequenceId> kids = at(id).children;
+    for (const SequenceId kid : kids) drop(kid);
+    if (const SequenceId parent = at(id).parent; parent != kNoSequence) std::erase(at(parent).children, id);
+    sequences.erase(id);
   }
 
-  void detach(LineId id) {
+  void detach(SequenceId id) {
     std::erase(at(at(id).parent).children, id);
-    at(id).parent = kNoLine;
+    at(id).parent = kNoSequence;
     rise(id, 0);
   }
 
  private:
-  void rise(LineId id, std::int32_t depth) {
+  void rise(SequenceId id, std::int32_t depth) {
     at(id).depth = depth;
-    for (const LineId kid : at(id).children) rise(kid, depth + 1);
+    for (const SequenceId kid : at(id).children) rise(kid, depth + 1);
   }
 };
 

@@ -1,4 +1,4 @@
-// Where branches start, where their parent goes on, and where a rewound line goes on.
+// Where branches start, where their parent goes on, and where a rewound sequence goes on.
 #include <algorithm>
 #include <vector>
 
@@ -9,24 +9,24 @@ using namespace anabranch::test;
 
 namespace {
 
-/// A line with 9 tokens and branches of the given lengths, all committed.
+/// A sequence with 9 tokens and branches of the given lengths, all committed.
 struct Block {
   KvCache cache;
-  LineId trunk;
-  std::vector<LineId> kids;
+  SequenceId trunk;
+  std::vector<SequenceId> kids;
   Block(const Positions& policy, const std::vector<std::int32_t>& lengths, std::vector<Position> starts = {}) {
-    trunk = cache.create_line();
+    trunk = cache.create_sequence();
     in_step(cache, [&](Step& step) {
       step.append(trunk, tokens(9));
       kids = step.fork(trunk, static_cast<std::int32_t>(lengths.size()), {.positions = policy, .starts = starts});
       for (std::size_t k = 0; k < kids.size(); ++k) step.append(kids[k], lengths[k]);
     });
   }
-  void join(const std::vector<LineId>& lines, JoinOptions options = {}) {
-    in_step(cache, [&](Step& step) { step.join(trunk, lines, options); });
+  void join(const std::vector<SequenceId>& sequences, JoinOptions options = {}) {
+    in_step(cache, [&](Step& step) { step.join(trunk, sequences, options); });
   }
-  void rewind(LineId line, std::int32_t n) {
-    in_step(cache, [&](Step& step) { step.rewind(line, n); });
+  void rewind(SequenceId sequence, std::int32_t n) {
+    in_step(cache, [&](Step& step) { step.rewind(sequence, n); });
   }
   Position next() const { return cache.next_position(trunk); }
 };
@@ -171,7 +171,7 @@ TEST_CASE("a rewind goes back to the next position of that moment") {
   }
 }
 
-TEST_CASE("a rewind stops at the line's own fork and at the fork of an open child") {
+TEST_CASE("a rewind stops at the sequence's own fork and at the fork of an open child") {
   Block block(Positions::sequential, {6, 4});
   auto step = block.cache.begin_step();
   CHECK(status_of([&] { step.rewind(block.kids[0], 8); }) == Status::bad_argument);
@@ -198,16 +198,16 @@ TEST_CASE("positions beyond a reserved range or the model's maximum are refused"
   step.abort();
 
   KvCache small({.n_pages = 8, .max_position = 10});
-  CHECK(status_of([&] { small.create_line(10); }) == Status::out_of_range);
-  const LineId line = small.create_line(4);
+  CHECK(status_of([&] { small.create_sequence(10); }) == Status::out_of_range);
+  const SequenceId sequence = small.create_sequence(4);
   Step again = small.begin_step();
-  CHECK(status_of([&] { again.append(line, 7); }) == Status::out_of_range);
-  again.append(line, 6);
-  CHECK(status_of([&] { again.append(line, {1}); }) == Status::out_of_range);
-  const auto kids = again.fork(line, 1);
+  CHECK(status_of([&] { again.append(sequence, 7); }) == Status::out_of_range);
+  again.append(sequence, 6);
+  CHECK(status_of([&] { again.append(sequence, {1}); }) == Status::out_of_range);
+  const auto kids = again.fork(sequence, 1);
   CHECK(status_of([&] { again.append(kids[0], {1}); }) == Status::out_of_range);
   finish(again);
-  CHECK(small.next_position(line) == 10);
+  CHECK(small.next_position(sequence) == 10);
 }
 
 TEST_CASE("no join leads to a negative position") {
@@ -223,7 +223,7 @@ TEST_CASE("no join leads to a negative position") {
 
 TEST_CASE("adopting a branch takes its position, its history and its children") {
   Block block(Positions::reserved(6), {6, 4});
-  std::vector<LineId> inner;
+  std::vector<SequenceId> inner;
   in_step(block.cache, [&](Step& step) {
     step.append(block.trunk, 2);
     inner = step.fork(block.kids[1], 2);

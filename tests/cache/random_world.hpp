@@ -1,7 +1,7 @@
 // The real cache and the naive model side by side, driven by small random numbers.
 //
 // The world plays the host: it owns a slab with one number per slot, standing for the K and V of one token, and writes
-// it when "the model runs". What a line holds is then read back through the cache's slots, so that a slot which was
+// it when "the model runs". What a sequence holds is then read back through the cache's slots, so that a slot which was
 // handed out twice, or freed too early, shows as a wrong number.
 #pragma once
 
@@ -46,7 +46,7 @@ inline void require(bool condition, const std::string& text) {
 /// How often each thing happened, over all worlds of a run.
 struct WorldCounts {
   long operations = 0, plans = 0, shortages = 0, commits = 0, aborts = 0, aborts_after_model = 0, joins = 0,
-       truncated_joins = 0, left_out = 0, refused = 0, restores = 0, rows = 0;
+       truncated_joins = 0, has_rejected = 0, refused = 0, restores = 0, rows = 0;
 };
 
 class RandomWorld {
@@ -54,7 +54,7 @@ class RandomWorld {
   RandomWorld(const WorldOptions& options, WorldCounts& counts);
   /// Does one operation and compares.
   void apply(const RandomOp& op);
-  /// Closes the open step, drops every line, and expects every page to be free.
+  /// Closes the open step, drops every sequence, and expects every page to be free.
   void finish();
   /// Calls so far, as C++ text, when tracing.
   std::string trace;
@@ -62,14 +62,14 @@ class RandomWorld {
 
  private:
   struct Pending {
-    LineId line;        ///< who appended
+    SequenceId sequence;        ///< who appended
     bool known = true;  ///< the plan names its token
     Position position = 0;
     std::vector<std::uint64_t> context;  ///< ids that it sees, itself last
   };
   struct Wanted {
     std::uint64_t token = 0;
-    LineId line;
+    SequenceId sequence;
     bool with_append = true;  ///< asked by the append that brought the token, not later
   };
   enum class Phase { closed, open, planned };
@@ -79,20 +79,20 @@ class RandomWorld {
   void do_outside(const RandomOp& op);
   void do_in_step(const RandomOp& op);
   void do_planned(const RandomOp& op);
-  void create_line(const RandomOp& op);
+  void create_sequence(const RandomOp& op);
   void append(const RandomOp& op);
   void fork(const RandomOp& op);
   void join(const RandomOp& op);
-  void truncate_before_join(const std::vector<LineId>& kids, std::uint32_t choice);
-  void rewind(LineId line, std::int32_t n);
+  void truncate_before_join(const std::vector<SequenceId>& kids, std::uint32_t choice);
+  void rewind(SequenceId sequence, std::int32_t n);
   void rewind_some(const RandomOp& op);
   void adopt(const RandomOp& op);
-  void drop(LineId line);
+  void drop(SequenceId sequence);
   void detach(const RandomOp& op);
   void hold(const RandomOp& op);
   void request_logits(const RandomOp& op);
   void plan(const RandomOp& op);
-  void leave_out(std::uint32_t choice, std::uint32_t number);
+  void reject(std::uint32_t choice, std::uint32_t number);
   void abort();
   void save_and_restore();
   // random_world_misuse.cpp: calls that must be refused
@@ -102,7 +102,7 @@ class RandomWorld {
   void misuse_state(const RandomOp& op);
   void refused(Status status, const std::string& call, const std::function<void()>& f);
   // random_world_checks.cpp: the comparison
-  void check_lines();
+  void check_sequences();
   void check_contents();
   void check_shortage(const Shortage& shortage);
   void check_plan(const StepPlan& plan);
@@ -111,10 +111,10 @@ class RandomWorld {
   void check_groups(const StepPlan& plan);
   void check_intervals(const StepPlan& plan);
   void check_outputs(const StepPlan& plan);
-  bool stands_for(LineId named, LineId line) const;
+  bool stands_for(SequenceId named, SequenceId sequence) const;
 
-  LineId pick(std::uint32_t choice) const;
-  std::optional<LineId> pick_if(std::uint32_t choice, const std::function<bool(const NaiveLine&)>& wanted) const;
+  SequenceId pick(std::uint32_t choice) const;
+  std::optional<SequenceId> pick_if(std::uint32_t choice, const std::function<bool(const NaiveSequence&)>& wanted) const;
   void note(const std::string& call) {
     if (tracing) trace += "  " + call + "\n";
   }
@@ -128,26 +128,26 @@ class RandomWorld {
   NaiveModel now_;
   std::vector<std::uint64_t> slab_;     ///< [n_slots] what the model wrote
   std::vector<std::uint64_t> overlay_;  ///< slab_ as it will be once the model has run
-  std::set<Slot> in_use_;               ///< slots that committed lines see
+  std::set<Slot> in_use_;               ///< slots that committed sequences see
   std::map<std::uint64_t, Pending> pending_;
   std::vector<Wanted> wanted_;
-  std::map<LineId, LineId> adopted_by_;  ///< of the open step
-  std::map<LineId, std::int32_t> n_own_rows_;  ///< of the open step, since the line's last fork or join
+  std::map<SequenceId, SequenceId> adopted_by_;  ///< of the open step
+  std::map<SequenceId, std::int32_t> n_own_rows_;  ///< of the open step, since the sequence's last fork or join
   NaiveModel planned_;                         ///< now_ when the plan was made
   std::map<RowIndex, std::uint64_t> token_of_row_;
-  std::vector<LineId> stale_;
+  std::vector<SequenceId> stale_;
   std::uint64_t last_token_ = 0;
   std::int32_t most_pages_ = 0;  ///< more than the open step can need
   std::int32_t free_before_ = 0;
   bool crowded_ = false;  ///< a shortage happened: drop something next
 };
 
-inline std::string name(LineId line) {
-  return "L" + std::to_string(line.index) + "g" + std::to_string(line.generation);
+inline std::string name(SequenceId sequence) {
+  return "L" + std::to_string(sequence.index) + "g" + std::to_string(sequence.generation);
 }
-inline std::string names(const std::vector<LineId>& lines) {
+inline std::string names(const std::vector<SequenceId>& sequences) {
   std::string text = "{";
-  for (const LineId line : lines) text += (text.size() > 1 ? ", " : "") + name(line);
+  for (const SequenceId sequence : sequences) text += (text.size() > 1 ? ", " : "") + name(sequence);
   return text + "}";
 }
 

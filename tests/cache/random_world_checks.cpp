@@ -11,7 +11,7 @@ namespace anabranch::test {
 
 namespace {
 
-/// A row whose token nobody knows: unknown at plan time, and no line sees it any more.
+/// A row whose token nobody knows: unknown at plan time, and no sequence sees it any more.
 constexpr std::uint64_t kSomeToken = ~std::uint64_t{0};
 
 std::string compare(const std::string& what, std::int64_t found, std::int64_t expected) {
@@ -27,22 +27,22 @@ std::string list_text(const std::vector<T>& values) {
 
 }  // namespace
 
-/// Numbers and links of every line, as the open step has made them.
-void RandomWorld::check_lines() {
-  require(cache_->n_lines() == static_cast<std::int32_t>(now_.lines.size()),
-          compare("number of lines", cache_->n_lines(), static_cast<std::int64_t>(now_.lines.size())));
-  for (const auto& [id, line] : now_.lines) {
+/// Numbers and links of every sequence, as the open step has made them.
+void RandomWorld::check_sequences() {
+  require(cache_->n_sequences() == static_cast<std::int32_t>(now_.sequences.size()),
+          compare("number of sequences", cache_->n_sequences(), static_cast<std::int64_t>(now_.sequences.size())));
+  for (const auto& [id, sequence] : now_.sequences) {
     require(cache_->alive(id), name(id) + " should be alive");
-    require(cache_->n_tokens(id) == line.n_tokens(),
-            compare("n_tokens of " + name(id), cache_->n_tokens(id), line.n_tokens()));
-    require(cache_->next_position(id) == line.next,
-            compare("next of " + name(id), cache_->next_position(id), line.next));
-    require(cache_->parent(id) == line.parent, "parent of " + name(id) + " is " + name(cache_->parent(id)));
-    require(cache_->position_limit(id) == line.limit,
-            compare("position limit of " + name(id), cache_->position_limit(id), line.limit));
-    require(cache_->children(id) == line.children,
-            "children of " + name(id) + " are " + names(cache_->children(id)) + ", expected " + names(line.children));
-    const std::int32_t fork_tokens = line.parent == kNoLine ? 0 : line.fork_tokens;
+    require(cache_->n_tokens(id) == sequence.n_tokens(),
+            compare("n_tokens of " + name(id), cache_->n_tokens(id), sequence.n_tokens()));
+    require(cache_->next_position(id) == sequence.next,
+            compare("next of " + name(id), cache_->next_position(id), sequence.next));
+    require(cache_->parent(id) == sequence.parent, "parent of " + name(id) + " is " + name(cache_->parent(id)));
+    require(cache_->position_limit(id) == sequence.limit,
+            compare("position limit of " + name(id), cache_->position_limit(id), sequence.limit));
+    require(cache_->children(id) == sequence.children,
+            "children of " + name(id) + " are " + names(cache_->children(id)) + ", expected " + names(sequence.children));
+    const std::int32_t fork_tokens = sequence.parent == kNoSequence ? 0 : sequence.fork_tokens;
     require(cache_->fork_tokens(id) == fork_tokens,
             compare("fork_tokens of " + name(id), cache_->fork_tokens(id), fork_tokens));
   }
@@ -50,14 +50,14 @@ void RandomWorld::check_lines() {
     require(!cache_->alive(stale_[i]), name(stale_[i]) + " should be stale");
 }
 
-/// What every committed line holds, through its slots.
+/// What every committed sequence holds, through its slots.
 void RandomWorld::check_contents() {
   in_use_.clear();
-  for (const auto& [id, line] : committed_.lines) {
+  for (const auto& [id, sequence] : committed_.sequences) {
     const std::vector<Slot> slots = cache_->slots_of(id);
     std::vector<Position> positions;
     std::vector<std::uint64_t> expected, found;
-    for (const NaiveToken& token : line.tokens()) {
+    for (const NaiveToken& token : sequence.tokens()) {
       expected.push_back(token.id);
       positions.push_back(token.position);
     }
@@ -76,7 +76,7 @@ void RandomWorld::check_contents() {
 
 void RandomWorld::check_shortage(const Shortage& shortage) {
   std::int32_t most = most_pages_;
-  for (const auto& [id, line] : now_.lines) most += line.hold > 0 ? line.hold / options_.page_size + 2 : 0;
+  for (const auto& [id, sequence] : now_.sequences) most += sequence.hold > 0 ? sequence.hold / options_.page_size + 2 : 0;
   require(shortage.n_pages > 0, "a shortage is of at least one page");
   require(shortage.n_free == cache_->n_free_pages(),
           compare("n_free of the shortage", shortage.n_free, cache_->n_free_pages()));
@@ -87,7 +87,7 @@ void RandomWorld::check_shortage(const Shortage& shortage) {
 
 void RandomWorld::check_plan(const StepPlan& plan) {
   const auto n = static_cast<std::size_t>(plan.n_rows());
-  require(plan.positions.size() == n && plan.slots.size() == n && plan.lines.size() == n, "row arrays have one length");
+  require(plan.positions.size() == n && plan.slots.size() == n && plan.sequences.size() == n, "row arrays have one length");
   require(plan.n_slots == cache_->n_slots() && plan.page_size == cache_->page_size(), "the plan names the pool's size");
   require(plan.epoch == cache_->epoch(), "the plan names the cache's epoch");
   check_rows(plan);
@@ -97,12 +97,12 @@ void RandomWorld::check_plan(const StepPlan& plan) {
   check_outputs(plan);
 }
 
-/// Finds out which token each row is, from the slots of the lines that see it, and what the plan itself says.
+/// Finds out which token each row is, from the slots of the sequences that see it, and what the plan itself says.
 void RandomWorld::check_rows(const StepPlan& plan) {
   std::map<Slot, std::uint64_t> token_at;
-  for (const auto& [id, line] : now_.lines) {
+  for (const auto& [id, sequence] : now_.sequences) {
     const std::vector<Slot> slots = cache_->slots_of(id);
-    const std::vector<NaiveToken> tokens = line.tokens();
+    const std::vector<NaiveToken> tokens = sequence.tokens();
     require(slots.size() == tokens.size(), compare("slots of " + name(id), static_cast<std::int64_t>(slots.size()),
                                                    static_cast<std::int64_t>(tokens.size())));
     for (std::size_t i = 0; i < slots.size(); ++i) {
@@ -120,12 +120,12 @@ void RandomWorld::check_rows(const StepPlan& plan) {
     const std::string text = "row " + std::to_string(row) + " (slot " + std::to_string(slot) + ")";
     require(slot >= 0 && slot < plan.n_slots, text + " is outside the pool");
     require(written.insert(slot).second, text + ": two rows write it");
-    require(in_use_.count(slot) == 0, text + ": a committed line sees it");
+    require(in_use_.count(slot) == 0, text + ": a committed sequence sees it");
     const auto seen = token_at.find(slot);
     std::uint64_t token = plan.tokens[r] == kUnknownToken ? kSomeToken : static_cast<std::uint64_t>(plan.tokens[r]);
     if (seen != token_at.end()) token = seen->second;
     overlay_[static_cast<std::size_t>(slot)] = token;
-    if (token == kSomeToken) continue;  // unknown, and seen by no line
+    if (token == kSomeToken) continue;  // unknown, and seen by no sequence
     const auto pending = pending_.find(token);
     require(pending != pending_.end(),
             text + " is token " + std::to_string(token) + ", which was not appended in this step");
@@ -134,13 +134,13 @@ void RandomWorld::check_rows(const StepPlan& plan) {
     require(plan.tokens[r] == named, compare(text + " token", plan.tokens[r], named));
     require(plan.positions[r] == pending->second.position,
             compare(text + " position", plan.positions[r], pending->second.position));
-    require(stands_for(plan.lines[r], pending->second.line),
-            text + " line is " + name(plan.lines[r]) + ", expected " + name(pending->second.line));
+    require(stands_for(plan.sequences[r], pending->second.sequence),
+            text + " sequence is " + name(plan.sequences[r]) + ", expected " + name(pending->second.sequence));
     token_of_row_[row] = token;
   }
   for (const auto& [slot, token] : token_at)
     require(pending_.count(token) == 0 || planned.count(token) == 1,
-            "token " + std::to_string(token) + " is seen by a line but is no row");
+            "token " + std::to_string(token) + " is seen by a sequence but is no row");
 }
 
 void RandomWorld::check_visibility(const StepPlan& plan, RowIndex row) {
@@ -196,8 +196,8 @@ void RandomWorld::check_intervals(const StepPlan& plan) {
       a_slot[view.segment] = view.runs[0].first;
     }
   std::map<std::uint64_t, std::int32_t> depth_of;
-  for (const auto& [id, line] : now_.lines)
-    for (const NaiveToken& token : line.tokens()) depth_of[token.id] = token.depth;
+  for (const auto& [id, sequence] : now_.sequences)
+    for (const NaiveToken& token : sequence.tokens()) depth_of[token.id] = token.depth;
   for (const auto& [segment, seen_by] : rows) {
     std::int32_t intervals = 0;
     RowIndex before = -2;
@@ -212,40 +212,40 @@ void RandomWorld::check_intervals(const StepPlan& plan) {
   }
 }
 
-/// A plan may name the line that has adopted the one meant.
-bool RandomWorld::stands_for(LineId named, LineId line) const {
-  for (auto heir = adopted_by_.find(line); named != line && heir != adopted_by_.end(); heir = adopted_by_.find(line))
-    line = heir->second;
-  return named == line;
+/// A plan may name the sequence that has adopted the one meant.
+bool RandomWorld::stands_for(SequenceId named, SequenceId sequence) const {
+  for (auto heir = adopted_by_.find(sequence); named != sequence && heir != adopted_by_.end(); heir = adopted_by_.find(sequence))
+    sequence = heir->second;
+  return named == sequence;
 }
 
-/// Outputs come in the order of rows, are asked for, not repeated, and complete for tokens that some line still sees.
+/// Outputs come in the order of rows, are asked for, not repeated, and complete for tokens that some sequence still sees.
 void RandomWorld::check_outputs(const StepPlan& plan) {
   std::set<std::uint64_t> seen;
-  for (const auto& [id, line] : now_.lines)
-    for (const NaiveToken& token : line.tokens()) seen.insert(token.id);
-  std::set<std::pair<RowIndex, LineId>> found;
+  for (const auto& [id, sequence] : now_.sequences)
+    for (const NaiveToken& token : sequence.tokens()) seen.insert(token.id);
+  std::set<std::pair<RowIndex, SequenceId>> found;
   RowIndex before = 0;
   for (const Output& output : plan.outputs) {
-    const std::string text = "output of row " + std::to_string(output.row) + " for " + name(output.line);
+    const std::string text = "output of row " + std::to_string(output.row) + " for " + name(output.sequence);
     require(output.row >= before && output.row < plan.n_rows(), text + " is out of order");
-    require(found.emplace(output.row, output.line).second, text + " is there twice");
+    require(found.emplace(output.row, output.sequence).second, text + " is there twice");
     before = output.row;
     const auto token = token_of_row_.find(output.row);
     if (token == token_of_row_.end()) continue;
     require(std::any_of(wanted_.begin(), wanted_.end(),
-                        [&](const Wanted& w) { return w.token == token->second && stands_for(output.line, w.line); }),
+                        [&](const Wanted& w) { return w.token == token->second && stands_for(output.sequence, w.sequence); }),
             text + " was not asked for");
   }
   for (const Wanted& wanted : wanted_) {
-    if (seen.count(wanted.token) == 0 || (!wanted.with_append && now_.lines.count(wanted.line) == 0)) continue;
+    if (seen.count(wanted.token) == 0 || (!wanted.with_append && now_.sequences.count(wanted.sequence) == 0)) continue;
     require(std::any_of(plan.outputs.begin(), plan.outputs.end(),
                         [&](const Output& o) {
                           const auto token = token_of_row_.find(o.row);
                           return token != token_of_row_.end() && token->second == wanted.token &&
-                                 stands_for(o.line, wanted.line);
+                                 stands_for(o.sequence, wanted.sequence);
                         }),
-            "token " + std::to_string(wanted.token) + " of " + name(wanted.line) + " has no output");
+            "token " + std::to_string(wanted.token) + " of " + name(wanted.sequence) + " has no output");
   }
 }
 

@@ -11,16 +11,16 @@ using namespace anabranch::test;
 
 namespace {
 
-/// A cache with a bit of everything: a join, open branches, nested ones, a detached one, a hold, a freed line.
+/// A cache with a bit of everything: a join, open branches, nested ones, a detached one, a hold, a freed sequence.
 struct Busy {
-  KvCache cache{{.n_pages = 40, .page_size = 4, .max_lines = 50, .max_depth = 6, .max_position = 500}};
-  LineId trunk = cache.create_line(2);
-  std::vector<LineId> kids, inner;
+  KvCache cache{{.n_pages = 40, .page_size = 4, .max_sequences = 50, .max_depth = 6, .max_position = 500}};
+  SequenceId trunk = cache.create_sequence(2);
+  std::vector<SequenceId> kids, inner;
   Busy() {
     in_step(cache, [&](Step& step) {
       step.append(trunk, 9);
       kids = step.fork(trunk, 3, {.positions = Positions::reserved(8)});
-      for (const LineId kid : kids) step.append(kid, 3);
+      for (const SequenceId kid : kids) step.append(kid, 3);
     });
     in_step(cache, [&](Step& step) {
       step.join(trunk, {kids[1]});
@@ -45,18 +45,18 @@ std::string refusal(const std::vector<std::byte>& bytes) {
 
 }  // namespace
 
-TEST_CASE("a restored cache has the same lines, histories and free pages, and goes on alike") {
+TEST_CASE("a restored cache has the same sequences, histories and free pages, and goes on alike") {
   Busy busy;
   KvCache copy(Snapshot::load(busy.cache.snapshot().save()));
   CHECK(violations(copy) == "");
   CHECK(copy.n_free_pages() == busy.cache.n_free_pages());
-  CHECK(copy.n_lines() == busy.cache.n_lines());
-  for (const LineId line : {busy.trunk, busy.kids[0], busy.kids[2], busy.inner[0], busy.inner[1]}) {
-    CHECK(copy.slots_of(line) == busy.cache.slots_of(line));
-    CHECK(copy.positions_of(line) == busy.cache.positions_of(line));
-    CHECK(copy.next_position(line) == busy.cache.next_position(line));
-    CHECK(copy.children(line) == busy.cache.children(line));
-    CHECK(copy.position_limit(line) == busy.cache.position_limit(line));
+  CHECK(copy.n_sequences() == busy.cache.n_sequences());
+  for (const SequenceId sequence : {busy.trunk, busy.kids[0], busy.kids[2], busy.inner[0], busy.inner[1]}) {
+    CHECK(copy.slots_of(sequence) == busy.cache.slots_of(sequence));
+    CHECK(copy.positions_of(sequence) == busy.cache.positions_of(sequence));
+    CHECK(copy.next_position(sequence) == busy.cache.next_position(sequence));
+    CHECK(copy.children(sequence) == busy.cache.children(sequence));
+    CHECK(copy.position_limit(sequence) == busy.cache.position_limit(sequence));
   }
   CHECK_FALSE(copy.alive(busy.kids[1]));
   CHECK_FALSE(copy.alive(busy.inner[2]));
@@ -77,7 +77,7 @@ TEST_CASE("limits and options travel with a snapshot") {
   Busy busy;
   const Snapshot snapshot = busy.cache.snapshot();
   KvCache copy(snapshot);
-  CHECK(copy.options().max_lines == 50);
+  CHECK(copy.options().max_sequences == 50);
   CHECK(copy.options().max_depth == 6);
   CHECK(copy.options().max_position == 500);
   CHECK(copy.page_size() == 4);
@@ -87,9 +87,9 @@ TEST_CASE("an empty cache can be saved and restored") {
   KvCache cache({.n_pages = 3});
   KvCache copy(Snapshot::load(cache.snapshot().save()));
   CHECK(copy.n_free_pages() == 3);
-  const LineId line = copy.create_line();
-  append(copy, line, 20);
-  CHECK(copy.n_tokens(line) == 20);
+  const SequenceId sequence = copy.create_sequence();
+  append(copy, sequence, 20);
+  CHECK(copy.n_tokens(sequence) == 20);
 }
 
 TEST_CASE("a snapshot does not change when its cache does") {
@@ -161,21 +161,21 @@ TEST_CASE("a snapshot that breaks an invariant is refused, whatever was changed 
       case 12: pick(bad.nodes).end = v; break;
       case 13: pick(bad.nodes).n_tokens = v; break;
       case 14: pick(bad.nodes).refs = v; break;
-      case 15: pick(bad.lines).parent = v; break;
-      case 16: pick(bad.lines).head = v; break;
-      case 17: pick(bad.lines).open = v; break;
-      case 18: pick(bad.lines).fork_node = v; break;
-      case 19: pick(bad.lines).fork_tokens = v; break;
-      case 20: pick(bad.lines).alive = !good.lines[0].alive; break;
-      case 21: pick(bad.lines).policy.resize(static_cast<std::size_t>(random() % 20)); break;
+      case 15: pick(bad.sequences).parent = v; break;
+      case 16: pick(bad.sequences).head = v; break;
+      case 17: pick(bad.sequences).open = v; break;
+      case 18: pick(bad.sequences).fork_node = v; break;
+      case 19: pick(bad.sequences).fork_tokens = v; break;
+      case 20: pick(bad.sequences).alive = !good.sequences[0].alive; break;
+      case 21: pick(bad.sequences).policy.resize(static_cast<std::size_t>(random() % 20)); break;
       case 22:
-        if (auto& l = pick(bad.lines); !l.children.empty())
+        if (auto& l = pick(bad.sequences); !l.children.empty())
           pick(l.children) = v;
         else
           l.children.push_back(v);
         break;
       default:
-        if (auto& l = pick(bad.lines); !l.tails.empty())
+        if (auto& l = pick(bad.sequences); !l.tails.empty())
           pick(l.tails) = v;
         else
           l.tails.push_back(v);
@@ -184,12 +184,12 @@ TEST_CASE("a snapshot that breaks an invariant is refused, whatever was changed 
     try {
       KvCache cache(Snapshot::load(bad.save()));
       // What passes must be sound: it is used up to the end.
-      std::vector<LineId> roots;
-      for (const auto& line : bad.lines)
-        if (line.alive && line.parent == kNone)
-          roots.push_back({static_cast<std::uint32_t>(line.index), line.generation});
+      std::vector<SequenceId> roots;
+      for (const auto& sequence : bad.sequences)
+        if (sequence.alive && sequence.parent == kNone)
+          roots.push_back({static_cast<std::uint32_t>(sequence.index), sequence.generation});
       Step step = cache.begin_step();
-      for (const LineId root : roots) step.drop(root);
+      for (const SequenceId root : roots) step.drop(root);
       finish(step);
       CHECK(cache.n_free_pages() == cache.n_pages());
     } catch (const Error& error) {

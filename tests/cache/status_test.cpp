@@ -30,87 +30,87 @@ TEST_CASE("bad_argument: a cache of impossible size") {
   CHECK(status_of([] { KvCache cache({.page_size = 0}); }) == Status::bad_argument);
   CHECK(status_of([] { KvCache cache({.page_size = -16}); }) == Status::bad_argument);
   CHECK(status_of([] { KvCache cache({.n_pages = 1 << 28, .page_size = 16}); }) == Status::bad_argument);
-  CHECK(status_of([] { KvCache cache({.max_lines = -1}); }) == Status::bad_argument);
+  CHECK(status_of([] { KvCache cache({.max_sequences = -1}); }) == Status::bad_argument);
   CHECK(status_of([] { KvCache cache({.max_depth = -1}); }) == Status::bad_argument);
   CHECK(status_of([] { KvCache cache({.max_position = -1}); }) == Status::bad_argument);
   CHECK(status_of([] { BasicKvCache<NoPayload, Positions, FixedPageSize<16>> cache({.page_size = 8}); }) ==
         Status::bad_argument);
 }
 
-TEST_CASE("stale_line: an id that was dropped, joined, adopted, aborted, or never given") {
+TEST_CASE("stale_sequence: an id that was dropped, joined, adopted, aborted, or never given") {
   KvCache cache({.n_pages = 8});
-  const LineId line = cache.create_line();
-  std::vector<LineId> kids;
-  in_step(cache, [&](Step& step) { kids = step.fork(line, 4); });
+  const SequenceId sequence = cache.create_sequence();
+  std::vector<SequenceId> kids;
+  in_step(cache, [&](Step& step) { kids = step.fork(sequence, 4); });
   in_step(cache, [&](Step& step) {
     step.drop(kids[0]);
-    step.join(line, {kids[1]});
-    step.adopt(line, kids[2]);
+    step.join(sequence, {kids[1]});
+    step.adopt(sequence, kids[2]);
   });
-  LineId undone;
+  SequenceId undone;
   {
     Step step = cache.begin_step();
-    undone = step.create_line();
+    undone = step.create_sequence();
   }
-  for (const LineId gone : {kids[0], kids[1], kids[2], kids[3], undone, kNoLine, LineId{5000, 0},
-                            LineId{line.index, line.generation + 1}}) {
+  for (const SequenceId gone : {kids[0], kids[1], kids[2], kids[3], undone, kNoSequence, SequenceId{5000, 0},
+                            SequenceId{sequence.index, sequence.generation + 1}}) {
     CHECK_FALSE(cache.alive(gone));
-    CHECK(status_of([&] { (void)cache.n_tokens(gone); }) == Status::stale_line);
-    CHECK(status_of([&] { (void)cache.next_position(gone); }) == Status::stale_line);
-    CHECK(status_of([&] { (void)cache.parent(gone); }) == Status::stale_line);
-    CHECK(status_of([&] { (void)cache.children(gone); }) == Status::stale_line);
-    CHECK(status_of([&] { (void)cache.slots_of(gone); }) == Status::stale_line);
-    CHECK(status_of([&] { cache.payload(gone); }) == Status::stale_line);
+    CHECK(status_of([&] { (void)cache.n_tokens(gone); }) == Status::stale_sequence);
+    CHECK(status_of([&] { (void)cache.next_position(gone); }) == Status::stale_sequence);
+    CHECK(status_of([&] { (void)cache.parent(gone); }) == Status::stale_sequence);
+    CHECK(status_of([&] { (void)cache.children(gone); }) == Status::stale_sequence);
+    CHECK(status_of([&] { (void)cache.slots_of(gone); }) == Status::stale_sequence);
+    CHECK(status_of([&] { cache.payload(gone); }) == Status::stale_sequence);
     Step step = cache.begin_step();
-    CHECK(status_of([&] { step.append(gone, {1}); }) == Status::stale_line);
-    CHECK(status_of([&] { step.append(gone, std::span<const TokenId>{}); }) == Status::stale_line);
+    CHECK(status_of([&] { step.append(gone, {1}); }) == Status::stale_sequence);
+    CHECK(status_of([&] { step.append(gone, std::span<const TokenId>{}); }) == Status::stale_sequence);
   }
   const std::string text = text_of([&] { (void)cache.n_tokens(kids[0]); });
   CHECK(holds(text, std::to_string(kids[0].index)));
 }
 
-TEST_CASE("not_a_child: join or adopt of a line that is not an open child of the parent") {
+TEST_CASE("not_a_child: join or adopt of a sequence that is not an open child of the parent") {
   KvCache cache({.n_pages = 8});
-  const LineId line = cache.create_line();
-  const LineId other = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
+  const SequenceId other = cache.create_sequence();
   Step step = cache.begin_step();
-  const auto kids = step.fork(line, 2);
+  const auto kids = step.fork(sequence, 2);
   const auto inner = step.fork(kids[0], 1);
   CHECK(status_of([&] { step.join(other, kids); }) == Status::not_a_child);
-  CHECK(status_of([&] { step.join(line, inner); }) == Status::not_a_child);
-  CHECK(status_of([&] { step.adopt(line, other); }) == Status::not_a_child);
-  CHECK(status_of([&] { step.detach(line); }) == Status::not_a_child);
+  CHECK(status_of([&] { step.join(sequence, inner); }) == Status::not_a_child);
+  CHECK(status_of([&] { step.adopt(sequence, other); }) == Status::not_a_child);
+  CHECK(status_of([&] { step.detach(sequence); }) == Status::not_a_child);
   step.detach(kids[1]);
-  CHECK(status_of([&] { step.join(line, {kids[1]}); }) == Status::not_a_child);
-  CHECK(cache.children(line) == std::vector<LineId>{kids[0]});
+  CHECK(status_of([&] { step.join(sequence, {kids[1]}); }) == Status::not_a_child);
+  CHECK(cache.children(sequence) == std::vector<SequenceId>{kids[0]});
 }
 
 TEST_CASE("open_children: a branch with open branches of its own cannot be joined, and the good ones stay open") {
   KvCache cache({.n_pages = 8});
-  const LineId line = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  const auto kids = step.fork(line, 2);
+  const auto kids = step.fork(sequence, 2);
   step.append(kids[0], 3);
   step.fork(kids[1], 1);
-  CHECK(status_of([&] { step.join(line, kids); }) == Status::open_children);
+  CHECK(status_of([&] { step.join(sequence, kids); }) == Status::open_children);
   CHECK(cache.alive(kids[0]));
-  CHECK(cache.n_tokens(line) == 0);
-  CHECK(cache.children(line) == kids);
+  CHECK(cache.n_tokens(sequence) == 0);
+  CHECK(cache.children(sequence) == kids);
 }
 
 TEST_CASE("out_of_range: positions that do not exist, with the limit in the text") {
   KvCache cache({.n_pages = 8, .max_position = 100});
-  const LineId line = cache.create_line(90);
+  const SequenceId sequence = cache.create_sequence(90);
   Step step = cache.begin_step();
-  CHECK(holds(text_of([&] { step.append(line, 11); }), "100"));
-  CHECK(status_of([&] { step.append(line, 11); }) == Status::out_of_range);
-  CHECK(status_of([&] { step.create_line(-1); }) == Status::out_of_range);
+  CHECK(holds(text_of([&] { step.append(sequence, 11); }), "100"));
+  CHECK(status_of([&] { step.append(sequence, 11); }) == Status::out_of_range);
+  CHECK(status_of([&] { step.create_sequence(-1); }) == Status::out_of_range);
   const std::vector<Position> starts{101};
-  CHECK(status_of([&] { step.fork(line, 1, {.positions = Positions::given, .starts = starts}); }) ==
+  CHECK(status_of([&] { step.fork(sequence, 1, {.positions = Positions::given, .starts = starts}); }) ==
         Status::out_of_range);
   step.abort();
   KvCache wide({.n_pages = 8});
-  const LineId far = wide.create_line(kUnlimited - 10);
+  const SequenceId far = wide.create_sequence(kUnlimited - 10);
   Step again = wide.begin_step();
   CHECK(status_of([&] { again.fork(far, 3, {.positions = Positions::reserved(kUnlimited)}); }) == Status::out_of_range);
   CHECK(status_of([&] { again.append(far, 11); }) == Status::out_of_range);
@@ -121,62 +121,62 @@ TEST_CASE("out_of_range: positions that do not exist, with the limit in the text
   CHECK(wide.children(far) == kids);
 }
 
-TEST_CASE("limit_reached: too many lines, too deep a fork") {
-  KvCache cache({.n_pages = 8, .max_lines = 3, .max_depth = 1});
-  const LineId line = cache.create_line();
+TEST_CASE("limit_reached: too many sequences, too deep a fork") {
+  KvCache cache({.n_pages = 8, .max_sequences = 3, .max_depth = 1});
+  const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  CHECK(status_of([&] { step.fork(line, 3); }) == Status::limit_reached);
-  CHECK(status_of([&] { step.fork(line, 2000000000); }) == Status::limit_reached);
-  const auto kids = step.fork(line, 1);
+  CHECK(status_of([&] { step.fork(sequence, 3); }) == Status::limit_reached);
+  CHECK(status_of([&] { step.fork(sequence, 2000000000); }) == Status::limit_reached);
+  const auto kids = step.fork(sequence, 1);
   CHECK(status_of([&] { step.fork(kids[0], 1); }) == Status::limit_reached);
-  step.create_line();
-  CHECK(status_of([&] { step.create_line(); }) == Status::limit_reached);
-  CHECK(cache.n_lines() == 3);
+  step.create_sequence();
+  CHECK(status_of([&] { step.create_sequence(); }) == Status::limit_reached);
+  CHECK(cache.n_sequences() == 3);
 }
 
 TEST_CASE("wrong_state: calls that do not fit the state of the step") {
   KvCache cache({.n_pages = 8});
-  const LineId line = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
   CHECK(status_of([&] { cache.begin_step(); }) == Status::wrong_state);
   CHECK(status_of([&] { (void)cache.snapshot(); }) == Status::wrong_state);
   CHECK(status_of([&] { step.commit(); }) == Status::wrong_state);
   CHECK(step.open());
-  step.append(line, 1);
+  step.append(sequence, 1);
   REQUIRE(step.plan());
-  CHECK(status_of([&] { step.append(line, 1); }) == Status::wrong_state);
+  CHECK(status_of([&] { step.append(sequence, 1); }) == Status::wrong_state);
   CHECK(status_of([&] { step.plan(); }) == Status::wrong_state);
-  CHECK(status_of([&] { cache.create_line(); }) == Status::wrong_state);
+  CHECK(status_of([&] { cache.create_sequence(); }) == Status::wrong_state);
   step.commit();
-  CHECK(status_of([&] { step.append(line, 1); }) == Status::wrong_state);
+  CHECK(status_of([&] { step.append(sequence, 1); }) == Status::wrong_state);
   CHECK(status_of([&] { step.plan(); }) == Status::wrong_state);
   CHECK(status_of([&] { step.commit(); }) == Status::wrong_state);
   step.abort();
-  CHECK(cache.n_tokens(line) == 1);
+  CHECK(cache.n_tokens(sequence) == 1);
 }
 
 TEST_CASE("a moved step goes on under its new name, and the old one is over") {
   KvCache cache({.n_pages = 8});
-  const LineId line = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
   Step first = cache.begin_step();
-  first.append(line, 2);
+  first.append(sequence, 2);
   Step second = std::move(first);
   CHECK_FALSE(first.open());
-  CHECK(status_of([&] { first.append(line, 1); }) == Status::wrong_state);
+  CHECK(status_of([&] { first.append(sequence, 1); }) == Status::wrong_state);
   finish(second);
-  CHECK(cache.n_tokens(line) == 2);
+  CHECK(cache.n_tokens(sequence) == 2);
   Step third = cache.begin_step();
-  third.append(line, 5);
+  third.append(sequence, 5);
   second = std::move(third);
   second.abort();
-  CHECK(cache.n_tokens(line) == 2);
+  CHECK(cache.n_tokens(sequence) == 2);
 }
 
 TEST_CASE("no_room: a shortage is an outcome, and more than the pool has is reported as such") {
   KvCache cache({.n_pages = 2, .page_size = 4});
-  const LineId line = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  step.append(line, 17);
+  step.append(sequence, 17);
   const PlanResult plan = step.plan();
   REQUIRE_FALSE(plan);
   CHECK(plan.shortage().n_pages == 3);

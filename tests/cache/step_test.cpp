@@ -10,8 +10,8 @@ using namespace anabranch::test;
 
 TEST_CASE("one step describes a fork with ragged branches, and the next one their join") {
   KvCache cache({.n_pages = 32, .page_size = 4});
-  const LineId trunk = cache.create_line();
-  std::vector<LineId> kids;
+  const SequenceId trunk = cache.create_sequence();
+  std::vector<SequenceId> kids;
   in_step(cache, [&](Step& step) {
     step.append(trunk, tokens(5));
     kids = step.fork(trunk, 3);
@@ -32,7 +32,7 @@ TEST_CASE("one step describes a fork with ragged branches, and the next one thei
   CHECK(visible_slots(*plan, after).size() == 5 + 1 + 3 + 3 + 1);
   REQUIRE(plan->outputs.size() == 1);
   CHECK(plan->outputs[0].row == after);
-  CHECK(plan->outputs[0].line == trunk);
+  CHECK(plan->outputs[0].sequence == trunk);
   step.commit();
   CHECK_FALSE(cache.alive(kids[0]));
   CHECK(cache.n_tokens(trunk) == 13);
@@ -41,51 +41,51 @@ TEST_CASE("one step describes a fork with ragged branches, and the next one thei
 
 TEST_CASE("a step without rows has a plan") {
   KvCache cache({.n_pages = 4});
-  const LineId line = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  const auto kids = step.fork(line, 2);
+  const auto kids = step.fork(sequence, 2);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   CHECK(plan->n_rows() == 0);
   CHECK(plan->outputs.empty());
   step.commit();
-  CHECK(cache.children(line) == kids);
+  CHECK(cache.children(sequence) == kids);
 }
 
 TEST_CASE("a step that is destroyed, aborted before or after its plan leaves no trace") {
   KvCache cache({.n_pages = 16, .page_size = 4});
-  const LineId line = cache.create_line();
-  append(cache, line, 6);
-  const std::vector<Slot> slots = cache.slots_of(line);
+  const SequenceId sequence = cache.create_sequence();
+  append(cache, sequence, 6);
+  const std::vector<Slot> slots = cache.slots_of(sequence);
   const std::int32_t n_free = cache.n_free_pages();
-  std::vector<LineId> made;
+  std::vector<SequenceId> made;
   for (int how = 0; how < 3; ++how) {
     Step step = cache.begin_step();
-    step.append(line, 7);
-    made = step.fork(line, 3);
+    step.append(sequence, 7);
+    made = step.fork(sequence, 3);
     step.append(made[0], 5);
-    made.push_back(step.create_line());
-    step.rewind(line, 13);
+    made.push_back(step.create_sequence());
+    step.rewind(sequence, 13);
     if (how > 0) REQUIRE(step.plan());
     if (how > 1) step.abort();
   }
   CHECK(cache.n_free_pages() == n_free);
-  CHECK(cache.slots_of(line) == slots);
-  CHECK(cache.next_position(line) == 6);
-  CHECK(cache.children(line).empty());
-  CHECK(cache.n_lines() == 1);
-  for (const LineId gone : made) CHECK_FALSE(cache.alive(gone));
+  CHECK(cache.slots_of(sequence) == slots);
+  CHECK(cache.next_position(sequence) == 6);
+  CHECK(cache.children(sequence).empty());
+  CHECK(cache.n_sequences() == 1);
+  for (const SequenceId gone : made) CHECK_FALSE(cache.alive(gone));
   CHECK(violations(cache) == "");
 }
 
 TEST_CASE("pages freed by a step are not written by that step, so that abort is right after the model ran") {
   KvCache cache({.n_pages = 4, .page_size = 4});
-  const LineId old_line = cache.create_line();
-  append(cache, old_line, 12);
-  const std::vector<Slot> slots = cache.slots_of(old_line);
+  const SequenceId old_sequence = cache.create_sequence();
+  append(cache, old_sequence, 12);
+  const std::vector<Slot> slots = cache.slots_of(old_sequence);
   Step step = cache.begin_step();
-  step.drop(old_line);
-  const LineId fresh = step.create_line();
+  step.drop(old_sequence);
+  const SequenceId fresh = step.create_sequence();
   step.append(fresh, 8);
   const PlanResult refused = step.plan();
   REQUIRE_FALSE(refused);
@@ -96,33 +96,33 @@ TEST_CASE("pages freed by a step are not written by that step, so that abort is 
   REQUIRE(plan);
   for (const Slot slot : plan->slots) CHECK(std::find(slots.begin(), slots.end(), slot) == slots.end());
   step.abort();
-  CHECK(cache.slots_of(old_line) == slots);
+  CHECK(cache.slots_of(old_sequence) == slots);
   CHECK(cache.n_free_pages() == 1);
-  in_step(cache, [&](Step& again) { again.drop(old_line); });
+  in_step(cache, [&](Step& again) { again.drop(old_sequence); });
   CHECK(cache.n_free_pages() == 4);
 }
 
 TEST_CASE("the slots of a rejected draft are not written by the step that rejects it") {
   KvCache cache({.n_pages = 8, .page_size = 8});
-  const LineId line = cache.create_line();
-  append(cache, line, 6);
-  const std::vector<Slot> before = cache.slots_of(line);
+  const SequenceId sequence = cache.create_sequence();
+  append(cache, sequence, 6);
+  const std::vector<Slot> before = cache.slots_of(sequence);
   Step step = cache.begin_step();
-  step.rewind(line, 3);
-  step.append(line, 3);
+  step.rewind(sequence, 3);
+  step.append(sequence, 3);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   for (const Slot slot : plan->slots) CHECK(std::find(before.begin(), before.end(), slot) == before.end());
   step.abort();
-  CHECK(cache.slots_of(line) == before);
+  CHECK(cache.slots_of(sequence) == before);
 }
 
 TEST_CASE("after a shortage the step may be changed and planned again") {
   KvCache cache({.n_pages = 3, .page_size = 4});
-  const LineId line = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  const auto kids = step.fork(line, 4);
-  for (const LineId kid : kids) step.append(kid, 2);
+  const auto kids = step.fork(sequence, 4);
+  for (const SequenceId kid : kids) step.append(kid, 2);
   for (int i = 0; i < 2; ++i) {
     const PlanResult plan = step.plan();
     REQUIRE_FALSE(plan);
@@ -143,7 +143,7 @@ TEST_CASE("after a shortage the step may be changed and planned again") {
 
 TEST_CASE("rows computed before a late join did not see it") {
   KvCache cache({.n_pages = 16});
-  const LineId trunk = cache.create_line();
+  const SequenceId trunk = cache.create_sequence();
   Step step = cache.begin_step();
   step.append(trunk, tokens(3));
   const auto kids = step.fork(trunk, 1);
@@ -163,13 +163,13 @@ TEST_CASE("rows computed before a late join did not see it") {
   step.abort();
 }
 
-TEST_CASE("several lines may take the logits of one row: a fork without tokens") {
+TEST_CASE("several sequences may take the logits of one row: a fork without tokens") {
   KvCache cache({.n_pages = 16});
-  const LineId trunk = cache.create_line();
+  const SequenceId trunk = cache.create_sequence();
   Step step = cache.begin_step();
   step.append(trunk, tokens(3), Logits::last);
   const auto kids = step.fork(trunk, 2);
-  for (const LineId kid : kids) step.request_logits(kid);
+  for (const SequenceId kid : kids) step.request_logits(kid);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   REQUIRE(plan->outputs.size() == 3);
@@ -181,11 +181,11 @@ TEST_CASE("several lines may take the logits of one row: a fork without tokens")
 
 TEST_CASE("all rows of an append may be wanted, for speculative verification") {
   KvCache cache({.n_pages = 16});
-  const LineId line = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  step.append(line, tokens(4), Logits::all);
-  step.append(line, tokens(2));
-  step.append(line, 2, Logits::last);
+  step.append(sequence, tokens(4), Logits::all);
+  step.append(sequence, tokens(2));
+  step.append(sequence, 2, Logits::last);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   std::vector<RowIndex> rows;
@@ -197,42 +197,42 @@ TEST_CASE("all rows of an append may be wanted, for speculative verification") {
 
 TEST_CASE("tokens appended and taken back in one step are no rows") {
   KvCache cache({.n_pages = 16});
-  const LineId line = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  step.append(line, tokens(5), Logits::last);
-  step.rewind(line, 2);
-  step.append(line, tokens(3, 100));
+  step.append(sequence, tokens(5), Logits::last);
+  step.rewind(sequence, 2);
+  step.append(sequence, tokens(3, 100));
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   CHECK(std::vector<TokenId>(plan->tokens.begin(), plan->tokens.end()) == std::vector<TokenId>{0, 1, 100, 101, 102});
   CHECK(std::vector<Position>(plan->positions.begin(), plan->positions.end()) == std::vector<Position>{0, 1, 2, 3, 4});
   CHECK(plan->outputs.empty());
   step.commit();
-  CHECK(cache.n_tokens(line) == 5);
+  CHECK(cache.n_tokens(sequence) == 5);
 }
 
 TEST_CASE("a held slot is there when the pool is exhausted, forks included") {
   for (const ShareTail share : {ShareTail::spare, ShareTail::never}) {
     KvCache cache({.n_pages = 8, .page_size = 4, .share_tail = share});
-    const LineId trunk = cache.create_line();
+    const SequenceId trunk = cache.create_sequence();
     in_step(cache, [&](Step& step) {
       step.append(trunk, 3);
       step.hold(trunk, 2);
     });
-    std::vector<LineId> kids;
+    std::vector<SequenceId> kids;
     in_step(cache, [&](Step& step) {
       kids = step.fork(trunk, 2);
-      for (const LineId kid : kids) {
+      for (const SequenceId kid : kids) {
         step.append(kid, 1);
         step.hold(kid, 1);
       }
     });
-    const LineId greedy = cache.create_line();
+    const SequenceId greedy = cache.create_sequence();
     while (cache.n_free_pages() > 0) append(cache, greedy, 4);
     in_step(cache, [&](Step& step) {
       step.hold(trunk, 0);
       step.append(trunk, 2);
-      for (const LineId kid : kids) {
+      for (const SequenceId kid : kids) {
         step.hold(kid, 0);
         step.append(kid, 1);
       }
@@ -249,21 +249,21 @@ TEST_CASE("a held slot is there when the pool is exhausted, forks included") {
 
 TEST_CASE("a hold that is given up is free again") {
   KvCache cache({.n_pages = 8, .page_size = 4});
-  const LineId line = cache.create_line();
-  in_step(cache, [&](Step& step) { step.hold(line, 20); });
+  const SequenceId sequence = cache.create_sequence();
+  in_step(cache, [&](Step& step) { step.hold(sequence, 20); });
   CHECK(cache.n_free_pages() == 3);
-  in_step(cache, [&](Step& step) { step.hold(line, 0); });
+  in_step(cache, [&](Step& step) { step.hold(sequence, 0); });
   CHECK(cache.n_free_pages() == 8);
 }
 
 TEST_CASE("branches are page-disjoint when tails are never shared, and share the tail otherwise") {
   const auto pages_of_new_tokens = [](ShareTail share) {
     KvCache cache({.n_pages = 64, .page_size = 16, .share_tail = share});
-    const LineId trunk = cache.create_line();
+    const SequenceId trunk = cache.create_sequence();
     append(cache, trunk, 20);
     const std::int32_t n_free = cache.n_free_pages();
     in_step(cache, [&](Step& step) {
-      for (const LineId kid : step.fork(trunk, 4)) step.append(kid, 2);
+      for (const SequenceId kid : step.fork(trunk, 4)) step.append(kid, 2);
     });
     return n_free - cache.n_free_pages();
   };
@@ -273,24 +273,24 @@ TEST_CASE("branches are page-disjoint when tails are never shared, and share the
 
 TEST_CASE("a detached branch keeps its prefix when its parent is gone") {
   KvCache cache({.n_pages = 16, .page_size = 4});
-  const LineId prompt = cache.create_line();
+  const SequenceId prompt = cache.create_sequence();
   append(cache, prompt, 10);
   const std::vector<Slot> prefix = cache.slots_of(prompt);
-  std::vector<LineId> users;
+  std::vector<SequenceId> users;
   in_step(cache, [&](Step& step) {
     users = step.fork(prompt, 3);
-    for (const LineId user : users) step.detach(user);
+    for (const SequenceId user : users) step.detach(user);
     step.drop(prompt);
-    for (const LineId user : users) step.append(user, 1);
+    for (const SequenceId user : users) step.append(user, 1);
   });
-  for (const LineId user : users) {
+  for (const SequenceId user : users) {
     std::vector<Slot> slots = cache.slots_of(user);
     slots.resize(10);
     CHECK(slots == prefix);
-    CHECK(cache.parent(user) == kNoLine);
+    CHECK(cache.parent(user) == kNoSequence);
   }
   Step step = cache.begin_step();
-  for (const LineId user : users) step.append(user, 1);
+  for (const SequenceId user : users) step.append(user, 1);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   std::int32_t groups_over_all = 0;
@@ -299,41 +299,41 @@ TEST_CASE("a detached branch keeps its prefix when its parent is gone") {
   CHECK(groups_over_all == 1);  // shared history, not parentage
   step.commit();
   in_step(cache, [&](Step& last) {
-    for (const LineId user : users) last.drop(user);
+    for (const SequenceId user : users) last.drop(user);
   });
   CHECK(cache.n_free_pages() == 16);
 }
 
-TEST_CASE("a step that only extends lines keeps the epoch, anything else changes it") {
+TEST_CASE("a step that only extends sequences keeps the epoch, anything else changes it") {
   KvCache cache({.n_pages = 32, .page_size = 4});
-  const LineId line = cache.create_line();
-  append(cache, line, 2);
-  append(cache, line, 1);
+  const SequenceId sequence = cache.create_sequence();
+  append(cache, sequence, 2);
+  append(cache, sequence, 1);
   const std::uint64_t epoch = cache.epoch();
-  append(cache, line, 5);
+  append(cache, sequence, 5);
   CHECK(cache.epoch() == epoch);
-  in_step(cache, [&](Step& step) { step.fork(line, 2); });
+  in_step(cache, [&](Step& step) { step.fork(sequence, 2); });
   CHECK(cache.epoch() != epoch);
 }
 
-TEST_CASE("payloads belong to lines and start as default ones") {
+TEST_CASE("payloads belong to sequences and start as default ones") {
   BasicKvCache<int, Positions, FixedPageSize<16>> cache({.n_pages = 8, .page_size = 16});
-  const LineId line = cache.create_line();
-  CHECK(cache.payload(line) == 0);
-  cache.payload(line) = 7;
-  std::vector<LineId> kids;
-  in_step(cache, [&](auto& step) { kids = step.fork(line, 2); });
+  const SequenceId sequence = cache.create_sequence();
+  CHECK(cache.payload(sequence) == 0);
+  cache.payload(sequence) = 7;
+  std::vector<SequenceId> kids;
+  in_step(cache, [&](auto& step) { kids = step.fork(sequence, 2); });
   CHECK(cache.payload(kids[0]) == 0);
   cache.payload(kids[0]) = 8;
   {
     auto step = cache.begin_step();
-    cache.payload(line) = 9;
+    cache.payload(sequence) = 9;
     step.drop(kids[0]);
   }
-  CHECK(cache.payload(line) == 9);
+  CHECK(cache.payload(sequence) == 9);
   CHECK(cache.payload(kids[0]) == 8);
   in_step(cache, [&](auto& step) { step.drop(kids[0]); });
-  CHECK(status_of([&] { cache.payload(kids[0]); }) == Status::stale_line);
-  in_step(cache, [&](auto& step) { kids = step.fork(line, 1); });
+  CHECK(status_of([&] { cache.payload(kids[0]); }) == Status::stale_sequence);
+  in_step(cache, [&](auto& step) { kids = step.fork(sequence, 1); });
   CHECK(cache.payload(kids[0]) == 0);
 }

@@ -178,7 +178,7 @@ static void text_that_fails(void) {
     f.left = k;
     memset(&user, 0, sizeof user);
     text.user = &f;
-    CHECK_SAME(live_in_spite(&user, &text, "callback tokens_to_text failed with -7"), 1);
+    CHECK_SAME(live_in_spite(&user, &text, "callback detokenize failed with -7"), 1);
   }
 }
 
@@ -203,7 +203,7 @@ static anb_status commit_with(lengths* l, world* w) {
   anb_text text = byte_text();
   anb_decoder_options o = decoder_options(NULL, &text);
   anb_plan plan = ANB_PLAN_INIT;
-  text.tokens_to_text = wrong_text;
+  text.detokenize = wrong_text;
   text.user = l;
   *w = decoder_world(&o);
   submit(w, "q", NULL);
@@ -228,7 +228,7 @@ static void text_of_any_length(void) {
   for (i = 0; i < sizeof kWrong / sizeof kWrong[0]; ++i) {
     l = kWrong[i];
     STATUS(commit_with(&l, &w), ANB_CALLBACK_FAILED);
-    CHECK(strstr(anb_last_error(), "callback tokens_to_text") != NULL);
+    CHECK(strstr(anb_last_error(), "callback detokenize") != NULL);
     CHECK_SAME(statistics_of(w.cache).step, 2); /* the plan is still open */
     end_world(&w);
   }

@@ -107,7 +107,7 @@ static void skeletons_that_cannot_be(void) {
   text.text_to_tokens = NULL;
   markup_refused(&m, &text, ANB_BAD_MARKUP, "both callbacks");
   text = byte_text();
-  text.tokens_to_text = NULL;
+  text.detokenize = NULL;
   markup_refused(&m, &text, ANB_BAD_MARKUP, "both callbacks");
   text = byte_text();
   m.go_on = 2;
@@ -160,9 +160,9 @@ static void requests_refuse(void) {
   REQUEST_REFUSED(max_tokens, 0, ANB_BAD_REQUEST, "max_tokens is 0");
   REQUEST_REFUSED(max_tokens, -2, ANB_BAD_REQUEST, "max_tokens is -2");
   REQUEST_REFUSED(max_branch_tokens, 0, ANB_BAD_REQUEST, "max_branch_tokens is 0");
-  REQUEST_REFUSED(branches_at_once, 0, ANB_BAD_REQUEST, "branches_at_once is 0");
-  REQUEST_REFUSED(branches_at_once, -2, ANB_BAD_REQUEST, "branches_at_once is -2");
-  REQUEST_REFUSED(no_repeat, -1, ANB_BAD_REQUEST, "no_repeat is -1");
+  REQUEST_REFUSED(max_parallel_branches, 0, ANB_BAD_REQUEST, "max_parallel_branches is 0");
+  REQUEST_REFUSED(max_parallel_branches, -2, ANB_BAD_REQUEST, "max_parallel_branches is -2");
+  REQUEST_REFUSED(no_repeat_ngram, -1, ANB_BAD_REQUEST, "no_repeat_ngram is -1");
   REQUEST_REFUSED(n_log_probabilities, -2, ANB_BAD_REQUEST, "n_log_probabilities is -2");
   REQUEST_REFUSED(n_stop, -1, ANB_BAD_ARGUMENT, "stop has -1 elements");
   REQUEST_REFUSED(n_stop, 1, ANB_BAD_ARGUMENT, "stop is NULL");
@@ -186,7 +186,7 @@ static void prompts_and_stops_refuse(void) {
   REFUSED(&w, anb_decoder_submit(w.decoder, kPrompt, 1, NULL, NULL), ANB_BAD_ARGUMENT, "request is NULL");
   o.stop = kHoles;
   o.n_stop = 2;
-  request_refused(&w, &o, ANB_BAD_REQUEST, "tokens_to_text"); /* no text, no stop strings */
+  request_refused(&w, &o, ANB_BAD_REQUEST, "detokenize"); /* no text, no stop strings */
   end_world(&w);
   {
     const anb_text text = byte_text();
@@ -318,7 +318,7 @@ static void stale_requests(void) {
     REFUSED(&w, anb_decoder_get_branch(w.decoder, bad[i], 0, &b), ANB_STALE_REQUEST, "request ");
   }
   REFUSED(&w, anb_decoder_get_branch(w.decoder, r, -1, &b), ANB_BAD_ARGUMENT, "branch -1");
-  REFUSED(&w, anb_decoder_get_branch(w.decoder, r, 1, &b), ANB_BAD_ARGUMENT, "branch 1 of a request with lines 0 to 0");
+  REFUSED(&w, anb_decoder_get_branch(w.decoder, r, 1, &b), ANB_BAD_ARGUMENT, "branch 1 of a request with sequences 0 to 0");
   run_passes(&w, kTalk, kBySampled);
   CHECK_SAME(request_state(&w, r).n_serial, 5);
   CHECK(s.n_sampled == 0 && b.text == NULL);

@@ -72,7 +72,7 @@ static void branches_tell_their_state(void) {
   CHECK_TEXT(s.text, "ab:pq");
   CHECK_SAME(s.reason, ANB_REASON_NONE);
   CHECK(s.n_path == 1 && s.path[0].block == 0 && s.path[0].branch == 0);
-  CHECK_SAME(line_state(w.cache, s.line).start_position, 11); /* after 2 of the prompt and 9 */
+  CHECK_SAME(sequence_state(w.cache, s.sequence).start_position, 11); /* after 2 of the prompt and 9 */
   OK(anb_decoder_get_branch(w.decoder, r, 2, &s));
   CHECK_TEXT(s.title, "c");
   CHECK_SAME(s.reason, ANB_REASON_END_TAG);
@@ -80,8 +80,8 @@ static void branches_tell_their_state(void) {
   OK(anb_decoder_get_branch(w.decoder, r, 0, &s));
   CHECK(s.n_path == 0 && s.n_title == 0 && s.reason == ANB_REASON_NONE);
   run_passes(&w, kTwoBranches, kBySampled);
-  OK(anb_decoder_get_branch(w.decoder, r, 1, &s)); /* joined: its line is gone, its text is not */
-  CHECK(s.line == ANB_NO_LINE);
+  OK(anb_decoder_get_branch(w.decoder, r, 1, &s)); /* joined: its sequence is gone, its text is not */
+  CHECK(s.sequence == ANB_NO_SEQUENCE);
   CHECK_TEXT(s.text, "ab:pq");
   end_world(&w);
 }
@@ -192,11 +192,11 @@ static void cancel_and_release(void) {
   CHECK_TEXT(text_of(&w, a, 0), "u");
   CHECK_TEXT(text_of(&w, b, 0), "");
   CHECK_SAME(request_state(&w, b).reason, ANB_REASON_CANCELLED);
-  CHECK_SAME(statistics_of(w.cache).n_lines, 1);
+  CHECK_SAME(statistics_of(w.cache).n_sequences, 1);
   OK(anb_decoder_cancel(w.decoder, b)); /* again: it is over already */
   OK(anb_decoder_release(w.decoder, b));
   OK(anb_decoder_release(w.decoder, a)); /* while it runs */
-  CHECK_SAME(statistics_of(w.cache).n_lines, 0);
+  CHECK_SAME(statistics_of(w.cache).n_sequences, 0);
   CHECK_SAME(statistics_of(w.cache).n_free_pages, 64);
   STATUS(anb_decoder_plan(w.decoder, &plan), ANB_NOTHING_TO_DO);
   end_world(&w);
@@ -218,9 +218,9 @@ static void a_request_goes_on_with_another(void) {
   CHECK_TEXT(text_of(&w, second, 0), "hello");
   CHECK_SAME(request_state(&w, second).n_prompt, 3);
   OK(anb_decoder_get_branch(w.decoder, second, 0, &s));
-  CHECK_SAME(line_state(w.cache, s.line).n_tokens, 2 + 5 + 3 + 5);
+  CHECK_SAME(sequence_state(w.cache, s.sequence).n_tokens, 2 + 5 + 3 + 5);
   OK(anb_decoder_get_branch(w.decoder, first, 0, &s));
-  CHECK(s.line == ANB_NO_LINE); /* it gave its history up */
+  CHECK(s.sequence == ANB_NO_SEQUENCE); /* it gave its history up */
   STATUS(anb_decoder_submit(w.decoder, kColon, 1, &ro, &first), ANB_BAD_REQUEST);
   end_world(&w);
 }

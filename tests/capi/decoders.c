@@ -43,7 +43,7 @@ int32_t text_to_bytes(const char* text, int32_t n, anb_token* out, int32_t capac
 
 anb_text byte_text(void) {
   anb_text text = ANB_TEXT_INIT;
-  text.tokens_to_text = bytes_to_text;
+  text.detokenize = bytes_to_text;
   text.text_to_tokens = text_to_bytes;
   return text;
 }

@@ -36,11 +36,11 @@ static int same_bytes(const void* bytes, size_t n) {
 
 CACHE_CALL(get_statistics, MARKED(anb_cache_statistics), anb_cache_get_statistics(cache, &s), same_bytes(&s, sizeof s))
 CACHE_CALL(check_cache, (void)0, anb_cache_check(cache), 1)
-CACHE_CALL(get_state, MARKED(anb_line_state), anb_line_get_state(cache, 1, &s), same_bytes(&s, sizeof s))
+CACHE_CALL(get_state, MARKED(anb_sequence_state), anb_sequence_get_state(cache, 1, &s), same_bytes(&s, sizeof s))
 CACHE_CALL(children, int32_t n = 77;
-           anb_line line = 78, anb_line_children(cache, 1, 1, &line, &n), n == 77 && line == 78)
+           anb_sequence sequence = 78, anb_sequence_children(cache, 1, 1, &sequence, &n), n == 77 && sequence == 78)
 CACHE_CALL(tokens, int32_t n = 77; anb_slot slot = 78; anb_position position = 79,
-                                                       anb_line_tokens(cache, 1, 1, &slot, &position, &n),
+                                                       anb_sequence_tokens(cache, 1, 1, &slot, &position, &n),
                                                        n == 77 && slot == 78 && position == 79)
 CACHE_CALL(begin, anb_step* step = no_step(), anb_step_begin(cache, &step), step == no_step())
 CACHE_CALL(mask, float m = 5, anb_cache_mask(cache, NULL, 1, &m), m == 5)
@@ -48,16 +48,16 @@ CACHE_CALL(paged, MARKED(anb_paged), anb_cache_paged(cache, 0, &s), same_bytes(&
 CACHE_CALL(create, anb_decoder* decoder = no_decoder(), anb_decoder_create(cache, NULL, &decoder),
            decoder == no_decoder())
 
-STEP_CALL(create_line, anb_line line = 78, anb_step_create_line(step, 0, &line), line == 78)
+STEP_CALL(create_sequence, anb_sequence sequence = 78, anb_step_create_sequence(step, 0, &sequence), sequence == 78)
 STEP_CALL(append, anb_token token = 1, anb_step_append(step, 1, &token, 1, 0), 1)
 STEP_CALL(request_logits, (void)0, anb_step_request_logits(step, 1), 1)
-STEP_CALL(fork, anb_line line = 78, anb_step_fork(step, 1, 1, 0, &line), line == 78)
-STEP_CALL(fork_given, anb_line line = 78;
-          anb_position start = 0, anb_step_fork_given(step, 1, 1, &start, &line), line == 78)
-STEP_CALL(join, anb_line line = 78, anb_step_join(step, 1, &line, 1), 1)
-STEP_CALL(join_given, anb_line line = 78, anb_step_join_given(step, 1, &line, 1, 0), 1)
-STEP_CALL(rewind_line, (void)0, anb_step_rewind(step, 1, 0), 1)
-STEP_CALL(leave_out, (void)0, anb_step_leave_out(step, 1, 0), 1)
+STEP_CALL(fork, anb_sequence sequence = 78, anb_step_fork(step, 1, 1, 0, &sequence), sequence == 78)
+STEP_CALL(fork_given, anb_sequence sequence = 78;
+          anb_position start = 0, anb_step_fork_given(step, 1, 1, &start, &sequence), sequence == 78)
+STEP_CALL(join, anb_sequence sequence = 78, anb_step_join(step, 1, &sequence, 1), 1)
+STEP_CALL(join_given, anb_sequence sequence = 78, anb_step_join_given(step, 1, &sequence, 1, 0), 1)
+STEP_CALL(rewind_sequence, (void)0, anb_step_rewind(step, 1, 0), 1)
+STEP_CALL(reject, (void)0, anb_step_reject(step, 1, 0), 1)
 STEP_CALL(adopt, (void)0, anb_step_adopt(step, 1, 2), 1)
 STEP_CALL(drop, (void)0, anb_step_drop(step, 1), 1)
 STEP_CALL(detach, (void)0, anb_step_detach(step, 1), 1)
@@ -80,22 +80,22 @@ DECODER_CALL(get_branch, MARKED(anb_branch_state), anb_decoder_get_branch(decode
 
 const handle_call kHandleCalls[] = {{"anb_cache_get_statistics", kCacheHandle, get_statistics},
                                     {"anb_cache_check", kCacheHandle, check_cache},
-                                    {"anb_line_get_state", kCacheHandle, get_state},
-                                    {"anb_line_children", kCacheHandle, children},
-                                    {"anb_line_tokens", kCacheHandle, tokens},
+                                    {"anb_sequence_get_state", kCacheHandle, get_state},
+                                    {"anb_sequence_children", kCacheHandle, children},
+                                    {"anb_sequence_tokens", kCacheHandle, tokens},
                                     {"anb_step_begin", kCacheHandle, begin},
                                     {"anb_cache_mask", kCacheHandle, mask},
                                     {"anb_cache_paged", kCacheHandle, paged},
                                     {"anb_decoder_create", kCacheHandle, create},
-                                    {"anb_step_create_line", kStepHandle, create_line},
+                                    {"anb_step_create_sequence", kStepHandle, create_sequence},
                                     {"anb_step_append", kStepHandle, append},
                                     {"anb_step_request_logits", kStepHandle, request_logits},
                                     {"anb_step_fork", kStepHandle, fork},
                                     {"anb_step_fork_given", kStepHandle, fork_given},
                                     {"anb_step_join", kStepHandle, join},
                                     {"anb_step_join_given", kStepHandle, join_given},
-                                    {"anb_step_rewind", kStepHandle, rewind_line},
-                                    {"anb_step_leave_out", kStepHandle, leave_out},
+                                    {"anb_step_rewind", kStepHandle, rewind_sequence},
+                                    {"anb_step_reject", kStepHandle, reject},
                                     {"anb_step_adopt", kStepHandle, adopt},
                                     {"anb_step_drop", kStepHandle, drop},
                                     {"anb_step_detach", kStepHandle, detach},

@@ -93,7 +93,7 @@ static void handles_of_another_kind(void) {
   anb_cache_destroy((anb_cache*)w.decoder);
   anb_decoder_destroy((anb_decoder*)w.cache);
   anb_decoder_destroy((anb_decoder*)w.step);
-  OK(anb_step_append(w.step, w.lines[0], NULL, 1, ANB_LOGITS_NONE));
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_NONE));
   OK(anb_decoder_abort(w.decoder));
   end_world(&w);
 }
@@ -133,7 +133,7 @@ static void steps_that_are_over(void) {
     CHECK(steps[i] != steps[2]);
     refuse_everywhere(kStepHandle, steps[i], ANB_WRONG_STATE, "an old step while another is open");
   }
-  OK(anb_step_append(steps[2], w.lines[0], NULL, 1, ANB_LOGITS_NONE));
+  OK(anb_step_append(steps[2], w.sequences[0], NULL, 1, ANB_LOGITS_NONE));
   OK(anb_step_abort(steps[2]));
   end_world(&w);
 }
@@ -190,31 +190,31 @@ static void an_open_plan_ends_with_its_decoder(void) {
   anb_decoder_destroy(w.decoder);
   w.decoder = NULL;
   CHECK_SAME(statistics_of(w.cache).step, 0);
-  CHECK_SAME(statistics_of(w.cache).n_lines, 0);
+  CHECK_SAME(statistics_of(w.cache).n_sequences, 0);
   CHECK_SAME(statistics_of(w.cache).n_free_pages, 8);
   OK(anb_step_begin(w.cache, &w.step));
   end_world(&w);
 }
 
-static void lines_of_another_cache(void) {
+static void sequences_of_another_cache(void) {
   world a = open_world(), b = open_world();
   int i;
-  for (i = 0; i < a.n_lines; ++i) {
-    anb_line_state s = ANB_LINE_STATE_INIT;
+  for (i = 0; i < a.n_sequences; ++i) {
+    anb_sequence_state s = ANB_SEQUENCE_STATE_INIT;
     int32_t n = 5;
-    anb_line child = 6;
-    REFUSED(&b, anb_line_get_state(b.cache, a.lines[i], &s), ANB_STALE_LINE, "line ");
-    REFUSED(&b, anb_line_children(b.cache, a.lines[i], 1, &child, &n), ANB_STALE_LINE, "line ");
-    REFUSED(&b, anb_line_tokens(b.cache, a.lines[i], 0, NULL, NULL, &n), ANB_STALE_LINE, "line ");
-    REFUSED(&b, anb_step_append(b.step, a.lines[i], NULL, 1, 0), ANB_STALE_LINE, "line ");
-    REFUSED(&b, anb_step_fork(b.step, a.lines[i], 1, 0, &child), ANB_STALE_LINE, "line ");
-    REFUSED(&b, anb_step_join(b.step, b.lines[0], &a.lines[i], 1), ANB_STALE_LINE, "line ");
-    REFUSED(&b, anb_step_drop(b.step, a.lines[i]), ANB_STALE_LINE, "line ");
+    anb_sequence child = 6;
+    REFUSED(&b, anb_sequence_get_state(b.cache, a.sequences[i], &s), ANB_STALE_SEQUENCE, "line ");
+    REFUSED(&b, anb_sequence_children(b.cache, a.sequences[i], 1, &child, &n), ANB_STALE_SEQUENCE, "line ");
+    REFUSED(&b, anb_sequence_tokens(b.cache, a.sequences[i], 0, NULL, NULL, &n), ANB_STALE_SEQUENCE, "line ");
+    REFUSED(&b, anb_step_append(b.step, a.sequences[i], NULL, 1, 0), ANB_STALE_SEQUENCE, "line ");
+    REFUSED(&b, anb_step_fork(b.step, a.sequences[i], 1, 0, &child), ANB_STALE_SEQUENCE, "line ");
+    REFUSED(&b, anb_step_join(b.step, b.sequences[0], &a.sequences[i], 1), ANB_STALE_SEQUENCE, "line ");
+    REFUSED(&b, anb_step_drop(b.step, a.sequences[i]), ANB_STALE_SEQUENCE, "line ");
     CHECK(n == 5 && child == 6 && s.n_tokens == 0);
   }
-  OK(anb_step_drop(a.step, a.lines[0]));
-  CHECK_SAME(statistics_of(a.cache).n_lines, 0);
-  CHECK_SAME(statistics_of(b.cache).n_lines, 4);
+  OK(anb_step_drop(a.step, a.sequences[0]));
+  CHECK_SAME(statistics_of(a.cache).n_sequences, 0);
+  CHECK_SAME(statistics_of(b.cache).n_sequences, 4);
   end_world(&a);
   end_world(&b);
 }
@@ -252,6 +252,6 @@ const phase kHandlePhases[] = {{"null_handles", null_handles},
                                {"destroy_of_nothing_and_twice", destroy_of_nothing_and_twice},
                                {"a_decoder_outlives_its_cache", a_decoder_outlives_its_cache},
                                {"an_open_plan_ends_with_its_decoder", an_open_plan_ends_with_its_decoder},
-                               {"lines_of_another_cache", lines_of_another_cache},
+                               {"sequences_of_another_cache", sequences_of_another_cache},
                                {"all_handles_in_use", all_handles_in_use},
                                {NULL, NULL}};

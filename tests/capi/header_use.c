@@ -14,7 +14,7 @@ anb_status use(anb_cache** cache, anb_decoder** decoder) {
   anb_allocator allocator = ANB_ALLOCATOR_INIT;
   anb_cache_options cache_options = ANB_CACHE_OPTIONS_INIT;
   anb_cache_statistics statistics = ANB_CACHE_STATISTICS_INIT;
-  anb_line_state line_state = ANB_LINE_STATE_INIT;
+  anb_sequence_state sequence_state = ANB_SEQUENCE_STATE_INIT;
   anb_plan plan = ANB_PLAN_INIT;
   anb_mask_options mask_options = ANB_MASK_OPTIONS_INIT;
   anb_paged paged = ANB_PAGED_INIT;
@@ -28,7 +28,7 @@ anb_status use(anb_cache** cache, anb_decoder** decoder) {
   anb_request_state request_state = ANB_REQUEST_STATE_INIT;
   anb_branch_state branch_state = ANB_BRANCH_STATE_INIT;
   anb_positions positions = ANB_POSITIONS_RESERVED(8);
-  anb_line line = ANB_NO_LINE;
+  anb_sequence sequence = ANB_NO_SEQUENCE;
   anb_request request = ANB_NO_REQUEST;
   anb_status status;
 
@@ -45,7 +45,7 @@ anb_status use(anb_cache** cache, anb_decoder** decoder) {
   if (status == ANB_OK) status = anb_decoder_next_event(*decoder, &event);
   if (status == ANB_OK) status = anb_decoder_get_request(*decoder, request, &request_state);
   if (status == ANB_OK) status = anb_decoder_get_branch(*decoder, request, 0, &branch_state);
-  if (status == ANB_OK) status = anb_line_get_state(*cache, line, &line_state);
+  if (status == ANB_OK) status = anb_sequence_get_state(*cache, sequence, &sequence_state);
   if (status == ANB_OK) status = anb_cache_mask(*cache, &mask_options, 0, 0);
   if (status == ANB_OK) status = anb_cache_paged(*cache, ANB_PAGED_SLOTS, &paged);
   return status == ANB_OK ? anb_cache_get_statistics(*cache, &statistics) : status;

@@ -130,7 +130,7 @@ static void every_position_policy_of_a_decoder(void) {
     run_passes(&w, kBoth, kBySampled);
     CHECK_TEXT(text_of(&w, r, 0), "a:pqrb:sz");
     OK(anb_decoder_get_branch(w.decoder, r, 0, &s));
-    CHECK_SAME(line_state(w.cache, s.line).next_position, kNext[i]);
+    CHECK_SAME(sequence_state(w.cache, s.sequence).next_position, kNext[i]);
     end_world(&w);
   }
 }

@@ -65,15 +65,15 @@ static void an_allocator_gets_everything_back(void) {
   heap h;
   world w;
   anb_plan plan = ANB_PLAN_INIT;
-  anb_line kids[20];
+  anb_sequence kids[20];
   int i;
   memset(&w, 0, sizeof w);
   OK(create_on(&h, &w.cache));
   CHECK(h.n_calls > 0 && h.n_bytes > 0);
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_create_line(w.step, 0, &w.lines[0]));
-  OK(anb_step_append(w.step, w.lines[0], NULL, 100, ANB_LOGITS_NONE));
-  OK(anb_step_fork(w.step, w.lines[0], 20, ANB_POSITIONS_LONGEST, kids));
+  OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 100, ANB_LOGITS_NONE));
+  OK(anb_step_fork(w.step, w.sequences[0], 20, ANB_POSITIONS_LONGEST, kids));
   for (i = 0; i < 20; ++i) OK(anb_step_append(w.step, kids[i], NULL, 3, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
   OK(anb_step_commit(w.step));
@@ -139,37 +139,37 @@ static void a_step_without_memory(void) {
   heap h;
   world w;
   anb_plan plan = untouched_plan();
-  anb_line kids[300];
+  anb_sequence kids[300];
   int32_t n_refused = 0;
   memset(&w, 0, sizeof w);
   OK(create_on(&h, &w.cache));
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_create_line(w.step, 0, &w.lines[0]));
-  OK(anb_step_append(w.step, w.lines[0], NULL, 50, ANB_LOGITS_NONE));
-  w.n_lines = 1;
+  OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 50, ANB_LOGITS_NONE));
+  w.n_sequences = 1;
   nothing_more_can_be_had(&h);
-  REFUSED(&w, anb_step_fork(w.step, w.lines[0], 300, ANB_POSITIONS_LONGEST, kids), ANB_OUT_OF_MEMORY, "memory");
+  REFUSED(&w, anb_step_fork(w.step, w.sequences[0], 300, ANB_POSITIONS_LONGEST, kids), ANB_OUT_OF_MEMORY, "memory");
   REFUSED(&w, anb_step_plan(w.step, &plan), ANB_OUT_OF_MEMORY, "memory");
   CHECK(untouched(&plan));
   while (n_refused == 0) { /* appends fit until a vector is full */
-    const int32_t before = line_state(w.cache, w.lines[0]).n_tokens;
+    const int32_t before = sequence_state(w.cache, w.sequences[0]).n_tokens;
     const uint64_t state = state_of(&w);
-    if (anb_step_append(w.step, w.lines[0], NULL, 1, ANB_LOGITS_NONE) == ANB_OK) {
-      CHECK_SAME(line_state(w.cache, w.lines[0]).n_tokens, before + 1);
+    if (anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_NONE) == ANB_OK) {
+      CHECK_SAME(sequence_state(w.cache, w.sequences[0]).n_tokens, before + 1);
       continue;
     }
     ++n_refused;
     CHECK(state_of(&w) == state);
   }
   h.refuse_at = 0;
-  OK(anb_step_append(w.step, w.lines[0], NULL, 1, ANB_LOGITS_LAST));
-  OK(anb_step_fork(w.step, w.lines[0], 300, ANB_POSITIONS_LONGEST, kids));
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_LAST));
+  OK(anb_step_fork(w.step, w.sequences[0], 300, ANB_POSITIONS_LONGEST, kids));
   OK(anb_step_plan(w.step, &plan));
   nothing_more_can_be_had(&h);
   OK(anb_step_commit(w.step)); /* allocates nothing */
   h.refuse_at = 0;
   w.step = NULL;
-  CHECK_SAME(statistics_of(w.cache).n_lines, 301);
+  CHECK_SAME(statistics_of(w.cache).n_sequences, 301);
   end_world(&w);
   CHECK_SAME(h.n_blocks, 0);
   CHECK_SAME(h.n_wrong, 0);

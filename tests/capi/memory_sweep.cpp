@@ -82,17 +82,17 @@ void note_plan(Life& life, const anb_plan& plan) {
   life.note(plan.n_pages_short);
 }
 
-void note_line(Life& life, anb_line line) {
-  anb_line_state s = ANB_LINE_STATE_INIT;
+void note_sequence(Life& life, anb_sequence sequence) {
+  anb_sequence_state s = ANB_SEQUENCE_STATE_INIT;
   anb_position positions[256];
-  anb_line children[8];
+  anb_sequence children[8];
   std::int32_t n = 0;
-  MAKE(anb_line_get_state(life.w.cache, line, &s));
+  MAKE(anb_sequence_get_state(life.w.cache, sequence, &s));
   life.note(s.n_tokens);
   life.note(s.next_position);
-  MAKE(anb_line_children(life.w.cache, line, 8, children, &n));
+  MAKE(anb_sequence_children(life.w.cache, sequence, 8, children, &n));
   life.note(n);
-  MAKE(anb_line_tokens(life.w.cache, line, 256, nullptr, positions, &n));
+  MAKE(anb_sequence_tokens(life.w.cache, sequence, 256, nullptr, positions, &n));
   for (std::int32_t i = 0; i < n; ++i) life.note(positions[i]);
 }
 
@@ -124,22 +124,22 @@ void grow(Life& life) {
   static const anb_token kTokens[] = {1, 2, 3, 4, 5, 6, 7};
   static const anb_position kStarts[] = {40, 50};
   world& w = life.w;
-  anb_line made[3];
+  anb_sequence made[3];
   begin(life);
-  MAKE(anb_step_create_line(w.step, 0, made));
-  w.lines[w.n_lines++] = made[0];
-  MAKE(anb_step_append(w.step, w.lines[0], kTokens, 7, ANB_LOGITS_LAST));
-  MAKE(anb_step_append(w.step, w.lines[0], nullptr, 3, ANB_LOGITS_NONE));
-  MAKE(anb_step_fork(w.step, w.lines[0], 3, ANB_POSITIONS_LONGEST, made));
-  for (const anb_line line : made) w.lines[w.n_lines++] = line;
-  MAKE(anb_step_request_logits(w.step, w.lines[1]));
-  MAKE(anb_step_fork_given(w.step, w.lines[2], 2, kStarts, made));
-  for (int i = 0; i < 2; ++i) w.lines[w.n_lines++] = made[i];
-  for (int i = 1; i < 6; ++i) MAKE(anb_step_append(w.step, w.lines[i], kTokens, i, ANB_LOGITS_ALL));
-  MAKE(anb_step_hold(w.step, w.lines[3], 6));
-  MAKE_REFUSED(anb_step_append(w.step, 12345, kTokens, 7, 0), ANB_STALE_LINE);
-  MAKE_REFUSED(anb_step_fork(w.step, w.lines[0], -2, 0, made), ANB_BAD_ARGUMENT);
-  MAKE_REFUSED(anb_step_rewind(w.step, w.lines[0], 1), ANB_BAD_ARGUMENT);
+  MAKE(anb_step_create_sequence(w.step, 0, made));
+  w.sequences[w.n_sequences++] = made[0];
+  MAKE(anb_step_append(w.step, w.sequences[0], kTokens, 7, ANB_LOGITS_LAST));
+  MAKE(anb_step_append(w.step, w.sequences[0], nullptr, 3, ANB_LOGITS_NONE));
+  MAKE(anb_step_fork(w.step, w.sequences[0], 3, ANB_POSITIONS_LONGEST, made));
+  for (const anb_sequence sequence : made) w.sequences[w.n_sequences++] = sequence;
+  MAKE(anb_step_request_logits(w.step, w.sequences[1]));
+  MAKE(anb_step_fork_given(w.step, w.sequences[2], 2, kStarts, made));
+  for (int i = 0; i < 2; ++i) w.sequences[w.n_sequences++] = made[i];
+  for (int i = 1; i < 6; ++i) MAKE(anb_step_append(w.step, w.sequences[i], kTokens, i, ANB_LOGITS_ALL));
+  MAKE(anb_step_hold(w.step, w.sequences[3], 6));
+  MAKE_REFUSED(anb_step_append(w.step, 12345, kTokens, 7, 0), ANB_STALE_SEQUENCE);
+  MAKE_REFUSED(anb_step_fork(w.step, w.sequences[0], -2, 0, made), ANB_BAD_ARGUMENT);
+  MAKE_REFUSED(anb_step_rewind(w.step, w.sequences[0], 1), ANB_BAD_ARGUMENT);
 }
 
 void plan(Life& life) {
@@ -159,14 +159,14 @@ void plan(Life& life) {
 void change(Life& life) {
   world& w = life.w;
   begin(life);
-  MAKE(anb_step_join_given(w.step, w.lines[2], &w.lines[4], 1, 60));
-  MAKE(anb_step_detach(w.step, w.lines[5]));
-  MAKE(anb_step_join(w.step, w.lines[0], &w.lines[1], 2));
-  MAKE(anb_step_append(w.step, w.lines[3], nullptr, 9, ANB_LOGITS_LAST));
-  MAKE(anb_step_rewind(w.step, w.lines[3], 11));
-  MAKE(anb_step_adopt(w.step, w.lines[0], w.lines[3]));
-  MAKE(anb_step_append(w.step, w.lines[0], nullptr, 2, ANB_LOGITS_LAST));
-  MAKE(anb_step_drop(w.step, w.lines[5]));
+  MAKE(anb_step_join_given(w.step, w.sequences[2], &w.sequences[4], 1, 60));
+  MAKE(anb_step_detach(w.step, w.sequences[5]));
+  MAKE(anb_step_join(w.step, w.sequences[0], &w.sequences[1], 2));
+  MAKE(anb_step_append(w.step, w.sequences[3], nullptr, 9, ANB_LOGITS_LAST));
+  MAKE(anb_step_rewind(w.step, w.sequences[3], 11));
+  MAKE(anb_step_adopt(w.step, w.sequences[0], w.sequences[3]));
+  MAKE(anb_step_append(w.step, w.sequences[0], nullptr, 2, ANB_LOGITS_LAST));
+  MAKE(anb_step_drop(w.step, w.sequences[5]));
 }
 
 /// The cache tier: every function of anabranch.h that can be refused memory, and those that must never ask for any.
@@ -175,30 +175,30 @@ void cache_life(Life& life) {
   grow(life);
   plan(life);
   end(life, anb_step_commit);
-  for (int i = 0; i < life.w.n_lines; ++i) note_line(life, life.w.lines[i]);
+  for (int i = 0; i < life.w.n_sequences; ++i) note_sequence(life, life.w.sequences[i]);
   change(life);
   plan(life);
   end(life, anb_step_abort);
   change(life);
   anb_plan shortage = ANB_PLAN_INIT;
-  MAKE(anb_step_append(life.w.step, life.w.lines[0], nullptr, 300, ANB_LOGITS_NONE));
+  MAKE(anb_step_append(life.w.step, life.w.sequences[0], nullptr, 300, ANB_LOGITS_NONE));
   MAKE_REFUSED(anb_step_plan(life.w.step, &shortage), ANB_NO_ROOM);
   note_plan(life, shortage);
   end(life, anb_step_abort);
   change(life);
   plan(life);
-  MAKE(anb_step_leave_out(life.w.step, life.w.lines[0], 1));
+  MAKE(anb_step_reject(life.w.step, life.w.sequences[0], 1));
   end(life, anb_step_commit);
   begin(life);
-  MAKE(anb_step_append(life.w.step, life.w.lines[0], nullptr, 1, ANB_LOGITS_LAST));
+  MAKE(anb_step_append(life.w.step, life.w.sequences[0], nullptr, 1, ANB_LOGITS_LAST));
   plan(life);
   end(life, anb_step_abort);
   anb_cache_statistics s = ANB_CACHE_STATISTICS_INIT;
   MAKE(anb_cache_get_statistics(life.w.cache, &s));
-  life.note(s.n_lines);
+  life.note(s.n_sequences);
   life.note(s.n_free_pages);
   MAKE(anb_cache_check(life.w.cache));
-  note_line(life, life.w.lines[0]);
+  note_sequence(life, life.w.sequences[0]);
   begin(life); /* left open */
   anb_cache_destroy(life.w.cache);
 }

@@ -7,7 +7,7 @@ const char* const kCallbackNames[kNCallbacks] = {"child", "next",        "joined
 const script kOwnScript[] = {{"", "ab<#yz"}, {"0.0", "cd"}, {"0.1", "e;"}, {NULL, NULL}};
 const char* const kOwnText = ">ab_AcdBe.yz";
 
-/* What a line remembers. Zero at first. */
+/* What a sequence remembers. Zero at first. */
 typedef struct memory {
   int32_t in_branch;
   int32_t n_tokens;

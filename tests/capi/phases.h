@@ -22,7 +22,7 @@ typedef struct phase {
 /* Each ends with a phase without a name. */
 extern const phase kHandlePhases[];
 extern const phase kStructPhases[];
-extern const phase kLinePhases[];
+extern const phase kSequencePhases[];
 extern const phase kStepPhases[];
 extern const phase kPlanPhases[];
 extern const phase kDecoderPhases[];
@@ -59,15 +59,15 @@ int check_status(place at, anb_status status, anb_status expected);
 
 /* ---- Worlds ---- */
 
-enum { kMaxLines = 16, kMaxRequests = 8 };
+enum { kMaxSequences = 16, kMaxRequests = 8 };
 
 /* A cache with what is alive on it; what is not there is NULL. */
 typedef struct world {
   anb_cache* cache;
   anb_step* step;
   anb_decoder* decoder;
-  anb_line lines[kMaxLines];
-  int32_t n_lines;
+  anb_sequence lines[kMaxSequences];
+  int32_t n_sequences;
   anb_request requests[kMaxRequests];
   int32_t n_requests;
 } world;
@@ -109,7 +109,7 @@ anb_decoder* no_decoder(void);
 anb_plan untouched_plan(void);
 int untouched(const anb_plan* plan);
 
-anb_line_state line_state(const anb_cache* cache, anb_line line);
+anb_sequence_state sequence_state(const anb_cache* cache, anb_sequence line);
 anb_cache_statistics statistics_of(const anb_cache* cache);
 
 #ifdef __cplusplus

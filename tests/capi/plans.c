@@ -7,13 +7,13 @@
 static world planned_world(anb_plan* plan) {
   static const anb_token kTokens[] = {21, 22, 23};
   world w = empty_world(8);
-  w.n_lines = 3;
+  w.n_sequences = 3;
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_create_line(w.step, 10, &w.lines[0]));
-  OK(anb_step_append(w.step, w.lines[0], kTokens, 2, ANB_LOGITS_NONE));
-  OK(anb_step_fork(w.step, w.lines[0], 2, ANB_POSITIONS_LONGEST, &w.lines[1]));
-  OK(anb_step_append(w.step, w.lines[1], &kTokens[2], 1, ANB_LOGITS_LAST));
-  OK(anb_step_append(w.step, w.lines[2], NULL, 2, ANB_LOGITS_ALL));
+  OK(anb_step_create_sequence(w.step, 10, &w.sequences[0]));
+  OK(anb_step_append(w.step, w.sequences[0], kTokens, 2, ANB_LOGITS_NONE));
+  OK(anb_step_fork(w.step, w.sequences[0], 2, ANB_POSITIONS_LONGEST, &w.sequences[1]));
+  OK(anb_step_append(w.step, w.sequences[1], &kTokens[2], 1, ANB_LOGITS_LAST));
+  OK(anb_step_append(w.step, w.sequences[2], NULL, 2, ANB_LOGITS_ALL));
   OK(anb_step_plan(w.step, plan));
   return w;
 }
@@ -34,14 +34,14 @@ static void rows_and_outputs(void) {
   for (i = 0; i < 5; ++i) {
     CHECK_SAME(plan.tokens[i], kTokens[i]);
     CHECK_SAME(plan.positions[i], kPositions[i]);
-    CHECK(plan.lines[i] == w.lines[kOwners[i]]);
+    CHECK(plan.sequences[i] == w.sequences[kOwners[i]]);
     CHECK(plan.slots[i] >= 0 && plan.slots[i] < 32);
   }
   for (i = 0; i < 3; ++i) {
     CHECK_SAME(plan.outputs[i].row, 2 + i);
-    CHECK(plan.outputs[i].line == w.lines[i == 0 ? 1 : 2]);
+    CHECK(plan.outputs[i].sequence == w.sequences[i == 0 ? 1 : 2]);
   }
-  OK(anb_line_tokens(w.cache, w.lines[2], 4, slots, NULL, &n));
+  OK(anb_sequence_tokens(w.cache, w.sequences[2], 4, slots, NULL, &n));
   CHECK(n == 4 && slots[0] == plan.slots[0] && slots[1] == plan.slots[1] && slots[3] == plan.slots[4]);
   end_world(&w);
 }
@@ -188,8 +188,8 @@ static void whole_pages_are_exact(void) {
   world w = empty_world(8);
   int32_t row, seen[32], expected[32];
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_create_line(w.step, 0, &w.lines[0]));
-  OK(anb_step_append(w.step, w.lines[0], NULL, 5, ANB_LOGITS_LAST));
+  OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 5, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
   OK(anb_cache_paged(w.cache, ANB_PAGED_PAGES, &paged));
   for (row = 0; row < 5; ++row) {
@@ -204,21 +204,21 @@ static void operations_for_hosts_with_a_cache_of_their_own(void) {
   anb_plan plan = ANB_PLAN_INIT;
   world w = grown_world();
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_join(w.step, w.lines[0], &w.lines[2], 1));
-  OK(anb_step_adopt(w.step, w.lines[1], w.lines[3]));
-  OK(anb_step_rewind(w.step, w.lines[1], 7));
+  OK(anb_step_join(w.step, w.sequences[0], &w.sequences[2], 1));
+  OK(anb_step_adopt(w.step, w.sequences[1], w.sequences[3]));
+  OK(anb_step_rewind(w.step, w.sequences[1], 7));
   OK(anb_step_plan(w.step, &plan));
   CHECK_SAME(plan.n_ops_before, 3);
-  CHECK_SAME(plan.ops_before[0].kind, ANB_SEQUENCE_SHARE);
-  CHECK(plan.ops_before[0].line == w.lines[0] && plan.ops_before[0].source == w.lines[2]);
+  CHECK_SAME(plan.ops_before[0].kind, ANB_HOST_OP_SHARE);
+  CHECK(plan.ops_before[0].sequence == w.sequences[0] && plan.ops_before[0].source == w.sequences[2]);
   CHECK(plan.ops_before[0].begin == 5 && plan.ops_before[0].end == 8);
-  CHECK_SAME(plan.ops_before[1].kind, ANB_SEQUENCE_BECOME);
-  CHECK(plan.ops_before[1].line == w.lines[1] && plan.ops_before[1].source == w.lines[3]);
-  CHECK_SAME(plan.ops_before[2].kind, ANB_SEQUENCE_RESTART);
-  CHECK(plan.ops_before[2].line == w.lines[1] && plan.ops_before[2].end == 7);
+  CHECK_SAME(plan.ops_before[1].kind, ANB_HOST_OP_BECOME);
+  CHECK(plan.ops_before[1].sequence == w.sequences[1] && plan.ops_before[1].source == w.sequences[3]);
+  CHECK_SAME(plan.ops_before[2].kind, ANB_HOST_OP_RESTART);
+  CHECK(plan.ops_before[2].sequence == w.sequences[1] && plan.ops_before[2].end == 7);
   CHECK_SAME(plan.n_ops_after_commit, 3);
-  CHECK_SAME(plan.ops_after_commit[0].kind, ANB_SEQUENCE_REMOVE);
-  CHECK(plan.ops_after_commit[0].line == w.lines[2]);
+  CHECK_SAME(plan.ops_after_commit[0].kind, ANB_HOST_OP_REMOVE);
+  CHECK(plan.ops_after_commit[0].sequence == w.sequences[2]);
   end_world(&w);
 }
 
@@ -226,15 +226,15 @@ static void a_fork_without_tokens_samples_from_its_parent(void) {
   anb_plan plan = ANB_PLAN_INIT;
   world w = empty_world(4);
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_create_line(w.step, 0, &w.lines[0]));
-  OK(anb_step_append(w.step, w.lines[0], NULL, 3, ANB_LOGITS_NONE));
-  OK(anb_step_fork(w.step, w.lines[0], 2, ANB_POSITIONS_SEQUENTIAL, &w.lines[1]));
-  OK(anb_step_request_logits(w.step, w.lines[1]));
-  OK(anb_step_request_logits(w.step, w.lines[2]));
+  OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 3, ANB_LOGITS_NONE));
+  OK(anb_step_fork(w.step, w.sequences[0], 2, ANB_POSITIONS_SEQUENTIAL, &w.sequences[1]));
+  OK(anb_step_request_logits(w.step, w.sequences[1]));
+  OK(anb_step_request_logits(w.step, w.sequences[2]));
   OK(anb_step_plan(w.step, &plan));
   CHECK_SAME(plan.n_outputs, 2);
   CHECK(plan.outputs[0].row == 2 && plan.outputs[1].row == 2);
-  CHECK(plan.outputs[0].line != plan.outputs[1].line);
+  CHECK(plan.outputs[0].sequence != plan.outputs[1].sequence);
   end_world(&w);
 }
 
@@ -242,9 +242,9 @@ static void no_room_is_an_outcome(void) {
   world w = empty_world(3);
   anb_plan plan = untouched_plan();
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_create_line(w.step, 0, &w.lines[0]));
-  OK(anb_step_append(w.step, w.lines[0], NULL, 17, ANB_LOGITS_NONE));
-  w.n_lines = 1;
+  OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 17, ANB_LOGITS_NONE));
+  w.n_sequences = 1;
   REFUSED(&w, anb_step_plan(w.step, &plan), ANB_NO_ROOM, NULL);
   CHECK_SAME(plan.n_pages_short, 2);
   CHECK_SAME(plan.n_pages_free, 3);
@@ -252,7 +252,7 @@ static void no_room_is_an_outcome(void) {
   CHECK_SAME(plan.struct_size, (int64_t)sizeof plan);
   CHECK_SAME(statistics_of(w.cache).step, 1);
   REFUSED(&w, anb_step_commit(w.step), ANB_WRONG_STATE, "no plan");
-  OK(anb_step_rewind(w.step, w.lines[0], 12)); /* the step may be changed and planned again */
+  OK(anb_step_rewind(w.step, w.sequences[0], 12)); /* the step may be changed and planned again */
   OK(anb_step_plan(w.step, &plan));
   CHECK(plan.n_rows == 12 && plan.n_pages_short == 0 && plan.n_pages_free == 0);
   OK(anb_step_commit(w.step));
@@ -265,23 +265,23 @@ static void after_a_plan_only_commit_or_abort(void) {
   static const anb_position kStart[] = {1};
   anb_plan plan = ANB_PLAN_INIT, second = untouched_plan();
   world w = open_world();
-  anb_line line = 9;
-  OK(anb_step_append(w.step, w.lines[0], NULL, 1, ANB_LOGITS_LAST));
+  anb_sequence sequence = 9;
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
-  REFUSED(&w, anb_step_create_line(w.step, 0, &line), ANB_WRONG_STATE, "create_line after a successful plan");
-  REFUSED(&w, anb_step_append(w.step, w.lines[0], NULL, 1, 0), ANB_WRONG_STATE, "append after");
-  REFUSED(&w, anb_step_request_logits(w.step, w.lines[0]), ANB_WRONG_STATE, "request_logits after");
-  REFUSED(&w, anb_step_fork(w.step, w.lines[0], 1, 0, &line), ANB_WRONG_STATE, "fork after");
-  REFUSED(&w, anb_step_fork_given(w.step, w.lines[0], 1, kStart, &line), ANB_WRONG_STATE, "fork after");
-  REFUSED(&w, anb_step_join(w.step, w.lines[0], &w.lines[2], 1), ANB_WRONG_STATE, "join after");
-  REFUSED(&w, anb_step_join_given(w.step, w.lines[0], &w.lines[2], 1, 9), ANB_WRONG_STATE, "join after");
-  REFUSED(&w, anb_step_rewind(w.step, w.lines[2], 6), ANB_WRONG_STATE, "rewind after");
-  REFUSED(&w, anb_step_adopt(w.step, w.lines[0], w.lines[2]), ANB_WRONG_STATE, "adopt after");
-  REFUSED(&w, anb_step_drop(w.step, w.lines[2]), ANB_WRONG_STATE, "drop after");
-  REFUSED(&w, anb_step_detach(w.step, w.lines[2]), ANB_WRONG_STATE, "detach after");
-  REFUSED(&w, anb_step_hold(w.step, w.lines[2], 1), ANB_WRONG_STATE, "hold after");
+  REFUSED(&w, anb_step_create_sequence(w.step, 0, &sequence), ANB_WRONG_STATE, "create_sequence after a successful plan");
+  REFUSED(&w, anb_step_append(w.step, w.sequences[0], NULL, 1, 0), ANB_WRONG_STATE, "append after");
+  REFUSED(&w, anb_step_request_logits(w.step, w.sequences[0]), ANB_WRONG_STATE, "request_logits after");
+  REFUSED(&w, anb_step_fork(w.step, w.sequences[0], 1, 0, &sequence), ANB_WRONG_STATE, "fork after");
+  REFUSED(&w, anb_step_fork_given(w.step, w.sequences[0], 1, kStart, &sequence), ANB_WRONG_STATE, "fork after");
+  REFUSED(&w, anb_step_join(w.step, w.sequences[0], &w.sequences[2], 1), ANB_WRONG_STATE, "join after");
+  REFUSED(&w, anb_step_join_given(w.step, w.sequences[0], &w.sequences[2], 1, 9), ANB_WRONG_STATE, "join after");
+  REFUSED(&w, anb_step_rewind(w.step, w.sequences[2], 6), ANB_WRONG_STATE, "rewind after");
+  REFUSED(&w, anb_step_adopt(w.step, w.sequences[0], w.sequences[2]), ANB_WRONG_STATE, "adopt after");
+  REFUSED(&w, anb_step_drop(w.step, w.sequences[2]), ANB_WRONG_STATE, "drop after");
+  REFUSED(&w, anb_step_detach(w.step, w.sequences[2]), ANB_WRONG_STATE, "detach after");
+  REFUSED(&w, anb_step_hold(w.step, w.sequences[2], 1), ANB_WRONG_STATE, "hold after");
   REFUSED(&w, anb_step_plan(w.step, &second), ANB_WRONG_STATE, "plan after");
-  CHECK(line == 9 && untouched(&second));
+  CHECK(sequence == 9 && untouched(&second));
   OK(anb_step_commit(w.step));
   w.step = NULL;
   end_world(&w);
@@ -289,31 +289,31 @@ static void after_a_plan_only_commit_or_abort(void) {
 
 static void rows_left_out_are_not_committed(void) {
   anb_plan plan = ANB_PLAN_INIT;
-  anb_line_state state = ANB_LINE_STATE_INIT;
+  anb_sequence_state state = ANB_SEQUENCE_STATE_INIT;
   world w = open_world();
-  REFUSED(&w, anb_step_leave_out(w.step, w.lines[0], 0), ANB_WRONG_STATE, "leave_out in a step that has no plan");
-  OK(anb_line_get_state(w.cache, w.lines[0], &state));
-  OK(anb_step_append(w.step, w.lines[0], NULL, 4, ANB_LOGITS_ALL));
+  REFUSED(&w, anb_step_reject(w.step, w.sequences[0], 0), ANB_WRONG_STATE, "reject in a step that has no plan");
+  OK(anb_sequence_get_state(w.cache, w.sequences[0], &state));
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 4, ANB_LOGITS_ALL));
   OK(anb_step_plan(w.step, &plan));
   CHECK_SAME(plan.n_rows, 4);
-  REFUSED(&w, anb_step_leave_out(w.step, w.lines[0], 5), ANB_BAD_ARGUMENT, "leaving out 5 rows");
-  REFUSED(&w, anb_step_leave_out(w.step, w.lines[0], -1), ANB_BAD_ARGUMENT, "leaving out -1 rows");
-  REFUSED(&w, anb_step_leave_out(w.step, w.lines[2], 1), ANB_BAD_ARGUMENT, "the last 0 of its tokens");
-  REFUSED(&w, anb_step_leave_out(w.step, 7, 1), ANB_STALE_LINE, "line 7");
-  OK(anb_step_leave_out(w.step, w.lines[0], 4));
-  OK(anb_step_leave_out(w.step, w.lines[0], 3));
+  REFUSED(&w, anb_step_reject(w.step, w.sequences[0], 5), ANB_BAD_ARGUMENT, "leaving out 5 rows");
+  REFUSED(&w, anb_step_reject(w.step, w.sequences[0], -1), ANB_BAD_ARGUMENT, "leaving out -1 rows");
+  REFUSED(&w, anb_step_reject(w.step, w.sequences[2], 1), ANB_BAD_ARGUMENT, "the last 0 of its tokens");
+  REFUSED(&w, anb_step_reject(w.step, 7, 1), ANB_STALE_SEQUENCE, "sequence 7");
+  OK(anb_step_reject(w.step, w.sequences[0], 4));
+  OK(anb_step_reject(w.step, w.sequences[0], 3));
   CHECK(plan.n_rows == 4 && plan.n_outputs == 4);
   OK(anb_step_commit(w.step));
   {
-    anb_line_state after = ANB_LINE_STATE_INIT;
-    OK(anb_line_get_state(w.cache, w.lines[0], &after));
+    anb_sequence_state after = ANB_SEQUENCE_STATE_INIT;
+    OK(anb_sequence_get_state(w.cache, w.sequences[0], &after));
     CHECK_SAME(after.n_tokens, state.n_tokens + 1);
   }
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_append(w.step, w.lines[0], NULL, 1, ANB_LOGITS_LAST));
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
   CHECK_SAME(plan.n_ops_before, 1);
-  CHECK(plan.ops_before[0].kind == ANB_SEQUENCE_RESTART && plan.ops_before[0].line == w.lines[0]);
+  CHECK(plan.ops_before[0].kind == ANB_HOST_OP_RESTART && plan.ops_before[0].sequence == w.sequences[0]);
   CHECK(plan.ops_before[0].begin == 0 && plan.ops_before[0].end == plan.positions[0]);
   end_world(&w);
 }

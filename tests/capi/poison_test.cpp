@@ -21,7 +21,7 @@ struct Cache {
 
 anb_status break_something(anb_cache* cache) {
   return with_cache(cache, [](CacheObject& object) -> Status {
-    ANABRANCH_ASSERT(object.cache.n_lines() < 0);
+    ANABRANCH_ASSERT(object.cache.n_sequences() < 0);
     return Status::ok;
   });
 }
@@ -34,16 +34,16 @@ TEST_CASE("a broken invariant poisons the handle and whatever shares its cache, 
   REQUIRE(anb_decoder_create(bad.handle, nullptr, &decoder) == ANB_OK);
   anb_step* step = nullptr;
   REQUIRE(anb_step_begin(bad.handle, &step) == ANB_OK);
-  anb_line line = 0;
-  REQUIRE(anb_step_create_line(step, 0, &line) == ANB_OK);
+  anb_sequence sequence = 0;
+  REQUIRE(anb_step_create_sequence(step, 0, &sequence) == ANB_OK);
 
   CHECK(break_something(bad.handle) == ANB_INTERNAL);
-  CHECK(std::string(anb_last_error()).find("object.cache.n_lines() < 0") != std::string::npos);
+  CHECK(std::string(anb_last_error()).find("object.cache.n_sequences() < 0") != std::string::npos);
 
   anb_cache_statistics statistics = ANB_CACHE_STATISTICS_INIT;
   CHECK(anb_cache_get_statistics(bad.handle, &statistics) == ANB_POISONED);
   CHECK(statistics.n_pages == 0);
-  CHECK(anb_step_append(step, line, nullptr, 1, ANB_LOGITS_NONE) == ANB_POISONED);
+  CHECK(anb_step_append(step, sequence, nullptr, 1, ANB_LOGITS_NONE) == ANB_POISONED);
   CHECK(anb_step_abort(step) == ANB_POISONED);
   anb_request request = 77;
   const anb_token prompt[] = {1};

@@ -96,12 +96,12 @@ Settings random_settings(std::uint64_t seed) {
   s.request.top_k = pick(2) * 5;
   s.request.top_p = pick(2) == 0 ? 1.0f : 0.9f;
   s.request.repetition_penalty = pick(2) == 0 ? 1.0f : 1.3f;
-  s.request.no_repeat = pick(2) * (1 + pick(4));
+  s.request.no_repeat_ngram = pick(2) * (1 + pick(4));
   s.request.seed = seed;
   s.request.n_log_probabilities = pick(4) - 1;
-  s.request.branches_at_once = pick(3) == 0 ? ab::kNone : 1 + pick(3);
+  s.request.max_parallel_branches = pick(3) == 0 ? ab::kNone : 1 + pick(3);
   if (pick(3) == 0) s.request.stop = {"ab", "cd."};
-  s.decoder.guess = pick(2) == 0;
+  s.decoder.draft = pick(2) == 0;
   return s;
 }
 
@@ -121,7 +121,7 @@ struct CSide {
     co.share_tail = s.cache.share_tail == ab::ShareTail::never ? ANB_SHARE_TAIL_NEVER : ANB_SHARE_TAIL_SPARE;
     REQUIRE(anb_cache_create(&co, &cache) == ANB_OK);
     anb_text text = ANB_TEXT_INIT;
-    text.tokens_to_text = to_text;
+    text.detokenize = to_text;
     text.text_to_tokens = to_tokens;
     const anb_token colon = ':';
     anb_markup markup = ANB_MARKUP_INIT;
@@ -143,7 +143,7 @@ struct CSide {
     o.max_depth = s.decoder.max_depth;
     o.max_rows = s.decoder.max_rows;
     o.positions = to_c(s.decoder.positions);
-    o.guess = s.decoder.guess ? 1 : 0;
+    o.draft = s.decoder.draft ? 1 : 0;
     o.end_of_text = s.decoder.end_of_text.data();
     o.n_end_of_text = static_cast<std::int32_t>(s.decoder.end_of_text.size());
     o.markup = &markup;
@@ -163,9 +163,9 @@ struct CSide {
     o.top_k = from.top_k;
     o.top_p = from.top_p;
     o.repetition_penalty = from.repetition_penalty;
-    o.no_repeat = from.no_repeat;
+    o.no_repeat_ngram = from.no_repeat_ngram;
     o.n_log_probabilities = from.n_log_probabilities;
-    o.branches_at_once = from.branches_at_once;
+    o.max_parallel_branches = from.max_parallel_branches;
     o.seed = from.seed;
     o.stop = texts.data();
     o.n_stop = static_cast<std::int32_t>(texts.size());
@@ -192,10 +192,10 @@ bool same_plan(const anb_plan& c, const ab::StepPlan& plan) {
               same(c.n_ops_after_commit, plan.ops_after_commit.size()) && c.n_slots == plan.n_slots;
   for (std::size_t i = 0; good && i < plan.tokens.size(); ++i)
     good = c.tokens[i] == plan.tokens[i] && c.positions[i] == plan.positions[i] && c.slots[i] == plan.slots[i] &&
-           static_cast<std::uint32_t>(c.lines[i]) == plan.lines[i].index;
+           static_cast<std::uint32_t>(c.sequences[i]) == plan.sequences[i].index;
   for (std::size_t i = 0; good && i < plan.outputs.size(); ++i)
     good = c.outputs[i].row == plan.outputs[i].row &&
-           static_cast<std::uint32_t>(c.outputs[i].line) == plan.outputs[i].line.index;
+           static_cast<std::uint32_t>(c.outputs[i].sequence) == plan.outputs[i].sequence.index;
   for (std::size_t i = 0; good && i < plan.groups.size(); ++i)
     good = c.groups[i].row_begin == plan.groups[i].row_begin && c.groups[i].row_end == plan.groups[i].row_end &&
            c.groups[i].n_keys == plan.groups[i].n_keys &&
@@ -246,7 +246,7 @@ void compare_request(const CSide& c, anb_request request, const Decoder& cpp, ab
     CHECK(std::string(b.text, b.n_text) == report.text);
     CHECK(std::string(b.title, b.n_title) == report.title);
     CHECK(b.reason == static_cast<int>(report.reason));
-    CHECK(static_cast<std::uint32_t>(b.line) == report.line.index);
+    CHECK(static_cast<std::uint32_t>(b.sequence) == report.sequence.index);
     REQUIRE(same(b.n_path, report.path.size()));
     for (std::size_t i = 0; i < report.path.size(); ++i)
       CHECK((b.path[i].block == report.path[i].block && b.path[i].branch == report.path[i].branch));

@@ -81,7 +81,7 @@ static void a_draw_depends_on_the_seed_alone(void) {
   CHECK_SAME(sample_with(&ro, logits, 5, &(double){0}), 4);
 }
 
-static void a_penalty_is_over_what_the_line_has_seen(void) {
+static void a_penalty_is_over_what_the_sequence_has_seen(void) {
   const anb_text text = byte_text();
   const anb_decoder_options o = serial_options(&text);
   anb_request_options ro = ANB_REQUEST_OPTIONS_INIT;
@@ -224,7 +224,7 @@ static void no_position_left(void) {
 
 const phase kSamplingPhases[] = {{"log_probabilities", log_probabilities},
                                  {"a_draw_depends_on_the_seed_alone", a_draw_depends_on_the_seed_alone},
-                                 {"a_penalty_is_over_what_the_line_has_seen", a_penalty_is_over_what_the_line_has_seen},
+                                 {"a_penalty_is_over_what_the_sequence_has_seen", a_penalty_is_over_what_the_sequence_has_seen},
                                  {"stop_strings", stop_strings},
                                  {"limits_of_tokens", limits_of_tokens},
                                  {"prompts_come_in_chunks", prompts_come_in_chunks},

@@ -5,7 +5,7 @@
 
 static anb_status ok(world* w) { return anb_cache_check(w->cache); }
 static anb_status bad_argument(world* w) { return anb_step_begin(w->cache, NULL); }
-static anb_status stale_line(world* w) { return anb_line_get_state(w->cache, 1, &(anb_line_state)ANB_LINE_STATE_INIT); }
+static anb_status stale_sequence(world* w) { return anb_sequence_get_state(w->cache, 1, &(anb_sequence_state)ANB_SEQUENCE_STATE_INIT); }
 static anb_status wrong_state(world* w) {
   anb_step* second;
   OK(anb_step_begin(w->cache, &w->step));
@@ -13,29 +13,29 @@ static anb_status wrong_state(world* w) {
 }
 static anb_status not_a_child(world* w) {
   OK(anb_step_begin(w->cache, &w->step));
-  return anb_step_detach(w->step, w->lines[0]);
+  return anb_step_detach(w->step, w->sequences[0]);
 }
 static anb_status open_children(world* w) {
   OK(anb_step_begin(w->cache, &w->step));
-  return anb_step_join(w->step, w->lines[0], &w->lines[1], 1);
+  return anb_step_join(w->step, w->sequences[0], &w->sequences[1], 1);
 }
 static anb_status out_of_range(world* w) {
   OK(anb_step_begin(w->cache, &w->step));
-  return anb_step_create_line(w->step, -1, &w->lines[4]);
+  return anb_step_create_sequence(w->step, -1, &w->sequences[4]);
 }
 static anb_status limit_reached(world* w) {
   OK(anb_step_begin(w->cache, &w->step));
-  return anb_step_fork(w->step, w->lines[0], 100000, 0, &w->lines[4]);
+  return anb_step_fork(w->step, w->sequences[0], 100000, 0, &w->sequences[4]);
 }
 static anb_status no_room(world* w) {
   OK(anb_step_begin(w->cache, &w->step));
-  OK(anb_step_append(w->step, w->lines[0], NULL, 1000, 0));
+  OK(anb_step_append(w->step, w->sequences[0], NULL, 1000, 0));
   return anb_step_plan(w->step, &(anb_plan)ANB_PLAN_INIT);
 }
 static anb_status not_exact(world* w) {
   int i;
   OK(anb_step_begin(w->cache, &w->step));
-  for (i = 0; i < 4; ++i) OK(anb_step_append(w->step, w->lines[i], NULL, 1, 0));
+  for (i = 0; i < 4; ++i) OK(anb_step_append(w->step, w->sequences[i], NULL, 1, 0));
   OK(anb_step_plan(w->step, &(anb_plan)ANB_PLAN_INIT));
   return anb_cache_paged(w->cache, ANB_PAGED_PAGES, &(anb_paged)ANB_PAGED_INIT);
 }
@@ -104,7 +104,7 @@ typedef struct produced {
 static const produced kProduced[] = {
     {ANB_OK, "ok", ok},
     {ANB_BAD_ARGUMENT, "bad_argument", bad_argument},
-    {ANB_STALE_LINE, "stale_line", stale_line},
+    {ANB_STALE_SEQUENCE, "stale_sequence", stale_sequence},
     {ANB_NOT_A_CHILD, "not_a_child", not_a_child},
     {ANB_OPEN_CHILDREN, "open_children", open_children},
     {ANB_OUT_OF_RANGE, "out_of_range", out_of_range},

@@ -1,4 +1,4 @@
-/* What the calls of caches and steps refuse: bad values, stale lines, wrong order. State and out parameters stay. */
+/* What the calls of caches and steps refuse: bad values, stale sequences, wrong order. State and out parameters stay. */
 #include "phases.h"
 
 #include <stdlib.h>
@@ -33,7 +33,7 @@ static void caches_that_cannot_be(void) {
   create_refuses(&o.page_size, &o, 0, "page_size is 0");
   create_refuses(&o.page_size, &o, -1, "page_size is -1");
   create_refuses(&o.page_size, &o, INT32_MAX, "1024 pages of 2147483647 slots");
-  create_refuses(&o.max_lines, &o, 0, "max_lines is 0");
+  create_refuses(&o.max_sequences, &o, 0, "max_sequences is 0");
   create_refuses(&o.max_depth, &o, -1, "max_depth is -1");
   create_refuses(&o.max_position, &o, 0, "max_position is 0");
   create_refuses(&o.share_tail, &o, 2, "share_tail is 2");
@@ -50,33 +50,33 @@ static void caches_that_cannot_be(void) {
 
 static void reads_refuse(void) {
   world w = grown_world();
-  anb_line_state s = ANB_LINE_STATE_INIT;
-  anb_line line = 9;
+  anb_sequence_state s = ANB_SEQUENCE_STATE_INIT;
+  anb_sequence sequence = 9;
   int32_t n = 77;
-  REFUSED(&w, anb_line_get_state(w.cache, 12345, &s), ANB_STALE_LINE, "line 12345 of generation 0");
-  REFUSED(&w, anb_line_get_state(w.cache, ANB_NO_LINE, &s), ANB_STALE_LINE, "line 4294967295");
-  REFUSED(&w, anb_line_get_state(w.cache, UINT64_MAX, &s), ANB_STALE_LINE, "generation 4294967295");
-  REFUSED(&w, anb_line_get_state(w.cache, w.lines[0] + ((uint64_t)1 << 32), &s), ANB_STALE_LINE, NULL);
-  REFUSED(&w, anb_line_children(w.cache, w.lines[0], -1, &line, &n), ANB_BAD_ARGUMENT, "-1");
-  REFUSED(&w, anb_line_children(w.cache, w.lines[0], 1, NULL, &n), ANB_BAD_ARGUMENT, "children is NULL");
-  REFUSED(&w, anb_line_children(w.cache, w.lines[0], 1, &line, NULL), ANB_BAD_ARGUMENT, "n is NULL");
-  REFUSED(&w, anb_line_children(w.cache, 5, 1, &line, &n), ANB_STALE_LINE, "line 5");
-  REFUSED(&w, anb_line_tokens(w.cache, w.lines[0], -3, NULL, NULL, &n), ANB_BAD_ARGUMENT, "capacity is -3");
-  REFUSED(&w, anb_line_tokens(w.cache, w.lines[0], 1, NULL, NULL, NULL), ANB_BAD_ARGUMENT, "n is NULL");
-  REFUSED(&w, anb_line_tokens(w.cache, 5, 1, NULL, NULL, &n), ANB_STALE_LINE, "line 5");
+  REFUSED(&w, anb_sequence_get_state(w.cache, 12345, &s), ANB_STALE_SEQUENCE, "sequence 12345 of generation 0");
+  REFUSED(&w, anb_sequence_get_state(w.cache, ANB_NO_SEQUENCE, &s), ANB_STALE_SEQUENCE, "sequence 4294967295");
+  REFUSED(&w, anb_sequence_get_state(w.cache, UINT64_MAX, &s), ANB_STALE_SEQUENCE, "generation 4294967295");
+  REFUSED(&w, anb_sequence_get_state(w.cache, w.sequences[0] + ((uint64_t)1 << 32), &s), ANB_STALE_SEQUENCE, NULL);
+  REFUSED(&w, anb_sequence_children(w.cache, w.sequences[0], -1, &sequence, &n), ANB_BAD_ARGUMENT, "-1");
+  REFUSED(&w, anb_sequence_children(w.cache, w.sequences[0], 1, NULL, &n), ANB_BAD_ARGUMENT, "children is NULL");
+  REFUSED(&w, anb_sequence_children(w.cache, w.sequences[0], 1, &sequence, NULL), ANB_BAD_ARGUMENT, "n is NULL");
+  REFUSED(&w, anb_sequence_children(w.cache, 5, 1, &sequence, &n), ANB_STALE_SEQUENCE, "sequence 5");
+  REFUSED(&w, anb_sequence_tokens(w.cache, w.sequences[0], -3, NULL, NULL, &n), ANB_BAD_ARGUMENT, "capacity is -3");
+  REFUSED(&w, anb_sequence_tokens(w.cache, w.sequences[0], 1, NULL, NULL, NULL), ANB_BAD_ARGUMENT, "n is NULL");
+  REFUSED(&w, anb_sequence_tokens(w.cache, 5, 1, NULL, NULL, &n), ANB_STALE_SEQUENCE, "sequence 5");
   REFUSED(&w, anb_step_begin(w.cache, NULL), ANB_BAD_ARGUMENT, "step is NULL");
-  CHECK(line == 9 && n == 77 && s.n_tokens == 0 && s.parent == ANB_NO_LINE);
+  CHECK(sequence == 9 && n == 77 && s.n_tokens == 0 && s.parent == ANB_NO_SEQUENCE);
   end_world(&w);
 }
 
-static void new_lines_and_appends_refuse(void) {
+static void new_sequences_and_appends_refuse(void) {
   static const anb_token kTokens[] = {1, -1, 3}, kBad[] = {4, INT32_MIN};
   world w = open_world();
-  const anb_line trunk = w.lines[0];
-  anb_line line = 9;
-  REFUSED(&w, anb_step_create_line(w.step, 0, NULL), ANB_BAD_ARGUMENT, "line is NULL");
-  REFUSED(&w, anb_step_create_line(w.step, -1, &line), ANB_OUT_OF_RANGE, "first position -1");
-  REFUSED(&w, anb_step_create_line(w.step, ANB_UNLIMITED, &line), ANB_OUT_OF_RANGE, "first position 2147483647");
+  const anb_sequence trunk = w.sequences[0];
+  anb_sequence sequence = 9;
+  REFUSED(&w, anb_step_create_sequence(w.step, 0, NULL), ANB_BAD_ARGUMENT, "sequence is NULL");
+  REFUSED(&w, anb_step_create_sequence(w.step, -1, &sequence), ANB_OUT_OF_RANGE, "first position -1");
+  REFUSED(&w, anb_step_create_sequence(w.step, ANB_UNLIMITED, &sequence), ANB_OUT_OF_RANGE, "first position 2147483647");
   REFUSED(&w, anb_step_append(w.step, trunk, kTokens, 3, 0), ANB_BAD_ARGUMENT, "token -1");
   REFUSED(&w, anb_step_append(w.step, trunk, kBad, 2, 0), ANB_BAD_ARGUMENT, "token -2147483648");
   REFUSED(&w, anb_step_append(w.step, trunk, kTokens, -2, 0), ANB_BAD_ARGUMENT, "append of -2 tokens");
@@ -85,148 +85,148 @@ static void new_lines_and_appends_refuse(void) {
   REFUSED(&w, anb_step_append(w.step, trunk, NULL, INT32_MAX, 0), ANB_OUT_OF_RANGE, "appending 2147483647");
   REFUSED(&w, anb_step_append(w.step, trunk, NULL, 1, 3), ANB_BAD_ARGUMENT, "logits is 3");
   REFUSED(&w, anb_step_append(w.step, trunk, NULL, 1, -1), ANB_BAD_ARGUMENT, "logits is -1");
-  REFUSED(&w, anb_step_append(w.step, 7, NULL, 1, 0), ANB_STALE_LINE, "line 7");
-  REFUSED(&w, anb_step_append(w.step, 7, NULL, 0, 0), ANB_STALE_LINE, "line 7");
+  REFUSED(&w, anb_step_append(w.step, 7, NULL, 1, 0), ANB_STALE_SEQUENCE, "sequence 7");
+  REFUSED(&w, anb_step_append(w.step, 7, NULL, 0, 0), ANB_STALE_SEQUENCE, "sequence 7");
   REFUSED(&w, anb_step_request_logits(w.step, trunk), ANB_BAD_ARGUMENT, "not a row of this step");
-  REFUSED(&w, anb_step_request_logits(w.step, 7), ANB_STALE_LINE, "line 7");
+  REFUSED(&w, anb_step_request_logits(w.step, 7), ANB_STALE_SEQUENCE, "sequence 7");
   OK(anb_step_append(w.step, trunk, NULL, 0, 0)); /* nothing, which is fine */
   OK(anb_step_append(w.step, trunk, kTokens, 0, 0));
-  CHECK(line == 9);
+  CHECK(sequence == 9);
   end_world(&w);
 }
 
 static void forks_refuse(void) {
   static const anb_position kStarts[] = {0, -1};
   world w = open_world();
-  const anb_line trunk = w.lines[0];
-  anb_line kids[2] = {9, 9};
+  const anb_sequence trunk = w.sequences[0];
+  anb_sequence kids[2] = {9, 9};
   REFUSED(&w, anb_step_fork(w.step, trunk, 0, 0, kids), ANB_BAD_ARGUMENT, "fork into 0 children");
   REFUSED(&w, anb_step_fork(w.step, trunk, -3, 0, kids), ANB_BAD_ARGUMENT, "fork into -3 children");
   REFUSED(&w, anb_step_fork(w.step, trunk, INT32_MIN, 0, kids), ANB_BAD_ARGUMENT, "fork into -2147483648");
-  REFUSED(&w, anb_step_fork(w.step, trunk, INT32_MAX, 0, kids), ANB_LIMIT_REACHED, "2147483647 new lines");
-  REFUSED(&w, anb_step_fork(w.step, trunk, 70000, 0, kids), ANB_LIMIT_REACHED, "limit of 65536 lines");
+  REFUSED(&w, anb_step_fork(w.step, trunk, INT32_MAX, 0, kids), ANB_LIMIT_REACHED, "2147483647 new sequences");
+  REFUSED(&w, anb_step_fork(w.step, trunk, 70000, 0, kids), ANB_LIMIT_REACHED, "limit of 65536 sequences");
   REFUSED(&w, anb_step_fork(w.step, trunk, 2, 0, NULL), ANB_BAD_ARGUMENT, "children is NULL");
   REFUSED(&w, anb_step_fork(w.step, trunk, 2, -2, kids), ANB_BAD_ARGUMENT, "positions is -2");
   REFUSED(&w, anb_step_fork(w.step, trunk, 2, INT32_MIN, kids), ANB_BAD_ARGUMENT, "positions is -2147483648");
   REFUSED(&w, anb_step_fork(w.step, trunk, 2, INT32_MAX, kids), ANB_OUT_OF_RANGE, "fork at position 5");
-  REFUSED(&w, anb_step_fork(w.step, 7, 2, 0, kids), ANB_STALE_LINE, "line 7");
+  REFUSED(&w, anb_step_fork(w.step, 7, 2, 0, kids), ANB_STALE_SEQUENCE, "sequence 7");
   REFUSED(&w, anb_step_fork_given(w.step, trunk, 0, kStarts, kids), ANB_BAD_ARGUMENT, "fork into 0 children");
   REFUSED(&w, anb_step_fork_given(w.step, trunk, -1, kStarts, kids), ANB_BAD_ARGUMENT, "-1");
   REFUSED(&w, anb_step_fork_given(w.step, trunk, 2, NULL, kids), ANB_BAD_ARGUMENT, "starts is NULL");
   REFUSED(&w, anb_step_fork_given(w.step, trunk, 2, kStarts, NULL), ANB_BAD_ARGUMENT, "children is NULL");
   REFUSED(&w, anb_step_fork_given(w.step, trunk, 2, kStarts, kids), ANB_OUT_OF_RANGE, "start position -1");
-  REFUSED(&w, anb_step_fork_given(w.step, 7, 1, kStarts, kids), ANB_STALE_LINE, "line 7");
+  REFUSED(&w, anb_step_fork_given(w.step, 7, 1, kStarts, kids), ANB_STALE_SEQUENCE, "sequence 7");
   CHECK(kids[0] == 9 && kids[1] == 9);
   end_world(&w);
 }
 
 static void joins_and_adopts_refuse(void) {
   world w = open_world();
-  const anb_line trunk = w.lines[0], two = w.lines[2], below = w.lines[3];
-  anb_line twice[2];
+  const anb_sequence trunk = w.sequences[0], two = w.sequences[2], below = w.sequences[3];
+  anb_sequence twice[2];
   twice[0] = twice[1] = two;
   REFUSED(&w, anb_step_join(w.step, trunk, twice, 2), ANB_BAD_ARGUMENT, "named twice");
   REFUSED(&w, anb_step_join(w.step, trunk, twice, -1), ANB_BAD_ARGUMENT, "-1");
   REFUSED(&w, anb_step_join(w.step, trunk, NULL, 1), ANB_BAD_ARGUMENT, "children is NULL");
-  REFUSED(&w, anb_step_join(w.step, trunk, &w.lines[1], 2), ANB_OPEN_CHILDREN, "line 1");
-  REFUSED(&w, anb_step_join(w.step, trunk, &below, 1), ANB_NOT_A_CHILD, "line 3");
-  REFUSED(&w, anb_step_join(w.step, trunk, &trunk, 1), ANB_NOT_A_CHILD, "line 0");
-  REFUSED(&w, anb_step_join(w.step, two, &trunk, 1), ANB_NOT_A_CHILD, "line 0");
-  REFUSED(&w, anb_step_join(w.step, 7, &two, 1), ANB_STALE_LINE, "line 7");
+  REFUSED(&w, anb_step_join(w.step, trunk, &w.sequences[1], 2), ANB_OPEN_CHILDREN, "sequence 1");
+  REFUSED(&w, anb_step_join(w.step, trunk, &below, 1), ANB_NOT_A_CHILD, "sequence 3");
+  REFUSED(&w, anb_step_join(w.step, trunk, &trunk, 1), ANB_NOT_A_CHILD, "sequence 0");
+  REFUSED(&w, anb_step_join(w.step, two, &trunk, 1), ANB_NOT_A_CHILD, "sequence 0");
+  REFUSED(&w, anb_step_join(w.step, 7, &two, 1), ANB_STALE_SEQUENCE, "sequence 7");
   REFUSED(&w, anb_step_join_given(w.step, trunk, &two, 1, 50), ANB_BAD_ARGUMENT, "next position 50");
   REFUSED(&w, anb_step_join_given(w.step, trunk, &two, 1, -1), ANB_BAD_ARGUMENT, "next is -1");
   REFUSED(&w, anb_step_join_given(w.step, trunk, &two, -4, 1), ANB_BAD_ARGUMENT, "-4");
   REFUSED(&w, anb_step_join_given(w.step, trunk, NULL, 1, 1), ANB_BAD_ARGUMENT, "children is NULL");
-  REFUSED(&w, anb_step_adopt(w.step, trunk, below), ANB_NOT_A_CHILD, "line 3");
-  REFUSED(&w, anb_step_adopt(w.step, trunk, trunk), ANB_NOT_A_CHILD, "line 0");
-  REFUSED(&w, anb_step_adopt(w.step, 7, two), ANB_STALE_LINE, "line 7");
-  REFUSED(&w, anb_step_adopt(w.step, trunk, 7), ANB_STALE_LINE, "line 7");
+  REFUSED(&w, anb_step_adopt(w.step, trunk, below), ANB_NOT_A_CHILD, "sequence 3");
+  REFUSED(&w, anb_step_adopt(w.step, trunk, trunk), ANB_NOT_A_CHILD, "sequence 0");
+  REFUSED(&w, anb_step_adopt(w.step, 7, two), ANB_STALE_SEQUENCE, "sequence 7");
+  REFUSED(&w, anb_step_adopt(w.step, trunk, 7), ANB_STALE_SEQUENCE, "sequence 7");
   OK(anb_step_join(w.step, trunk, NULL, 0)); /* of nothing */
-  CHECK_SAME(statistics_of(w.cache).n_lines, 4);
+  CHECK_SAME(statistics_of(w.cache).n_sequences, 4);
   end_world(&w);
 }
 
 static void given_positions_refuse(void) {
   static const anb_position kStarts[] = {30};
   world w = open_world();
-  anb_line child;
-  OK(anb_step_fork_given(w.step, w.lines[0], 1, kStarts, &child));
-  w.lines[w.n_lines++] = child;
-  REFUSED(&w, anb_step_join(w.step, w.lines[0], &child, 1), ANB_BAD_ARGUMENT, "next position -1");
-  OK(anb_step_join_given(w.step, w.lines[0], &child, 1, 31));
+  anb_sequence child;
+  OK(anb_step_fork_given(w.step, w.sequences[0], 1, kStarts, &child));
+  w.sequences[w.n_sequences++] = child;
+  REFUSED(&w, anb_step_join(w.step, w.sequences[0], &child, 1), ANB_BAD_ARGUMENT, "next position -1");
+  OK(anb_step_join_given(w.step, w.sequences[0], &child, 1, 31));
   end_world(&w);
 }
 
 static void rewinds_drops_and_holds_refuse(void) {
   world w = open_world();
-  const anb_line trunk = w.lines[0];
+  const anb_sequence trunk = w.sequences[0];
   REFUSED(&w, anb_step_rewind(w.step, trunk, 4), ANB_BAD_ARGUMENT, "it can keep 5 to 5"); /* children are open at 5 */
-  REFUSED(&w, anb_step_rewind(w.step, w.lines[2], 4), ANB_BAD_ARGUMENT, "to 4 tokens; it can keep 5 to 8");
-  REFUSED(&w, anb_step_rewind(w.step, w.lines[2], 9), ANB_BAD_ARGUMENT, "to 9 tokens");
-  REFUSED(&w, anb_step_rewind(w.step, w.lines[2], -1), ANB_BAD_ARGUMENT, "to -1 tokens");
-  REFUSED(&w, anb_step_rewind(w.step, w.lines[2], INT32_MIN), ANB_BAD_ARGUMENT, "-2147483648");
-  REFUSED(&w, anb_step_rewind(w.step, 7, 1), ANB_STALE_LINE, "line 7");
-  REFUSED(&w, anb_step_drop(w.step, 7), ANB_STALE_LINE, "line 7");
-  REFUSED(&w, anb_step_detach(w.step, 7), ANB_STALE_LINE, "line 7");
-  REFUSED(&w, anb_step_detach(w.step, trunk), ANB_NOT_A_CHILD, "line 0, which is a root");
+  REFUSED(&w, anb_step_rewind(w.step, w.sequences[2], 4), ANB_BAD_ARGUMENT, "to 4 tokens; it can keep 5 to 8");
+  REFUSED(&w, anb_step_rewind(w.step, w.sequences[2], 9), ANB_BAD_ARGUMENT, "to 9 tokens");
+  REFUSED(&w, anb_step_rewind(w.step, w.sequences[2], -1), ANB_BAD_ARGUMENT, "to -1 tokens");
+  REFUSED(&w, anb_step_rewind(w.step, w.sequences[2], INT32_MIN), ANB_BAD_ARGUMENT, "-2147483648");
+  REFUSED(&w, anb_step_rewind(w.step, 7, 1), ANB_STALE_SEQUENCE, "sequence 7");
+  REFUSED(&w, anb_step_drop(w.step, 7), ANB_STALE_SEQUENCE, "sequence 7");
+  REFUSED(&w, anb_step_detach(w.step, 7), ANB_STALE_SEQUENCE, "sequence 7");
+  REFUSED(&w, anb_step_detach(w.step, trunk), ANB_NOT_A_CHILD, "sequence 0, which is a root");
   REFUSED(&w, anb_step_hold(w.step, trunk, -1), ANB_BAD_ARGUMENT, "hold of -1 slots");
   REFUSED(&w, anb_step_hold(w.step, trunk, 65), ANB_BAD_ARGUMENT, "hold of 65 slots; the pool has 64");
-  REFUSED(&w, anb_step_hold(w.step, 7, 1), ANB_STALE_LINE, "line 7");
+  REFUSED(&w, anb_step_hold(w.step, 7, 1), ANB_STALE_SEQUENCE, "sequence 7");
   end_world(&w);
 }
 
-static void joined_and_dropped_lines_are_stale(void) {
+static void joined_and_dropped_sequences_are_stale(void) {
   world w = open_world();
-  anb_line child = 9;
-  OK(anb_step_join(w.step, w.lines[0], &w.lines[2], 1));
-  REFUSED(&w, anb_step_append(w.step, w.lines[2], NULL, 1, 0), ANB_STALE_LINE, "line 2");
-  REFUSED(&w, anb_step_fork(w.step, w.lines[2], 1, 0, &child), ANB_STALE_LINE, "line 2");
-  REFUSED(&w, anb_step_join(w.step, w.lines[0], &w.lines[2], 1), ANB_STALE_LINE, "line 2");
-  OK(anb_step_drop(w.step, w.lines[1]));
-  REFUSED(&w, anb_step_append(w.step, w.lines[3], NULL, 1, 0), ANB_STALE_LINE, "line 3"); /* it was below 1 */
-  REFUSED(&w, anb_step_drop(w.step, w.lines[1]), ANB_STALE_LINE, "line 1");
+  anb_sequence child = 9;
+  OK(anb_step_join(w.step, w.sequences[0], &w.sequences[2], 1));
+  REFUSED(&w, anb_step_append(w.step, w.sequences[2], NULL, 1, 0), ANB_STALE_SEQUENCE, "sequence 2");
+  REFUSED(&w, anb_step_fork(w.step, w.sequences[2], 1, 0, &child), ANB_STALE_SEQUENCE, "sequence 2");
+  REFUSED(&w, anb_step_join(w.step, w.sequences[0], &w.sequences[2], 1), ANB_STALE_SEQUENCE, "sequence 2");
+  OK(anb_step_drop(w.step, w.sequences[1]));
+  REFUSED(&w, anb_step_append(w.step, w.sequences[3], NULL, 1, 0), ANB_STALE_SEQUENCE, "sequence 3"); /* it was below 1 */
+  REFUSED(&w, anb_step_drop(w.step, w.sequences[1]), ANB_STALE_SEQUENCE, "sequence 1");
   end_world(&w);
 }
 
-static void limits_of_lines_depth_and_positions(void) {
+static void limits_of_sequences_depth_and_positions(void) {
   anb_cache_options o = ANB_CACHE_OPTIONS_INIT;
-  anb_line line = 9, kids[4];
+  anb_sequence sequence = 9, kids[4];
   world w;
   memset(&w, 0, sizeof w);
-  o.max_lines = 4;
+  o.max_sequences = 4;
   o.max_depth = 2;
   o.max_position = 20;
   OK(anb_cache_create(&o, &w.cache));
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_create_line(w.step, 19, &w.lines[0]));
-  w.n_lines = 1;
-  REFUSED(&w, anb_step_create_line(w.step, 20, &line), ANB_OUT_OF_RANGE, "outside [0, 20)");
-  OK(anb_step_append(w.step, w.lines[0], NULL, 1, 0));
-  REFUSED(&w, anb_step_append(w.step, w.lines[0], NULL, 1, 0), ANB_OUT_OF_RANGE, "at position 20");
-  OK(anb_step_fork(w.step, w.lines[0], 1, 0, &w.lines[1]));
-  w.n_lines = 2;
-  REFUSED(&w, anb_step_fork(w.step, w.lines[1], 3, 0, kids), ANB_LIMIT_REACHED, "3 new lines beside 2");
-  OK(anb_step_fork(w.step, w.lines[1], 1, 0, &w.lines[2]));
-  w.n_lines = 3;
-  REFUSED(&w, anb_step_fork(w.step, w.lines[2], 1, 0, kids), ANB_LIMIT_REACHED, "depth 2 passes the limit of 2");
-  OK(anb_step_create_line(w.step, 0, &w.lines[3]));
-  w.n_lines = 4;
-  REFUSED(&w, anb_step_create_line(w.step, 0, &line), ANB_LIMIT_REACHED, "limit of 4 lines");
-  CHECK(line == 9);
-  OK(anb_step_drop(w.step, w.lines[3]));
-  OK(anb_step_fork(w.step, w.lines[0], 1, ANB_POSITIONS_RESERVED(2), kids));
-  w.lines[3] = kids[0]; /* a range of 2 positions that begins at the maximum */
+  OK(anb_step_create_sequence(w.step, 19, &w.sequences[0]));
+  w.n_sequences = 1;
+  REFUSED(&w, anb_step_create_sequence(w.step, 20, &sequence), ANB_OUT_OF_RANGE, "outside [0, 20)");
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 1, 0));
+  REFUSED(&w, anb_step_append(w.step, w.sequences[0], NULL, 1, 0), ANB_OUT_OF_RANGE, "at position 20");
+  OK(anb_step_fork(w.step, w.sequences[0], 1, 0, &w.sequences[1]));
+  w.n_sequences = 2;
+  REFUSED(&w, anb_step_fork(w.step, w.sequences[1], 3, 0, kids), ANB_LIMIT_REACHED, "3 new sequences beside 2");
+  OK(anb_step_fork(w.step, w.sequences[1], 1, 0, &w.sequences[2]));
+  w.n_sequences = 3;
+  REFUSED(&w, anb_step_fork(w.step, w.sequences[2], 1, 0, kids), ANB_LIMIT_REACHED, "depth 2 passes the limit of 2");
+  OK(anb_step_create_sequence(w.step, 0, &w.sequences[3]));
+  w.n_sequences = 4;
+  REFUSED(&w, anb_step_create_sequence(w.step, 0, &sequence), ANB_LIMIT_REACHED, "limit of 4 sequences");
+  CHECK(sequence == 9);
+  OK(anb_step_drop(w.step, w.sequences[3]));
+  OK(anb_step_fork(w.step, w.sequences[0], 1, ANB_POSITIONS_RESERVED(2), kids));
+  w.sequences[3] = kids[0]; /* a range of 2 positions that begins at the maximum */
   REFUSED(&w, anb_step_append(w.step, kids[0], NULL, 1, 0), ANB_OUT_OF_RANGE, "limit of 20");
   end_world(&w);
 }
 
 static void a_reserved_range_ends(void) {
   world w = open_world();
-  anb_line kids[2];
-  OK(anb_step_fork(w.step, w.lines[0], 2, ANB_POSITIONS_RESERVED(3), kids));
-  w.lines[w.n_lines++] = kids[0];
-  CHECK_SAME(line_state(w.cache, kids[0]).position_limit, 8);
-  CHECK_SAME(line_state(w.cache, kids[1]).position_limit, 11);
+  anb_sequence kids[2];
+  OK(anb_step_fork(w.step, w.sequences[0], 2, ANB_POSITIONS_RESERVED(3), kids));
+  w.sequences[w.n_sequences++] = kids[0];
+  CHECK_SAME(sequence_state(w.cache, kids[0]).position_limit, 8);
+  CHECK_SAME(sequence_state(w.cache, kids[1]).position_limit, 11);
   OK(anb_step_append(w.step, kids[0], NULL, 2, 0));
   REFUSED(&w, anb_step_append(w.step, kids[0], NULL, 2, 0), ANB_OUT_OF_RANGE, "appending 2 tokens at position 7");
   OK(anb_step_append(w.step, kids[0], NULL, 1, 0));
@@ -235,12 +235,12 @@ static void a_reserved_range_ends(void) {
 
 const phase kStepPhases[] = {{"caches_that_cannot_be", caches_that_cannot_be},
                              {"reads_refuse", reads_refuse},
-                             {"new_lines_and_appends_refuse", new_lines_and_appends_refuse},
+                             {"new_sequences_and_appends_refuse", new_sequences_and_appends_refuse},
                              {"forks_refuse", forks_refuse},
                              {"joins_and_adopts_refuse", joins_and_adopts_refuse},
                              {"given_positions_refuse", given_positions_refuse},
                              {"rewinds_drops_and_holds_refuse", rewinds_drops_and_holds_refuse},
-                             {"joined_and_dropped_lines_are_stale", joined_and_dropped_lines_are_stale},
-                             {"limits_of_lines_depth_and_positions", limits_of_lines_depth_and_positions},
+                             {"joined_and_dropped_sequences_are_stale", joined_and_dropped_sequences_are_stale},
+                             {"limits_of_sequences_depth_and_positions", limits_of_sequences_depth_and_positions},
                              {"a_reserved_range_ends", a_reserved_range_ends},
                              {NULL, NULL}};

@@ -81,8 +81,8 @@ static anb_status read_mask_options(const void* s) {
   anb_status status;
   world w = empty_world(2);
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_create_line(w.step, 0, &w.lines[0]));
-  OK(anb_step_append(w.step, w.lines[0], NULL, 2, ANB_LOGITS_NONE));
+  OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 2, ANB_LOGITS_NONE));
   OK(anb_step_plan(w.step, &plan));
   mask[0] = 33;
   status = anb_cache_mask(w.cache, (const anb_mask_options*)s, 16, mask);
@@ -147,8 +147,8 @@ static void sizes_of_structs_that_are_read(void) {
   CHECK_READER(anb_text, read_text, text);
   CHECK_READER(anb_markup_callbacks, read_callbacks, callbacks);
   CHECK_GROWN_READER(anb_markup, read_markup, markup, unique_titles);
-  CHECK_GROWN_READER(anb_decoder_options, read_decoder_options, decoder_options, guess);
-  CHECK_GROWN_READER(anb_request_options, read_request_options, request_options, branches_at_once);
+  CHECK_GROWN_READER(anb_decoder_options, read_decoder_options, decoder_options, draft);
+  CHECK_GROWN_READER(anb_request_options, read_request_options, request_options, max_parallel_branches);
 }
 
 /* ---- Structs that are written ---- */
@@ -158,8 +158,8 @@ typedef anb_status (*writer)(const world* w, void* s);
 static anb_status write_statistics(const world* w, void* s) {
   return anb_cache_get_statistics(w->cache, (anb_cache_statistics*)s);
 }
-static anb_status write_line_state(const world* w, void* s) {
-  return anb_line_get_state(w->cache, w->lines[0], (anb_line_state*)s);
+static anb_status write_sequence_state(const world* w, void* s) {
+  return anb_sequence_get_state(w->cache, w->sequences[0], (anb_sequence_state*)s);
 }
 static anb_status write_step_plan(const world* w, void* s) {
   const anb_status status = anb_step_plan(w->step, (anb_plan*)s);
@@ -230,9 +230,9 @@ static void sizes_of_structs_that_are_written(void) {
   world w = open_world();
   anb_plan plan = ANB_PLAN_INIT;
   CHECK_WRITER(anb_cache_statistics, write_statistics, &w);
-  CHECK_WRITER(anb_line_state, write_line_state, &w);
+  CHECK_WRITER(anb_sequence_state, write_sequence_state, &w);
   CHECK_WRITER(anb_plan, write_step_plan, &w);
-  OK(anb_step_append(w.step, w.lines[0], NULL, 2, ANB_LOGITS_NONE));
+  OK(anb_step_append(w.step, w.sequences[0], NULL, 2, ANB_LOGITS_NONE));
   OK(anb_step_plan(w.step, &plan));
   CHECK_WRITER(anb_paged, write_paged, &w);
   end_world(&w);
@@ -304,7 +304,7 @@ static void check_init(place at, void (*init)(void*, size_t), const sized* macro
 INIT_OF(anb_allocator)
 INIT_OF(anb_cache_options)
 INIT_OF(anb_cache_statistics)
-INIT_OF(anb_line_state)
+INIT_OF(anb_sequence_state)
 INIT_OF(anb_plan)
 INIT_OF(anb_mask_options)
 INIT_OF(anb_paged)
@@ -322,7 +322,7 @@ static void init_functions_equal_init_macros(void) {
   CHECK_INIT(anb_allocator, ANB_ALLOCATOR_INIT);
   CHECK_INIT(anb_cache_options, ANB_CACHE_OPTIONS_INIT);
   CHECK_INIT(anb_cache_statistics, ANB_CACHE_STATISTICS_INIT);
-  CHECK_INIT(anb_line_state, ANB_LINE_STATE_INIT);
+  CHECK_INIT(anb_sequence_state, ANB_SEQUENCE_STATE_INIT);
   CHECK_INIT(anb_plan, ANB_PLAN_INIT);
   CHECK_INIT(anb_mask_options, ANB_MASK_OPTIONS_INIT);
   CHECK_INIT(anb_paged, ANB_PAGED_INIT);

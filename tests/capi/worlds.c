@@ -12,14 +12,14 @@ static uint64_t add_bytes(uint64_t hash, const void* bytes, size_t n) {
 }
 static uint64_t add(uint64_t hash, int64_t value) { return add_bytes(hash, &value, sizeof value); }
 
-static uint64_t add_line(uint64_t hash, const anb_cache* cache, anb_line line) {
+static uint64_t add_sequence(uint64_t hash, const anb_cache* cache, anb_sequence sequence) {
   enum { kCapacity = 512 };
   anb_slot slots[kCapacity];
   anb_position positions[kCapacity];
-  anb_line children[kMaxLines];
-  anb_line_state s = ANB_LINE_STATE_INIT;
+  anb_sequence children[kMaxSequences];
+  anb_sequence_state s = ANB_SEQUENCE_STATE_INIT;
   int32_t n = 0;
-  hash = add(hash, anb_line_get_state(cache, line, &s));
+  hash = add(hash, anb_sequence_get_state(cache, sequence, &s));
   hash = add(hash, s.n_tokens);
   hash = add(hash, s.next_position);
   hash = add(hash, s.position_limit);
@@ -27,10 +27,10 @@ static uint64_t add_line(uint64_t hash, const anb_cache* cache, anb_line line) {
   hash = add(hash, s.fork_tokens);
   hash = add(hash, s.n_children);
   hash = add(hash, (int64_t)s.parent);
-  hash = add(hash, anb_line_children(cache, line, kMaxLines, children, &n));
-  hash = add_bytes(hash, children, sizeof children[0] * (size_t)(n < kMaxLines ? n : kMaxLines));
+  hash = add(hash, anb_sequence_children(cache, sequence, kMaxSequences, children, &n));
+  hash = add_bytes(hash, children, sizeof children[0] * (size_t)(n < kMaxSequences ? n : kMaxSequences));
   n = 0;
-  hash = add(hash, anb_line_tokens(cache, line, kCapacity, slots, positions, &n));
+  hash = add(hash, anb_sequence_tokens(cache, sequence, kCapacity, slots, positions, &n));
   if (n > kCapacity) n = kCapacity;
   hash = add(hash, n);
   hash = add_bytes(hash, slots, sizeof slots[0] * (size_t)n);
@@ -41,7 +41,7 @@ static uint64_t add_branch(uint64_t hash, anb_decoder* decoder, anb_request requ
   anb_branch_state s = ANB_BRANCH_STATE_INIT;
   hash = add(hash, anb_decoder_get_branch(decoder, request, branch, &s));
   hash = add(hash, s.reason);
-  hash = add(hash, (int64_t)s.line);
+  hash = add(hash, (int64_t)s.sequence);
   hash = add_bytes(hash, s.title, s.n_title);
   hash = add_bytes(hash, s.text, s.n_text);
   return add_bytes(hash, s.path, sizeof(anb_path_step) * (size_t)s.n_path);
@@ -79,7 +79,7 @@ uint64_t state_of(const world* w) {
   hash = add(hash, anb_cache_get_statistics(w->cache, &s));
   s.epoch = 0;
   hash = add_bytes(hash, &s, sizeof s);
-  for (i = 0; i < w->n_lines; ++i) hash = add_line(hash, w->cache, w->lines[i]);
+  for (i = 0; i < w->n_sequences; ++i) hash = add_sequence(hash, w->cache, w->sequences[i]);
   if (w->decoder == NULL) return hash;
   for (i = 0; i < w->n_requests; ++i) hash = add_request(hash, w->decoder, w->requests[i]);
   return add_outputs(hash, w->decoder);
@@ -100,9 +100,9 @@ int untouched(const anb_plan* plan) {
   return memcmp(plan, &fresh, sizeof fresh) == 0;
 }
 
-anb_line_state line_state(const anb_cache* cache, anb_line line) {
-  anb_line_state s = ANB_LINE_STATE_INIT;
-  OK(anb_line_get_state(cache, line, &s));
+anb_sequence_state sequence_state(const anb_cache* cache, anb_sequence sequence) {
+  anb_sequence_state s = ANB_SEQUENCE_STATE_INIT;
+  OK(anb_sequence_get_state(cache, sequence, &s));
   return s;
 }
 anb_cache_statistics statistics_of(const anb_cache* cache) {
@@ -131,15 +131,15 @@ world grown_world(void) {
   static const anb_token kTokens[] = {11, 12, 13, 14, 15};
   world w = empty_world(16);
   anb_plan plan = ANB_PLAN_INIT;
-  w.n_lines = 4;
+  w.n_sequences = 4;
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_create_line(w.step, 0, &w.lines[0]));
-  OK(anb_step_append(w.step, w.lines[0], kTokens, 5, ANB_LOGITS_NONE));
-  OK(anb_step_fork(w.step, w.lines[0], 2, ANB_POSITIONS_SEQUENTIAL, &w.lines[1]));
-  OK(anb_step_append(w.step, w.lines[1], kTokens, 2, ANB_LOGITS_NONE));
-  OK(anb_step_append(w.step, w.lines[2], kTokens, 3, ANB_LOGITS_NONE));
-  OK(anb_step_fork(w.step, w.lines[1], 1, ANB_POSITIONS_LONGEST, &w.lines[3]));
-  OK(anb_step_append(w.step, w.lines[3], kTokens, 1, ANB_LOGITS_LAST));
+  OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
+  OK(anb_step_append(w.step, w.sequences[0], kTokens, 5, ANB_LOGITS_NONE));
+  OK(anb_step_fork(w.step, w.sequences[0], 2, ANB_POSITIONS_SEQUENTIAL, &w.sequences[1]));
+  OK(anb_step_append(w.step, w.sequences[1], kTokens, 2, ANB_LOGITS_NONE));
+  OK(anb_step_append(w.step, w.sequences[2], kTokens, 3, ANB_LOGITS_NONE));
+  OK(anb_step_fork(w.step, w.sequences[1], 1, ANB_POSITIONS_LONGEST, &w.sequences[3]));
+  OK(anb_step_append(w.step, w.sequences[3], kTokens, 1, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
   OK(anb_step_commit(w.step));
   w.step = NULL;

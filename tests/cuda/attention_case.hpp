@@ -13,12 +13,12 @@ namespace anabranch::test {
 
 using attention::Element;
 using attention::HeadShape;
-using attention::SlabLayout;
+using attention::KvLayout;
 
 struct AttentionCase {
   HeadShape shape;
   Element element = Element::bfloat16;
-  SlabLayout layout = SlabLayout::slot_major;
+  KvLayout layout = KvLayout::slot_major;
   Element query_element = Element::float32;
   Element out_element = Element::float32;
   std::int32_t n_slots = 0;
@@ -56,7 +56,7 @@ inline float key_of(int token, int place) { return content(token, 1, place); }
 inline float value_of(int token, int place) { return content(token, 2, place); }
 inline float query_of(int token, int place) { return 4.0f * content(token, 3, place); }
 
-/// Slabs and queries of a pass. Slots that hold no token hold NaN.
+/// K/V tensors and queries of a pass. Slots that hold no token hold NaN.
 inline AttentionCase make_case(const Pass& pass, const HeadShape& shape, Element element) {
   AttentionCase made;
   made.shape = shape;

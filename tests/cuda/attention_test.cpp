@@ -65,7 +65,7 @@ TEST_CASE("every head size, element and share agrees with the dense reference on
           const Pass& pass = world.plan();
           const int kv_heads = 1 + i % 2;
           AttentionCase given = make_case(pass, {kv_heads * share, kv_heads, head_dim}, element);
-          given.layout = i < 2 ? SlabLayout::slot_major : SlabLayout::head_major;
+          given.layout = i < 2 ? KvLayout::slot_major : KvLayout::head_major;
           if (i > 0) compare(given, pass);
           world.commit();
         }
@@ -85,7 +85,7 @@ TEST_CASE("long random histories agree with the dense reference") {
   }
 }
 
-TEST_CASE("queries and outputs may have the slabs' element") {
+TEST_CASE("queries and outputs may have the kv' element") {
   TreeWorld world(Places::together, 40);
   world.begin();
   world.append(0, 3);
@@ -101,7 +101,7 @@ TEST_CASE("queries and outputs may have the slabs' element") {
   }
 }
 
-TEST_CASE("float32 queries are rounded to the slabs' element") {
+TEST_CASE("float32 queries are rounded to the kv' element") {
   TreeWorld world(Places::together, 40);
   world.begin();
   world.append(0, 3);

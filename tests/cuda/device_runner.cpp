@@ -18,7 +18,7 @@ AttentionResult run_attention(const AttentionCase& given, const cuda::DevicePlan
   attention.upload(plan, device_plan.get(), nullptr);
   attention.run(
       plan.bucket(), rows_of(given, queries.get(), device_out.get(), static_cast<float*>(device_lse.get())),
-      attention::make_slabs(given.shape, given.element, given.layout, given.n_slots, keys.get(), values.get()),
+      attention::make_kv_tensors(given.shape, given.element, given.layout, given.n_slots, keys.get(), values.get()),
       {device_plan.get(), workspace.get()}, nullptr);
   check(cudaDeviceSynchronize());
   device_out.read(out);

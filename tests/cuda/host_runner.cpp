@@ -37,9 +37,9 @@ AttentionResult run_attention_in(const AttentionCase& given, const cuda::DeviceP
   result.lse.assign(n_rows * static_cast<std::size_t>(given.shape.query_heads),
                     std::numeric_limits<float>::quiet_NaN());
   const cuda::Rows rows = rows_of(given, queries.data(), out.data(), result.lse.data());
-  const attention::KvSlabs slabs =
-      attention::make_slabs(given.shape, given.element, given.layout, given.n_slots, keys.data(), values.data());
-  run_on_host(cuda::make_calls(kind, plan.bucket(), rows, slabs, {packed.data(), workspace.data()}), kind,
+  const attention::KvTensors kv =
+      attention::make_kv_tensors(given.shape, given.element, given.layout, given.n_slots, keys.data(), values.data());
+  run_on_host(cuda::make_calls(kind, plan.bucket(), rows, kv, {packed.data(), workspace.data()}), kind,
               plan.bucket(), order);
   result.out = widened(given, out);
   return result;

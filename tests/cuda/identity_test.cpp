@@ -42,10 +42,10 @@ void grow(TreeWorld& world, std::uint32_t seed, int n_steps) {
 }
 
 std::vector<int> living(const TreeWorld& world) {
-  std::vector<int> lines;
-  for (int number = 0; number < world.n_lines(); ++number)
-    if (world.line(number).alive) lines.push_back(number);
-  return lines;
+  std::vector<int> sequences;
+  for (int number = 0; number < world.n_sequences(); ++number)
+    if (world.sequence(number).alive) sequences.push_back(number);
+  return sequences;
 }
 
 struct Kind {
@@ -56,28 +56,28 @@ const std::vector<Kind> kKinds = {{{7, 1, 64}, Element::bfloat16}, {{6, 2, 128},
 
 }  // namespace
 
-TEST_CASE("a line's rows have the same bits alone and beside all others") {
+TEST_CASE("a sequence's rows have the same bits alone and beside all others") {
   const auto seed = GENERATE(21u, 22u, 23u);
   const auto kind = GENERATE(0u, 1u);
   CAPTURE(seed, kind);
   TreeWorld world(Places::scattered, 330);
   grow(world, seed, 9);
-  const std::vector<int> lines = living(world);
-  REQUIRE(lines.size() > 2);
-  const auto n_of = [](int line) { return 1 + line % 3 * 2; };
+  const std::vector<int> sequences = living(world);
+  REQUIRE(sequences.size() > 2);
+  const auto n_of = [](int sequence) { return 1 + sequence % 3 * 2; };
   world.begin();
   std::vector<int> first_token;
-  for (const int line : lines) {
-    world.append(line, n_of(line));
+  for (const int sequence : sequences) {
+    world.append(sequence, n_of(sequence));
     first_token.push_back(
-        world.line(line).content[world.line(line).content.size() - static_cast<std::size_t>(n_of(line))]);
+        world.sequence(sequence).content[world.sequence(sequence).content.size() - static_cast<std::size_t>(n_of(sequence))]);
   }
   const auto together = bits_of_pass(world, kKinds[kind].shape, kKinds[kind].element);
   world.abort();
-  for (std::size_t i = 0; i < lines.size(); ++i) {
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
     world.begin();
     world.number_from(first_token[i]);
-    world.append(lines[i], n_of(lines[i]));
+    world.append(sequences[i], n_of(sequences[i]));
     const auto alone = bits_of_pass(world, kKinds[kind].shape, kKinds[kind].element);
     world.abort();
     for (const auto& [token, bits] : alone) CHECK(bits == together.at(token));
@@ -113,7 +113,7 @@ TEST_CASE("where tokens lie in the pool changes no bit") {
     for (TreeWorld* world : {&together, &scattered}) {
       grow(*world, seed, 6);
       world->begin();
-      for (const int line : living(*world)) world->append(line, 2);
+      for (const int sequence : living(*world)) world->append(sequence, 2);
     }
     CHECK(bits_of_pass(together, kind.shape, kind.element) == bits_of_pass(scattered, kind.shape, kind.element));
   }
@@ -124,7 +124,7 @@ TEST_CASE("a larger bucket changes no bit") {
     TreeWorld world(Places::scattered, 330);
     grow(world, 41, 5);
     world.begin();
-    for (const int line : living(world)) world.append(line, 2);
+    for (const int sequence : living(world)) world.append(sequence, 2);
     CHECK(bits_of_pass(world, kind.shape, kind.element) ==
           bits_of_pass(world, kind.shape, kind.element, {256, 1024, 2048, 4096}));
   }
@@ -146,7 +146,7 @@ TEST_CASE("a row that sees a prefix of what its neighbours see has the same bits
     world.begin();
     world.rewind(kids[0], static_cast<std::size_t>(prefix));
     world.append(kids[0], 2);
-    for (const int line : {0, kids[1], kids[2]}) world.append(line, 2);
+    for (const int sequence : {0, kids[1], kids[2]}) world.append(sequence, 2);
     const auto together = bits_of_pass(world, kind.shape, kind.element);
     CHECK(alone.size() == 2);
     CHECK(together.size() == 8);

@@ -63,7 +63,7 @@ TEST_CASE("what a row does not see does not reach it, whatever it is") {
       const Pass& pass = tree.world.plan();
       AttentionCase given = make_case(pass, {3, 1, 64}, element);
       const AttentionResult clean = run_attention(given, *pass.plan);
-      const int poisoned = tree.world.line(tree.kids[1]).content[static_cast<std::size_t>(20 + place)];
+      const int poisoned = tree.world.sequence(tree.kids[1]).content[static_cast<std::size_t>(20 + place)];
       for (int d = 0; d < 64; d += 3)
         set(in_keys ? given.keys : given.values, given, tree.slot_of(poisoned), d, poison);
       const AttentionResult result = run_attention(given, *pass.plan);

@@ -27,8 +27,8 @@ inline Bytes packed_queries(const AttentionCase& given) {
 
 /// Keys or values in the case's layout.
 inline std::vector<std::uint16_t> laid_out(const AttentionCase& given, const std::vector<std::uint16_t>& slab) {
-  const attention::KvSlabs place =
-      attention::make_slabs(given.shape, given.element, given.layout, given.n_slots, nullptr, nullptr);
+  const attention::KvTensors place =
+      attention::make_kv_tensors(given.shape, given.element, given.layout, given.n_slots, nullptr, nullptr);
   std::vector<std::uint16_t> result(slab.size());
   std::size_t i = 0;
   for (std::int64_t slot = 0; slot < given.n_slots; ++slot)

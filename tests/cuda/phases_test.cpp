@@ -15,9 +15,9 @@ AttentionResult run_attention_in(const AttentionCase& given, const cuda::DeviceP
 
 namespace {
 
-std::string refusal(const cuda::Rows& rows, const attention::KvSlabs& slabs, const cuda::DeviceMemory& memory) {
+std::string refusal(const cuda::Rows& rows, const attention::KvTensors& kv, const cuda::DeviceMemory& memory) {
   try {
-    cuda::make_calls({{6, 2, 64}, Element::bfloat16, 1.0f}, {16, 16, 16, 16}, rows, slabs, memory);
+    cuda::make_calls({{6, 2, 64}, Element::bfloat16, 1.0f}, {16, 16, 16, 16}, rows, kv, memory);
   } catch (const Error& error) {
     CHECK(error.status() == Status::bad_argument);
     return error.what();
@@ -47,16 +47,16 @@ TEST_CASE("a call that the kernels cannot take is refused with value and limit")
   alignas(16) static std::byte memory[32];
   const cuda::DeviceMemory scratch{memory, memory};
   cuda::Rows rows{.queries = memory, .query_stride = 384, .out = memory, .out_stride = 384};
-  attention::KvSlabs slabs =
-      attention::make_slabs({6, 2, 64}, Element::bfloat16, SlabLayout::slot_major, 4, memory, memory);
-  CHECK(refusal(rows, slabs, scratch) == "taken");
+  attention::KvTensors kv =
+      attention::make_kv_tensors({6, 2, 64}, Element::bfloat16, KvLayout::slot_major, 4, memory, memory);
+  CHECK(refusal(rows, kv, scratch) == "taken");
   const auto with_rows = [&](auto change) {
     cuda::Rows changed = rows;
     change(changed);
-    return refusal(changed, slabs, scratch);
+    return refusal(changed, kv, scratch);
   };
   const auto with_slabs = [&](auto change) {
-    attention::KvSlabs changed = slabs;
+    attention::KvTensors changed = kv;
     change(changed);
     return refusal(rows, changed, scratch);
   };
@@ -67,11 +67,11 @@ TEST_CASE("a call that the kernels cannot take is refused with value and limit")
   CHECK(with_rows([](auto& r) { r.out = nullptr; }) == "out is null");
   CHECK(with_rows([](auto& r) { r.queries = memory + 8; }) == "queries lies at a multiple of 8 bytes, 16 are needed");
   CHECK(with_rows([](auto& r) { r.query_element = Element::float16; }) ==
-        "queries have element 2; float32 (0) or the slabs' 1 are possible");
+        "queries have element 2; float32 (0) or the kv' 1 are possible");
   CHECK(with_slabs([](auto& s) { s.slot_stride = 56; }) ==
         "slot_stride is 56 elements; at least 64 and a multiple of 8 are needed");
   CHECK(with_slabs([](auto& s) { s.keys = nullptr; }) == "keys is null");
   CHECK(with_slabs([](auto& s) { s.element = Element::int8; }) ==
-        "the slabs have element 3, the attention was made for 1");
-  CHECK(refusal(rows, slabs, {memory, nullptr}) == "the workspace is null");
+        "the kv have element 3, the attention was made for 1");
+  CHECK(refusal(rows, kv, {memory, nullptr}) == "the workspace is null");
 }

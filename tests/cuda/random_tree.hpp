@@ -16,27 +16,27 @@ class RandomTree {
   /// Opens a step, changes the tree, appends; at least one row. Depends on the seed and on earlier calls only.
   void step(TreeWorld& world, int most_tokens) {
     world.begin();
-    for (int number = 0; number < world.n_lines(); ++number)
-      if (world.line(number).alive) shorten(world, number);
-    for (int number = 0; number < world.n_lines(); ++number)
-      if (world.line(number).alive && chance(3, 4)) world.append(number, below(most_tokens) + 1);
+    for (int number = 0; number < world.n_sequences(); ++number)
+      if (world.sequence(number).alive) shorten(world, number);
+    for (int number = 0; number < world.n_sequences(); ++number)
+      if (world.sequence(number).alive && chance(3, 4)) world.append(number, below(most_tokens) + 1);
     world.append(0, 1);
-    for (int number = 0; number < world.n_lines(); ++number)
-      if (world.line(number).alive) join(world, number, most_tokens);
-    const int n = world.n_lines();
+    for (int number = 0; number < world.n_sequences(); ++number)
+      if (world.sequence(number).alive) join(world, number, most_tokens);
+    const int n = world.n_sequences();
     for (int number = 0; number < n; ++number)
-      if (world.line(number).alive && n_living(world) < kMostLines && chance(1, 3)) fork(world, number, most_tokens);
+      if (world.sequence(number).alive && n_living(world) < kMostSequences && chance(1, 3)) fork(world, number, most_tokens);
   }
 
   int below(int limit) { return static_cast<int>(random_() % static_cast<std::uint32_t>(limit)); }
   bool chance(int of, int in) { return below(in) < of; }
 
  private:
-  static constexpr int kMostLines = 12;
+  static constexpr int kMostSequences = 12;
 
   static int n_living(const TreeWorld& world) {
     int n = 0;
-    for (int number = 0; number < world.n_lines(); ++number) n += world.line(number).alive ? 1 : 0;
+    for (int number = 0; number < world.n_sequences(); ++number) n += world.sequence(number).alive ? 1 : 0;
     return n;
   }
 
@@ -51,12 +51,12 @@ class RandomTree {
       return;
     }
     if (number != 0 && chance(1, 10)) return world.drop(number);
-    if (world.line(number).parent != kNone && chance(1, 8)) world.detach(number);
-    const TreeWorld::Line& line = world.line(number);
-    if (line.content.size() > line.forked_at + 1 && chance(1, 4))
+    if (world.sequence(number).parent != kNone && chance(1, 8)) world.detach(number);
+    const TreeWorld::Sequence& sequence = world.sequence(number);
+    if (sequence.content.size() > sequence.forked_at + 1 && chance(1, 4))
       world.rewind(number,
-                   line.forked_at + 1 +
-                       static_cast<std::size_t>(below(static_cast<int>(line.content.size() - line.forked_at) - 1)));
+                   sequence.forked_at + 1 +
+                       static_cast<std::size_t>(below(static_cast<int>(sequence.content.size() - sequence.forked_at) - 1)));
   }
 
   void join(TreeWorld& world, int number, int most_tokens) {

@@ -1,7 +1,7 @@
-// A real cache and, beside it, naive books: what every line holds, and which token lies in which slot.
+// A real cache and, beside it, naive books: what every sequence holds, and which token lies in which slot.
 //
-// The reference for attention is made from the books alone; the kernels get the cache's plan and slabs addressed by its
-// slots. Tokens are numbered in the order of their making; lines likewise.
+// The reference for attention is made from the books alone; the kernels get the cache's plan and kv addressed by its
+// slots. Tokens are numbered in the order of their making; sequences likewise.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 
 namespace anabranch::test {
 
-/// How the tokens of a line lie in the pool.
+/// How the tokens of a sequence lie in the pool.
 enum class Places { together, scattered };
 
 /// One planned pass. Borrowed from the open step.
@@ -26,13 +26,13 @@ struct Pass {
 
 class TreeWorld {
  public:
-  /// A world with one line, number 0, that holds `n_tokens`.
+  /// A world with one sequence, number 0, that holds `n_tokens`.
   explicit TreeWorld(Places places, int n_tokens = 0)
       : places_(places),
         cache_(
             {.n_pages = places == Places::together ? 1024 : 4096, .page_size = places == Places::together ? 16 : 4}) {
-    books_.lines.push_back({cache_.create_line()});
-    filler_ = cache_.create_line();
+    books_.sequences.push_back({cache_.create_sequence()});
+    filler_ = cache_.create_sequence();
     books_.token_of_slot.assign(static_cast<std::size_t>(cache_.n_slots()), kNone);
     if (n_tokens == 0) return;
     begin();
@@ -40,19 +40,19 @@ class TreeWorld {
     commit();
   }
 
-  struct Line {
-    LineId id;
+  struct Sequence {
+    SequenceId id;
     int parent = kNone;
     std::vector<int> content = {};  ///< tokens that it sees
     std::size_t forked_at = 0;      ///< tokens of its parent at the fork
     bool alive = true;
   };
-  int n_lines() const { return static_cast<int>(books_.lines.size()); }
-  const Line& line(int number) const { return books_.lines[static_cast<std::size_t>(number)]; }
+  int n_sequences() const { return static_cast<int>(books_.sequences.size()); }
+  const Sequence& sequence(int number) const { return books_.sequences[static_cast<std::size_t>(number)]; }
   std::vector<int> children(int number) const {
     std::vector<int> found;
-    for (int k = 0; k < n_lines(); ++k)
-      if (line(k).alive && line(k).parent == number) found.push_back(k);
+    for (int k = 0; k < n_sequences(); ++k)
+      if (sequence(k).alive && sequence(k).parent == number) found.push_back(k);
     return found;
   }
 
@@ -67,50 +67,50 @@ class TreeWorld {
   void append(int number, int n) {
     for (int i = 0; i < n; ++i) {
       at(number).content.push_back(books_.n_tokens);
-      fed_[line(number).id].push_back(books_.n_tokens);
-      sees_[books_.n_tokens++] = line(number).content;
+      fed_[sequence(number).id].push_back(books_.n_tokens);
+      sees_[books_.n_tokens++] = sequence(number).content;
     }
-    step_->append(line(number).id, n);
+    step_->append(sequence(number).id, n);
   }
   std::vector<int> fork(int number, int n) {
     std::vector<int> made;
-    for (const LineId id : step_->fork(line(number).id, n)) {
-      made.push_back(n_lines());
-      books_.lines.push_back({id, number, line(number).content, line(number).content.size()});
+    for (const SequenceId id : step_->fork(sequence(number).id, n)) {
+      made.push_back(n_sequences());
+      books_.sequences.push_back({id, number, sequence(number).content, sequence(number).content.size()});
     }
     return made;
   }
   void join(int number, const std::vector<int>& children) {
-    std::vector<LineId> ids;
+    std::vector<SequenceId> ids;
     for (const int child : children) {
-      ids.push_back(line(child).id);
-      const std::vector<int> from = line(child).content;
+      ids.push_back(sequence(child).id);
+      const std::vector<int> from = sequence(child).content;
       at(number).content.insert(at(number).content.end(),
-                                from.begin() + static_cast<std::ptrdiff_t>(line(child).forked_at), from.end());
+                                from.begin() + static_cast<std::ptrdiff_t>(sequence(child).forked_at), from.end());
       at(child).alive = false;
     }
-    step_->join(line(number).id, ids);
+    step_->join(sequence(number).id, ids);
   }
   /// REQUIRES: no child of the parent has children.
   void adopt(int number, int child) {
-    step_->adopt(line(number).id, line(child).id);
-    at(number).content = line(child).content;
+    step_->adopt(sequence(number).id, sequence(child).id);
+    at(number).content = sequence(child).content;
     for (const int k : children(number)) at(k).alive = false;
   }
   /// REQUIRES: no children.
   void drop(int number) {
-    step_->drop(line(number).id);
+    step_->drop(sequence(number).id);
     at(number).alive = false;
   }
-  /// The line becomes a root; from then on it may be shortened into what it shares.
+  /// The sequence becomes a root; from then on it may be shortened into what it shares.
   void detach(int number) {
-    step_->detach(line(number).id);
+    step_->detach(sequence(number).id);
     at(number).parent = kNone;
     at(number).forked_at = 0;
   }
   /// REQUIRES: the dropped tokens were committed.
   void rewind(int number, std::size_t n_tokens) {
-    step_->rewind(line(number).id, static_cast<std::int32_t>(n_tokens));
+    step_->rewind(sequence(number).id, static_cast<std::int32_t>(n_tokens));
     at(number).content.resize(n_tokens);
   }
 
@@ -133,11 +133,11 @@ class TreeWorld {
 
  private:
   struct Books {
-    std::vector<Line> lines;
+    std::vector<Sequence> sequences;
     std::vector<int> token_of_slot;
     int n_tokens = 0;
   };
-  Line& at(int number) { return books_.lines[static_cast<std::size_t>(number)]; }
+  Sequence& at(int number) { return books_.sequences[static_cast<std::size_t>(number)]; }
   void close() {
     step_.reset();
     pass_.reset();
@@ -146,9 +146,9 @@ class TreeWorld {
     const PlanResult result = step_->plan();
     if (!result) fail(Status::no_room, "the test's cache is too small");
     Pass pass{&*result, {}, {}, books_.token_of_slot};
-    std::map<LineId, std::size_t> next;
+    std::map<SequenceId, std::size_t> next;
     for (std::size_t r = 0; r < result->tokens.size(); ++r) {
-      const int token = fed_.at(result->lines[r]).at(next[result->lines[r]]++);
+      const int token = fed_.at(result->sequences[r]).at(next[result->sequences[r]]++);
       pass.token_of_row.push_back(token);
       pass.token_of_slot[static_cast<std::size_t>(result->slots[r])] = token;
       pass.sees.push_back(sees_.at(token));
@@ -165,11 +165,11 @@ class TreeWorld {
 
   Places places_;
   KvCache cache_;
-  LineId filler_;
+  SequenceId filler_;
   std::optional<Step> step_;
   std::optional<Pass> pass_;
   Books books_, before_;
-  std::map<LineId, std::vector<int>> fed_;  ///< tokens of the open step, by who appended them
+  std::map<SequenceId, std::vector<int>> fed_;  ///< tokens of the open step, by who appended them
   std::map<int, std::vector<int>> sees_;    ///< of each token of the open step, itself last
 };
 

@@ -31,7 +31,7 @@ ab::TokenId next_of(const Tokens& text) {
 void run_model(const Stretch& tree, Tokens text, Says& says) {
   for (const ab::TokenId token : tree.tokens) {
     text.push_back(token);
-    says[tree.line].push_back(next_of(text));
+    says[tree.sequence].push_back(next_of(text));
   }
   for (const Stretch& way : tree.ways) run_model(way, text, says);
 }
@@ -51,7 +51,7 @@ std::size_t n_right(const Drafts& drafts, const Tokens& text) {
 /// A cache that remembers which token each slot holds.
 struct World {
   ab::KvCache cache{{.n_pages = 64, .page_size = 4}};
-  ab::LineId trunk = cache.create_line();
+  ab::SequenceId trunk = cache.create_sequence();
   Tokens at_slot = Tokens(256, -1);
 
   void commit(ab::Step& step) {
@@ -113,13 +113,13 @@ TEST_CASE("the accepted path stays, the rest goes back to the pool") {
   world.commit(step);
   const Stretch& one = tree.ways[0];
   const Stretch& two = one.ways[0];
-  const Says says{{tree.line, {1}},           {one.line, {2}},         {two.line, {4}},         {two.ways[0].line, {0}},
-                  {two.ways[1].line, {8, 8}}, {one.ways[1].line, {0}}, {tree.ways[1].line, {0}}};
+  const Says says{{tree.sequence, {1}},           {one.sequence, {2}},         {two.sequence, {4}},         {two.ways[0].sequence, {0}},
+                  {two.ways[1].sequence, {8, 8}}, {one.ways[1].sequence, {0}}, {tree.ways[1].sequence, {0}}};
   step = world.cache.begin_step();
   CHECK(loop::accept(step, world.cache, tree, says) == Tokens{1, 2, 4, 8});
   world.commit(step);
   CHECK(world.held() == Tokens{9, 1, 2, 4});
-  CHECK(world.cache.n_lines() == 1);
+  CHECK(world.cache.n_sequences() == 1);
   CHECK(world.cache.next_position(world.trunk) == 4);
 }
 
@@ -154,7 +154,7 @@ TEST_CASE("speculating writes what serial decoding writes, whatever the drafts a
     world.commit(step);
     CHECK(text == Tokens(serial.begin(), serial.begin() + std::ssize(text)));
     CHECK(world.held() == Tokens(text.begin(), text.end() - 1));
-    CHECK(world.cache.n_lines() == 1);
+    CHECK(world.cache.n_sequences() == 1);
     CHECK(n_guessed > 0);
     CHECK(world.cache.n_pages() - world.cache.n_free_pages() <= std::ssize(text) / 4 + 8);
   }

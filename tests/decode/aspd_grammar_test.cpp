@@ -111,15 +111,15 @@ TEST_CASE("The repetition penalty spares tags") {
   CHECK(sampler(logits, s) == 2);
 }
 
-TEST_CASE("Whatever is sampled, every line is a sentence of the grammar") {
-  // A line's own tokens: text and whole blocks; forced tags apart, a branch's `]` at its end.
+TEST_CASE("Whatever is sampled, every sequence is a sentence of the grammar") {
+  // A sequence's own tokens: text and whole blocks; forced tags apart, a branch's `]` at its end.
   const std::regex trunk("([a-z]|(\\([a-z]+\\)){2,}\\{\\})*\\.?"), branch("([a-z]|(\\([a-z]+\\)){2,}\\{\\})*\\]");
   std::uint64_t seed = 20251125;
   int n_forks = 0, n_whole = 0;
   for (int round = 0; round < 200; ++round) {
     INFO("seed " << seed);
     seed = ab::mix(seed);
-    const ab::LogitHook likely = [](const ab::HookLine&, std::span<float> logits) {
+    const ab::LogitHook likely = [](const ab::HookContext&, std::span<float> logits) {
       std::fill(logits.begin(), logits.end(), -20.0f);
       for (const TokenId token : tokens("abcd[](){}.")) logits[static_cast<std::size_t>(token)] = 1.0f;
     };
@@ -129,21 +129,21 @@ TEST_CASE("Whatever is sampled, every line is a sentence of the grammar") {
     AspdRun run(with(options), {.max_tokens = 300, .max_branch_tokens = 60, .max_depth = 2});
     const auto id = run.submit(tokens("p"), {.temperature = 1.0f, .seed = seed, .hook = likely});
     run.run();
-    std::map<ab::BranchIndex, std::string> lines;
+    std::map<ab::BranchIndex, std::string> sequences;
     std::map<ab::BranchIndex, ab::EndReason> ends;
     for (const ab::Event& event : run.events) {
       if (event.kind == ab::Event::Kind::branch_end) ends[event.branch] = event.reason;
       if (event.kind == ab::Event::Kind::fork) n_forks += event.n_branches;
       const bool seed_of_branch =
           event.source == ab::Source::forced && event.token != kParaEnd && event.token != kBranchEnd;
-      if (event.kind == ab::Event::Kind::token && !seed_of_branch) lines[event.branch] += spelled({event.token});
+      if (event.kind == ab::Event::Kind::token && !seed_of_branch) sequences[event.branch] += spelled({event.token});
     }
     const bool whole = run.decoder.reason(id) == ab::EndReason::end_of_text;
     n_whole += whole ? 1 : 0;
-    for (const auto& [index, line] : lines) {
-      INFO("line " << index << ": " << line);
-      if (index == ab::kTrunk && whole) CHECK(std::regex_match(line, trunk));
-      if (index != ab::kTrunk && ends[index] == ab::EndReason::end_tag) CHECK(std::regex_match(line, branch));
+    for (const auto& [index, sequence] : sequences) {
+      INFO("line " << index << ": " << sequence);
+      if (index == ab::kTrunk && whole) CHECK(std::regex_match(sequence, trunk));
+      if (index != ab::kTrunk && ends[index] == ab::EndReason::end_tag) CHECK(std::regex_match(sequence, branch));
       if (index != ab::kTrunk && whole)
         CHECK((ends[index] == ab::EndReason::end_tag || ends[index] == ab::EndReason::limit));
     }

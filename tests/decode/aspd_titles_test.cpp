@@ -76,7 +76,7 @@ TEST_CASE("Titles closed by the next one, and titles that no para followed, are 
   CHECK(forbidden(markup, "(a)xyz(") == "a");
 }
 
-TEST_CASE("Titles of earlier blocks and of the lines above are known; those of siblings' own blocks are not") {
+TEST_CASE("Titles of earlier blocks and of the sequences above are known; those of siblings' own blocks are not") {
   const Aspd markup = with({.unique_titles = true});
   Aspd::State trunk = after(markup, "(a)(b){");
   CHECK(forbidden(markup, after(markup, "(", trunk)) == "ab");
@@ -165,7 +165,7 @@ TEST_CASE("Whatever is sampled, no title comes twice and no block has too many")
     INFO("seed " << seed);
     const std::int32_t n_at_once = 1 + static_cast<std::int32_t>((seed = ab::mix(seed)) % 4);
     // Four letters and the tags are likely, so that titles would come again and again.
-    const ab::LogitHook likely = [](const ab::HookLine&, std::span<float> logits) {
+    const ab::LogitHook likely = [](const ab::HookContext&, std::span<float> logits) {
       std::fill(logits.begin(), logits.end(), -20.0f);
       for (const TokenId token : tokens("aabbcd(())){]]."))
         logits[static_cast<std::size_t>(token)] = token >= kFirstLetter ? 1.0f : 0.5f;
@@ -173,23 +173,23 @@ TEST_CASE("Whatever is sampled, no title comes twice and no block has too many")
     };
     AspdRun run(with({.unique_titles = true, .max_titles = 3}), {.max_tokens = 300, .max_branch_tokens = 40});
     const auto id =
-        run.submit(tokens("p"), {.temperature = 1.0f, .seed = seed, .branches_at_once = n_at_once, .hook = likely});
+        run.submit(tokens("p"), {.temperature = 1.0f, .seed = seed, .max_parallel_branches = n_at_once, .hook = likely});
     run.run();
-    // Titles by the line that wrote them: `path` without its last branch.
+    // Titles by the sequence that wrote them: `path` without its last branch.
     std::map<Path, std::vector<std::string>> titles;
     for (ab::BranchIndex b = 1; b <= run.decoder.n_branches(id); ++b) {
       const ab::BranchReport branch = run.decoder.branch(id, b);
-      Path line;
-      for (const ab::PathStep step : branch.path) line.emplace_back(step.block, step.branch);
+      Path sequence;
+      for (const ab::PathStep step : branch.path) sequence.emplace_back(step.block, step.branch);
       CHECK(line.back().second < 3);
       line.pop_back();
-      titles[line].push_back(branch.title);
+      titles[sequence].push_back(branch.title);
       ++n_forks;
     }
-    for (const auto& [line, own] : titles) {
+    for (const auto& [sequence, own] : titles) {
       std::set<std::string> known;
       for (const std::string& title : own) CHECK(known.insert(title).second);
-      for (Path above = line; !above.empty();) {  // its branch was forked by this line: what that one knew by then
+      for (Path above = sequence; !above.empty();) {  // its branch was forked by this sequence: what that one knew by then
         const int block = above.back().first;
         above.pop_back();
         for (ab::BranchIndex b = 1; b <= run.decoder.n_branches(id); ++b) {

@@ -13,7 +13,7 @@ namespace {
 
 namespace eigen = ab::eigen;
 
-/// The logits that a line's token was sampled from, and the slot of the row that they came out of.
+/// The logits that a sequence's token was sampled from, and the slot of the row that they came out of.
 struct Sample {
   ab::RequestId request;
   ab::BranchIndex branch;
@@ -24,15 +24,15 @@ struct Sample {
 
 /// Makes the trunk open with `text`, and branches end after a while; leaves the rest to the model.
 ab::LogitHook steer(const std::string& trunk, const std::string& nested) {
-  return [trunk = tokens(trunk), nested = tokens(nested)](const ab::HookLine& line, std::span<float> logits) {
+  return [trunk = tokens(trunk), nested = tokens(nested)](const ab::HookContext& sequence, std::span<float> logits) {
     const auto push = [&](TokenId token) { logits[static_cast<std::size_t>(token)] += 1000.0f; };
     for (TokenId tag = 0; tag < kFirstLetter; ++tag) logits[static_cast<std::size_t>(tag)] -= 500.0f;
-    const auto n = static_cast<std::size_t>(line.index);
-    if (line.path.empty()) {
+    const auto n = static_cast<std::size_t>(sequence.index);
+    if (sequence.path.empty()) {
       if (n < trunk.size()) push(trunk[n]);
-    } else if (line.path.size() == 1 && line.path[0].branch == 0 && n < nested.size()) {
+    } else if (sequence.path.size() == 1 && sequence.path[0].branch == 0 && n < nested.size()) {
       push(nested[n]);
-    } else if (n > nested.size() + 2 + 2 * static_cast<std::size_t>(line.path.back().branch)) {
+    } else if (n > nested.size() + 2 + 2 * static_cast<std::size_t>(sequence.path.back().branch)) {
       push(kBranchEnd);
     }
   };
@@ -95,9 +95,9 @@ eigen::Mask mask_of(const Tokens& history) {
 }
 
 void check_against_oracle(Exact& exact, ab::RequestId id) {
-  const ab::LineId line = exact.decoder.branch(id, ab::kTrunk).line;
-  const auto slots = exact.cache.slots_of(line);
-  const auto positions = exact.cache.positions_of(line);
+  const ab::SequenceId sequence = exact.decoder.branch(id, ab::kTrunk).sequence;
+  const auto slots = exact.cache.slots_of(sequence);
+  const auto positions = exact.cache.positions_of(sequence);
   Tokens history;
   for (std::size_t i = 0; i < slots.size(); ++i) {
     history.push_back(exact.model.content(slots[i]).token);
@@ -128,7 +128,7 @@ TEST_CASE("Every token is sampled from the logits of the dense-mask oracle") {
       const auto hook = steer("x(ab)(c)(d){yz(e){w.", "f(g)(h){");
       const auto first = exact.decoder.submit(tokens("prompt"), {.temperature = 1.0f, .seed = 1, .hook = hook});
       const auto one_by_one =
-          exact.decoder.submit(tokens("prompt"), {.temperature = 1.0f, .seed = 1, .branches_at_once = 1, .hook = hook});
+          exact.decoder.submit(tokens("prompt"), {.temperature = 1.0f, .seed = 1, .max_parallel_branches = 1, .hook = hook});
       const auto second = exact.decoder.submit(tokens("another"), {.hook = steer("(a)(b){", "")});
       exact.run();
       check_against_oracle(exact, first);
@@ -152,12 +152,12 @@ TEST_CASE("A branch in parallel writes what it writes alone") {
   for (std::size_t k = 0; k < prefixes.size(); ++k) {
     Exact alone(ab::Positions::sequential, 512, 16);
     const auto branch = static_cast<ab::BranchIndex>(k) + 1;
-    // The same hook, told that the line is branch k of the first block.
-    const auto hook = [&, inner = steer("", "")](const ab::HookLine& line, std::span<float> logits) {
+    // The same hook, told that the sequence is branch k of the first block.
+    const auto hook = [&, inner = steer("", "")](const ab::HookContext& sequence, std::span<float> logits) {
       const std::vector<ab::PathStep> path = {{0, static_cast<std::int32_t>(k)}};
       Tokens seen = tokens("prompt(ab)(c)(d){" + prefixes[k]);
-      seen.insert(seen.end(), line.seen.begin(), line.seen.end());
-      inner({line.request, line.branch, path, line.index, seen}, logits);
+      seen.insert(seen.end(), sequence.seen.begin(), sequence.seen.end());
+      inner({sequence.request, sequence.branch, path, sequence.index, seen}, logits);
     };
     const std::string prompt = "prompt(ab)(c)(d){" + prefixes[k];
     const auto serial = alone.decoder.submit(tokens(prompt), {.max_tokens = 40, .hook = hook});

@@ -61,7 +61,7 @@ class FragileAspd {
   }
   ab::markup::Action joined(State& s) const { return after(own_.joined(s.own)); }
   ab::markup::Forced closing(const State& s) const { return after(own_.closing(s.own)); }
-  TokenId guess(const State& s) const { return after(own_.guess(s.own)); }
+  TokenId draft(const State& s) const { return after(own_.draft(s.own)); }
   ab::markup::Constraint constrain(const State& s) const { return after(ab::markup::Constraint{{}, s.forbidden}); }
 
  private:
@@ -129,7 +129,7 @@ class Life {
                  .max_depth = 2,
                  .max_rows = limits.max_rows,
                  .end_of_text = {kEnd},
-                 .guess = true},
+                 .draft = true},
                 FragileSampler{touch}),
         fuse_(fuse),
         touch_(touch),
@@ -137,7 +137,7 @@ class Life {
 
   /// Fork, join, nested blocks, limits, prompts in chunks, requests cancelled, released and continued.
   void live() {
-    const auto nested = submit({}, "p", {.branches_at_once = 1, .n_log_probabilities = 2, .hook = hook()},
+    const auto nested = submit({}, "p", {.max_parallel_branches = 1, .n_log_probabilities = 2, .hook = hook()},
                                {{{}, "x(a)(b)(c){ywz."},
                                 {{{0, 0}}, "d(e)(f){g]"},
                                 {{{0, 1}}, "hhhh(k){hh]"},
@@ -163,7 +163,7 @@ class Life {
     for (const ab::RequestId id : ids_)
       if (!released_.count(id)) release(id);
     sweep();
-    CHECK(cache.n_lines() == 0);
+    CHECK(cache.n_sequences() == 0);
     CHECK(cache.n_free_pages() == cache.n_pages());
     REQUIRE(cache.snapshot().check() == std::vector<std::string>{});
   }
@@ -214,7 +214,7 @@ class Life {
   }
 
   ab::LogitHook hook() {
-    return [touch = touch_](const ab::HookLine&, std::span<float> logits) {
+    return [touch = touch_](const ab::HookContext&, std::span<float> logits) {
       logits[kVocabulary - 3] = 9.0f;
       touch();
     };
@@ -306,10 +306,10 @@ class Life {
     if (released_.count(id)) return;
     std::string& record = records[id];
     record += request(id) + "\n";
-    const ab::LineId line = decoder.branch(id, ab::kTrunk).line;
-    if (line == ab::kNoLine) return;
+    const ab::SequenceId sequence = decoder.branch(id, ab::kTrunk).sequence;
+    if (sequence == ab::kNoSequence) return;
     Tokens list;
-    for (const ab::Slot slot : cache.slots_of(line)) list.push_back(held_.at(slot));
+    for (const ab::Slot slot : cache.slots_of(sequence)) list.push_back(held_.at(slot));
     record += scripted::spelled(list) + "\n";
   }
 
@@ -323,18 +323,18 @@ class Life {
     }
     return text;
   }
-  /// Everything that can be seen of the decoder and of its lines.
+  /// Everything that can be seen of the decoder and of its sequences.
   std::string state() const {
-    std::string text = std::to_string(cache.n_lines()) + " " + std::to_string(cache.n_free_pages()) +
+    std::string text = std::to_string(cache.n_sequences()) + " " + std::to_string(cache.n_free_pages()) +
                        (decoder.has_work() ? " work\n" : "\n");
     for (const ab::RequestId id : ids_) {
       if (released_.count(id)) continue;
       text += request(id);
       for (ab::BranchIndex b = 0; b <= decoder.n_branches(id); ++b) {
-        const ab::LineId line = decoder.branch(id, b).line;
-        if (line != ab::kNoLine)
-          text += std::to_string(line.index) + "." + std::to_string(line.generation) + " " +
-                  std::to_string(cache.n_tokens(line)) + "@" + std::to_string(cache.next_position(line)) + " ";
+        const ab::SequenceId sequence = decoder.branch(id, b).sequence;
+        if (sequence != ab::kNoSequence)
+          text += std::to_string(sequence.index) + "." + std::to_string(sequence.generation) + " " +
+                  std::to_string(cache.n_tokens(sequence)) + "@" + std::to_string(cache.next_position(sequence)) + " ";
       }
       text += "\n";
     }

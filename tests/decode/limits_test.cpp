@@ -81,7 +81,7 @@ TEST_CASE("Waiting branches and nested blocks cannot lock each other out") {
   CHECK(run.history(id) == "p(a)(b){[a:(c)(d){[c:h][d:i]}e][b:(f){[f:j]}g]}z");
 }
 
-TEST_CASE("A fork below the depth limit is refused: an empty block, and the line goes on") {
+TEST_CASE("A fork below the depth limit is refused: an empty block, and the sequence goes on") {
   AspdRun run(aspd(), {.max_depth = 1});
   run.script({}, "(a){z.").script({{0, 0}}, "b(c){d]");
   const auto id = run.submit(tokens("p"));
@@ -100,8 +100,8 @@ TEST_CASE("A fork below the depth limit is refused: an empty block, and the line
   CHECK(none.history(flat) == "p(a){}z");
 }
 
-TEST_CASE("A fork into more lines than the cache may have is refused") {
-  AspdRun run(aspd(), {}, {.max_lines = 2});
+TEST_CASE("A fork into more sequences than the cache may have is refused") {
+  AspdRun run(aspd(), {}, {.max_sequences = 2});
   run.script({}, "(a)(b){z(c){y.").script({{1, 0}}, "d]").script({{0, 0}}, "d]");
   const auto id = run.submit(tokens("p"));
   run.run();
@@ -116,7 +116,7 @@ TEST_CASE("A reserved range closes its branch, which keeps one position for its 
   CHECK(run.history(id) == "p(a)(b){[a:cd][b:l]}z");  // [ a : c d ] are six
   CHECK(run.branch_reason(id, 1) == ab::EndReason::range);
   CHECK(run.branch_reason(id, 2) == ab::EndReason::end_tag);
-  const auto positions = run.cache.positions_of(run.decoder.branch(id, 0).line);
+  const auto positions = run.cache.positions_of(run.decoder.branch(id, 0).sequence);
   CHECK(positions ==
         std::vector<ab::Position>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21});
 }
@@ -139,7 +139,7 @@ TEST_CASE("Under sequential positions siblings share what the model's maximum le
     const auto id = run.submit(tokens("p"));
     run.run();
     const std::string text = run.decoder.text(id);
-    const auto positions = run.cache.positions_of(run.decoder.branch(id, 0).line);
+    const auto positions = run.cache.positions_of(run.decoder.branch(id, 0).sequence);
     for (const ab::Position p : positions) CHECK(p < maximum);
     if (maximum >= 29) {
       CHECK(run.decoder.reason(id) == ab::EndReason::end_of_text);
@@ -182,7 +182,7 @@ TEST_CASE("Longest positions go on after the longest branch") {
   run.script({}, "(a)(b){z.").script({{0, 0}}, "cde]").script({{0, 1}}, "f]");
   const auto id = run.submit(tokens("p"));
   run.run();
-  const auto positions = run.cache.positions_of(run.decoder.branch(id, 0).line);
+  const auto positions = run.cache.positions_of(run.decoder.branch(id, 0).sequence);
   CHECK(positions ==
         std::vector<ab::Position>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 8, 9, 10, 11, 12, 15, 16});
 }

@@ -19,7 +19,7 @@ bool live_with_refusal(long n, const Life::Limits& limits, const Life& whole) {
       fuse, [] {}, After::repeat, limits);
   life.live();
   refusing_new::refuse = nullptr;
-  CHECK(life.n_failed <= (fuse.burnt ? 1 : 0));  // dropping lines may be put off instead
+  CHECK(life.n_failed <= (fuse.burnt ? 1 : 0));  // dropping sequences may be put off instead
   CHECK(life.records == whole.records);
   return fuse.burnt;
 }

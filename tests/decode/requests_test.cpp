@@ -74,11 +74,11 @@ TEST_CASE("Requests that cannot be taken are refused, and change nothing") {
   CHECK(status({12}, {.stop = {"a", ""}}) == ab::Status::bad_request);
   CHECK(status({12}, {.max_tokens = 0}) == ab::Status::bad_request);
   CHECK(status({12}, {.max_branch_tokens = -5}) == ab::Status::bad_request);
-  CHECK(status({12}, {.no_repeat = -1}) == ab::Status::bad_request);
+  CHECK(status({12}, {.no_repeat_ngram = -1}) == ab::Status::bad_request);
   CHECK(status({12}, {.n_log_probabilities = -2}) == ab::Status::bad_request);
   CHECK(status({12}, {.after = ab::RequestId{7}}) == ab::Status::stale_request);
   CHECK_FALSE(run.decoder.has_work());
-  CHECK(run.cache.n_lines() == 0);
+  CHECK(run.cache.n_sequences() == 0);
   const auto id = run.submit({12});
   CHECK(status({12}, {.after = id}) == ab::Status::bad_request);
   run.decoder.cancel(id);
@@ -189,7 +189,7 @@ TEST_CASE("A request is cancelled or released at every moment, and leaves nothin
       for (const auto id : {other, victim})
         if (status_of([&] { run.decoder.release(id); }) != ab::Status::ok) CHECK((release && id == victim));
       CHECK(run.cache.n_free_pages() == run.cache.n_pages());
-      CHECK(run.cache.n_lines() == 0);
+      CHECK(run.cache.n_sequences() == 0);
       REQUIRE(run.cache.snapshot().check() == std::vector<std::string>{});
     }
 }
@@ -225,7 +225,7 @@ TEST_CASE("A pass counts for a request that was cancelled in it when it is commi
     else
       run.decoder.abort();
     CHECK(run.decoder.statistics(id).n_passes == (committed ? 2 : 1));
-    CHECK(run.cache.n_lines() == 0);
+    CHECK(run.cache.n_sequences() == 0);
   }
 }
 
@@ -291,7 +291,7 @@ TEST_CASE("A shortage that others cause is not the end of a request") {
   ab::KvCache* cache = nullptr;
   AspdRun run(aspd(), {}, {.n_pages = 4, .page_size = 4});
   cache = &run.cache;
-  const ab::LineId strange = cache->create_line();
+  const ab::SequenceId strange = cache->create_sequence();
   {
     ab::Step step = cache->begin_step();
     step.append(strange, Tokens(12, 12));
@@ -324,10 +324,10 @@ TEST_CASE("The caller's own open step makes plan throw, and a cancel wait") {
     run.decoder.cancel(id);
   }
   CHECK_FALSE(run.decoder.plan());  // sweeps
-  CHECK(run.cache.n_lines() == 0);
+  CHECK(run.cache.n_sequences() == 0);
 }
 
-TEST_CASE("A decoder that goes away takes its lines with it") {
+TEST_CASE("A decoder that goes away takes its sequences with it") {
   ab::KvCache cache({.n_pages = 8});
   {
     ab::Decoder decoder{cache, aspd(), Letters{}, {.max_branches = 8}};
@@ -338,7 +338,7 @@ TEST_CASE("A decoder that goes away takes its lines with it") {
     decoder.commit_sampled(letter);
     REQUIRE(decoder.plan());
   }
-  CHECK(cache.n_lines() == 0);
+  CHECK(cache.n_sequences() == 0);
   CHECK(cache.n_free_pages() == 8);
 }
 

@@ -27,7 +27,7 @@ std::string refusal(Call&& call) {
 
 }  // namespace
 
-TEST_CASE("A pass costs what was measured, and in between what lies on the line") {
+TEST_CASE("A pass costs what was measured, and in between what lies on the sequence") {
   const ab::RowCosts costs(
       Samples{{8, 100, 6.0}, {1, 100, 2.0}, {2, 100, 3.0}, {1, 300, 4.0}, {2, 300, 4.0}, {8, 300, 10.0}});
   CHECK(costs.seconds(1, 100) == Approx(2));
@@ -40,7 +40,7 @@ TEST_CASE("A pass costs what was measured, and in between what lies on the line"
   CHECK(std::vector<std::int32_t>(costs.keys().begin(), costs.keys().end()) == std::vector<std::int32_t>{100, 300});
 }
 
-TEST_CASE("Beyond what was measured keys go on along the line, rows in proportion") {
+TEST_CASE("Beyond what was measured keys go on along the sequence, rows in proportion") {
   const ab::RowCosts costs(Samples{{1, 100, 2.0}, {4, 100, 3.0}, {1, 300, 4.0}, {4, 300, 7.0}});
   CHECK(costs.seconds(1, 0) == Approx(2));
   CHECK(costs.seconds(1, 500) == Approx(6));

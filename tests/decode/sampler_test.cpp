@@ -1,4 +1,4 @@
-// The sampler, and that a line's tokens depend on its own logits and name alone.
+// The sampler, and that a sequence's tokens depend on its own logits and name alone.
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -17,7 +17,7 @@ ab::OutputSettings settings(ab::SamplingOptions sampling, std::int64_t index = 0
   return s;
 }
 
-/// How often each token is drawn out of `n`.
+/// How often each token is sampled out of `n`.
 std::vector<double> frequencies(const std::vector<float>& logits, ab::SamplingOptions sampling, int n = 20000) {
   ab::Sampler sampler;
   std::vector<double> counts(logits.size());
@@ -91,7 +91,7 @@ TEST_CASE("Allowed and forbidden tokens are obeyed, in any order and with any st
   CHECK_THROWS_AS(sampler(logits, s), ab::Error);
 }
 
-TEST_CASE("The repetition penalty pushes what the line has seen") {
+TEST_CASE("The repetition penalty pushes what the sequence has seen") {
   ab::Sampler sampler;
   auto s = settings({.repetition_penalty = 2.0f});
   const Tokens seen = {0, 0, 2, 99};
@@ -120,7 +120,7 @@ TEST_CASE("What a branch has seen is its own, however long the trunk was at the 
   }
 }
 
-TEST_CASE("The penalty is over the line's own tokens, a sibling's do not count before the join") {
+TEST_CASE("The penalty is over the sequence's own tokens, a sibling's do not count before the join") {
   AspdRun run(aspd());
   run.script({}, "x(a)(b){z.").script({{0, 0}}, "cd]").script({{0, 1}}, "e]");
   run.submit(tokens("pq"), {.repetition_penalty = 1.01f});
@@ -182,12 +182,12 @@ TEST_CASE("Log-probabilities are reported when asked for, and not otherwise") {
   }
 }
 
-TEST_CASE("A hook sees its line and changes its logits alone") {
+TEST_CASE("A hook sees its sequence and changes its logits alone") {
   AspdRun run(aspd());
   run.script({}, "(a)(b){z.").script({{0, 0}}, "cd]").script({{0, 1}}, "cd]");
-  const auto hook = [](const ab::HookLine& line, std::span<float> logits) {
+  const auto hook = [](const ab::HookContext& sequence, std::span<float> logits) {
     REQUIRE(logits.size() == kVocabulary);
-    if (line.path.size() == 1 && line.path[0].branch == 1 && line.seen.back() == kColon)
+    if (sequence.path.size() == 1 && sequence.path[0].branch == 1 && sequence.seen.back() == kColon)
       logits[kFirstLetter + 24] = 99.0f;  // 'y'
   };
   const auto id = run.submit(tokens("p"), {.hook = hook});
@@ -207,7 +207,7 @@ TEST_CASE("Streams differ by seed, path and index, and are uniform") {
   CHECK(sum / 10000 == Approx(0.5).margin(0.01));
 }
 
-TEST_CASE("What a line samples does not depend on the batch it is in") {
+TEST_CASE("What a sequence samples does not depend on the batch it is in") {
   const auto answers = [](int n_others, std::int32_t max_branches, bool first) {
     ab::KvCache cache({.n_pages = 4096});
     ab::Decoder decoder{cache, aspd(), Letters{},

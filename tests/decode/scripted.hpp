@@ -1,4 +1,4 @@
-// A decoder over a model that says what a script tells it, line by line: every decision of the decoder can be checked
+// A decoder over a model that says what a script tells it, sequence by sequence: every decision of the decoder can be checked
 // without any arithmetic in the way.
 #pragma once
 
@@ -69,7 +69,7 @@ inline std::string spelled(const Tokens& list) {
 }
 
 struct Pass {
-  std::vector<std::pair<std::string, std::string>> rows;  // (line, token), in the order of the plan
+  std::vector<std::pair<std::string, std::string>> rows;  // (sequence, token), in the order of the plan
   std::int32_t n_outputs = 0;
 };
 
@@ -80,7 +80,7 @@ class Run {
   Run(Markup markup, ab::DecoderOptions options = {}, ab::CacheOptions cache_options = {}, Text text = {})
       : cache(cache_options), decoder(cache, std::move(markup), text, with_end(std::move(options))) {}
 
-  /// What line `path` of the next submitted request samples; `.` (end of text) once it is over.
+  /// What sequence `path` of the next submitted request samples; `.` (end of text) once it is over.
   Run& script(const Path& path, const std::string& text) { return script_tokens(path, tokens(text)); }
   Run& script_tokens(const Path& path, Tokens list) {
     scripts_[{next_, path}] = std::move(list);
@@ -110,7 +110,7 @@ class Run {
     for (std::int32_t r = 0; r < plan->n_rows(); ++r) {
       const auto i = static_cast<std::size_t>(r);
       held[plan->slots[i]] = plan->tokens[i];
-      pass.rows.emplace_back(std::to_string(plan->lines[i].index), spelled({plan->tokens[i]}));
+      pass.rows.emplace_back(std::to_string(plan->sequences[i].index), spelled({plan->tokens[i]}));
     }
     pass.n_outputs = static_cast<std::int32_t>(plan->outputs.size());
     passes.push_back(pass);
@@ -131,13 +131,13 @@ class Run {
     return *this;
   }
 
-  /// What the line sees in the cache, spelled.
-  std::string history(ab::LineId line) const {
+  /// What the sequence sees in the cache, spelled.
+  std::string history(ab::SequenceId sequence) const {
     Tokens list;
-    for (const ab::Slot slot : cache.slots_of(line)) list.push_back(held.at(slot));
+    for (const ab::Slot slot : cache.slots_of(sequence)) list.push_back(held.at(slot));
     return spelled(list);
   }
-  std::string history(ab::RequestId id) const { return history(decoder.branch(id, ab::kTrunk).line); }
+  std::string history(ab::RequestId id) const { return history(decoder.branch(id, ab::kTrunk).sequence); }
   ab::EndReason branch_reason(ab::RequestId id, ab::BranchIndex branch) const {
     return decoder.branch(id, branch).reason;
   }

@@ -1,4 +1,4 @@
-// The tokens that a line has seen, shared between an original and its copies.
+// The tokens that a sequence has seen, shared between an original and its copies.
 #include <anabranch/decode/impl/seen_tokens.hpp>
 
 #include "scripted.hpp"
@@ -35,7 +35,7 @@ TEST_CASE("What is done to a copy is not seen by the original, and the next copy
   }
 }
 
-TEST_CASE("Lines that take the same tokens apart go on side by side") {
+TEST_CASE("Sequences that take the same tokens apart go on side by side") {
   const SeenTokens parent = seen("abc");
   SeenTokens one = parent.apart(), two = parent.apart();
   for (int i = 0; i < 9; ++i) {

@@ -51,9 +51,9 @@ using SkeletonRun = Run<Skeleton, Decode>;
 SkeletonRun start(ab::markup::SkeletonOptions options, ab::DecoderOptions decoding = {}) {
   return SkeletonRun(Skeleton(Encode{}, Decode{}, std::move(options)), std::move(decoding), {}, Decode{});
 }
-std::string text_in_cache(const SkeletonRun& run, ab::LineId line) {
+std::string text_in_cache(const SkeletonRun& run, ab::SequenceId sequence) {
   std::string text;
-  for (const ab::Slot slot : run.cache.slots_of(line)) Decode{}(std::span(&run.held.at(slot), 1), text);
+  for (const ab::Slot slot : run.cache.slots_of(sequence)) Decode{}(std::span(&run.held.at(slot), 1), text);
   return text;
 }
 
@@ -110,7 +110,7 @@ TEST_CASE("Outlines are clean, however the model closes its titles") {
       CHECK(run.decoder.branch(id, static_cast<ab::BranchIndex>(k) + 1).title == c.titles[k]);
     const auto next = run.submit({31}, {.max_tokens = 1, .after = id});  // feeds what the end left over
     run.run();
-    CHECK(text_in_cache(run, run.decoder.branch(next, 0).line).substr(0, 200) ==
+    CHECK(text_in_cache(run, run.decoder.branch(next, 0).sequence).substr(0, 200) ==
           "xHere are the main points:\n\n" + c.outline + points + "xHere are the main points:\n\n1. **");
   }
 }
@@ -166,12 +166,12 @@ TEST_CASE("Without one title the answer is written serially") {
   run.run();
   CHECK(run.decoder.text(id) == "Here are the main points:\n\nx word");
   CHECK(run.decoder.n_branches(id) == 0);
-  CHECK(text_in_cache(run, run.decoder.branch(id, 0).line) == "xHere are the main points:\n\nx word");
+  CHECK(text_in_cache(run, run.decoder.branch(id, 0).sequence) == "xHere are the main points:\n\nx word");
   SkeletonRun bare = start({.opening = ""});
   bare.script_tokens({}, sampled({"**", "x", "<end>"}));
   const auto plain = bare.submit({31});
   bare.run();
-  CHECK(text_in_cache(bare, bare.decoder.branch(plain, 0).line) == "xx");
+  CHECK(text_in_cache(bare, bare.decoder.branch(plain, 0).sequence) == "xx");
 }
 
 TEST_CASE("A body may not break or end before it has as many tokens as asked for") {

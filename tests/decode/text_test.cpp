@@ -104,19 +104,19 @@ TEST_CASE("A stop string in a branch ends the whole request; forced text never s
   CHECK(run.decoder.text(id) == "ab:dec:fgh");
 }
 
-TEST_CASE("Events of a line, put together in reading order, are the answer") {
+TEST_CASE("Events of a sequence, put together in reading order, are the answer") {
   AspdRun run(aspd());
   run.script({}, "x(a)(b){yz.").script({{0, 0}}, "c(d){e]").script({{0, 0}, {0, 0}}, "ff]").script({{0, 1}}, "g]");
   const auto id = run.submit(tokens("p"));
   run.run();
-  std::map<ab::BranchIndex, std::string> lines;
+  std::map<ab::BranchIndex, std::string> sequences;
   for (const ab::Event& event : run.events) {
     if (event.kind == ab::Event::Kind::token && event.role != ab::markup::Role::text) CHECK(event.text.empty());
-    lines[event.branch] += event.text;
+    sequences[event.branch] += event.text;
   }
-  CHECK(lines[0] == "xyz");
-  CHECK(lines[1] == "a:ce");
-  CHECK(lines[2] == "b:g");
-  CHECK(lines[3] == "d:ff");
+  CHECK(sequences[0] == "xyz");
+  CHECK(sequences[1] == "a:ce");
+  CHECK(sequences[2] == "b:g");
+  CHECK(sequences[3] == "d:ff");
   CHECK(run.decoder.text(id) == "xa:cd:ffeb:gyz");
 }

@@ -13,7 +13,7 @@ anb_cache_options some_options(Input& input) {
   const auto sizes = input.byte();
   o.n_pages = (sizes & 15) == 15 ? 1 + input.byte() : 4 << (sizes & 3);
   o.page_size = 1 + (sizes >> 4 & 7);
-  if (input.one_in(4)) o.max_lines = input.number(1, 24);
+  if (input.one_in(4)) o.max_sequences = input.number(1, 24);
   if (input.one_in(4)) o.max_depth = input.number(0, 6);
   if (input.one_in(4)) o.max_position = input.number(1, 80);
   o.share_tail = input.one_in(3) ? ANB_SHARE_TAIL_NEVER : ANB_SHARE_TAIL_SPARE;
@@ -49,28 +49,28 @@ struct CacheCalls {
     FUZZ_CHECK(about == nullptr || status == ANB_OUT_OF_MEMORY || (status == ANB_WRONG_STATE) == step_open,
                "check beside %s step gave %s", step_open ? "an open" : "no", anb_status_name(status));
   }
-  void line_state() {
-    const OutStruct<anb_line_state> s(input);
-    const anb_line line = world.some_line();
+  void sequence_state() {
+    const OutStruct<anb_sequence_state> s(input);
+    const anb_sequence sequence = world.some_sequence();
     const anb_status status =
-        world.make(function::kLineState, about, [&] { return anb_line_get_state(cache, line, s.pointer()); });
+        world.make(function::kSequenceState, about, [&] { return anb_sequence_get_state(cache, sequence, s.pointer()); });
     s.check(status == ANB_OK);
     expect(status);
   }
   void children() {
-    const anb_line line = world.some_line();
+    const anb_sequence sequence = world.some_sequence();
     const std::int32_t capacity = input.one_in(32) ? -1 : input.below(8);
-    const OutArray<anb_line> children(static_cast<std::size_t>(std::max(capacity, 0)));
+    const OutArray<anb_sequence> children(static_cast<std::size_t>(std::max(capacity, 0)));
     const OutArray<std::int32_t> n(1);
     const anb_status status = world.make(function::kChildren, about, [&] {
-      return anb_line_children(cache, line, capacity, children.pointer(), n.pointer());
+      return anb_sequence_children(cache, sequence, capacity, children.pointer(), n.pointer());
     });
     children.check(status == ANB_OK ? static_cast<std::size_t>(std::min(capacity, n[0])) : 0);
     n.check(status == ANB_OK ? 1 : 0);
     expect(status);
   }
   void tokens() {
-    const anb_line line = world.some_line();
+    const anb_sequence sequence = world.some_sequence();
     const std::int32_t capacity = input.one_in(32) ? -1 : input.byte();
     const OutArray<anb_slot> slots(static_cast<std::size_t>(std::max(capacity, 0)));
     const OutArray<anb_position> positions(static_cast<std::size_t>(std::max(capacity, 0)));
@@ -78,7 +78,7 @@ struct CacheCalls {
     anb_slot* to_slots = input.one_in(8) ? nullptr : slots.pointer();
     anb_position* to_positions = input.one_in(8) ? nullptr : positions.pointer();
     const anb_status status = world.make(function::kTokens, about, [&] {
-      return anb_line_tokens(cache, line, capacity, to_slots, to_positions, n.pointer());
+      return anb_sequence_tokens(cache, sequence, capacity, to_slots, to_positions, n.pointer());
     });
     const auto n_written = static_cast<std::size_t>(status == ANB_OK ? std::min(capacity, n[0]) : 0);
     slots.check(to_slots != nullptr ? n_written : 0);
@@ -124,7 +124,7 @@ void World::cache_call() {
   switch (input_.below(6)) {
     case 0: return calls.statistics();
     case 1: return calls.check();
-    case 2: return calls.line_state();
+    case 2: return calls.sequence_state();
     case 3: return calls.children();
     case 4: return calls.tokens();
     default: break;

@@ -49,7 +49,7 @@ Mood mood(Script& script) {
 
 Script& script_of(void* user) { return *static_cast<Script*>(user); }
 
-std::int32_t tokens_to_text(const anb_token* tokens, std::int32_t n, char* out, std::int32_t capacity, void* user) {
+std::int32_t detokenize(const anb_token* tokens, std::int32_t n, char* out, std::int32_t capacity, void* user) {
   const Suspended suspended;
   FUZZ_CHECK(n > 0 && tokens != nullptr && capacity >= 0, "%d tokens, room for %d", n, capacity);
   switch (mood(script_of(user))) {
@@ -238,7 +238,7 @@ std::int32_t constrain(const void* state, anb_constraint* constraint, void* user
 
 anb_text text_callbacks(Script& script) {
   anb_text text = ANB_TEXT_INIT;
-  text.tokens_to_text = tokens_to_text;
+  text.detokenize = detokenize;
   text.text_to_tokens = text_to_tokens;
   text.user = &script;
   return text;

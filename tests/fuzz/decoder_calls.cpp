@@ -52,7 +52,7 @@ anb_decoder_options some_options(Input& input) {
   if (input.one_in(3)) o.max_rows = input.number(1, 12);
   o.positions = input.one_in(3) ? input.number(-1, 30) : 0;
   o.n_end_of_text = input.below(3);
-  o.guess = o.max_rows % 2;
+  o.draft = o.max_rows % 2;
   o.end_of_text = kEndOfText.data();
   return o;
 }
@@ -85,7 +85,7 @@ void World::make_decoder() {
   const InStruct<anb_markup> in_markup(input_, some_markup(input_, in_callbacks.pointer()));
   anb_text text = text_callbacks(script);
   if (input_.one_in(12)) text.text_to_tokens = nullptr;
-  if (input_.one_in(12)) text.tokens_to_text = nullptr;
+  if (input_.one_in(12)) text.detokenize = nullptr;
   const InStruct<anb_text> in_text(input_, text);
   anb_decoder_options o = some_options(input_);
   o.markup = in_markup.pointer();
@@ -148,8 +148,8 @@ struct SomeRequest {
     if (input.one_in(4)) options.max_tokens = input.number(1, 30);
     if (input.one_in(4)) options.max_branch_tokens = input.number(1, 10);
     options.seed = input.byte();
-    if (options.seed % 5 == 4) options.no_repeat = static_cast<std::int32_t>(options.seed % 7);
-    if (options.seed % 4 == 3) options.branches_at_once = static_cast<std::int32_t>(options.seed % 3);
+    if (options.seed % 5 == 4) options.no_repeat_ngram = static_cast<std::int32_t>(options.seed % 7);
+    if (options.seed % 4 == 3) options.max_parallel_branches = static_cast<std::int32_t>(options.seed % 3);
     if (input.one_in(4)) options.after = world.some_request(decoder);
     if (!input.one_in(4)) return;
     options.n_stop = 1 + input.below(2);
@@ -204,11 +204,11 @@ struct RequestCalls {
     const anb_status status = world.make(
         function::kGetBranch, about, [&] { return anb_decoder_get_branch(handle, request, branch, state.pointer()); });
     state.check(status == ANB_OK);
-    if (status != ANB_OK || group.cache == nullptr || state.value().line == ANB_NO_LINE || !input.one_in(24))
+    if (status != ANB_OK || group.cache == nullptr || state.value().sequence == ANB_NO_SEQUENCE || !input.one_in(24))
       return status;
-    group.meddled = true;  // from now on steps of the fuzzer's own may change the decoder's line
-    if (std::find(group.lines.begin(), group.lines.end(), state.value().line) == group.lines.end())
-      world.remember_line(group, state.value().line);
+    group.meddled = true;  // from now on steps of the fuzzer's own may change the decoder's sequence
+    if (std::find(group.sequences.begin(), group.sequences.end(), state.value().sequence) == group.sequences.end())
+      world.remember_sequence(group, state.value().sequence);
     return status;
   }
 };

@@ -111,7 +111,7 @@ std::uint64_t hash_plan(const anb_plan& plan) {
   std::uint64_t hash = hash_array(plan.tokens, plan.n_rows, plan.epoch);
   hash = hash_array(plan.positions, plan.n_rows, hash);
   hash = hash_array(plan.slots, plan.n_rows, hash);
-  hash = hash_array(plan.lines, plan.n_rows, hash);
+  hash = hash_array(plan.sequences, plan.n_rows, hash);
   hash = hash_array(plan.outputs, plan.n_outputs, hash);
   hash = hash_array(plan.groups, plan.n_groups, hash);
   hash = hash_array(plan.ops_before, plan.n_ops_before, hash);

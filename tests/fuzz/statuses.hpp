@@ -22,29 +22,29 @@ struct Function {
 };
 
 namespace function {
-constexpr StatusSet kLine = statuses(ANB_STALE_LINE);
+constexpr StatusSet kSequence = statuses(ANB_STALE_SEQUENCE);
 constexpr StatusSet kStep = statuses(ANB_WRONG_STATE);
 constexpr Function kCacheCreate = {"anb_cache_create", statuses(ANB_LIMIT_REACHED)};
 constexpr Function kStatistics = {"anb_cache_get_statistics", 0};
 constexpr Function kCheck = {"anb_cache_check", kStep};
-constexpr Function kLineState = {"anb_line_get_state", kLine};
-constexpr Function kChildren = {"anb_line_children", kLine};
-constexpr Function kTokens = {"anb_line_tokens", kLine};
+constexpr Function kSequenceState = {"anb_sequence_get_state", kSequence};
+constexpr Function kChildren = {"anb_sequence_children", kSequence};
+constexpr Function kTokens = {"anb_sequence_tokens", kSequence};
 constexpr Function kBegin = {"anb_step_begin", kStep};
-constexpr Function kCreateLine = {"anb_step_create_line", kStep | statuses(ANB_LIMIT_REACHED, ANB_OUT_OF_RANGE)};
-constexpr Function kAppend = {"anb_step_append", kStep | kLine | statuses(ANB_OUT_OF_RANGE)};
-constexpr Function kRequestLogits = {"anb_step_request_logits", kStep | kLine};
-constexpr Function kFork = {"anb_step_fork", kStep | kLine | statuses(ANB_LIMIT_REACHED, ANB_OUT_OF_RANGE)};
+constexpr Function kCreateSequence = {"anb_step_create_sequence", kStep | statuses(ANB_LIMIT_REACHED, ANB_OUT_OF_RANGE)};
+constexpr Function kAppend = {"anb_step_append", kStep | kSequence | statuses(ANB_OUT_OF_RANGE)};
+constexpr Function kRequestLogits = {"anb_step_request_logits", kStep | kSequence};
+constexpr Function kFork = {"anb_step_fork", kStep | kSequence | statuses(ANB_LIMIT_REACHED, ANB_OUT_OF_RANGE)};
 constexpr Function kForkGiven = {"anb_step_fork_given", kFork.statuses};
 constexpr Function kJoin = {"anb_step_join",
-                            kStep | kLine | statuses(ANB_NOT_A_CHILD, ANB_OPEN_CHILDREN, ANB_OUT_OF_RANGE)};
+                            kStep | kSequence | statuses(ANB_NOT_A_CHILD, ANB_OPEN_CHILDREN, ANB_OUT_OF_RANGE)};
 constexpr Function kJoinGiven = {"anb_step_join_given", kJoin.statuses};
-constexpr Function kRewind = {"anb_step_rewind", kStep | kLine};
-constexpr Function kLeaveOut = {"anb_step_leave_out", kStep | kLine};
-constexpr Function kAdopt = {"anb_step_adopt", kStep | kLine | statuses(ANB_NOT_A_CHILD)};
-constexpr Function kDrop = {"anb_step_drop", kStep | kLine};
-constexpr Function kDetach = {"anb_step_detach", kStep | kLine | statuses(ANB_NOT_A_CHILD)};
-constexpr Function kHold = {"anb_step_hold", kStep | kLine};
+constexpr Function kRewind = {"anb_step_rewind", kStep | kSequence};
+constexpr Function kReject = {"anb_step_reject", kStep | kSequence};
+constexpr Function kAdopt = {"anb_step_adopt", kStep | kSequence | statuses(ANB_NOT_A_CHILD)};
+constexpr Function kDrop = {"anb_step_drop", kStep | kSequence};
+constexpr Function kDetach = {"anb_step_detach", kStep | kSequence | statuses(ANB_NOT_A_CHILD)};
+constexpr Function kHold = {"anb_step_hold", kStep | kSequence};
 constexpr Function kPlan = {"anb_step_plan", kStep | statuses(ANB_NO_ROOM)};
 constexpr Function kMask = {"anb_cache_mask", kStep};
 constexpr Function kPaged = {"anb_cache_paged", kStep | statuses(ANB_NOT_EXACT)};

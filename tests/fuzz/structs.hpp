@@ -20,9 +20,9 @@ inline constexpr std::size_t kLeastSize = sizeof(T);
 template <>
 inline constexpr std::size_t kLeastSize<anb_markup> = offsetof(anb_markup, unique_titles);
 template <>
-inline constexpr std::size_t kLeastSize<anb_decoder_options> = offsetof(anb_decoder_options, guess);
+inline constexpr std::size_t kLeastSize<anb_decoder_options> = offsetof(anb_decoder_options, draft);
 template <>
-inline constexpr std::size_t kLeastSize<anb_request_options> = offsetof(anb_request_options, branches_at_once);
+inline constexpr std::size_t kLeastSize<anb_request_options> = offsetof(anb_request_options, max_parallel_branches);
 template <>
 inline constexpr std::size_t kLeastSize<anb_output_settings> = offsetof(anb_output_settings, spared);
 

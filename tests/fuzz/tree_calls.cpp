@@ -1,4 +1,4 @@
-// What a step does to lines.
+// What a step does to sequences.
 #include <algorithm>
 #include <array>
 #include <vector>
@@ -12,18 +12,18 @@ namespace {
 
 constexpr std::int32_t kMany = 0x7fffffff;
 
-/// Open children of a line, shuffled and thinned out now and then; or lines that are none.
-std::vector<anb_line> some_children(World& world, anb_line parent) {
+/// Open children of a sequence, shuffled and thinned out now and then; or sequences that are none.
+std::vector<anb_sequence> some_children(World& world, anb_sequence parent) {
   Input& input = world.input();
-  std::array<anb_line, 8> all{};
+  std::array<anb_sequence, 8> all{};
   std::int32_t n = 0;
-  if (world.group().cache != nullptr) anb_line_children(world.group().cache, parent, 8, all.data(), &n);
-  std::vector<anb_line> chosen(all.begin(), all.begin() + std::min(n, 8));
+  if (world.group().cache != nullptr) anb_sequence_children(world.group().cache, parent, 8, all.data(), &n);
+  std::vector<anb_sequence> chosen(all.begin(), all.begin() + std::min(n, 8));
   const std::uint8_t how = input.byte();
   if ((how & 1) != 0) std::reverse(chosen.begin(), chosen.end());
   if ((how & 2) != 0 && !chosen.empty()) chosen.pop_back();
   if ((how & 4) != 0 && chosen.size() > 1) chosen.erase(chosen.begin());
-  if (how >= 240) chosen.push_back(world.some_line());
+  if (how >= 240) chosen.push_back(world.some_sequence());
   if (how >= 250) chosen.push_back(chosen.front());
   return chosen;
 }
@@ -45,42 +45,42 @@ struct TreeCalls {
   Group* about;  ///< null with a bad handle
 
   void append() {
-    const anb_line line = world.some_line();
+    const anb_sequence sequence = world.some_sequence();
     const std::int32_t n = input.one_in(64) ? input.odd_number() : input.below(14);
     const bool known = n <= 4096 && !input.one_in(4);
     std::vector<anb_token> tokens(static_cast<std::size_t>(std::clamp(n, 0, 4096)), 7);
     if (!tokens.empty()) tokens.back() = input.number(0, 100);
     const std::int32_t logits = input.number(0, 3);
     world.make(function::kAppend, about,
-               [&] { return anb_step_append(step, line, known ? tokens.data() : nullptr, n, logits); });
+               [&] { return anb_step_append(step, sequence, known ? tokens.data() : nullptr, n, logits); });
   }
-  void create_line() {
-    const OutArray<anb_line> line(1);
+  void create_sequence() {
+    const OutArray<anb_sequence> sequence(1);
     const anb_position first = input.number(0, 20);
     const anb_status status =
-        world.make(function::kCreateLine, about, [&] { return anb_step_create_line(step, first, line.pointer()); });
-    line.check(status == ANB_OK ? 1 : 0);
-    if (status == ANB_OK) world.remember_line(group, line[0]);
+        world.make(function::kCreateSequence, about, [&] { return anb_step_create_sequence(step, first, sequence.pointer()); });
+    sequence.check(status == ANB_OK ? 1 : 0);
+    if (status == ANB_OK) world.remember_sequence(group, sequence[0]);
   }
   void fork(bool given) {
-    const anb_line parent = world.some_line();
+    const anb_sequence parent = world.some_sequence();
     const std::int32_t n = input.one_in(48) ? kMany : 1 + input.below(5) - (input.one_in(32) ? 5 : 0);
-    const OutArray<anb_line> children(static_cast<std::size_t>(n == kMany ? 1 : std::max(n, 0)));
+    const OutArray<anb_sequence> children(static_cast<std::size_t>(n == kMany ? 1 : std::max(n, 0)));
     std::vector<anb_position> starts;
     for (std::int32_t i = 0; given && n != kMany && i < n; ++i) starts.push_back(input.number(0, 60));
     const anb_positions positions = given ? 0 : some_positions(input);
-    anb_line* to = input.one_in(64) ? nullptr : children.pointer();
+    anb_sequence* to = input.one_in(64) ? nullptr : children.pointer();
     if (given && n == kMany) return;  // a promise about an array that nobody has
     const anb_status status =
         given ? world.make(function::kForkGiven, about,
                            [&] { return anb_step_fork_given(step, parent, n, starts.data(), to); })
               : world.make(function::kFork, about, [&] { return anb_step_fork(step, parent, n, positions, to); });
     children.check(status == ANB_OK ? children.size() : 0);
-    for (std::size_t i = 0; status == ANB_OK && i < children.size(); ++i) world.remember_line(group, children[i]);
+    for (std::size_t i = 0; status == ANB_OK && i < children.size(); ++i) world.remember_sequence(group, children[i]);
   }
   void join(bool given) {
-    const anb_line parent = world.some_line();
-    const std::vector<anb_line> children = some_children(world, parent);
+    const anb_sequence parent = world.some_sequence();
+    const std::vector<anb_sequence> children = some_children(world, parent);
     const auto n = input.one_in(64) ? -1 : static_cast<std::int32_t>(children.size());
     if (!given) {
       world.make(function::kJoin, about, [&] { return anb_step_join(step, parent, children.data(), n); });
@@ -91,22 +91,22 @@ struct TreeCalls {
                [&] { return anb_step_join_given(step, parent, children.data(), n, next); });
   }
   void rewind() {
-    const anb_line line = world.some_line();
-    anb_line_state state = ANB_LINE_STATE_INIT;
-    if (group.cache != nullptr) anb_line_get_state(group.cache, line, &state);
+    const anb_sequence sequence = world.some_sequence();
+    anb_sequence_state state = ANB_SEQUENCE_STATE_INIT;
+    if (group.cache != nullptr) anb_sequence_get_state(group.cache, sequence, &state);
     const std::int32_t n = input.one_in(16) ? input.odd_number() : state.n_tokens - input.below(6);
-    world.make(function::kRewind, about, [&] { return anb_step_rewind(step, line, n); });
+    world.make(function::kRewind, about, [&] { return anb_step_rewind(step, sequence, n); });
   }
-  void leave_out() {
-    const anb_line line = world.some_line();
+  void reject() {
+    const anb_sequence sequence = world.some_sequence();
     const std::int32_t n = input.one_in(16) ? input.odd_number() : input.below(4);
-    const anb_status status = world.make(function::kLeaveOut, about, [&] { return anb_step_leave_out(step, line, n); });
+    const anb_status status = world.make(function::kReject, about, [&] { return anb_step_reject(step, sequence, n); });
     if (about != nullptr) FUZZ_CHECK(status != ANB_OK || group.planned, "rows left out of a step without a plan");
   }
   void adopt() {
-    const anb_line parent = world.some_line();
-    const std::vector<anb_line> children = some_children(world, parent);
-    const anb_line child = children.empty() ? world.some_line() : children.front();
+    const anb_sequence parent = world.some_sequence();
+    const std::vector<anb_sequence> children = some_children(world, parent);
+    const anb_sequence child = children.empty() ? world.some_sequence() : children.front();
     world.make(function::kAdopt, about, [&] { return anb_step_adopt(step, parent, child); });
   }
 };
@@ -119,17 +119,17 @@ void World::tree_call() {
     g.step = nullptr;
   anb_step* step = some_step();
   TreeCalls calls{*this, input_, g, step, step == g.step && step != nullptr ? &g : nullptr};
-  if (g.planned && input_.one_in(2)) return calls.leave_out();
+  if (g.planned && input_.one_in(2)) return calls.reject();
   if (g.planned && !input_.one_in(16)) return finish_step();  // nothing else can work
   switch (input_.below(20)) {
     case 0:
     case 1:
     case 2:
     case 3:
-    case 4: return g.lines.empty() ? calls.create_line() : calls.append();
-    case 5: return calls.create_line();
+    case 4: return g.sequences.empty() ? calls.create_sequence() : calls.append();
+    case 5: return calls.create_sequence();
     case 6:
-    case 7: return g.lines.empty() ? calls.create_line() : calls.fork(false);
+    case 7: return g.sequences.empty() ? calls.create_sequence() : calls.fork(false);
     case 8: return calls.fork(true);
     case 9:
     case 10:
@@ -139,24 +139,24 @@ void World::tree_call() {
     case 14: return calls.rewind();
     case 15: return calls.adopt();
     case 16: {
-      const anb_line line = some_line();
-      make(function::kDrop, calls.about, [&] { return anb_step_drop(step, line); });
+      const anb_sequence sequence = some_sequence();
+      make(function::kDrop, calls.about, [&] { return anb_step_drop(step, sequence); });
       return;
     }
     case 17: {
-      const anb_line line = some_line();
-      make(function::kDetach, calls.about, [&] { return anb_step_detach(step, line); });
+      const anb_sequence sequence = some_sequence();
+      make(function::kDetach, calls.about, [&] { return anb_step_detach(step, sequence); });
       return;
     }
     case 18: {
-      const anb_line line = some_line();
+      const anb_sequence sequence = some_sequence();
       const std::int32_t n = input_.number(0, 20);
-      make(function::kHold, calls.about, [&] { return anb_step_hold(step, line, n); });
+      make(function::kHold, calls.about, [&] { return anb_step_hold(step, sequence, n); });
       return;
     }
     default: {
-      const anb_line line = some_line();
-      make(function::kRequestLogits, calls.about, [&] { return anb_step_request_logits(step, line); });
+      const anb_sequence sequence = some_sequence();
+      make(function::kRequestLogits, calls.about, [&] { return anb_step_request_logits(step, sequence); });
     }
   }
 }

@@ -10,8 +10,8 @@ namespace fuzz {
 
 namespace {
 
-constexpr std::size_t kMaxLines = 40;
-constexpr std::size_t kFreePages = 1, kLines = 2, kEpoch = 4;  // their indices in a cache's books
+constexpr std::size_t kMaxSequences = 40;
+constexpr std::size_t kFreePages = 1, kSequences = 2, kEpoch = 4;  // their indices in a cache's books
 constexpr std::size_t kMaxGroups = 3;
 
 Tally g_tally;
@@ -99,26 +99,26 @@ void World::end() {
   }
 }
 
-/// A cache without lines has all its pages free.
+/// A cache without sequences has all its pages free.
 void World::check_empty(Group& group) {
   anb_step* step = nullptr;
   FUZZ_CHECK(anb_step_begin(group.cache, &step) == ANB_OK, "%s", anb_last_error());
-  for (const anb_line line : group.lines) anb_step_drop(step, line);
+  for (const anb_sequence sequence : group.sequences) anb_step_drop(step, sequence);
   anb_plan plan = ANB_PLAN_INIT;
   FUZZ_CHECK(anb_step_plan(step, &plan) == ANB_OK && anb_step_commit(step) == ANB_OK, "%s", anb_last_error());
   check_cache(group);
   anb_cache_statistics s = ANB_CACHE_STATISTICS_INIT;
   FUZZ_CHECK(anb_cache_get_statistics(group.cache, &s) == ANB_OK, "%s", anb_last_error());
-  FUZZ_CHECK(s.n_lines > 0 || s.n_free_pages == s.n_pages, "no lines, but %d of %d pages are free", s.n_free_pages,
+  FUZZ_CHECK(s.n_sequences > 0 || s.n_free_pages == s.n_pages, "no sequences, but %d of %d pages are free", s.n_free_pages,
              s.n_pages);
 }
 
-/// A call with steps of its own may have dropped lines of requests that are over before something else failed.
+/// A call with steps of its own may have dropped sequences of requests that are over before something else failed.
 void World::forgive_own_steps(const Group& group, const Books& before, Books& after) {
-  if (group.meddled) after = before;  // the fuzzer may know those lines
+  if (group.meddled) after = before;  // the fuzzer may know those sequences
   after[kEpoch] = before[kEpoch];
   if (after[kFreePages] > before[kFreePages]) after[kFreePages] = before[kFreePages];
-  if (after[kLines] < before[kLines]) after[kLines] = before[kLines];
+  if (after[kSequences] < before[kSequences]) after[kSequences] = before[kSequences];
 }
 
 void World::judge(const Function& function, Group* group, const Books& before, anb_status status, bool refused) {
@@ -128,7 +128,7 @@ void World::judge(const Function& function, Group* group, const Books& before, a
   StatusSet allowed = function.statuses | statuses(ANB_BAD_HANDLE, ANB_BAD_ARGUMENT);
   if (refused) allowed |= statuses(ANB_OUT_OF_MEMORY);
   if (group != nullptr && group->meddled)
-    allowed |= statuses(ANB_STALE_LINE, ANB_NOT_A_CHILD, ANB_OPEN_CHILDREN, ANB_OUT_OF_RANGE, ANB_LIMIT_REACHED);
+    allowed |= statuses(ANB_STALE_SEQUENCE, ANB_NOT_A_CHILD, ANB_OPEN_CHILDREN, ANB_OUT_OF_RANGE, ANB_LIMIT_REACHED);
   FUZZ_CHECK((allowed >> status & 1) != 0, "%s gave %s, which is not documented: %s", function.name,
              anb_status_name(status), anb_last_error());
   if (status == ANB_NOTHING_TO_DO || status == ANB_NO_ROOM) return;
@@ -160,20 +160,20 @@ Books World::books(Group* group) {
 void World::add_cache(Group& group, Books& books) {
   anb_cache_statistics s = ANB_CACHE_STATISTICS_INIT;
   FUZZ_CHECK(anb_cache_get_statistics(group.cache, &s) == ANB_OK, "%s", anb_last_error());
-  for (const std::int32_t part : {s.n_pages, s.n_free_pages, s.n_lines, s.step})
+  for (const std::int32_t part : {s.n_pages, s.n_free_pages, s.n_sequences, s.step})
     books.push_back(static_cast<std::uint64_t>(part));
   FUZZ_CHECK(books.size() == kEpoch, "the epoch has moved");
   books.push_back(s.epoch);
-  for (const anb_line line : group.lines) {
-    add<anb_line_state>(books, [&](auto* state) { return anb_line_get_state(group.cache, line, state); });
+  for (const anb_sequence sequence : group.sequences) {
+    add<anb_sequence_state>(books, [&](auto* state) { return anb_sequence_get_state(group.cache, sequence, state); });
     if (!thorough_ || books[books.size() - 2] != ANB_OK) continue;
-    anb_line children[16] = {};
+    anb_sequence children[16] = {};
     std::int32_t n = 0;
-    anb_line_children(group.cache, line, 16, children, &n);
+    anb_sequence_children(group.cache, sequence, 16, children, &n);
     books.push_back(hash_bytes(children, sizeof children, static_cast<std::uint64_t>(n)));
     anb_slot slots[256] = {};
     anb_position positions[256] = {};
-    anb_line_tokens(group.cache, line, 256, slots, positions, &n);
+    anb_sequence_tokens(group.cache, sequence, 256, slots, positions, &n);
     books.push_back(hash_bytes(slots, sizeof slots, static_cast<std::uint64_t>(n)));
     books.push_back(hash_bytes(positions, sizeof positions));
   }
@@ -190,7 +190,7 @@ void World::add_decoder(DecoderEntry& decoder, Books& books) {
       FUZZ_CHECK(anb_decoder_get_branch(decoder.handle, request, i, &b) == ANB_OK, "%s", anb_last_error());
       FUZZ_CHECK(std::strlen(b.text) <= b.n_text && b.text[b.n_text] == '\0' && b.title[b.n_title] == '\0',
                  "a branch's text has a wrong length");
-      std::uint64_t hash = hash_bytes(b.text, b.n_text, b.line);
+      std::uint64_t hash = hash_bytes(b.text, b.n_text, b.sequence);
       hash = hash_bytes(b.title, b.n_title, hash + static_cast<std::uint64_t>(b.reason));
       books.push_back(hash_array(b.path, b.n_path, hash));
     }
@@ -242,18 +242,18 @@ DecoderEntry* World::some_decoder(anb_decoder*& handle) {
   return nullptr;
 }
 
-anb_line World::some_line() {
+anb_sequence World::some_sequence() {
   Group& g = group();
-  if (!g.lines.empty() && !input_.one_in(32)) {
+  if (!g.sequences.empty() && !input_.one_in(32)) {
     // The youngest most easily, because trees grow there.
-    const std::size_t back = input_.byte() % g.lines.size();
-    return g.lines[g.lines.size() - 1 - back];
+    const std::size_t back = input_.byte() % g.sequences.size();
+    return g.sequences[g.sequences.size() - 1 - back];
   }
   switch (input_.below(3)) {
-    case 0: return ANB_NO_LINE;
+    case 0: return ANB_NO_SEQUENCE;
     case 1: {
       const Group* other = other_group();
-      return other == nullptr || other->lines.empty() ? 0 : other->lines[input_.byte() % other->lines.size()];
+      return other == nullptr || other->sequences.empty() ? 0 : other->sequences[input_.byte() % other->sequences.size()];
     }
     default: return input_.word();
   }
@@ -268,16 +268,16 @@ anb_request World::some_request(const DecoderEntry* decoder) {
   return ANB_NO_REQUEST;
 }
 
-/// Keeps the list short: lines that are stale go first.
-void World::remember_line(Group& group, anb_line line) {
-  FUZZ_CHECK(std::find(group.lines.begin(), group.lines.end(), line) == group.lines.end(), "a line's name came twice");
-  group.lines.push_back(line);
-  if (group.lines.size() <= kMaxLines) return;
-  anb_line_state state = ANB_LINE_STATE_INIT;
-  const auto stale = std::find_if(group.lines.begin(), group.lines.end(), [&](anb_line l) {
-    return anb_line_get_state(group.cache, l, &state) == ANB_STALE_LINE;
+/// Keeps the list short: sequences that are stale go first.
+void World::remember_sequence(Group& group, anb_sequence sequence) {
+  FUZZ_CHECK(std::find(group.sequences.begin(), group.sequences.end(), sequence) == group.sequences.end(), "a sequence's name came twice");
+  group.sequences.push_back(sequence);
+  if (group.sequences.size() <= kMaxSequences) return;
+  anb_sequence_state state = ANB_SEQUENCE_STATE_INIT;
+  const auto stale = std::find_if(group.sequences.begin(), group.sequences.end(), [&](anb_sequence l) {
+    return anb_sequence_get_state(group.cache, l, &state) == ANB_STALE_SEQUENCE;
   });
-  if (stale != group.lines.end()) group.lines.erase(stale);
+  if (stale != group.sequences.end()) group.sequences.erase(stale);
 }
 
 void World::step_over(Group& group) {

@@ -1,4 +1,4 @@
-// What the fuzzer knows of the handles it made: caches, each with its step, its lines, its decoders and their requests.
+// What the fuzzer knows of the handles it made: caches, each with its step, its sequences, its decoders and their requests.
 #pragma once
 
 #include <array>
@@ -42,10 +42,10 @@ struct Group {
   bool planned = false;        ///< the step
   anb_plan plan = ANB_PLAN_INIT;
   std::uint64_t plan_hash = 0;
-  std::vector<anb_line> lines;  ///< some of them stale
+  std::vector<anb_sequence> sequences;  ///< some of them stale
   std::vector<std::unique_ptr<DecoderEntry>> decoders;
   bool own_allocator = false;
-  bool meddled = false;  ///< a step took hold of a decoder's lines
+  bool meddled = false;  ///< a step took hold of a decoder's sequences
   Ledger ledger;
 
   DecoderEntry* planner() const;  ///< the decoder whose plan is open
@@ -87,11 +87,11 @@ class World {
   anb_cache* some_cache();
   anb_step* some_step();
   DecoderEntry* some_decoder(anb_decoder*& handle);  ///< null with a bad handle
-  anb_line some_line();
+  anb_sequence some_sequence();
   anb_request some_request(const DecoderEntry* decoder);
 
   void remember(const void* handle) { past_.push_back(const_cast<void*>(handle)); }
-  void remember_line(Group& group, anb_line line);
+  void remember_sequence(Group& group, anb_sequence sequence);
   void step_over(Group& group);
   void plan_opened(Group& group, const anb_plan& plan);
   void check_cache(Group& group);

@@ -14,7 +14,7 @@ namespace hf = anabranch::hf;
 using anabranch::TokenId;
 using Tokens = std::vector<TokenId>;
 
-static_assert(anabranch::TokensToText<hf::Tokenizer>);
+static_assert(anabranch::Detokenizer<hf::Tokenizer>);
 
 namespace {
 

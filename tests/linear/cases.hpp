@@ -79,11 +79,11 @@ inline std::vector<float> product(const QuantisedRows& rows, const Int8Matrix& m
   return out;
 }
 
-inline Int8Matrix packed(const FloatMatrix& from, RowForm form) {
-  return Int8Matrix(from, std::pmr::get_default_resource(), form);
+inline Int8Matrix packed(const FloatMatrix& from, Quantisation quantisation) {
+  return Int8Matrix(from, std::pmr::get_default_resource(), quantisation);
 }
-inline Int8Matrix packed(const FloatMatrix& gate, const FloatMatrix& up, RowForm form) {
-  return Int8Matrix(gate, up, std::pmr::get_default_resource(), form);
+inline Int8Matrix packed(const FloatMatrix& gate, const FloatMatrix& up, Quantisation quantisation) {
+  return Int8Matrix(gate, up, std::pmr::get_default_resource(), quantisation);
 }
 
 inline QuantisedRows quantised(const std::vector<float>& x, std::int32_t n_rows, const RowShape& shape) {

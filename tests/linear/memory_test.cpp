@@ -60,8 +60,8 @@ TEST_CASE("a matrix can be moved, and gives its memory back to where it came fro
 TEST_CASE("rows keep their memory when they get fewer") {
   QuantisedRows rows = quantised(random_floats(64 * 10, 33), 10, {64});
   const std::byte* place = rows.row(0);
-  rows.resize(2, {64, RowForm::whole});
+  rows.resize(2, {64, Quantisation::per_row});
   CHECK(rows.row(0) == place);
-  rows.resize(10, {33, RowForm::blocks});
+  rows.resize(10, {33, Quantisation::per_block});
   CHECK(rows.row(0) == place);
 }

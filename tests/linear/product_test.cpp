@@ -36,11 +36,11 @@ void check_row_alone(const Int8Matrix& matrix, const std::vector<float>& x, std:
 }  // namespace
 
 TEST_CASE("a product of two small rows is what one calculates by hand") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   // Channel 0: 127 and -127 at scale 1/127; channel 1: 127 and 0 at scale 2/127. Rows of +-1 and 0 are exact.
   const std::vector<float> weights{1, -1, 2, 0};
   const std::vector<float> bias{0.5f, -3.0f};
-  const Int8Matrix matrix = packed({weights.data(), bias.data(), 2, 2}, form);
+  const Int8Matrix matrix = packed({weights.data(), bias.data(), 2, 2}, quantisation);
   const QuantisedRows rows = quantised({1, 1, 0, -1}, 2, matrix.row_shape());
   with_each_level([&](auto level) {
     INFO(level);
@@ -55,7 +55,7 @@ TEST_CASE("a product of two small rows is what one calculates by hand") {
 }
 
 TEST_CASE("sums equal those in 64-bit integers, for sizes that fit nothing, on every instruction set") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   const std::int32_t sizes[][3] = {{1, 1, 1},    {2, 3, 1},     {31, 7, 2},  {32, 64, 3},  {33, 65, 4},
                                    {40, 129, 5}, {5, 100, 6},   {96, 31, 7}, {64, 576, 8}, {17, 1000, 9},
                                    {70, 33, 11}, {95, 257, 12}, {3, 2, 13},  {34, 96, 25}, {100, 48, 37}};
@@ -64,11 +64,11 @@ TEST_CASE("sums equal those in 64-bit integers, for sizes that fit nothing, on e
     CAPTURE(out, in, n_rows, seed);
     const auto weights = random_floats(static_cast<std::size_t>(out) * static_cast<std::size_t>(in), seed++);
     const auto x = random_floats(static_cast<std::size_t>(n_rows) * static_cast<std::size_t>(in), seed++, 3.0f);
-    const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, form);
+    const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, quantisation);
     std::vector<float> first;
     with_each_level([&, out = out, in = in, n_rows = n_rows](auto level) {
       INFO(level);
-      const QuantisedRows rows = quantised(x, n_rows, {in, form});
+      const QuantisedRows rows = quantised(x, n_rows, {in, quantisation});
       const std::vector<float> results = product(rows, matrix);
       for (std::int32_t c = 0; c < out; ++c) {
         const Channel channel = channel_of(weights, in, c);
@@ -83,19 +83,19 @@ TEST_CASE("sums equal those in 64-bit integers, for sizes that fit nothing, on e
 }
 
 TEST_CASE("sums of the largest integers do not overflow") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   for (const std::int32_t width : {1, 2, 515, 516, 517, 576, 1536, 4096, 131072}) {
     CAPTURE(width);
-    const std::int64_t limit = QuantisedRows::limit(RowForm::whole, width);
+    const std::int64_t limit = QuantisedRows::limit(Quantisation::per_row, width);
     CHECK(limit * 127 * width <= std::numeric_limits<std::int32_t>::max());
     const auto n = static_cast<std::size_t>(width);
     std::vector<float> weights(2 * n, 1.0f);
     std::fill(weights.begin() + static_cast<std::ptrdiff_t>(n), weights.end(), -1.0f);
-    const Int8Matrix matrix = packed({weights.data(), nullptr, 2, width}, form);
+    const Int8Matrix matrix = packed({weights.data(), nullptr, 2, width}, quantisation);
     with_each_level([&](auto level) {
       INFO(level);
-      const QuantisedRows rows = quantised(std::vector<float>(n, 1.0f), 1, {width, form});
-      CHECK(rows.value(0, 0) == QuantisedRows::limit(rows.form(), width));
+      const QuantisedRows rows = quantised(std::vector<float>(n, 1.0f), 1, {width, quantisation});
+      CHECK(rows.value(0, 0) == QuantisedRows::limit(rows.quantisation(), width));
       const std::vector<float> out = product(rows, matrix);
       CHECK(out[0] == Approx(width).epsilon(1e-6));
       CHECK(out[1] == -out[0]);
@@ -104,12 +104,12 @@ TEST_CASE("sums of the largest integers do not overflow") {
 }
 
 TEST_CASE("a row's result does not depend on how many rows stand beside it") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   for (const auto& [out, in] : {std::pair{70, 129}, std::pair{576, 192}}) {
     const auto weights = random_floats(static_cast<std::size_t>(out) * static_cast<std::size_t>(in), 5);
     const auto bias = random_floats(static_cast<std::size_t>(out), 6);
-    const Int8Matrix plain = packed({weights.data(), bias.data(), out, in}, form);
-    const Int8Matrix gated = packed({weights.data(), bias.data(), out, in}, {weights.data(), nullptr, out, in}, form);
+    const Int8Matrix plain = packed({weights.data(), bias.data(), out, in}, quantisation);
+    const Int8Matrix gated = packed({weights.data(), bias.data(), out, in}, {weights.data(), nullptr, out, in}, quantisation);
     with_each_level([&, in = in](auto level) {
       INFO(level);
       for (const std::int32_t n_rows : {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 24, 25}) {
@@ -122,20 +122,20 @@ TEST_CASE("a row's result does not depend on how many rows stand beside it") {
 }
 
 TEST_CASE("a prompt of many rows gives the bits of its rows alone") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   const std::int32_t in = 1536, out = 64, n_rows = 500;  // several blocks of rows
   const auto weights = random_floats(std::size_t{64} * 1536, 8);
-  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, form);
+  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, quantisation);
   check_row_alone(matrix, random_floats(std::size_t{500} * 1536, 9), n_rows);
 }
 
 TEST_CASE("the number of threads changes no bit") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   const std::int32_t in = 200, out = 333, n_rows = 7;
   const auto weights = random_floats(std::size_t{200} * 333, 10);
   const auto x = random_floats(std::size_t{200} * 7, 11);
-  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, form);
-  const QuantisedRows rows = quantised(x, n_rows, {in, form});
+  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, quantisation);
+  const QuantisedRows rows = quantised(x, n_rows, {in, quantisation});
   const std::vector<float> one = product(rows, matrix);
   for (const std::int32_t n : {2, 3, 7, 40}) {  // more threads than panels, too
     INFO(n);
@@ -145,15 +145,15 @@ TEST_CASE("the number of threads changes no bit") {
 }
 
 TEST_CASE("a gated product is silu of the one times the other") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   const std::int32_t in = 100, out = 37, n_rows = 5;
   const auto gate = random_floats(std::size_t{100} * 37, 12), up = random_floats(std::size_t{100} * 37, 13);
   const auto bias = random_floats(37, 14);
   const auto x = random_floats(std::size_t{100} * 5, 15);
-  const QuantisedRows rows = quantised(x, n_rows, {in, form});
-  const Int8Matrix both = packed({gate.data(), bias.data(), out, in}, {up.data(), nullptr, out, in}, form);
-  const Int8Matrix first = packed({gate.data(), bias.data(), out, in}, form),
-                   second = packed({up.data(), nullptr, out, in}, form);
+  const QuantisedRows rows = quantised(x, n_rows, {in, quantisation});
+  const Int8Matrix both = packed({gate.data(), bias.data(), out, in}, {up.data(), nullptr, out, in}, quantisation);
+  const Int8Matrix first = packed({gate.data(), bias.data(), out, in}, quantisation),
+                   second = packed({up.data(), nullptr, out, in}, quantisation);
   CHECK(both.out() == out);
   with_each_level([&](auto level) {
     INFO(level);
@@ -166,12 +166,12 @@ TEST_CASE("a gated product is silu of the one times the other") {
 }
 
 TEST_CASE("a gate far below or above zero closes or opens without NaN") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   const std::vector<float> one{1.0f};
-  const Int8Matrix matrix = packed({one.data(), nullptr, 1, 1}, {one.data(), nullptr, 1, 1}, form);
+  const Int8Matrix matrix = packed({one.data(), nullptr, 1, 1}, {one.data(), nullptr, 1, 1}, quantisation);
   with_each_level([&](auto level) {
     INFO(level);
-    const std::vector<float> out = product(quantised({-1000.0f, 1000.0f, 0.0f}, 3, {1, form}), matrix);
+    const std::vector<float> out = product(quantised({-1000.0f, 1000.0f, 0.0f}, 3, {1, quantisation}), matrix);
     CHECK(out[0] == Approx(0.0).margin(1e-20));
     CHECK(out[1] == Approx(1e6));
     CHECK(out[2] == 0.0f);
@@ -179,10 +179,10 @@ TEST_CASE("a gate far below or above zero closes or opens without NaN") {
 }
 
 TEST_CASE("NaN and infinity in one row reach no other row") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   const std::int32_t in = 65, out = 40;
   const auto weights = random_floats(std::size_t{65} * 40, 16);
-  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, form);
+  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, quantisation);
   const auto clean = random_floats(std::size_t{65} * 6, 17);
   auto x = clean;
   x[65 * 1 + 64] = std::numeric_limits<float>::quiet_NaN();
@@ -190,8 +190,8 @@ TEST_CASE("NaN and infinity in one row reach no other row") {
   x[65 * 4 + 30] = -std::numeric_limits<float>::infinity();
   with_each_level([&](auto level) {
     INFO(level);
-    const std::vector<float> good = product(quantised(clean, 6, {in, form}), matrix),
-                             got = product(quantised(x, 6, {in, form}), matrix);
+    const std::vector<float> good = product(quantised(clean, 6, {in, quantisation}), matrix),
+                             got = product(quantised(x, 6, {in, quantisation}), matrix);
     for (const std::size_t r : {0u, 2u, 5u}) CHECK(same_bits(good.data() + r * 40, got.data() + r * 40, 40));
     for (const std::size_t r : {1u, 3u, 4u})
       for (std::size_t c = 0; c < 40; ++c) CHECK(std::isnan(got[r * 40 + c]));
@@ -199,11 +199,11 @@ TEST_CASE("NaN and infinity in one row reach no other row") {
 }
 
 TEST_CASE("results go to their stride and nowhere else") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   const std::int32_t in = 16, out = 33;
   const auto weights = random_floats(std::size_t{16} * 33, 18);
-  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, form);
-  const QuantisedRows rows = quantised(random_floats(16 * 3, 19), 3, {in, form});
+  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, quantisation);
+  const QuantisedRows rows = quantised(random_floats(16 * 3, 19), 3, {in, quantisation});
   const std::vector<float> dense = product(rows, matrix);
   std::vector<float> wide(3 * 40, 123.0f);
   multiply(rows, matrix, {wide.data(), 40, Write::replace});
@@ -215,7 +215,7 @@ TEST_CASE("results go to their stride and nowhere else") {
 
 TEST_CASE("sizes that do not fit are refused with both of them") {
   const std::vector<float> weights(12, 1.0f);
-  const Int8Matrix matrix = packed({weights.data(), nullptr, 3, 4}, RowForm::whole);
+  const Int8Matrix matrix = packed({weights.data(), nullptr, 3, 4}, Quantisation::per_row);
   std::vector<float> out(6, 7.0f);
   const auto refused = [](auto&& call, const char* first, const char* second) {
     try {
@@ -227,7 +227,7 @@ TEST_CASE("sizes that do not fit are refused with both of them") {
       CHECK(std::string(error.what()).find(second) != std::string::npos);
     }
   };
-  refused([&] { multiply(quantised({1, 2}, 1, {2, RowForm::whole}), matrix, {out.data(), 3}); }, "width 2", "4 inputs");
+  refused([&] { multiply(quantised({1, 2}, 1, {2, Quantisation::per_row}), matrix, {out.data(), 3}); }, "width 2", "4 inputs");
   refused(
       [&] {
         multiply(quantised(std::vector<float>(8, 1.0f), 2, matrix.row_shape()), matrix, {out.data(), 2});
@@ -235,9 +235,9 @@ TEST_CASE("sizes that do not fit are refused with both of them") {
       "2 floats", "3");
   refused(
       [&] {
-        multiply(quantised({1, 2, 3, 4}, 1, {4, RowForm::blocks}), matrix, {out.data(), 3});
+        multiply(quantised({1, 2, 3, 4}, 1, {4, Quantisation::per_block}), matrix, {out.data(), 3});
       },
-      "in blocks", "other form");
+      "in blocks", "other quantisation");
   CHECK(out == std::vector<float>(6, 7.0f));
   refused([&] { Int8Matrix({weights.data(), nullptr, 0, 4}); }, "0 channels", "1 to");
   refused([&] { Int8Matrix({weights.data(), nullptr, 1, 131073}); }, "131073", "131072");

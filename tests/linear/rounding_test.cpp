@@ -14,12 +14,12 @@ using namespace anabranch::linear;
 using namespace anabranch::linear::test;
 
 TEST_CASE("every activation is rounded to the nearest integer of its block") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   for (const std::int32_t width : {1, 5, 16, 17, 31, 33, 576, 1537}) {
     const auto x = random_floats(static_cast<std::size_t>(width) * 3, 21, 40.0f);
     with_each_level([&](auto level) {
       INFO(level << ", width " << width);
-      const QuantisedRows rows = quantised(x, 3, {width, form});
+      const QuantisedRows rows = quantised(x, 3, {width, quantisation});
       for (std::int32_t r = 0; r < 3; ++r) {
         std::vector<std::int32_t> largest(static_cast<std::size_t>(rows.n_blocks()));
         for (std::int32_t k = 0; k < width; ++k) {
@@ -30,7 +30,7 @@ TEST_CASE("every activation is rounded to the nearest integer of its block") {
           REQUIRE(std::fabs(unit * q - static_cast<double>(x[static_cast<std::size_t>(r * width + k)])) <=
                   unit * 0.505);
         }
-        for (const std::int32_t of_block : largest) REQUIRE(of_block == QuantisedRows::limit(rows.form(), width));
+        for (const std::int32_t of_block : largest) REQUIRE(of_block == QuantisedRows::limit(rows.quantisation(), width));
       }
     });
   }
@@ -40,7 +40,7 @@ TEST_CASE("rounded activations change a product by less than a thousandth of its
   const std::int32_t in = 576, out = 256;
   const auto weights = random_floats(std::size_t{576} * 256, 22);
   const auto x = random_floats(576, 23);
-  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, GENERATE(RowForm::whole, RowForm::blocks));
+  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, GENERATE(Quantisation::per_row, Quantisation::per_block));
   with_each_level([&](auto level) {
     INFO(level);
     const QuantisedRows rows = quantised(x, 1, matrix.row_shape());
@@ -54,7 +54,7 @@ TEST_CASE("rounded activations change a product by less than a thousandth of its
       error += std::pow(static_cast<double>(results[static_cast<std::size_t>(c)]) - sum, 2);
       spread += sum * sum;
     }
-    CHECK(std::sqrt(error / spread) < (rows.form() == RowForm::whole ? 1e-3 : 1e-2));
+    CHECK(std::sqrt(error / spread) < (rows.quantisation() == Quantisation::per_row ? 1e-3 : 1e-2));
   });
 }
 
@@ -62,7 +62,7 @@ TEST_CASE("a weight is off by at most half of its channel's unit") {
   const std::int32_t in = 77, out = 35;
   auto weights = random_floats(std::size_t{77} * 35, 24);
   std::fill_n(weights.begin() + 77 * 3, 77, 0.0f);  // a channel of zeros
-  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, GENERATE(RowForm::whole, RowForm::blocks));
+  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, GENERATE(Quantisation::per_row, Quantisation::per_block));
   std::vector<float> w(77);
   for (std::int32_t c = 0; c < out; ++c) {
     matrix.channel(c, w.data());
@@ -74,13 +74,13 @@ TEST_CASE("a weight is off by at most half of its channel's unit") {
 }
 
 TEST_CASE("rows of zeros, of the smallest and of the largest numbers are rounded without harm") {
-  const RowForm form = GENERATE(RowForm::whole, RowForm::blocks);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   const float large = std::numeric_limits<float>::max(), tiny = std::numeric_limits<float>::denorm_min();
   with_each_level([&](auto level) {
     INFO(level);
     const QuantisedRows rows =
-        quantised({0, -0.0f, 0, tiny, -tiny, 0, large, -large, 0, 1e-20f, 0, -1e-20f}, 4, {3, form});
-    const std::int32_t limit = QuantisedRows::limit(rows.form(), 3);
+        quantised({0, -0.0f, 0, tiny, -tiny, 0, large, -large, 0, 1e-20f, 0, -1e-20f}, 4, {3, quantisation});
+    const std::int32_t limit = QuantisedRows::limit(rows.quantisation(), 3);
     CHECK(rows.scale(0, 0) == 0.0f);
     CHECK(rows.scale(1, 0) == 0.0f);
     for (std::int32_t k = 0; k < 3; ++k) CHECK((rows.value(0, k) == 0 && rows.value(1, k) == 0));
@@ -92,7 +92,7 @@ TEST_CASE("rows of zeros, of the smallest and of the largest numbers are rounded
 }
 
 TEST_CASE("a block of zeros leaves the others their numbers, and so does one with a NaN, but in a whole row") {
-  const RowShape shape{70, GENERATE(RowForm::whole, RowForm::blocks)};
+  const RowShape shape{70, GENERATE(Quantisation::per_row, Quantisation::per_block)};
   std::vector<float> x(70, 0.0f);
   x[40] = 2.0f;
   auto bad = x;
@@ -100,11 +100,11 @@ TEST_CASE("a block of zeros leaves the others their numbers, and so does one wit
   with_each_level([&](auto level) {
     INFO(level);
     const QuantisedRows good = quantised(x, 1, shape), with_nan = quantised(bad, 1, shape);
-    CHECK(good.value(0, 40) == QuantisedRows::limit(good.form(), 70));
+    CHECK(good.value(0, 40) == QuantisedRows::limit(good.quantisation(), 70));
     CHECK(good.scale(0, 40) * static_cast<float>(good.value(0, 40)) == Approx(2.0f));
     for (std::int32_t k = 0; k < 70; ++k) {
       if (k != 40) REQUIRE(good.value(0, k) == 0);
-      const bool spoiled = shape.form == RowForm::whole || k >= 64;
+      const bool spoiled = shape.quantisation == Quantisation::per_row || k >= 64;
       REQUIRE(with_nan.value(0, k) == (spoiled ? 0 : good.value(0, k)));
       REQUIRE(std::isnan(with_nan.scale(0, k)) == spoiled);
     }
@@ -113,7 +113,7 @@ TEST_CASE("a block of zeros leaves the others their numbers, and so does one wit
 
 TEST_CASE("the norm and the rounding in one go are the norm, rounded") {
   const std::int32_t width = 579, n_rows = 4;
-  const RowShape shape{width, GENERATE(RowForm::whole, RowForm::blocks)};
+  const RowShape shape{width, GENERATE(Quantisation::per_row, Quantisation::per_block)};
   const auto x = random_floats(579 * 4, 25, 2.0f), weight = random_floats(579, 26);
   with_each_level([&](auto level) {
     INFO(level);
@@ -135,7 +135,7 @@ TEST_CASE("the norm and the rounding in one go are the norm, rounded") {
 
 TEST_CASE("a row is rounded the same alone, among others, and by any thread") {
   const std::int32_t width = 576, n_rows = 130;  // enough to be shared out
-  const RowShape shape{width, GENERATE(RowForm::whole, RowForm::blocks)};
+  const RowShape shape{width, GENERATE(Quantisation::per_row, Quantisation::per_block)};
   auto x = random_floats(std::size_t{576} * 130, 27);
   x[576 * 64] = std::numeric_limits<float>::quiet_NaN();
   const auto weight = random_floats(576, 28);
@@ -157,7 +157,7 @@ TEST_CASE("a row is rounded the same alone, among others, and by any thread") {
 
 TEST_CASE("columns that threads share out are rounded as one thread rounds them") {
   const std::int32_t width = GENERATE(577, 1536), n_rows = 8, n_threads = GENERATE(2, 3, 64);
-  const RowShape shape{width, RowForm::blocks};
+  const RowShape shape{width, Quantisation::per_block};
   auto x = random_floats(static_cast<std::size_t>(width * n_rows), 29);
   const auto compare = [&] {
     QuantisedRows one, many;
@@ -189,5 +189,5 @@ TEST_CASE("rows of an impossible size are refused, and what was there stays") {
   CHECK_THROWS_WITH(quantise({x, 1, 2}, {2}, rows), Catch::Matchers::Contains("1 floats apart"));
   CHECK(rows.n_rows() == 1);
   CHECK(rows.width() == 3);
-  CHECK(rows.value(0, 2) == QuantisedRows::limit(rows.form(), 3));
+  CHECK(rows.value(0, 2) == QuantisedRows::limit(rows.quantisation(), 3));
 }

@@ -1,5 +1,5 @@
 // The text side, and whole answers: in skeleton mode every branch must write, greedy and in float32, what llama.cpp
-// writes when the branch is decoded alone in a sequence of its own, with no code of ours in the way.
+// writes when the branch is decoded alone in a llama.cpp sequence of its own, with no code of ours in the way.
 #include "catch.hpp"
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 namespace {
 
 namespace ab = anabranch;
-using ab::LineId;
+using ab::SequenceId;
 using ab::llama::GgufModel;
 using ab::llama::Vocabulary;
 using ab::test::gguf_model;
@@ -39,7 +39,7 @@ std::string text_of(const Vocabulary& vocabulary, const Tokens& tokens) {
   return text;
 }
 
-/// Greedy decoding as llama.cpp's own examples do it: one sequence, one token at a time.
+/// Greedy decoding as llama.cpp's own examples do it: one llama.cpp sequence, one token at a time.
 class Alone {
  public:
   explicit Alone(llama_context* context) : context_(context) {
@@ -70,13 +70,13 @@ class Alone {
   std::int32_t n_vocabulary_ = 0;
 };
 
-/// A run whose rows are remembered: what each line was fed, by position.
+/// A run whose rows are remembered: what each sequence was fed, by position.
 struct Recorded {
-  std::map<LineId, std::map<ab::Position, ab::TokenId>> fed;
-  std::map<LineId, ab::Position> forked_at;
-  std::map<LineId, LineId> parents;
+  std::map<SequenceId, std::map<ab::Position, ab::TokenId>> fed;
+  std::map<SequenceId, ab::Position> forked_at;
+  std::map<SequenceId, SequenceId> parents;
   std::vector<ab::BranchReport> branches;
-  std::vector<LineId> lines;
+  std::vector<SequenceId> sequences;
   std::vector<Tokens> prefixes;  ///< forced at the start of each branch
   std::int32_t n_decodes = 0, n_passes = 0;
 };
@@ -97,15 +97,15 @@ Recorded record(const GgufModel& model, const std::string& question, Skeleton& m
   while (decoder.has_work()) {
     const ab::DecoderPlan plan = decoder.plan();
     REQUIRE(plan);
-    for (std::size_t i = 0; i < plan->tokens.size(); ++i) r.fed[plan->lines[i]][plan->positions[i]] = plan->tokens[i];
+    for (std::size_t i = 0; i < plan->tokens.size(); ++i) r.fed[plan->sequences[i]][plan->positions[i]] = plan->tokens[i];
     for (ab::BranchIndex b = 1; b <= decoder.n_branches(id); ++b) {
-      const LineId line = decoder.branch(id, b).line;
-      if (line == ab::kNoLine || r.forked_at.count(line) != 0) continue;
-      r.forked_at[line] = cache.start_position(line);
-      r.parents[line] = cache.parent(line);
-      r.lines.push_back(line);
+      const SequenceId sequence = decoder.branch(id, b).sequence;
+      if (sequence == ab::kNoSequence || r.forked_at.count(sequence) != 0) continue;
+      r.forked_at[sequence] = cache.start_position(sequence);
+      r.parents[sequence] = cache.parent(sequence);
+      r.sequences.push_back(sequence);
       r.prefixes.emplace_back();
-      for (const auto& [position, token] : r.fed[line]) r.prefixes.back().push_back(token);
+      for (const auto& [position, token] : r.fed[sequence]) r.prefixes.back().push_back(token);
     }
     decoder.commit(host(*plan));
     host.committed();
@@ -132,14 +132,14 @@ TEST_CASE("each branch writes what llama.cpp writes when it is decoded alone in 
     INFO(question);
     const Recorded r = record(*model, question, markup);
     REQUIRE(r.branches.size() >= 2);
-    REQUIRE(r.lines.size() == r.branches.size());
+    REQUIRE(r.sequences.size() == r.branches.size());
     CHECK(r.n_decodes <= r.n_passes + 1);
     for (std::size_t b = 0; b < r.branches.size(); ++b) {
-      const LineId line = r.lines[b];
+      const SequenceId sequence = r.sequences[b];
       Tokens history;
-      for (const auto& [position, token] : r.fed.at(r.parents.at(line)))
-        if (position < r.forked_at.at(line)) history.push_back(token);
-      REQUIRE(static_cast<ab::Position>(history.size()) == r.forked_at.at(line));
+      for (const auto& [position, token] : r.fed.at(r.parents.at(sequence)))
+        if (position < r.forked_at.at(sequence)) history.push_back(token);
+      REQUIRE(static_cast<ab::Position>(history.size()) == r.forked_at.at(sequence));
       history.insert(history.end(), r.prefixes[b].begin(), r.prefixes[b].end());
       Alone alone(other.context());
       alone.feed(history);
@@ -179,7 +179,7 @@ TEST_CASE("generate answers several questions at once as it answers each alone")
   }
   ab::llama::GenerateOptions whole{.max_tokens = 300, .max_branch_tokens = 24};
   const ab::Answer parallel = ab::llama::generate(*model, questions[0], whole);
-  whole.branches_at_once = 1;
+  whole.max_parallel_branches = 1;
   const ab::Answer one_by_one = ab::llama::generate(*model, questions[0], whole);
   CHECK(one_by_one.text == parallel.text);
   CHECK(one_by_one.statistics.n_passes == one_by_one.statistics.n_prefill + one_by_one.statistics.n_sampled - 1);
@@ -232,6 +232,6 @@ TEST_CASE("a file that is no model and options that cannot be are refused") {
   CHECK(status("no such file", {}) == ab::Status::bad_file);
   CHECK(status("README.md", {}) == ab::Status::bad_file);
   CHECK(status("README.md", {.n_cells = 0}) == ab::Status::bad_argument);
-  CHECK(status("README.md", {.n_sequences = 257}) == ab::Status::bad_argument);
-  CHECK(status("README.md", {.n_sequences = 64, .max_rows = 32}) == ab::Status::bad_argument);
+  CHECK(status("README.md", {.n_seq_ids = 257}) == ab::Status::bad_argument);
+  CHECK(status("README.md", {.n_seq_ids = 64, .max_rows = 32}) == ab::Status::bad_argument);
 }

@@ -1,4 +1,4 @@
-// llama.cpp's unified KV cache as its source has it, without the numbers: which sequence ids a cell carries, what a
+// llama.cpp's unified KV cache as its source has it, without the numbers: which seq_id a cell carries, what a
 // batch is refused for, and which cells each row of a batch sees.
 #pragma once
 
@@ -16,7 +16,7 @@ namespace anabranch::test {
 struct FakeRow {
   int token = 0;  ///< any number that tells tokens apart
   Position position = 0;
-  std::vector<std::int32_t> sequences;
+  std::vector<std::int32_t> seq_ids;
 };
 
 class FakeMemory {
@@ -27,16 +27,16 @@ class FakeMemory {
   void copy(std::int32_t from, std::int32_t to, Position begin, Position end) {
     if (begin < 0 || end < 0) throw std::logic_error("copy with an open end");
     for (Cell& cell : cells_) {
-      if (cell.position < begin || cell.position >= end || cell.sequences.count(from) == 0) continue;
-      if (from != to && !cell.sequences.insert(to).second)
+      if (cell.position < begin || cell.position >= end || cell.seq_ids.count(from) == 0) continue;
+      if (from != to && !cell.seq_ids.insert(to).second)
         throw std::logic_error("a cell copied into a sequence twice");
     }
   }
   /// llama_memory_seq_rm of everything from `begin` on.
-  void remove(std::int32_t sequence, Position begin) {
+  void remove(std::int32_t seq_id, Position begin) {
     for (Cell& cell : cells_)
-      if (cell.position >= begin) cell.sequences.erase(sequence);
-    std::erase_if(cells_, [](const Cell& cell) { return cell.sequences.empty(); });
+      if (cell.position >= begin) cell.seq_ids.erase(seq_id);
+    std::erase_if(cells_, [](const Cell& cell) { return cell.seq_ids.empty(); });
   }
 
   /// llama_decode. Empty: done, and `seen` has what each row saw, itself included. Else why not.
@@ -44,21 +44,21 @@ class FakeMemory {
     if (const std::string why = refused(rows); !why.empty()) return why;
     if (cells_.size() + rows.size() > n_cells_) return "no room";
     for (const FakeRow& row : rows)
-      cells_.push_back({row.token, row.position, {row.sequences.begin(), row.sequences.end()}});
+      cells_.push_back({row.token, row.position, {row.seq_ids.begin(), row.seq_ids.end()}});
     for (const FakeRow& row : rows) {
-      seen.push_back(visible(row.sequences.front(), row.position));
-      for (const std::int32_t s : row.sequences)  // llama.cpp looks at one of the ids only
+      seen.push_back(visible(row.seq_ids.front(), row.position));
+      for (const std::int32_t s : row.seq_ids)  // llama.cpp looks at one of the ids only
         if (visible(s, row.position) != seen.back()) return "ids of one row see different tokens";
     }
     return {};
   }
 
   std::size_t n_used() const noexcept { return cells_.size(); }
-  std::set<int> held_tokens(std::int32_t sequence) const { return visible(sequence, kUnlimited); }
+  std::set<int> held_tokens(std::int32_t seq_id) const { return visible(seq_id, kUnlimited); }
   /// Everything there is to know, in an order of its own.
   std::multiset<std::pair<int, std::set<std::int32_t>>> state() const {
     std::multiset<std::pair<int, std::set<std::int32_t>>> all;
-    for (const Cell& cell : cells_) all.insert({cell.token, cell.sequences});
+    for (const Cell& cell : cells_) all.insert({cell.token, cell.seq_ids});
     return all;
   }
 
@@ -66,27 +66,27 @@ class FakeMemory {
   struct Cell {
     int token = 0;
     Position position = 0;
-    std::set<std::int32_t> sequences;
+    std::set<std::int32_t> seq_ids;
   };
   struct Range {
     Position first = -1, last = -1;
     friend bool operator==(const Range&, const Range&) = default;
   };
 
-  Range held(std::int32_t sequence) const {
+  Range held(std::int32_t seq_id) const {
     Range range;
     for (const Cell& cell : cells_) {
-      if (cell.sequences.count(sequence) == 0) continue;
+      if (cell.seq_ids.count(seq_id) == 0) continue;
       range.first = range.first < 0 ? cell.position : std::min(range.first, cell.position);
       range.last = std::max(range.last, cell.position);
     }
     return range;
   }
 
-  std::set<int> visible(std::int32_t sequence, Position position) const {
+  std::set<int> visible(std::int32_t seq_id, Position position) const {
     std::set<int> tokens;
     for (const Cell& cell : cells_)
-      if (cell.sequences.count(sequence) != 0 && cell.position <= position) tokens.insert(cell.token);
+      if (cell.seq_ids.count(seq_id) != 0 && cell.position <= position) tokens.insert(cell.token);
     return tokens;
   }
 
@@ -95,16 +95,16 @@ class FakeMemory {
     if (rows.empty()) return "an empty batch";
     std::map<std::int32_t, std::vector<Position>> positions;
     for (const FakeRow& row : rows) {
-      for (const std::int32_t s : row.sequences) {
+      for (const std::int32_t s : row.seq_ids) {
         if (!positions[s].empty() && row.position < positions[s].back()) return "positions decrease";
         positions[s].push_back(row.position);
-        if (held(s) != held(row.sequences.front())) return "coupled sequences have diverged";
+        if (held(s) != held(row.seq_ids.front())) return "coupled sequences have diverged";
       }
     }
-    for (const auto& [sequence, list] : positions) {
-      const Range range = held(sequence);
+    for (const auto& [seq_id, list] : positions) {
+      const Range range = held(seq_id);
       if (range.last >= 0 && list.front() != range.last + 1)
-        return "sequence " + std::to_string(sequence) + " jumps from " + std::to_string(range.last) + " to " +
+        return "sequence " + std::to_string(seq_id) + " jumps from " + std::to_string(range.last) + " to " +
                std::to_string(list.front());
       const std::set<Position> distinct(list.begin(), list.end());
       if (list.back() - list.front() + 1 > static_cast<Position>(distinct.size())) return "positions have a gap";

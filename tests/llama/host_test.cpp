@@ -20,7 +20,7 @@
 namespace {
 
 namespace ab = anabranch;
-using ab::LineId;
+using ab::SequenceId;
 using ab::Positions;
 using ab::Status;
 using ab::llama::GgufModel;
@@ -31,7 +31,7 @@ using ab::test::Tree;
 using ab::test::words;
 using Tokens = std::vector<ab::TokenId>;
 
-/// Last positions of a context's sequences.
+/// Last positions of a context's llama.cpp sequences.
 std::vector<ab::Position> ends(llama_context* context) {
   std::vector<ab::Position> all;
   for (std::uint32_t s = 0; s < llama_n_seq_max(context); ++s)
@@ -62,13 +62,13 @@ TEST_CASE("forks, nested forks, subset joins and late joins give every row what 
   const GgufModel other = model->with_own_cells();
   std::mt19937 random(1);
   Tree t(model->context());
-  const LineId trunk = t.create();
+  const SequenceId trunk = t.create();
   t.append(trunk, words(random, 9));
   const auto kids = t.fork(trunk, 4);  // ragged prefixes in the pass of the fork
   for (int k = 0; k < 3; ++k) t.append(kids[static_cast<std::size_t>(k)], words(random, 1 + k));
   t.pass();
   CHECK(t.host.statistics().n_decodes == 1);
-  for (const LineId kid : kids) t.append(kid, words(random, 1));
+  for (const SequenceId kid : kids) t.append(kid, words(random, 1));
   t.append(trunk, words(random, 2));  // the parent goes on beside its children
   t.pass();
   const auto inner = t.fork(kids[1], 2);
@@ -92,38 +92,38 @@ TEST_CASE("forks, nested forks, subset joins and late joins give every row what 
   t.join(trunk, {kids[2], kids[0]});
   t.append(trunk, words(random, 3));
   t.pass();
-  CHECK(t.host.n_used_sequences() == 1);
+  CHECK(t.host.n_used_seq_ids() == 1);
   t.end();
   CHECK(t.compare(other.context()) > 30);
 }
 
-TEST_CASE("rows left out are gone for llama.cpp as well when their line goes on") {
+TEST_CASE("rows left out are gone for llama.cpp as well when their sequence goes on") {
   GgufModel* model = gguf_model("f32");
   if (model == nullptr) return;
   const GgufModel other = model->with_own_cells();
   std::mt19937 random(7);
   Tree t(model->context());
-  const LineId trunk = t.create();
+  const SequenceId trunk = t.create();
   t.append(trunk, words(random, 6));
   for (int i = 0; i < 4; ++i) {
     t.append(trunk, words(random, 1 + i));
     t.run();
-    t.leave_out(trunk, i);
+    t.reject(trunk, i);
     t.commit();
   }
   CHECK(t.cache.n_tokens(trunk) == 10);
   const auto kids = t.fork(trunk, 3);
-  for (const LineId kid : kids) t.append(kid, words(random, 3));
+  for (const SequenceId kid : kids) t.append(kid, words(random, 3));
   t.run();
-  t.leave_out(kids[0], 3);
-  t.leave_out(kids[1], 1);
+  t.reject(kids[0], 3);
+  t.reject(kids[1], 1);
   t.commit();
-  for (const LineId kid : kids) t.append(kid, words(random, 2));
+  for (const SequenceId kid : kids) t.append(kid, words(random, 2));
   t.join(trunk, kids);
   t.append(trunk, words(random, 1));
   t.pass();
   CHECK(t.cache.n_tokens(trunk) == 10 + 2 + 4 + 5 + 1);
-  CHECK(t.host.n_used_sequences() == 1);
+  CHECK(t.host.n_used_seq_ids() == 1);
   t.end();
   CHECK(t.compare(other.context()) > 20);
 }
@@ -134,17 +134,17 @@ TEST_CASE("rewind, adopt, detach and drop give every row what it gets alone") {
   const GgufModel other = model->with_own_cells();
   std::mt19937 random(2);
   Tree t(model->context());
-  const LineId trunk = t.create();
+  const SequenceId trunk = t.create();
   t.append(trunk, words(random, 7));
   t.pass();
   auto drafts = t.fork(trunk, 4);
-  for (const LineId draft : drafts) t.append(draft, words(random, 4));
+  for (const SequenceId draft : drafts) t.append(draft, words(random, 4));
   t.pass();
   t.rewind(drafts[1], 9);
   t.adopt(trunk, drafts[1]);
   t.append(trunk, words(random, 2));
   t.pass();
-  CHECK(t.host.n_used_sequences() == 1);
+  CHECK(t.host.n_used_seq_ids() == 1);
   t.rewind(trunk, 5);
   t.append(trunk, words(random, 2));
   const auto kids = t.fork(trunk, 3);
@@ -162,7 +162,7 @@ TEST_CASE("rewind, adopt, detach and drop give every row what it gets alone") {
   t.append(kids[1], words(random, 1));
   t.append(trunk, words(random, 1));
   t.pass();
-  CHECK(t.host.n_used_sequences() == 2);
+  CHECK(t.host.n_used_seq_ids() == 2);
   t.end();
   CHECK(t.compare(other.context()) > 25);
 }
@@ -177,35 +177,35 @@ TEST_CASE("random trees give every row what it gets alone, with aborts in betwee
     std::mt19937 random(seed);
     const auto below = [&](std::size_t n) { return random() % n; };
     Tree t(model->context());
-    std::vector<LineId> lines{t.create()};
-    t.append(lines[0], words(random, 5));
+    std::vector<SequenceId> sequences{t.create()};
+    t.append(sequences[0], words(random, 5));
     t.pass();
     for (int round = 0; round < 12; ++round) {
       for (const bool abort_it : {true, false}) {
         if (abort_it && below(3) != 0) continue;
-        std::erase_if(lines, [&](LineId line) { return !t.cache.alive(line); });
+        std::erase_if(sequences, [&](SequenceId sequence) { return !t.cache.alive(sequence); });
         const ab::test::Book before = t.book;
-        auto now = lines;
+        auto now = sequences;
         for (std::size_t op = 0; op < 1 + below(4); ++op) {
-          const LineId line = now[below(now.size())];
-          auto kids = t.cache.children(line);
-          std::erase_if(kids, [&](LineId kid) { return !t.cache.children(kid).empty(); });
+          const SequenceId sequence = now[below(now.size())];
+          auto kids = t.cache.children(sequence);
+          std::erase_if(kids, [&](SequenceId kid) { return !t.cache.children(kid).empty(); });
           if (below(3) == 0 && now.size() < 10) {
-            for (const LineId kid : t.fork(line, 2)) {
+            for (const SequenceId kid : t.fork(sequence, 2)) {
               now.push_back(kid);
               t.append(kid, words(random, 1 + static_cast<int>(below(2))));
             }
           } else if (below(2) == 0 && !kids.empty()) {
-            t.join(line, kids);
-            t.append(line, words(random, 1));
+            t.join(sequence, kids);
+            t.append(sequence, words(random, 1));
           } else {
-            t.append(line, words(random, 1 + static_cast<int>(below(2))));
+            t.append(sequence, words(random, 1 + static_cast<int>(below(2))));
           }
-          std::erase_if(now, [&](LineId l) { return !t.cache.alive(l); });
+          std::erase_if(now, [&](SequenceId l) { return !t.cache.alive(l); });
         }
         t.run();
         if (!abort_it) {
-          lines = now;
+          sequences = now;
           t.commit();
           continue;
         }
@@ -226,17 +226,17 @@ TEST_CASE("a pass with more rows than n_batch is split, shared rows and outputs 
   const GgufModel other = gguf_model("f32")->with_own_cells();
   const GgufModel model = GgufModel::load(
       ab::test::gguf_file("f32"),
-      {.n_cells = 256, .n_sequences = 8, .max_rows = 8, .n_threads = 2, .cells = ab::llama::CellType::float32});
+      {.n_cells = 256, .n_seq_ids = 8, .max_rows = 8, .n_threads = 2, .cells = ab::llama::CellType::float32});
   std::mt19937 random(3);
   Tree t(model.context());
-  const LineId trunk = t.create();
+  const SequenceId trunk = t.create();
   t.append(trunk, words(random, 19));
   const auto kids = t.fork(trunk, 3);
-  for (const LineId kid : kids) t.append(kid, words(random, 5));
+  for (const SequenceId kid : kids) t.append(kid, words(random, 5));
   t.append(trunk, words(random, 3));
   t.pass();
   CHECK(t.host.statistics().n_decodes == 5);
-  for (const LineId kid : kids) t.append(kid, words(random, 4));
+  for (const SequenceId kid : kids) t.append(kid, words(random, 4));
   t.join(trunk, kids);
   t.append(trunk, words(random, 9));
   t.pass();
@@ -252,14 +252,14 @@ TEST_CASE("an abort after any pass leaves llama.cpp as it was, and the pass can 
   std::mt19937 random(4);
   const Tokens prompt = words(random, 6);
   Tree t(model->context());
-  const LineId trunk = t.create();
+  const SequenceId trunk = t.create();
   t.append(trunk, prompt);
   t.pass();
-  std::vector<LineId> kids;
+  std::vector<SequenceId> kids;
   const std::vector<std::function<void()>> steps = {
       [&] {
         kids = t.fork(trunk, 3);
-        for (const LineId kid : kids) t.append(kid, {40, 41});
+        for (const SequenceId kid : kids) t.append(kid, {40, 41});
       },
       [&] {
         t.append(kids[0], {42});
@@ -294,7 +294,7 @@ TEST_CASE("an abort after any pass leaves llama.cpp as it was, and the pass can 
     t.commit();
   }
   t.end();
-  CHECK(t.host.n_used_sequences() == 0);
+  CHECK(t.host.n_used_seq_ids() == 0);
   CHECK(t.compare(other.context()) == 6 + 6 + 4 + 1 + 2 + 1);
 }
 
@@ -303,14 +303,14 @@ TEST_CASE("no room in llama.cpp undoes the pass, its first decode included; with
   const GgufModel other = gguf_model("f32")->with_own_cells();
   const GgufModel model =
       GgufModel::load(ab::test::gguf_file("f32"),
-                      {.n_cells = 256, .n_sequences = 8, .n_threads = 2, .cells = ab::llama::CellType::float32});
+                      {.n_cells = 256, .n_seq_ids = 8, .n_threads = 2, .cells = ab::llama::CellType::float32});
   std::mt19937 random(5);
   Tree t(model.context(), {.n_pages = 512, .page_size = 4});
-  const LineId trunk = t.create();
+  const SequenceId trunk = t.create();
   t.append(trunk, words(random, 6));
   const auto kids = t.fork(trunk, 2);
-  const LineId ballast = t.create();
-  for (const LineId kid : kids) t.append(kid, words(random, 2));
+  const SequenceId ballast = t.create();
+  for (const SequenceId kid : kids) t.append(kid, words(random, 2));
   t.pass();
   {
     ab::Step& step = t.step();
@@ -324,7 +324,7 @@ TEST_CASE("no room in llama.cpp undoes the pass, its first decode included; with
   const std::vector<ab::Position> before = ends(model.context());
   const ab::test::Book book = t.book;
   const auto too_much = [&] {
-    for (const LineId kid : kids) t.append(kid, {60, 61, 62});  // six rows fit, then two do not
+    for (const SequenceId kid : kids) t.append(kid, {60, 61, 62});  // six rows fit, then two do not
     t.join(trunk, kids);
     t.append(trunk, {63, 64, 65});
   };
@@ -351,13 +351,13 @@ TEST_CASE("a pass that llama.cpp gives up halfway is undone, whatever it had com
   const GgufModel other = model->with_own_cells();
   std::mt19937 random(8);
   Tree t(model->context());
-  const LineId trunk = t.create();
+  const SequenceId trunk = t.create();
   t.append(trunk, words(random, 5));
   const auto kids = t.fork(trunk, 2);
-  for (const LineId kid : kids) t.append(kid, words(random, 2));
+  for (const SequenceId kid : kids) t.append(kid, words(random, 2));
   t.pass();
   const auto fill = [&] {
-    for (const LineId kid : kids) t.append(kid, {70});
+    for (const SequenceId kid : kids) t.append(kid, {70});
     t.join(trunk, kids);
     t.append(trunk, {71, 72});
   };
@@ -393,16 +393,16 @@ TEST_CASE("a pass that llama.cpp gives up halfway is undone, whatever it had com
   t.compare(other.context());
 }
 
-TEST_CASE("sequence ids are used again over thousands of steps") {
+TEST_CASE("seq_ids are used again over thousands of steps") {
   GgufModel* model = gguf_model("q4_1");
   if (model == nullptr) return;
   std::mt19937 random(6);
   const std::vector<ab::Position> empty = ends(model->context());
   ab::KvCache cache(ab::CacheOptions{.n_pages = 64, .page_size = 4});
   {
-    Host host(model->context(), cache, {.first_sequence = 3, .n_sequences = 8});
-    ab::LineId trunk = cache.create_line();
-    std::vector<LineId> kids;
+    Host host(model->context(), cache, {.first_seq_id = 3, .n_seq_ids = 8});
+    ab::SequenceId trunk = cache.create_sequence();
+    std::vector<SequenceId> kids;
     const auto pass = [&](auto&& fill) {
       ab::Step step = cache.begin_step();
       fill(step);
@@ -423,10 +423,10 @@ TEST_CASE("sequence ids are used again over thousands of steps") {
         step.drop(trunk);
         REQUIRE(step.plan());
         step.commit();
-        trunk = cache.create_line();
+        trunk = cache.create_sequence();
         kids.clear();
       } else if (what == 0 && kids.empty()) {
-        std::vector<LineId> made;
+        std::vector<SequenceId> made;
         if (pass([&](ab::Step& step) { made = step.fork(trunk, 3, kLongest); })) kids = made;
       } else if (what == 1 && !kids.empty()) {
         if (pass([&](ab::Step& step) { step.join(trunk, kids); })) kids.clear();
@@ -439,7 +439,7 @@ TEST_CASE("sequence ids are used again over thousands of steps") {
       } else if (n_steps % 3 == 0) {
         pass([&](ab::Step& step) { step.append(trunk, {static_cast<ab::TokenId>(random() % 1000)}); });
       }
-      REQUIRE(host.n_used_sequences() <= 4);
+      REQUIRE(host.n_used_seq_ids() <= 4);
     }
     for (std::int32_t s = 0; s < 256; ++s)
       if (s < 3 || s >= 11) CHECK(ends(model->context())[static_cast<std::size_t>(s)] == -1);
@@ -452,9 +452,9 @@ TEST_CASE("contexts, tokens and calls that cannot be are refused with the value 
   if (model == nullptr) return;
   ab::KvCache cache(ab::llama::cache_options(model->context()));
   CHECK(cache.n_slots() == 512);
-  CHECK(cache.options().max_lines == 128);
+  CHECK(cache.options().max_sequences == 128);
   CHECK(error_of([&] { Host(nullptr, cache); }).status() == Status::bad_argument);
-  CHECK(says(error_of([&] { Host(model->context(), cache, {.first_sequence = 250, .n_sequences = 7}); }),
+  CHECK(says(error_of([&] { Host(model->context(), cache, {.first_seq_id = 250, .n_seq_ids = 7}); }),
              "7 sequences from id 250"));
   llama_context_params split = llama_context_default_params();
   split.n_ctx = 512;
@@ -464,11 +464,11 @@ TEST_CASE("contexts, tokens and calls that cannot be are refused with the value 
   llama_free(not_unified);
 
   Host host(model->context(), cache);
-  const LineId line = cache.create_line();
+  const SequenceId sequence = cache.create_sequence();
   const auto run = [&](const Tokens& tokens, std::int32_t n_unknown) {
     ab::Step step = cache.begin_step();
-    step.append(line, tokens, ab::Logits::last);
-    if (n_unknown > 0) step.append(line, n_unknown);
+    step.append(sequence, tokens, ab::Logits::last);
+    if (n_unknown > 0) step.append(sequence, n_unknown);
     const ab::PlanResult plan = step.plan();
     host(*plan);
     return host(*plan);  // the pass before is still open
@@ -477,16 +477,16 @@ TEST_CASE("contexts, tokens and calls that cannot be are refused with the value 
   CHECK(says(error_of([&] { run({1}, 1); }), "needs every token"));
   CHECK(error_of([&] { run({1, 2}, 0); }).status() == Status::wrong_state);
   host.aborted();
-  CHECK(host.n_used_sequences() == 0);
+  CHECK(host.n_used_seq_ids() == 0);
   {
     ab::Step step = cache.begin_step();
-    step.append(line, {1, 2, 3}, ab::Logits::last);
+    step.append(sequence, {1, 2, 3}, ab::Logits::last);
     const ab::PlanResult plan = step.plan();
     CHECK(host(*plan).n_outputs == 1);
     step.commit();
     host.committed();
   }
-  CHECK(host.sequence_of(line) == 0);
+  CHECK(host.seq_id_of(sequence) == 0);
   CHECK(says(error_of([&] { Host(model->context(), cache); }),
              "sequence 0 of the context is not empty: it holds position 2"));
 }

@@ -83,7 +83,7 @@ TEST_CASE("forks, joins and what sees them agree with the oracle on the real mod
     return;
   std::mt19937 random(7);
   Tree t(model->context());
-  const ab::LineId trunk = t.create();
+  const ab::SequenceId trunk = t.create();
   t.append(trunk, words(random, 3));
   const auto kids = t.fork(trunk, 3);
   for (int k = 0; k < 3; ++k) t.append(kids[static_cast<std::size_t>(k)], words(random, 1 + k));

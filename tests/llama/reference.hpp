@@ -1,5 +1,5 @@
 // What every token of a tree must be given: a naive book of who sees what, and llama.cpp one token at a time, each in a
-// sequence made for it alone that holds exactly what it sees.
+// llama.cpp sequence made for it alone that holds exactly what it sees.
 #pragma once
 
 #include <algorithm>
@@ -32,10 +32,10 @@ inline float difference(std::span<const float> a, std::span<const float> b) {
   return largest;
 }
 
-/// Makes a context's sequences as it needs them: one per token, and the last for the token that is decoded.
+/// Makes a context's llama.cpp sequences as it needs them: one per token, and the last for the token that is decoded.
 class OneByOne {
  public:
-  /// `context` has 256 sequences, all empty.
+  /// `context` has 256 llama.cpp sequences, all empty.
   explicit OneByOne(llama_context* context)
       : context_(context),
         memory_(llama_get_memory(context)),
@@ -50,15 +50,15 @@ class OneByOne {
     if (!is_new) return it->second;
     const auto own = static_cast<llama_seq_id>(logits_.size() - 1);
     if (own >= kWork) throw std::logic_error("more tokens than the reference has sequences");
-    sequence_[n] = own;
-    for (const int seen : fed.sees) llama_memory_seq_cp(memory_, sequence_.at(seen), kWork, 0, fed.position);
+    seq_id_[n] = own;
+    for (const int seen : fed.sees) llama_memory_seq_cp(memory_, seq_id_.at(seen), kWork, 0, fed.position);
     std::int32_t one = 1;
     std::int8_t wanted = 1;
     llama_seq_id work = kWork;
-    llama_seq_id* sequences = &work;
+    llama_seq_id* seq_ids = &work;
     TokenId token = fed.token;
     Position position = fed.position;
-    if (llama_decode(context_, {1, &token, nullptr, &position, &one, &sequences, &wanted}) != 0)
+    if (llama_decode(context_, {1, &token, nullptr, &position, &one, &seq_ids, &wanted}) != 0)
       throw std::logic_error("the reference could not decode");
     const float* values = llama_get_logits_ith(context_, 0);
     it->second.assign(values, values + vocabulary_);
@@ -72,45 +72,45 @@ class OneByOne {
   llama_context* context_;
   llama_memory_t memory_;
   std::int32_t vocabulary_;
-  std::map<int, llama_seq_id> sequence_;
+  std::map<int, llama_seq_id> seq_id_;
   std::map<int, std::vector<float>> logits_;
 };
 
-/// The naive book of one cache: what each line sees, by number of token.
+/// The naive book of one cache: what each sequence sees, by number of token.
 class Book {
  public:
   explicit Book(const KvCache& cache) : cache_(&cache) {}
 
-  void create(LineId line) { sees_[line] = {}; }
-  void append(LineId line, std::span<const TokenId> tokens) {
-    Position position = cache_->next_position(line) - static_cast<Position>(tokens.size());  // after Step::append
+  void create(SequenceId sequence) { sees_[sequence] = {}; }
+  void append(SequenceId sequence, std::span<const TokenId> tokens) {
+    Position position = cache_->next_position(sequence) - static_cast<Position>(tokens.size());  // after Step::append
     for (const TokenId token : tokens) {
-      fed_.push_back({token, position++, sees_[line]});
-      sees_[line].push_back(static_cast<int>(fed_.size()) - 1);
-      brought_[line].push_back(static_cast<int>(fed_.size()) - 1);
+      fed_.push_back({token, position++, sees_[sequence]});
+      sees_[sequence].push_back(static_cast<int>(fed_.size()) - 1);
+      brought_[sequence].push_back(static_cast<int>(fed_.size()) - 1);
     }
   }
-  void fork(LineId parent, std::span<const LineId> children) {
-    for (const LineId child : children) {
+  void fork(SequenceId parent, std::span<const SequenceId> children) {
+    for (const SequenceId child : children) {
       sees_[child] = sees_[parent];
       forked_at_[child] = sees_[parent].size();
     }
   }
-  void join(LineId parent, std::span<const LineId> children) {
-    for (const LineId child : children) {
+  void join(SequenceId parent, std::span<const SequenceId> children) {
+    for (const SequenceId child : children) {
       const std::vector<int>& from = sees_[child];
       sees_[parent].insert(sees_[parent].end(), from.begin() + static_cast<std::ptrdiff_t>(forked_at_[child]),
                            from.end());
     }
   }
-  void rewind(LineId line, std::int32_t n_tokens) { sees_[line].resize(static_cast<std::size_t>(n_tokens)); }
-  void adopt(LineId parent, LineId child) { sees_[parent] = sees_[child]; }
+  void rewind(SequenceId sequence, std::int32_t n_tokens) { sees_[sequence].resize(static_cast<std::size_t>(n_tokens)); }
+  void adopt(SequenceId parent, SequenceId child) { sees_[parent] = sees_[child]; }
 
-  /// Numbers of the plan's rows: a row is the newest token of its line at its position that was brought in this step.
+  /// Numbers of the plan's rows: a row is the newest token of its sequence at its position that was brought in this step.
   std::vector<int> numbers(const StepPlan& plan) const {
-    std::map<LineId, std::size_t> next;
+    std::map<SequenceId, std::size_t> next;
     std::vector<int> all;
-    for (const LineId line : plan.lines) all.push_back(brought_.at(line).at(next[line]++));
+    for (const SequenceId sequence : plan.sequences) all.push_back(brought_.at(sequence).at(next[sequence]++));
     return all;
   }
   void end_step() { brought_.clear(); }
@@ -121,9 +121,9 @@ class Book {
  private:
   const KvCache* cache_;
   std::vector<Fed> fed_;
-  std::map<LineId, std::vector<int>> sees_;
-  std::map<LineId, std::size_t> forked_at_;
-  std::map<LineId, std::vector<int>> brought_;  ///< in the open step
+  std::map<SequenceId, std::vector<int>> sees_;
+  std::map<SequenceId, std::size_t> forked_at_;
+  std::map<SequenceId, std::vector<int>> brought_;  ///< in the open step
 };
 
 }  // namespace anabranch::test

@@ -24,29 +24,29 @@ class Tree {
   explicit Tree(llama_context* context, CacheOptions options = {.n_pages = 128, .page_size = 4})
       : cache(options), host(context, cache), book(cache), step_(cache.begin_step()) {}
 
-  LineId create() {
-    const LineId line = step_->create_line();
-    book.create(line);
-    return line;
+  SequenceId create() {
+    const SequenceId sequence = step_->create_sequence();
+    book.create(sequence);
+    return sequence;
   }
-  void append(LineId line, const std::vector<TokenId>& tokens) {
-    step_->append(line, tokens, Logits::all);
-    book.append(line, tokens);
+  void append(SequenceId sequence, const std::vector<TokenId>& tokens) {
+    step_->append(sequence, tokens, Logits::all);
+    book.append(sequence, tokens);
   }
-  std::vector<LineId> fork(LineId line, int n) {
-    const std::vector<LineId> children = step_->fork(line, n, kLongest);
-    book.fork(line, children);
+  std::vector<SequenceId> fork(SequenceId sequence, int n) {
+    const std::vector<SequenceId> children = step_->fork(sequence, n, kLongest);
+    book.fork(sequence, children);
     return children;
   }
-  void join(LineId parent, const std::vector<LineId>& children) {
+  void join(SequenceId parent, const std::vector<SequenceId>& children) {
     step_->join(parent, children);
     book.join(parent, children);
   }
-  void rewind(LineId line, std::int32_t n_tokens) {
-    step_->rewind(line, n_tokens);
-    book.rewind(line, n_tokens);
+  void rewind(SequenceId sequence, std::int32_t n_tokens) {
+    step_->rewind(sequence, n_tokens);
+    book.rewind(sequence, n_tokens);
   }
-  void adopt(LineId parent, LineId child) {
+  void adopt(SequenceId parent, SequenceId child) {
     step_->adopt(parent, child);
     book.adopt(parent, child);
   }
@@ -65,9 +65,9 @@ class Tree {
     }
   }
   /// After `run`.
-  void leave_out(LineId line, std::int32_t n) {
-    step_->leave_out(line, n);
-    book.rewind(line, cache.n_tokens(line));
+  void reject(SequenceId sequence, std::int32_t n) {
+    step_->reject(sequence, n);
+    book.rewind(sequence, cache.n_tokens(sequence));
   }
   void commit() {
     step_->commit();

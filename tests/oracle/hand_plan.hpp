@@ -18,7 +18,7 @@ class HandPlan {
     tokens_.push_back(token);
     positions_.push_back(position);
     slots_.push_back(slot);
-    lines_.push_back(LineId{0, 1});
+    sequences_.push_back(SequenceId{0, 1});
     return *this;
   }
 
@@ -35,7 +35,7 @@ class HandPlan {
   }
 
   HandPlan& output(RowIndex row) {
-    outputs_.push_back({row, LineId{0, 1}});
+    outputs_.push_back({row, SequenceId{0, 1}});
     return *this;
   }
 
@@ -47,7 +47,7 @@ class HandPlan {
     plan.tokens = tokens_;
     plan.positions = positions_;
     plan.slots = slots_;
-    plan.lines = lines_;
+    plan.sequences = sequences_;
     plan.outputs = outputs_;
     plan.groups = groups_;
     plan.views = views_;
@@ -61,14 +61,14 @@ class HandPlan {
   std::vector<TokenId> tokens_;
   std::vector<Position> positions_;
   std::vector<Slot> slots_;
-  std::vector<LineId> lines_;
+  std::vector<SequenceId> sequences_;
   std::vector<Output> outputs_;
   std::vector<SlotRun> runs_;
   std::vector<VisibilityGroup> groups_;
   std::vector<View> views_;
 };
 
-/// Rows of `tokens` after `n_past` tokens of one serial line, token i of the line in slot i; the last row is an output.
+/// Rows of `tokens` after `n_past` tokens of one serial sequence, token i of the sequence in slot i; the last row is an output.
 inline HandPlan serial_plan(const std::vector<TokenId>& tokens, std::int32_t n_past, std::int32_t n_slots) {
   HandPlan plan(n_slots);
   const auto n = static_cast<std::int32_t>(tokens.size());

@@ -31,7 +31,7 @@ double difference(ab::LogitsView got, std::int32_t output, const Matrix& expecte
 
 }  // namespace
 
-TEST_CASE("a serial line fed in chunks equals the dense run") {
+TEST_CASE("a serial sequence fed in chunks equals the dense run") {
   const ab::eigen::Weights weights = ab::eigen::random_weights(Shape{}, 21);
   ab::eigen::PlanModel model{weights};
   const std::vector<ab::TokenId> tokens = {3, 1, 4, 1, 5, 9};

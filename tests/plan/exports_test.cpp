@@ -28,11 +28,11 @@ using Ints = std::vector<std::int32_t>;
 
 TEST_CASE("a dense mask has the same content in all three column orders") {
   ab::KvCache cache({.n_pages = 4, .page_size = 2});
-  const ab::LineId line = cache.create_line();
+  const ab::SequenceId sequence = cache.create_sequence();
   ab::ColumnsByArrival arrival;
   auto step = cache.begin_step();
-  step.append(line, {1, 2});
-  const auto kids = step.fork(line, 2);
+  step.append(sequence, {1, 2});
+  const auto kids = step.fork(sequence, 2);
   step.append(kids[0], {3});
   step.append(kids[1], {4});
   const auto plan = step.plan();
@@ -63,9 +63,9 @@ TEST_CASE("an aborted pass leaves the arrival order as it was") {
 
 TEST_CASE("a dense mask refuses a wrong size and a seen slot without a column") {
   ab::KvCache cache({.n_pages = 4, .page_size = 2});
-  const ab::LineId line = cache.create_line();
+  const ab::SequenceId sequence = cache.create_sequence();
   auto step = cache.begin_step();
-  step.append(line, {1, 2});
+  step.append(sequence, {1, 2});
   const auto plan = step.plan();
   std::vector<int> out(3);
   const auto make = [&](std::int32_t n_columns) {
@@ -78,10 +78,10 @@ TEST_CASE("a dense mask refuses a wrong size and a seen slot without a column") 
 
 TEST_CASE("slot lists say per level which rows see which slots") {
   ab::KvCache cache({.n_pages = 8, .page_size = 4});
-  const ab::LineId line = cache.create_line();
+  const ab::SequenceId sequence = cache.create_sequence();
   auto step = cache.begin_step();
-  step.append(line, {1});
-  const auto kids = step.fork(line, 2);
+  step.append(sequence, {1});
+  const auto kids = step.fork(sequence, 2);
   step.append(kids[0], {1, 2});
   step.append(kids[1], {3});
   const auto plan = step.plan();
@@ -98,10 +98,10 @@ TEST_CASE("slot lists say per level which rows see which slots") {
 
 TEST_CASE("page tables are given where pages are full from their start, and refused elsewhere") {
   ab::KvCache cache({.n_pages = 8, .page_size = 2, .share_tail = ab::ShareTail::never});
-  const ab::LineId line = cache.create_line();
+  const ab::SequenceId sequence = cache.create_sequence();
   auto step = cache.begin_step();
-  step.append(line, {1, 2, 3, 4});
-  const auto kids = step.fork(line, 2);
+  step.append(sequence, {1, 2, 3, 4});
+  const auto kids = step.fork(sequence, 2);
   step.append(kids[0], {5, 6, 7});
   step.append(kids[1], {8});
   const auto plan = step.plan();
@@ -114,7 +114,7 @@ TEST_CASE("page tables are given where pages are full from their start, and refu
   step.commit();
 
   ab::KvCache sharing({.n_pages = 8, .page_size = 4});
-  const ab::LineId trunk = sharing.create_line();
+  const ab::SequenceId trunk = sharing.create_sequence();
   auto other = sharing.begin_step();
   other.append(trunk, {1, 2, 3});
   const auto branches = other.fork(trunk, 2);
@@ -125,28 +125,28 @@ TEST_CASE("page tables are given where pages are full from their start, and refu
   CHECK(none.empty());
 }
 
-TEST_CASE("sequence operations: additive ones before the pass, removing ones after the commit") {
-  using Kind = ab::SequenceOp::Kind;
+TEST_CASE("host operations: additive ones before the pass, removing ones after the commit") {
+  using Kind = ab::HostOp::Kind;
   ab::KvCache cache({.n_pages = 8, .page_size = 4});
-  const ab::LineId line = cache.create_line();
+  const ab::SequenceId sequence = cache.create_sequence();
   auto step = cache.begin_step();
-  step.append(line, {1, 2, 3});
-  const auto kids = step.fork(line, 2, {.positions = ab::Positions::longest});
+  step.append(sequence, {1, 2, 3});
+  const auto kids = step.fork(sequence, 2, {.positions = ab::Positions::longest});
   step.append(kids[0], {4, 5});
   step.append(kids[1], {6});
   {
     const auto plan = step.plan();
     REQUIRE(plan->ops_before.size() == 2);
     CHECK(plan->ops_before[1].kind == Kind::share);
-    CHECK(plan->ops_before[1].line == kids[1]);
-    CHECK(plan->ops_before[1].source == line);
+    CHECK(plan->ops_before[1].sequence == kids[1]);
+    CHECK(plan->ops_before[1].source == sequence);
     CHECK(plan->ops_before[1].end == 3);
     CHECK(plan->ops_after_commit.empty());
   }
   step.commit();
   step = cache.begin_step();
-  step.join(line, kids);
-  step.rewind(line, 5);
+  step.join(sequence, kids);
+  step.rewind(sequence, 5);
   const auto plan = step.plan();
   REQUIRE(plan->ops_before.size() == 3);
   CHECK(plan->ops_before[0].begin == 3);

@@ -26,9 +26,9 @@ std::vector<std::string> text_of(const ab::StepPlan& plan) {
 
 using Texts = std::vector<std::string>;
 
-void commit_prompt(ab::KvCache& cache, ab::LineId line, std::int32_t n) {
+void commit_prompt(ab::KvCache& cache, ab::SequenceId sequence, std::int32_t n) {
   auto step = cache.begin_step();
-  step.append(line, std::vector<ab::TokenId>(static_cast<std::size_t>(n), 1));
+  step.append(sequence, std::vector<ab::TokenId>(static_cast<std::size_t>(n), 1));
   REQUIRE(step.plan());
   step.commit();
 }
@@ -37,24 +37,24 @@ void commit_prompt(ab::KvCache& cache, ab::LineId line, std::int32_t n) {
 
 TEST_CASE("a prompt is one causal group, a single row one full group") {
   ab::KvCache cache({.n_pages = 8, .page_size = 4});
-  const ab::LineId line = cache.create_line();
+  const ab::SequenceId sequence = cache.create_sequence();
   auto prompt = cache.begin_step();
-  prompt.append(line, {1, 2, 3, 4, 5});
+  prompt.append(sequence, {1, 2, 3, 4, 5});
   const auto plan = prompt.plan();
   CHECK(text_of(*plan) == Texts{"[0,5) causal 0+5"});
   prompt.commit();
   auto step = cache.begin_step();
-  step.append(line, {6});
+  step.append(sequence, {6});
   CHECK(text_of(*step.plan()) == Texts{"[0,1) full 0+6"});
 }
 
 TEST_CASE("a fork and its ragged prefixes share one group over the trunk, the forking row included") {
   ab::KvCache cache({.n_pages = 8, .page_size = 4});
-  const ab::LineId line = cache.create_line();
-  commit_prompt(cache, line, 6);
+  const ab::SequenceId sequence = cache.create_sequence();
+  commit_prompt(cache, sequence, 6);
   auto step = cache.begin_step();
-  step.append(line, {9});
-  const auto kids = step.fork(line, 2);
+  step.append(sequence, {9});
+  const auto kids = step.fork(sequence, 2);
   step.append(kids[0], {1});
   step.append(kids[1], {1, 2});
   CHECK(text_of(*step.plan()) == Texts{"[0,4) full 0+7", "[1,2) full 7+1", "[2,4) causal 8+2"});
@@ -62,35 +62,35 @@ TEST_CASE("a fork and its ragged prefixes share one group over the trunk, the fo
 
 TEST_CASE("twenty joined blocks of eight are one group") {
   ab::KvCache cache({.n_pages = 400, .page_size = 4});
-  const ab::LineId line = cache.create_line();
-  commit_prompt(cache, line, 3);
+  const ab::SequenceId sequence = cache.create_sequence();
+  commit_prompt(cache, sequence, 3);
   for (int block = 0; block < 20; ++block) {
     auto step = cache.begin_step();
-    const auto kids = step.fork(line, 8);
-    for (const ab::LineId kid : kids) step.append(kid, {1, 2});
-    step.join(line, kids);
-    step.append(line, {3});
+    const auto kids = step.fork(sequence, 8);
+    for (const ab::SequenceId kid : kids) step.append(kid, {1, 2});
+    step.join(sequence, kids);
+    step.append(sequence, {3});
     REQUIRE(step.plan());
     step.commit();
   }
   auto step = cache.begin_step();
-  step.append(line, {4});
+  step.append(sequence, {4});
   const auto plan = step.plan();
   CHECK(plan->groups.size() == 1);
   CHECK(plan->groups[0].n_keys == 3 + 20 * 17 + 1);
 }
 
-TEST_CASE("detached lines that were cut to different lengths still share the group of their common prefix") {
+TEST_CASE("detached sequences that were cut to different lengths still share the group of their common prefix") {
   ab::KvCache cache({.n_pages = 8, .page_size = 16});
-  const ab::LineId line = cache.create_line();
-  commit_prompt(cache, line, 12);
+  const ab::SequenceId sequence = cache.create_sequence();
+  commit_prompt(cache, sequence, 12);
   auto step = cache.begin_step();
-  const auto kids = step.fork(line, 3);
-  for (const ab::LineId kid : kids) step.detach(kid);
-  step.drop(line);
+  const auto kids = step.fork(sequence, 3);
+  for (const ab::SequenceId kid : kids) step.detach(kid);
+  step.drop(sequence);
   step.rewind(kids[0], 4);
   step.rewind(kids[1], 8);
-  for (const ab::LineId kid : kids) step.append(kid, {7});
+  for (const ab::SequenceId kid : kids) step.append(kid, {7});
   const auto plan = step.plan();
   // The first four slots are seen by all three rows, the next four by two, the last four by one.
   REQUIRE(plan->groups.size() >= 3);
@@ -105,11 +105,11 @@ TEST_CASE("detached lines that were cut to different lengths still share the gro
 
 TEST_CASE("rows come after the rows that they see") {
   ab::KvCache cache({.n_pages = 16, .page_size = 4});
-  const ab::LineId line = cache.create_line();
+  const ab::SequenceId sequence = cache.create_sequence();
   auto step = cache.begin_step();
-  step.append(line, {1});
-  const auto kids = step.fork(line, 2);
-  step.append(line, {2});  // the parent goes on beside its children
+  step.append(sequence, {1});
+  const auto kids = step.fork(sequence, 2);
+  step.append(sequence, {2});  // the parent goes on beside its children
   step.append(kids[0], {3});
   const auto grandkids = step.fork(kids[0], 2);
   step.append(grandkids[1], {4});
@@ -117,8 +117,8 @@ TEST_CASE("rows come after the rows that they see") {
   step.join(kids[0], {grandkids[1], grandkids[0]});
   step.append(kids[0], {6});
   step.append(kids[1], {7});
-  step.join(line, kids);
-  step.append(line, {8});
+  step.join(sequence, kids);
+  step.append(sequence, {8});
   const auto plan = step.plan();
   const std::vector<ab::TokenId> tokens(plan->tokens.begin(), plan->tokens.end());
   const auto at = [&](ab::TokenId token) { return std::find(tokens.begin(), tokens.end(), token) - tokens.begin(); };

@@ -24,12 +24,12 @@ SAME = ["question", "markup", "mode", "text", "end", "branches", "tokens", "toke
 if not Path(MODEL, "config.json").exists():
     print(f"skipped: no model at {MODEL}")
     sys.exit(77)
-sys.path.insert(0, str(ROOT / "examples/python"))
+sys.path[:0] = [str(ROOT / "examples/python"), str(ROOT / "capi/python")]
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import transformers_host as host_program  # noqa: E402
 
-ANSWERING = host_program.Answering(host_program.parse([*SETTINGS, "--model", MODEL, "-"]))
+ANSWERING = host_program.RequestLoop(host_program.parse([*SETTINGS, "--model", MODEL, "-"]))
 
 
 def run_host(*arguments):
@@ -44,7 +44,7 @@ def run_chat(*arguments):
     """The answers of the C++ example, in float32."""
     command = [CHAT, "--model", MODEL, "--weights", "f32", "--batch", "1", "--json", *SETTINGS, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
-    return [json.loads(line) for line in result.stdout.splitlines()]
+    return [json.loads(sequence) for sequence in result.stdout.splitlines()]
 
 
 class AgainstTheCppExample(unittest.TestCase):
@@ -55,7 +55,7 @@ class AgainstTheCppExample(unittest.TestCase):
     def compare(self, *arguments):
         status, out, _ = run_host("--json", *arguments)
         self.assertEqual(status, 0)
-        found = [json.loads(line) for line in out.splitlines()]
+        found = [json.loads(sequence) for sequence in out.splitlines()]
         expected = run_chat(*arguments)
         self.assertEqual(len(found), len(expected))
         for ours, theirs in zip(found, expected):

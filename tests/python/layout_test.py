@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "examples/python"))
+sys.path.insert(0, str(ROOT / "capi/python"))
 from anabranch import abi  # noqa: E402
 
 
@@ -34,7 +34,7 @@ def from_c(expressions):
         compiler = os.environ.get("CC", "cc").split()
         subprocess.run([*compiler, "-I", str(ROOT / "capi"), "-o", program, str(Path(folder, "layout.c"))], check=True)
         output = subprocess.run([program], check=True, capture_output=True, text=True).stdout
-    return [int(line) for line in output.split()]
+    return [int(sequence) for sequence in output.split()]
 
 
 def kind(c_type):
@@ -44,7 +44,7 @@ def kind(c_type):
         return "pointer"
     word = c_type.removeprefix("const ").split()[0]
     return {"void": "nothing", "int32_t": "i32", "uint32_t": "u32", "size_t": "size", "anb_status": "i32",
-            "anb_token": "i32", "anb_position": "i32", "anb_positions": "i32", "anb_line": "u64",
+            "anb_token": "i32", "anb_position": "i32", "anb_positions": "i32", "anb_sequence": "u64",
             "anb_request": "u64"}[word]
 
 
@@ -89,7 +89,7 @@ class Layout(unittest.TestCase):
     def test_the_other_constants_have_the_headers_values(self):
         macros = {
             "ANB_VERSION_MAJOR * 65536 + ANB_VERSION_MINOR * 256 + ANB_VERSION_PATCH": abi.VERSION,
-            "ANB_UNKNOWN_TOKEN": abi.UNKNOWN_TOKEN, "ANB_NO_LINE": abi.NO_LINE, "ANB_NONE": abi.NONE,
+            "ANB_UNKNOWN_TOKEN": abi.UNKNOWN_TOKEN, "ANB_NO_SEQUENCE": abi.NO_SEQUENCE, "ANB_NONE": abi.NONE,
             "ANB_UNLIMITED": abi.UNLIMITED, "ANB_NO_REQUEST": abi.NO_REQUEST,
         }
         self.assertEqual(from_c(macros), list(macros.values()))

@@ -11,9 +11,9 @@ from pathlib import Path
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "examples/python"))
+sys.path.insert(0, str(ROOT / "capi/python"))
 import anabranch  # noqa: E402
-from anabranch import Error, EventKind, Logits, Paged, Positions, Reason, Sequence, Status  # noqa: E402
+from anabranch import Error, EventKind, Logits, Paged, Positions, Reason, HostOpKind, Status  # noqa: E402
 
 LIB = anabranch.load()
 BRANCH, BRANCH_END, TITLE, TITLE_END, PARA, PARA_END, END = range(200, 207)
@@ -75,7 +75,7 @@ class CacheTier(unittest.TestCase):
         return raised.exception.text
 
     def fork_two(self, step):
-        trunk = step.create_line()
+        trunk = step.create_sequence()
         step.append(trunk, [11, 12, 13])
         a, b = step.fork(trunk, 2)
         step.append(a, [21], Logits.LAST)
@@ -88,14 +88,14 @@ class CacheTier(unittest.TestCase):
             plan = step.plan()
             self.assertEqual(list(plan.tokens), [11, 12, 13, 21, 31, 32])
             self.assertEqual(list(plan.positions), [0, 1, 2, 3, 3, 4])
-            self.assertEqual(list(plan.lines), [trunk] * 3 + [a, b, b])
-            self.assertEqual([(output.row, output.line) for output in plan.outputs], [(3, a), (5, b)])
-            self.assertEqual([op.kind for op in plan.ops_before], [Sequence.SHARE] * len(plan.ops_before))
+            self.assertEqual(list(plan.sequences), [trunk] * 3 + [a, b, b])
+            self.assertEqual([(output.row, output.sequence) for output in plan.outputs], [(3, a), (5, b)])
+            self.assertEqual([op.kind for op in plan.ops_before], [HostOpKind.SHARE] * len(plan.ops_before))
             step.commit()
         self.cache.check()
         self.assertEqual(self.cache.children(trunk), [a, b])
         self.assertEqual(self.cache.tokens(b)[1], [0, 1, 2, 3, 4])
-        self.assertEqual(self.cache.line(b).parent, trunk)
+        self.assertEqual(self.cache.sequence(b).parent, trunk)
 
     def test_a_plans_arrays_are_the_librarys_own_memory(self):
         with self.cache.step() as step:
@@ -128,7 +128,7 @@ class CacheTier(unittest.TestCase):
     def test_a_plan_is_over_after_commit_and_after_abort(self):
         for end in ("commit", "abort"):
             step = self.cache.step()
-            step.append(step.create_line(), [1])
+            step.append(step.create_sequence(), [1])
             plan = step.plan()
             getattr(step, end)()
             with self.assertRaises(Error) as raised:
@@ -138,7 +138,7 @@ class CacheTier(unittest.TestCase):
 
     def test_no_room_is_a_false_plan_and_the_step_goes_on(self):
         with self.cache.step() as step:
-            trunk = step.create_line()
+            trunk = step.create_sequence()
             step.append(trunk, range(40))
             plan = step.plan()
             self.assertFalse(plan)
@@ -150,14 +150,14 @@ class CacheTier(unittest.TestCase):
 
     def test_rows_left_out_are_not_committed(self):
         with self.cache.step() as step:
-            trunk = step.create_line()
+            trunk = step.create_sequence()
             step.append(trunk, [1, 2, 3, 4], Logits.ALL)
-            self.assertStatus(Status.WRONG_STATE, step.leave_out, trunk, 1)
+            self.assertStatus(Status.WRONG_STATE, step.reject, trunk, 1)
             self.assertTrue(step.plan())
-            self.assertIn("5", self.assertStatus(Status.BAD_ARGUMENT, step.leave_out, trunk, 5))
-            step.leave_out(trunk, 3)
+            self.assertIn("5", self.assertStatus(Status.BAD_ARGUMENT, step.reject, trunk, 5))
+            step.reject(trunk, 3)
             step.commit()
-        self.assertEqual(self.cache.line(trunk).n_tokens, 1)
+        self.assertEqual(self.cache.sequence(trunk).n_tokens, 1)
         self.cache.check()
 
     def test_a_step_that_is_left_or_lost_leaves_no_trace(self):
@@ -169,13 +169,13 @@ class CacheTier(unittest.TestCase):
         self.fork_two(step)
         del step
         gc.collect()
-        self.assertEqual(self.cache.statistics().n_lines, 0)
+        self.assertEqual(self.cache.statistics().n_sequences, 0)
         self.assertEqual(self.cache.statistics().n_free_pages, 8)
         self.cache.check()
 
     def test_given_starts_and_every_other_operation_reach_the_library(self):
         with self.cache.step() as step:
-            trunk = step.create_line(5)
+            trunk = step.create_sequence(5)
             step.append(trunk, 2)  # tokens that only the host knows
             a, b = step.fork(trunk, 2, starts=[100, 200])
             step.append(a, [1])
@@ -188,7 +188,7 @@ class CacheTier(unittest.TestCase):
             step.append(c, [3, 4])
             step.hold(d, 1)
             step.adopt(trunk, c)
-            self.assertStatus(Status.STALE_LINE, step.drop, d)
+            self.assertStatus(Status.STALE_SEQUENCE, step.drop, d)
             (e,) = step.fork(trunk, 1, 10)
             step.append(e, [5], Logits.ALL)
             step.detach(e)
@@ -197,17 +197,17 @@ class CacheTier(unittest.TestCase):
             step.request_logits(f)
             step.request_logits(g)
             plan = step.plan()
-            self.assertEqual([(plan.tokens[output.row], output.line) for output in plan.outputs],
+            self.assertEqual([(plan.tokens[output.row], output.sequence) for output in plan.outputs],
                              [(5, e), (5, f), (5, g)])
             step.commit()
-        self.assertEqual(self.cache.line(e).parent, anabranch.abi.NO_LINE)
+        self.assertEqual(self.cache.sequence(e).parent, anabranch.abi.NO_SEQUENCE)
         self.assertEqual(self.cache.tokens(trunk)[1], [5, 6, 200, 100, 300])
         self.cache.check()
 
     def test_errors_tell_the_status_and_the_bad_value(self):
         with self.cache.step() as step:
-            self.assertIn("99", self.assertStatus(Status.STALE_LINE, step.append, 99, [1]))
-            trunk = step.create_line()
+            self.assertIn("99", self.assertStatus(Status.STALE_SEQUENCE, step.append, 99, [1]))
+            trunk = step.create_sequence()
             self.assertIn("-1", self.assertStatus(Status.BAD_ARGUMENT, step.fork, trunk, -1))
             self.assertIn("2", self.assertStatus(Status.BAD_ARGUMENT, lambda: step.fork(trunk, 3, starts=[1, 2])))
             self.assertStatus(Status.WRONG_STATE, self.cache.step)
@@ -216,7 +216,7 @@ class CacheTier(unittest.TestCase):
 
     def test_integers_that_do_not_fit_are_refused_not_cut_off(self):
         with self.cache.step() as step:
-            trunk = step.create_line()
+            trunk = step.create_sequence()
             for call in (lambda: step.fork(trunk, 2, 2**32), lambda: step.rewind(trunk, 2**31),
                          lambda: step.append(-1, [1]), lambda: step.append(trunk, [2**31]),
                          lambda: step.append(trunk, 2**40), lambda: LIB.cache(n_pages=2**32 + 4)):
@@ -236,7 +236,7 @@ class CacheTier(unittest.TestCase):
             anabranch.load("/nowhere/libanabranch.so")
         code = "import anabranch; print(anabranch.load()._dll._name)"
         found = subprocess.run([sys.executable, "-c", code], env={**os.environ, "ANABRANCH_LIBRARY": path},
-                               cwd=ROOT / "examples/python", capture_output=True, text=True, check=True)
+                               cwd=ROOT / "capi/python", capture_output=True, text=True, check=True)
         self.assertEqual(found.stdout.strip(), path)
 
 

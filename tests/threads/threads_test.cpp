@@ -53,7 +53,7 @@ anb_cache* make_cache(long* n_blocks) {
 
 anb_decoder* make_decoder(anb_cache* cache) {
   anb_text text = ANB_TEXT_INIT;
-  text.tokens_to_text = to_text;
+  text.detokenize = to_text;
   anb_markup markup = ANB_MARKUP_INIT;
   markup.name = "aspd";
   markup.branch = 8, markup.branch_end = 9, markup.title = 10, markup.title_end = 11;
@@ -79,7 +79,7 @@ std::vector<float> logits_of(const anb_plan& plan, std::uint32_t seed, int pass)
   return logits;
 }
 
-/// One request from submit to its end; the answer's text and branches, or what went wrong after "line".
+/// One request from submit to its end; the answer's text and branches, or what went wrong after "sequence".
 std::string answer(std::uint32_t seed) {
   long n_blocks = 0;
   anb_cache* cache = make_cache(&n_blocks);
@@ -137,13 +137,13 @@ std::string tree(std::size_t me, int round, Graves& graves) {
   anb_cache* cache = make_cache(&n_blocks);
   NEED(cache != nullptr);
   anb_step* step = nullptr;
-  anb_line trunk = 0;
-  std::array<anb_line, 3> kids{};
+  anb_sequence trunk = 0;
+  std::array<anb_sequence, 3> kids{};
   NEED(anb_step_begin(cache, &step) == ANB_OK);
-  NEED(anb_step_create_line(step, 0, &trunk) == ANB_OK);
+  NEED(anb_step_create_sequence(step, 0, &trunk) == ANB_OK);
   NEED(anb_step_append(step, trunk, nullptr, 5, ANB_LOGITS_LAST) == ANB_OK);
   NEED(anb_step_fork(step, trunk, 3, ANB_POSITIONS_LONGEST, kids.data()) == ANB_OK);
-  for (const anb_line kid : kids) NEED(anb_step_append(step, kid, nullptr, 2, ANB_LOGITS_LAST) == ANB_OK);
+  for (const anb_sequence kid : kids) NEED(anb_step_append(step, kid, nullptr, 2, ANB_LOGITS_LAST) == ANB_OK);
   const auto wrong = static_cast<std::int32_t>(1000 + 100 * static_cast<int>(me) + round);
   NEED(anb_step_append(step, trunk, nullptr, 1, wrong) == ANB_BAD_ARGUMENT);
   const char* text = anb_last_error();
@@ -169,7 +169,7 @@ TEST_CASE("threads with handles of their own do not disturb each other") {
   std::array<std::string, kThreads> alone, failed;
   for (std::size_t i = 0; i < kThreads; ++i) {
     alone[i] = answer(static_cast<std::uint32_t>(i));
-    REQUIRE(alone[i].find("line") != 0);
+    REQUIRE(alone[i].find("sequence") != 0);
     INFO(alone[i]);
     REQUIRE(alone[i].size() > 60);
   }

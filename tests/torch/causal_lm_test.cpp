@@ -56,7 +56,7 @@ std::string load_error(Edit&& edit) {
 
 }  // namespace
 
-TEST_CASE("a serial line fed in chunks equals the oracle in every family") {
+TEST_CASE("a serial sequence fed in chunks equals the oracle in every family") {
   for (const ab::eigen::Shape& shape : {ab::test::llama_shape(), ab::test::qwen2_shape(), ab::test::qwen3_shape()}) {
     const ab::eigen::Weights weights = ab::eigen::random_weights(shape, 31);
     const TinyFolder folder(weights);
@@ -229,7 +229,7 @@ TEST_CASE("a refused plan is named and writes nothing") {
   CHECK(text(one(1, 4096, 1)) == "position 4096 of row 0 is outside [0, 4096), the model's positions");
   CHECK(status(one(1, 4096, 1)) == ab::Status::out_of_range);
   CHECK(status(one(1, -1, 1)) == ab::Status::out_of_range);
-  CHECK(text(one(1, 1, 8)) == "slot 8 of row 0 is outside [0, 8), the K/V slabs");
+  CHECK(text(one(1, 1, 8)) == "slot 8 of row 0 is outside [0, 8), the K/V tensors");
   CHECK(text(HandPlan(8).row(1, 1, 1)) == "row 0 is in no visibility group");
   CHECK(contains(text(HandPlan(8).row(1, 1, 1).group(0, 1, {{6, 3}}, Visibility::full)), "sees slots [6, 9)"));
   CHECK(contains(text(HandPlan(8).row(1, 1, 1).group(0, 2, {{0, 2}}, Visibility::full)), "plan of 1 rows"));

@@ -21,7 +21,7 @@ using ab::torch::Weights;
 
 namespace {
 
-/// Nested forks of all sizes, long and short branches, a join, and lines that go on after it.
+/// Nested forks of all sizes, long and short branches, a join, and sequences that go on after it.
 TreeScript script(std::uint32_t seed) {
   std::mt19937 random(seed);
   const auto tokens = [&random](int n) {
@@ -62,12 +62,12 @@ std::string text_of(const char* file) {
 /// Sum of -log p of tokens 1 .. n-1.
 double loss(CausalLm& model, std::span<const ab::TokenId> tokens) {
   ab::KvCache cache({.n_pages = static_cast<std::int32_t>(tokens.size()) / 16 + 2});
-  const ab::LineId line = cache.create_line();
+  const ab::SequenceId sequence = cache.create_sequence();
   double sum = 0;
   for (std::size_t begin = 0; begin < tokens.size();) {
     const std::size_t n = std::min<std::size_t>(128, tokens.size() - begin);
     ab::Step step = cache.begin_step();
-    step.append(line, tokens.subspan(begin, n), ab::Logits::all);
+    step.append(sequence, tokens.subspan(begin, n), ab::Logits::all);
     const ab::PlanResult plan = step.plan();
     REQUIRE(plan);
     const ab::LogitsView logits = model(*plan);

@@ -26,7 +26,7 @@ const std::vector<std::string> kQuestions{"What are the benefits of regular exer
 
 GenerateOptions brief(std::int32_t n_at_once) {
   GenerateOptions options;
-  options.branches_at_once = n_at_once;
+  options.max_parallel_branches = n_at_once;
   options.max_branches = 5;
   options.max_branch_tokens = 24;
   options.max_tokens = 400;
@@ -50,9 +50,9 @@ void check_same(const Answer& together, const Answer& one_by_one) {
   CHECK(found == expected);
 }
 
-using Place = std::pair<std::vector<std::pair<int, int>>, std::int64_t>;  // path of the line, index in it
+using Place = std::pair<std::vector<std::pair<int, int>>, std::int64_t>;  // path of the sequence, index in it
 
-/// The bytes of all logits that an answer was sampled from, by line and place in it.
+/// The bytes of all logits that an answer was sampled from, by sequence and place in it.
 std::map<Place, std::string> logits_of(CausalLm& model, std::int32_t n_at_once) {
   std::map<Place, std::string> all;
   ab::KvCache cache({.n_pages = 256, .page_size = 16});
@@ -63,10 +63,10 @@ std::map<Place, std::string> logits_of(CausalLm& model, std::int32_t n_at_once) 
   ab::markup::Skeleton<ab::hf::Tokenizer, ab::hf::Tokenizer> skeleton(model.text().tokenizer, model.text().tokenizer,
                                                                       outline);
   ab::Decoder decoder(cache, skeleton, model.text().tokenizer, {.end_of_text = model.config().eos});
-  const auto note = [&](const ab::HookLine& line, std::span<float> logits) {
+  const auto note = [&](const ab::HookContext& sequence, std::span<float> logits) {
     Place place;
-    for (const ab::PathStep step : line.path) place.first.emplace_back(step.block, step.branch);
-    place.second = line.index;
+    for (const ab::PathStep step : sequence.path) place.first.emplace_back(step.block, step.branch);
+    place.second = sequence.index;
     all[place].assign(reinterpret_cast<const char*>(logits.data()), logits.size_bytes());
   };
   const std::vector<ab::hf::Message> messages{{"user", kQuestions[0]}};
@@ -75,7 +75,7 @@ std::map<Place, std::string> logits_of(CausalLm& model, std::int32_t n_at_once) 
                   .seed = 3,
                   .max_tokens = 200,
                   .max_branch_tokens = 16,
-                  .branches_at_once = n_at_once,
+                  .max_parallel_branches = n_at_once,
                   .hook = note});
   while (decoder.has_work()) {
     const auto plan = decoder.plan();

@@ -251,40 +251,40 @@ TEST_CASE("random trees agree") {
     std::mt19937 random(seed);
     const auto below = [&random](std::size_t n) { return random() % n; };
     struct Open {
-      int line;
-      int parent;  // index into `lines`, -1 for a root
+      int sequence;
+      int parent;  // index into `sequences`, -1 for a root
       int n_children;
     };
     TreeScript s;
-    std::vector<Open> lines;
+    std::vector<Open> sequences;
     const auto words = [&](std::size_t n) {
       std::vector<ab::TokenId> tokens;
       for (std::size_t i = 0; i < n; ++i) tokens.push_back(static_cast<ab::TokenId>(below(64)));
       return tokens;
     };
     for (int root = 0; root < 2; ++root) {
-      lines.push_back({s.create(), -1, 0});
-      s.append(lines.back().line, words(1 + below(9)));
+      sequences.push_back({s.create(), -1, 0});
+      s.append(sequences.back().sequence, words(1 + below(9)));
     }
     std::vector<char> gone(2, 0);
     for (int op = 0; op < 40; ++op) {
-      const std::size_t i = below(lines.size());
+      const std::size_t i = below(sequences.size());
       if (gone[i] != 0) continue;
       const std::size_t what = below(10);
       if (what < 5) {
-        s.append(lines[i].line, words(1 + below(3)));
-      } else if (what < 7 && lines.size() < 24) {
-        const auto kids = s.fork(lines[i].line, 2 + static_cast<int>(below(2)), kPolicies[below(2)]);
-        lines[i].n_children += static_cast<int>(kids.size());
+        s.append(sequences[i].sequence, words(1 + below(3)));
+      } else if (what < 7 && sequences.size() < 24) {
+        const auto kids = s.fork(sequences[i].sequence, 2 + static_cast<int>(below(2)), kPolicies[below(2)]);
+        sequences[i].n_children += static_cast<int>(kids.size());
         for (const int kid : kids) {
-          lines.push_back({kid, static_cast<int>(i), 0});
+          sequences.push_back({kid, static_cast<int>(i), 0});
           gone.push_back(0);
           s.append(kid, words(1 + below(4)));
         }
-      } else if (what < 9 && lines[i].parent >= 0 && lines[i].n_children == 0) {
-        Open& parent = lines[static_cast<std::size_t>(lines[i].parent)];
-        s.join(parent.line, {lines[i].line});
-        s.append(parent.line, words(1));
+      } else if (what < 9 && sequences[i].parent >= 0 && sequences[i].n_children == 0) {
+        Open& parent = sequences[static_cast<std::size_t>(sequences[i].parent)];
+        s.join(parent.sequence, {sequences[i].sequence});
+        s.append(parent.sequence, words(1));
         --parent.n_children;
         gone[i] = 1;
       } else {

@@ -70,7 +70,7 @@ std::vector<Recorded> recordings() {
     std::istringstream words(line);
     std::string key;
     words >> key;
-    if (key == "prompt:") all.emplace_back().prompt = line;
+    if (key == "prompt:") all.emplace_back().prompt = sequence;
     for (ab::TokenId t; (key == "input:" || key == "output:") && words >> t;)
       (key == "input:" ? all.back().input : all.back().output).push_back(t);
     for (float m; key == "margins:" && words >> m;) all.back().margins.push_back(m);
@@ -99,21 +99,21 @@ struct Greedy {
   std::vector<std::vector<float>> logits;
 };
 
-/// Decodes one line per prefix after a shared prompt: the lines together, one pass per step.
+/// Decodes one sequence per prefix after a shared prompt: the sequences together, one pass per step.
 std::vector<Greedy> decode_branches(CausalLm& runner, const Tokens& prompt, const std::vector<Tokens>& prefixes,
                                     int n) {
   ab::KvCache cache({.n_pages = 128, .page_size = 16});
-  const ab::LineId trunk = cache.create_line();
-  std::vector<ab::LineId> lines;
+  const ab::SequenceId trunk = cache.create_sequence();
+  std::vector<ab::SequenceId> sequences;
   std::vector<Greedy> out(prefixes.size());
   for (int i = 0; i < n; ++i) {
     const ab::LogitsView logits = pass(cache, runner, [&](ab::Step& step) {
       if (i == 0) {
         step.append(trunk, prompt);
-        lines = step.fork(trunk, static_cast<std::int32_t>(prefixes.size()));
+        sequences = step.fork(trunk, static_cast<std::int32_t>(prefixes.size()));
       }
-      for (std::size_t k = 0; k < lines.size(); ++k)
-        step.append(lines[k], i == 0 ? prefixes[k] : Tokens{out[k].tokens.back()}, ab::Logits::last);
+      for (std::size_t k = 0; k < sequences.size(); ++k)
+        step.append(sequences[k], i == 0 ? prefixes[k] : Tokens{out[k].tokens.back()}, ab::Logits::last);
     });
     for (std::size_t k = 0; k < out.size(); ++k) {
       const std::span<const float> row = logits.row(static_cast<std::int32_t>(k));
@@ -146,11 +146,11 @@ TEST_CASE("serial greedy text is what transformers writes with the same weights"
     INFO(recorded.prompt);
     CausalLm runner = real_model()->with_own_slots();
     ab::KvCache cache({.n_pages = 32, .page_size = 16});
-    const ab::LineId line = cache.create_line();
+    const ab::SequenceId sequence = cache.create_sequence();
     Tokens next = recorded.input;
     for (std::size_t i = 0; i < recorded.output.size(); ++i) {
       const ab::LogitsView logits =
-          pass(cache, runner, [&](ab::Step& step) { step.append(line, next, ab::Logits::last); });
+          pass(cache, runner, [&](ab::Step& step) { step.append(sequence, next, ab::Logits::last); });
       if (i == 0)
         for (const auto& [token, value] : recorded.logits)
           CHECK(std::abs(logits.row(0)[static_cast<std::size_t>(token)] - value) < kTolerance);

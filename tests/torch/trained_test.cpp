@@ -40,7 +40,7 @@ CausalLm* trained_model() {
 std::vector<Answer> answers(const std::vector<std::string>& questions, std::int32_t at_once) {
   GenerateOptions options;
   options.repetition_penalty = 1.1f;
-  options.branches_at_once = at_once;
+  options.max_parallel_branches = at_once;
   return ab::torch::generate(*trained_model(), questions, options);
 }
 

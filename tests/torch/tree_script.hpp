@@ -1,4 +1,4 @@
-// A tree of lines written down once and replayed in two ways: as it stands, many lines in one pass, or one token per
+// A tree of sequences written down once and replayed in two ways: as it stands, many sequences in one pass, or one token per
 // pass. Beside the cache it keeps its own naive books of who sees what, from which the oracle gets its dense mask.
 #pragma once
 
@@ -15,11 +15,11 @@
 
 namespace anabranch::test {
 
-/// One operation. Lines are numbered in the order of their making.
+/// One operation. Sequences are numbered in the order of their making.
 struct TreeOp {
   enum class Kind : std::uint8_t { create, append, fork, join, drop, adopt, rewind, pass };
   Kind kind = Kind::pass;
-  int line = -1;
+  int sequence = -1;
   std::vector<int> children = {};
   std::vector<TokenId> tokens = {};
   Positions positions = {};
@@ -31,37 +31,37 @@ struct TreeOp {
 class TreeScript {
  public:
   int create() {
-    ops_.push_back({.kind = TreeOp::Kind::create, .line = n_lines_});
-    return n_lines_++;
+    ops_.push_back({.kind = TreeOp::Kind::create, .sequence = n_sequences_});
+    return n_sequences_++;
   }
-  void append(int line, std::vector<TokenId> tokens) {
-    ops_.push_back({.kind = TreeOp::Kind::append, .line = line, .tokens = std::move(tokens)});
+  void append(int sequence, std::vector<TokenId> tokens) {
+    ops_.push_back({.kind = TreeOp::Kind::append, .sequence = sequence, .tokens = std::move(tokens)});
   }
   std::vector<int> fork(int parent, int n, Positions positions, std::vector<Position> starts = {}) {
-    TreeOp op{.kind = TreeOp::Kind::fork, .line = parent, .positions = positions, .starts = std::move(starts)};
-    for (int k = 0; k < n; ++k) op.children.push_back(n_lines_++);
+    TreeOp op{.kind = TreeOp::Kind::fork, .sequence = parent, .positions = positions, .starts = std::move(starts)};
+    for (int k = 0; k < n; ++k) op.children.push_back(n_sequences_++);
     ops_.push_back(op);
     return op.children;
   }
   void join(int parent, std::vector<int> children, Position next = kNone) {
-    ops_.push_back({.kind = TreeOp::Kind::join, .line = parent, .children = std::move(children), .next = next});
+    ops_.push_back({.kind = TreeOp::Kind::join, .sequence = parent, .children = std::move(children), .next = next});
   }
-  void drop(int line) { ops_.push_back({.kind = TreeOp::Kind::drop, .line = line}); }
+  void drop(int sequence) { ops_.push_back({.kind = TreeOp::Kind::drop, .sequence = sequence}); }
   void adopt(int parent, int child) {
-    ops_.push_back({.kind = TreeOp::Kind::adopt, .line = parent, .children = {child}});
+    ops_.push_back({.kind = TreeOp::Kind::adopt, .sequence = parent, .children = {child}});
   }
-  void rewind(int line, std::int32_t n_tokens) {
-    ops_.push_back({.kind = TreeOp::Kind::rewind, .line = line, .n_tokens = n_tokens});
+  void rewind(int sequence, std::int32_t n_tokens) {
+    ops_.push_back({.kind = TreeOp::Kind::rewind, .sequence = sequence, .n_tokens = n_tokens});
   }
   /// Everything since the last pass runs in one pass.
   void pass() { ops_.push_back({}); }
 
   std::span<const TreeOp> ops() const noexcept { return ops_; }
-  int n_lines() const noexcept { return n_lines_; }
+  int n_sequences() const noexcept { return n_sequences_; }
 
  private:
   std::vector<TreeOp> ops_;
-  int n_lines_ = 0;
+  int n_sequences_ = 0;
 };
 
 /// A token that was fed, by number in the script's order.
@@ -84,7 +84,7 @@ class TreeReplay {
   TreeReplay(const TreeScript& script, Schedule schedule, std::vector<Host> hosts, CacheOptions options)
       : schedule_(schedule), hosts_(std::move(hosts)), cache_(options) {
     logits_.resize(hosts_.size());
-    ids_.resize(static_cast<std::size_t>(script.n_lines()));
+    ids_.resize(static_cast<std::size_t>(script.n_sequences()));
     content_.resize(ids_.size());
     forked_at_.resize(ids_.size());
     for (const TreeOp& op : script.ops()) run(op);
@@ -98,8 +98,8 @@ class TreeReplay {
   KvCache& cache() noexcept { return cache_; }
 
  private:
-  LineId id(int line) const { return ids_[static_cast<std::size_t>(line)]; }
-  std::vector<std::size_t>& content(int line) { return content_[static_cast<std::size_t>(line)]; }
+  SequenceId id(int sequence) const { return ids_[static_cast<std::size_t>(sequence)]; }
+  std::vector<std::size_t>& content(int sequence) { return content_[static_cast<std::size_t>(sequence)]; }
 
   Step& step() {
     if (!step_) step_.emplace(cache_.begin_step());
@@ -108,18 +108,18 @@ class TreeReplay {
 
   void run(const TreeOp& op) {
     switch (op.kind) {
-      case TreeOp::Kind::create: ids_[static_cast<std::size_t>(op.line)] = step().create_line(); return;
+      case TreeOp::Kind::create: ids_[static_cast<std::size_t>(op.sequence)] = step().create_sequence(); return;
       case TreeOp::Kind::append: return append(op);
       case TreeOp::Kind::fork: return fork(op);
       case TreeOp::Kind::join: return join(op);
-      case TreeOp::Kind::drop: return step().drop(id(op.line));
+      case TreeOp::Kind::drop: return step().drop(id(op.sequence));
       case TreeOp::Kind::adopt:
-        step().adopt(id(op.line), id(op.children.front()));
-        content(op.line) = content(op.children.front());
+        step().adopt(id(op.sequence), id(op.children.front()));
+        content(op.sequence) = content(op.children.front());
         return;
       case TreeOp::Kind::rewind:
-        step().rewind(id(op.line), op.n_tokens);
-        content(op.line).resize(static_cast<std::size_t>(op.n_tokens));
+        step().rewind(id(op.sequence), op.n_tokens);
+        content(op.sequence).resize(static_cast<std::size_t>(op.n_tokens));
         return;
       case TreeOp::Kind::pass:
         if (schedule_ == Schedule::together) finish_pass();
@@ -129,46 +129,46 @@ class TreeReplay {
 
   void append(const TreeOp& op) {
     for (const TokenId token : op.tokens) {
-      content(op.line).push_back(tokens_.size());
-      fed_[id(op.line)].push_back(tokens_.size());
-      tokens_.push_back({token, kNone, content(op.line)});
+      content(op.sequence).push_back(tokens_.size());
+      fed_[id(op.sequence)].push_back(tokens_.size());
+      tokens_.push_back({token, kNone, content(op.sequence)});
       if (schedule_ == Schedule::alone) {
-        step().append(id(op.line), {token}, Logits::all);
+        step().append(id(op.sequence), {token}, Logits::all);
         finish_pass();
       }
     }
-    if (schedule_ == Schedule::together) step().append(id(op.line), op.tokens, Logits::all);
+    if (schedule_ == Schedule::together) step().append(id(op.sequence), op.tokens, Logits::all);
   }
 
   void fork(const TreeOp& op) {
-    const std::vector<LineId> made = step().fork(id(op.line), static_cast<std::int32_t>(op.children.size()),
+    const std::vector<SequenceId> made = step().fork(id(op.sequence), static_cast<std::int32_t>(op.children.size()),
                                                  {.positions = op.positions, .starts = op.starts});
     for (std::size_t k = 0; k < made.size(); ++k) {
       const auto child = static_cast<std::size_t>(op.children[k]);
       ids_[child] = made[k];
-      content_[child] = content(op.line);
+      content_[child] = content(op.sequence);
       forked_at_[child] = content_[child].size();
     }
   }
 
   void join(const TreeOp& op) {
-    std::vector<LineId> children;
+    std::vector<SequenceId> children;
     for (const int child : op.children) {
       children.push_back(id(child));
       const std::vector<std::size_t>& from = content(child);
       const auto own = from.begin() + static_cast<std::ptrdiff_t>(forked_at_[static_cast<std::size_t>(child)]);
-      content(op.line).insert(content(op.line).end(), own, from.end());
+      content(op.sequence).insert(content(op.sequence).end(), own, from.end());
     }
-    step().join(id(op.line), children, {.next = op.next});
+    step().join(id(op.sequence), children, {.next = op.next});
   }
 
   void finish_pass() {
     const PlanResult plan = step().plan();
     if (!plan) fail(Status::no_room, "the test's cache is too small");
     std::vector<std::size_t> number;  // token of each row
-    std::map<LineId, std::size_t> next;
+    std::map<SequenceId, std::size_t> next;
     for (std::size_t r = 0; r < plan->tokens.size(); ++r) {
-      number.push_back(fed_.at(plan->lines[r]).at(next[plan->lines[r]]++));
+      number.push_back(fed_.at(plan->sequences[r]).at(next[plan->sequences[r]]++));
       tokens_[number.back()].position = plan->positions[r];
     }
     for (std::size_t h = 0; h < hosts_.size(); ++h) {
@@ -188,11 +188,11 @@ class TreeReplay {
   std::vector<Host> hosts_;
   KvCache cache_;
   std::optional<Step> step_;
-  std::vector<LineId> ids_;
-  std::vector<std::vector<std::size_t>> content_;  ///< per line: what it sees
+  std::vector<SequenceId> ids_;
+  std::vector<std::vector<std::size_t>> content_;  ///< per sequence: what it sees
   std::vector<std::size_t> forked_at_;
   std::vector<FedToken> tokens_;
-  std::map<LineId, std::vector<std::size_t>> fed_;                 ///< tokens of the open step, per line
+  std::map<SequenceId, std::vector<std::size_t>> fed_;                 ///< tokens of the open step, per sequence
   std::vector<std::map<std::size_t, std::vector<float>>> logits_;  ///< per host, per token
   int n_passes_ = 0;
 };

@@ -15,7 +15,7 @@
 #include <memory>
 #include <span>
 
-#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/mask/visibility.hpp>
 #include <anabranch/parallel_for.hpp>
 
@@ -47,12 +47,12 @@ class BranchAttention {
   /// Bytes of scratch memory that `run` needs for what was planned last. Any alignment will do.
   std::size_t workspace_bytes(std::int32_t n_workers) const noexcept;
 
-  /// Once per layer. The rows' own K and V must be in the slabs. Throws bad_argument, and has written nothing, when a
-  /// planned slot lies outside the slabs, a stride is too small, or the workspace too small for
-  /// `parallel.n_workers()`. Allocates nothing. `then` follows on the rows that a thread has finished, all their heads,
+  /// Once per layer. The rows' own K and V must be in the kv. Throws bad_argument, and has written nothing, when a
+  /// planned slot lies outside the kv, a stride is too small, or the workspace too small for
+  /// `parallel.n_workers()`. Allocates nothing. `epilogue` follows on the rows that a thread has finished, all their heads,
   /// before the others may be done; its unit does not count.
-  void run(const Rows& rows, const KvSlabs& slabs, std::span<std::byte> workspace, const ParallelFor& parallel = {},
-           const PartTask& then = {}) const;
+  void run(const Rows& rows, const KvTensors& kv, std::span<std::byte> workspace, const ParallelFor& parallel = {},
+           const Epilogue& epilogue = {}) const;
 
   const HeadShape& shape() const noexcept;
 

@@ -1,6 +1,6 @@
 // The cache that users hold: branch trees over one pool of pages.
 //
-// It keeps the books of a K/V cache, not its bytes: which slot holds which token of which line. One thread at a time;
+// It keeps the books of a K/V cache, not its bytes: which slot holds which token of which sequence. One thread at a time;
 // distinct caches are independent. Not movable: steps and models refer to it.
 #pragma once
 
@@ -19,7 +19,7 @@
 
 namespace anabranch {
 
-/// `Payload` is what the caller keeps per line: default for a new line, neither copied nor rolled back.
+/// `Payload` is what the caller keeps per sequence: default for a new sequence, neither copied nor rolled back.
 /// `PageSize` is RuntimePageSize or FixedPageSize<N>.
 template <class Payload = NoPayload, PositionPolicy Policy = Positions, PageSizeChoice PageSize = RuntimePageSize>
 class BasicKvCache {
@@ -36,31 +36,31 @@ class BasicKvCache {
   BasicKvCache(const BasicKvCache&) = delete;
   BasicKvCache& operator=(const BasicKvCache&) = delete;
 
-  /// A new root line; part of the open step if there is one.
-  LineId create_line(Position first = 0) { return add_line(first); }
+  /// A new root sequence; part of the open step if there is one.
+  SequenceId create_sequence(Position first = 0) { return add_sequence(first); }
   /// Throws wrong_state while another step is open.
   Step begin_step();
 
-  bool alive(LineId line) const noexcept { return tree_.alive(line); }
-  std::int32_t n_lines() const noexcept { return tree_.n_lines(); }
-  /// Tokens that the line sees, the shared prefix included.
-  std::int32_t n_tokens(LineId line) const { return tree_.n_tokens(tree_.find(line)); }
-  Position next_position(LineId line) const { return tree_.state(tree_.find(line)).next; }
-  /// First position that the line refuses.
-  Position position_limit(LineId line) const { return tree_.state(tree_.find(line)).limit; }
-  LineId parent(LineId line) const { return tree_.id(tree_.state(tree_.find(line)).parent); }
-  std::vector<LineId> children(LineId line) const;
-  /// Tokens that the parent had when the line was forked; 0 for a root.
-  std::int32_t fork_tokens(LineId line) const { return tree_.state(tree_.find(line)).fork_tokens; }
-  Position start_position(LineId line) const { return tree_.state(tree_.find(line)).start; }
-  Payload& payload(LineId line) { return payloads_[static_cast<std::size_t>(tree_.find(line))]; }
-  const Payload& payload(LineId line) const { return payloads_[static_cast<std::size_t>(tree_.find(line))]; }
+  bool alive(SequenceId sequence) const noexcept { return tree_.alive(sequence); }
+  std::int32_t n_sequences() const noexcept { return tree_.n_sequences(); }
+  /// Tokens that the sequence sees, the shared prefix included.
+  std::int32_t n_tokens(SequenceId sequence) const { return tree_.n_tokens(tree_.find(sequence)); }
+  Position next_position(SequenceId sequence) const { return tree_.state(tree_.find(sequence)).next; }
+  /// First position that the sequence refuses.
+  Position position_limit(SequenceId sequence) const { return tree_.state(tree_.find(sequence)).limit; }
+  SequenceId parent(SequenceId sequence) const { return tree_.id(tree_.state(tree_.find(sequence)).parent); }
+  std::vector<SequenceId> children(SequenceId sequence) const;
+  /// Tokens that the parent had when the sequence was forked; 0 for a root.
+  std::int32_t fork_tokens(SequenceId sequence) const { return tree_.state(tree_.find(sequence)).fork_tokens; }
+  Position start_position(SequenceId sequence) const { return tree_.state(tree_.find(sequence)).start; }
+  Payload& payload(SequenceId sequence) { return payloads_[static_cast<std::size_t>(tree_.find(sequence))]; }
+  const Payload& payload(SequenceId sequence) const { return payloads_[static_cast<std::size_t>(tree_.find(sequence))]; }
 
-  /// Calls visit(View, first position) for everything committed that the line sees, in history order.
+  /// Calls visit(View, first position) for everything committed that the sequence sees, in history order.
   template <class Visit>
-  void for_each_view(LineId line, Visit&& visit) const;
-  std::vector<Slot> slots_of(LineId line) const;
-  std::vector<Position> positions_of(LineId line) const;
+  void for_each_view(SequenceId sequence, Visit&& visit) const;
+  std::vector<Slot> slots_of(SequenceId sequence) const;
+  std::vector<Position> positions_of(SequenceId sequence) const;
 
   std::int32_t n_pages() const noexcept { return pool_.n_pages(); }
   std::int32_t n_free_pages() const noexcept { return pool_.n_free(); }
@@ -73,24 +73,24 @@ class BasicKvCache {
 
  private:
   friend Step;
-  LineId add_line(Position first);
-  void reset_payload(LineId line);
+  SequenceId add_sequence(Position first);
+  void reset_payload(SequenceId sequence);
   void reserve_payloads(std::int32_t n);
   void need_unplanned(const char* call) const;
 
-  LineId step_create_line(Position first);
-  void step_append(LineId line, std::span<const TokenId> tokens, std::int32_t n_unknown, Logits logits);
-  void step_request_logits(LineId line);
-  void check_new_lines(LineId parent, std::int32_t n) const;
-  void step_fork(LineId parent, std::span<LineId> children, const ForkOptions& options);
-  void step_join(LineId parent, std::span<const LineId> children, const JoinOptions& options);
-  void step_rewind(LineId line, std::int32_t n_tokens);
-  void step_adopt(LineId parent, LineId child);
-  void step_drop(LineId line);
-  void step_detach(LineId line);
-  void step_hold(LineId line, std::int32_t n_slots);
+  SequenceId step_create_sequence(Position first);
+  void step_append(SequenceId sequence, std::span<const TokenId> tokens, std::int32_t n_unknown, Logits logits);
+  void step_request_logits(SequenceId sequence);
+  void check_new_sequences(SequenceId parent, std::int32_t n) const;
+  void step_fork(SequenceId parent, std::span<SequenceId> children, const ForkOptions& options);
+  void step_join(SequenceId parent, std::span<const SequenceId> children, const JoinOptions& options);
+  void step_rewind(SequenceId sequence, std::int32_t n_tokens);
+  void step_adopt(SequenceId parent, SequenceId child);
+  void step_drop(SequenceId sequence);
+  void step_detach(SequenceId sequence);
+  void step_hold(SequenceId sequence, std::int32_t n_slots);
   PlanResult step_plan();
-  void step_leave_out(LineId line, std::int32_t n);
+  void step_reject(SequenceId sequence, std::int32_t n);
   void step_commit();
   void step_abort() noexcept;
   bool step_planned() const noexcept { return planned_; }

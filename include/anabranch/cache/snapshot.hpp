@@ -25,7 +25,7 @@ struct Snapshot {
   };
   struct SegmentEntry {
     std::int32_t index = 0;
-    std::uint64_t sequence = 0;
+    std::uint64_t ordinal = 0;
     Position first = 0;
     std::int32_t length = 0;
     std::int32_t refs = 0;
@@ -34,7 +34,7 @@ struct Snapshot {
   };
   struct NodeEntry {
     std::int32_t index = 0;
-    std::uint64_t sequence = 0;
+    std::uint64_t ordinal = 0;
     NextRule rule;
     std::int32_t parent = kNone;
     std::int32_t segment = kNone;
@@ -43,7 +43,7 @@ struct Snapshot {
     Position next_before = 0;
     std::int32_t refs = 0;
   };
-  struct LineEntry {
+  struct SequenceEntry {
     std::int32_t index = 0;
     std::uint32_t generation = 0;
     bool alive = false;  ///< a free index only keeps its generation
@@ -56,8 +56,8 @@ struct Snapshot {
     std::int32_t fork_tokens = 0;
     Position limit = kUnlimited;
     std::int32_t hold = 0;
-    std::uint64_t first_sequence = 0;
-    bool left_out = false;
+    std::uint64_t reserved_ordinal = 0;
+    bool has_rejected = false;
     std::vector<std::byte> policy;
     std::vector<std::int32_t> children;
     std::vector<std::int32_t> tails;  ///< pages it may write, first choice first
@@ -66,16 +66,16 @@ struct Snapshot {
   std::int32_t n_pages = 0;
   std::int32_t n_free_pages = 0;
   std::int32_t page_size = 0;
-  std::int32_t max_lines = 0;
+  std::int32_t max_sequences = 0;
   std::int32_t max_depth = 0;
   Position max_position = 0;
   bool share_tails = true;
-  std::uint64_t sequence = 0;
+  std::uint64_t ordinal = 0;
   std::vector<PageEntry> pages;  // [n_pages]
-  // Entry i has index i; segments and nodes are numbered anew in each snapshot, lines keep the index of their id.
+  // Entry i has index i; segments and nodes are numbered anew in each snapshot, sequences keep the index of their id.
   std::vector<SegmentEntry> segments;
   std::vector<NodeEntry> nodes;
-  std::vector<LineEntry> lines;
+  std::vector<SequenceEntry> sequences;
 
   // Templates only so that who does not call them does not compile them.
 

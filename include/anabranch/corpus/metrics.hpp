@@ -73,7 +73,7 @@ Metrics metrics(std::span<const AnswerCounts> answers);
 
 /// Counts an answer in ASPD markup: the tokens in reading order, tags included, without the end of text. Any sequence
 /// is counted; what is wrong with its tags is its fault.
-template <TokensToText Text>
+template <Detokenizer Text>
 AnswerCounts count_tokens(std::span<const TokenId> tokens, const markup::AspdTags& tags, const Text& text);
 
 /// Counts a sample, each of whose texts is encoded on its own.

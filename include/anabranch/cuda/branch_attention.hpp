@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/cuda/device_plan.hpp>
 
 struct CUstream_st;  // what a cudaStream_t points to
@@ -19,7 +19,7 @@ struct CUstream_st;  // what a cudaStream_t points to
 namespace anabranch::cuda {
 
 using attention::Element;
-using attention::KvSlabs;
+using attention::KvTensors;
 
 /// The same type as cudaStream_t; null is the default stream.
 using Stream = CUstream_st*;
@@ -27,10 +27,10 @@ using Stream = CUstream_st*;
 /// The arrays of one call, on the device. Row r's query head h starts at queries + r * query_stride + h * head_dim.
 struct Rows {
   const void* queries = nullptr;             ///< after RoPE; 16 bytes aligned
-  Element query_element = Element::float32;  ///< float32 (rounded to the slabs' element) or the slabs' element
+  Element query_element = Element::float32;  ///< float32 (rounded to the kv' element) or the kv' element
   std::int64_t query_stride = 0;             ///< elements from row to row; a multiple of 8
   void* out = nullptr;                       ///< [n_rows, query_heads * head_dim], rows out_stride apart
-  Element out_element = Element::float32;    ///< float32 or the slabs' element
+  Element out_element = Element::float32;    ///< float32 or the kv' element
   std::int64_t out_stride = 0;               ///< elements
   float* lse = nullptr;  ///< [n_rows, query_heads]: natural logarithm of the sum of exp(score); null: not wanted
 };
@@ -55,10 +55,10 @@ class BranchAttention {
   void upload(const DevicePlan& plan, void* device_plan, Stream stream) const;
 
   /// Once per layer: enqueues both kernels for a plan of `bucket` that was uploaded; may be captured into a graph. The
-  /// rows' own K and V must be in the slabs by then; the slabs must hold every slot of the plan. Throws bad_argument,
+  /// rows' own K and V must be in the kv by then; the kv must hold every slot of the plan. Throws bad_argument,
   /// and has enqueued nothing, for elements, strides or alignment that the kernels cannot take; unsupported when no
   /// device can run them; internal, with the runtime's text, when a launch is refused.
-  void run(const PlanSizes& bucket, const Rows& rows, const KvSlabs& slabs, const DeviceMemory& memory,
+  void run(const PlanSizes& bucket, const Rows& rows, const KvTensors& kv, const DeviceMemory& memory,
            Stream stream) const;
 
   const HeadShape& shape() const noexcept { return shape_; }

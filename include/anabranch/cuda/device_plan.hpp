@@ -15,7 +15,7 @@
 #include <memory>
 #include <span>
 
-#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/plan/step_plan.hpp>
 
 namespace anabranch::cuda {

@@ -1,6 +1,6 @@
 // The decoder: feeds tokens through a markup, forks, joins, samples. It never calls a model; its owner does:
 //
-//   Decoder decoder{cache, markup, tokens_to_text, {.max_branches = 8}};
+//   Decoder decoder{cache, markup, detokenize, {.max_branches = 8}};
 //   decoder.submit(prompt, {.temperature = 0.7f, .seed = 1});
 //   while (decoder.has_work()) {
 //     auto plan = decoder.plan();                          // all requests, all branches, one pass
@@ -14,23 +14,23 @@
 //
 // So a request takes: prefill chunks + tokens sampled on the trunk - 1 + for every block the largest over its branches
 // of the tokens sampled in it, its end included and its own blocks recursively. That is with a place for every branch.
-// With fewer places (max_branches, branches_at_once) the others wait, without rows or pages, and open in reading order,
+// With fewer places (max_branches, max_parallel_branches) the others wait, without rows or pages, and open in reading order,
 // a branch's own blocks before its siblings, in the pass that holds the end of the one that gave its place. With one
 // place the largest becomes the sum: prefill chunks + sampled tokens - 1. Branches without a prefix are the exception:
-// their first tokens are all sampled in the fork's pass. And with DecoderOptions::guess tokens of the trunk that
-// the markup guessed cost no pass of their own.
+// their first tokens are all sampled in the fork's pass. And with DecoderOptions::draft tokens of the trunk that
+// the markup drafted cost no pass of their own.
 //
 // How many branches are decoded at once changes passes, the order of events and the numbers of nested branches. It does
 // not change a token, a position, or the history: every branch forks where its block forks and sees what it would see.
 // Only what branches share runs out elsewhere: a request's max_tokens (one token is kept for every branch that waits),
-// the positions of the model, pages, lines; and a stop string ends the request with what was written by then.
+// the positions of the model, pages, sequences; and a stop string ends the request with what was written by then.
 //
 // A call that throws has changed nothing, whatever threw: the markup, the text, the sampler, a hook, or memory that ran
 // out. In particular a commit that fails leaves the plan open: commit again, cancel a request and commit, or abort.
 //
-// A line's tokens depend on its own logits, the request's options and its branch path alone, never on the batch.
+// A sequence's tokens depend on its own logits, the request's options and its branch path alone, never on the batch.
 // One thread at a time. The decoder opens a step of the cache in `plan` and ends it in `commit` or `abort`; in between
-// the cache cannot be changed by others. The cache must outlive the decoder, which drops its lines when it goes.
+// the cache cannot be changed by others. The cache must outlive the decoder, which drops its sequences when it goes.
 #pragma once
 
 #include <cstdint>
@@ -68,16 +68,16 @@ class DecoderPlan {
   Shortage shortage_;
 };
 
-/// What is known of one line of a request, running or over.
+/// What is known of one sequence of a request, running or over.
 struct BranchReport {
   std::vector<PathStep> path;  ///< empty: the trunk
   std::string title;
   std::string text;  ///< in reading order, the blocks inside it included
   EndReason reason = EndReason::none;
-  LineId line;  ///< in the cache, while it is there
+  SequenceId sequence;  ///< in the cache, while it is there
 };
 
-template <class Cache, Markup M, TokensToText Text, SamplerLike S = Sampler>
+template <class Cache, Markup M, Detokenizer Text, SamplerLike S = Sampler>
 class Decoder {
  public:
   /// Throws bad_request when an option makes no sense.
@@ -107,7 +107,7 @@ class Decoder {
   }
   /// Samples, makes the pass final, and says what happened; the events are valid until the next commit that succeeds.
   /// Throws bad_logits, and what hook, sampler, markup and text throw; the plan is still open then and nothing has
-  /// changed. O(outputs * vocabulary), and a copy of what the lines of the pass have recorded.
+  /// changed. O(outputs * vocabulary), and a copy of what the sequences of the pass have recorded.
   std::span<const Event> commit(const LogitsView& logits) { return engine_.commit(logits); }
   /// The same with tokens that the host sampled: one per output. Throws bad_argument as above.
   std::span<const Event> commit_sampled(std::span<const TokenId> tokens) { return engine_.commit_sampled(tokens); }
@@ -127,11 +127,11 @@ class Decoder {
   /// `none` while it runs.
   EndReason reason(RequestId id) const { return engine_.find(id).reason; }
   const Statistics& statistics(RequestId id) const { return engine_.find(id).statistics; }
-  std::int32_t n_branches(RequestId id) const { return static_cast<std::int32_t>(engine_.find(id).tracks.size()) - 1; }
+  std::int32_t n_branches(RequestId id) const { return static_cast<std::int32_t>(engine_.find(id).branches.size()) - 1; }
   /// Throws bad_argument for a branch that is not there.
   BranchReport branch(RequestId id, BranchIndex branch) const {
     auto found = engine_.branch(id, branch);
-    return {std::move(found.path), std::move(found.title), std::move(found.text), found.reason, found.line};
+    return {std::move(found.path), std::move(found.title), std::move(found.text), found.reason, found.sequence};
   }
   const DecoderOptions& options() const noexcept { return engine_.options(); }
   /// What the model's passes cost, as the options said; null where they did not.

@@ -15,7 +15,7 @@ namespace anabranch {
 /// Why a branch or a request is over.
 enum class EndReason : std::uint8_t {
   none,         ///< it is not
-  end_tag,      ///< the markup ended the branch (its end tag, the end of its line)
+  end_tag,      ///< the markup ended the branch (its end tag, the end of its sequence)
   end_of_text,  ///< the model sampled an end-of-text token
   finished,     ///< the markup finished the answer
   limit,        ///< as many tokens as it may sample; in a fork event: deeper than it may fork
@@ -60,7 +60,7 @@ struct Event {
   Kind kind = Kind::token;
   RequestId request = kNoRequest;
   BranchIndex branch = kTrunk;
-  /// Text of the line that became printable: whole UTF-8 characters, never part of a stop string that may still come.
+  /// Text of the sequence that became printable: whole UTF-8 characters, never part of a stop string that may still come.
   /// A fork, branch end or end carries what had been held back.
   std::string text;
 

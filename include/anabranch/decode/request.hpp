@@ -18,7 +18,7 @@ namespace anabranch {
 enum class RequestId : std::uint64_t {};
 inline constexpr RequestId kNoRequest{0};
 
-/// Number of a line inside its request: 0 is the trunk, branches count from 1 in the order of their forks.
+/// Number of a sequence inside its request: 0 is the trunk, branches count from 1 in the order of their forks.
 using BranchIndex = std::int32_t;
 inline constexpr BranchIndex kTrunk = 0;
 
@@ -34,20 +34,20 @@ struct SamplingOptions {
   std::int32_t top_k = 0;    ///< only the k likeliest tokens; 0: all
   float top_p = 1.0f;        ///< only the likeliest tokens that together reach this probability
   float repetition_penalty =
-      1.0f;  ///< over the answer's tokens that the line sees: never a sibling's, nor the prompt's
+      1.0f;  ///< over the answer's tokens that the sequence sees: never a sibling's, nor the prompt's
   std::uint64_t seed = 0;
 };
 
-/// What a logit hook is told about the line that is about to be sampled.
-struct HookLine {
+/// What a logit hook is told about the sequence that is about to be sampled.
+struct HookContext {
   RequestId request = kNoRequest;
   BranchIndex branch = kTrunk;
   std::span<const PathStep> path;
-  std::int64_t index = 0;         ///< tokens that the line has sampled before
-  std::span<const TokenId> seen;  ///< the answer's tokens that the line sees
+  std::int64_t index = 0;         ///< tokens that the sequence has sampled before
+  std::span<const TokenId> seen;  ///< the answer's tokens that the sequence sees
 };
-/// Changes one line's logits [vocabulary] before sampling. Called again if the commit fails and is repeated.
-using LogitHook = std::function<void(const HookLine&, std::span<float>)>;
+/// Changes one sequence's logits [vocabulary] before sampling. Called again if the commit fails and is repeated.
+using LogitHook = std::function<void(const HookContext&, std::span<float>)>;
 
 struct RequestOptions {
   // as SamplingOptions
@@ -57,14 +57,14 @@ struct RequestOptions {
   float repetition_penalty = 1.0f;
   std::uint64_t seed = 0;
 
-  std::vector<std::string> stop = {};  ///< the request ends where a line writes one of these; the text is cut before it
+  std::vector<std::string> stop = {};  ///< the request ends where a sequence writes one of these; the text is cut before it
   std::int32_t max_tokens = kNone;     ///< sampled tokens; kNone: the decoder's
   std::int32_t max_branch_tokens = kNone;    ///< sampled tokens of one branch; kNone: the decoder's
-  std::int32_t branches_at_once = kNone;     ///< the others wait; kNone: the decoder's max_branches; 1: one by one
+  std::int32_t max_parallel_branches = kNone;     ///< the others wait; kNone: the decoder's max_branches; 1: one by one
   std::int32_t n_log_probabilities = kNone;  ///< report the sampled token's and those of the n likeliest; kNone: none
-  /// Groups of so many tokens that the line sees in the answer are not written again, so that it does not run in
+  /// Groups of so many tokens that the sequence sees in the answer are not written again, so that it does not run in
   /// circles; a markup's tags are free to. 0: they may be.
-  std::int32_t no_repeat = 0;
+  std::int32_t no_repeat_ngram = 0;
   LogitHook hook = {};
   RequestId after = kNoRequest;  ///< go on with the history of this finished request
 
@@ -81,8 +81,8 @@ struct DecoderOptions {
   std::vector<TokenId> end_of_text = {};        ///< tokens that end an answer or a branch; never fed
   /// Tags that the markup thinks likely on the trunk are fed before they are sampled, as further rows of the pass, and
   /// left out of its commit where they were wrong: fewer passes, the same tokens. A host's sampler is asked about the
-  /// rows behind a wrong one in vain. Not where branches_at_once is 1: one token is sampled a pass.
-  bool guess = false;
+  /// rows behind a wrong one in vain. Not where max_parallel_branches is 1: one token is sampled a pass.
+  bool draft = false;
   std::shared_ptr<const RowCosts> row_costs = {};  ///< what the model's passes cost, where that was measured
 };
 

@@ -19,7 +19,7 @@ struct RowCost {
 /// Never falls: more rows or more keys never cost less. Where measured times say otherwise, which is noise, the larger
 /// one counts for both. In between it is linear in either; elsewhere:
 ///   n_keys below what was measured   as for the fewest measured
-///   n_keys above                     on along the line through the two largest (one only: the same for all n_keys)
+///   n_keys above                     on along the sequence through the two largest (one only: the same for all n_keys)
 ///   n_rows above what was measured   in proportion to the rows: what one more costs is not known to be less
 class RowCosts {
  public:

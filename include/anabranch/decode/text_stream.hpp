@@ -1,4 +1,4 @@
-// One line's bytes on their way to the reader: whole UTF-8 characters only, and nothing that may yet turn out to be
+// One sequence's bytes on their way to the reader: whole UTF-8 characters only, and nothing that may yet turn out to be
 // the start of a stop string.
 #pragma once
 

@@ -57,15 +57,14 @@ class Oracle {
   void check(std::span<const TokenId> tokens, std::span<const Position> positions, const Mask& mask) const {
     const auto n = static_cast<::Eigen::Index>(tokens.size());
     if (positions.size() != tokens.size())
-      fail(Status::bad_argument, std::to_string(positions.size()) + " positions for " + std::to_string(n) + " tokens");
+      fail(Status::bad_argument, positions.size(), " positions for ", n, " tokens");
     if (mask.rows() != n || mask.cols() != n)
-      fail(Status::bad_argument, "mask is " + std::to_string(mask.rows()) + " x " + std::to_string(mask.cols()) +
-                                     ", must be " + std::to_string(n) + " x " + std::to_string(n));
+      fail(Status::bad_argument, "mask is ", mask.rows(), " x ", mask.cols(), ", must be ", n, " x ", n);
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       impl::check_token(tokens[i], i, weights_.shape);
       impl::check_position(positions[i], i, weights_.shape);
       if (!mask.row(static_cast<::Eigen::Index>(i)).any())
-        fail(Status::bad_argument, "token " + std::to_string(i) + " sees nothing in the mask");
+        fail(Status::bad_argument, "token ", i, " sees nothing in the mask");
     }
   }
 

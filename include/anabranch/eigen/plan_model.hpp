@@ -50,12 +50,12 @@ class PlanModel {
   void run_layer(std::vector<Vector>& hidden, std::size_t layer, const StepPlan& plan,
                  const std::vector<Slots>& visible);
 
-  struct Slab {
+  struct LayerKv {
     std::vector<Vector> keys, values;  ///< by slot; empty where nothing was written
   };
 
   Weights weights_;
-  std::vector<Slab> slabs_;  ///< one per layer
+  std::vector<LayerKv> layers_kv_;  ///< one per layer
   std::vector<SlotContent> content_;
   std::vector<float> logits_;
   std::int64_t n_passes_ = 0;

@@ -59,7 +59,7 @@ struct Weights {
 /// Throws bad_argument when the sizes do not fit together.
 inline void check_shape(const Shape& s) {
   const auto require = [](bool holds, const char* what, std::int64_t value, const char* limit) {
-    if (!holds) fail(Status::bad_argument, std::string(what) + " is " + std::to_string(value) + ", must be " + limit);
+    if (!holds) fail(Status::bad_argument, what, " is ", value, ", must be ", limit);
   };
   require(s.vocabulary > 0, "vocabulary", s.vocabulary, "positive");
   require(s.hidden > 0, "hidden", s.hidden, "positive");

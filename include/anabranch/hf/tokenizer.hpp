@@ -56,7 +56,7 @@ class Tokenizer {
   std::string decode(std::span<const TokenId> tokens, SpecialText special = SpecialText::keep) const;
   /// The concept TextToTokens: what spells a special token stays text.
   std::vector<TokenId> operator()(std::string_view text) const { return encode(text, Special::plain); }
-  /// The concept TokensToText: text as a reader wants it, without special tokens.
+  /// The concept Detokenizer: text as a reader wants it, without special tokens.
   void operator()(std::span<const TokenId> tokens, std::string& out) const { decode(tokens, out, SpecialText::skip); }
 
   /// One more than the highest id.

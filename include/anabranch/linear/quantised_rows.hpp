@@ -1,5 +1,5 @@
 // Activations of a pass's rows, rounded to integers: a row by its own magnitudes alone, so nothing that stands in
-// another row can change it. Two forms, of which the CPU's instructions decide:
+// another row can change it. Two quantisations, of which the CPU's instructions decide:
 //
 //   blocks  8-bit integers and a scale for every 32 of them. With VNNI a product of a few rows then costs little more
 //           than reading the weights. SmolLM2's perplexity grows by 0.1 %, as much as with llama.cpp's Q8_0.
@@ -24,22 +24,22 @@ struct FloatRows {
   std::int32_t n_rows = 0;
 };
 
-enum class RowForm : std::uint8_t { whole, blocks };
+enum class Quantisation : std::uint8_t { per_row, per_block };
 
-/// The form that products are fastest with on this CPU; `simd::limit` counts.
-RowForm best_row_form();
+/// The quantisation that products are fastest with on this CPU; `simd::limit` counts.
+Quantisation best_quantisation();
 
 /// What a product wants of its rows.
 struct RowShape {
   std::int32_t width = 0;
-  RowForm form = best_row_form();
+  Quantisation quantisation = best_quantisation();
 };
 
 class QuantisedRows {
  public:
-  /// Largest magnitude of an integer in rows of this width and form.
-  static constexpr std::int32_t limit(RowForm form, std::int32_t width) noexcept {
-    if (form == RowForm::blocks) return 127;
+  /// Largest magnitude of an integer in rows of this width and quantisation.
+  static constexpr std::int32_t limit(Quantisation quantisation, std::int32_t width) noexcept {
+    if (quantisation == Quantisation::per_block) return 127;
     return static_cast<std::int32_t>(
         std::min<std::int64_t>(32767, std::int64_t{2147483647} / (127 * std::int64_t{std::max(width, 1)})));
   }
@@ -57,8 +57,8 @@ class QuantisedRows {
 
   std::int32_t n_rows() const noexcept { return n_rows_; }
   std::int32_t width() const noexcept { return width_; }
-  RowForm form() const noexcept { return form_; }
-  std::int32_t block_width() const noexcept { return form_ == RowForm::blocks ? kBlock : width_; }
+  Quantisation quantisation() const noexcept { return quantisation_; }
+  std::int32_t block_width() const noexcept { return quantisation_ == Quantisation::per_block ? kBlock : width_; }
   std::int32_t n_blocks() const noexcept { return (width_ + block_width() - 1) / block_width(); }
   /// One integer, and what one unit of it stands for. NaN: the block, or the whole row, had a NaN or an infinity.
   std::int32_t value(std::int32_t row, std::int32_t index) const noexcept;
@@ -90,7 +90,7 @@ class QuantisedRows {
   std::size_t room_ = 0;            ///< bytes
   std::size_t room_of_blocks_ = 0;  ///< scales, and starts
   std::int32_t n_rows_ = 0, width_ = 0;
-  RowForm form_ = RowForm::whole;
+  Quantisation quantisation_ = Quantisation::per_row;
   std::int64_t stride_ = 0;
 };
 

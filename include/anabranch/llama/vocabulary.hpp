@@ -1,6 +1,6 @@
 // The text side of a llama.cpp model: what a decoder and a markup ask of a tokenizer, and its chat template.
 //
-// Satisfies TextToTokens and TokensToText. Cheap to copy; the model must outlive it.
+// Satisfies TextToTokens and Detokenizer. Cheap to copy; the model must outlive it.
 #pragma once
 
 #include <cstdint>

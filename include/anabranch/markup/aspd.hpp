@@ -129,7 +129,7 @@ class Aspd {
     return {{}, s.forbidden, ids_};
   }
   /// A title ends with every token but its first (few have only one), and behind it comes another one.
-  TokenId guess(const State& s) const {
+  TokenId draft(const State& s) const {
     if (s.in_title) return s.title.size() > 1 && may_close(s) ? tags_.title_end : kUnknownToken;
     return s.n_titles() > 0 && !full(s) ? tags_.title : kUnknownToken;
   }
@@ -215,23 +215,19 @@ class Aspd {
   bool is_tag(TokenId token) const { return std::find(ids_.begin(), ids_.end(), token) != ids_.end(); }
   void check() const {
     if (options_.max_titles != kNone && options_.max_titles < 1)
-      fail(Status::bad_markup, "max_titles is " + std::to_string(options_.max_titles) + "; at least 1 is needed");
+      fail(Status::bad_markup, "max_titles is ", options_.max_titles, "; at least 1 is needed");
     if (options_.max_title_tokens != kNone && options_.max_title_tokens < 1)
-      fail(Status::bad_markup,
-           "max_title_tokens is " + std::to_string(options_.max_title_tokens) + "; at least 1 is needed");
+      fail(Status::bad_markup, "max_title_tokens is ", options_.max_title_tokens, "; at least 1 is needed");
     static constexpr const char* kNames[] = {"branch", "branch_end", "title", "title_end", "para", "para_end"};
     for (std::size_t i = 0; i < ids_.size(); ++i) {
-      if (ids_[i] < 0)
-        fail(Status::bad_markup,
-             std::string("tag ") + kNames[i] + " has id " + std::to_string(ids_[i]) + "; ids start at 0");
+      if (ids_[i] < 0) fail(Status::bad_markup, "tag ", kNames[i], " has id ", ids_[i], "; ids start at 0");
       for (std::size_t j = 0; j < i; ++j)
         if (ids_[i] == ids_[j])
-          fail(Status::bad_markup,
-               std::string("tags ") + kNames[j] + " and " + kNames[i] + " both have id " + std::to_string(ids_[i]));
+          fail(Status::bad_markup, "tags ", kNames[j], " and ", kNames[i], " both have id ", ids_[i]);
     }
     for (const TokenId token : tags_.title_separator)
       if (token < 0 || is_tag(token))
-        fail(Status::bad_markup, "title separator holds token " + std::to_string(token) + ", which is no text token");
+        fail(Status::bad_markup, "title separator holds token ", token, ", which is no text token");
   }
 
   AspdTags tags_;
@@ -239,6 +235,6 @@ class Aspd {
   std::array<TokenId, 6> ids_;
   std::array<TokenId, 2> behind_title_;
 };
-static_assert(Markup<Aspd> && MarkupWithConstraint<Aspd> && MarkupWithGuess<Aspd>);
+static_assert(Markup<Aspd> && MarkupWithConstraint<Aspd> && MarkupWithDraft<Aspd>);
 
 }  // namespace anabranch::markup

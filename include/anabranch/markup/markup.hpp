@@ -93,7 +93,7 @@ namespace anabranch {
 ///   `closing`
 ///                    in the token's place; on the trunk the answer ends. The action's `forget` counts the token
 ///   constrain(s)     which tokens may be sampled next
-///   guess(s)         a tag that may well be sampled next; kUnknownToken: none
+///   draft(s)         a tag that may well be sampled next; kUnknownToken: none
 template <class M>
 concept Markup = std::copyable<typename M::State> &&
     requires(const M& markup, typename M::State& s, const typename M::State& cs, TokenId t, std::int32_t k) {
@@ -118,8 +118,8 @@ concept MarkupWithConstraint = requires(const M& markup, const typename M::State
 };
 
 template <class M>
-concept MarkupWithGuess = requires(const M& markup, const typename M::State& s) {
-  { markup.guess(s) } -> std::same_as<TokenId>;
+concept MarkupWithDraft = requires(const M& markup, const typename M::State& s) {
+  { markup.draft(s) } -> std::same_as<TokenId>;
 };
 
 }  // namespace anabranch

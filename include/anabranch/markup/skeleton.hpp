@@ -43,7 +43,7 @@ struct SkeletonOptions {
   std::vector<TokenId> end_of_text = {};
 };
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 class Skeleton {
  public:
   enum class Stage : std::uint8_t { outline, body, rest };

@@ -13,7 +13,7 @@ namespace anabranch {
 
 /// Turns tokens into text bytes (not necessarily whole UTF-8 characters): appends to `out`.
 template <class T>
-concept TokensToText = requires(const T& text, std::span<const TokenId> tokens, std::string& out) {
+concept Detokenizer = requires(const T& text, std::span<const TokenId> tokens, std::string& out) {
   text(tokens, out);
 };
 

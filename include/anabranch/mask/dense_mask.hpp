@@ -83,14 +83,12 @@ void dense_mask(std::span<const VisibilityGroup> groups, std::span<const View> v
                 const Columns& columns, std::int32_t n_columns, std::span<T> out, T visible, T hidden) {
   const auto width = static_cast<std::size_t>(n_columns);
   if (n_rows < 0 || n_columns < 0 || out.size() != static_cast<std::size_t>(n_rows) * width)
-    fail(Status::bad_argument, "dense mask of " + std::to_string(n_rows) + " x " + std::to_string(n_columns) +
-                                   " into " + std::to_string(out.size()) + " elements");
+    fail(Status::bad_argument, "dense mask of ", n_rows, " x ", n_columns, " into ", out.size(), " elements");
   for (const VisibilityGroup& group : groups)
     for_each_run(group, views, [&](Slot first, std::int32_t count) {
       for (Slot slot = first; slot < first + count; ++slot)
         if (const std::int32_t column = columns.column(slot); column < 0 || column >= n_columns)
-          fail(Status::bad_argument, "slot " + std::to_string(slot) + " is seen and has column " +
-                                         std::to_string(column) + " of " + std::to_string(n_columns));
+          fail(Status::bad_argument, "slot ", slot, " is seen and has column ", column, " of ", n_columns);
     });
   std::fill(out.begin(), out.end(), hidden);
   for (const VisibilityGroup& group : groups) {

@@ -2,7 +2,7 @@
 //
 // The histories of all rows form a forest: rows that share a view share the path to it. Walking it depth-first gives
 // every view one interval of rows; a chain of views with the same interval is one group. Siblings are visited by the
-// sequence numbers of their segments, which a join gives out anew, so a row always comes after the rows that it sees.
+// ordinals of their segments, which a join gives out anew, so a row always comes after the rows that it sees.
 // Cost: O(views on the paths of the rows); nothing depends on the number of tokens.
 #pragma once
 
@@ -44,7 +44,7 @@ class RowForest {
  private:
   /// Tokens [begin, end) of one segment on the paths of all rows in [row_begin, row_end).
   struct Entry {
-    std::uint64_t sequence = 0;
+    std::uint64_t ordinal = 0;
     std::int32_t segment = kNone;
     std::int32_t begin = 0;
     std::int32_t end = 0;
@@ -61,7 +61,7 @@ class RowForest {
   Entry& at(std::int32_t entry) noexcept { return entries_[static_cast<std::size_t>(entry)]; }
   const Entry& at(std::int32_t entry) const noexcept { return entries_[static_cast<std::size_t>(entry)]; }
   std::int32_t insert_history(const History<PageSize>& history, std::int32_t node);
-  std::int32_t insert_view(std::int32_t parent, std::uint64_t sequence, std::int32_t segment, std::int32_t end);
+  std::int32_t insert_view(std::int32_t parent, std::uint64_t ordinal, std::int32_t segment, std::int32_t end);
   std::int32_t add_child(std::int32_t parent, std::int32_t after, Entry entry);
   void number_rows(Blocks& blocks);
   std::int32_t next_in_preorder(std::int32_t entry) const noexcept;

@@ -41,15 +41,15 @@ class Planner {
   void note(std::int32_t page);
   void find_blocks(const Tree& tree);
   std::int32_t reserve_slots(Tree& tree);
-  std::int32_t place_block(Tree& tree, const RowBlock& block, std::int32_t line);
+  std::int32_t place_block(Tree& tree, const RowBlock& block, std::int32_t sequence);
   std::int64_t reserve_holds(const Tree& tree);
   std::int32_t pages_for(std::int32_t n_slots) const noexcept {
     return n_slots / pool_->page_size() + (n_slots % pool_->page_size() != 0 ? 1 : 0);
   }
-  std::int32_t page_for(const Tree& tree, std::int32_t line, Slot last);
-  std::int32_t tail_without_hole(std::int32_t line) const noexcept;
+  std::int32_t page_for(const Tree& tree, std::int32_t sequence, Slot last);
+  std::int32_t tail_without_hole(std::int32_t sequence) const noexcept;
   static Slot last_slot(const Tree& tree, const RowBlock& block) noexcept;
-  std::int32_t take_page(std::int32_t line);
+  std::int32_t take_page(std::int32_t sequence);
   void undo_slots(Tree& tree) noexcept;
   void fill_rows(const Tree& tree);
   void fill_block(const Tree& tree, std::int32_t block);
@@ -65,7 +65,7 @@ class Planner {
   impl::Lazily<std::pmr::vector<TokenId>, PageSize> tokens_;
   impl::Lazily<std::pmr::vector<Position>, PageSize> positions_;
   impl::Lazily<std::pmr::vector<Slot>, PageSize> slots_;
-  impl::Lazily<std::pmr::vector<LineId>, PageSize> lines_;
+  impl::Lazily<std::pmr::vector<SequenceId>, PageSize> sequences_;
   impl::Lazily<std::pmr::vector<Output>, PageSize> outputs_;
   impl::Lazily<std::pmr::vector<VisibilityGroup>, PageSize> groups_;
   impl::Lazily<std::pmr::vector<View>, PageSize> views_;

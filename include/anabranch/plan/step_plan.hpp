@@ -8,35 +8,35 @@
 #include <span>
 
 #include <anabranch/mask/visibility.hpp>
-#include <anabranch/tree/sequence_op.hpp>
+#include <anabranch/tree/host_op.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {
 
-/// Logits of `row` are wanted for `line`. Several lines may name one row: a fork without tokens of its own samples
+/// Logits of `row` are wanted for `sequence`. Several sequences may name one row: a fork without tokens of its own samples
 /// from its parent's last row.
 struct Output {
   RowIndex row = 0;
-  LineId line;
+  SequenceId sequence;
 };
 
 struct StepPlan {
   // One entry per row; [n_rows].
-  std::span<const TokenId> tokens;      ///< kUnknownToken where `append(line, n)` left it to the host
+  std::span<const TokenId> tokens;      ///< kUnknownToken where `append(sequence, n)` left it to the host
   std::span<const Position> positions;  ///< what RoPE gets
   std::span<const Slot> slots;          ///< where the row's K and V are written, before attention
-  std::span<const LineId> lines;        ///< who appended the row (it may have been joined in the same step)
+  std::span<const SequenceId> sequences;        ///< who appended the row (it may have been joined in the same step)
 
   std::span<const Output> outputs;  ///< logits wanted, in the order of rows; logits are [n_outputs, vocabulary]
 
   std::span<const VisibilityGroup> groups;  ///< for every row, the groups that contain it come in history order
   std::span<const View> views;              ///< what groups index into
 
-  std::span<const SequenceOp> ops_before;        ///< additive, in order, before the pass
-  std::span<const SequenceOp> ops_after_commit;  ///< removing, in order, once the step is committed
+  std::span<const HostOp> ops_before;        ///< additive, in order, before the pass
+  std::span<const HostOp> ops_after_commit;  ///< removing, in order, once the step is committed
 
-  std::uint64_t epoch = 0;   ///< changes when anything but the lines' last runs changed
-  std::int32_t n_slots = 0;  ///< slots of the whole pool: size of K/V slabs
+  std::uint64_t epoch = 0;   ///< changes when anything but the sequences' last runs changed
+  std::int32_t n_slots = 0;  ///< slots of the whole pool: size of K/V tensors
   std::int32_t page_size = 0;
 
   std::int32_t n_rows() const noexcept { return static_cast<std::int32_t>(tokens.size()); }

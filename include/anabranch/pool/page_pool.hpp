@@ -43,7 +43,7 @@ concept PageSizeChoice = std::constructible_from<P, RuntimePageSize> && requires
 struct Page {
   std::int32_t used = 0;        ///< slots held by segments
   std::int32_t fill = 0;        ///< one past the last used slot
-  std::int32_t writer = kNone;  ///< index of the line that may write at `fill`
+  std::int32_t writer = kNone;  ///< index of the sequence that may write at `fill`
   std::int32_t next = kNone;    ///< in the writer's list of tails, or in the free list
   std::int32_t previous = kNone;
   bool avoid = false;  ///< the open step gives up its last slots: what is written behind them leaves a hole
@@ -106,8 +106,8 @@ class PagePool {
     free_if_empty(page);
   }
   void set_avoid(std::int32_t page, bool avoid) noexcept { at(page).avoid = avoid; }
-  /// Gives back used slots [first, first + count); pages that get room again and have no writer go to `heir`, if any.
-  void release(Slot first, std::int32_t count, std::int32_t heir) noexcept {
+  /// Gives back used slots [first, first + count); pages that get room again and have no writer go to `tail_recipient`, if any.
+  void release(Slot first, std::int32_t count, std::int32_t tail_recipient) noexcept {
     while (count > 0) {  // from the back, so that fill falls with every piece
       const std::int32_t page = page_of(first + count - 1);
       const Slot base = page * page_size_.get();
@@ -117,17 +117,17 @@ class PagePool {
       p.used -= to - from;
       if (p.fill == to) p.fill = from;
       if (p.used == 0) p.fill = 0;
-      if (p.writer == kNone && p.used > 0 && room(page) > 0 && heir != kNone) link(page, heir);
+      if (p.writer == kNone && p.used > 0 && room(page) > 0 && tail_recipient != kNone) link(page, tail_recipient);
       free_if_empty(page);
       count -= to - from;
     }
   }
-  /// All tails of `writer` go to `heir`, or, with kNone, to nobody; empty pages become free.
-  void bequeath(std::int32_t writer, std::int32_t heir) noexcept {
+  /// All tails of `writer` go to `tail_recipient`, or, with kNone, to nobody; empty pages become free.
+  void hand_over_tails(std::int32_t writer, std::int32_t tail_recipient) noexcept {
     while (tail(writer) != kNone) {
       const std::int32_t page = tail(writer);
       unlink(page);
-      if (at(page).used > 0 && heir != kNone) link(page, heir);
+      if (at(page).used > 0 && tail_recipient != kNone) link(page, tail_recipient);
       free_if_empty(page);
     }
   }

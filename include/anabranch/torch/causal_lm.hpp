@@ -1,7 +1,7 @@
 // A model runner on LibTorch: a Hugging Face folder in, step plans through it, logits out.
 //
-// It satisfies the decoder's Model concept. K and V live in slabs addressed by slot, so nothing is ever moved when
-// lines fork and join. Attention is anabranch::attention, which reads what several rows share once for all of them;
+// It satisfies the decoder's Model concept. K and V live in kv addressed by slot, so nothing is ever moved when
+// sequences fork and join. Attention is anabranch::attention, which reads what several rows share once for all of them;
 // products are LibTorch's (float32, bfloat16) or anabranch::linear's (int8). With int8 weights a row's logits are the
 // same, bit for bit, whatever other rows are in the pass. No torch header is needed to use it.
 #pragma once
@@ -12,7 +12,7 @@
 #include <optional>
 #include <vector>
 
-#include <anabranch/attention/kv_slabs.hpp>
+#include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/decode/model.hpp>
 #include <anabranch/decode/row_costs.hpp>
 #include <anabranch/hf/config.hpp>
@@ -39,10 +39,10 @@ enum class AttentionPath : std::uint8_t {
 struct LoadOptions {
   Weights weights = Weights::automatic;
   AttentionPath attention = AttentionPath::native;
-  /// Type of K and V in the slabs; none: float32 with float32 weights, else bfloat16. The LibTorch paths take all but
+  /// Type of K and V in the kv; none: float32 with float32 weights, else bfloat16. The LibTorch paths take all but
   /// int8.
   std::optional<attention::Element> kv = {};
-  std::int32_t n_slots = 0;     ///< slots to make room for at once; a plan over a larger pool makes the slabs grow
+  std::int32_t n_slots = 0;     ///< slots to make room for at once; a plan over a larger pool makes the kv grow
   std::int32_t max_rows = 256;  ///< hint for whoever feeds prompts: the best number of rows of one prefill chunk
   std::int32_t n_threads = 0;   ///< threads of LibTorch, of the whole process; 0 leaves what is set
   /// Folder of a LoRA adapter (hf/adapter.hpp). It is merged into the weights in float32, before they are rounded to
@@ -75,22 +75,22 @@ class CausalLm {
   CausalLm& operator=(CausalLm&&) noexcept;
   ~CausalLm();
 
-  /// A runner over the same weights with empty slabs of its own, for a second cache.
+  /// A runner over the same weights with empty kv of its own, for a second cache.
   CausalLm with_own_slots() const;
 
   /// One forward pass: writes K and V of all rows, returns float32 logits [n_outputs, vocabulary] of the outputs,
-  /// valid until the next call. Throws bad_argument (token unknown or outside the vocabulary, slot outside the slabs,
+  /// valid until the next call. Throws bad_argument (token unknown or outside the vocabulary, slot outside the kv,
   /// a row that sees nothing) or out_of_range (position) and has then written nothing.
   LogitsView operator()(const StepPlan& plan);
 
   /// Times decoding passes of this model on this machine: one token of each branch over a shared trunk, logits for all.
-  /// Takes about a second for a model of 135 million weights, needs slabs of its own for the largest case, and leaves
+  /// Takes about a second for a model of 135 million weights, needs kv of its own for the largest case, and leaves
   /// this runner as it is. For DecoderOptions::row_costs. Throws bad_argument.
   RowCosts measure_row_costs(const RowCostOptions& options = {}) const;
 
   /// Makes room for `n_slots` slots, keeping what is there. Never shrinks.
   void reserve(std::int32_t n_slots);
-  /// Throws bad_argument for a LibTorch path over int8 slabs.
+  /// Throws bad_argument for a LibTorch path over int8 kv.
   void set_attention(AttentionPath path);
 
   const hf::ModelConfig& config() const noexcept;

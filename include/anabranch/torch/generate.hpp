@@ -28,14 +28,14 @@ struct GenerateOptions {
   std::int32_t top_k = 0;
   float top_p = 1.0f;
   float repetition_penalty = 1.0f;
-  std::int32_t no_repeat = 0;  ///< groups of so many tokens are not written again; 0: they may be
+  std::int32_t no_repeat_ngram = 0;  ///< groups of so many tokens are not written again; 0: they may be
   std::uint64_t seed = 0;
   std::vector<std::string> stop = {};
   std::int32_t max_tokens = 1024;         ///< sampled tokens of an answer
   std::int32_t max_branch_tokens = 160;   ///< sampled tokens of one branch
   std::int32_t max_branches = 8;          ///< points or titles of a block, and branches decoded at once
-  std::int32_t branches_at_once = kNone;  ///< kNone: max_branches; 1: one after another, same mask, positions, tokens
-  bool guess = true;                      ///< likely tags are fed before they are sampled (DecoderOptions::guess)
+  std::int32_t max_parallel_branches = kNone;  ///< kNone: max_branches; 1: one after another, same mask, positions, tokens
+  bool draft = true;                      ///< likely tags are fed before they are sampled (DecoderOptions::draft)
   std::int32_t max_requests = 4;          ///< questions that are answered at once
   bool unique_titles = true;              ///< aspd: no title comes twice (see markup/aspd.hpp)
   bool well_formed = true;                ///< aspd: only what keeps to the grammar of the tags

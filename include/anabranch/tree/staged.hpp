@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <anabranch/pool/lazily.hpp>
-#include <anabranch/tree/sequence_op.hpp>
+#include <anabranch/tree/host_op.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {
@@ -23,18 +23,18 @@ struct StagedPiece {
 /// A segment that grows in the open step.
 struct StagedSegment {
   std::int32_t segment = kNone;
-  std::uint64_t sequence = 0;  ///< the segment's: tells a freed and reused index
+  std::uint64_t ordinal = 0;  ///< the segment's: tells a freed and reused index
   std::int32_t base = kNone;   ///< history before the segment; one reference
-  std::int32_t line = kNone;   ///< who appended
+  std::int32_t sequence = kNone;   ///< who appended
   std::int32_t first_piece = kNone;
   std::int32_t last_piece = kNone;
 };
 
-/// Logits wanted by request_logits: of token `offset` of a segment, for a line.
+/// Logits wanted by request_logits: of token `offset` of a segment, for a sequence.
 struct StagedOutput {
-  std::int32_t line = kNone;
+  std::int32_t sequence = kNone;
   std::int32_t segment = kNone;
-  std::uint64_t sequence = 0;
+  std::uint64_t ordinal = 0;
   std::int32_t offset = 0;
 };
 
@@ -70,16 +70,16 @@ struct Staged {
       piece = p.next;
     }
     for (StagedOutput& output : extra_outputs)
-      if (output.sequence == segments[static_cast<std::size_t>(entry)].sequence && output.offset >= length)
-        output.sequence = 0;  // names no segment
+      if (output.ordinal == segments[static_cast<std::size_t>(entry)].ordinal && output.offset >= length)
+        output.ordinal = 0;  // names no segment
   }
   impl::Lazily<std::pmr::vector<TokenId>, Lazy> tokens;
   impl::Lazily<std::pmr::vector<StagedPiece>, Lazy> pieces;
   impl::Lazily<std::pmr::vector<StagedSegment>, Lazy> segments;
   impl::Lazily<std::pmr::vector<StagedOutput>, Lazy> extra_outputs;
   impl::Lazily<std::pmr::vector<std::int32_t>, Lazy> avoided_pages;  ///< see Page::avoid
-  impl::Lazily<std::pmr::vector<SequenceOp>, Lazy> ops_before;
-  impl::Lazily<std::pmr::vector<SequenceOp>, Lazy> ops_after;
+  impl::Lazily<std::pmr::vector<HostOp>, Lazy> ops_before;
+  impl::Lazily<std::pmr::vector<HostOp>, Lazy> ops_after;
 };
 
 }  // namespace anabranch

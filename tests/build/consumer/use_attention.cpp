@@ -12,7 +12,7 @@ bool use_attention() {
   at::BranchAttention attention(shape);
   attention.plan(groups, views, 1);
   std::vector<std::byte> workspace(attention.workspace_bytes(1));
-  attention.run({query, 2, out, 2}, make_slabs(shape, at::Element::float32, at::SlabLayout::slot_major, 1, kv, kv),
+  attention.run({query, 2, out, 2}, make_kv_tensors(shape, at::Element::float32, at::KvLayout::slot_major, 1, kv, kv),
                 workspace);
   return out[0] == 3.0f && out[1] == 4.0f;
 }

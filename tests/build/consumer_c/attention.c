@@ -10,7 +10,7 @@ static int attend(anb_attention* attention) {
   const anb_view view = {&run, 1, 0, 1, 0, 1};
   const float query[2] = {1, 2}, key[2] = {3, 4}, value[2] = {5, 6};
   float keys[2], values[2], out[2] = {0, 0};
-  anb_attention_slabs slabs = ANB_ATTENTION_SLABS_INIT;
+  anb_attention_kv slabs = ANB_ATTENTION_KV_INIT;
   anb_attention_new_rows new_rows = ANB_ATTENTION_NEW_ROWS_INIT;
   anb_attention_rows rows = ANB_ATTENTION_ROWS_INIT;
   slabs.n_slots = 1;

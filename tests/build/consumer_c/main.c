@@ -1,16 +1,16 @@
-/* A program in C that forks a line, joins it again, and lets a decoder write two tokens. */
+/* A program in C that forks a sequence, joins it again, and lets a decoder write two tokens. */
 #include <anabranch.h>
 #include <anabranch_decoder.h>
 #include <stdio.h>
 
 static int fork_and_join(anb_cache* cache) {
   static const anb_token tokens[] = {1, 2, 3};
-  anb_line_state state = ANB_LINE_STATE_INIT;
+  anb_sequence_state state = ANB_SEQUENCE_STATE_INIT;
   anb_plan plan = ANB_PLAN_INIT;
-  anb_line trunk, branches[2];
+  anb_sequence trunk, branches[2];
   anb_step* step;
   if (anb_step_begin(cache, &step) != ANB_OK) return 0;
-  if (anb_step_create_line(step, 0, &trunk) != ANB_OK) return 0;
+  if (anb_step_create_sequence(step, 0, &trunk) != ANB_OK) return 0;
   if (anb_step_append(step, trunk, tokens, 3, ANB_LOGITS_NONE) != ANB_OK) return 0;
   if (anb_step_fork(step, trunk, 2, ANB_POSITIONS_LONGEST, branches) != ANB_OK) return 0;
   if (anb_step_append(step, branches[0], tokens, 2, ANB_LOGITS_LAST) != ANB_OK) return 0;
@@ -18,7 +18,7 @@ static int fork_and_join(anb_cache* cache) {
   if (anb_step_join(step, trunk, branches, 2) != ANB_OK) return 0;
   if (anb_step_plan(step, &plan) != ANB_OK || plan.n_rows != 7) return 0;
   if (anb_step_commit(step) != ANB_OK) return 0;
-  if (anb_line_get_state(cache, trunk, &state) != ANB_OK) return 0;
+  if (anb_sequence_get_state(cache, trunk, &state) != ANB_OK) return 0;
   printf("%d tokens visible after the join, next position %d\n", (int)state.n_tokens, (int)state.next_position);
   return state.n_tokens == 7 && state.next_position == 5;
 }

@@ -14,29 +14,27 @@ inline std::pmr::memory_resource* memory_of(const CacheOptions& options) noexcep
 /// Throws bad_argument for options that make no cache.
 inline const CacheOptions& checked(const CacheOptions& options) {
   const auto positive = [](std::int32_t value, const char* name) {
-    if (value < 1)
-      fail(Status::bad_argument, std::string(name) + " is " + std::to_string(value) + "; at least 1 is needed");
+    if (value < 1) fail(Status::bad_argument, name, " is ", value, "; at least 1 is needed");
   };
   positive(options.n_pages, "n_pages");
   positive(options.page_size, "page_size");
-  positive(options.max_lines, "max_lines");
+  positive(options.max_sequences, "max_sequences");
   positive(options.max_position, "max_position");
-  if (options.max_depth < 0)
-    fail(Status::bad_argument, "max_depth is " + std::to_string(options.max_depth) + "; at least 0 is needed");
+  if (options.max_depth < 0) fail(Status::bad_argument, "max_depth is ", options.max_depth, "; at least 0 is needed");
   if (std::int64_t{options.n_pages} * options.page_size > kUnlimited)
-    fail(Status::bad_argument, std::to_string(options.n_pages) + " pages of " + std::to_string(options.page_size) +
-                                   " slots are more than " + std::to_string(kUnlimited) + " slots");
+    fail(Status::bad_argument, options.n_pages, " pages of ", options.page_size, " slots are more than ", kUnlimited,
+         " slots");
   return options;
 }
 
 template <std::same_as<Snapshot> S>
 CacheOptions options_of(const S& s, std::pmr::memory_resource* memory) {
   if (const std::vector<std::string> violated = s.check(); !violated.empty())
-    fail(Status::bad_snapshot, "snapshot breaks an invariant: " + violated.front());
+    fail(Status::bad_snapshot, "snapshot breaks an invariant: ", violated.front());
   CacheOptions options;
   options.n_pages = s.n_pages;
   options.page_size = s.page_size;
-  options.max_lines = s.max_lines;
+  options.max_sequences = s.max_sequences;
   options.max_depth = s.max_depth;
   options.max_position = s.max_position;
   options.share_tail = s.share_tails ? ShareTail::spare : ShareTail::never;
@@ -50,20 +48,19 @@ template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 BasicKvCache<Payload, Policy, PageSize>::BasicKvCache(const CacheOptions& options)
     : options_(impl::checked(options)),
       pool_(options.n_pages, PageSize(RuntimePageSize{options.page_size}), impl::memory_of(options)),
-      tree_(pool_, {options.max_lines, options.max_depth, options.max_position, options.first_generation},
+      tree_(pool_, {options.max_sequences, options.max_depth, options.max_position, options.first_generation},
             impl::memory_of(options)),
       planner_(pool_, options.share_tail, impl::memory_of(options)),
       payloads_(impl::memory_of(options)) {
   if (pool_.page_size() != options.page_size)
-    fail(Status::bad_argument, "page_size " + std::to_string(options.page_size) + " in a cache made for pages of " +
-                                   std::to_string(pool_.page_size()));
+    fail(Status::bad_argument, "page_size ", options.page_size, " in a cache made for pages of ", pool_.page_size());
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 template <std::same_as<Snapshot> S>
 BasicKvCache<Payload, Policy, PageSize>::BasicKvCache(const S& snapshot, std::pmr::memory_resource* memory)
     : BasicKvCache(impl::options_of(snapshot, memory)) {
-  payloads_.resize(snapshot.lines.size());
+  payloads_.resize(snapshot.sequences.size());
   SnapshotAccess<Policy, PageSize>::restore(snapshot, tree_, pool_);
 }
 
@@ -76,17 +73,17 @@ Snapshot BasicKvCache<Payload, Policy, PageSize>::snapshot() const {
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-std::vector<LineId> BasicKvCache<Payload, Policy, PageSize>::children(LineId line) const {
-  std::vector<LineId> result;
-  for (std::int32_t c = tree_.state(tree_.find(line)).first_child; c != kNone; c = tree_.state(c).next_sibling)
+std::vector<SequenceId> BasicKvCache<Payload, Policy, PageSize>::children(SequenceId sequence) const {
+  std::vector<SequenceId> result;
+  for (std::int32_t c = tree_.state(tree_.find(sequence)).first_child; c != kNone; c = tree_.state(c).next_sibling)
     result.push_back(tree_.id(c));
   return result;
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 template <class Visit>
-void BasicKvCache<Payload, Policy, PageSize>::for_each_view(LineId line, Visit&& visit) const {
-  const auto& state = tree_.state(tree_.find(line));
+void BasicKvCache<Payload, Policy, PageSize>::for_each_view(SequenceId sequence, Visit&& visit) const {
+  const auto& state = tree_.state(tree_.find(sequence));
   const auto& history = tree_.history();
   std::vector<std::int32_t> path;
   for (std::int32_t n = state.head; n != kNone; n = history.node(n).parent) path.push_back(n);
@@ -100,9 +97,9 @@ void BasicKvCache<Payload, Policy, PageSize>::for_each_view(LineId line, Visit&&
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-std::vector<Slot> BasicKvCache<Payload, Policy, PageSize>::slots_of(LineId line) const {
+std::vector<Slot> BasicKvCache<Payload, Policy, PageSize>::slots_of(SequenceId sequence) const {
   std::vector<Slot> slots;
-  for_each_view(line, [&](const View& view, Position) {
+  for_each_view(sequence, [&](const View& view, Position) {
     for_each_run(view, [&](Slot first, std::int32_t count) {
       for (std::int32_t i = 0; i < count; ++i) slots.push_back(first + i);
     });
@@ -111,9 +108,9 @@ std::vector<Slot> BasicKvCache<Payload, Policy, PageSize>::slots_of(LineId line)
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-std::vector<Position> BasicKvCache<Payload, Policy, PageSize>::positions_of(LineId line) const {
+std::vector<Position> BasicKvCache<Payload, Policy, PageSize>::positions_of(SequenceId sequence) const {
   std::vector<Position> positions;
-  for_each_view(line, [&](const View& view, Position first) {
+  for_each_view(sequence, [&](const View& view, Position first) {
     for (std::int32_t i = view.begin; i < view.end; ++i) positions.push_back(first + i);
   });
   return positions;

@@ -16,100 +16,98 @@ typename BasicKvCache<Payload, Policy, PageSize>::Step BasicKvCache<Payload, Pol
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 void BasicKvCache<Payload, Policy, PageSize>::need_unplanned(const char* call) const {
-  if (planned_)
-    fail(Status::wrong_state,
-         std::string(call) + " after a successful plan; only leave_out, commit or abort may follow it");
+  if (planned_) fail(Status::wrong_state, call, " after a successful plan; only reject, commit or abort may follow it");
 }
 
-/// Makes room for the payloads of `n` new lines, so that creating them cannot fail halfway.
+/// Makes room for the payloads of `n` new sequences, so that creating them cannot fail halfway.
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 void BasicKvCache<Payload, Policy, PageSize>::reserve_payloads(std::int32_t n) {
-  const auto needed = static_cast<std::size_t>(tree_.lines().size() + n);
+  const auto needed = static_cast<std::size_t>(tree_.sequences().size() + n);
   if (payloads_.size() < needed) payloads_.resize(std::max(needed, 2 * payloads_.size()));
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::reset_payload(LineId line) {
-  payloads_[static_cast<std::size_t>(line.index)] = Payload{};
+void BasicKvCache<Payload, Policy, PageSize>::reset_payload(SequenceId sequence) {
+  payloads_[static_cast<std::size_t>(sequence.index)] = Payload{};
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-LineId BasicKvCache<Payload, Policy, PageSize>::add_line(Position first) {
-  need_unplanned("create_line");
+SequenceId BasicKvCache<Payload, Policy, PageSize>::add_sequence(Position first) {
+  need_unplanned("create_sequence");
   reserve_payloads(1);
-  const LineId line = tree_.create_line(first);
-  reset_payload(line);
-  return line;
+  const SequenceId sequence = tree_.create_sequence(first);
+  reset_payload(sequence);
+  return sequence;
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-LineId BasicKvCache<Payload, Policy, PageSize>::step_create_line(Position first) {
-  return add_line(first);
+SequenceId BasicKvCache<Payload, Policy, PageSize>::step_create_sequence(Position first) {
+  return add_sequence(first);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::step_append(LineId line, std::span<const TokenId> tokens,
+void BasicKvCache<Payload, Policy, PageSize>::step_append(SequenceId sequence, std::span<const TokenId> tokens,
                                                           std::int32_t n_unknown, Logits logits) {
   need_unplanned("append");
-  tree_.append(line, tokens, n_unknown, logits);
+  tree_.append(sequence, tokens, n_unknown, logits);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::step_request_logits(LineId line) {
+void BasicKvCache<Payload, Policy, PageSize>::step_request_logits(SequenceId sequence) {
   need_unplanned("request_logits");
-  tree_.request_logits(line);
+  tree_.request_logits(sequence);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::check_new_lines(LineId parent, std::int32_t n) const {
+void BasicKvCache<Payload, Policy, PageSize>::check_new_sequences(SequenceId parent, std::int32_t n) const {
   need_unplanned("fork");
   tree_.check_limits(tree_.find(parent), n);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::step_fork(LineId parent, std::span<LineId> children,
+void BasicKvCache<Payload, Policy, PageSize>::step_fork(SequenceId parent, std::span<SequenceId> children,
                                                         const ForkOptions& options) {
-  check_new_lines(parent, static_cast<std::int32_t>(children.size()));
+  check_new_sequences(parent, static_cast<std::int32_t>(children.size()));
   reserve_payloads(static_cast<std::int32_t>(children.size()));
   tree_.fork(parent, children, options.positions, options.starts);
-  for (const LineId child : children) reset_payload(child);
+  for (const SequenceId child : children) reset_payload(child);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::step_join(LineId parent, std::span<const LineId> children,
+void BasicKvCache<Payload, Policy, PageSize>::step_join(SequenceId parent, std::span<const SequenceId> children,
                                                         const JoinOptions& options) {
   need_unplanned("join");
   tree_.join(parent, children, options.next);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::step_rewind(LineId line, std::int32_t n_tokens) {
+void BasicKvCache<Payload, Policy, PageSize>::step_rewind(SequenceId sequence, std::int32_t n_tokens) {
   need_unplanned("rewind");
-  tree_.rewind(line, n_tokens);
+  tree_.rewind(sequence, n_tokens);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::step_adopt(LineId parent, LineId child) {
+void BasicKvCache<Payload, Policy, PageSize>::step_adopt(SequenceId parent, SequenceId child) {
   need_unplanned("adopt");
   tree_.adopt(parent, child);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::step_drop(LineId line) {
+void BasicKvCache<Payload, Policy, PageSize>::step_drop(SequenceId sequence) {
   need_unplanned("drop");
-  tree_.drop(line);
+  tree_.drop(sequence);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::step_detach(LineId line) {
+void BasicKvCache<Payload, Policy, PageSize>::step_detach(SequenceId sequence) {
   need_unplanned("detach");
-  tree_.detach(line);
+  tree_.detach(sequence);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::step_hold(LineId line, std::int32_t n_slots) {
+void BasicKvCache<Payload, Policy, PageSize>::step_hold(SequenceId sequence, std::int32_t n_slots) {
   need_unplanned("hold");
-  tree_.hold(line, n_slots);
+  tree_.hold(sequence, n_slots);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
@@ -121,9 +119,9 @@ PlanResult BasicKvCache<Payload, Policy, PageSize>::step_plan() {
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
-void BasicKvCache<Payload, Policy, PageSize>::step_leave_out(LineId line, std::int32_t n) {
-  if (!planned_) fail(Status::wrong_state, "leave_out in a step that has no plan; call plan first");
-  tree_.leave_out(line, n);
+void BasicKvCache<Payload, Policy, PageSize>::step_reject(SequenceId sequence, std::int32_t n) {
+  if (!planned_) fail(Status::wrong_state, "reject in a step that has no plan; call plan first");
+  tree_.reject(sequence, n);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>

@@ -23,10 +23,10 @@ class SnapshotAccess {
     s.n_pages = pool.n_pages();
     s.n_free_pages = pool.n_free();
     s.page_size = pool.page_size();
-    s.max_lines = tree.limits_.max_lines;
+    s.max_sequences = tree.limits_.max_sequences;
     s.max_depth = tree.limits_.max_depth;
     s.max_position = tree.limits_.max_position;
-    s.sequence = tree.history_.sequence_;
+    s.ordinal = tree.history_.ordinal_;
     for (std::int32_t i = 0; i < pool.n_pages(); ++i) s.pages.push_back({pool[i].used, pool[i].fill, pool[i].writer});
     const History<PageSize>& history = tree.history_;
     const Numbers segment = number(history.segments());
@@ -35,17 +35,17 @@ class SnapshotAccess {
       if (!history.segments().in_use(i)) continue;
       const Segment& g = history.segment(i);
       s.segments.push_back(
-          {segment(i), g.sequence, g.first, g.length, g.refs, g.writer, {g.runs.begin(), g.runs.end()}});
+          {segment(i), g.ordinal, g.first, g.length, g.refs, g.writer, {g.runs.begin(), g.runs.end()}});
     }
     for (std::int32_t i = 0; i < history.nodes().size(); ++i) {
       if (!history.nodes().in_use(i)) continue;
       const HistoryNode& n = history.node(i);
       s.nodes.push_back(
-          {node(i), n.sequence, n.rule, node(n.parent), segment(n.segment), n.end, n.n_tokens, n.next_before, n.refs});
+          {node(i), n.ordinal, n.rule, node(n.parent), segment(n.segment), n.end, n.n_tokens, n.next_before, n.refs});
     }
-    for (std::int32_t i = 0; i < tree.lines_.size(); ++i) {
-      s.lines.push_back(line(tree, pool, i));
-      Snapshot::LineEntry& l = s.lines.back();
+    for (std::int32_t i = 0; i < tree.sequences_.size(); ++i) {
+      s.sequences.push_back(sequence(tree, pool, i));
+      Snapshot::SequenceEntry& l = s.sequences.back();
       l.head = node(l.head);
       l.fork_node = node(l.fork_node);
       l.open = segment(l.open);
@@ -55,10 +55,10 @@ class SnapshotAccess {
 
   /// REQUIRES: `tree` and `pool` are fresh and have the snapshot's sizes; s.check() is empty.
   static void restore(const Snapshot& s, Tree& tree, Pool& pool) {
-    tree.history_.sequence_ = s.sequence;
+    tree.history_.ordinal_ = s.ordinal;
     restore_segments(s, tree.history_);
     restore_nodes(s, tree.history_);
-    restore_lines(s, tree);
+    restore_sequences(s, tree);
     restore_pages(s, tree, pool);
   }
 
@@ -71,19 +71,19 @@ class SnapshotAccess {
     }
   };
   template <class T>
-  static Numbers number(const Slab<T>& slab) {
-    Numbers result{std::vector<std::int32_t>(static_cast<std::size_t>(slab.size()), kNone)};
+  static Numbers number(const IndexedPool<T>& pool) {
+    Numbers result{std::vector<std::int32_t>(static_cast<std::size_t>(pool.size()), kNone)};
     std::int32_t n = 0;
-    for (std::int32_t i = 0; i < slab.size(); ++i)
-      if (slab.in_use(i)) result.places[static_cast<std::size_t>(i)] = n++;
+    for (std::int32_t i = 0; i < pool.size(); ++i)
+      if (pool.in_use(i)) result.places[static_cast<std::size_t>(i)] = n++;
     return result;
   }
 
-  static Snapshot::LineEntry line(const Tree& tree, const Pool& pool, std::int32_t i) {
-    Snapshot::LineEntry l;
+  static Snapshot::SequenceEntry sequence(const Tree& tree, const Pool& pool, std::int32_t i) {
+    Snapshot::SequenceEntry l;
     l.index = i;
-    l.generation = tree.lines_[i].generation;
-    if (!tree.lines_.in_use(i)) return l;
+    l.generation = tree.sequences_[i].generation;
+    if (!tree.sequences_.in_use(i)) return l;
     const auto& state = tree.state(i);
     l.alive = true;
     l.parent = state.parent;
@@ -95,8 +95,8 @@ class SnapshotAccess {
     l.fork_tokens = state.fork_tokens;
     l.limit = state.limit;
     l.hold = state.hold;
-    l.first_sequence = state.first_sequence;
-    l.left_out = state.left_out;
+    l.reserved_ordinal = state.reserved_ordinal;
+    l.has_rejected = state.has_rejected;
     l.policy.resize(sizeof(Policy));
     std::memcpy(l.policy.data(), &state.policy, sizeof(Policy));
     for (std::int32_t c = state.first_child; c != kNone; c = tree.state(c).next_sibling) l.children.push_back(c);
@@ -116,7 +116,7 @@ class SnapshotAccess {
     for (const auto& e : s.segments) {
       Segment& g = history.segment(e.index);
       g.runs.assign(e.runs.begin(), e.runs.end());
-      g.sequence = e.sequence;
+      g.ordinal = e.ordinal;
       g.first = e.first;
       g.length = g.committed = e.length;
       g.refs = e.refs;
@@ -129,7 +129,7 @@ class SnapshotAccess {
     history.nodes_.rebuild(used.empty() ? 0 : used.back() + 1, used);
     for (const auto& e : s.nodes) {
       HistoryNode& n = history.node(e.index);
-      n.sequence = e.sequence;
+      n.ordinal = e.ordinal;
       n.rule = e.rule;
       n.parent = e.parent;
       n.segment = e.segment;
@@ -140,22 +140,21 @@ class SnapshotAccess {
       history.link(e.index);
     }
   }
-  static void restore_lines(const Snapshot& s, Tree& tree) {
+  static void restore_sequences(const Snapshot& s, Tree& tree) {
     std::vector<std::int32_t> used;
-    for (const auto& e : s.lines)
+    for (const auto& e : s.sequences)
       if (e.alive) used.push_back(e.index);
-    tree.lines_.rebuild(static_cast<std::int32_t>(s.lines.size()), used);
+    tree.sequences_.rebuild(static_cast<std::int32_t>(s.sequences.size()), used);
     tree.n_alive_ = static_cast<std::int32_t>(used.size());
-    for (const auto& e : s.lines) {
-      tree.lines_[e.index].generation = e.generation;
+    for (const auto& e : s.sequences) {
+      tree.sequences_[e.index].generation = e.generation;
       if (!e.alive) continue;
       if (e.policy.size() != sizeof(Policy))
-        fail(Status::bad_snapshot,
-             "line " + std::to_string(e.index) + " was saved with another kind of position policy");
-      auto& state = tree.lines_[e.index].state;
+        fail(Status::bad_snapshot, "line ", e.index, " was saved with another kind of position policy");
+      auto& state = tree.sequences_[e.index].state;
       std::memcpy(&state.policy, e.policy.data(), sizeof(Policy));
       if (!state.policy.valid())
-        fail(Status::bad_snapshot, "line " + std::to_string(e.index) + " has a position policy that makes no sense");
+        fail(Status::bad_snapshot, "line ", e.index, " has a position policy that makes no sense");
       state.alive = true;
       state.head = e.head;
       state.open = e.open;
@@ -165,14 +164,14 @@ class SnapshotAccess {
       state.fork_tokens = e.fork_tokens;
       state.limit = e.limit;
       state.hold = e.hold;
-      state.first_sequence = e.first_sequence;
-      state.left_out = e.left_out;
+      state.reserved_ordinal = e.reserved_ordinal;
+      state.has_rejected = e.has_rejected;
     }
-    for (const auto& e : s.lines)
+    for (const auto& e : s.sequences)
       for (const std::int32_t child : e.children) tree.link_child(e.index, child);
   }
   static void restore_pages(const Snapshot& s, const Tree& tree, Pool& pool) {
-    pool.reserve_writers(tree.lines_.size());
+    pool.reserve_writers(tree.sequences_.size());
     pool.first_free_ = kNone;
     pool.n_free_ = 0;
     for (std::int32_t i = s.n_pages; i-- > 0;) {
@@ -182,7 +181,7 @@ class SnapshotAccess {
       pool.at(i).fill = e.fill;
       if (e.writer == kNone) pool.free_if_empty(i);
     }
-    for (const auto& e : s.lines)
+    for (const auto& e : s.sequences)
       for (std::size_t t = e.tails.size(); t-- > 0;) pool.link(e.tails[t], e.index);
   }
 };

@@ -63,8 +63,7 @@ class ByteReader {
 
  private:
   void need(std::size_t n) const {
-    if (rest_.size() < n)
-      fail(Status::bad_snapshot, "snapshot ends " + std::to_string(n - rest_.size()) + " bytes too early");
+    if (rest_.size() < n) fail(Status::bad_snapshot, "snapshot ends ", n - rest_.size(), " bytes too early");
   }
   std::span<const std::byte> rest_;
 };
@@ -81,23 +80,25 @@ requires std::same_as<std::remove_const_t<T>, Snapshot::PageEntry>
 void visit_fields(V& v, T& x) { v(x.used), v(x.fill), v(x.writer); }
 template <class V, class T>
 requires std::same_as<std::remove_const_t<T>, Snapshot::SegmentEntry>
-void visit_fields(V& v, T& x) { v(x.index), v(x.sequence), v(x.first), v(x.length), v(x.refs), v(x.writer), v(x.runs); }
+void visit_fields(V& v, T& x) { v(x.index), v(x.ordinal), v(x.first), v(x.length), v(x.refs), v(x.writer), v(x.runs); }
 template <class V, class T>
 requires std::same_as<std::remove_const_t<T>, Snapshot::NodeEntry>
 void visit_fields(V& v, T& x) {
-  v(x.index), v(x.sequence), v(x.rule), v(x.parent), v(x.segment), v(x.end), v(x.n_tokens), v(x.next_before), v(x.refs);
+  v(x.index), v(x.ordinal), v(x.rule), v(x.parent), v(x.segment), v(x.end), v(x.n_tokens), v(x.next_before), v(x.refs);
 }
 template <class V, class T>
-requires std::same_as<std::remove_const_t<T>, Snapshot::LineEntry>
+requires std::same_as<std::remove_const_t<T>, Snapshot::SequenceEntry>
 void visit_fields(V& v, T& x) {
   v(x.index), v(x.generation), v(x.alive), v(x.parent), v(x.head), v(x.open), v(x.next), v(x.start), v(x.fork_node);
-  v(x.fork_tokens), v(x.limit), v(x.hold), v(x.first_sequence), v(x.left_out), v(x.policy), v(x.children), v(x.tails);
+  v(x.fork_tokens), v(x.limit), v(x.hold), v(x.reserved_ordinal), v(x.has_rejected), v(x.policy), v(x.children),
+      v(x.tails);
 }
 template <class V, class T>
 requires std::same_as<std::remove_const_t<T>, Snapshot>
 void visit_fields(V& v, T& x) {
-  v(x.n_pages), v(x.n_free_pages), v(x.page_size), v(x.max_lines), v(x.max_depth), v(x.max_position), v(x.share_tails);
-  v(x.sequence), v(x.pages), v(x.segments), v(x.nodes), v(x.lines);
+  v(x.n_pages), v(x.n_free_pages), v(x.page_size), v(x.max_sequences), v(x.max_depth), v(x.max_position),
+      v(x.share_tails);
+  v(x.ordinal), v(x.pages), v(x.segments), v(x.nodes), v(x.sequences);
 }
 
 template <class T>
@@ -113,8 +114,7 @@ void ByteReader::operator()(std::vector<T>& values) {
   std::uint64_t n = 0;
   (*this)(n);
   if (n > rest_.size())  // every element takes at least a byte: no huge allocation for a damaged count
-    fail(Status::bad_snapshot,
-         "snapshot claims " + std::to_string(n) + " elements in " + std::to_string(rest_.size()) + " bytes");
+    fail(Status::bad_snapshot, "snapshot claims ", n, " elements in ", rest_.size(), " bytes");
   values.resize(static_cast<std::size_t>(n));
   for (T& value : values) (*this)(value);
 }
@@ -151,17 +151,15 @@ Snapshot Snapshot::load(std::span<const std::byte> bytes) {
   reader(magic), reader(version), reader(length), reader(checksum);
   if (magic != impl::kSnapshotMagic) fail(Status::bad_snapshot, "these bytes are not a snapshot");
   if (version != impl::kSnapshotVersion)
-    fail(Status::bad_snapshot, "snapshot of version " + std::to_string(version) + "; this library reads version " +
-                                   std::to_string(impl::kSnapshotVersion));
-  if (length != reader.left())
-    fail(Status::bad_snapshot, "snapshot of " + std::to_string(length) + " bytes has " + std::to_string(reader.left()));
+    fail(Status::bad_snapshot, "snapshot of version ", version, "; this library reads version ",
+         impl::kSnapshotVersion);
+  if (length != reader.left()) fail(Status::bad_snapshot, "snapshot of ", length, " bytes has ", reader.left());
   if (impl::fnv1a(reader.rest()) != checksum) fail(Status::bad_snapshot, "snapshot is damaged: its checksum differs");
   impl::Lazily<Snapshot, Lazy> snapshot;
   impl::visit_fields(reader, snapshot);
-  if (reader.left() != 0)
-    fail(Status::bad_snapshot, "snapshot has " + std::to_string(reader.left()) + " bytes left over");
+  if (reader.left() != 0) fail(Status::bad_snapshot, "snapshot has ", reader.left(), " bytes left over");
   if (const std::vector<std::string> violated = snapshot.template check<Lazy>(); !violated.empty())
-    fail(Status::bad_snapshot, "snapshot breaks an invariant: " + violated.front());
+    fail(Status::bad_snapshot, "snapshot breaks an invariant: ", violated.front());
   return snapshot;
 }
 

@@ -21,7 +21,7 @@ class SnapshotCheck {
     index();
     segments();
     nodes();
-    lines();
+    sequences();
     counts();
     pages();
     return std::move(violated_);
@@ -47,7 +47,7 @@ class SnapshotCheck {
     expect(static_cast<std::size_t>(s_.n_pages) == s_.pages.size(), s_.pages.size(), " pages, ", s_.n_pages,
            " expected");
     expect(std::int64_t{s_.n_pages} * s_.page_size <= kUnlimited, "more slots than 31 bits hold");
-    expect(s_.max_lines > 0 && s_.max_depth >= 0 && s_.max_position > 0, "limits of ", s_.max_lines, " lines, ",
+    expect(s_.max_sequences > 0 && s_.max_depth >= 0 && s_.max_position > 0, "limits of ", s_.max_sequences, " sequences, ",
            s_.max_depth, " levels, ", s_.max_position, " positions");
     return violated_.empty();
   }
@@ -62,15 +62,15 @@ class SnapshotCheck {
   void index() {
     index_of(s_.segments, segment_, "segment");
     index_of(s_.nodes, node_, "node");
-    index_of(s_.lines, line_, "line");
+    index_of(s_.sequences, sequence_, "sequence");
   }
 
   void segments() {
     owner_.assign(static_cast<std::size_t>(s_.n_pages * s_.page_size), kNone);
-    impl::Lazily<std::map<std::uint64_t, std::int32_t>, Lazy> by_sequence;
+    impl::Lazily<std::map<std::uint64_t, std::int32_t>, Lazy> by_ordinal;
     for (const auto& s : s_.segments) {
-      expect(s.sequence > 0 && s.sequence <= s_.sequence, "segment ", s.index, " has sequence ", s.sequence);
-      expect(by_sequence.emplace(s.sequence, s.index).second, "segment ", s.index, " shares its sequence number");
+      expect(s.ordinal > 0 && s.ordinal <= s_.ordinal, "segment ", s.index, " has ordinal ", s.ordinal);
+      expect(by_ordinal.emplace(s.ordinal, s.index).second, "segment ", s.index, " shares its ordinals");
       expect(s.first >= 0, "segment ", s.index, " starts at position ", s.first);
       std::int64_t offset = 0;
       for (const SlotRun& run : s.runs) {
@@ -115,9 +115,9 @@ class SnapshotCheck {
     }
   }
 
-  void lines() {
+  void sequences() {
     std::int32_t n_alive = 0;
-    for (const auto& l : s_.lines) {
+    for (const auto& l : s_.sequences) {
       if (!l.alive) {
         expect(l.tails.empty() && l.children.empty() && l.head == kNone && l.open == kNone && l.parent == kNone,
                "line ", l.index, " is gone and still has pages, relatives or a history");
@@ -131,9 +131,9 @@ class SnapshotCheck {
       expect(l.next >= 0 && l.start >= 0 && l.limit >= 0 && l.limit <= s_.max_position, "line ", l.index,
              " goes on at ", l.next, ", started at ", l.start, ", limit ", l.limit);
     }
-    expect(n_alive <= s_.max_lines, n_alive, " lines, limit ", s_.max_lines);
+    expect(n_alive <= s_.max_sequences, n_alive, " sequences, limit ", s_.max_sequences);
   }
-  void history_of(const Snapshot::LineEntry& l) {
+  void history_of(const Snapshot::SequenceEntry& l) {
     expect(l.head == kNone || node_.count(l.head) == 1, "line ", l.index, " has no history ", l.head);
     if (l.head != kNone) ++node_refs_[l.head];
     if (l.open != kNone) {
@@ -159,25 +159,25 @@ class SnapshotCheck {
     expect(l.fork_tokens == (fork == node_.end() ? 0 : fork->second->n_tokens), "line ", l.index, " was forked at ",
            l.fork_tokens, " tokens, its fork point says otherwise");
   }
-  void family_of(const Snapshot::LineEntry& l) {
+  void family_of(const Snapshot::SequenceEntry& l) {
     for (const std::int32_t c : l.children) {
-      const auto child = line_.find(c);
-      expect(child != line_.end() && child->second->alive && child->second->parent == l.index, "line ", l.index,
+      const auto child = sequence_.find(c);
+      expect(child != sequence_.end() && child->second->alive && child->second->parent == l.index, "line ", l.index,
              " has child ", c, ", which is not its child");
     }
     if (l.parent == kNone) return;
-    const auto parent = line_.find(l.parent);
-    const bool known = parent != line_.end() && parent->second->alive &&
+    const auto parent = sequence_.find(l.parent);
+    const bool known = parent != sequence_.end() && parent->second->alive &&
                        std::count(parent->second->children.begin(), parent->second->children.end(), l.index) == 1;
     expect(known, "line ", l.index, " is unknown to its parent ", l.parent);
     std::int32_t depth = 0;
-    for (auto up = parent; up != line_.end() && depth <= s_.max_depth; up = line_.find(up->second->parent)) ++depth;
+    for (auto up = parent; up != sequence_.end() && depth <= s_.max_depth; up = sequence_.find(up->second->parent)) ++depth;
     expect(depth <= s_.max_depth, "line ", l.index, " is deeper than ", s_.max_depth, " levels, or its own ancestor");
   }
-  void tail_of(std::int32_t line, std::int32_t page) {
-    if (page < 0 || page >= s_.n_pages) return expect(false, "line ", line, " writes page ", page, " outside the pool");
+  void tail_of(std::int32_t sequence, std::int32_t page) {
+    if (page < 0 || page >= s_.n_pages) return expect(false, "line ", sequence, " writes page ", page, " outside the pool");
     const auto& p = s_.pages[static_cast<std::size_t>(page)];
-    expect(p.writer == line, "line ", line, " writes page ", page, ", whose writer is ", p.writer);
+    expect(p.writer == sequence, "line ", sequence, " writes page ", page, ", whose writer is ", p.writer);
     expect(++tails_[page] == 1, "page ", page, " is twice among the tails");
     expect(p.fill < s_.page_size, "page ", page, " has a writer and no room");
   }
@@ -191,8 +191,8 @@ class SnapshotCheck {
              segment_refs_[s.index]);
       expect(s.length == seen_[s.index], "segment ", s.index, " keeps ", s.length, " tokens, ", seen_[s.index],
              " are seen");
-      const auto writer = line_.find(s.writer);
-      expect(s.writer == kNone || (writer != line_.end() && writer->second->open == s.index), "segment ", s.index,
+      const auto writer = sequence_.find(s.writer);
+      expect(s.writer == kNone || (writer != sequence_.end() && writer->second->open == s.index), "segment ", s.index,
              " is not what its writer ", s.writer, " writes");
     }
   }
@@ -220,7 +220,7 @@ class SnapshotCheck {
   impl::Lazily<std::vector<std::string>, Lazy> violated_;
   impl::Lazily<std::map<std::int32_t, const Snapshot::SegmentEntry*>, Lazy> segment_;
   impl::Lazily<std::map<std::int32_t, const Snapshot::NodeEntry*>, Lazy> node_;
-  impl::Lazily<std::map<std::int32_t, const Snapshot::LineEntry*>, Lazy> line_;
+  impl::Lazily<std::map<std::int32_t, const Snapshot::SequenceEntry*>, Lazy> sequence_;
   impl::Lazily<std::map<std::int32_t, std::int32_t>, Lazy> segment_refs_, node_refs_, seen_, tails_;
   impl::Lazily<std::vector<std::int32_t>, Lazy> owner_;  // [slot] segment
 };

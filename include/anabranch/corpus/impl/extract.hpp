@@ -162,8 +162,7 @@ class Extractor {
 inline void check(const ExtractOptions& options) {
   const auto require = [](std::int32_t value, std::int32_t least, std::int32_t most, const char* name) {
     if (value < least || value > most)
-      fail(Status::bad_argument, std::string(name) + " is " + std::to_string(value) + ", must be " +
-                                     std::to_string(least) + " to " + std::to_string(most));
+      fail(Status::bad_argument, name, " is ", value, ", must be ", least, " to ", most);
   };
   require(options.max_depth, 0, 32, "max_depth");
   require(options.max_title_bytes, 1, 4096, "max_title_bytes");

@@ -67,14 +67,13 @@ class IndependencePasses {
 
  private:
   void check() const {
-    if (options_.max_rows < 1)
-      fail(Status::bad_argument, "max_rows is " + std::to_string(options_.max_rows) + ", must be at least 1");
+    if (options_.max_rows < 1) fail(Status::bad_argument, "max_rows is ", options_.max_rows, ", must be at least 1");
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
       if (blocks_[i].context.empty())
-        fail(Status::bad_argument, "block " + std::to_string(i) + " has no context; at least one token is needed");
+        fail(Status::bad_argument, "block ", i, " has no context; at least one token is needed");
       if (n_tokens(blocks_[i]) > static_cast<std::size_t>(options_.max_position))
-        fail(Status::out_of_range, "block " + std::to_string(i) + " has " + std::to_string(n_tokens(blocks_[i])) +
-                                       " tokens, the model takes " + std::to_string(options_.max_position));
+        fail(Status::out_of_range, "block ", i, " has ", n_tokens(blocks_[i]), " tokens, the model takes ",
+             options_.max_position);
     }
   }
 
@@ -113,11 +112,11 @@ class IndependencePasses {
   }
 
   void run_group(Cache& cache, std::size_t begin, std::size_t end) {
-    std::vector<LineId> trunks;
-    std::vector<LineId> open;  // the branches of the hidden pass
+    std::vector<SequenceId> trunks;
+    std::vector<SequenceId> open;  // the branches of the hidden pass
     auto hidden = cache.begin_step();
     for (std::size_t i = begin; i < end; ++i) {
-      trunks.push_back(hidden.create_line());
+      trunks.push_back(hidden.create_sequence());
       hidden.append(trunks.back(), blocks_[i].context);
       scores_[i].resize(blocks_[i].branches.size());
       each_branch(i, [&](const BranchTokens& branch, BranchScore& score, Position start) {
@@ -126,16 +125,16 @@ class IndependencePasses {
     }
     pass(cache, hidden);
     auto visible = cache.begin_step();
-    for (const LineId line : open) visible.drop(line);
+    for (const SequenceId line : open) visible.drop(line);
     for (std::size_t i = begin; i < end; ++i) {
-      LineId before = trunks[i - begin];
+      SequenceId before = trunks[i - begin];
       each_branch(i, [&](const BranchTokens& branch, BranchScore& score, Position start) {
         before = grow(cache, visible, before, start, {&branch, &score.visible, 0});
       });
     }
     pass(cache, visible);
     auto clear = cache.begin_step();
-    for (const LineId trunk : trunks) clear.drop(trunk);
+    for (const SequenceId trunk : trunks) clear.drop(trunk);
     pass(cache, clear);
     for (std::size_t i = begin; i < end; ++i) finish(i);
   }
@@ -159,10 +158,11 @@ class IndependencePasses {
   }
 
   /// Forks one line from `parent` and appends the branch; logits of the rows before each scored token.
-  LineId grow(Cache& cache, typename Cache::Step& step, LineId parent, Position start, ScoredLine scored) const {
+  SequenceId grow(Cache& cache, typename Cache::Step& step, SequenceId parent, Position start,
+                  ScoredLine scored) const {
     const BranchTokens& branch = *scored.branch;
     const Position starts[] = {start};
-    const LineId line = step.fork(parent, 1, {.positions = Positions::given, .starts = starts}).front();
+    const SequenceId line = step.fork(parent, 1, {.positions = Positions::given, .starts = starts}).front();
     scored.next = first_scored(branch);
     cache.payload(line) = scored;
     std::vector<TokenId> tokens = branch.prefix;

@@ -188,7 +188,7 @@ inline double share(double part, double all) noexcept { return all > 0 ? part / 
 
 }  // namespace impl
 
-template <TokensToText Text>
+template <Detokenizer Text>
 AnswerCounts count_tokens(std::span<const TokenId> tokens, const markup::AspdTags& tags, const Text& text) {
   impl::TagReader<Text> reader(tags, text);
   for (const TokenId token : tokens) reader.read(token);

@@ -77,9 +77,7 @@ class DependentMerger {
 
   std::vector<Part> run(const std::vector<Part>& parts) {
     std::vector<Part> out = merged(parts);
-    if (next_ != scores_.size())
-      fail(Status::bad_argument,
-           std::to_string(scores_.size()) + " block scores for " + std::to_string(next_) + " blocks");
+    if (next_ != scores_.size()) fail(Status::bad_argument, scores_.size(), " block scores for ", next_, " blocks");
     return out;
   }
 
@@ -112,12 +110,10 @@ class DependentMerger {
   }
 
   const BlockScores& scores_of(const Part& block) {
-    if (next_ >= scores_.size())
-      fail(Status::bad_argument, std::to_string(scores_.size()) + " block scores are too few for the sample");
+    if (next_ >= scores_.size()) fail(Status::bad_argument, scores_.size(), " block scores are too few for the sample");
     const BlockScores& scores = scores_[next_++];
     if (scores.size() != block.branches.size())
-      fail(Status::bad_argument, std::to_string(scores.size()) + " branch scores for a block of " +
-                                     std::to_string(block.branches.size()) + " branches");
+      fail(Status::bad_argument, scores.size(), " branch scores for a block of ", block.branches.size(), " branches");
     return scores;
   }
 

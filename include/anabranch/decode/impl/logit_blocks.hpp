@@ -26,7 +26,7 @@ inline bool has(std::span<const TokenId> tokens, TokenId token) {
 template <std::floating_point Logit>
 void check_logit(TokenId token, Logit logit) {
   if (std::isnan(logit) || logit == std::numeric_limits<Logit>::infinity())
-    fail(Status::bad_logits, "logit of token " + std::to_string(token) + " is " + std::to_string(logit));
+    fail(Status::bad_logits, "logit of token ", token, " is ", logit);
 }
 
 /// A view of the logits in blocks of 256, and the largest of every *cell*: 16 cells a block, cell c of it holding the

@@ -20,7 +20,7 @@ TokenId BasicSampler<Logit>::operator()(std::span<const Logit> logits, const Out
 }
 
 [[noreturn]] inline void fail_empty(std::size_t n) {
-  fail(Status::bad_logits, "no allowed token among " + std::to_string(n) + " has a finite logit");
+  fail(Status::bad_logits, "no allowed token among ", n, " has a finite logit");
 }
 
 inline bool greedy(const SamplingOptions& options) { return options.temperature == 0.0f || options.top_k == 1; }
@@ -139,13 +139,13 @@ TokenId BasicSampler<Logit>::draw_nucleus(Sum total, const OutputSettings& setti
 
 inline void check(const SamplingOptions& o) {
   const auto bad = [](const char* name, float value, const char* limit) {
-    fail(Status::bad_request, std::string(name) + " is " + std::to_string(value) + "; it must be " + limit);
+    fail(Status::bad_request, name, " is ", value, "; it must be ", limit);
   };
   if (!(o.temperature >= 0.0f) || !std::isfinite(o.temperature)) bad("temperature", o.temperature, "finite and >= 0");
   if (!(o.top_p > 0.0f && o.top_p <= 1.0f)) bad("top_p", o.top_p, "in (0, 1]");
   if (!(o.repetition_penalty > 0.0f) || !std::isfinite(o.repetition_penalty))
     bad("repetition_penalty", o.repetition_penalty, "finite and > 0");
-  if (o.top_k < 0) fail(Status::bad_request, "top_k is " + std::to_string(o.top_k) + "; it must be >= 0");
+  if (o.top_k < 0) fail(Status::bad_request, "top_k is ", o.top_k, "; it must be >= 0");
 }
 
 }  // namespace anabranch

@@ -1,4 +1,4 @@
-// SeenTokens: the answer's tokens that a line sees, in one piece, cheap to copy for a trial.
+// SeenTokens: the answer's tokens that a sequence sees, in one piece, cheap to copy for a transaction.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace anabranch::impl {
 
 /// Copies share one array and see its first tokens, each as many as it has; what is appended to one comes after what
 /// the others see. REQUIRES: of copies that share, one is appended to, and the others are not from then on, unless it
-/// is given up: an original and its copy in a trial. Lines that live side by side take `apart`.
+/// is given up: an original and its copy in a transaction. Sequences that live side by side take `apart`.
 class SeenTokens {
  public:
   std::size_t size() const noexcept { return size_; }

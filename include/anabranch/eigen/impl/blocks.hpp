@@ -93,14 +93,13 @@ inline Vector logits(const Vector& hidden, const Weights& weights) {
 
 inline void check_token(TokenId token, std::size_t index, const Shape& s) {
   if (token < 0 || token >= s.vocabulary)
-    fail(Status::bad_argument, "token " + std::to_string(token) + " of row " + std::to_string(index) +
-                                   " is outside the vocabulary of " + std::to_string(s.vocabulary));
+    fail(Status::bad_argument, "token ", token, " of row ", index, " is outside the vocabulary of ", s.vocabulary);
 }
 
 inline void check_position(Position position, std::size_t index, const Shape& s) {
   if (position < 0 || position >= s.max_positions)
-    fail(Status::out_of_range, "position " + std::to_string(position) + " of row " + std::to_string(index) +
-                                   " is outside the model's " + std::to_string(s.max_positions) + " positions");
+    fail(Status::out_of_range, "position ", position, " of row ", index, " is outside the model's ", s.max_positions,
+         " positions");
 }
 
 }  // namespace anabranch::eigen::impl

@@ -10,20 +10,18 @@ inline void PlanModel::check_rows(const StepPlan& plan) const {
     impl::check_token(plan.tokens[r], r, weights_.shape);
     impl::check_position(plan.positions[r], r, weights_.shape);
     if (plan.slots[r] < 0 || plan.slots[r] >= plan.n_slots)
-      fail(Status::bad_argument, "slot " + std::to_string(plan.slots[r]) + " of row " + std::to_string(r) +
-                                     " is outside the " + std::to_string(plan.n_slots) + " slots");
+      fail(Status::bad_argument, "slot ", plan.slots[r], " of row ", r, " is outside the ", plan.n_slots, " slots");
   }
   for (const Output& output : plan.outputs)
     if (output.row < 0 || output.row >= plan.n_rows())
-      fail(Status::bad_argument,
-           "output names row " + std::to_string(output.row) + " of " + std::to_string(plan.n_rows()));
+      fail(Status::bad_argument, "output names row ", output.row, " of ", plan.n_rows());
 }
 
 inline void PlanModel::check_visible(const StepPlan& plan, std::size_t row, const Slots& visible) const {
   Slots sorted = visible;
   std::sort(sorted.begin(), sorted.end());
   const auto refuse = [row](Slot slot, const char* why) {
-    fail(Status::bad_argument, "slot " + std::to_string(slot) + " " + why + " row " + std::to_string(row));
+    fail(Status::bad_argument, "slot ", slot, " ", why, " row ", row);
   };
   for (std::size_t i = 0; i < sorted.size(); ++i) {
     const Slot slot = sorted[i];
@@ -45,8 +43,7 @@ inline std::vector<PlanModel::Slots> PlanModel::visible_slots(const StepPlan& pl
       for (std::int32_t i = 0; i < count; ++i) keys.push_back(first + i);
     });
     if (static_cast<std::int32_t>(keys.size()) != group.n_keys)
-      fail(Status::bad_argument,
-           "a group lists " + std::to_string(keys.size()) + " keys and says " + std::to_string(group.n_keys));
+      fail(Status::bad_argument, "a group lists ", keys.size(), " keys and says ", group.n_keys);
     for (RowIndex r = group.row_begin; r < group.row_end; ++r) {
       const std::int32_t hidden = group.visibility == Visibility::causal ? group.row_end - 1 - r : 0;
       Slots& row = visible[static_cast<std::size_t>(r)];
@@ -60,10 +57,10 @@ inline std::vector<PlanModel::Slots> PlanModel::visible_slots(const StepPlan& pl
 inline void PlanModel::write_content(const StepPlan& plan) {
   const auto n_slots = static_cast<std::size_t>(plan.n_slots);
   if (content_.size() < n_slots) content_.resize(n_slots);
-  slabs_.resize(weights_.layers.size());
-  for (Slab& slab : slabs_) {
-    slab.keys.resize(content_.size());
-    slab.values.resize(content_.size());
+  layers_kv_.resize(weights_.layers.size());
+  for (LayerKv& kv : layers_kv_) {
+    kv.keys.resize(content_.size());
+    kv.values.resize(content_.size());
   }
   for (std::size_t r = 0; r < plan.tokens.size(); ++r)
     content_[static_cast<std::size_t>(plan.slots[r])] = {plan.tokens[r], plan.positions[r]};
@@ -72,13 +69,13 @@ inline void PlanModel::write_content(const StepPlan& plan) {
 inline void PlanModel::run_layer(std::vector<Vector>& hidden, std::size_t layer, const StepPlan& plan,
                                  const std::vector<Slots>& visible) {
   const LayerWeights& w = weights_.layers[layer];
-  Slab& slab = slabs_[layer];
+  LayerKv& kv = layers_kv_[layer];
   std::vector<Vector> queries;
   for (std::size_t r = 0; r < hidden.size(); ++r) {
     impl::Projection p = impl::project(hidden[r], w, weights_.shape, plan.positions[r]);
     const auto slot = static_cast<std::size_t>(plan.slots[r]);
-    slab.keys[slot] = std::move(p.key);
-    slab.values[slot] = std::move(p.value);
+    kv.keys[slot] = std::move(p.key);
+    kv.values[slot] = std::move(p.value);
     queries.push_back(std::move(p.query));
   }
   for (std::size_t r = 0; r < hidden.size(); ++r) {
@@ -88,8 +85,8 @@ inline void PlanModel::run_layer(std::vector<Vector>& hidden, std::size_t layer,
     };
     const Vector attended = impl::attend(
         queries[r], static_cast<::Eigen::Index>(slots.size()), weights_.shape,
-        [&](::Eigen::Index j) -> const Vector& { return at(slab.keys, j); },
-        [&](::Eigen::Index j) -> const Vector& { return at(slab.values, j); });
+        [&](::Eigen::Index j) -> const Vector& { return at(kv.keys, j); },
+        [&](::Eigen::Index j) -> const Vector& { return at(kv.values, j); });
     impl::finish_layer(hidden[r], attended, w, weights_.shape);
   }
 }

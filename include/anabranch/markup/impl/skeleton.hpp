@@ -13,38 +13,35 @@ inline constexpr std::string_view kBold = "**";
 
 }  // namespace impl
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 Skeleton<Encode, Decode>::Skeleton(Encode encode, Decode decode, SkeletonOptions options)
     : encode_(std::move(encode)), decode_(std::move(decode)), options_(std::move(options)) {
   check();
   collect_forbidden();
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 void Skeleton<Encode, Decode>::check() const {
   const auto at_least = [](std::int32_t value, std::int32_t least, const char* name) {
-    if (value < least)
-      fail(Status::bad_markup,
-           std::string("skeleton ") + name + " is " + std::to_string(value) + "; at least " + std::to_string(least));
+    if (value < least) fail(Status::bad_markup, "skeleton ", name, " is ", value, "; at least ", least);
   };
   at_least(options_.max_points, 1, "max_points");
   at_least(options_.max_title_tokens, 1, "max_title_tokens");
   at_least(options_.min_body_tokens, 0, "min_body_tokens");
   at_least(options_.n_vocabulary, 0, "n_vocabulary");
   if (options_.min_body_tokens > 0 && options_.n_vocabulary == 0)
-    fail(Status::bad_markup, "skeleton min_body_tokens is " + std::to_string(options_.min_body_tokens) +
-                                 ", a constraint, which needs n_vocabulary");
+    fail(Status::bad_markup, "skeleton min_body_tokens is ", options_.min_body_tokens,
+         ", a constraint, which needs n_vocabulary");
   for (const std::string* text : {&options_.opening, &options_.outline_end, &options_.separator, &options_.after_text})
     if (!text->empty() && text->back() == ' ')
-      fail(Status::bad_markup, "skeleton text '" + *text + "' ends in a blank, which belongs to the next token");
+      fail(Status::bad_markup, "skeleton text '", *text, "' ends in a blank, which belongs to the next token");
   if (encode_(std::string_view("1. **")).empty() || encode_(impl::kBold).empty())
     fail(Status::bad_markup, "skeleton: the tokenizer has no tokens for '1. **'");
   if (options_.after == AfterPoints::go_on && encode(options_.after_text).empty())
-    fail(Status::bad_markup,
-         "skeleton after_text '" + options_.after_text + "' gives no tokens, but the answer goes on");
+    fail(Status::bad_markup, "skeleton after_text '", options_.after_text, "' gives no tokens, but the answer goes on");
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 void Skeleton<Encode, Decode>::collect_forbidden() {
   for (TokenId token = 0; token < options_.n_vocabulary; ++token) {
     const std::string text = text_of(token);
@@ -60,7 +57,7 @@ void Skeleton<Encode, Decode>::collect_forbidden() {
   }
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 Constraint Skeleton<Encode, Decode>::constrain(const State& s) const {
   if (s.stage == Stage::body && s.blank) return {{}, not_first_};
   if (s.stage == Stage::body && s.n_body_tokens < options_.min_body_tokens) return {{}, no_break_};
@@ -68,7 +65,7 @@ Constraint Skeleton<Encode, Decode>::constrain(const State& s) const {
   return {};
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 typename Skeleton<Encode, Decode>::State Skeleton<Encode, Decode>::child(const State& s, std::int32_t k) const {
   State body;
   body.stage = Stage::body;
@@ -78,7 +75,7 @@ typename Skeleton<Encode, Decode>::State Skeleton<Encode, Decode>::child(const S
 }
 
 /// Opening and first number, encoded as one text where a token border falls between them.
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 Action Skeleton<Encode, Decode>::open(State& s) const {
   Forced forced;
   std::size_t n_bytes = 0;
@@ -98,7 +95,7 @@ Action Skeleton<Encode, Decode>::open(State& s) const {
   return Action::force(std::move(forced));
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 Forced Skeleton<Encode, Decode>::number(State& s) const {
   const std::string line_break = s.titles.empty() ? "" : "\n";
   Forced forced;
@@ -109,14 +106,14 @@ Forced Skeleton<Encode, Decode>::number(State& s) const {
   return forced;
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 Action Skeleton<Encode, Decode>::next(State& s, TokenId token) const {
   if (s.stage == Stage::rest) return Action::go_on();
   const std::string text = text_of(token);
   return s.stage == Stage::body ? next_in_body(s, text) : next_in_title(s, text);
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 Action Skeleton<Encode, Decode>::next_in_title(State& s, std::string_view text) const {
   s.title += text;
   ++s.n_title_tokens;
@@ -139,7 +136,7 @@ Action Skeleton<Encode, Decode>::next_in_title(State& s, std::string_view text) 
 }
 
 /// The open title ended as `written`, with the token whose text is `last`. False: taken back, number included.
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 bool Skeleton<Encode, Decode>::settle_title(State& s, Action& action, std::string_view written,
                                             std::string_view last) const {
   const std::string title(impl::trim_title(written));
@@ -157,7 +154,7 @@ bool Skeleton<Encode, Decode>::settle_title(State& s, Action& action, std::strin
 }
 
 /// Too long, or the model ended the text inside it: taken back, unless there is no other.
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 Action Skeleton<Encode, Decode>::give_up_title(State& s) const {
   Action action = Action::go_on(Role::tag);
   if (s.titles.empty()) {
@@ -170,7 +167,7 @@ Action Skeleton<Encode, Decode>::give_up_title(State& s) const {
 }
 
 /// Completes `action` with the fork into the titles, if there are any.
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 void Skeleton<Encode, Decode>::finish_outline(State& s, Action& action) const {
   s.stage = Stage::rest;
   if (s.titles.empty()) return;
@@ -184,7 +181,7 @@ void Skeleton<Encode, Decode>::finish_outline(State& s, Action& action) const {
   action.next = Action::Next::fork;
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 Action Skeleton<Encode, Decode>::next_in_body(State& s, std::string_view text) const {
   const std::size_t line_break = text.find('\n');
   if (line_break == std::string_view::npos) {
@@ -201,7 +198,7 @@ Action Skeleton<Encode, Decode>::next_in_body(State& s, std::string_view text) c
   return action;
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 Action Skeleton<Encode, Decode>::end_of_text(State& s) const {
   if (s.stage == Stage::outline) {
     ++s.n_unsettled;  // the end-of-text token itself
@@ -214,7 +211,7 @@ Action Skeleton<Encode, Decode>::end_of_text(State& s) const {
   return action;
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 Action Skeleton<Encode, Decode>::joined(State& s) const {
   s.stage = Stage::rest;
   Action action = Action::finish();
@@ -225,7 +222,7 @@ Action Skeleton<Encode, Decode>::joined(State& s) const {
   return action;
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 Forced Skeleton<Encode, Decode>::closing(const State& s) const {
   Forced forced;
   if (s.stage == Stage::body && s.point + 1 < static_cast<std::int32_t>(s.titles.size()))
@@ -233,18 +230,18 @@ Forced Skeleton<Encode, Decode>::closing(const State& s) const {
   return forced;
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 bool Skeleton<Encode, Decode>::repeated(const State& s, std::string_view title) const {
   return std::any_of(s.titles.begin(), s.titles.end(),
                      [&](const std::string& other) { return impl::same_letters(title, other); });
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 std::vector<TokenId> Skeleton<Encode, Decode>::encode(std::string_view text) const {
   return text.empty() ? std::vector<TokenId>{} : std::vector<TokenId>(encode_(text));
 }
 
-template <TextToTokens Encode, TokensToText Decode>
+template <TextToTokens Encode, Detokenizer Decode>
 std::string Skeleton<Encode, Decode>::text_of(TokenId token) const {
   std::string text;
   decode_(std::span<const TokenId>(&token, 1), text);

@@ -22,15 +22,15 @@ std::int32_t RowForest<PageSize>::add_child(std::int32_t parent, std::int32_t af
 
 /// The entry below `parent` that ends at token `end` of the segment; entries that reach further are split there.
 template <PageSizeChoice PageSize>
-std::int32_t RowForest<PageSize>::insert_view(std::int32_t parent, std::uint64_t sequence, std::int32_t segment,
+std::int32_t RowForest<PageSize>::insert_view(std::int32_t parent, std::uint64_t ordinal, std::int32_t segment,
                                               std::int32_t end) {
   std::int32_t begin = 0;
   while (true) {
     std::int32_t sibling = at(parent).last_child;
-    while (sibling != kNone && at(sibling).sequence > sequence) sibling = at(sibling).previous;
-    if (sibling == kNone || at(sibling).sequence != sequence || at(sibling).block != kNone) {
+    while (sibling != kNone && at(sibling).ordinal > ordinal) sibling = at(sibling).previous;
+    if (sibling == kNone || at(sibling).ordinal != ordinal || at(sibling).block != kNone) {
       Entry entry;
-      entry.sequence = sequence;
+      entry.ordinal = ordinal;
       entry.segment = segment;
       entry.begin = begin;
       entry.end = end;
@@ -68,7 +68,7 @@ std::int32_t RowForest<PageSize>::insert_history(const History<PageSize>& histor
   std::int32_t entry = node == kNone ? 0 : entry_of_node_[static_cast<std::size_t>(node)];
   for (std::size_t i = path_.size(); i-- > 0;) {
     const HistoryNode& view = history.node(path_[i]);
-    entry = insert_view(entry, view.sequence, view.segment, view.end);
+    entry = insert_view(entry, view.ordinal, view.segment, view.end);
     touched_.push_back(path_[i]);
     entry_of_node_[static_cast<std::size_t>(path_[i])] = entry;
   }
@@ -86,13 +86,13 @@ void RowForest<PageSize>::build(const History<PageSize>& history, Blocks& blocks
   if (entry_of_node_.size() < n_nodes) entry_of_node_.resize(n_nodes, kNone);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const RowBlock& block = blocks[i];
-    const std::uint64_t sequence = history.segment(block.segment).sequence;
+    const std::uint64_t ordinal = history.segment(block.segment).ordinal;
     std::int32_t entry = insert_history(history, block.base);
-    if (block.begin > 0) entry = insert_view(entry, sequence, block.segment, block.begin);
+    if (block.begin > 0) entry = insert_view(entry, ordinal, block.segment, block.begin);
     std::int32_t sibling = at(entry).last_child;
-    while (sibling != kNone && at(sibling).sequence >= sequence) sibling = at(sibling).previous;
+    while (sibling != kNone && at(sibling).ordinal >= ordinal) sibling = at(sibling).previous;
     Entry rows;
-    rows.sequence = sequence;
+    rows.ordinal = ordinal;
     rows.segment = block.segment;
     rows.begin = block.begin;
     rows.end = block.end;
@@ -140,7 +140,7 @@ namespace impl {
 inline View make_view(const Segment& segment, std::int32_t begin, std::int32_t end) noexcept {
   const std::int32_t first = run_of(segment.runs, begin);
   const std::int32_t last = run_of(segment.runs, end - 1);
-  return {segment.runs.data() + first, last - first + 1, begin, end, segment.sequence};
+  return {segment.runs.data() + first, last - first + 1, begin, end, segment.ordinal};
 }
 }  // namespace impl
 
@@ -156,13 +156,13 @@ void RowForest<PageSize>::groups(const History<PageSize>& history, const Blocks&
     Visibility visibility = Visibility::full;
     if (entry.block != kNone) {
       const RowBlock& block = blocks[static_cast<std::size_t>(entry.block)];
-      const bool also_viewed = entry.next != kNone && at(entry.next).sequence == entry.sequence;
+      const bool also_viewed = entry.next != kNone && at(entry.next).ordinal == entry.ordinal;
       if (block.end - block.begin > 1) {
         visibility = Visibility::causal;
       } else if (also_viewed) {
         continue;  // one row sees itself as the rows below see it: it joins their group
       }
-    } else if (entry.previous != kNone && at(entry.previous).sequence == entry.sequence) {
+    } else if (entry.previous != kNone && at(entry.previous).ordinal == entry.ordinal) {
       const RowBlock& block = blocks[static_cast<std::size_t>(at(entry.previous).block)];
       if (block.end - block.begin == 1) row_begin = at(entry.previous).row_begin;
     }

@@ -18,7 +18,7 @@ Planner<Policy, PageSize>::Planner(PagePool<PageSize>& pool, ShareTail share_tai
       tokens_(memory),
       positions_(memory),
       slots_(memory),
-      lines_(memory),
+      sequences_(memory),
       outputs_(memory),
       groups_(memory),
       views_(memory) {}
@@ -51,7 +51,7 @@ void Planner<Policy, PageSize>::find_blocks(const Tree& tree) {
   const auto& staged = tree.staged().segments;
   for (std::size_t i = 0; i < staged.size(); ++i) {
     const Segment& segment = tree.history().segment(staged[i].segment);
-    if (segment.refs == 0 || segment.sequence != staged[i].sequence) continue;
+    if (segment.refs == 0 || segment.ordinal != staged[i].ordinal) continue;
     const std::int32_t end = std::min(segment.length, tree.history().seen(segment));
     if (end <= segment.committed) continue;
     blocks_.push_back({staged[i].segment, staged[i].base, segment.committed, end, 0});
@@ -64,23 +64,23 @@ void Planner<Policy, PageSize>::note(std::int32_t page) {
   undo_.push_back({page, (*pool_)[page]});
 }
 
-/// Gives every block its slots and every line what it holds. Returns how many pages are short.
+/// Gives every block its slots and every sequence what it holds. Returns how many pages are short.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 std::int32_t Planner<Policy, PageSize>::reserve_slots(Tree& tree) {
   std::int64_t short_of = 0;
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const auto entry = static_cast<std::size_t>(entry_of_block_[i]);
-    short_of += place_block(tree, blocks_[i], tree.staged().segments[entry].line);
+    short_of += place_block(tree, blocks_[i], tree.staged().segments[entry].sequence);
   }
   return static_cast<std::int32_t>(std::min<std::int64_t>(short_of + reserve_holds(tree), kUnlimited));
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
-std::int32_t Planner<Policy, PageSize>::place_block(Tree& tree, const RowBlock& block, std::int32_t line) {
+std::int32_t Planner<Policy, PageSize>::place_block(Tree& tree, const RowBlock& block, std::int32_t sequence) {
   Segment& segment = tree.history().segment(block.segment);
   std::int32_t missing = block.end - block.begin;
   while (missing > 0) {
-    const std::int32_t page = page_for(tree, line, last_slot(tree, block));
+    const std::int32_t page = page_for(tree, sequence, last_slot(tree, block));
     if (page == kNone) return pages_for(missing);
     const std::int32_t n = std::min(missing, pool_->room(page));
     impl::reserve_more(segment.runs, 1);
@@ -105,45 +105,45 @@ Slot Planner<Policy, PageSize>::last_slot(const Tree& tree, const RowBlock& bloc
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
-std::int32_t Planner<Policy, PageSize>::tail_without_hole(std::int32_t line) const noexcept {
-  std::int32_t page = pool_->tail(line);
+std::int32_t Planner<Policy, PageSize>::tail_without_hole(std::int32_t sequence) const noexcept {
+  std::int32_t page = pool_->tail(sequence);
   while (page != kNone && (*pool_)[page].avoid) page = (*pool_)[page].next;
   return page;
 }
 
-/// A page with room that `line` may write now: one of its tails; the page of the token before, `last`, when nobody
-/// alive writes it; a tail of a line above; a fresh page; at worst a tail in which writing leaves a hole. kNone when
+/// A page with room that `sequence` may write now: one of its tails; the page of the token before, `last`, when nobody
+/// alive writes it; a tail of a sequence above; a fresh page; at worst a tail in which writing leaves a hole. kNone when
 /// there is none.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
-std::int32_t Planner<Policy, PageSize>::page_for(const Tree& tree, std::int32_t line, Slot last) {
-  if (const std::int32_t page = tail_without_hole(line); page != kNone) return page;
+std::int32_t Planner<Policy, PageSize>::page_for(const Tree& tree, std::int32_t sequence, Slot last) {
+  if (const std::int32_t page = tail_without_hole(sequence); page != kNone) return page;
   impl::reserve_more(undo_, 2);
   const bool may_share = share_tail_ == ShareTail::spare;
-  if (last != kNoSlot && (may_share || tree.above(line) == kNone)) {
+  if (last != kNoSlot && (may_share || tree.above(sequence) == kNone)) {
     const std::int32_t page = pool_->page_of(last);
     const Page& p = (*pool_)[page];
     const bool at_fill = last - page * pool_->page_size() + 1 == p.fill;
     const bool unwritten = p.writer == kNone || !tree.state(p.writer).alive;
     if (unwritten && at_fill && !p.avoid && pool_->room(page) > 0) {
       note(page);
-      pool_->hand_over(page, line);
+      pool_->hand_over(page, sequence);
       return page;
     }
   }
-  for (std::int32_t l = may_share ? tree.above(line) : kNone; l != kNone; l = tree.above(l)) {
+  for (std::int32_t l = may_share ? tree.above(sequence) : kNone; l != kNone; l = tree.above(l)) {
     const std::int32_t page = tree.state(l).hold == 0 ? tail_without_hole(l) : kNone;
     if (page == kNone || (*pool_)[page].used == 0) continue;
     note(page);
-    pool_->hand_over(page, line);
+    pool_->hand_over(page, sequence);
     return page;
   }
-  return pool_->n_free() > 0 ? take_page(line) : pool_->tail(line);
+  return pool_->n_free() > 0 ? take_page(sequence) : pool_->tail(sequence);
 }
 
 /// REQUIRES: a free page, and room in undo_.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
-std::int32_t Planner<Policy, PageSize>::take_page(std::int32_t line) {
-  const std::int32_t page = pool_->take(line);
+std::int32_t Planner<Policy, PageSize>::take_page(std::int32_t sequence) {
+  const std::int32_t page = pool_->take(sequence);
   undo_.push_back({page, Page{}});
   return page;
 }
@@ -151,13 +151,13 @@ std::int32_t Planner<Policy, PageSize>::take_page(std::int32_t line) {
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 std::int64_t Planner<Policy, PageSize>::reserve_holds(const Tree& tree) {
   std::int64_t short_of = 0;
-  tree.for_each_touched([&](std::int32_t line, const LineState<Policy>& state) {
+  tree.for_each_touched([&](std::int32_t sequence, const SequenceState<Policy>& state) {
     if (!state.alive || state.hold == 0) return;
     std::int32_t missing = state.hold;
-    for (std::int32_t page = pool_->tail(line); page != kNone; page = (*pool_)[page].next) missing -= pool_->room(page);
+    for (std::int32_t page = pool_->tail(sequence); page != kNone; page = (*pool_)[page].next) missing -= pool_->room(page);
     for (; missing > 0 && pool_->n_free() > 0; missing -= pool_->page_size()) {
       impl::reserve_more(undo_, 1);
-      take_page(line);
+      take_page(sequence);
     }
     if (missing > 0) short_of += pages_for(missing);
   });

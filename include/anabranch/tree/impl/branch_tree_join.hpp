@@ -22,39 +22,39 @@ NextRule BranchTree<Policy, PageSize>::join_rule(const State& parent, const Stat
   return child.policy.is_given() ? NextRule{parent.next, kNever} : child.policy.after_join(parent.next, child.start);
 }
 
-/// Throws bad_argument when a line is named twice. O(n log n).
+/// Throws bad_argument when a sequence is named twice. O(n log n).
 template <PositionPolicy Policy, PageSizeChoice PageSize>
-void BranchTree<Policy, PageSize>::check_distinct(std::span<const LineId> lines, const char* call) {
+void BranchTree<Policy, PageSize>::check_distinct(std::span<const SequenceId> sequences, const char* call) {
   scratch_.clear();
-  for (const LineId line : lines) scratch_.push_back(static_cast<std::int32_t>(line.index));
+  for (const SequenceId sequence : sequences) scratch_.push_back(static_cast<std::int32_t>(sequence.index));
   std::sort(scratch_.begin(), scratch_.end());
   const auto twice = std::adjacent_find(scratch_.begin(), scratch_.end());
-  if (twice != scratch_.end())
-    fail(Status::bad_argument, "line " + std::to_string(*twice) + " is named twice in one " + call);
+  if (twice != scratch_.end()) fail(Status::bad_argument, "line ", *twice, " is named twice in one ", call);
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
-void BranchTree<Policy, PageSize>::join(LineId parent_id, std::span<const LineId> children, Position given_next) {
+void BranchTree<Policy, PageSize>::join(SequenceId parent_id, std::span<const SequenceId> children,
+                                        Position given_next) {
   const std::int32_t parent = find(parent_id);
   bool given = false;
   State after = state(parent);  // a trial of the positions alone
-  for (const LineId child : children) {
+  for (const SequenceId child : children) {
     check_child(parent, child, "join");
     const State& c = state(static_cast<std::int32_t>(child.index));
     if (c.first_child != kNone)
-      fail(Status::open_children, "join of line " + std::to_string(child.index) + ", which has open children");
+      fail(Status::open_children, "join of sequence ", child.index, ", which has open children");
     given = given || c.policy.is_given();
     const WidePosition next = join_rule(after, c)(c.next);
-    if (next > kUnlimited) fail(Status::out_of_range, "join leads to position " + std::to_string(next));
+    if (next > kUnlimited) fail(Status::out_of_range, "join leads to position ", next);
     after.next = static_cast<Position>(next);
   }
   check_distinct(children, "join");
   if (given != (given_next != kNone) || given_next < kNone || given_next > limits_.max_position)
-    fail(Status::bad_argument, "join of " + std::string(given ? "" : "no ") + "`given` branches with next position " +
-                                   std::to_string(given_next) + "; limit " + std::to_string(limits_.max_position));
+    fail(Status::bad_argument, "join of ", std::string(given ? "" : "no "), "`given` branches with next position ",
+         given_next, "; limit ", limits_.max_position);
   touch(parent);
   std::int32_t n_nodes = 1;
-  for (const LineId child : children) {
+  for (const SequenceId child : children) {
     const auto c = static_cast<std::int32_t>(child.index);
     touch(c);
     touch_siblings(c);
@@ -68,10 +68,10 @@ void BranchTree<Policy, PageSize>::join(LineId parent_id, std::span<const LineId
 
   restart(parent);
   seal(parent);
-  for (const LineId child : children) {
+  for (const SequenceId child : children) {
     const auto c = static_cast<std::int32_t>(child.index);
-    staged_.ops_before.push_back({SequenceOp::Kind::share, parent_id, child, state(c).start, state(c).next});
-    staged_.ops_after.push_back({SequenceOp::Kind::remove, child, kNoLine, 0, 0});
+    staged_.ops_before.push_back({HostOp::Kind::share, parent_id, child, state(c).start, state(c).next});
+    staged_.ops_after.push_back({HostOp::Kind::remove, child, kNoSequence, 0, 0});
     join_one(parent, c, join_rule(state(parent), state(c)));
   }
   if (given) at(parent).next = given_next;
@@ -86,11 +86,11 @@ void BranchTree<Policy, PageSize>::join_one(std::int32_t parent, std::int32_t ch
   State& p = at(parent);
   for (const std::int32_t index : scratch_) {
     const HistoryNode node = history_.node(index);
-    p.head = history_.add_node(p.head, node.segment, node.end, history_.next_sequence(), node.rule.then(outer),
+    p.head = history_.add_node(p.head, node.segment, node.end, history_.next_ordinal(), node.rule.then(outer),
                                static_cast<Position>(outer(node.next_before)));
   }
   p.next = static_cast<Position>(outer(state(child).next));
-  end_line(child);
+  end_sequence(child);
 }
 
 }  // namespace anabranch

@@ -1,0 +1,231 @@
+"""The decoder tier: requests in, passes to run, events out."""
+import ctypes
+import math
+import weakref
+from dataclasses import dataclass, field
+
+from . import abi
+from .abi import EventKind, Reason, Role, Status
+from .cache import Plan
+from .library import Error, int_array
+
+
+@dataclass
+class Event:
+    """Something that happened; fields as in anb_event."""
+
+    kind: EventKind
+    request: int
+    branch: int  # 0: the trunk
+    token: int = 0
+    role: Role = Role.TEXT
+    forced: bool = False
+    log_probability: float = math.nan
+    top: list = field(default_factory=list)  # (token, log-probability), likeliest first
+    text: str = ""
+    first_branch: int = 0
+    n_branches: int = 0
+    reason: Reason = Reason.NONE
+
+    @classmethod
+    def of(cls, e):
+        top = [(entry.token, entry.log_probability) for entry in e.top[: e.n_top]]
+        return cls(EventKind(e.kind), e.request, e.branch, e.token, Role(e.role), bool(e.forced), e.log_probability,
+                   top, _text(e.text, e.n_text), e.first_branch, e.n_branches, Reason(e.reason))
+
+    def __str__(self):
+        what = {
+            EventKind.TOKEN: repr(self.text),
+            EventKind.FORK: f"branches {self.first_branch} to {self.first_branch + self.n_branches - 1}",
+            EventKind.JOIN: f"after branches {self.first_branch} to {self.first_branch + self.n_branches - 1}",
+        }.get(self.kind, self.reason.name.lower())
+        return f"{self.kind.name.lower()} {self.branch}: {what}"
+
+
+@dataclass
+class Branch:
+    """A sequence of a request as the reader sees it. `path`: (block, branch) from the trunk down."""
+
+    title: str
+    text: str
+    reason: Reason
+    path: list
+    sequence: int
+
+
+class Decoder:
+    """Plans the passes of its requests and samples their tokens; never runs a model.
+
+    `markup`: "serial", "skeleton", "aspd", a dict with its `name` and other fields of anb_markup, or an abi.Markup.
+    `tokenizer`: has to_text(tokens) -> bytes, and to_tokens(str) -> integers (skeleton needs it). `end_of_text`: tokens
+    that end an answer or a branch. `options`: fields of anb_decoder_options.
+    """
+
+    def __init__(self, cache, markup="serial", tokenizer=None, end_of_text=(), **options):
+        self.cache, self.lib, self._failure, self._plan = cache, cache.lib, None, None
+        if isinstance(markup, str):
+            markup = {"name": markup}
+        if isinstance(markup, dict):
+            if "title_separator" in markup:
+                markup = {**markup, "n_title_separator": len(markup["title_separator"])}
+            markup = self.lib.make(abi.Markup, markup)
+        ends, n_ends = int_array(end_of_text)
+        text = self._text_callbacks(tokenizer)
+        options = {**options, "markup": markup, "text": text, "end_of_text": ends, "n_end_of_text": n_ends}
+        handle = ctypes.c_void_p()
+        self._call("decoder_create", cache, self.lib.make(abi.DecoderOptions, options), handle)
+        self._as_parameter_ = handle
+        destroy = self.lib.destroyer("decoder")
+        self.close = weakref.finalize(self, lambda handle, *kept: destroy(handle), handle, text, markup)
+
+    def _text_callbacks(self, tokenizer):
+        if tokenizer is None:
+            return None
+        failures = weakref.ref(self)  # the callbacks must not keep their decoder alive
+
+        def guarded(write):
+            def callback(*arguments):
+                try:
+                    return write(*arguments)
+                except BaseException as error:  # must not get into C; raised again once that has returned
+                    failures()._failure = error
+                    return -1
+
+            return callback
+
+        @guarded
+        def detokenize(tokens, n, out, capacity, _):
+            text = tokenizer.to_text(tokens[:n])
+            if len(text) <= capacity:
+                ctypes.memmove(out, text, len(text))
+            return len(text)
+
+        @guarded
+        def text_to_tokens(text, n, out, capacity, _):
+            tokens, n_tokens = int_array(tokenizer.to_tokens(ctypes.string_at(text, n).decode()))
+            if n_tokens <= capacity:
+                ctypes.memmove(out, tokens, ctypes.sizeof(tokens))
+            return n_tokens
+
+        return self.lib.make(abi.Text, {"detokenize": abi.DETOKENIZE(detokenize),
+                                        "text_to_tokens": abi.TEXT_TO_TOKENS(text_to_tokens)})
+
+    def _call(self, name, *arguments):
+        try:
+            return self.lib.call(name, *arguments)
+        except Error as error:
+            failure, self._failure = self._failure, None
+            if error.status == Status.CALLBACK_FAILED and failure is not None:
+                raise failure from error
+            raise
+
+    def submit(self, prompt, stop=(), **options):
+        """A new request's number; `options`: fields of anb_request_options."""
+        texts = [text.encode() for text in stop]
+        made = self.lib.make(abi.RequestOptions, {**options, "n_stop": len(texts)})
+        made.stop = (ctypes.c_char_p * len(texts))(*texts)
+        request = ctypes.c_uint64()
+        self._call("decoder_submit", self, *int_array(prompt), made, request)
+        return request.value
+
+    def plan(self):
+        """The next Plan; false when pages are missing; None when no request runs."""
+        struct = self.lib.make(abi.PlanStruct)
+        status = self._call("decoder_plan", self, struct)
+        if status == Status.NOTHING_TO_DO:
+            return None
+        plan = Plan(self.cache, struct, status)
+        self._plan = plan if plan else None
+        return plan
+
+    def output(self, i):
+        """Everything that decides the token of output i besides its logits (abi.OutputSettings)."""
+        settings = self.lib.make(abi.OutputSettings)
+        self._call("decoder_get_output", self, i, settings)
+        return settings
+
+    def commit(self, logits):
+        """`logits`: float32 [n_outputs, n_vocabulary], anything with the buffer protocol (numpy, torch's .numpy());
+        None for a plan without outputs."""
+        if logits is None:
+            self._call("decoder_commit", self, None, 0, 0)
+        else:
+            values = memoryview(logits)
+            if values.format != "f" or values.ndim != 2 or not values.c_contiguous:
+                raise Error(Status.BAD_LOGITS, f"logits are {values.format} of shape {values.shape}, not contiguous "
+                                               "float32 [n_outputs, n_vocabulary]")
+            floats = ctypes.c_float * (values.shape[0] * values.shape[1])
+            array = floats.from_buffer_copy(values) if values.readonly else floats.from_buffer(values)
+            self._call("decoder_commit", self, array, *values.shape)
+        self._end_plan()
+
+    def commit_sampled(self, tokens):
+        """One token per output, sampled by the host."""
+        self._call("decoder_commit_sampled", self, *int_array(tokens))
+        self._end_plan()
+
+    def abort(self):
+        self._call("decoder_abort", self)
+        self._end_plan()
+
+    def _end_plan(self):
+        if self._plan is not None:
+            self._plan.end()
+        self._plan = None
+
+    def events(self):
+        """Takes what has happened since."""
+        event = self.lib.make(abi.EventStruct)
+        while self._call("decoder_next_event", self, event) == Status.OK:
+            yield Event.of(event)
+
+    def run(self, prompt, model, **options):
+        """Answers one prompt with `model`, a function from a Plan to logits (see commit), and yields the events.
+
+        Other requests of this decoder go on beside it. When the model fails, or the caller stops early, the request
+        is cancelled. A pass that is given up is aborted; the model's `abort`, if it has one, is called for it too.
+        """
+        request = self.submit(prompt, **options)
+        try:
+            while self.request(request).reason == Reason.NONE:
+                self._one_pass(model)
+                yield from self.events()
+        finally:
+            if self.request(request).reason == Reason.NONE:
+                self.cancel(request)
+
+    def _one_pass(self, model):
+        plan = self.plan()
+        if plan is None:
+            return
+        if not plan:
+            raise Error(Status.NO_ROOM, f"{plan.n_pages_short} pages short, {plan.n_pages_free} are free")
+        try:
+            self.commit(model(plan))
+        except BaseException:
+            self.abort()
+            getattr(model, "abort", lambda: None)()
+            raise
+
+    def cancel(self, request):
+        self._call("decoder_cancel", self, request)
+
+    def release(self, request):
+        self._call("decoder_release", self, request)
+
+    def request(self, request):
+        """Where a request stands and what it cost (abi.RequestState)."""
+        state = self.lib.make(abi.RequestState)
+        self._call("decoder_get_request", self, request, state)
+        return state
+
+    def branch(self, request, branch=0):
+        """One Branch; 0 is the trunk, whose text is the whole answer."""
+        b = self.lib.make(abi.BranchState)
+        self._call("decoder_get_branch", self, request, branch, b)
+        path = [(step.block, step.branch) for step in b.path[: b.n_path]]
+        return Branch(_text(b.title, b.n_title), _text(b.text, b.n_text), Reason(b.reason), path, b.sequence)
+
+
+def _text(address, n):
+    return ctypes.string_at(address, n).decode("utf-8", "replace") if n else ""

@@ -1,0 +1,135 @@
+"""Finding and calling libanabranch.so."""
+import ctypes
+import ctypes.util
+import os
+from array import array
+from pathlib import Path
+
+from . import abi
+from .abi import Status
+
+ROOT = Path(__file__).resolve().parents[3]  # the repository, when this lies in it
+
+
+class Error(Exception):
+    """A call that failed and changed nothing: `status` (abi.Status) and `text`."""
+
+    def __init__(self, status, text):
+        super().__init__(status, text)
+        self.status, self.text = status, text
+
+    def __str__(self):
+        return f"{self.status.name.lower()}: {self.text}"
+
+
+def load(path=None):
+    """The library: from `path`, else ANABRANCH_LIBRARY, else the newer one of build/release and build/dev, else the
+    system's. OSError when there is none that fits."""
+    path = path or os.environ.get("ANABRANCH_LIBRARY")
+    if path:
+        return Library(ctypes.CDLL(str(path)))
+    places = [ROOT / "build" / preset / "capi" / "libanabranch.so.0" for preset in ("release", "dev")]
+    built = sorted((place for place in places if place.exists()), key=lambda place: place.stat().st_mtime)
+    if built:
+        return Library(ctypes.CDLL(str(built[-1])))
+    try:
+        return Library(ctypes.CDLL(ctypes.util.find_library("anabranch") or "libanabranch.so.0"))
+    except OSError as error:
+        raise OSError(
+            f"no libanabranch.so: not at {', '.join(map(str, places))}, and {error}; build the target anabranch_capi, "
+            "or set ANABRANCH_LIBRARY to the file"
+        ) from None
+
+
+class Library:
+    """The functions of the C ABI by their names without `anb_`; each raises Error for a status that is a failure."""
+
+    OUTCOMES = (Status.OK, Status.NO_ROOM, Status.NOTHING_TO_DO)
+
+    def __init__(self, dll):
+        self._dll = dll
+        for name, (result, *arguments) in abi.FUNCTIONS.items():
+            function = getattr(dll, name)
+            function.restype, function.argtypes = result, arguments
+        self.version = dll.anb_version()
+        if self.version >> 16 != abi.VERSION >> 16 or self.version < abi.VERSION:
+            raise OSError(f"{dll._name} has version {self.version:#x}, this package is for {abi.VERSION:#x}")
+
+    def call(self, name, *arguments):
+        """Calls anb_<name>: Status.OK, or one of the two outcomes. Everything else is raised."""
+        try:
+            status = Status(getattr(self._dll, "anb_" + name)(*arguments))
+        except ctypes.ArgumentError as error:
+            raise Error(Status.BAD_ARGUMENT, f"anb_{name}: {error}") from None
+        if status not in self.OUTCOMES:
+            raise Error(status, self._dll.anb_last_error().decode("utf-8", "replace"))
+        return status
+
+    def destroyer(self, name):
+        """anb_<name>_destroy itself."""
+        return getattr(self._dll, f"anb_{name}_destroy")
+
+    def make(self, struct, values=None):
+        """A struct with its defaults, then with `values` by field name."""
+        made = struct()
+        getattr(self._dll, struct.c_name + "_init")(made, ctypes.sizeof(struct))
+        for name, value in (values or {}).items():
+            if name not in struct.fields or name == "struct_size":
+                known = ", ".join(field for field in struct.fields if field not in ("struct_size", "reserved"))
+                raise TypeError(f"{struct.c_name} has no {name}; there are {known}")
+            setattr(made, name, field_value(struct.fields[name], value))
+        return made
+
+    def cache(self, **options):
+        """A Cache; `options`: fields of anb_cache_options."""
+        from .cache import Cache
+
+        return Cache(self, options)
+
+    def decoder(self, cache=None, **options):
+        """A Decoder, on a cache of its own when none is given; see there."""
+        from .decoder import Decoder
+
+        return Decoder(self.cache(n_pages=4096) if cache is None else cache, **options)
+
+
+def field_value(c_type, value):
+    """`value` as what a field of `c_type` takes: checked integers, text as bytes, lists as arrays, structs by
+    address."""
+    if hasattr(c_type, "least"):
+        return in_range(value, c_type)
+    if c_type is ctypes.c_char_p and isinstance(value, str):
+        return value.encode()
+    if c_type is abi.ints and value is not None:
+        return ctypes.cast(int_array(value)[0], abi.ints)
+    if isinstance(value, ctypes.Structure):
+        return ctypes.pointer(value)
+    return value
+
+
+def in_range(value, c_type):
+    try:
+        return abi.in_range(value, c_type)
+    except OverflowError as error:
+        raise Error(Status.BAD_ARGUMENT, str(error)) from None
+
+
+def int_array(values):
+    """(ctypes array of int32, count) of any iterable of integers; one that is memory of int32 is not copied."""
+    return _array(values, "i", abi.i32)
+
+
+def sequence_array(values):
+    """The same for sequences."""
+    return _array(values, "Q", abi.u64)
+
+
+def _array(values, code, c_type):
+    try:
+        memory = memoryview(values)
+    except TypeError:
+        memory = None
+    if memory is None or memory.format != code or memory.ndim != 1 or memory.readonly or not memory.c_contiguous:
+        numbers = (in_range(value, c_type) for value in values)  # of bytes too, which array would take as memory
+        memory = array(code, numbers)
+    return (c_type.plain * len(memory)).from_buffer(memory), len(memory)

@@ -1,0 +1,305 @@
+//! libanabranch in Rust's own terms: handles that clean up, results with a status and a text, borrowed passes.
+//!
+//! A decoder plans passes for any number of requests. A `Pass` borrows it until it is committed; dropping the pass
+//! instead gives it up, and the next plan repeats it. Nothing here is `Send`: one thread at a time.
+
+use crate::ffi;
+use std::ffi::{c_char, c_void, CStr, CString};
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::{size_of, MaybeUninit};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr;
+
+pub type Token = i32;
+
+/// What a call gave instead of a result, and why.
+#[derive(Debug, Clone)]
+pub struct Error {
+    pub status: i32,
+    pub text: String,
+}
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let name = unsafe { CStr::from_ptr(ffi::anb_status_name(self.status)) };
+        write!(f, "{}: {}", name.to_string_lossy(), self.text)
+    }
+}
+impl std::error::Error for Error {}
+
+fn check(status: i32) -> Result<()> {
+    if status == ffi::OK {
+        return Ok(());
+    }
+    let text = unsafe { CStr::from_ptr(ffi::anb_last_error()) };
+    Err(Error { status, text: text.to_string_lossy().into_owned() })
+}
+
+/// A struct with the library's defaults.
+fn with_defaults<T>(init: unsafe extern "C" fn(*mut T, usize)) -> T {
+    let mut made = MaybeUninit::<T>::zeroed();
+    unsafe {
+        init(made.as_mut_ptr(), size_of::<T>());
+        made.assume_init()
+    }
+}
+
+/// An array that the library lends, whatever it uses for an empty one.
+unsafe fn lent<'a, T>(first: *const T, n: usize) -> &'a [T] {
+    if n == 0 {
+        &[]
+    } else {
+        std::slice::from_raw_parts(first, n)
+    }
+}
+
+unsafe fn text_of(bytes: *const c_char, n: usize) -> String {
+    String::from_utf8_lossy(lent(bytes as *const u8, n)).into_owned()
+}
+
+/// The books of one K/V cache.
+pub struct Cache {
+    handle: *mut ffi::Cache,
+}
+
+impl Cache {
+    /// A cache of `n_pages` pages of 16 slots, which refuses positions from `max_position` on.
+    pub fn new(n_pages: i32, max_position: i32) -> Result<Cache> {
+        let mut options = with_defaults(ffi::anb_cache_options_init);
+        options.n_pages = n_pages;
+        options.max_position = max_position;
+        let mut handle = ptr::null_mut();
+        check(unsafe { ffi::anb_cache_create(&options, &mut handle) })?;
+        Ok(Cache { handle })
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        unsafe { ffi::anb_cache_destroy(self.handle) }
+    }
+}
+
+/// Between tokens and text. None: it failed, and so does the call that asked.
+pub trait Text {
+    fn text_of(&self, tokens: &[Token]) -> Option<Vec<u8>>;
+    fn tokens_of(&self, text: &[u8]) -> Option<Vec<Token>>;
+}
+
+/// Runs a callback's body; a panic, or more than fits an i32, is a failure. Copies what fits and says how much there is.
+unsafe fn hand_out<T: Copy>(out: *mut T, capacity: i32, body: impl FnOnce() -> Option<Vec<T>>) -> i32 {
+    let made = catch_unwind(AssertUnwindSafe(body)).unwrap_or(None);
+    match made.and_then(|all| i32::try_from(all.len()).ok().map(|n| (all, n))) {
+        Some((all, n)) => {
+            ptr::copy_nonoverlapping(all.as_ptr(), out, n.min(capacity) as usize);
+            n
+        }
+        None => -1,
+    }
+}
+
+unsafe extern "C" fn detokenize<T: Text>(
+    tokens: *const Token,
+    n: i32,
+    out: *mut c_char,
+    capacity: i32,
+    user: *mut c_void,
+) -> i32 {
+    hand_out(out as *mut u8, capacity, || (*(user as *const T)).text_of(lent(tokens, n as usize)))
+}
+
+unsafe extern "C" fn text_to_tokens<T: Text>(
+    text: *const c_char,
+    n: i32,
+    out: *mut Token,
+    capacity: i32,
+    user: *mut c_void,
+) -> i32 {
+    hand_out(out, capacity, || (*(user as *const T)).tokens_of(lent(text as *const u8, n as usize)))
+}
+
+pub struct DecoderOptions<'a> {
+    /// "serial", "skeleton"
+    pub markup: &'a str,
+    /// Tokens from here on are no text; lets the skeleton keep its lines whole.
+    pub n_vocabulary: i32,
+    pub max_branch_tokens: i32,
+    pub end_of_text: &'a [Token],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Request(u64);
+
+/// What became known in a pass. Branch 0 is the trunk.
+#[derive(Debug)]
+#[allow(dead_code)] // this host shows text alone
+pub enum Event {
+    Text {
+        branch: i32,
+        text: String,
+    },
+    Fork {
+        branch: i32,
+        first_branch: i32,
+        n_branches: i32,
+    },
+    BranchEnd {
+        branch: i32,
+        reason: i32,
+    },
+    Join {
+        branch: i32,
+    },
+    End {
+        reason: i32,
+    },
+    /// A title or a tag.
+    Control {
+        branch: i32,
+        token: Token,
+    },
+}
+
+/// What an answer cost.
+pub struct Cost {
+    pub n_branches: i32,
+    pub n_sampled: i32,
+    pub n_passes: i32,
+    pub n_serial_passes: i32,
+}
+
+pub struct Decoder<'c, T: Text> {
+    handle: *mut ffi::DecoderHandle,
+    _text: Box<T>, // the callbacks' user: goes after the handle
+    _cache: PhantomData<&'c Cache>,
+}
+
+impl<'c, T: Text> Decoder<'c, T> {
+    pub fn new(cache: &'c Cache, text: T, options: &DecoderOptions) -> Result<Decoder<'c, T>> {
+        let name = CString::new(options.markup)
+            .map_err(|_| Error { status: ffi::BAD_ARGUMENT, text: "the markup's name holds a NUL".into() })?;
+        let text = Box::new(text);
+        let mut callbacks = with_defaults(ffi::anb_text_init);
+        callbacks.detokenize = Some(detokenize::<T>);
+        callbacks.text_to_tokens = Some(text_to_tokens::<T>);
+        callbacks.user = &*text as *const T as *mut c_void;
+        let mut markup = with_defaults(ffi::anb_markup_init);
+        markup.name = name.as_ptr();
+        markup.n_vocabulary = options.n_vocabulary;
+        let mut all = with_defaults(ffi::anb_decoder_options_init);
+        all.max_branch_tokens = options.max_branch_tokens;
+        all.end_of_text = options.end_of_text.as_ptr();
+        all.n_end_of_text = options.end_of_text.len() as i32;
+        all.markup = &markup;
+        all.text = &callbacks;
+        let mut handle = ptr::null_mut();
+        check(unsafe { ffi::anb_decoder_create(cache.handle, &all, &mut handle) })?;
+        Ok(Decoder { handle, _text: text, _cache: PhantomData })
+    }
+
+    pub fn submit(&mut self, prompt: &[Token]) -> Result<Request> {
+        let mut request = 0;
+        check(unsafe {
+            ffi::anb_decoder_submit(self.handle, prompt.as_ptr(), prompt.len() as i32, ptr::null(), &mut request)
+        })?;
+        Ok(Request(request))
+    }
+
+    /// The next pass of all requests; None: nothing is left to do.
+    pub fn plan(&mut self) -> Result<Option<Pass<'_, 'c, T>>> {
+        let mut plan = with_defaults(ffi::anb_plan_init);
+        match unsafe { ffi::anb_decoder_plan(self.handle, &mut plan) } {
+            ffi::NOTHING_TO_DO => Ok(None),
+            ffi::NO_ROOM => {
+                let text = format!("{} pages are missing, {} are free", plan.n_pages_short, plan.n_pages_free);
+                Err(Error { status: ffi::NO_ROOM, text })
+            }
+            status => {
+                check(status)?;
+                Ok(Some(Pass { decoder: self, plan }))
+            }
+        }
+    }
+
+    /// What happened outside of a commit, such as a request that ended because it can never fit.
+    pub fn events(&mut self) -> Result<Vec<Event>> {
+        let mut all = Vec::new();
+        let mut event = with_defaults(ffi::anb_event_init);
+        loop {
+            match unsafe { ffi::anb_decoder_next_event(self.handle, &mut event) } {
+                ffi::NOTHING_TO_DO => return Ok(all),
+                status => check(status)?,
+            }
+            let branch = event.branch;
+            all.push(match (event.kind, event.role) {
+                (0, 0) => Event::Text { branch, text: unsafe { text_of(event.text, event.n_text) } },
+                (0, _) => Event::Control { branch, token: event.token },
+                (1, _) => Event::Fork { branch, first_branch: event.first_branch, n_branches: event.n_branches },
+                (2, _) => Event::BranchEnd { branch, reason: event.reason },
+                (3, _) => Event::Join { branch },
+                _ => Event::End { reason: event.reason },
+            });
+        }
+    }
+
+    /// The answer as far as it is there, branches in reading order.
+    pub fn text(&mut self, request: Request) -> Result<String> {
+        let mut state = with_defaults(ffi::anb_branch_state_init);
+        check(unsafe { ffi::anb_decoder_get_branch(self.handle, request.0, 0, &mut state) })?;
+        Ok(unsafe { text_of(state.text, state.n_text) })
+    }
+
+    pub fn cost(&self, request: Request) -> Result<Cost> {
+        let mut state = with_defaults(ffi::anb_request_state_init);
+        check(unsafe { ffi::anb_decoder_get_request(self.handle, request.0, &mut state) })?;
+        Ok(Cost {
+            n_branches: state.n_branches,
+            n_sampled: state.n_sampled,
+            n_passes: state.n_passes,
+            n_serial_passes: state.n_serial_passes,
+        })
+    }
+}
+
+impl<T: Text> Drop for Decoder<'_, T> {
+    fn drop(&mut self) {
+        unsafe { ffi::anb_decoder_destroy(self.handle) }
+    }
+}
+
+/// One forward pass that waits for its logits.
+pub struct Pass<'d, 'c, T: Text> {
+    decoder: &'d mut Decoder<'c, T>,
+    plan: ffi::anb_plan,
+}
+
+impl<T: Text> Pass<'_, '_, T> {
+    /// As C sees it; its arrays live as long as the pass.
+    pub fn plan(&self) -> &ffi::anb_plan {
+        &self.plan
+    }
+    pub fn n_outputs(&self) -> usize {
+        self.plan.n_outputs as usize
+    }
+    /// Samples, makes the pass final, and says what happened. `logits`: [n_outputs, n_vocabulary]. A failure gives the
+    /// pass up.
+    pub fn commit(self, logits: &[f32], n_vocabulary: usize) -> Result<Vec<Event>> {
+        if logits.len() != self.n_outputs() * n_vocabulary {
+            let text = format!("{} logits for {} outputs of {}", logits.len(), self.n_outputs(), n_vocabulary);
+            return Err(Error { status: ffi::BAD_LOGITS, text });
+        }
+        check(unsafe {
+            let n_outputs = self.plan.n_outputs;
+            ffi::anb_decoder_commit(self.decoder.handle, logits.as_ptr(), n_outputs, n_vocabulary as i32)
+        })?;
+        self.decoder.events()
+    }
+}
+
+impl<T: Text> Drop for Pass<'_, '_, T> {
+    fn drop(&mut self) {
+        unsafe { ffi::anb_decoder_abort(self.decoder.handle) }; // does nothing after a commit
+    }
+}

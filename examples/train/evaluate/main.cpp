@@ -1,0 +1,135 @@
+// Answers questions in several ways and writes one JSON line per answer: text, branches, markup faults, tokens, passes,
+// seconds. examples/train/report.py makes tables of them.
+//
+// The ways take turns, question by question, so that what a machine does meanwhile meets all of them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include <CLI/CLI.hpp>
+#include <anabranch/error.hpp>
+
+#include "../../common/guarded.hpp"
+#include "../../common/json_lines.hpp"
+#include "answer_questions.hpp"
+#include "text_loss.hpp"
+
+namespace {
+
+namespace ab = anabranch;
+using ab::torch::CausalLm;
+
+struct Arguments {
+  std::string model;
+  std::string adapter;
+  std::string serial_adapter;
+  std::vector<std::string> questions;
+  std::string out;
+  std::size_t most = 0;
+  std::int32_t n_threads = 0;
+  evaluate::Settings settings;
+};
+
+void add_options(CLI::App& app, Arguments& a) {
+  app.add_option("--model", a.model, "Hugging Face folder")->required();
+  app.add_option("--adapter", a.adapter, "adapter that branches")->required();
+  app.add_option("--serial-adapter", a.serial_adapter, "adapter trained on the same answers as plain text");
+  app.add_option("--questions", a.questions, "JSON lines; several files")->required();
+  app.add_option("--out", a.out, "JSON lines; what is there already is not done again")->required();
+  app.add_option("--most", a.most, "only the first so many questions of each file; 0: all");
+  app.add_option("--temperature", a.settings.temperature, "0: greedy")->capture_default_str();
+  app.add_option("--top-p", a.settings.top_p, "of sampling")->capture_default_str();
+  app.add_option("--no-repeat-ngram", a.settings.no_repeat_ngram, "groups of so many tokens are not written again")
+      ->capture_default_str();
+  app.add_option("--repetition-penalty", a.settings.repetition_penalty, "over the answer so far")
+      ->capture_default_str();
+  app.add_option("--seed", a.settings.seed, "of sampling")->capture_default_str();
+  app.add_option("--max-tokens", a.settings.max_tokens, "of an answer")->capture_default_str();
+  app.add_option("--max-branch-tokens", a.settings.max_branch_tokens, "of a branch")->capture_default_str();
+  app.add_option("--threads", a.n_threads, "0: all cores")->capture_default_str();
+}
+
+/// A model and the ways in which it answers.
+struct Contestant {
+  CausalLm model;
+  std::vector<evaluate::Way> ways;
+};
+
+std::vector<Contestant> contestants(const Arguments& a) {
+  std::vector<Contestant> all;
+  const auto load = [&](const std::string& adapter) {
+    ab::torch::LoadOptions options{.n_threads = a.n_threads};
+    if (!adapter.empty()) options.adapter = adapter;
+    return CausalLm::load(a.model, options);
+  };
+  all.push_back({load(a.adapter), {{"aspd", false, -1}, {"aspd one after another", false, 1}}});
+  if (!a.serial_adapter.empty()) all.push_back({load(a.serial_adapter), {{"v-seq", true, -1}}});
+  all.push_back({load(""), {{"untouched", true, -1}}});
+  return all;
+}
+
+/// The first answers of a process pay for memory and threads; these are not measured.
+void warm_up(std::vector<Contestant>& all, const evaluate::Question& question, evaluate::Settings settings) {
+  settings.max_tokens = std::min(settings.max_tokens, 48);
+  for (Contestant& contestant : all)
+    for (const evaluate::Way& way : contestant.ways) evaluate::answer_one(contestant.model, question, way, settings);
+}
+
+std::string key_of(const std::string& set, const std::string& id, const std::string& way) {
+  return set + "\n" + id + "\n" + way;
+}
+
+std::set<std::string> done_already(const std::string& file) {
+  std::set<std::string> done;
+  if (std::filesystem::exists(file))
+    example::for_each_json_line(file, [&](const nlohmann::ordered_json& line) {
+      done.insert(key_of(line.at("set"), line.at("id"), line.at("way")));
+    });
+  return done;
+}
+
+std::vector<evaluate::Question> questions_of(const Arguments& a) {
+  std::vector<evaluate::Question> all;
+  for (const std::string& file : a.questions) {
+    std::vector<evaluate::Question> of_file = evaluate::read_questions(file);
+    if (a.most > 0 && of_file.size() > a.most)
+      of_file.erase(of_file.begin() + static_cast<std::ptrdiff_t>(a.most), of_file.end());
+    all.insert(all.end(), of_file.begin(), of_file.end());
+  }
+  return all;
+}
+
+void run(const Arguments& a) {
+  const std::vector<evaluate::Question> questions = questions_of(a);
+  const std::set<std::string> done = done_already(a.out);
+  std::vector<Contestant> all = contestants(a);
+  CausalLm judge = CausalLm::load(a.model, {.weights = ab::torch::Weights::float32, .n_threads = a.n_threads});
+  std::ofstream out(a.out, std::ios::app);
+  if (!out) ab::fail(ab::Status::bad_file, a.out, ": cannot be written");
+  if (!questions.empty()) warm_up(all, questions.front(), a.settings);
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    for (Contestant& contestant : all)
+      for (const evaluate::Way& way : contestant.ways) {
+        if (done.count(key_of(questions[i].set, questions[i].id, way.name)) > 0) continue;
+        auto line = evaluate::answer_one(contestant.model, questions[i], way, a.settings);
+        line["loss"] = evaluate::text_loss(judge, questions[i].text, line["text"].get<std::string>());
+        out << example::json_line(line) << '\n' << std::flush;
+      }
+    fmt::print(stderr, "\r{}/{} questions ", i + 1, questions.size());
+  }
+  fmt::print(stderr, "\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app("Answers questions in several ways and measures them.");
+  add_options(app, arguments);
+  CLI11_PARSE(app, argc, argv);
+  return example::guarded("evaluate", [&] { run(arguments); });
+}

@@ -1,0 +1,165 @@
+// Prompts in, answers out, over any model: the loop around a decoder, some requests at a time, with the clocks running.
+//
+// `Options` is any struct with the members of torch::GenerateOptions or llama::GenerateOptions that are used here. A
+// model that keeps a cache of its own may have committed() and aborted(), and is then told how each pass ended.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <anabranch/cache/kv_cache.hpp>
+#include <anabranch/decode/answer.hpp>
+#include <anabranch/decode/decoder.hpp>
+
+namespace anabranch {
+
+template <class M>
+concept NotifiedModel = requires(M& model) {
+  model.committed();
+  model.aborted();
+};
+
+/// Pages that `n_requests` answers can need: what is sampled, forced tags and titles, and for every branch a page that
+/// it does not fill.
+template <class Options>
+std::int32_t pages_for(std::size_t longest_prompt, const Options& options, std::int32_t page_size) {
+  const std::int64_t forced = 64 + std::int64_t{options.max_branches} * 64;
+  const std::int64_t slots = static_cast<std::int64_t>(longest_prompt) + options.max_tokens + forced;
+  const std::int64_t pages = slots / page_size + 2 * (options.max_branches + 4);
+  return static_cast<std::int32_t>(std::min<std::int64_t>(pages * std::max(1, options.max_requests), 1 << 20));
+}
+
+template <Model M, Markup Tags, Detokenizer Text, class Options>
+class RequestLoop {
+ public:
+  using Prompts = std::vector<std::vector<TokenId>>;
+  /// What it is given must outlive it.
+  RequestLoop(M& model, KvCache& cache, Decoder<KvCache, Tags, Text>& decoder, const Options& options)
+      : model_(model), cache_(cache), decoder_(decoder), options_(options) {}
+
+  /// Throws no_room when the answers of one time do not fit together, and what model and decoder throw.
+  std::vector<Answer> run(const Prompts& prompts) {
+    answers_.assign(prompts.size(), Answer{});
+    std::size_t next = 0;
+    while (next < prompts.size() || decoder_.has_work()) {
+      for (; next < prompts.size() && running_.size() < static_cast<std::size_t>(std::max(1, options_.max_requests));
+           ++next)
+        submit(prompts[next], next);
+      one_pass();
+    }
+    take(decoder_.take_events());
+    return std::move(answers_);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  /// A request that runs: which prompt it answers, and its clock.
+  struct Running {
+    std::size_t prompt = 0;
+    Clock::time_point begin;
+    std::int32_t n_open_blocks = 0;
+    std::int32_t n_prefill = 0;
+  };
+
+  static double seconds_since(Clock::time_point begin) {
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+  }
+
+  void submit(std::span<const TokenId> prompt, std::size_t index) {
+    RequestOptions request;
+    request.temperature = options_.temperature;
+    request.top_k = options_.top_k;
+    request.top_p = options_.top_p;
+    request.repetition_penalty = options_.repetition_penalty;
+    request.no_repeat_ngram = options_.no_repeat_ngram;
+    request.seed = options_.seed;
+    request.stop = options_.stop;
+    request.max_parallel_branches = options_.max_parallel_branches;
+    running_[decoder_.submit(prompt, request)] = {index, Clock::now(), 0, 0};
+  }
+
+  void one_pass() {
+    const Clock::time_point begin = Clock::now();
+    const DecoderPlan plan = decoder_.plan();
+    if (!plan) {
+      take(decoder_.take_events());
+      if (plan.shortage().n_pages == 0) return;
+      fail(Status::no_room, "the answers need ", plan.shortage().n_pages, " more pages than the ", cache_.n_pages(),
+           " of the cache; raise n_pages or lower max_requests");
+    }
+    std::span<const Event> events;
+    try {
+      const LogitsView logits = model_(*plan);
+      events = decoder_.commit(logits);
+    } catch (...) {
+      decoder_.abort();
+      if constexpr (NotifiedModel<M>) model_.aborted();
+      throw;
+    }
+    if constexpr (NotifiedModel<M>) model_.committed();
+    charge(seconds_since(begin));
+    take(events);
+    take(decoder_.take_events());
+    if (options_.on_pass) options_.on_pass();
+  }
+
+  /// A pass took this long: who it was for.
+  void charge(double seconds) {
+    for (auto& [id, running] : running_) {
+      Answer& answer = answers_[running.prompt];
+      const std::int32_t n_prefill = decoder_.statistics(id).n_prefill;
+      if (n_prefill > running.n_prefill) answer.prefill_seconds += seconds;
+      running.n_prefill = n_prefill;
+      if (running.n_open_blocks > 0) answer.parallel_seconds += seconds;
+    }
+  }
+
+  void take(std::span<const Event> events) {
+    for (const Event& event : events) {
+      if (options_.on_event) options_.on_event(event);
+      const auto found = running_.find(event.request);
+      if (found == running_.end()) continue;
+      Running& running = found->second;
+      Answer& answer = answers_[running.prompt];
+      const bool in_branch = event.branch != kTrunk && event.kind == Event::Kind::token;
+      if (in_branch && event.role == markup::Role::text && event.source == Source::sampled) ++answer.n_parallel_tokens;
+      if (event.kind == Event::Kind::fork && !event.titles.empty()) ++running.n_open_blocks;
+      if (event.kind == Event::Kind::join) --running.n_open_blocks;
+      if (event.kind == Event::Kind::end) finish(event.request, running, event);
+    }
+    for (const RequestId id : ended_) {  // its pages are free for the next prompt
+      running_.erase(id);
+      decoder_.release(id);
+    }
+    ended_.clear();
+  }
+
+  void finish(RequestId id, const Running& running, const Event& end) {
+    Answer& answer = answers_[running.prompt];
+    answer.seconds = seconds_since(running.begin);
+    answer.reason = end.reason;
+    answer.statistics = end.statistics;
+    answer.text = decoder_.text(id);
+    for (BranchIndex b = 1; b <= decoder_.n_branches(id); ++b) {
+      BranchReport report = decoder_.branch(id, b);
+      answer.branches.push_back(
+          {std::move(report.path), std::move(report.title), std::move(report.text), report.reason});
+    }
+    ended_.push_back(id);
+  }
+
+  M& model_;
+  KvCache& cache_;
+  Decoder<KvCache, Tags, Text>& decoder_;
+  const Options& options_;
+  std::vector<Answer> answers_;
+  std::map<RequestId, Running> running_;
+  std::vector<RequestId> ended_;
+};
+
+}  // namespace anabranch
