@@ -150,8 +150,8 @@ ANB_API anb_status anb_attention_store(const anb_attention* attention, const anb
  * planned slot outside the kv or a workspace that is too small; callback failed (out and lse then hold anything)
  * when `run` has left out or repeated tasks, or threw. */
 ANB_API anb_status anb_attention_run(const anb_attention* attention, const anb_attention_rows* rows,
-                                     const anb_attention_kv* kv, const anb_attention_threads* threads,
-                                     void* workspace, size_t n_bytes);
+                                     const anb_attention_kv* kv, const anb_attention_threads* threads, void* workspace,
+                                     size_t n_bytes);
 
 #ifdef __cplusplus
 }

@@ -172,8 +172,8 @@ TEST_CASE("Whatever is sampled, no title comes twice and no block has too many")
       logits[kEnd] = -3.0f;
     };
     AspdRun run(with({.unique_titles = true, .max_titles = 3}), {.max_tokens = 300, .max_branch_tokens = 40});
-    const auto id =
-        run.submit(tokens("p"), {.temperature = 1.0f, .seed = seed, .max_parallel_branches = n_at_once, .hook = likely});
+    const auto id = run.submit(tokens("p"),
+                               {.temperature = 1.0f, .seed = seed, .max_parallel_branches = n_at_once, .hook = likely});
     run.run();
     // Titles by the sequence that wrote them: `path` without its last branch.
     std::map<Path, std::vector<std::string>> titles;
@@ -189,7 +189,8 @@ TEST_CASE("Whatever is sampled, no title comes twice and no block has too many")
     for (const auto& [sequence, own] : titles) {
       std::set<std::string> known;
       for (const std::string& title : own) CHECK(known.insert(title).second);
-      for (Path above = sequence; !above.empty();) {  // its branch was forked by this sequence: what that one knew by then
+      for (Path above = sequence;
+           !above.empty();) {  // its branch was forked by this sequence: what that one knew by then
         const int block = above.back().first;
         above.pop_back();
         for (ab::BranchIndex b = 1; b <= run.decoder.n_branches(id); ++b) {

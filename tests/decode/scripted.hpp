@@ -1,5 +1,5 @@
-// A decoder over a model that says what a script tells it, sequence by sequence: every decision of the decoder can be checked
-// without any arithmetic in the way.
+// A decoder over a model that says what a script tells it, sequence by sequence: every decision of the decoder can be
+// checked without any arithmetic in the way.
 #pragma once
 
 #include <map>

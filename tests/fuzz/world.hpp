@@ -1,4 +1,5 @@
-// What the fuzzer knows of the handles it made: caches, each with its step, its sequences, its decoders and their requests.
+// What the fuzzer knows of the handles it made: caches, each with its step, its sequences, its decoders and their
+// requests.
 #pragma once
 
 #include <array>
