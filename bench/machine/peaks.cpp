@@ -39,22 +39,24 @@ bool supported(Instruction instruction) noexcept {
 
 // Registers 14 and 15 are the factors: 1.0 as float32 and twice about 1.0 as bfloat16, so that no sum ever becomes
 // infinite or denormal. `R` is ymm or zmm; `I` a register with a sum, `T` one between multiplication and addition.
+// clang-format wraps these macros anew each time.
+// clang-format off
 #define ANABRANCH_DOT(OP, R, I) OP " %%" R "14, %%" R "15, %%" R #I "\n\t"
-#define ANABRANCH_TWELVE(OP, R)                                                                   \
-  ANABRANCH_DOT(OP, R, 0)                                                                         \
-  ANABRANCH_DOT(OP, R, 1)                                                                         \
-  ANABRANCH_DOT(OP, R, 2)                                                                         \
-  ANABRANCH_DOT(OP, R, 3)                                                                         \
-  ANABRANCH_DOT(OP, R, 4) ANABRANCH_DOT(OP, R, 5) ANABRANCH_DOT(OP, R, 6) ANABRANCH_DOT(OP, R, 7) \
-      ANABRANCH_DOT(OP, R, 8) ANABRANCH_DOT(OP, R, 9) ANABRANCH_DOT(OP, R, 10) ANABRANCH_DOT(OP, R, 11)
+#define ANABRANCH_TWELVE(OP, R)                                                                        \
+  ANABRANCH_DOT(OP, R, 0)                                                                              \
+  ANABRANCH_DOT(OP, R, 1)                                                                              \
+  ANABRANCH_DOT(OP, R, 2)                                                                              \
+  ANABRANCH_DOT(OP, R, 3) ANABRANCH_DOT(OP, R, 4) ANABRANCH_DOT(OP, R, 5) ANABRANCH_DOT(OP, R, 6)      \
+      ANABRANCH_DOT(OP, R, 7) ANABRANCH_DOT(OP, R, 8) ANABRANCH_DOT(OP, R, 9) ANABRANCH_DOT(OP, R, 10) \
+          ANABRANCH_DOT(OP, R, 11)
 #define ANABRANCH_SUM(T, I) "vpaddd %%ymm" #T ", %%ymm" #I ", %%ymm" #I "\n\t"
-#define ANABRANCH_SIX                                                                                               \
-  ANABRANCH_DOT("vpmaddwd", "ymm", 8)                                                                               \
-  ANABRANCH_DOT("vpmaddwd", "ymm", 9)                                                                               \
-  ANABRANCH_DOT("vpmaddwd", "ymm", 10)                                                                              \
-  ANABRANCH_DOT("vpmaddwd", "ymm", 11)                                                                              \
-  ANABRANCH_DOT("vpmaddwd", "ymm", 12) ANABRANCH_DOT("vpmaddwd", "ymm", 13) ANABRANCH_SUM(8, 0) ANABRANCH_SUM(9, 1) \
-      ANABRANCH_SUM(10, 2) ANABRANCH_SUM(11, 3) ANABRANCH_SUM(12, 4) ANABRANCH_SUM(13, 5)
+#define ANABRANCH_SIX                                                                                            \
+  ANABRANCH_DOT("vpmaddwd", "ymm", 8)                                                                            \
+  ANABRANCH_DOT("vpmaddwd", "ymm", 9)                                                                            \
+  ANABRANCH_DOT("vpmaddwd", "ymm", 10)                                                                           \
+  ANABRANCH_DOT("vpmaddwd", "ymm", 11) ANABRANCH_DOT("vpmaddwd", "ymm", 12) ANABRANCH_DOT("vpmaddwd", "ymm", 13) \
+      ANABRANCH_SUM(8, 0) ANABRANCH_SUM(9, 1) ANABRANCH_SUM(10, 2) ANABRANCH_SUM(11, 3) ANABRANCH_SUM(12, 4)     \
+          ANABRANCH_SUM(13, 5)
 #define ANABRANCH_ZERO(I) "vpxor %%xmm" #I ", %%xmm" #I ", %%xmm" #I "\n\t"
 #define ANABRANCH_LOOP(BODY, R) \
   asm volatile(                                                                                             \
@@ -73,6 +75,7 @@ bool supported(Instruction instruction) noexcept {
       : "r"(0x3f803f80)                                                                                     \
       : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",      \
         "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
+// clang-format on
 
 void run_peak_loop(Instruction instruction, std::int64_t n_turns) noexcept {
   switch (instruction) {

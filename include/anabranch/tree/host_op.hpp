@@ -13,8 +13,8 @@ struct HostOp {
     share,    ///< `sequence` also sees what `source` holds at positions [begin, end): a fork, a join
     restart,  ///< `sequence` goes on in a fresh ordinal with what its old one holds at positions [begin, end): a
               ///< rewind, or the first use of a sequence whose last rows were left out by the commit before
-    become,  ///< `sequence` takes over the ordinal of `source` (an adopt); its own is gone after the commit
-    remove,  ///< the ordinal of `sequence`, or the one that it left by restart or become, is gone
+    become,   ///< `sequence` takes over the ordinal of `source` (an adopt); its own is gone after the commit
+    remove,   ///< the ordinal of `sequence`, or the one that it left by restart or become, is gone
   };
   Kind kind = Kind::share;
   SequenceId sequence;
