@@ -8,16 +8,6 @@ using namespace scripted;
 
 namespace {
 
-using Aspd = ab::markup::Aspd;
-using ab::markup::AspdOptions;
-
-Aspd with(AspdOptions options) { return Aspd(aspd().tags(), std::move(options)); }
-
-/// The state after what was sampled, written as in the scripts.
-Aspd::State after(const Aspd& markup, const std::string& text, Aspd::State s) {
-  for (const TokenId token : tokens(text)) markup.next(s, token);
-  return s;
-}
 Aspd::State after(const Aspd& markup, const std::string& text) { return after(markup, text, markup.start()); }
 
 std::string sorted(std::span<const TokenId> list) {

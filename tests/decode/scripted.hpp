@@ -68,6 +68,16 @@ inline std::string spelled(const Tokens& list) {
   return text;
 }
 
+using Aspd = ab::markup::Aspd;
+using ab::markup::AspdOptions;
+
+inline Aspd with(AspdOptions options) { return Aspd(aspd().tags(), std::move(options)); }
+/// The state after what was sampled, written as in the scripts.
+inline Aspd::State after(const Aspd& markup, const std::string& text, Aspd::State s) {
+  for (const TokenId token : tokens(text)) markup.next(s, token);
+  return s;
+}
+
 struct Pass {
   std::vector<std::pair<std::string, std::string>> rows;  // (sequence, token), in the order of the plan
   std::int32_t n_outputs = 0;
