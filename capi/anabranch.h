@@ -30,15 +30,15 @@
  *     and fills them with zeros in structs that it writes. Elements of arrays have no size: they never change,
  *     and their `reserved` fields hold anything.
  *  5. Arrays are pointer and count. What is passed in is borrowed for the call; NULL is fine when the count is 0.
- *     What is handed out belongs to the library and lives as long as the function says.
+ *     Arrays that the library hands out belong to it and live as long as the function says.
  *  6. Text is UTF-8, ends in NUL, and has its length beside it where it may hold one. Truth values are 0 or 1.
  *  7. A cache, its steps and its decoders are used by one thread at a time; distinct caches are independent. The error
  *     text is per thread.
  *  8. Callbacks end in `void* user`. They must return (no longjmp), and may not call into the handle that called them,
  *     which gives ANB_WRONG_STATE.
- *  9. Memory for everything that grows with sequences, tokens and pages comes from the cache's allocator, if it has
- * one. A refusal gives ANB_OUT_OF_MEMORY, and the call may be made again. What the decoder keeps of requests (tokens,
- *     text) and short-lived lists come from the C++ runtime's `operator new`.
+ *  9. Memory that grows with sequences, tokens and pages comes from the cache's allocator, if it has one. A refusal
+ *     gives ANB_OUT_OF_MEMORY, and the call may be made again. The decoder's record of requests (tokens, text) and
+ *     short-lived lists come from the C++ runtime's `operator new`.
  * 10. A broken invariant (a bug of this library) gives ANB_INTERNAL once; from then on the handle is poisoned: every
  *     call gives ANB_POISONED, but for destroy.
  * 11. Costs: "O(1)" means no more than some tens of nanoseconds. No function moves K/V bytes or waits.
@@ -119,7 +119,7 @@ enum {
 /* Which rows of an append are wanted as outputs. */
 enum { ANB_LOGITS_NONE = 0, ANB_LOGITS_LAST = 1, ANB_LOGITS_ALL = 2 };
 
-/* What branches do with the free ends of their parent's pages. */
+/* May branches write into the free slots at the end of their parent's last page? */
 enum {
   ANB_SHARE_TAIL_SPARE = 0, /* a child may write into a page that its parent is not using up */
   ANB_SHARE_TAIL_NEVER = 1  /* branches are page-disjoint */
@@ -157,7 +157,7 @@ typedef struct anb_cache_statistics {
   int32_t n_pages;
   int32_t n_free_pages; /* pages that an open step frees count from its commit on */
   int32_t page_size;
-  int32_t n_slots;     /* n_pages * page_size: rows of a K/V tensors */
+  int32_t n_slots;     /* n_pages * page_size: rows of a K/V tensor */
   int32_t n_sequences; /* alive */
   int32_t step;        /* 0: none open; 1: open; 2: planned */
   int32_t reserved;
@@ -224,14 +224,14 @@ typedef struct anb_group {
 } anb_group;
 
 enum {
-  ANB_HOST_OP_SHARE = 0,   /* `sequence` also sees what `source` holds at positions [begin, end): a fork, a join */
-  ANB_HOST_OP_RESTART = 1, /* `sequence` goes on in a fresh sequence with its old one's [begin, end): a rewind,
-                               or the first use of a sequence after anb_step_reject */
-  ANB_HOST_OP_BECOME = 2,  /* `sequence` takes over the sequence of `source`: an adopt */
-  ANB_HOST_OP_REMOVE = 3   /* the sequence of `sequence`, or the one it left by restart or become, is gone */
+  ANB_HOST_OP_SHARE = 0,   /* `sequence` also sees the cells of `source` at positions [begin, end): a fork, a join */
+  ANB_HOST_OP_RESTART = 1, /* `sequence` goes on in a fresh store that shares its old cells at [begin, end): a rewind,
+                              or the first use of a sequence after anb_step_reject */
+  ANB_HOST_OP_BECOME = 2,  /* `sequence` takes over the cells of `source`: an adopt */
+  ANB_HOST_OP_REMOVE = 3   /* the cells of `sequence`, or those it left by restart or become, are no longer needed */
 };
 
-/* For hosts that keep a cache of their own, one sequence per sequence. */
+/* For hosts that keep a K/V cache of their own, with one store of cells for every sequence (llama.cpp: a seq_id). */
 typedef struct anb_host_op {
   int32_t kind;
   int32_t reserved;
@@ -312,7 +312,7 @@ typedef struct anb_paged {
 ANB_API uint32_t anb_version(void);
 /* The name of a status ("bad_argument"); "unknown" for other numbers. Static. */
 ANB_API const char* anb_status_name(anb_status status);
-/* What the last failed call of this thread says; "" before any. At most 1,023 bytes; valid until this thread's next
+/* The text of this thread's last failed call; "" before any. At most 1,023 bytes; valid until this thread's next
  * call that fails. */
 ANB_API const char* anb_last_error(void);
 

@@ -28,7 +28,7 @@ typedef struct anb_decoder anb_decoder;
 typedef uint64_t anb_request; /* names a request of one decoder; never used again */
 #define ANB_NO_REQUEST ((anb_request)0)
 
-/* What a token is to the reader of the answer. */
+/* The part that a token plays in the answer. */
 enum {
   ANB_ROLE_TEXT = 0,  /* part of the text */
   ANB_ROLE_TITLE = 1, /* names a branch to come; not shown here */
@@ -86,7 +86,7 @@ enum {
   ANB_NEXT_FINISH = 3      /* the answer is complete */
 };
 
-/* What is to be done after a token, in this order: take tokens back, feed `forced`, then `next`. A callback gets it
+/* A markup's answer to a token. The decoder takes tokens back, feeds `forced`, then does `next`. A callback gets it
  * with everything zero but struct_size; its arrays are read before the next callback is called. */
 typedef struct anb_action {
   uint32_t struct_size;
@@ -184,9 +184,9 @@ typedef struct anb_decoder_options {
   const anb_token* end_of_text; /* tokens that end an answer or a branch; never fed */
   const anb_markup* markup;     /* NULL: "serial" */
   const anb_text* text;         /* NULL: no text */
-  /* 0; 1: tags that "aspd" thinks likely on the trunk are fed before they are sampled, as further rows, and left out of
-   * the commit where they were wrong. Fewer passes, the same tokens; outputs behind a wrong one are asked for in vain
-   */
+  /* 0; 1: tags that "aspd" thinks likely on the trunk are drafted: fed before they are sampled, as further rows, and
+   * rejected at the commit where they were wrong. Fewer passes, the same tokens. Outputs behind a rejected draft are
+   * ignored. */
   int32_t draft;
   int32_t reserved;
 } anb_decoder_options;
@@ -210,8 +210,7 @@ typedef struct anb_request_options {
   /* ANB_NONE: the decoder's max_branches. The others wait, without rows or pages. 1: they come one after another, with
    * the mask, positions and tokens that they have together, and one token is sampled a pass */
   int32_t max_parallel_branches;
-  int32_t
-      no_repeat_ngram; /* 0: off; groups of so many tokens that the sequence sees in the answer are not written again */
+  int32_t no_repeat_ngram; /* 0: off; n: n-grams of the answer that the sequence sees are not written again */
 } anb_request_options;
 #define ANB_REQUEST_OPTIONS_INIT                                                                                \
   {                                                                                                             \
@@ -280,7 +279,7 @@ typedef struct anb_event {
 #define ANB_EVENT_INIT \
   { sizeof(anb_event), 0, ANB_NO_REQUEST, 0, 0, 0, 0, 0.0f, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/* What an answer cost so far. */
+/* The cost of an answer so far. */
 typedef struct anb_request_state {
   uint32_t struct_size;
   int32_t reason;     /* ANB_REASON_NONE while it runs */
@@ -372,7 +371,7 @@ ANB_API anb_status anb_decoder_cancel(anb_decoder* decoder, anb_request request)
 ANB_API anb_status anb_decoder_release(anb_decoder* decoder, anb_request request);
 /* Where a request stands. O(1). Stale request. */
 ANB_API anb_status anb_decoder_get_request(const anb_decoder* decoder, anb_request request, anb_request_state* state);
-/* One sequence of a request, running or over; branch 0 is the trunk, whose text is the whole answer. O(text). Stale
+/* One branch of a request, running or over; branch 0 is the trunk, whose text is the whole answer. O(text). Stale
  * request, bad argument. */
 ANB_API anb_status anb_decoder_get_branch(anb_decoder* decoder, anb_request request, int32_t branch,
                                           anb_branch_state* state);

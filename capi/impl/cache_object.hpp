@@ -1,4 +1,4 @@
-// What a cache's handle stands for: the cache, its open step, and the plan that is open on it.
+// The object behind a cache handle: the cache, its open step, and the plan that is open on it.
 #pragma once
 
 #include <cstdint>

@@ -13,7 +13,7 @@ use std::ptr;
 
 pub type Token = i32;
 
-/// What a call gave instead of a result, and why.
+/// Why a call failed: its status and text.
 #[derive(Debug, Clone)]
 pub struct Error {
     pub status: i32,
@@ -132,7 +132,7 @@ pub struct DecoderOptions<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Request(u64);
 
-/// What became known in a pass. Branch 0 is the trunk.
+/// Something that became known in a pass. Branch 0 is the trunk.
 #[derive(Debug)]
 #[allow(dead_code)] // this host shows text alone
 pub enum Event {
@@ -162,7 +162,7 @@ pub enum Event {
     },
 }
 
-/// What an answer cost.
+/// The cost of an answer.
 pub struct Cost {
     pub n_branches: i32,
     pub n_sampled: i32,
@@ -223,7 +223,7 @@ impl<'c, T: Text> Decoder<'c, T> {
         }
     }
 
-    /// What happened outside of a commit, such as a request that ended because it can never fit.
+    /// Events from outside of a commit, such as a request that ended because it can never fit.
     pub fn events(&mut self) -> Result<Vec<Event>> {
         let mut all = Vec::new();
         let mut event = with_defaults(ffi::anb_event_init);

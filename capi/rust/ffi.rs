@@ -162,7 +162,7 @@ pub struct anb_branch_state {
     pub reserved: i32,
 }
 
-// What C says sizeof is.
+// Sizes as C's sizeof gives them.
 const _: () = assert!(size_of::<anb_cache_options>() == 40);
 const _: () = assert!(size_of::<anb_plan>() == 128);
 const _: () = assert!(size_of::<anb_text>() == 32);

@@ -113,7 +113,7 @@ std::size_t choose(Candidates& candidates, const loop::Chat& chat, const Options
   return static_cast<std::size_t>(std::max_element(candidates.begin(), candidates.end(), less) - candidates.begin());
 }
 
-/// What the winner's sequence still has to be fed, and the next question.
+/// The tokens that the winner's sequence has not been fed yet, and the next question.
 Tokens next_turn(const Candidate& winner, const loop::Chat& chat, const Options& o) {
   Tokens tokens;
   if (winner.cut) tokens.push_back(winner.tokens.back());

@@ -1,4 +1,4 @@
-// What the three loops of this folder share: a model with a cache, one pass after another, and what they cost.
+// Shared by the three loops of this folder: a model with a cache, its passes, and their cost.
 //
 // The loops themselves are in best_of.cpp, speculate.cpp and fan_out.cpp. Each decides what a step holds; `Host::pass`
 // is all that a host has to do with it.
@@ -21,7 +21,7 @@ namespace loop {
 namespace ab = anabranch;
 using Tokens = std::vector<ab::TokenId>;
 
-/// What one way of decoding took.
+/// The cost of one way of decoding.
 struct Cost {
   std::int64_t n_passes = 0;
   std::int64_t n_rows = 0;   ///< tokens that went through the model; each wrote one slot
@@ -94,7 +94,7 @@ class Chat {
   Tokens opening(const std::string& question) const;
   /// A question with its answer, up to where the next turn begins.
   Tokens exchange(const std::string& question, const std::string& answer) const;
-  /// What follows an answer: its end-of-text token, and what the chat template puts behind it.
+  /// The tokens that follow an answer: its end-of-text token and the chat template's end of a turn.
   Tokens end_of_answer() const;
   /// A further question, up to where its answer begins.
   Tokens next_turn(const std::string& question) const;
@@ -118,7 +118,7 @@ int conclude(const std::string& claim, bool holds, const ab::torch::CausalLm& mo
 /// The text with an indentation that sets it off.
 void print_text(const std::string& heading, const std::string& text);
 
-/// What every program of this folder is told.
+/// The options that all programs of this folder take.
 struct CommonOptions {
   std::string model = "build/models/smollm2-135m";
   std::string weights = "f32";

@@ -17,7 +17,7 @@ use std::error::Error;
 
 const N_COLUMNS: usize = 8;
 
-/// What the trunk wrote as it is, what the branches wrote as one line of columns.
+/// Prints the text of the trunk as it is, and that of the branches as one line of columns.
 fn show(events: &[Event]) {
     let mut cells = vec![String::new(); N_COLUMNS];
     for event in events {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What including <anabranch/anabranch.hpp> costs at -O0, in user seconds: the umbrella header against a file with only
+# The cost of including <anabranch/anabranch.hpp> at -O0, in user seconds: the umbrella header against a file with only
 # the standard headers that it uses. Figures, not a verdict: machines differ and drift.
 #     compile_time.sh COMPILER INCLUDE_FOLDER REPORT
 set -euo pipefail

@@ -1,4 +1,4 @@
-/* What the decoder's calls refuse: options, requests, logits, order of calls. State and out parameters stay. */
+/* Refusals of the decoder's calls: options, requests, logits, order of calls. State and out parameters stay. */
 #include "decoders.h"
 
 #include <math.h>

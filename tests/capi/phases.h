@@ -1,4 +1,4 @@
-/* What the phases share: checks that tell file, line and values, and a world whose whole visible state can be compared.
+/* Shared by the phases: checks that tell file, line and values, and a world whose whole visible state can be compared.
  *
  * A phase is a function that checks one side of the C ABI. Checks that fail are counted and the phase goes on. */
 #ifndef ANABRANCH_TESTS_CAPI_PHASES_H

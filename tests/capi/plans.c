@@ -144,7 +144,7 @@ static void masks_refuse(void) {
   end_world(&w);
 }
 
-/* What a paged export says a row sees, as seen_by. */
+/* The tokens that a row sees by a paged export, as seen_by. */
 static void paged_seen(const anb_paged* paged, int32_t per_page, int32_t row, int32_t* seen) {
   int32_t l, e, i;
   memset(seen, 0, sizeof seen[0] * 32);

@@ -1,4 +1,4 @@
-/* What the calls of a step do to sequences, in their right use. */
+/* The calls of a step, in their right use, and their effect on sequences. */
 #include "phases.h"
 
 #include <string.h>

@@ -1,5 +1,4 @@
-/* What the calls of caches and steps refuse: bad values, stale sequences, wrong order. State and out parameters stay.
- */
+/* Refusals of caches and steps: bad values, stale sequences, wrong order. State and out parameters stay. */
 #include "phases.h"
 
 #include <stdlib.h>

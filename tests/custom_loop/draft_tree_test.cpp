@@ -27,7 +27,7 @@ ab::TokenId next_of(const Tokens& text) {
   return static_cast<ab::TokenId>((x >> 2) % 4u);
 }
 
-/// What the model says at each row of the tree; `text` is what is before it.
+/// The model's token at each row of the tree; `text` is the text before the tree.
 void run_model(const Stretch& tree, Tokens text, Says& says) {
   for (const ab::TokenId token : tree.tokens) {
     text.push_back(token);

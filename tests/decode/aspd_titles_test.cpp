@@ -8,8 +8,6 @@ using namespace scripted;
 
 namespace {
 
-Aspd::State after(const Aspd& markup, const std::string& text) { return after(markup, text, markup.start()); }
-
 std::string sorted(std::span<const TokenId> list) {
   std::string text = spelled({list.begin(), list.end()});
   std::sort(text.begin(), text.end());
@@ -171,8 +169,8 @@ TEST_CASE("Whatever is sampled, no title comes twice and no block has too many")
       const ab::BranchReport branch = run.decoder.branch(id, b);
       Path sequence;
       for (const ab::PathStep step : branch.path) sequence.emplace_back(step.block, step.branch);
-      CHECK(line.back().second < 3);
-      line.pop_back();
+      CHECK(sequence.back().second < 3);
+      sequence.pop_back();
       titles[sequence].push_back(branch.title);
       ++n_forks;
     }

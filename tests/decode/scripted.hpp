@@ -77,6 +77,7 @@ inline Aspd::State after(const Aspd& markup, const std::string& text, Aspd::Stat
   for (const TokenId token : tokens(text)) markup.next(s, token);
   return s;
 }
+inline Aspd::State after(const Aspd& markup, const std::string& text) { return after(markup, text, markup.start()); }
 
 struct Pass {
   std::vector<std::pair<std::string, std::string>> rows;  // (sequence, token), in the order of the plan

@@ -1,4 +1,4 @@
-// What a step does to sequences.
+// Calls of a step that change sequences.
 #include <algorithm>
 #include <array>
 #include <vector>
