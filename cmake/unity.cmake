@@ -4,8 +4,8 @@
 option(ANABRANCH_UNITY "For our own work: compile the C++ files of a target as one" OFF)
 
 # anabranch_unity(<target>): at the end of this directory the target's C++ files become one, which includes them by their
-# path in the repository, so that a compiler cache serves several checkouts. Files with compile options of their own
-# stay alone.
+# path in the repository, so that a compiler cache serves several checkouts, and lies where it does in every build folder
+# of that depth. Files with compile options of their own stay alone.
 function(anabranch_unity target)
   if(ANABRANCH_UNITY)
     cmake_language(EVAL CODE "cmake_language(DEFER CALL anabranch_make_unit [[${target}]])")
@@ -31,7 +31,7 @@ function(anabranch_make_unit target)
     return()
   endif()
   list(JOIN includes "" text)
-  set(unit "${CMAKE_CURRENT_BINARY_DIR}/${target}_unit.cpp")
+  set(unit "${CMAKE_BINARY_DIR}/units/${target}_unit.cpp")
   file(CONFIGURE OUTPUT "${unit}" CONTENT "${text}" @ONLY)
   set_property(TARGET ${target} PROPERTY SOURCES "${unit}" ${alone})
   target_include_directories(${target} PRIVATE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>")
