@@ -31,7 +31,7 @@ else()
     list(APPEND settings -DANABRANCH_TRAIN=ON)
   endif()
   if(PARTS MATCHES "cuda")
-    list(APPEND settings -DANABRANCH_CUDA=ON -DANABRANCH_CUDA_ARCHITECTURES=80-real)
+    list(APPEND settings -DANABRANCH_CUDA=ON "-DCMAKE_CUDA_COMPILER_LAUNCHER=${CUDA_LAUNCHER}")
   endif()
 endif()
 
