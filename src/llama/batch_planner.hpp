@@ -1,8 +1,8 @@
 // One plan into batches: the operations in their order, and before each the rows that come before it.
 //
 // A row says only who brought it, so whether it comes before or after an operation is found by what it sees: it is
-// placed when its sequence's llama.cpp sequence holds exactly the tokens that the row sees. Where no moment is like that, llama.cpp
-// would show the row something else, and the plan is refused.
+// placed when its sequence's llama.cpp sequence holds exactly the tokens that the row sees. Where no moment is like
+// that, llama.cpp would show the row something else, and the plan is refused.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,9 @@
-// The books of the llama.cpp host: which sequence has which llama.cpp sequence, and what a pass does to the llama.cpp sequences.
+// The books of the llama.cpp host: which sequence has which llama.cpp sequence, and what a pass does to the llama.cpp
+// sequences.
 //
-// Plain C++: nothing here calls llama.cpp. `plan_batches` turns a plan into batches, which the host carries out one after the
-// other, and changes the books as if they had run; `undo` brings the books back, `settle` makes the change final.
+// Plain C++: nothing here calls llama.cpp. `plan_batches` turns a plan into batches, which the host carries out one
+// after the other, and changes the books as if they had run; `undo` brings the books back, `settle` makes the change
+// final.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +34,8 @@ struct BatchRow {
 struct DecodeBatch {
   std::vector<Copy> copies;
   std::vector<BatchRow> rows;
-  /// (index into rows, llama.cpp sequence), sorted: the row is seen in that llama.cpp sequence too. A sequence forked after the row, in the
-  /// same pass; both llama.cpp sequences then hold the same in llama.cpp, which it insists on.
+  /// (index into rows, llama.cpp sequence), sorted: the row is seen in that llama.cpp sequence too. A sequence forked
+  /// after the row, in the same pass; both llama.cpp sequences then hold the same in llama.cpp, which it insists on.
   std::vector<std::pair<std::int32_t, std::int32_t>> also;
 };
 
@@ -43,7 +45,8 @@ struct Gained {
   Position kept = 0;
 };
 
-/// Tokens that a sequence sees, the open step included, or kNone when it is not alive; their slots too if a place is given.
+/// Tokens that a sequence sees, the open step included, or kNone when it is not alive; their slots too if a place is
+/// given.
 using ReadSequence = std::function<std::int32_t(SequenceId, std::vector<Slot>*)>;
 
 class SeqTable {
@@ -72,7 +75,7 @@ class SeqTable {
   struct Sequence {
     SequenceId id;
     std::int32_t seq_id = kNone;  ///< none before its first token
-    Position fork_end = 0;          ///< next position of the parent at the fork: what a join takes lies at or after it
+    Position fork_end = 0;        ///< next position of the parent at the fork: what a join takes lies at or after it
   };
   struct Entry {
     bool used = false;
@@ -80,7 +83,7 @@ class SeqTable {
     bool gained = false;             ///< noted in gained_
     bool fresh = false;              ///< taken in it
     Position kept = 0;               ///< if gained
-    std::int32_t batch = 0;           ///< in which its next row runs
+    std::int32_t batch = 0;          ///< in which its next row runs
     std::vector<std::int32_t> rows;  ///< of that batch, by index, that it holds
     Content content;
   };

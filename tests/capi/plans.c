@@ -268,7 +268,8 @@ static void after_a_plan_only_commit_or_abort(void) {
   anb_sequence sequence = 9;
   OK(anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
-  REFUSED(&w, anb_step_create_sequence(w.step, 0, &sequence), ANB_WRONG_STATE, "create_sequence after a successful plan");
+  REFUSED(&w, anb_step_create_sequence(w.step, 0, &sequence), ANB_WRONG_STATE,
+          "create_sequence after a successful plan");
   REFUSED(&w, anb_step_append(w.step, w.sequences[0], NULL, 1, 0), ANB_WRONG_STATE, "append after");
   REFUSED(&w, anb_step_request_logits(w.step, w.sequences[0]), ANB_WRONG_STATE, "request_logits after");
   REFUSED(&w, anb_step_fork(w.step, w.sequences[0], 1, 0, &sequence), ANB_WRONG_STATE, "fork after");

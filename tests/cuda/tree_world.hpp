@@ -170,7 +170,7 @@ class TreeWorld {
   std::optional<Pass> pass_;
   Books books_, before_;
   std::map<SequenceId, std::vector<int>> fed_;  ///< tokens of the open step, by who appended them
-  std::map<int, std::vector<int>> sees_;    ///< of each token of the open step, itself last
+  std::map<int, std::vector<int>> sees_;        ///< of each token of the open step, itself last
 };
 
 }  // namespace anabranch::test

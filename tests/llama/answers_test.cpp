@@ -97,7 +97,8 @@ Recorded record(const GgufModel& model, const std::string& question, Skeleton& m
   while (decoder.has_work()) {
     const ab::DecoderPlan plan = decoder.plan();
     REQUIRE(plan);
-    for (std::size_t i = 0; i < plan->tokens.size(); ++i) r.fed[plan->sequences[i]][plan->positions[i]] = plan->tokens[i];
+    for (std::size_t i = 0; i < plan->tokens.size(); ++i)
+      r.fed[plan->sequences[i]][plan->positions[i]] = plan->tokens[i];
     for (ab::BranchIndex b = 1; b <= decoder.n_branches(id); ++b) {
       const SequenceId sequence = decoder.branch(id, b).sequence;
       if (sequence == ab::kNoSequence || r.forked_at.count(sequence) != 0) continue;

@@ -28,8 +28,7 @@ class FakeMemory {
     if (begin < 0 || end < 0) throw std::logic_error("copy with an open end");
     for (Cell& cell : cells_) {
       if (cell.position < begin || cell.position >= end || cell.seq_ids.count(from) == 0) continue;
-      if (from != to && !cell.seq_ids.insert(to).second)
-        throw std::logic_error("a cell copied into a sequence twice");
+      if (from != to && !cell.seq_ids.insert(to).second) throw std::logic_error("a cell copied into a sequence twice");
     }
   }
   /// llama_memory_seq_rm of everything from `begin` on.

@@ -20,8 +20,8 @@
 namespace {
 
 namespace ab = anabranch;
-using ab::SequenceId;
 using ab::Positions;
+using ab::SequenceId;
 using ab::Status;
 using ab::llama::GgufModel;
 using ab::llama::Host;

@@ -103,10 +103,13 @@ class Book {
                            from.end());
     }
   }
-  void rewind(SequenceId sequence, std::int32_t n_tokens) { sees_[sequence].resize(static_cast<std::size_t>(n_tokens)); }
+  void rewind(SequenceId sequence, std::int32_t n_tokens) {
+    sees_[sequence].resize(static_cast<std::size_t>(n_tokens));
+  }
   void adopt(SequenceId parent, SequenceId child) { sees_[parent] = sees_[child]; }
 
-  /// Numbers of the plan's rows: a row is the newest token of its sequence at its position that was brought in this step.
+  /// Numbers of the plan's rows: a row is the newest token of its sequence at its position that was brought in this
+  /// step.
   std::vector<int> numbers(const StepPlan& plan) const {
     std::map<SequenceId, std::size_t> next;
     std::vector<int> all;

@@ -1,5 +1,5 @@
-// The batches that a plan becomes, carried out on a model of llama.cpp's memory that knows its rules: every row must see
-// exactly what the plan says, and an aborted pass must leave nothing behind.
+// The batches that a plan becomes, carried out on a model of llama.cpp's memory that knows its rules: every row must
+// see exactly what the plan says, and an aborted pass must leave nothing behind.
 #include "catch.hpp"
 
 #include <map>
@@ -17,8 +17,8 @@
 namespace {
 
 namespace ab = anabranch;
-using ab::SequenceId;
 using ab::Positions;
+using ab::SequenceId;
 using ab::test::FakeMemory;
 using ab::test::FakeRow;
 
@@ -295,7 +295,7 @@ class RandomTrees {
   Counts& counts_;
   World world_;
   std::vector<SequenceId> sequences_;
-  std::map<SequenceId, std::int32_t> tail_;        ///< tokens that the sequence wrote since its last fork, join or start
+  std::map<SequenceId, std::int32_t> tail_;  ///< tokens that the sequence wrote since its last fork, join or start
   std::map<SequenceId, std::int32_t> n_own_rows_;  ///< of them, in the open step
 };
 

@@ -14,8 +14,8 @@ namespace sample_json {
 
 namespace ab = anabranch;
 
-/// An answer as it came: {"id", "kind", "prompt", "answer"}, and perhaps "ended" (why, as examples/train/answers writes it)
-/// and "cut_points" (how many of its points ended at a limit).
+/// An answer as it came: {"id", "kind", "prompt", "answer"}, and perhaps "ended" (why, as examples/train/answers writes
+/// it) and "cut_points" (how many of its points ended at a limit).
 struct PlainAnswer {
   std::string id;
   std::string kind;

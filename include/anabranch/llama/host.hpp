@@ -7,17 +7,18 @@
 //   host.committed();                                     // or aborted()
 //
 // One llama.cpp sequence per sequence. A fork is a seq_cp of what llama.cpp holds already, and further seq_id on the
-// rows of the same pass; a join copies the branches' tokens into the parent's llama.cpp sequence. llama.cpp refuses a batch with
-// both a branch's row and a row that sees it after a join, so such a plan becomes two llama_decode calls, or more.
-// Sequences of llama.cpp that are there already are only appended to; whatever else happens to one happens to a copy under a fresh
-// id, so that `aborted` and a failure halfway undo everything. Removals reach llama.cpp in `committed`.
+// rows of the same pass; a join copies the branches' tokens into the parent's llama.cpp sequence. llama.cpp refuses a
+// batch with both a branch's row and a row that sees it after a join, so such a plan becomes two llama_decode calls, or
+// more. Sequences of llama.cpp that are there already are only appended to; whatever else happens to one happens to a
+// copy under a fresh id, so that `aborted` and a failure halfway undo everything. Removals reach llama.cpp in
+// `committed`.
 //
-// Rows of a sequence must have consecutive positions there, so of the position policies only `longest` works throughout.
-// A plan is checked token by token against what llama.cpp would show its rows; one that differs is refused.
+// Rows of a sequence must have consecutive positions there, so of the position policies only `longest` works
+// throughout. A plan is checked token by token against what llama.cpp would show its rows; one that differs is refused.
 //
 // Every step with rows, forks, joins, rewinds or adopts must come through here. Sequences that end in other steps are
-// noticed. One thread at a time; the context and the cache must outlive the host, which clears its llama.cpp sequences at its
-// end.
+// noticed. One thread at a time; the context and the cache must outlive the host, which clears its llama.cpp sequences
+// at its end.
 #pragma once
 
 #include <cstdint>
@@ -43,8 +44,8 @@ struct HostStatistics {
   std::int64_t n_decodes = 0;   ///< calls of llama_decode that succeeded
   std::int64_t n_copies = 0;    ///< calls of llama_memory_seq_cp
   std::int64_t n_removals = 0;  ///< calls of llama_memory_seq_rm
-  double planning_seconds = 0;   ///< spent on turning plans into batches, llama.cpp not included
-  double seq_op_seconds = 0;  ///< spent in the copies and removals
+  double planning_seconds = 0;  ///< spent on turning plans into batches, llama.cpp not included
+  double seq_op_seconds = 0;    ///< spent in the copies and removals
   double decode_seconds = 0;    ///< spent in llama_decode
 };
 
@@ -56,8 +57,8 @@ class Host {
   requires requires(const Cache& cache, SequenceId sequence) { cache.slots_of(sequence); }
   Host(llama_context* context, const Cache& cache, const HostOptions& options = {})
       : Host(context, read_sequences_of(cache), options) {}
-  /// The same with any cache. `read_sequence` gives the tokens that a sequence sees, the open step included, and their slots if
-  /// a place for them is given; kNone: the sequence is not alive. It must not throw.
+  /// The same with any cache. `read_sequence` gives the tokens that a sequence sees, the open step included, and their
+  /// slots if a place for them is given; kNone: the sequence is not alive. It must not throw.
   using ReadSequence = std::function<std::int32_t(SequenceId sequence, std::vector<Slot>* slots)>;
   Host(llama_context* context, ReadSequence read_sequence, const HostOptions& options = {});
   Host(const Host&) = delete;
@@ -78,9 +79,10 @@ class Host {
   /// It was aborted.
   void aborted() noexcept;
 
-  std::int32_t seq_id_of(SequenceId sequence) const noexcept;  ///< llama.cpp's id; kNone: the sequence has no tokens there
-  std::int32_t n_seq_ids() const noexcept;             ///< ids that it may use
-  std::int32_t n_used_seq_ids() const noexcept;        ///< ids in use now
+  std::int32_t seq_id_of(
+      SequenceId sequence) const noexcept;       ///< llama.cpp's id; kNone: the sequence has no tokens there
+  std::int32_t n_seq_ids() const noexcept;       ///< ids that it may use
+  std::int32_t n_used_seq_ids() const noexcept;  ///< ids in use now
   const HostStatistics& statistics() const noexcept;
 
  private:
@@ -96,8 +98,9 @@ class Host {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Options of a cache that never has more tokens or sequences than the context can take: as many slots as it has cells, and
-/// half as many sequences as it has seq_id (a sequence that is rewound, or joined late, needs two until the commit).
+/// Options of a cache that never has more tokens or sequences than the context can take: as many slots as it has cells,
+/// and half as many sequences as it has seq_id (a sequence that is rewound, or joined late, needs two until the
+/// commit).
 CacheOptions cache_options(const llama_context* context);
 
 }  // namespace anabranch::llama

@@ -182,7 +182,7 @@ class IndependencePasses {
     if (plan->n_rows() > 0) {
       const LogitsView logits = model_(*plan);
       for (std::size_t i = 0; i < plan->outputs.size(); ++i) {
-        ScoredLine& line = cache.payload(plan->outputs[i].line);
+        ScoredLine& line = cache.payload(plan->outputs[i].sequence);
         const std::size_t n_prefix = line.branch->prefix.size();
         const TokenId token =
             line.next < n_prefix ? line.branch->prefix[line.next] : line.branch->body[line.next - n_prefix];
