@@ -1,5 +1,5 @@
 // The text side, and whole answers: in skeleton mode every branch must write, greedy and in float32, what llama.cpp
-// writes when the branch is decoded alone in a llama.cpp sequence of its own, with no code of ours in the way.
+// writes when the branch is decoded alone in a seq_id of its own, with no code of ours in the way.
 #include "catch.hpp"
 
 #include <algorithm>
@@ -39,7 +39,7 @@ std::string text_of(const Vocabulary& vocabulary, const Tokens& tokens) {
   return text;
 }
 
-/// Greedy decoding as llama.cpp's own examples do it: one llama.cpp sequence, one token at a time.
+/// Greedy decoding as llama.cpp's own examples do it: one seq_id, one token at a time.
 class Alone {
  public:
   explicit Alone(llama_context* context) : context_(context) {
