@@ -49,7 +49,7 @@ struct PartialShared {
 template <int D>
 struct PartialRegisters {
   using Shape = PartialShape<D>;
-  Vector next_keys[Shape::kVectors];  ///< on their way from the kv to shared memory
+  Vector next_keys[Shape::kVectors];  ///< on their way from the K/V tensors to shared memory
   Vector next_values[Shape::kVectors];
   float out[D / 8][4];  ///< product tiles: see tile_row, tile_column
   float weights[Shape::kTile / 8][4];

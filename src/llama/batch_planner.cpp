@@ -150,7 +150,7 @@ void BatchPlanner::check_tokens(SequenceId id) {
   Sequence& sequence = books_.find_or_add(id);
   if (seen == (sequence.seq_id == kNone ? TokenSet{} : books_.entry(sequence.seq_id).content.all())) return;
   for (const RowIndex row : by_sequence_) check_jump(row);
-  fail(Status::not_exact, "line ", id.index, " has ", n_tokens,
+  fail(Status::not_exact, "sequence ", id.index, " has ", n_tokens,
        " tokens after this step; its llama.cpp sequence would hold ", n_held(sequence),
        ", not the same (a rewind into a join, or an earlier step that the host was not shown)");
 }
@@ -244,7 +244,7 @@ void BatchPlanner::start(Sequence& sequence, std::int32_t from, const HostOp& op
 
 void BatchPlanner::join(const HostOp& op, Sequence& parent, const Sequence& branch) {
   if (op.begin < branch.fork_end)
-    fail(Status::not_exact, "line ", op.source.index, " starts at position ", op.begin, ", before position ",
+    fail(Status::not_exact, "sequence ", op.source.index, " starts at position ", op.begin, ", before position ",
          branch.fork_end, " where it was forked: llama.cpp cannot tell the two apart");
   const Entry& b = books_.entry(branch.seq_id);
   const auto after_rows = [](const Entry& e) { return e.rows.empty() ? e.batch : e.batch + 1; };

@@ -296,8 +296,8 @@ static void rows_left_out_are_not_committed(void) {
   OK(anb_step_append(w.step, w.sequences[0], NULL, 4, ANB_LOGITS_ALL));
   OK(anb_step_plan(w.step, &plan));
   CHECK_SAME(plan.n_rows, 4);
-  REFUSED(&w, anb_step_reject(w.step, w.sequences[0], 5), ANB_BAD_ARGUMENT, "leaving out 5 rows");
-  REFUSED(&w, anb_step_reject(w.step, w.sequences[0], -1), ANB_BAD_ARGUMENT, "leaving out -1 rows");
+  REFUSED(&w, anb_step_reject(w.step, w.sequences[0], 5), ANB_BAD_ARGUMENT, "rejecting 5 rows");
+  REFUSED(&w, anb_step_reject(w.step, w.sequences[0], -1), ANB_BAD_ARGUMENT, "rejecting -1 rows");
   REFUSED(&w, anb_step_reject(w.step, w.sequences[2], 1), ANB_BAD_ARGUMENT, "the last 0 of its tokens");
   REFUSED(&w, anb_step_reject(w.step, 7, 1), ANB_STALE_SEQUENCE, "sequence 7");
   OK(anb_step_reject(w.step, w.sequences[0], 4));
