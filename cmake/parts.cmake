@@ -92,6 +92,7 @@ if(ANABRANCH_HF OR ANABRANCH_HF STREQUAL "AUTO")
   find_package(nlohmann_json 3.10 QUIET)
   list(PREPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
   find_package(PCRE2 QUIET)
+  find_package(utf8proc 2.7 QUIET)  # Unicode 14
   list(POP_FRONT CMAKE_MODULE_PATH)
 endif()
 if(ANABRANCH_CUDA OR ANABRANCH_CUDA STREQUAL "AUTO")

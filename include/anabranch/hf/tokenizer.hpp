@@ -2,8 +2,8 @@
 //
 // Gives the same tokens as the Python package `tokenizers`. What a file asks for and is not there is refused by name on
 // opening, never done differently. Two differences remain by design: the file's `truncation` and `padding`, which its
-// writer happened to leave on, are ignored; and characters newer than the Unicode of PCRE2 or of the NFC tables may be
-// split as unassigned.
+// writer happened to leave on, are ignored; and characters newer than the Unicode of PCRE2 or of utf8proc may be split
+// as unassigned (docs/models.md).
 #pragma once
 
 #include <cstdint>
