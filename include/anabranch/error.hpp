@@ -74,7 +74,7 @@ constexpr const char* status_name(Status status) noexcept {
   return "unknown";
 }
 
-/// What misuse and bad input throw.
+/// The exception that misuse and bad input throw.
 class Error : public std::exception {
  public:
   Error(Status status, std::string text) : status_(status), text_(std::move(text)) {}

@@ -1,4 +1,4 @@
-// What the two kernels get: pointers and sizes, checked. Used by the launches and by the host's block by block run.
+// Arguments of the two kernels: pointers and sizes, checked. Used by the launches and by the host's block by block run.
 #pragma once
 
 #include <cstdint>

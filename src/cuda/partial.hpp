@@ -45,7 +45,7 @@ struct PartialShared {
   std::int32_t non_finite[2];  ///< the tile of values has infinity or NaN; by parity of the tile
 };
 
-/// What one thread keeps between phases.
+/// The values that one thread keeps between phases.
 template <int D>
 struct PartialRegisters {
   using Shape = PartialShape<D>;

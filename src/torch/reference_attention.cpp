@@ -31,7 +31,7 @@ at::Tensor triangle_mask(std::int32_t n, std::int32_t share) {
   return mask;
 }
 
-/// What the kernel gives: out [batch, kv_heads, queries, head_dim] and lse [batch, kv_heads, queries].
+/// Results of the kernel: out [batch, kv_heads, queries, head_dim] and lse [batch, kv_heads, queries].
 using OutAndLse = std::tuple<at::Tensor, at::Tensor>;
 
 OutAndLse attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& mask) {

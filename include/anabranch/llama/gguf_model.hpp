@@ -14,7 +14,7 @@ struct llama_model;
 
 namespace anabranch::llama {
 
-/// What llama.cpp may print. A setting of the whole process.
+/// Messages that llama.cpp may print. A setting of the whole process.
 enum class Messages : std::uint8_t {
   none,  ///< nothing: what goes wrong is thrown
   keep,  ///< what the process has set; llama.cpp's own default is a lot

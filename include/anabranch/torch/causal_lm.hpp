@@ -50,7 +50,7 @@ struct LoadOptions {
   std::optional<std::filesystem::path> adapter = {};
 };
 
-/// What is measured: every number of rows over every number of keys.
+/// The passes that are measured: every number of rows over every number of keys.
 struct RowCostOptions {
   std::vector<std::int32_t> rows = {1, 2, 4, 6, 8, 12, 16, 24, 32};
   std::vector<std::int32_t> keys = {128, 1024};

@@ -1,4 +1,4 @@
-// What a model learns from: questions with answers, each answer a sequence of serial texts and blocks of branches.
+// Samples that a model learns from: questions with answers, each a sequence of serial texts and blocks of branches.
 //
 // One JSON object per line, as anabranch's corpus tools write them:
 //   {"id": "q1", "kind": "generic", "prompt": "question as the user asks it", "parts": [PART, ...]}

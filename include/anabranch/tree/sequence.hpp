@@ -1,4 +1,4 @@
-// What the cache knows of one sequence: the trunk or a branch.
+// One sequence, the trunk or a branch, as the cache knows it.
 #pragma once
 
 #include <cstdint>

@@ -41,7 +41,7 @@ inline double log_probability(std::span<const float> logits, TokenId token) {
   return static_cast<double>(logits[static_cast<std::size_t>(token)]) - best - std::log(sum);
 }
 
-/// What a line is to the scorer: which branch it holds and which of its tokens the next row of logits is about.
+/// A sequence as the scorer sees it: which branch it holds and which of its tokens the next row of logits is about.
 struct ScoredLine {
   const BranchTokens* branch = nullptr;
   double* sum = nullptr;  ///< of log-likelihoods
