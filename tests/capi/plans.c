@@ -287,7 +287,7 @@ static void after_a_plan_only_commit_or_abort(void) {
   end_world(&w);
 }
 
-static void rows_left_out_are_not_committed(void) {
+static void rejected_rows_are_not_committed(void) {
   anb_plan plan = ANB_PLAN_INIT;
   anb_sequence_state state = ANB_SEQUENCE_STATE_INIT;
   world w = open_world();
@@ -356,6 +356,6 @@ const phase kPlanPhases[] = {
     {"a_fork_without_tokens_samples_from_its_parent", a_fork_without_tokens_samples_from_its_parent},
     {"no_room_is_an_outcome", no_room_is_an_outcome},
     {"after_a_plan_only_commit_or_abort", after_a_plan_only_commit_or_abort},
-    {"rows_left_out_are_not_committed", rows_left_out_are_not_committed},
+    {"rejected_rows_are_not_committed", rows_left_out_are_not_committed},
     {"wrong_order_of_calls", wrong_order_of_calls},
     {NULL, NULL}};
