@@ -14,8 +14,8 @@ import sys
 
 LIST = "tests/build/retired_words.txt"
 HISTORY = {"CHANGELOG.md", "docs/words.md", LIST}  # they tell which name replaced which
-# Texts that others wrote, and bytes that the fuzzer keeps.
-FOREIGN = re.compile(r"tests/fuzz/corpus/|(.*/)?recordings/|examples/train/(data|adapters|questions)/.*\.jsonl?$")
+# Texts that others or a model wrote, and bytes that the fuzzer keeps.
+FOREIGN = re.compile(r"tests/fuzz/corpus/|(.*/)?recordings/|examples/train/(data|adapters)/|examples/train/questions/.*jsonl")
 SOURCE = re.compile(r"(include|src|capi)/")
 WHAT = re.compile(r"(^|\s)(///?<?|/\*\*?<?|#) *What\b")
 
