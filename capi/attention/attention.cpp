@@ -11,7 +11,7 @@
 namespace anabranch::capi {
 namespace {
 
-/// What a handle stands for.
+/// The object that a handle stands for.
 struct AttentionObject {
   AttentionObject(const attention::HeadShape& shape, float scale) : kernels(shape, scale) {}
   Condition condition;

@@ -28,7 +28,7 @@ using Says = std::map<anabranch::SequenceId, std::vector<anabranch::TokenId>>;
 Stretch grow(anabranch::Step& step, anabranch::SequenceId sequence,
              std::span<const std::vector<anabranch::TokenId>> drafts, std::size_t depth = 0);
 
-/// Follows the model through the tree that the last pass held. The tree's first token was no guess: it stays. The
+/// Follows the model through the tree that the last pass held. The tree's first token was no draft: it stays. The
 /// sequence of the tree then holds exactly the tokens that agree with the model: what goes too far is rewound, the path
 /// to it is adopted, everything else is dropped. Returns what the model wrote: the accepted tokens, and the one after
 /// them, which is still to be fed.

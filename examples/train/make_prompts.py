@@ -74,9 +74,9 @@ def main():
     except BadFile as error:
         sys.exit(f"error: {error}")
     prompts = {text: (kind, opening) for kind, text, opening in [*from_forms(), *sums(), *one_sentence()]}
-    kept, left_out = [], []
+    kept, refused = [], []
     for text, (kind, opening) in prompts.items():
-        (left_out if away.alike(text) else kept).append((kind, text, opening))
+        (refused if away.alike(text) else kept).append((kind, text, opening))
     rng.shuffle(kept)
     if arguments.most:
         kept = kept[: arguments.most]
@@ -94,10 +94,10 @@ def main():
                 long = {"opening": opening + "\n\n", "points": 8, "least_tokens": 60}
                 out.write(json.dumps({**line, "id": line["id"] + "-l", **long}) + "\n")
             out.write(json.dumps({**line, "id": line["id"] + "-s", "opening": opening + "\n\n1. **"}) + "\n")
-    print(f"{len(kept)} prompts; {len(left_out)} left out because they resemble a question to keep away from; of those "
+    print(f"{len(kept)} prompts; {len(refused)} left out because they resemble a question to keep away from; of those "
           f"kept, {sum(p > 0 for p in parts)} share three words in a row with one, at most {max(parts):.0%} of a prompt",
           file=sys.stderr)
-    for _, text, _ in left_out[:5]:
+    for _, text, _ in refused[:5]:
         print(f"  left out: {text}", file=sys.stderr)
 
 

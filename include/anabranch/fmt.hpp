@@ -82,7 +82,7 @@ std::string draw(const Cache& cache, SequenceId sequence) {
   return text;
 }
 
-/// What a pass costs by its number of rows: a bar for each that was measured, and how much more than one row it takes.
+/// The cost of a pass by its number of rows: a bar for each that was measured, and how much more than one row it takes.
 ///
 ///   rows   ms at 512 keys
 ///      1      5.600  ####################                      1.00x

@@ -1,4 +1,4 @@
-// What an adapter does to a model's tensors.
+// Adds an adapter to a model's tensors.
 #include <algorithm>
 #include <cmath>
 

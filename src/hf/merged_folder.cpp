@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What stands beside the weights, where a folder has it.
+/// Files that stand beside the weights, where a folder has them.
 constexpr std::array<const char*, 9> kCopied{"generation_config.json",
                                              "tokenizer.json",
                                              "tokenizer_config.json",
@@ -82,7 +82,7 @@ std::string config_text(const fs::path& file, Dtype dtype) {
   return config.dump(2) + "\n";
 }
 
-/// What goes into the new weights.
+/// The contents of the new weights.
 struct Merge {
   const ModelConfig& config;
   const Weights& weights;

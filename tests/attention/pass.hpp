@@ -76,7 +76,7 @@ inline std::vector<float> random_floats(std::size_t n, std::mt19937& random, flo
   return out;
 }
 
-/// K and V of one layer: float32 as given, and kv in the wanted element.
+/// K and V of one layer: float32 as given, and K/V tensors in the wanted element.
 class Layer {
  public:
   Layer(const attention::HeadShape& shape, attention::Element element, attention::KvLayout layout, std::int32_t n_slots)

@@ -1,8 +1,8 @@
 // The real cache and the naive model side by side, driven by small random numbers.
 //
-// The world plays the host: it owns a slab with one number per slot, standing for the K and V of one token, and writes
-// it when "the model runs". What a sequence holds is then read back through the cache's slots, so that a slot which was
-// handed out twice, or freed too early, shows as a wrong number.
+// The world plays the host: it owns an array with one number per slot, standing for the K and V of one token, and
+// writes it when "the model runs". What a sequence holds is then read back through the cache's slots, so that a slot
+// which was handed out twice, or freed too early, shows as a wrong number.
 #pragma once
 
 #include <cstdint>
@@ -127,8 +127,8 @@ class RandomWorld {
   Phase phase_ = Phase::closed;
   NaiveModel committed_;
   NaiveModel now_;
-  std::vector<std::uint64_t> slab_;     ///< [n_slots] what the model wrote
-  std::vector<std::uint64_t> overlay_;  ///< slab_ as it will be once the model has run
+  std::vector<std::uint64_t> stored_;   ///< [n_slots] what the model wrote
+  std::vector<std::uint64_t> overlay_;  ///< stored_ as it will be once the model has run
   std::set<Slot> in_use_;               ///< slots that committed sequences see
   std::map<std::uint64_t, Pending> pending_;
   std::vector<Wanted> wanted_;

@@ -62,7 +62,7 @@ void RandomWorld::check_contents() {
       expected.push_back(token.id);
       positions.push_back(token.position);
     }
-    for (const Slot slot : slots) found.push_back(slab_.at(static_cast<std::size_t>(slot)));
+    for (const Slot slot : slots) found.push_back(stored_.at(static_cast<std::size_t>(slot)));
     require(found == expected, name(id) + " holds " + list_text(found) + ", expected " + list_text(expected));
     require(cache_->positions_of(id) == positions,
             name(id) + " has positions " + list_text(cache_->positions_of(id)) + ", expected " + list_text(positions));
@@ -114,7 +114,7 @@ void RandomWorld::check_rows(const StepPlan& plan) {
     }
   }
   token_of_row_.clear();
-  overlay_ = slab_;
+  overlay_ = stored_;
   std::set<Slot> written;
   std::set<std::uint64_t> planned;
   for (RowIndex row = 0; row < plan.n_rows(); ++row) {
@@ -217,9 +217,9 @@ void RandomWorld::check_intervals(const StepPlan& plan) {
 
 /// A plan may name the sequence that has adopted the one meant.
 bool RandomWorld::stands_for(SequenceId named, SequenceId sequence) const {
-  for (auto heir = adopted_by_.find(sequence); named != sequence && heir != adopted_by_.end();
-       heir = adopted_by_.find(sequence))
-    sequence = heir->second;
+  for (auto adopter = adopted_by_.find(sequence); named != sequence && adopter != adopted_by_.end();
+       adopter = adopted_by_.find(sequence))
+    sequence = adopter->second;
   return named == sequence;
 }
 

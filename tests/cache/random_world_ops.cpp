@@ -35,7 +35,7 @@ RandomWorld::RandomWorld(const WorldOptions& options, WorldCounts& counts)
                                                     .max_depth = kMaxDepth,
                                                     .max_position = options.max_position,
                                                     .share_tail = options.share_tail})),
-      slab_(static_cast<std::size_t>(cache_->n_slots()), 0) {
+      stored_(static_cast<std::size_t>(cache_->n_slots()), 0) {
   require(cache_->n_slots() == options.n_pages * options.page_size, "n_slots is pages x page size");
 }
 
@@ -327,12 +327,12 @@ void RandomWorld::do_planned(const RandomOp& op) {
   for (std::uint32_t k = 0; k < op.kind % 3 && !now_.sequences.empty(); ++k) reject(op.b + k, op.c + k);
   check_sequences();
   const bool run = op.b % 8 != 0;
-  if (run) slab_ = overlay_;
+  if (run) stored_ = overlay_;
   if (op.a % 4 == 0) {
     counts_.aborts_after_model += run ? 1 : 0;
     return abort();
   }
-  slab_ = overlay_;
+  stored_ = overlay_;
   note("step.commit();");
   step_->commit();
   require(!step_->open(), "a committed step is not open");

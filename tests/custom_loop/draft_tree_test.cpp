@@ -41,7 +41,7 @@ std::size_t n_right(const Drafts& drafts, const Tokens& text) {
   std::size_t most = 0;
   for (const Tokens& draft : drafts) {
     Tokens so_far = text;
-    std::size_t n = 1;  // the first token is no guess
+    std::size_t n = 1;  // the first token is no draft
     while (n < draft.size() && next_of(so_far) == draft[n]) so_far.push_back(draft[n++]);
     most = std::max(most, n - 1);
   }

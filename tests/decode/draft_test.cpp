@@ -61,7 +61,7 @@ const std::map<Path, std::string> kThree = {
 
 }  // namespace
 
-TEST_CASE("A draft that was right saves a pass, one that was wrong is left out") {
+TEST_CASE("A draft that was right saves a pass, one that was wrong is rejected") {
   AspdRun run(aspd(), drafting());
   for (const auto& [path, text] : kThree) run.script(path, text);
   const auto id = run.submit(tokens("p"));

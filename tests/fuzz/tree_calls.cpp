@@ -101,7 +101,7 @@ struct TreeCalls {
     const anb_sequence sequence = world.some_sequence();
     const std::int32_t n = input.one_in(16) ? input.odd_number() : input.below(4);
     const anb_status status = world.make(function::kReject, about, [&] { return anb_step_reject(step, sequence, n); });
-    if (about != nullptr) FUZZ_CHECK(status != ANB_OK || group.planned, "rows left out of a step without a plan");
+    if (about != nullptr) FUZZ_CHECK(status != ANB_OK || group.planned, "rows rejected in a step without a plan");
   }
   void adopt() {
     const anb_sequence parent = world.some_sequence();

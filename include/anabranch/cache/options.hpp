@@ -1,4 +1,4 @@
-// What a cache is made with, and what its forks and joins may be told.
+// Options of a cache, of its forks and of its joins.
 #pragma once
 
 #include <cstdint>

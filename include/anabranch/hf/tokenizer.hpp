@@ -22,12 +22,12 @@ namespace impl {
 struct TokenizerTable;
 }
 
-/// What text like "<|im_end|>" becomes: the special token (prompts built from a chat template), or ordinary text (input
+/// Text like "<|im_end|>" becomes the special token (prompts built from a chat template), or stays ordinary text (input
 /// that must not be able to end the user's turn).
 enum class Special : std::uint8_t { parse, plain };
 /// Whether the tokens that the file puts around every text (such as a begin-of-text) are added.
 enum class Surround : std::uint8_t { none, as_file_says };
-/// What decoding does with special tokens.
+/// Treatment of special tokens when tokens are decoded to text.
 enum class SpecialText : std::uint8_t { skip, keep };
 
 struct EncodeOptions {

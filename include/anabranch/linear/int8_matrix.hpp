@@ -82,7 +82,7 @@ class Int8Matrix {
   float* scales_ = nullptr;
 };
 
-/// What happens to what was in the output before.
+/// Says whether a product replaces the output or is added to it.
 enum class Write : std::uint8_t { replace, add };
 
 /// Row r's results go to first + r * stride, [matrix.out()] each. The caller's memory; rows must not overlap.

@@ -16,7 +16,7 @@
 
 namespace anabranch::llama {
 
-/// What a model that was not trained to branch can be asked for.
+/// Options for a model that was not trained to branch.
 enum class Mode : std::uint8_t {
   skeleton,  ///< an outline first, then its points side by side
   serial,    ///< one sequence

@@ -112,7 +112,7 @@ class BranchTree {
   void join_one(std::int32_t parent, std::int32_t child, const NextRule& outer);
   std::int32_t tail_recipient(std::int32_t sequence) const noexcept;
   void reserve_restart(std::int32_t sequence);
-  /// Before anything is done with a sequence: hosts get rid of what was left out of it. REQUIRES: reserve_restart.
+  /// Before anything is done with a sequence: hosts get rid of its rejected rows. REQUIRES: reserve_restart.
   void restart(std::int32_t sequence) noexcept {
     if (state(sequence).has_rejected) restart_now(sequence);
   }

@@ -1,4 +1,4 @@
-// What the cache knows of one sequence: the trunk or a branch.
+// One sequence, the trunk or a branch, as the cache knows it.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace anabranch {
 template <PositionPolicy Policy>
 struct SequenceState {
   bool alive = false;
-  bool has_rejected = false;  ///< rows at its end were left out: a host's cache may still hold them
+  bool has_rejected = false;  ///< rows at its end were rejected: a host's cache may still hold them
   std::int32_t parent = kNone;
   std::int32_t first_child = kNone;  ///< open children, in the order of their forks
   std::int32_t last_child = kNone;
