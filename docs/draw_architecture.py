@@ -30,7 +30,7 @@ ALLOWED = {
     "linear": ["simd"],
     "attention": ["simd", "mask", "plan"],
     "cuda": ["attention", "mask", "plan"],
-    "hf": ["markup", "tree"],
+    "hf": ["markup", "tree", "corpus"],
     "torch": [*WHOLE_CORE, "hf", "attention", "linear", "simd"],
     "train": [*WHOLE_CORE, "corpus", "hf"],
     "llama": WHOLE_CORE,
