@@ -1,12 +1,11 @@
-// What a cache is made with, and what its forks and joins may be told.
+// The numbers and choices that a cache is made with.
 #pragma once
 
 #include <cstdint>
 #include <memory_resource>
-#include <span>
 
-#include <anabranch/plan/planner.hpp>
-#include <anabranch/tree/positions.hpp>
+#include <anabranch/plan/slot_writer.hpp>
+#include <anabranch/tree/options.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {
@@ -14,23 +13,12 @@ namespace anabranch {
 struct CacheOptions {
   std::int32_t n_pages = 1024;
   std::int32_t page_size = 16;         ///< slots per page; n_pages * page_size must fit 31 bits
-  std::int32_t max_sequences = 65536;      ///< open at one time
+  std::int32_t max_sequences = 65536;  ///< open at one time
   std::int32_t max_depth = 64;         ///< levels of forks below a root
   Position max_position = kUnlimited;  ///< the model's maximum: positions >= this are refused
   ShareTail share_tail = ShareTail::spare;
-  std::uint32_t first_generation = 0;           ///< of sequence ids: caches with different ones refuse each other's sequences
+  std::uint32_t first_generation = 0;  ///< of sequence ids: caches with different ones refuse each other's sequences
   std::pmr::memory_resource* memory = nullptr;  ///< for all bookkeeping; null: the default resource. Not owned
-};
-
-template <PositionPolicy Policy = Positions>
-struct BasicForkOptions {
-  Policy positions{};
-  std::span<const Position> starts = {};  ///< one per child, for `given`
-};
-using ForkOptions = BasicForkOptions<>;
-
-struct JoinOptions {
-  Position next = kNone;  ///< where the parent goes on, for `given`
 };
 
 /// A sequence without payload.

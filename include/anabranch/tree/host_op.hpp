@@ -1,4 +1,5 @@
-// What a step means to a host that keeps a cache of its own, one per ordinal.
+// The part of a step that a host with a cache of its own has to repeat there: llama.cpp, whose cache is addressed by
+// sequence ids of its own (seq_id).
 #pragma once
 
 #include <cstdint>
@@ -7,14 +8,15 @@
 
 namespace anabranch {
 
-/// One operation on a host cache. Those before the pass only add; those after the commit remove.
+/// One operation on the host's cache. Those before the pass only add; those after the commit remove. Positions are in
+/// the half-open range [begin, end).
 struct HostOp {
   enum class Kind : std::int32_t {
-    share,    ///< `sequence` also sees what `source` holds at positions [begin, end): a fork, a join
-    restart,  ///< `sequence` goes on in a fresh ordinal with what its old one holds at positions [begin, end): a rewind,
-              ///< or the first use of a sequence whose last rows were left out by the commit before
-    become,   ///< `sequence` takes over the ordinal of `source` (an adopt); its own is gone after the commit
-    remove,   ///< the ordinal of `sequence`, or the one that it left by restart or become, is gone
+    share,    ///< `sequence` also sees the range of `source`: a fork, a join
+    restart,  ///< `sequence` goes on under a fresh seq_id, with the range of its old one: a rewind, or the first use
+              ///< of a sequence whose last rows were rejected by the commit before
+    become,   ///< `sequence` takes over the seq_id of `source`, an adopt; its own is gone after the commit
+    remove,   ///< the range is gone from the seq_id of `sequence`, or from the one that it left by restart or become
   };
   Kind kind = Kind::share;
   SequenceId sequence;
