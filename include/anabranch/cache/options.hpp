@@ -1,12 +1,11 @@
-// Options of a cache, of its forks and of its joins.
+// The numbers and choices that a cache is made with.
 #pragma once
 
 #include <cstdint>
 #include <memory_resource>
-#include <span>
 
-#include <anabranch/plan/planner.hpp>
-#include <anabranch/tree/positions.hpp>
+#include <anabranch/plan/slot_writer.hpp>
+#include <anabranch/tree/options.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {
@@ -20,17 +19,6 @@ struct CacheOptions {
   ShareTail share_tail = ShareTail::spare;
   std::uint32_t first_generation = 0;  ///< of sequence ids: caches with different ones refuse each other's sequences
   std::pmr::memory_resource* memory = nullptr;  ///< for all bookkeeping; null: the default resource. Not owned
-};
-
-template <PositionPolicy Policy = Positions>
-struct BasicForkOptions {
-  Policy positions{};
-  std::span<const Position> starts = {};  ///< one per child, for `given`
-};
-using ForkOptions = BasicForkOptions<>;
-
-struct JoinOptions {
-  Position next = kNone;  ///< where the parent goes on, for `given`
 };
 
 /// A sequence without payload.

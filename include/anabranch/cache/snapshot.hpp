@@ -77,16 +77,11 @@ struct Snapshot {
   std::vector<NodeEntry> nodes;
   std::vector<SequenceEntry> sequences;
 
-  // Templates only so that who does not call them does not compile them.
-
   /// Every violated invariant, in words; empty when all hold. O(everything).
-  template <class Lazy = void>
   std::vector<std::string> check() const;
   /// Bytes that `load` reads back, on this and every other machine (little endian, versioned, checksummed).
-  template <class Lazy = void>
   std::vector<std::byte> save() const;
   /// Throws bad_snapshot for bytes that are damaged, of another version, or that break an invariant.
-  template <class Lazy = void>
   static Snapshot load(std::span<const std::byte> bytes);
 };
 

@@ -11,10 +11,12 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <utility>
 #include <vector>
 
-#include <anabranch/cache/options.hpp>
+#include <anabranch/cache/impl/cache_core.hpp>
 #include <anabranch/plan/step_plan.hpp>
+#include <anabranch/tree/options.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {
@@ -22,106 +24,133 @@ namespace anabranch {
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 class BasicKvCache;
 
-template <class Cache>
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 class BasicStep {
  public:
-  using Options = typename Cache::ForkOptions;
+  using Options = BasicForkOptions<Policy>;
 
-  BasicStep(BasicStep&& other) noexcept : cache_(other.cache_) { other.cache_ = nullptr; }
-  BasicStep& operator=(BasicStep&& other) noexcept;
+  BasicStep(BasicStep&& other) noexcept : core_(std::exchange(other.core_, nullptr)) {}
+  BasicStep& operator=(BasicStep&& other) noexcept {
+    if (this == &other) return *this;
+    abort();
+    core_ = std::exchange(other.core_, nullptr);
+    return *this;
+  }
   BasicStep(const BasicStep&) = delete;
   BasicStep& operator=(const BasicStep&) = delete;
   ~BasicStep() { abort(); }
 
   /// A new root whose first token gets position `first`.
-  SequenceId create_sequence(Position first = 0) { return cache().step_create_sequence(first); }
+  SequenceId create_sequence(Position first = 0) { return core().create_sequence(first); }
 
   /// Adds tokens to a sequence: one row each. O(tokens). Throws out_of_range past the sequence's last position.
   void append(SequenceId sequence, std::span<const TokenId> tokens, Logits logits = Logits::none) {
-    cache().step_append(sequence, tokens, 0, logits);
+    changing("append").append(sequence, tokens, 0, logits);
   }
   void append(SequenceId sequence, std::initializer_list<TokenId> tokens, Logits logits = Logits::none) {
     append(sequence, std::span<const TokenId>(tokens.begin(), tokens.size()), logits);
   }
   /// `n` tokens that the host will only know on its device.
   void append(SequenceId sequence, std::int32_t n, Logits logits = Logits::none) {
-    cache().step_append(sequence, {}, n, logits);
+    changing("append").append(sequence, {}, n, logits);
   }
   /// Logits of the sequence's last token, which must be a row of this step: what a fork without tokens samples from.
-  void request_logits(SequenceId sequence) { cache().step_request_logits(sequence); }
+  void request_logits(SequenceId sequence) { changing("request_logits").request_logits(sequence); }
 
   /// Splits a sequence into children that see what it sees now. O(children), copies no K/V.
   std::vector<SequenceId> fork(SequenceId parent, std::int32_t n, const Options& options = {}) {
     if (n < 1) fail(Status::bad_argument, "fork into ", n, " children; at least 1 is needed");
-    cache().check_new_sequences(parent, n);
+    check_new(parent, n);  // before there is memory for them
     std::vector<SequenceId> children(static_cast<std::size_t>(n));
     fork(parent, std::span<SequenceId>(children), options);
     return children;
   }
   void fork(SequenceId parent, std::span<SequenceId> children, const Options& options = {}) {
-    cache().step_fork(parent, children, options);
+    const auto n = static_cast<std::int32_t>(children.size());
+    check_new(parent, n);
+    core_->reserve_payloads(n);
+    core_->tree.fork(parent, children, options);
+    for (const SequenceId child : children) core_->reset_payload(child);
   }
   /// Appends the children's own tokens to the parent's history in the given order; their ids go stale. O(views).
   /// To join a child truncated, rewind it first.
   void join(SequenceId parent, std::span<const SequenceId> children, const JoinOptions& options = {}) {
-    cache().step_join(parent, children, options);
+    changing("join").join(parent, children, options);
   }
   void join(SequenceId parent, std::initializer_list<SequenceId> children, const JoinOptions& options = {}) {
     join(parent, std::span<const SequenceId>(children.begin(), children.size()), options);
   }
   /// Shortens a sequence to the first `n_tokens` that it sees: not below its own fork, nor the fork of an open child.
-  void rewind(SequenceId sequence, std::int32_t n_tokens) { cache().step_rewind(sequence, n_tokens); }
+  void rewind(SequenceId sequence, std::int32_t n_tokens) { changing("rewind").rewind(sequence, n_tokens); }
   /// The parent takes the child's history, next position and children. What it wrote since the fork and its other
   /// children are dropped. O(sequences below the parent).
-  void adopt(SequenceId parent, SequenceId child) { cache().step_adopt(parent, child); }
+  void adopt(SequenceId parent, SequenceId child) { changing("adopt").adopt(parent, child); }
   /// Forgets a sequence and its descendants.
-  void drop(SequenceId sequence) { cache().step_drop(sequence); }
+  void drop(SequenceId sequence) { changing("drop").drop(sequence); }
   /// Makes a branch a root of its own; it can no longer be joined.
-  void detach(SequenceId sequence) { cache().step_detach(sequence); }
+  void detach(SequenceId sequence) { changing("detach").detach(sequence); }
   /// From this step's plan on the sequence keeps at least `n_slots` free slots of its own beside what it appends.
-  void hold(SequenceId sequence, std::int32_t n_slots) { cache().step_hold(sequence, n_slots); }
+  void hold(SequenceId sequence, std::int32_t n_slots) { changing("hold").hold(sequence, n_slots); }
 
   /// Reserves pages and describes the pass. The plan is valid until commit or abort.
-  PlanResult plan() { return cache().step_plan(); }
+  PlanResult plan() {
+    BranchTree<Policy, PageSize>& tree = changing("plan");
+    const PlanResult result = core_->planner.plan(tree);
+    core_->planned = static_cast<bool>(result);
+    return result;
+  }
   /// After the plan: the last `n` of the rows that the sequence itself writes there were drafts that the pass has
   /// proved wrong. They stay rows of the plan, but the sequence ends before them, and the commit gives their slots
   /// back, as if they had never been appended. Another call takes the place of the one before; 0 keeps all. Costs
   /// nothing, and nothing is cut, unlike a rewind in the next step. Throws bad_argument for more rows than that,
   /// wrong_state without a plan.
-  void reject(SequenceId sequence, std::int32_t n) { cache().step_reject(sequence, n); }
+  void reject(SequenceId sequence, std::int32_t n) { need_plan("reject in").tree.reject(sequence, n); }
   /// Makes the step final. REQUIRES a successful plan (else throws wrong_state). Cannot fail, does not allocate.
   void commit() {
-    cache().step_commit();
-    cache_ = nullptr;
+    need_plan("commit of").tree.commit();
+    core_->planner.commit();
+    end();
   }
   /// Undoes the whole step. Fine at any time, also on a step that is over.
   void abort() noexcept {
-    if (cache_ != nullptr) cache_->step_abort();
-    cache_ = nullptr;
+    if (core_ == nullptr) return;
+    core_->tree.abort();
+    core_->planner.abort();
+    end();
   }
-  bool open() const noexcept { return cache_ != nullptr; }
-  bool planned() const noexcept { return cache_ != nullptr && cache_->step_planned(); }
+  bool open() const noexcept { return core_ != nullptr; }
+  bool planned() const noexcept { return core_ != nullptr && core_->planned; }
 
  private:
-  template <class, PositionPolicy, PageSizeChoice>
-  friend class BasicKvCache;
-  explicit BasicStep(Cache& cache) noexcept : cache_(&cache) {}
-  Cache& cache() const {
-    if (cache_ == nullptr) fail(Status::wrong_state, "the step is over: it was committed, aborted or moved from");
-    return *cache_;
+  friend class BasicKvCache<Payload, Policy, PageSize>;
+  using Core = impl::CacheCore<Payload, Policy, PageSize>;
+
+  explicit BasicStep(Core& core) noexcept : core_(&core) {}
+  /// Throws wrong_state when the step is over.
+  Core& core() const {
+    if (core_ == nullptr) fail(Status::wrong_state, "the step is over: it was committed, aborted or moved from");
+    return *core_;
+  }
+  /// The tree, for a call that changes it. Throws wrong_state when the step is over or planned.
+  BranchTree<Policy, PageSize>& changing(const char* call) const {
+    core().need_unplanned(call);
+    return core_->tree;
+  }
+  /// Throws as a fork of `parent` into `n` children would that is too early, too late, or past a limit.
+  void check_new(SequenceId parent, std::int32_t n) const {
+    const SequenceTable<Policy>& sequences = changing("fork").sequences();
+    sequences.check_limits(sequences.find(parent), n);
+  }
+  Core& need_plan(const char* call) const {
+    if (!core().planned) fail(Status::wrong_state, call, " a step that has no plan; call plan first");
+    return *core_;
+  }
+  void end() noexcept {
+    core_->in_step = core_->planned = false;
+    core_ = nullptr;
   }
 
-  Cache* cache_;
+  Core* core_;
 };
-
-template <class Cache>
-BasicStep<Cache>& BasicStep<Cache>::operator=(BasicStep&& other) noexcept {
-  if (this != &other) {
-    abort();
-    cache_ = other.cache_;
-    other.cache_ = nullptr;
-  }
-  return *this;
-}
 
 }  // namespace anabranch

@@ -11,16 +11,19 @@
 #include <vector>
 
 #include <anabranch/mask/visibility.hpp>
+#include <anabranch/pool/indexed_vector.hpp>
 #include <anabranch/tree/history.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {
 
+using BlockIndex = Index<struct RowBlock>;
+
 /// New tokens [begin, end) of a segment: consecutive rows.
 struct RowBlock {
-  std::int32_t segment = kNone;
-  std::int32_t base = kNone;  ///< history before the segment
-  std::int32_t begin = 0;     ///< tokens of the segment that are not new
+  SegmentIndex segment;
+  NodeIndex base;          ///< history before the segment
+  std::int32_t begin = 0;  ///< tokens of the segment that are not new
   std::int32_t end = 0;
   RowIndex first_row = 0;  ///< found by RowForest
 };
@@ -28,49 +31,53 @@ struct RowBlock {
 template <PageSizeChoice PageSize>
 class RowForest {
  public:
-  using Blocks = impl::Lazily<std::pmr::vector<RowBlock>, PageSize>;
-  using Groups = impl::Lazily<std::pmr::vector<VisibilityGroup>, PageSize>;
-  using Views = impl::Lazily<std::pmr::vector<View>, PageSize>;
+  using Blocks = IndexedVector<RowBlock, BlockIndex>;
 
   explicit RowForest(std::pmr::memory_resource* memory)
       : entries_(memory), path_(memory), entry_of_node_(memory), touched_(memory), order_(memory) {}
 
-  /// Sets `first_row` of every block, `order` to the blocks by row, and the groups with their views.
+  /// Sets `first_row` of every block, and `order` to the blocks by row.
   void build(const History<PageSize>& history, Blocks& blocks);
-
-  const impl::Lazily<std::pmr::vector<std::int32_t>, PageSize>& order() const noexcept { return order_; }
-  void groups(const History<PageSize>& history, const Blocks& blocks, Groups& groups, Views& views) const;
+  /// The blocks by row. Valid until the next build.
+  const std::pmr::vector<BlockIndex>& order() const noexcept { return order_; }
+  /// Sets the groups of the rows, with their views. REQUIRES: build, with the same history and blocks, which have
+  /// slots.
+  void groups(const History<PageSize>& history, const Blocks& blocks, std::pmr::vector<VisibilityGroup>& groups,
+              std::pmr::vector<View>& views) const;
 
  private:
+  using EntryIndex = Index<struct ForestEntry>;
+  static constexpr EntryIndex kRoot{0};
   /// Tokens [begin, end) of one segment on the paths of all rows in [row_begin, row_end).
   struct Entry {
     std::uint64_t ordinal = 0;
-    std::int32_t segment = kNone;
+    SegmentIndex segment;
     std::int32_t begin = 0;
     std::int32_t end = 0;
-    std::int32_t block = kNone;  ///< the rows themselves; such an entry has no children
-    std::int32_t parent = kNone;
-    std::int32_t first_child = kNone;
-    std::int32_t last_child = kNone;
-    std::int32_t next = kNone;
-    std::int32_t previous = kNone;
+    BlockIndex block;  ///< the rows themselves; such an entry has no children
+    EntryIndex parent;
+    EntryIndex first_child;
+    EntryIndex last_child;
+    EntryIndex next;
+    EntryIndex previous;
     RowIndex row_begin = 0;
     RowIndex row_end = 0;
   };
 
-  Entry& at(std::int32_t entry) noexcept { return entries_[static_cast<std::size_t>(entry)]; }
-  const Entry& at(std::int32_t entry) const noexcept { return entries_[static_cast<std::size_t>(entry)]; }
-  std::int32_t insert_history(const History<PageSize>& history, std::int32_t node);
-  std::int32_t insert_view(std::int32_t parent, std::uint64_t ordinal, std::int32_t segment, std::int32_t end);
-  std::int32_t add_child(std::int32_t parent, std::int32_t after, Entry entry);
+  EntryIndex insert_history(const History<PageSize>& history, NodeIndex node);
+  EntryIndex insert_view(EntryIndex parent, Entry view);
+  void insert_rows(EntryIndex parent, Entry rows);
+  EntryIndex split(EntryIndex entry, std::int32_t end);
+  EntryIndex add_child(EntryIndex parent, EntryIndex after, Entry entry);
   void number_rows(Blocks& blocks);
-  std::int32_t next_in_preorder(std::int32_t entry) const noexcept;
+  EntryIndex next_in_preorder(EntryIndex entry) const noexcept;
+  bool is_one_row(const Blocks& blocks, EntryIndex entry) const noexcept;
 
-  impl::Lazily<std::pmr::vector<Entry>, PageSize> entries_;  // 0 is the root of all
-  impl::Lazily<std::pmr::vector<std::int32_t>, PageSize> path_;
-  impl::Lazily<std::pmr::vector<std::int32_t>, PageSize> entry_of_node_;  // kNone, but for the nodes in touched_
-  impl::Lazily<std::pmr::vector<std::int32_t>, PageSize> touched_;
-  impl::Lazily<std::pmr::vector<std::int32_t>, PageSize> order_;
+  IndexedVector<Entry, EntryIndex> entries_;  // [kRoot] is the root of all
+  std::pmr::vector<NodeIndex> path_;
+  IndexedVector<EntryIndex, NodeIndex> entry_of_node_;  // none, but for the nodes in touched_
+  std::pmr::vector<NodeIndex> touched_;
+  std::pmr::vector<BlockIndex> order_;
 };
 
 }  // namespace anabranch

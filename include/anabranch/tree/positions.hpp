@@ -38,7 +38,9 @@ struct NextRule {
   }
 };
 
-/// The questions that a position policy must answer. `next` is the parent's next position at that moment.
+/// A type that answers these questions can be a position policy. `next` is the parent's next position at that moment.
+/// The built-in `Positions` serve models of the field; a program writes its own policy for a model that was trained
+/// with other positions (examples/custom_cache).
 template <class P>
 concept PositionPolicy = std::copyable<P> && requires(const P& policy, Position next, std::int32_t k) {
   { policy.valid() } -> std::same_as<bool>;                             // parameters make sense

@@ -1,85 +1,106 @@
 // The appends of an open step, before they have slots.
+//
+// A segment that grows has one entry; each append adds a piece to it. Nothing here is undone one by one: an abort
+// clears it all.
 #pragma once
 
 #include <cstdint>
 #include <memory_resource>
+#include <span>
 #include <vector>
 
-#include <anabranch/pool/lazily.hpp>
-#include <anabranch/tree/host_op.hpp>
+#include <anabranch/pool/indexed_vector.hpp>
+#include <anabranch/tree/segment.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {
 
-/// Tokens appended by one call.
+using PieceIndex = Index<struct StagedPiece>;
+
+/// The tokens of one append.
 struct StagedPiece {
   std::int32_t offset = 0;  ///< of its first token inside the segment
   std::int32_t count = 0;
-  std::int32_t first_token = 0;  ///< in Staged::tokens; kNone: unknown tokens
-  std::int32_t next = kNone;     ///< next piece of the same segment
   Logits logits = Logits::none;
+  bool known = false;            ///< its tokens are given; else the host fills them in on its device
+  std::int32_t first_token = 0;  ///< where the given ones are; see Staged::tokens_of
+  PieceIndex next = {};          ///< next piece of the same segment
 };
 
 /// A segment that grows in the open step.
 struct StagedSegment {
-  std::int32_t segment = kNone;
-  std::uint64_t ordinal = 0;      ///< the segment's: tells a freed and reused index
-  std::int32_t base = kNone;      ///< history before the segment; one reference
-  std::int32_t sequence = kNone;  ///< who appended
-  std::int32_t first_piece = kNone;
-  std::int32_t last_piece = kNone;
+  SegmentIndex segment;
+  std::uint64_t ordinal = 0;  ///< the segment's: tells a freed and reused index
+  NodeIndex base;             ///< history before the segment; one reference
+  SequenceIndex sequence;     ///< who appended
+  PieceIndex first_piece = {};
+  PieceIndex last_piece = {};
 };
 
 /// Logits wanted by request_logits: of token `offset` of a segment, for a sequence.
 struct StagedOutput {
-  std::int32_t sequence = kNone;
-  std::int32_t segment = kNone;
-  std::uint64_t ordinal = 0;
+  SequenceIndex sequence;
+  SegmentIndex segment;
+  std::uint64_t ordinal = 0;  ///< the segment's; 0 once the token is taken back
   std::int32_t offset = 0;
 };
 
-/// `Lazy` only delays what including this header costs; see pool/lazily.hpp.
-template <class Lazy>
-struct Staged {
+class Staged {
+ public:
   explicit Staged(std::pmr::memory_resource* memory)
-      : tokens(memory),
-        pieces(memory),
-        segments(memory),
-        extra_outputs(memory),
-        avoided_pages(memory),
-        ops_before(memory),
-        ops_after(memory) {}
-  void clear() noexcept {
-    tokens.clear();
-    pieces.clear();
-    segments.clear();
-    extra_outputs.clear();
-    avoided_pages.clear();
-    ops_before.clear();
-    ops_after.clear();
+      : tokens_(memory), pieces_(memory), segments_(memory), outputs_(memory) {}
+
+  const IndexedVector<StagedSegment, StagedIndex>& segments() const noexcept { return segments_; }
+  const std::pmr::vector<StagedOutput>& outputs() const noexcept { return outputs_; }
+  StagedSegment& operator[](StagedIndex entry) noexcept { return segments_[entry]; }
+  const StagedPiece& operator[](PieceIndex piece) const noexcept { return pieces_[piece]; }
+  /// The given tokens from a piece's first one on. REQUIRES: piece.known.
+  std::span<const TokenId> tokens_of(const StagedPiece& piece) const noexcept {
+    return std::span(tokens_).subspan(static_cast<std::size_t>(piece.first_token));
   }
-  /// The segment's tokens of this step from `length` on are taken back.
-  void cut(std::int32_t entry, std::int32_t length) noexcept {
-    std::int32_t piece = segments[static_cast<std::size_t>(entry)].first_piece;
-    while (piece != kNone) {
-      StagedPiece& p = pieces[static_cast<std::size_t>(piece)];
-      if (p.offset + p.count > length) {
-        p.count = p.offset < length ? length - p.offset : 0;
-        if (p.logits == Logits::last) p.logits = Logits::none;  // the token that it meant is gone
-      }
-      piece = p.next;
+
+  void reserve_segment() { segments_.reserve_more(1); }
+  /// REQUIRES: reserve_segment, when this must not throw.
+  StagedIndex add_segment(const StagedSegment& entry) { return segments_.push_back(entry); }
+  void reserve_piece(std::size_t n_tokens) {
+    impl::reserve_more(tokens_, n_tokens);
+    pieces_.reserve_more(1);
+  }
+  /// Adds `piece` to a segment, with its tokens when they are given. REQUIRES: reserve_piece, when this must not throw.
+  void add_piece(StagedIndex entry, StagedPiece piece, std::span<const TokenId> tokens) {
+    StagedSegment& s = segments_[entry];
+    piece.known = !tokens.empty();
+    piece.first_token = static_cast<std::int32_t>(tokens_.size());
+    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+    const PieceIndex index = pieces_.push_back(piece);
+    (s.last_piece == kNoIndex ? s.first_piece : pieces_[s.last_piece].next) = index;
+    s.last_piece = index;
+  }
+  void add_output(const StagedOutput& output) { outputs_.push_back(output); }
+
+  /// The segment's tokens of this step from `length` on are taken back. O(pieces of the segment + outputs).
+  void cut(StagedIndex entry, std::int32_t length) noexcept {
+    for (PieceIndex i = segments_[entry].first_piece; i != kNoIndex; i = pieces_[i].next) {
+      StagedPiece& p = pieces_[i];
+      if (p.offset + p.count <= length) continue;
+      p.count = p.offset < length ? length - p.offset : 0;
+      if (p.logits == Logits::last) p.logits = Logits::none;  // the token that it meant is gone
     }
-    for (StagedOutput& output : extra_outputs)
-      if (output.ordinal == segments[static_cast<std::size_t>(entry)].ordinal && output.offset >= length)
-        output.ordinal = 0;  // names no segment
+    for (StagedOutput& output : outputs_)
+      if (output.ordinal == segments_[entry].ordinal && output.offset >= length) output.ordinal = 0;
   }
-  impl::Lazily<std::pmr::vector<TokenId>, Lazy> tokens;
-  impl::Lazily<std::pmr::vector<StagedPiece>, Lazy> pieces;
-  impl::Lazily<std::pmr::vector<StagedSegment>, Lazy> segments;
-  impl::Lazily<std::pmr::vector<StagedOutput>, Lazy> extra_outputs;
-  impl::Lazily<std::pmr::vector<std::int32_t>, Lazy> avoided_pages;  ///< see Page::avoid
-  impl::Lazily<std::pmr::vector<HostOp>, Lazy> ops_before;
-  impl::Lazily<std::pmr::vector<HostOp>, Lazy> ops_after;
+  void clear() noexcept {
+    tokens_.clear();
+    pieces_.clear();
+    segments_.clear();
+    outputs_.clear();
+  }
+
+ private:
+  std::pmr::vector<TokenId> tokens_;
+  IndexedVector<StagedPiece, PieceIndex> pieces_;
+  IndexedVector<StagedSegment, StagedIndex> segments_;
+  std::pmr::vector<StagedOutput> outputs_;
 };
 
 }  // namespace anabranch

@@ -7,10 +7,6 @@
 namespace anabranch {
 namespace impl {
 
-inline std::pmr::memory_resource* memory_of(const CacheOptions& options) noexcept {
-  return options.memory != nullptr ? options.memory : std::pmr::get_default_resource();
-}
-
 /// Throws bad_argument for options that make no cache.
 inline const CacheOptions& checked(const CacheOptions& options) {
   const auto positive = [](std::int32_t value, const char* name) {
@@ -46,28 +42,31 @@ CacheOptions options_of(const S& s, std::pmr::memory_resource* memory) {
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 BasicKvCache<Payload, Policy, PageSize>::BasicKvCache(const CacheOptions& options)
-    : options_(impl::checked(options)),
-      pool_(options.n_pages, PageSize(RuntimePageSize{options.page_size}), impl::memory_of(options)),
-      tree_(pool_, {options.max_sequences, options.max_depth, options.max_position, options.first_generation},
-            impl::memory_of(options)),
-      planner_(pool_, options.share_tail, impl::memory_of(options)),
-      payloads_(impl::memory_of(options)) {
-  if (pool_.page_size() != options.page_size)
-    fail(Status::bad_argument, "page_size ", options.page_size, " in a cache made for pages of ", pool_.page_size());
+    : options_(impl::checked(options)), core_(options) {
+  if (page_size() != options.page_size)
+    fail(Status::bad_argument, "page_size ", options.page_size, " in a cache made for pages of ", page_size());
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 template <std::same_as<Snapshot> S>
 BasicKvCache<Payload, Policy, PageSize>::BasicKvCache(const S& snapshot, std::pmr::memory_resource* memory)
     : BasicKvCache(impl::options_of(snapshot, memory)) {
-  payloads_.resize(snapshot.sequences.size());
-  SnapshotAccess<Policy, PageSize>::restore(snapshot, tree_, pool_);
+  core_.payloads.grow(static_cast<std::int32_t>(snapshot.sequences.size()), Payload{});
+  SnapshotAccess<Policy, PageSize>::restore(snapshot, core_.tree, core_.pool);
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+typename BasicKvCache<Payload, Policy, PageSize>::Step BasicKvCache<Payload, Policy, PageSize>::begin_step() {
+  if (core_.in_step) fail(Status::wrong_state, "a step is already open; a cache has one at a time");
+  core_.in_step = true;
+  core_.tree.begin();
+  return Step(core_);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 Snapshot BasicKvCache<Payload, Policy, PageSize>::snapshot() const {
-  if (in_step_) fail(Status::wrong_state, "a snapshot is taken between steps; one is open");
-  Snapshot s = SnapshotAccess<Policy, PageSize>::take(tree_, pool_);
+  if (core_.in_step) fail(Status::wrong_state, "a snapshot is taken between steps; one is open");
+  Snapshot s = SnapshotAccess<Policy, PageSize>::take(core_.tree, core_.pool);
   s.share_tails = options_.share_tail == ShareTail::spare;
   return s;
 }
@@ -75,25 +74,24 @@ Snapshot BasicKvCache<Payload, Policy, PageSize>::snapshot() const {
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 std::vector<SequenceId> BasicKvCache<Payload, Policy, PageSize>::children(SequenceId sequence) const {
   std::vector<SequenceId> result;
-  for (std::int32_t c = tree_.state(tree_.find(sequence)).first_child; c != kNone; c = tree_.state(c).next_sibling)
-    result.push_back(tree_.id(c));
+  for (SequenceIndex c = state(sequence).first_child; c != kNoIndex; c = table()[c].next_sibling)
+    result.push_back(table().id(c));
   return result;
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 template <class Visit>
 void BasicKvCache<Payload, Policy, PageSize>::for_each_view(SequenceId sequence, Visit&& visit) const {
-  const auto& state = tree_.state(tree_.find(sequence));
-  const auto& history = tree_.history();
-  std::vector<std::int32_t> path;
-  for (std::int32_t n = state.head; n != kNone; n = history.node(n).parent) path.push_back(n);
-  const auto show = [&](std::int32_t index, std::int32_t end) {
+  const SequenceState<Policy>& s = state(sequence);
+  const History<PageSize>& history = core_.tree.history();
+  std::vector<NodeIndex> path;
+  for (NodeIndex n = s.head; n != kNoIndex; n = history.node(n).parent) path.push_back(n);
+  const auto show = [&](SegmentIndex index, std::int32_t end) {
     const Segment& segment = history.segment(index);
-    if (const std::int32_t n = std::min(end, impl::n_slots(segment.runs)); n > 0)
-      visit(impl::make_view(segment, 0, n), segment.first);
+    if (const std::int32_t n = std::min(end, segment.n_slots()); n > 0) visit(segment.view(0, n), segment.first);
   };
   for (std::size_t i = path.size(); i-- > 0;) show(history.node(path[i]).segment, history.node(path[i]).end);
-  if (state.open != kNone) show(state.open, history.segment(state.open).length);
+  if (s.open != kNoIndex) show(s.open, history.segment(s.open).length);
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>

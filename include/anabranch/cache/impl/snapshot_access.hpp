@@ -1,8 +1,10 @@
-// Copies a cache's tables into a snapshot, and back.
+// SnapshotAccess: copies a cache's tables into a snapshot, and back.
 #pragma once
 
 #include <cstring>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include <anabranch/cache/snapshot.hpp>
 #include <anabranch/error.hpp>
@@ -23,33 +25,13 @@ class SnapshotAccess {
     s.n_pages = pool.n_pages();
     s.n_free_pages = pool.n_free();
     s.page_size = pool.page_size();
-    s.max_sequences = tree.limits_.max_sequences;
-    s.max_depth = tree.limits_.max_depth;
-    s.max_position = tree.limits_.max_position;
+    const TreeLimits& limits = tree.sequences_.limits_;
+    s.max_sequences = limits.max_sequences;
+    s.max_depth = limits.max_depth;
+    s.max_position = limits.max_position;
     s.ordinal = tree.history_.ordinal_;
-    for (std::int32_t i = 0; i < pool.n_pages(); ++i) s.pages.push_back({pool[i].used, pool[i].fill, pool[i].writer});
-    const History<PageSize>& history = tree.history_;
-    const Numbers segment = number(history.segments());
-    const Numbers node = number(history.nodes());
-    for (std::int32_t i = 0; i < history.segments().size(); ++i) {
-      if (!history.segments().in_use(i)) continue;
-      const Segment& g = history.segment(i);
-      s.segments.push_back(
-          {segment(i), g.ordinal, g.first, g.length, g.refs, g.writer, {g.runs.begin(), g.runs.end()}});
-    }
-    for (std::int32_t i = 0; i < history.nodes().size(); ++i) {
-      if (!history.nodes().in_use(i)) continue;
-      const HistoryNode& n = history.node(i);
-      s.nodes.push_back(
-          {node(i), n.ordinal, n.rule, node(n.parent), segment(n.segment), n.end, n.n_tokens, n.next_before, n.refs});
-    }
-    for (std::int32_t i = 0; i < tree.sequences_.size(); ++i) {
-      s.sequences.push_back(sequence(tree, pool, i));
-      Snapshot::SequenceEntry& l = s.sequences.back();
-      l.head = node(l.head);
-      l.fork_node = node(l.fork_node);
-      l.open = segment(l.open);
-    }
+    for (const Page& page : pool.pages_) s.pages.push_back({page.used, page.fill, page.writer.value});
+    take_history(tree, pool, s);
     return s;
   }
 
@@ -58,131 +40,158 @@ class SnapshotAccess {
     tree.history_.ordinal_ = s.ordinal;
     restore_segments(s, tree.history_);
     restore_nodes(s, tree.history_);
-    restore_sequences(s, tree);
-    restore_pages(s, tree, pool);
+    restore_sequences(s, tree.sequences_);
+    restore_pages(s, pool);
   }
 
  private:
-  /// Place of each cell in use among those in use.
-  struct Numbers {
-    std::vector<std::int32_t> places;
-    std::int32_t operator()(std::int32_t index) const {
-      return index == kNone ? kNone : places[static_cast<std::size_t>(index)];
+  using Tables = History<PageSize>;
+  using Sequences = SequenceTable<Policy>;
+
+  /// Numbers the cells in use by their order, as a snapshot does.
+  template <class T, class I>
+  class Numbers {
+   public:
+    explicit Numbers(const IndexedPool<T, I>& table) : places_(std::pmr::get_default_resource()) {
+      std::int32_t n = 0;
+      for (I i{0}; i < I(table.size()); ++i) places_.push_back(table.in_use(i) ? n++ : kNone);
     }
+    std::int32_t operator()(I index) const { return index == kNoIndex ? kNone : places_[index]; }
+
+   private:
+    IndexedVector<std::int32_t, I> places_;
   };
-  template <class T>
-  static Numbers number(const IndexedPool<T>& pool) {
-    Numbers result{std::vector<std::int32_t>(static_cast<std::size_t>(pool.size()), kNone)};
-    std::int32_t n = 0;
-    for (std::int32_t i = 0; i < pool.size(); ++i)
-      if (pool.in_use(i)) result.places[static_cast<std::size_t>(i)] = n++;
-    return result;
+
+  static void take_history(const Tree& tree, const Pool& pool, Snapshot& s) {
+    const Tables& history = tree.history_;
+    const Numbers segment(history.segments_);
+    const Numbers node(history.nodes_);
+    for (SegmentIndex i{0}; i < SegmentIndex(history.segments_.size()); ++i) {
+      if (!history.segments_.in_use(i)) continue;
+      const Segment& g = history.segment(i);
+      s.segments.push_back(
+          {segment(i), g.ordinal, g.first, g.length, g.refs, g.writer.value, {g.runs.begin(), g.runs.end()}});
+    }
+    for (NodeIndex i{0}; i < NodeIndex(history.nodes_.size()); ++i) {
+      if (!history.nodes_.in_use(i)) continue;
+      const HistoryNode& n = history.node(i);
+      s.nodes.push_back(
+          {node(i), n.ordinal, n.rule, node(n.parent), segment(n.segment), n.end, n.n_tokens, n.next_before, n.refs});
+    }
+    for (SequenceIndex i{0}; i < SequenceIndex(tree.sequences_.size()); ++i) {
+      Snapshot::SequenceEntry e = take_sequence(tree.sequences_, pool, i);
+      if (e.alive) {
+        e.head = node(tree.sequences_[i].head);
+        e.fork_node = node(tree.sequences_[i].fork_node);
+        e.open = segment(tree.sequences_[i].open);
+      }
+      s.sequences.push_back(std::move(e));
+    }
   }
 
-  static Snapshot::SequenceEntry sequence(const Tree& tree, const Pool& pool, std::int32_t i) {
-    Snapshot::SequenceEntry l;
-    l.index = i;
-    l.generation = tree.sequences_[i].generation;
-    if (!tree.sequences_.in_use(i)) return l;
-    const auto& state = tree.state(i);
-    l.alive = true;
-    l.parent = state.parent;
-    l.head = state.head;
-    l.open = state.open;
-    l.next = state.next;
-    l.start = state.start;
-    l.fork_node = state.fork_node;
-    l.fork_tokens = state.fork_tokens;
-    l.limit = state.limit;
-    l.hold = state.hold;
-    l.reserved_ordinal = state.reserved_ordinal;
-    l.has_rejected = state.has_rejected;
-    l.policy.resize(sizeof(Policy));
-    std::memcpy(l.policy.data(), &state.policy, sizeof(Policy));
-    for (std::int32_t c = state.first_child; c != kNone; c = tree.state(c).next_sibling) l.children.push_back(c);
-    for (std::int32_t page = pool.tail(i); page != kNone; page = pool[page].next) l.tails.push_back(page);
-    return l;
+  static Snapshot::SequenceEntry take_sequence(const Sequences& sequences, const Pool& pool, SequenceIndex i) {
+    Snapshot::SequenceEntry e;
+    e.index = i.value;
+    e.generation = sequences.records_[i].generation;
+    if (!sequences.records_.in_use(i)) return e;
+    const auto& state = sequences[i];
+    e.alive = true;
+    e.parent = state.parent.value;
+    e.next = state.next;
+    e.start = state.start;
+    e.fork_tokens = state.fork_tokens;
+    e.limit = state.limit;
+    e.hold = state.hold;
+    e.reserved_ordinal = state.reserved_ordinal;
+    e.has_rejected = state.has_rejected;
+    e.policy.resize(sizeof(Policy));
+    std::memcpy(e.policy.data(), &state.policy, sizeof(Policy));
+    for (SequenceIndex c = state.first_child; c != kNoIndex; c = sequences[c].next_sibling)
+      e.children.push_back(c.value);
+    for (PageIndex page = pool.tail(i); page != kNoIndex; page = pool[page].next) e.tails.push_back(page.value);
+    return e;
   }
 
-  template <class Entries>
-  static std::vector<std::int32_t> indices(const Entries& entries) {
-    std::vector<std::int32_t> result;
-    for (const auto& e : entries) result.push_back(e.index);
-    return result;
+  /// Gives `table` a cell in use for every entry: a snapshot has them numbered without gaps.
+  template <class T, class I>
+  static void rebuild(IndexedPool<T, I>& table, std::size_t n_entries) {
+    std::vector<I> used;
+    for (std::size_t i = 0; i < n_entries; ++i) used.push_back(I(static_cast<std::int32_t>(i)));
+    table.rebuild(static_cast<std::int32_t>(n_entries), used);
   }
-  static void restore_segments(const Snapshot& s, History<PageSize>& history) {
-    const std::vector<std::int32_t> used = indices(s.segments);
-    history.segments_.rebuild(used.empty() ? 0 : used.back() + 1, used);
+  static void restore_segments(const Snapshot& s, Tables& history) {
+    rebuild(history.segments_, s.segments.size());
     for (const auto& e : s.segments) {
-      Segment& g = history.segment(e.index);
+      Segment& g = history.segment(SegmentIndex(e.index));
       g.runs.assign(e.runs.begin(), e.runs.end());
       g.ordinal = e.ordinal;
       g.first = e.first;
       g.length = g.committed = e.length;
       g.refs = e.refs;
-      g.writer = e.writer;
-      g.first_node = g.staged = kNone;
+      g.writer = SequenceIndex(e.writer);
     }
   }
-  static void restore_nodes(const Snapshot& s, History<PageSize>& history) {
-    const std::vector<std::int32_t> used = indices(s.nodes);
-    history.nodes_.rebuild(used.empty() ? 0 : used.back() + 1, used);
+  static void restore_nodes(const Snapshot& s, Tables& history) {
+    rebuild(history.nodes_, s.nodes.size());
     for (const auto& e : s.nodes) {
-      HistoryNode& n = history.node(e.index);
+      HistoryNode& n = history.node(NodeIndex(e.index));
       n.ordinal = e.ordinal;
       n.rule = e.rule;
-      n.parent = e.parent;
-      n.segment = e.segment;
+      n.parent = NodeIndex(e.parent);
+      n.segment = SegmentIndex(e.segment);
       n.end = e.end;
       n.n_tokens = e.n_tokens;
       n.next_before = e.next_before;
       n.refs = e.refs;
-      history.link(e.index);
+      history.link(NodeIndex(e.index));
     }
   }
-  static void restore_sequences(const Snapshot& s, Tree& tree) {
-    std::vector<std::int32_t> used;
+  static void restore_sequences(const Snapshot& s, Sequences& sequences) {
+    std::vector<SequenceIndex> used;
     for (const auto& e : s.sequences)
-      if (e.alive) used.push_back(e.index);
-    tree.sequences_.rebuild(static_cast<std::int32_t>(s.sequences.size()), used);
-    tree.n_alive_ = static_cast<std::int32_t>(used.size());
+      if (e.alive) used.push_back(SequenceIndex(e.index));
+    sequences.records_.rebuild(static_cast<std::int32_t>(s.sequences.size()), used);
+    sequences.n_alive_ = static_cast<std::int32_t>(used.size());
     for (const auto& e : s.sequences) {
-      tree.sequences_[e.index].generation = e.generation;
-      if (!e.alive) continue;
-      if (e.policy.size() != sizeof(Policy))
-        fail(Status::bad_snapshot, "sequence ", e.index, " was saved with another kind of position policy");
-      auto& state = tree.sequences_[e.index].state;
-      std::memcpy(&state.policy, e.policy.data(), sizeof(Policy));
-      if (!state.policy.valid())
-        fail(Status::bad_snapshot, "sequence ", e.index, " has a position policy that makes no sense");
-      state.alive = true;
-      state.head = e.head;
-      state.open = e.open;
-      state.next = e.next;
-      state.start = e.start;
-      state.fork_node = e.fork_node;
-      state.fork_tokens = e.fork_tokens;
-      state.limit = e.limit;
-      state.hold = e.hold;
-      state.reserved_ordinal = e.reserved_ordinal;
-      state.has_rejected = e.has_rejected;
+      const SequenceIndex i(e.index);
+      sequences.records_[i].generation = e.generation;
+      if (e.alive) restore_state(e, sequences[i]);
     }
     for (const auto& e : s.sequences)
-      for (const std::int32_t child : e.children) tree.link_child(e.index, child);
+      for (const std::int32_t child : e.children) sequences.link_child(SequenceIndex(e.index), SequenceIndex(child));
   }
-  static void restore_pages(const Snapshot& s, const Tree& tree, Pool& pool) {
-    pool.reserve_writers(tree.sequences_.size());
-    pool.first_free_ = kNone;
+  static void restore_state(const Snapshot::SequenceEntry& e, SequenceState<Policy>& state) {
+    if (e.policy.size() != sizeof(Policy))
+      fail(Status::bad_snapshot, "sequence ", e.index, " was saved with another kind of position policy");
+    std::memcpy(&state.policy, e.policy.data(), sizeof(Policy));
+    if (!state.policy.valid())
+      fail(Status::bad_snapshot, "sequence ", e.index, " has a position policy that makes no sense");
+    state.alive = true;
+    state.head = NodeIndex(e.head);
+    state.open = SegmentIndex(e.open);
+    state.next = e.next;
+    state.start = e.start;
+    state.fork_node = NodeIndex(e.fork_node);
+    state.fork_tokens = e.fork_tokens;
+    state.limit = e.limit;
+    state.hold = e.hold;
+    state.reserved_ordinal = e.reserved_ordinal;
+    state.has_rejected = e.has_rejected;
+  }
+  static void restore_pages(const Snapshot& s, Pool& pool) {
+    pool.reserve_writers(static_cast<std::int32_t>(s.sequences.size()));
+    pool.first_free_ = kNoIndex;
     pool.n_free_ = 0;
-    for (std::int32_t i = s.n_pages; i-- > 0;) {
-      const auto& e = s.pages[static_cast<std::size_t>(i)];
-      pool.at(i) = Page{};
-      pool.at(i).used = e.used;
-      pool.at(i).fill = e.fill;
-      if (e.writer == kNone) pool.free_if_empty(i);
+    PageIndex page(s.n_pages);
+    for (auto e = s.pages.rbegin(); e != s.pages.rend(); ++e) {
+      page = PageIndex(page.value - 1);
+      pool.pages_[page] = Page{};
+      pool.pages_[page].used = e->used;
+      pool.pages_[page].fill = e->fill;
+      if (e->writer == kNone) pool.free_if_empty(page);
     }
     for (const auto& e : s.sequences)
-      for (std::size_t t = e.tails.size(); t-- > 0;) pool.link(e.tails[t], e.index);
+      for (std::size_t t = e.tails.size(); t-- > 0;) pool.link(PageIndex(e.tails[t]), SequenceIndex(e.index));
   }
 };
 

@@ -7,7 +7,6 @@
 
 #include <anabranch/cache/snapshot.hpp>
 #include <anabranch/error.hpp>
-#include <anabranch/pool/lazily.hpp>
 
 namespace anabranch {
 namespace impl {
@@ -130,11 +129,10 @@ inline std::uint64_t fnv1a(std::span<const std::byte> bytes) noexcept {
 
 }  // namespace impl
 
-template <class Lazy>
-std::vector<std::byte> Snapshot::save() const {
-  impl::Lazily<impl::ByteWriter, Lazy> body;
+inline std::vector<std::byte> Snapshot::save() const {
+  impl::ByteWriter body;
   impl::visit_fields(body, *this);
-  impl::Lazily<impl::ByteWriter, Lazy> whole;
+  impl::ByteWriter whole;
   whole(impl::kSnapshotMagic);
   whole(impl::kSnapshotVersion);
   whole(static_cast<std::uint64_t>(body.bytes.size()));
@@ -143,9 +141,8 @@ std::vector<std::byte> Snapshot::save() const {
   return std::move(whole.bytes);
 }
 
-template <class Lazy>
-Snapshot Snapshot::load(std::span<const std::byte> bytes) {
-  impl::Lazily<impl::ByteReader, Lazy> reader(bytes);
+inline Snapshot Snapshot::load(std::span<const std::byte> bytes) {
+  impl::ByteReader reader(bytes);
   std::uint64_t magic = 0, length = 0, checksum = 0;
   std::uint32_t version = 0;
   reader(magic), reader(version), reader(length), reader(checksum);
@@ -155,10 +152,10 @@ Snapshot Snapshot::load(std::span<const std::byte> bytes) {
          impl::kSnapshotVersion);
   if (length != reader.left()) fail(Status::bad_snapshot, "snapshot of ", length, " bytes has ", reader.left());
   if (impl::fnv1a(reader.rest()) != checksum) fail(Status::bad_snapshot, "snapshot is damaged: its checksum differs");
-  impl::Lazily<Snapshot, Lazy> snapshot;
+  Snapshot snapshot;
   impl::visit_fields(reader, snapshot);
   if (reader.left() != 0) fail(Status::bad_snapshot, "snapshot has ", reader.left(), " bytes left over");
-  if (const std::vector<std::string> violated = snapshot.template check<Lazy>(); !violated.empty())
+  if (const std::vector<std::string> violated = snapshot.check(); !violated.empty())
     fail(Status::bad_snapshot, "snapshot breaks an invariant: ", violated.front());
   return snapshot;
 }

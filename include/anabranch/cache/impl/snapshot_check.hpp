@@ -5,13 +5,11 @@
 #include <map>
 
 #include <anabranch/cache/snapshot.hpp>
-#include <anabranch/pool/lazily.hpp>
 
 namespace anabranch {
 namespace impl {
 
 /// Gathers what is wrong with a snapshot; every look-up is checked, so any bytes may be looked at.
-template <class Lazy>
 class SnapshotCheck {
  public:
   explicit SnapshotCheck(const Snapshot& snapshot) : s_(snapshot) {}
@@ -67,7 +65,7 @@ class SnapshotCheck {
 
   void segments() {
     owner_.assign(static_cast<std::size_t>(s_.n_pages * s_.page_size), kNone);
-    impl::Lazily<std::map<std::uint64_t, std::int32_t>, Lazy> by_ordinal;
+    std::map<std::uint64_t, std::int32_t> by_ordinal;
     for (const auto& s : s_.segments) {
       expect(s.ordinal > 0 && s.ordinal <= s_.ordinal, "segment ", s.index, " has ordinal ", s.ordinal);
       expect(by_ordinal.emplace(s.ordinal, s.index).second, "segment ", s.index, " shares its ordinals");
@@ -117,63 +115,63 @@ class SnapshotCheck {
 
   void sequences() {
     std::int32_t n_alive = 0;
-    for (const auto& l : s_.sequences) {
-      if (!l.alive) {
-        expect(l.tails.empty() && l.children.empty() && l.head == kNone && l.open == kNone && l.parent == kNone,
-               "sequence ", l.index, " is gone and still has pages, relatives or a history");
+    for (const auto& e : s_.sequences) {
+      if (!e.alive) {
+        expect(e.tails.empty() && e.children.empty() && e.head == kNone && e.open == kNone && e.parent == kNone,
+               "sequence ", e.index, " is gone and still has pages, relatives or a history");
         continue;
       }
       ++n_alive;
-      history_of(l);
-      family_of(l);
-      for (const std::int32_t page : l.tails) tail_of(l.index, page);
-      expect(l.hold >= 0, "sequence ", l.index, " holds ", l.hold, " slots");
-      expect(l.next >= 0 && l.start >= 0 && l.limit >= 0 && l.limit <= s_.max_position, "sequence ", l.index,
-             " goes on at ", l.next, ", started at ", l.start, ", limit ", l.limit);
+      history_of(e);
+      family_of(e);
+      for (const std::int32_t page : e.tails) tail_of(e.index, page);
+      expect(e.hold >= 0, "sequence ", e.index, " holds ", e.hold, " slots");
+      expect(e.next >= 0 && e.start >= 0 && e.limit >= 0 && e.limit <= s_.max_position, "sequence ", e.index,
+             " goes on at ", e.next, ", started at ", e.start, ", limit ", e.limit);
     }
     expect(n_alive <= s_.max_sequences, n_alive, " sequences, limit ", s_.max_sequences);
   }
-  void history_of(const Snapshot::SequenceEntry& l) {
-    expect(l.head == kNone || node_.count(l.head) == 1, "sequence ", l.index, " has no history ", l.head);
-    if (l.head != kNone) ++node_refs_[l.head];
-    if (l.open != kNone) {
-      const auto open = segment_.find(l.open);
-      expect(open != segment_.end(), "sequence ", l.index, " writes no segment");
+  void history_of(const Snapshot::SequenceEntry& e) {
+    expect(e.head == kNone || node_.count(e.head) == 1, "sequence ", e.index, " has no history ", e.head);
+    if (e.head != kNone) ++node_refs_[e.head];
+    if (e.open != kNone) {
+      const auto open = segment_.find(e.open);
+      expect(open != segment_.end(), "sequence ", e.index, " writes no segment");
       if (open != segment_.end()) {
         const auto& s = *open->second;
-        expect(s.writer == l.index, "sequence ", l.index, " writes segment ", l.open, ", whose writer is ", s.writer);
+        expect(s.writer == e.index, "sequence ", e.index, " writes segment ", e.open, ", whose writer is ", s.writer);
         const std::int64_t end = std::int64_t{s.first} + s.length;
-        expect(end == l.next, "sequence ", l.index, " goes on at ", l.next, ", its segment ends at ", end);
-        seen_[l.open] = std::max(seen_[l.open], s.length);
+        expect(end == e.next, "sequence ", e.index, " goes on at ", e.next, ", its segment ends at ", end);
+        seen_[e.open] = std::max(seen_[e.open], s.length);
       }
-      ++segment_refs_[l.open];
+      ++segment_refs_[e.open];
     }
-    if (l.parent == kNone) return;
+    if (e.parent == kNone) return;
     std::int32_t steps = 0;
-    std::int32_t node = l.head;
-    while (node != l.fork_node && node != kNone && node_.count(node) == 1 &&
+    std::int32_t node = e.head;
+    while (node != e.fork_node && node != kNone && node_.count(node) == 1 &&
            steps++ <= static_cast<std::int32_t>(s_.nodes.size()))
       node = node_.at(node)->parent;
-    expect(node == l.fork_node, "sequence ", l.index, " has lost its fork point");
-    const auto fork = node_.find(l.fork_node);
-    expect(l.fork_tokens == (fork == node_.end() ? 0 : fork->second->n_tokens), "sequence ", l.index, " was forked at ",
-           l.fork_tokens, " tokens, its fork point says otherwise");
+    expect(node == e.fork_node, "sequence ", e.index, " has lost its fork point");
+    const auto fork = node_.find(e.fork_node);
+    expect(e.fork_tokens == (fork == node_.end() ? 0 : fork->second->n_tokens), "sequence ", e.index, " was forked at ",
+           e.fork_tokens, " tokens, its fork point says otherwise");
   }
-  void family_of(const Snapshot::SequenceEntry& l) {
-    for (const std::int32_t c : l.children) {
+  void family_of(const Snapshot::SequenceEntry& e) {
+    for (const std::int32_t c : e.children) {
       const auto child = sequence_.find(c);
-      expect(child != sequence_.end() && child->second->alive && child->second->parent == l.index, "sequence ", l.index,
+      expect(child != sequence_.end() && child->second->alive && child->second->parent == e.index, "sequence ", e.index,
              " has child ", c, ", which is not its child");
     }
-    if (l.parent == kNone) return;
-    const auto parent = sequence_.find(l.parent);
+    if (e.parent == kNone) return;
+    const auto parent = sequence_.find(e.parent);
     const bool known = parent != sequence_.end() && parent->second->alive &&
-                       std::count(parent->second->children.begin(), parent->second->children.end(), l.index) == 1;
-    expect(known, "sequence ", l.index, " is unknown to its parent ", l.parent);
+                       std::count(parent->second->children.begin(), parent->second->children.end(), e.index) == 1;
+    expect(known, "sequence ", e.index, " is unknown to its parent ", e.parent);
     std::int32_t depth = 0;
     for (auto up = parent; up != sequence_.end() && depth <= s_.max_depth; up = sequence_.find(up->second->parent))
       ++depth;
-    expect(depth <= s_.max_depth, "sequence ", l.index, " is deeper than ", s_.max_depth,
+    expect(depth <= s_.max_depth, "sequence ", e.index, " is deeper than ", s_.max_depth,
            " levels, or its own ancestor");
   }
   void tail_of(std::int32_t sequence, std::int32_t page) {
@@ -219,20 +217,17 @@ class SnapshotCheck {
     expect(n_free == s_.n_free_pages, s_.n_free_pages, " pages are said to be free, ", n_free, " are");
   }
 
-  const impl::Lazily<Snapshot, Lazy>& s_;
-  impl::Lazily<std::vector<std::string>, Lazy> violated_;
-  impl::Lazily<std::map<std::int32_t, const Snapshot::SegmentEntry*>, Lazy> segment_;
-  impl::Lazily<std::map<std::int32_t, const Snapshot::NodeEntry*>, Lazy> node_;
-  impl::Lazily<std::map<std::int32_t, const Snapshot::SequenceEntry*>, Lazy> sequence_;
-  impl::Lazily<std::map<std::int32_t, std::int32_t>, Lazy> segment_refs_, node_refs_, seen_, tails_;
-  impl::Lazily<std::vector<std::int32_t>, Lazy> owner_;  // [slot] segment
+  const Snapshot& s_;
+  std::vector<std::string> violated_;
+  std::map<std::int32_t, const Snapshot::SegmentEntry*> segment_;
+  std::map<std::int32_t, const Snapshot::NodeEntry*> node_;
+  std::map<std::int32_t, const Snapshot::SequenceEntry*> sequence_;
+  std::map<std::int32_t, std::int32_t> segment_refs_, node_refs_, seen_, tails_;
+  std::vector<std::int32_t> owner_;  // [slot] segment
 };
 
 }  // namespace impl
 
-template <class Lazy>
-std::vector<std::string> Snapshot::check() const {
-  return impl::SnapshotCheck<Lazy>(*this).run();
-}
+inline std::vector<std::string> Snapshot::check() const { return impl::SnapshotCheck(*this).run(); }
 
 }  // namespace anabranch

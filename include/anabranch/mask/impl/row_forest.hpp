@@ -1,189 +1,200 @@
 // RowForest: bodies.
 #pragma once
 
-#include <algorithm>
-
 #include <anabranch/mask/row_forest.hpp>
 
 namespace anabranch {
 
-/// Adds `entry` below `parent` behind the sibling `after` (kNone: in front).
-template <PageSizeChoice PageSize>
-std::int32_t RowForest<PageSize>::add_child(std::int32_t parent, std::int32_t after, Entry entry) {
-  const auto index = static_cast<std::int32_t>(entries_.size());
-  entry.parent = parent;
-  entry.previous = after;
-  entry.next = after == kNone ? at(parent).first_child : at(after).next;
-  entries_.push_back(entry);
-  (after == kNone ? at(parent).first_child : at(after).next) = index;
-  (entry.next == kNone ? at(parent).last_child : at(entry.next).previous) = index;
-  return index;
-}
-
-/// The entry below `parent` that ends at token `end` of the segment; entries that reach further are split there.
-template <PageSizeChoice PageSize>
-std::int32_t RowForest<PageSize>::insert_view(std::int32_t parent, std::uint64_t ordinal, std::int32_t segment,
-                                              std::int32_t end) {
-  std::int32_t begin = 0;
-  while (true) {
-    std::int32_t sibling = at(parent).last_child;
-    while (sibling != kNone && at(sibling).ordinal > ordinal) sibling = at(sibling).previous;
-    if (sibling == kNone || at(sibling).ordinal != ordinal || at(sibling).block != kNone) {
-      Entry entry;
-      entry.ordinal = ordinal;
-      entry.segment = segment;
-      entry.begin = begin;
-      entry.end = end;
-      return add_child(parent, sibling, entry);
-    }
-    if (at(sibling).end == end) return sibling;
-    if (at(sibling).end < end) {  // go on below it
-      parent = sibling;
-      begin = at(sibling).end;
-      continue;
-    }
-    // Split: `sibling` keeps the tokens from `end` on and its children; a new entry takes its place above it.
-    Entry upper = at(sibling);
-    upper.end = end;
-    upper.first_child = upper.last_child = sibling;
-    const auto index = static_cast<std::int32_t>(entries_.size());
-    entries_.push_back(upper);
-    (upper.previous == kNone ? at(parent).first_child : at(upper.previous).next) = index;
-    (upper.next == kNone ? at(parent).last_child : at(upper.next).previous) = index;
-    Entry& lower = at(sibling);
-    lower.begin = end;
-    lower.parent = index;
-    lower.next = lower.previous = kNone;
-    return index;
-  }
-}
-
-template <PageSizeChoice PageSize>
-std::int32_t RowForest<PageSize>::insert_history(const History<PageSize>& history, std::int32_t node) {
-  path_.clear();
-  while (node != kNone && entry_of_node_[static_cast<std::size_t>(node)] == kNone) {
-    path_.push_back(node);
-    node = history.node(node).parent;
-  }
-  std::int32_t entry = node == kNone ? 0 : entry_of_node_[static_cast<std::size_t>(node)];
-  for (std::size_t i = path_.size(); i-- > 0;) {
-    const HistoryNode& view = history.node(path_[i]);
-    entry = insert_view(entry, view.ordinal, view.segment, view.end);
-    touched_.push_back(path_[i]);
-    entry_of_node_[static_cast<std::size_t>(path_[i])] = entry;
-  }
-  return entry;
-}
-
 template <PageSizeChoice PageSize>
 void RowForest<PageSize>::build(const History<PageSize>& history, Blocks& blocks) {
-  for (const std::int32_t node : touched_) entry_of_node_[static_cast<std::size_t>(node)] = kNone;
+  for (const NodeIndex node : touched_) entry_of_node_[node] = kNoIndex;
   touched_.clear();
   entries_.clear();
   order_.clear();
-  entries_.emplace_back();
-  const auto n_nodes = static_cast<std::size_t>(history.nodes().size());
-  if (entry_of_node_.size() < n_nodes) entry_of_node_.resize(n_nodes, kNone);
-  for (std::size_t i = 0; i < blocks.size(); ++i) {
+  entries_.push_back(Entry{});
+  entry_of_node_.grow(history.nodes().size(), kNoIndex);
+  for (BlockIndex i{0}; i != blocks.end_index(); ++i) {
     const RowBlock& block = blocks[i];
-    const std::uint64_t ordinal = history.segment(block.segment).ordinal;
-    std::int32_t entry = insert_history(history, block.base);
-    if (block.begin > 0) entry = insert_view(entry, ordinal, block.segment, block.begin);
-    std::int32_t sibling = at(entry).last_child;
-    while (sibling != kNone && at(sibling).ordinal >= ordinal) sibling = at(sibling).previous;
-    Entry rows;
-    rows.ordinal = ordinal;
-    rows.segment = block.segment;
-    rows.begin = block.begin;
-    rows.end = block.end;
-    rows.block = static_cast<std::int32_t>(i);
-    add_child(entry, sibling, rows);  // before a view of the same tokens, through which later rows see them
+    Entry view;
+    view.ordinal = history.segment(block.segment).ordinal;
+    view.segment = block.segment;
+    view.end = block.begin;
+    EntryIndex entry = insert_history(history, block.base);
+    if (block.begin > 0) entry = insert_view(entry, view);
+    view.begin = block.begin;
+    view.end = block.end;
+    view.block = i;
+    insert_rows(entry, view);
   }
   number_rows(blocks);
 }
 
+/// Inserts the views of the history that ends with `node`. Returns the entry of the last one.
 template <PageSizeChoice PageSize>
-std::int32_t RowForest<PageSize>::next_in_preorder(std::int32_t entry) const noexcept {
-  if (at(entry).first_child != kNone) return at(entry).first_child;
-  while (entry != 0 && at(entry).next == kNone) entry = at(entry).parent;
-  return entry == 0 ? kNone : at(entry).next;
+typename RowForest<PageSize>::EntryIndex RowForest<PageSize>::insert_history(const History<PageSize>& history,
+                                                                             NodeIndex node) {
+  path_.clear();
+  while (node != kNoIndex && entry_of_node_[node] == kNoIndex) {
+    path_.push_back(node);
+    node = history.node(node).parent;
+  }
+  EntryIndex entry = node == kNoIndex ? kRoot : entry_of_node_[node];
+  for (std::size_t i = path_.size(); i-- > 0;) {
+    const HistoryNode& from = history.node(path_[i]);
+    Entry view;
+    view.ordinal = from.ordinal;
+    view.segment = from.segment;
+    view.end = from.end;
+    entry = insert_view(entry, view);
+    touched_.push_back(path_[i]);
+    entry_of_node_[path_[i]] = entry;
+  }
+  return entry;
 }
 
+/// Gives the entry below `parent` that ends where `view` ends; entries that reach further are split there. Of `view`
+/// the ordinal, the segment and the end are read.
 template <PageSizeChoice PageSize>
-void RowForest<PageSize>::number_rows(Blocks& blocks) {
-  RowIndex row = 0;
-  std::int32_t entry = 0;
+typename RowForest<PageSize>::EntryIndex RowForest<PageSize>::insert_view(EntryIndex parent, Entry view) {
+  view.begin = 0;
   while (true) {
-    at(entry).row_begin = row;
-    if (at(entry).block != kNone) {
-      RowBlock& block = blocks[static_cast<std::size_t>(at(entry).block)];
-      block.first_row = row;
-      row += block.end - block.begin;
-      order_.push_back(at(entry).block);
-    }
-    if (at(entry).first_child != kNone) {
-      entry = at(entry).first_child;
-      continue;
-    }
-    at(entry).row_end = row;
-    while (entry != 0 && at(entry).next == kNone) {
-      entry = at(entry).parent;
-      at(entry).row_end = row;
-    }
-    if (entry == 0) return;
-    entry = at(entry).next;
+    EntryIndex sibling = entries_[parent].last_child;
+    while (sibling != kNoIndex && entries_[sibling].ordinal > view.ordinal) sibling = entries_[sibling].previous;
+    if (sibling == kNoIndex || entries_[sibling].ordinal != view.ordinal || entries_[sibling].block != kNoIndex)
+      return add_child(parent, sibling, view);
+    const std::int32_t end = entries_[sibling].end;
+    if (end == view.end) return sibling;
+    if (end > view.end) return split(sibling, view.end);
+    parent = sibling;  // go on below it
+    view.begin = end;
   }
 }
 
+/// Puts the rows of a block before a view of the same tokens, through which later rows see them.
+template <PageSizeChoice PageSize>
+void RowForest<PageSize>::insert_rows(EntryIndex parent, Entry rows) {
+  EntryIndex sibling = entries_[parent].last_child;
+  while (sibling != kNoIndex && entries_[sibling].ordinal >= rows.ordinal) sibling = entries_[sibling].previous;
+  add_child(parent, sibling, rows);
+}
+
+/// The entry keeps the tokens from `end` on, and its children; a new entry, which is returned, takes its place above
+/// it.
+template <PageSizeChoice PageSize>
+typename RowForest<PageSize>::EntryIndex RowForest<PageSize>::split(EntryIndex entry, std::int32_t end) {
+  Entry upper = entries_[entry];
+  upper.end = end;
+  upper.first_child = upper.last_child = entry;
+  const EntryIndex index = entries_.push_back(upper);
+  Entry& parent = entries_[upper.parent];
+  (upper.previous == kNoIndex ? parent.first_child : entries_[upper.previous].next) = index;
+  (upper.next == kNoIndex ? parent.last_child : entries_[upper.next].previous) = index;
+  Entry& lower = entries_[entry];
+  lower.begin = end;
+  lower.parent = index;
+  lower.next = lower.previous = kNoIndex;
+  return index;
+}
+
+/// Adds `entry` below `parent`, behind the sibling `after` or in front of all.
+template <PageSizeChoice PageSize>
+typename RowForest<PageSize>::EntryIndex RowForest<PageSize>::add_child(EntryIndex parent, EntryIndex after,
+                                                                        Entry entry) {
+  entry.parent = parent;
+  entry.previous = after;
+  entry.next = after == kNoIndex ? entries_[parent].first_child : entries_[after].next;
+  const EntryIndex index = entries_.push_back(entry);
+  (after == kNoIndex ? entries_[parent].first_child : entries_[after].next) = index;
+  (entry.next == kNoIndex ? entries_[parent].last_child : entries_[entry.next].previous) = index;
+  return index;
+}
+
+/// Walks the forest depth-first and gives every entry its interval of rows.
+template <PageSizeChoice PageSize>
+void RowForest<PageSize>::number_rows(Blocks& blocks) {
+  RowIndex row = 0;
+  EntryIndex entry = kRoot;
+  while (true) {
+    entries_[entry].row_begin = row;
+    if (entries_[entry].block != kNoIndex) {
+      RowBlock& block = blocks[entries_[entry].block];
+      block.first_row = row;
+      row += block.end - block.begin;
+      order_.push_back(entries_[entry].block);
+    }
+    if (entries_[entry].first_child != kNoIndex) {
+      entry = entries_[entry].first_child;
+      continue;
+    }
+    entries_[entry].row_end = row;
+    while (entry != kRoot && entries_[entry].next == kNoIndex) {
+      entry = entries_[entry].parent;
+      entries_[entry].row_end = row;
+    }
+    if (entry == kRoot) return;
+    entry = entries_[entry].next;
+  }
+}
+
+template <PageSizeChoice PageSize>
+typename RowForest<PageSize>::EntryIndex RowForest<PageSize>::next_in_preorder(EntryIndex entry) const noexcept {
+  if (entries_[entry].first_child != kNoIndex) return entries_[entry].first_child;
+  while (entry != kRoot && entries_[entry].next == kNoIndex) entry = entries_[entry].parent;
+  return entry == kRoot ? EntryIndex{} : entries_[entry].next;
+}
+
+/// Whether the entry is a block of a single row.
+template <PageSizeChoice PageSize>
+bool RowForest<PageSize>::is_one_row(const Blocks& blocks, EntryIndex entry) const noexcept {
+  const BlockIndex block = entries_[entry].block;
+  return block != kNoIndex && blocks[block].end - blocks[block].begin == 1;
+}
+
 namespace impl {
-/// Tokens [begin, end) of a segment as a view.
-inline View make_view(const Segment& segment, std::int32_t begin, std::int32_t end) noexcept {
-  const std::int32_t first = run_of(segment.runs, begin);
-  const std::int32_t last = run_of(segment.runs, end - 1);
-  return {segment.runs.data() + first, last - first + 1, begin, end, segment.ordinal};
+/// Adds `view` as seen by the rows [row_begin, row_end): to the last group when that has the same rows, else to a new
+/// one; to its last view when the tokens continue that.
+inline void add_view(const View& view, const VisibilityGroup& rows, std::pmr::vector<VisibilityGroup>& groups,
+                     std::pmr::vector<View>& views) {
+  const auto end = static_cast<std::int32_t>(views.size());
+  const bool same_rows = !groups.empty() && groups.back().row_begin == rows.row_begin &&
+                         groups.back().row_end == rows.row_end && groups.back().visibility == Visibility::full;
+  if (!same_rows) groups.push_back({rows.row_begin, rows.row_end, end, end, 0, rows.visibility});
+  VisibilityGroup& group = groups.back();
+  if (same_rows && views.back().segment == view.segment && views.back().end == view.begin) {
+    View& last = views.back();
+    last.n_runs = static_cast<std::int32_t>(view.runs - last.runs) + view.n_runs;
+    last.end = view.end;
+  } else {
+    views.push_back(view);
+  }
+  group.view_end = static_cast<std::int32_t>(views.size());
+  group.n_keys += view.end - view.begin;
+  group.visibility = rows.visibility;
 }
 }  // namespace impl
 
 template <PageSizeChoice PageSize>
-void RowForest<PageSize>::groups(const History<PageSize>& history, const Blocks& blocks, Groups& groups,
-                                 Views& views) const {
+void RowForest<PageSize>::groups(const History<PageSize>& history, const Blocks& blocks,
+                                 std::pmr::vector<VisibilityGroup>& groups, std::pmr::vector<View>& views) const {
   groups.clear();
   views.clear();
-  const std::int32_t first = entries_.empty() ? kNone : next_in_preorder(0);
-  for (std::int32_t index = first; index != kNone; index = next_in_preorder(index)) {
-    const Entry& entry = at(index);
-    RowIndex row_begin = entry.row_begin;
-    Visibility visibility = Visibility::full;
-    if (entry.block != kNone) {
-      const RowBlock& block = blocks[static_cast<std::size_t>(entry.block)];
-      const bool also_viewed = entry.next != kNone && at(entry.next).ordinal == entry.ordinal;
-      if (block.end - block.begin > 1) {
-        visibility = Visibility::causal;
-      } else if (also_viewed) {
-        continue;  // one row sees itself as the rows below see it: it joins their group
-      }
-    } else if (entry.previous != kNone && at(entry.previous).ordinal == entry.ordinal) {
-      const RowBlock& block = blocks[static_cast<std::size_t>(at(entry.previous).block)];
-      if (block.end - block.begin == 1) row_begin = at(entry.previous).row_begin;
+  for (EntryIndex i = entries_.empty() ? EntryIndex{} : next_in_preorder(kRoot); i != kNoIndex;
+       i = next_in_preorder(i)) {
+    const Entry& entry = entries_[i];
+    const auto same_tokens = [&](EntryIndex other) {
+      return other != kNoIndex && entries_[other].ordinal == entry.ordinal;
+    };
+    VisibilityGroup rows;
+    rows.row_begin = entry.row_begin;
+    rows.row_end = entry.row_end;
+    if (entry.block != kNoIndex) {
+      // One row sees itself as the rows below see it: it joins their group.
+      if (is_one_row(blocks, i) && same_tokens(entry.next)) continue;
+      if (!is_one_row(blocks, i)) rows.visibility = Visibility::causal;
+    } else if (same_tokens(entry.previous) && is_one_row(blocks, entry.previous)) {
+      rows.row_begin = entries_[entry.previous].row_begin;
     }
-    const Segment& segment = history.segment(entry.segment);
-    const View view = impl::make_view(segment, entry.begin, entry.end);
-    const bool same_rows = !groups.empty() && groups.back().row_begin == row_begin &&
-                           groups.back().row_end == entry.row_end && groups.back().visibility == Visibility::full;
-    if (!same_rows) {
-      const auto at_view = static_cast<std::int32_t>(views.size());
-      groups.push_back({row_begin, entry.row_end, at_view, at_view, 0, Visibility::full});
-    }
-    VisibilityGroup& group = groups.back();
-    if (same_rows && views.back().segment == view.segment && views.back().end == view.begin) {
-      const View joined = impl::make_view(segment, views.back().begin, view.end);
-      views.back() = joined;
-    } else {
-      views.push_back(view);
-    }
-    group.view_end = static_cast<std::int32_t>(views.size());
-    group.n_keys += view.end - view.begin;
-    group.visibility = visibility;
+    impl::add_view(history.segment(entry.segment).view(entry.begin, entry.end), rows, groups, views);
   }
 }
 

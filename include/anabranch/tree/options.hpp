@@ -1,0 +1,22 @@
+// The choices that a fork and a join leave to the caller.
+#pragma once
+
+#include <span>
+
+#include <anabranch/tree/positions.hpp>
+#include <anabranch/types.hpp>
+
+namespace anabranch {
+
+template <PositionPolicy Policy = Positions>
+struct BasicForkOptions {
+  Policy positions{};                     ///< where the children start, and where the parent goes on
+  std::span<const Position> starts = {};  ///< one per child, for `given`
+};
+using ForkOptions = BasicForkOptions<>;
+
+struct JoinOptions {
+  Position next = kNone;  ///< where the parent goes on, for `given`
+};
+
+}  // namespace anabranch
