@@ -1,4 +1,4 @@
-// A row's bits are its own: whoever is beside it, wherever its keys lie, however many threads work.
+// A row's bits do not depend on the rows beside it, on the slots of its keys, or on the number of threads.
 #include <cstring>
 #include <limits>
 #include <numeric>
@@ -17,7 +17,8 @@ using attention::KvLayout;
 
 namespace {
 
-/// Numbers that belong to a place in a sequence, not to a slot: the same token has the same K, V and query in every pass.
+/// Numbers that belong to a place in a sequence, not to a slot: the same token has the same K, V and query in every
+/// pass.
 class Content {
  public:
   Content(const HeadShape& shape, Element element, std::int32_t n_slots, std::mt19937& random)
