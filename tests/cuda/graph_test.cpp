@@ -20,8 +20,8 @@ constexpr Element kElement = Element::bfloat16;
 class CapturedCall {
  public:
   explicit CapturedCall(std::int32_t n_slots)
-      : keys_(slab_bytes(n_slots)),
-        values_(slab_bytes(n_slots)),
+      : keys_(tensor_bytes(n_slots)),
+        values_(tensor_bytes(n_slots)),
         queries_(row_bytes()),
         out_(row_bytes()),
         plan_(cuda::plan_bytes(kBucket)),
@@ -29,9 +29,10 @@ class CapturedCall {
     check(cudaStreamCreate(&stream_));
     check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
     const std::int64_t width = kShape.q_width();
-    attention_.run(kBucket, {.queries = queries_.get(), .query_stride = width, .out = out_.get(), .out_stride = width},
-                   attention::make_kv_tensors(kShape, kElement, KvLayout::slot_major, n_slots, keys_.get(), values_.get()),
-                   {plan_.get(), workspace_.get()}, stream_);
+    attention_.run(
+        kBucket, {.queries = queries_.get(), .query_stride = width, .out = out_.get(), .out_stride = width},
+        attention::make_kv_tensors(kShape, kElement, KvLayout::slot_major, n_slots, keys_.get(), values_.get()),
+        {plan_.get(), workspace_.get()}, stream_);
     cudaGraph_t graph = nullptr;
     check(cudaStreamEndCapture(stream_, &graph));
     check(cudaGraphInstantiate(&replay_, graph, 0));
@@ -57,7 +58,7 @@ class CapturedCall {
   }
 
  private:
-  static std::size_t slab_bytes(std::int32_t n_slots) {
+  static std::size_t tensor_bytes(std::int32_t n_slots) {
     return static_cast<std::size_t>(n_slots) * static_cast<std::size_t>(kShape.kv_width()) * 2;
   }
   static std::size_t row_bytes() {
