@@ -1,7 +1,7 @@
 /* Anabranch in C: branch attention on the CPU, in a library of its own (libanabranch_attention).
  *
- * All rows of a pass attend to one K/V cache, group by group of a plan: what several rows see is read once for all of
- * them. A row's result is the same, bit for bit, whichever rows are beside it and on any number of threads.
+ * All rows of a pass attend to one K/V cache, by the groups of a plan: keys that several rows see are read once for all
+ * of them. A row's result is the same, bit for bit, whichever rows are beside it and on any number of threads.
  *
  *     anb_attention_options o = ANB_ATTENTION_OPTIONS_INIT;
  *     anb_attention* attention; size_t n_bytes;
@@ -15,14 +15,14 @@
  *     anb_attention_run(attention, &rows, &kv, NULL, workspace, n_bytes);
  *
  * The conventions are those of anabranch.h (opaque handles, statuses, struct_size, borrowed arrays, one thread at a
- * time for a handle), whose types and statuses are used; none of its functions is, and libanabranch is not needed. What
- * is particular here:
+ * time for a handle). The types and statuses of anabranch.h are used, but none of its functions, and libanabranch is not
+ * needed. Three things differ:
  *  1. Errors: anb_attention_last_error() instead of anb_last_error().
- *  2. Memory: a plan is kept in memory of the C++ runtime's `operator new`, which a call that needs no more than those
- *     before leaves alone; store and run allocate nothing. Arrays of a pass are the caller's.
+ *  2. Memory: a plan is kept in memory of the C++ runtime's `operator new`; a call that needs no more than earlier calls
+ *     allocates nothing, nor do store and run. The arrays of a pass are the caller's.
  *  3. A stride of 0 means that rows, slots or heads follow each other without gaps.
  *
- * Instruction sets are chosen when the program runs; the environment variable ANABRANCH_SIMD takes a lesser one.
+ * The instruction set is chosen when the program runs; the environment variable ANABRANCH_SIMD takes a lesser one.
  * 64-bit little-endian machines. Every function with costs, errors and an example: capi/attention.md.
  */
 #ifndef ANABRANCH_ATTENTION_H
@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-/* Shape of the heads, and a plan. */
+/* A handle: the shape of the heads, and the last plan. */
 typedef struct anb_attention anb_attention;
 
 typedef struct anb_attention_options {
@@ -53,12 +53,12 @@ enum {
   ANB_ELEMENT_FLOAT32 = 0,
   ANB_ELEMENT_BFLOAT16 = 1,
   ANB_ELEMENT_FLOAT16 = 2,
-  ANB_ELEMENT_INT8 = 3 /* times a float scale per slot and KV head: largest magnitude / 127 */
+  ANB_ELEMENT_INT8 = 3 /* with a float scale per slot and KV head: largest magnitude / 127 */
 };
 
 /* K and V of one layer, in the caller's memory. Element d of head h of slot s is at
- * s * slot_stride + h * head_stride + d, its scale at s * scale_slot_stride + h * scale_head_stride. Slots that follow
- * each other inside a head (slot_stride = head_dim, head_stride = n_slots * head_dim) stream fastest. */
+ * s * slot_stride + h * head_stride + d, its scale at s * scale_slot_stride + h * scale_head_stride. They are read
+ * fastest when the slots of one head are adjacent (slot_stride = head_dim, head_stride = n_slots * head_dim). */
 typedef struct anb_attention_kv {
   uint32_t struct_size;
   int32_t element; /* ANB_ELEMENT_FLOAT32 */
@@ -96,15 +96,15 @@ typedef struct anb_attention_rows {
   float* out;
   int64_t query_stride; /* in floats; 0: query_heads * head_dim */
   int64_t out_stride;   /* in floats; 0: query_heads * head_dim */
-  float* lse;           /* [n_rows, query_heads]: natural logarithm of the sum of exp(score); NULL: not wanted */
+  float* lse;           /* [n_rows, query_heads]: natural logarithm of the sum of exp(score); NULL: do not write it */
 } anb_attention_rows;
 #define ANB_ATTENTION_ROWS_INIT \
   { sizeof(anb_attention_rows), 0, 0, 0, 0, 0, 0 }
 
-/* Part `index` of the work that `body` stands for. Called from any thread, each index once. */
+/* Runs part `index` of the work that `body` stands for. May be called from any thread, once for each index. */
 typedef void (*anb_attention_task)(void* body, int32_t index);
 
-/* The caller's threads. The library starts none. */
+/* The caller's threads, through the caller's own parallel loop. The library starts none. */
 typedef struct anb_attention_threads {
   uint32_t struct_size;
   int32_t n_workers; /* calls that can run at the same time, 1 or more */
@@ -115,7 +115,7 @@ typedef struct anb_attention_threads {
 #define ANB_ATTENTION_THREADS_INIT \
   { sizeof(anb_attention_threads), 1, 0, 0 }
 
-/* The text of this thread's last failed call of this library; "" before any. At most 1,023 bytes; valid until this
+/* Text of the last call of this library that failed on this thread; "" before any. At most 1,023 bytes; valid until this
  * thread's next call that fails. */
 ANB_API const char* anb_attention_last_error(void);
 
@@ -126,29 +126,29 @@ ANB_API void anb_attention_new_rows_init(anb_attention_new_rows* new_rows, size_
 ANB_API void anb_attention_rows_init(anb_attention_rows* rows, size_t size);
 ANB_API void anb_attention_threads_init(anb_attention_threads* threads, size_t size);
 
-/* Attention without a plan. O(1). Bad argument, limit reached, out of memory. */
+/* Makes an attention without a plan. O(1). Bad argument, limit reached, out of memory. */
 ANB_API anb_status anb_attention_create(const anb_attention_options* options, anb_attention** attention);
-/* The handle is gone. From inside `run` of its threads it does nothing. */
+/* Destroys it; NULL is fine. From inside `run` of its threads it does nothing. */
 ANB_API void anb_attention_destroy(anb_attention* attention);
 
-/* Once per pass: cuts what the rows see into tasks, from the arrays of an anb_plan or from your own. They are copied.
- * The plan before stays when the call fails. O(rows + runs). Bad argument for groups that do not fit n_rows, runs that
- * do not list a view's tokens in order, counts of keys that are not theirs, a row that sees nothing. */
+/* Cuts the keys of a pass's rows into tasks, from the arrays of an anb_plan or from your own; call it once per pass. The
+ * arrays are copied. When it fails, the previous plan stays. O(rows + runs). Bad argument for groups that do not fit
+ * n_rows, runs that do not list a view's tokens in order, a wrong n_keys, or a row that sees nothing. */
 ANB_API anb_status anb_attention_plan(anb_attention* attention, const anb_group* groups, int32_t n_groups,
                                       const anb_view* views, int32_t n_views, int32_t n_rows);
 /* Bytes of scratch memory, of any alignment, that a run of the plan needs with so many workers. O(1). Wrong state
  * without a plan. */
 ANB_API anb_status anb_attention_workspace(const anb_attention* attention, int32_t n_workers, size_t* n_bytes);
 
-/* Once per layer, before the run: rounds K and V of new rows to the element type of `kv` (to nearest even) and writes
- * them to their slots. Infinity and NaN stay what they are, but in int8, where a head that has one becomes NaN as a
- * whole. Needs no plan. O(n_rows). Bad argument for a slot that is not below kv->n_slots. */
+/* Rounds K and V of new rows to the element type of kv (to nearest even) and writes them to their slots; call it once per
+ * layer, before the run. Infinity and NaN keep their value, except in int8, where one of them makes all of its head NaN.
+ * Needs no plan. O(n_rows). Bad argument for a slot outside kv. */
 ANB_API anb_status anb_attention_store(const anb_attention* attention, const anb_attention_new_rows* new_rows,
                                        const anb_attention_kv* kv);
-/* Once per layer: attention of the plan's rows over `kv`, which holds their own K and V already. `threads` NULL: the
- * caller's thread. O(rows * keys), with each group's K and V read once. Wrong state without a plan; bad argument for a
- * planned slot that is not below kv->n_slots, or a workspace that is too small; callback failed (out and lse then hold
- * anything) when `run` has left out or repeated tasks, or threw. */
+/* Computes the attention of the plan's rows over kv, which must hold their own K and V already; call it once per layer.
+ * `threads` NULL: the calling thread alone. O(rows * keys); each group's K and V are read once. Wrong state without a
+ * plan; bad argument for a planned slot outside kv or a workspace that is too small; callback failed (out and lse then
+ * hold anything) when `run` has left out or repeated tasks, or threw. */
 ANB_API anb_status anb_attention_run(const anb_attention* attention, const anb_attention_rows* rows,
                                      const anb_attention_kv* kv, const anb_attention_threads* threads, void* workspace,
                                      size_t n_bytes);

@@ -11,7 +11,7 @@
 namespace anabranch::capi {
 namespace {
 
-/// The object that a handle stands for.
+/// The object of a handle.
 struct AttentionObject {
   AttentionObject(const attention::HeadShape& shape, float scale) : kernels(shape, scale) {}
   Condition condition;
@@ -28,7 +28,7 @@ template <class Body>
 anb_status with_attention(const anb_attention* handle, Body&& body) noexcept {
   AttentionObject* object = find_attention(handle);
   if (object == nullptr)
-    return report(Status::bad_handle, "no attention: the handle is NULL, was destroyed, or is another");
+    return report(Status::bad_handle, "no attention: the handle is NULL, was destroyed, or is of another kind");
   return guard(object->condition, [&] {
     body(*object);
     return Status::ok;
@@ -114,7 +114,7 @@ anb_status anb_attention_run(const anb_attention* attention, const anb_attention
     const attention::Rows r = read_rows(rows, plan.shape());
     const attention::KvTensors s = read_kv(kv, plan.shape());
     if (n_bytes > 0) need(workspace, "workspace");
-    Threads lent(threads);
+    CallersThreads lent(threads);
     plan.run(r, s, {static_cast<std::byte*>(workspace), n_bytes}, lent.loop());
     lent.check();
   });

@@ -1,7 +1,6 @@
 #include "reading.hpp"
 
-#include <limits>
-#include <string>
+#include <type_traits>
 
 #include "plan_layout.hpp"
 #include "structs.hpp"
@@ -15,38 +14,7 @@ static_assert(static_cast<int>(attention::Element::float32) == ANB_ELEMENT_FLOAT
               static_cast<int>(attention::Element::int8) == ANB_ELEMENT_INT8);
 static_assert(std::is_same_v<Slot, anb_slot>);
 
-constexpr std::int32_t kLargest = std::numeric_limits<std::int32_t>::max();
-
-[[noreturn]] void fail_view(std::int32_t index, const std::string& why) {
-  fail(Status::bad_argument, "view ", index, ": ", why);
-}
-
-void check_run(std::int32_t index, const SlotRun& run) {
-  if (run.first < 0 || run.count < 0 || run.offset < 0 || run.first > kLargest - run.count ||
-      run.offset > kLargest - run.count)
-    fail_view(index, "a run of " + std::to_string(run.count) + " slots from " + std::to_string(run.first) +
-                         " on, offset " + std::to_string(run.offset));
-}
-
-void check_view(std::int32_t index, const View& view) {
-  if (view.begin < 0 || view.begin > view.end)
-    fail_view(index, "tokens [" + std::to_string(view.begin) + ", " + std::to_string(view.end) + ")");
-  need_array(view.runs, view.n_runs, "the runs of a view");
-  std::int32_t listed = view.begin;
-  for (std::int32_t r = 0; r < view.n_runs; ++r) {
-    const SlotRun& run = view.runs[r];
-    check_run(index, run);
-    if (run.offset + run.count <= view.begin || run.offset >= view.end) continue;
-    if (run.offset > listed || (run.offset < listed && listed != view.begin))
-      fail_view(index,
-                "a run begins at token " + std::to_string(run.offset) + ", expected was " + std::to_string(listed));
-    listed = run.offset + run.count;
-  }
-  if (listed < view.end)
-    fail_view(index, "its runs end at token " + std::to_string(listed) + ", the view at " + std::to_string(view.end));
-}
-
-/// The default for 0; else at least `least`.
+/// Returns `standard` for 0; any other stride must be at least `least`.
 std::int64_t read_stride(std::int64_t stride, std::int64_t standard, std::int64_t least, const char* name) {
   if (stride == 0) return standard;
   if (stride < least) fail(Status::bad_argument, name, " is ", stride, ", must be ", least, " or more, or 0");
@@ -58,7 +26,7 @@ std::int64_t read_stride(std::int64_t stride, std::int64_t standard, std::int64_
 std::span<const View> read_views(const anb_view* views, std::int32_t n) {
   need_array(views, n, "views");
   const std::span<const View> all(reinterpret_cast<const View*>(views), static_cast<std::size_t>(n));
-  for (std::int32_t i = 0; i < n; ++i) check_view(i, all[static_cast<std::size_t>(i)]);
+  for (const View& view : all) need_array(view.runs, view.n_runs, "the runs of a view");
   return all;
 }
 
@@ -83,13 +51,13 @@ attention::KvTensors read_kv(const anb_attention_kv* from, const attention::Head
   attention::KvTensors kv;
   kv.element = static_cast<attention::Element>(s.element);
   kv.n_slots = s.n_slots;
-  kv.keys = need(s.keys, "keys of the K/V tensors");
-  kv.values = need(s.values, "values of the K/V tensors");
+  kv.keys = need(s.keys, "keys of kv");
+  kv.values = need(s.values, "values of kv");
   kv.slot_stride = read_stride(s.slot_stride, shape.kv_width(), shape.head_dim, "slot_stride");
   kv.head_stride = read_stride(s.head_stride, shape.head_dim, shape.head_dim, "head_stride");
   if (kv.element != attention::Element::int8) return kv;
-  kv.key_scales = need(s.key_scales, "key_scales of int8 kv");
-  kv.value_scales = need(s.value_scales, "value_scales of int8 kv");
+  kv.key_scales = need(s.key_scales, "key_scales of an int8 kv");
+  kv.value_scales = need(s.value_scales, "value_scales of an int8 kv");
   kv.scale_slot_stride = read_stride(s.scale_slot_stride, shape.kv_heads, 1, "scale_slot_stride");
   kv.scale_head_stride = read_stride(s.scale_head_stride, 1, 1, "scale_head_stride");
   return kv;

@@ -18,7 +18,8 @@ struct Loop {
 };
 
 extern "C" {
-/// An index a second time, which would share a worker's memory, or one that there is not, does nothing.
+/// Runs one task. An index that comes a second time, and would share a worker's memory, or that does not exist, is
+/// recorded and runs nothing.
 static void anb_attention_call_one(void* loop, int32_t index) {
   Loop& l = *static_cast<Loop*>(loop);
   bool known = index >= 0 && index < l.n;
@@ -39,19 +40,19 @@ void check_workers(std::int32_t n_workers) {
     fail(Status::bad_argument, "n_workers is ", n_workers, ", must be 1 to ", kMaxWorkers);
 }
 
-Threads::Threads(const anb_attention_threads* threads)
+CallersThreads::CallersThreads(const anb_attention_threads* threads)
     : threads_(read_struct(threads, anb_attention_threads ANB_ATTENTION_THREADS_INIT, "anb_attention_threads")) {
   check_workers(threads_.n_workers);
   if (threads_.run == nullptr && threads_.n_workers > 1)
     fail(Status::bad_argument, "run of the threads is NULL and n_workers ", threads_.n_workers);
 }
 
-ParallelFor Threads::loop() noexcept {
+ParallelFor CallersThreads::loop() noexcept {
   return threads_.run == nullptr ? ParallelFor() : ParallelFor(run, this, threads_.n_workers);
 }
 
-void Threads::run(void* self, std::int32_t n, ParallelFor::Task task, void* body) noexcept {
-  Threads& t = *static_cast<Threads*>(self);
+void CallersThreads::run(void* self, std::int32_t n, ParallelFor::Task task, void* body) noexcept {
+  CallersThreads& t = *static_cast<CallersThreads*>(self);
   Loop loop{task, body, n, &t.repeated_};
   try {
     t.threads_.run(n, anb_attention_call_one, &loop, t.threads_.user);
@@ -61,11 +62,11 @@ void Threads::run(void* self, std::int32_t n, ParallelFor::Task task, void* body
   t.n_missing_ += n - loop.n_done.load(std::memory_order_acquire);
 }
 
-void Threads::check() const {
+void CallersThreads::check() const {
   if (threw_) fail(Status::callback_failed, "run of the threads threw an exception");
   if (n_missing_ > 0) fail(Status::callback_failed, "run of the threads has left out ", n_missing_, " tasks");
   if (repeated_)
-    fail(Status::callback_failed, "run of the threads has called a task a second time, or one that there is not");
+    fail(Status::callback_failed, "run of the threads has called a task a second time, or one that does not exist");
 }
 
 }  // namespace anabranch::capi

@@ -1,5 +1,5 @@
-// The caller's threads as a parallel-for, watched: work that is not done as promised becomes a status, not a wrong
-// result.
+// The caller's threads as a ParallelFor that is watched: a loop that does not run every task exactly once becomes a
+// status instead of a wrong result.
 #pragma once
 
 #include <array>
@@ -12,22 +12,22 @@
 
 namespace anabranch::capi {
 
-/// Tasks of one loop at most: there is one per worker.
+/// Most tasks of one loop; there is one per worker.
 inline constexpr std::int32_t kMaxWorkers = 1024;
 
-/// Throws bad_argument for a number of workers that cannot be.
+/// Throws bad_argument unless n_workers is 1 to kMaxWorkers.
 void check_workers(std::int32_t n_workers);
 
-class Threads {
+class CallersThreads {
  public:
-  /// NULL: the caller's own thread. Throws bad_argument.
-  explicit Threads(const anb_attention_threads* threads);
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
+  /// NULL stands for the calling thread alone. Throws bad_argument.
+  explicit CallersThreads(const anb_attention_threads* threads);
+  CallersThreads(const CallersThreads&) = delete;
+  CallersThreads& operator=(const CallersThreads&) = delete;
 
-  /// Refers to this object.
+  /// Refers to this object, which must outlive it.
   ParallelFor loop() noexcept;
-  /// Throws callback_failed when a loop was not run as it should be.
+  /// Throws callback_failed when a loop did not run every task exactly once.
   void check() const;
 
  private:

@@ -1,7 +1,8 @@
-// How a caller lends its threads to a kernel: a reference to its own parallel loop.
+// A reference to the caller's own parallel loop, through which the caller lends its threads to a kernel.
 //
-// Kernels of this library start no threads. They hand a loop body to the caller's pool and get control back when all
-// of it has run. No allocation; two pointers and a number.
+// Kernels of this library start no threads. They hand a loop body to the caller's pool and get control back when every
+// index has run. A reference is two pointers and a number; it allocates nothing. A caller without a pool may use
+// ThreadTeam (thread_team.hpp).
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@ namespace anabranch {
 
 class ParallelFor {
  public:
-  /// Loop body; `body` is whatever the kernel passed along with it.
+  /// Loop body; `body` is the pointer that the kernel passed along with it.
   using Task = void (*)(void* body, std::int32_t index);
   /// Calls task(body, i) once for each i in [0, n), in any order, on any threads, and returns when all calls have
   /// returned. Must not throw.
@@ -20,7 +21,7 @@ class ParallelFor {
 
   /// One thread: a plain loop.
   ParallelFor() noexcept = default;
-  /// `n_workers` is how many bodies can run at the same time, at least 1; kernels size their scratch memory by it.
+  /// `n_workers`, at least 1, is how many bodies can run at the same time; kernels size their scratch memory by it.
   ParallelFor(Run run, void* user, std::int32_t n_workers) noexcept : run_(run), user_(user), n_workers_(n_workers) {}
 
   std::int32_t n_workers() const noexcept { return n_workers_; }
@@ -38,9 +39,8 @@ class ParallelFor {
         const_cast<std::remove_const_t<Plain>*>(std::addressof(body)));
   }
 
-  /// Calls visit(begin, end) for as many equal parts of [0, n) as there are workers, never an empty one. Loops over the
-  /// same n are cut at the same places: with a pool that runs equal indices on equal threads, a thread gets again what
-  /// it has in its caches.
+  /// Calls visit(begin, end) for as many equal parts of [0, n) as there are workers, never for an empty one. Loops over
+  /// the same n are cut at the same places, so a pool that runs equal indices on equal threads finds its caches warm.
   template <class Visit>
   void in_parts(std::int32_t n, Visit&& visit) const {
     const auto border = [this, n](std::int32_t i) {
@@ -57,7 +57,7 @@ class ParallelFor {
   std::int32_t n_workers_ = 1;
 };
 
-/// The next work on the part [begin, end) that a thread has just finished, while that lies in its cache: a
+/// Work that a thread runs on a part [begin, end) which it has just finished and still has in its cache. It is a
 /// reference to `body`, which must outlive it and must not throw. Parts begin and end at multiples of `unit`, or at the
 /// last end.
 class Epilogue {

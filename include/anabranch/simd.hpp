@@ -1,4 +1,4 @@
-// Which of the CPU's instruction sets the compiled kernels use.
+// The instruction set that the compiled kernels use.
 //
 // Kernels are compiled for several instruction sets, and the best one that the CPU has is taken when the program runs.
 // The environment variable ANABRANCH_SIMD, or `limit`, takes a lesser one: to compare, and to test on one machine what
@@ -12,27 +12,28 @@
 
 namespace anabranch::simd {
 
-/// Instruction sets that may be used, each with all that is above it.
+/// Instruction sets that may be allowed; each level includes those above it.
 enum class Level : std::uint8_t {
   scalar,       ///< no vectors: plain C++ (x86; on ARM kernels are compiled for NEON only)
   sse4,         ///< 128 bits (x86)
   avx2,         ///< 256 bits, FMA (x86)
   avx512_base,  ///< 512 bits: AVX-512 F, BW, CD, DQ, VL (x86)
   avx512,       ///< and VNNI, bfloat16 products where the CPU has them (x86)
-  best,         ///< everything, on any CPU
+  best,         ///< all that the CPU has, on any CPU
 };
 
-/// Instructions that come on top of an instruction set. Never true below Level::avx512.
+/// Instructions that some CPUs have on top of an instruction set; never allowed below Level::avx512.
 enum class Extra : std::uint8_t { avx512_vnni, avx512_bf16 };
 
-/// To be called at the entry of whatever dispatches to kernels: the first call of the process applies ANABRANCH_SIMD
-/// (scalar, sse4, avx2, avx512_base, avx512, best; unset or empty is best). Throws bad_argument for another value.
+/// Applies the environment variable ANABRANCH_SIMD (scalar, sse4, avx2, avx512_base, avx512, best; unset or empty means
+/// best) at the first call of the process. Every function that dispatches to kernels calls it first. Throws
+/// bad_argument for another value.
 void prepare();
 
-/// From now on at most `level`. Overrides the environment.
+/// Allows at most `level` from now on, whatever the environment says.
 void limit(Level level);
 
-/// Those levels that make a difference on this CPU, worst first.
+/// The levels that differ on this CPU, lowest first.
 std::vector<Level> levels();
 
 /// "avx2", ... as above.

@@ -11,21 +11,20 @@
 #include <anabranch/simd.hpp>
 
 #include "kernels.hpp"
-#include "pieces.hpp"
 #include "schedule.hpp"
 
 namespace anabranch::attention {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
-/// Scores (queries times keys times head_dim) below which a second thread costs more than it gives.
+/// Queries times keys times head_dim below which a second thread costs more than it saves.
 constexpr std::int64_t kWorthSharing = 1 << 17;
-/// The same of partial results (times head_dim) that are to be merged.
+/// The same for merging: partial states times head_dim.
 constexpr std::int64_t kWorthSharingMerge = 1 << 13;
 
 constexpr std::size_t aligned(std::size_t bytes) noexcept { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-/// Hands out parts of a block of memory one after the other.
+/// Hands out parts of a block of memory, one behind the other.
 class BumpAllocator {
  public:
   explicit BumpAllocator(std::byte* begin) noexcept : at_(begin) {}
@@ -62,11 +61,12 @@ void check_shape(const HeadShape& s, float scale) {
 }
 
 void check_kv(const KvTensors& kv, Slot highest) {
-  if (kv.keys == nullptr || kv.values == nullptr) fail(Status::bad_argument, "the tensors of K or V are null");
+  if (kv.keys == nullptr || kv.values == nullptr)
+    fail(Status::bad_argument, "the K/V tensors' keys or values are null");
   if (highest >= kv.n_slots)
     fail(Status::bad_argument, "slot ", highest, " is planned, the K/V tensors have ", kv.n_slots);
   if (kv.element == Element::int8 && (kv.key_scales == nullptr || kv.value_scales == nullptr))
-    fail(Status::bad_argument, "kv of int8 without scales");
+    fail(Status::bad_argument, "K/V tensors of int8 without scales");
 }
 
 void check_rows(const Rows& rows, const HeadShape& shape) {
@@ -81,7 +81,7 @@ void check_rows(const Rows& rows, const HeadShape& shape) {
 
 std::size_t Scratch::bytes(std::int32_t head_dim) noexcept {
   const auto dim = static_cast<std::size_t>(head_dim);
-  // Keys hold at least the four rows that queries pass through on their way into lanes.
+  // `keys` is also where four queries at a time wait to be transposed into lanes, so it has room for four rows.
   return 2 * aligned(dim * kMaxLanes * sizeof(float)) + aligned(std::size_t{kTile} * kMaxLanes * sizeof(float)) +
          2 * aligned(dim * kTile * sizeof(float)) + aligned(dim * sizeof(float)) +
          4 * aligned(kMaxLanes * sizeof(float));
@@ -123,7 +123,7 @@ Kernels kernels_for(Element element, std::int32_t head_dim) {
 struct BranchAttention::Impl {
   HeadShape shape;
   float scale = 0;
-  PieceList list, next_list;  ///< the next one is made beside this one, which stays when that fails
+  PieceList list, next_list;  ///< the next list is built beside the current one, which stays when that fails
   Schedule schedule, next_schedule;
 
   std::int32_t useful_workers(std::int32_t n_workers) const noexcept {
@@ -176,7 +176,7 @@ BranchAttention::~BranchAttention() = default;
 const HeadShape& BranchAttention::shape() const noexcept { return impl_->shape; }
 
 void BranchAttention::plan(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows) {
-  impl_->next_list.build(groups, views, n_rows);
+  impl_->next_list.build(groups, views, {.n_rows = n_rows});
   impl_->next_schedule.build(impl_->next_list, impl_->shape);
   std::swap(impl_->list, impl_->next_list);
   std::swap(impl_->schedule, impl_->next_schedule);

@@ -1,4 +1,4 @@
-// Rows of K, V and queries from one element type to another, and the transposition between rows and lanes.
+// Converts rows of K, V and queries from one element type to another, and transposes between rows and lanes.
 
 #if defined(ANABRANCH_ATTENTION_CONVERT_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ANABRANCH_ATTENTION_CONVERT_INL
@@ -8,8 +8,8 @@
 #endif
 
 #include <anabranch/attention/kv_tensors.hpp>
+#include <anabranch/float16.hpp>
 
-#include "half.hpp"
 #include "lanes-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -65,19 +65,19 @@ struct Float16 {
   template <class D>
   static HWY_INLINE Vec<D> read(D d, const std::uint16_t* from) {
     HWY_ALIGN float x[hn::MaxLanes(D())];
-    for (std::size_t i = 0; i < hn::Lanes(d); ++i) x[i] = float_of_half(from[i]);
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) x[i] = float16_to_float32(from[i]);
     return hn::Load(d, x);
   }
   template <class D>
   static HWY_INLINE void write(D d, Vec<D> v, std::uint16_t* to) {
     HWY_ALIGN float x[hn::MaxLanes(D())];
     hn::Store(v, d, x);
-    for (std::size_t i = 0; i < hn::Lanes(d); ++i) to[i] = half_of_float(x[i]);
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) to[i] = float32_to_float16(x[i]);
   }
 #endif
 };
 
-/// Without its scale.
+/// The integer alone, without its scale.
 struct Int8 {
   using Stored = std::int8_t;
   template <class D>

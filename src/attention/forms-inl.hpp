@@ -1,7 +1,7 @@
-// In which form K, V and queries enter the block products: as float32, or as pairs of bfloat16.
+// The two forms in which K, V and queries enter the block products: float32, and pairs of bfloat16.
 //
-// A form says how queries are arranged in lanes, where a tile's keys and values lie for the product (in the K/V
-// tensors when nothing has to be changed), and how weights are written.
+// A form arranges queries in lanes, gives a tile's keys and values as the product reads them (the K/V tensor itself
+// when nothing has to be converted), and writes the softmax's weights.
 
 #if defined(ANABRANCH_ATTENTION_FORMS_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ANABRANCH_ATTENTION_FORMS_INL
@@ -22,7 +22,7 @@ namespace HWY_NAMESPACE {
 
 /// One head of K or of V: element d of slot s is at base[s * stride + d].
 template <class Stored>
-struct HeadTensor {
+struct HeadRows {
   const Stored* base = nullptr;
   std::ptrdiff_t stride = 0;
   const Stored* row(Slot slot) const { return base + slot * stride; }
@@ -33,26 +33,26 @@ template <class Stored>
 struct Tile {
   std::int32_t begin = 0;  ///< offset in the segment of the first key
   std::int32_t n = 0;
-  bool adjacent = false;  ///< rows stand one after the other in the kv
+  bool adjacent = false;  ///< the keys' slots follow one another
   Slot slots[kTile];
-  const Stored* keys[kTile + 1];    ///< one more, never read
-  const Stored* values[kTile + 1];  ///< one more, for a partner of zeros
+  const Stored* keys[kTile + 1];    ///< [n] and one more, whose row is never read
+  const Stored* values[kTile + 1];  ///< [n] and one more: zeros, the partner of an odd last value
 };
 
-/// The A of a product.
+/// The first operand of a product: row r begins at at + r * stride.
 struct Matrix {
   const char* at = nullptr;
   std::ptrdiff_t stride = 0;  ///< bytes
 };
 
-/// Everything as float32; any element.
+/// All operands in float32, for every element type.
 template <class Element>
 struct FloatForm {
   using Stored = typename Element::Stored;
   using Multiply = MultiplyFloats;
   using Write = WriteFloats;
   static constexpr bool kSplits = HWY_TARGET == HWY_AVX2 && std::is_same_v<Element, Bfloat16>;  ///< see split-inl.hpp
-  static constexpr bool kDirect = sizeof(Stored) == sizeof(float);  ///< the K/V tensors have what the product wants
+  static constexpr bool kDirect = sizeof(Stored) == sizeof(float);  ///< the product reads the K/V tensor itself
 
   static std::int32_t depth_of_scores(std::int32_t dim) { return dim; }
   static std::int32_t depth_of_values(std::int32_t n_keys) { return n_keys; }
@@ -65,7 +65,7 @@ struct FloatForm {
     for (; i < dim; ++i) to[i] = query[i] * scale;
   }
 
-  /// `stride`: elements from row to row in the K/V tensors.
+  /// `stride`: elements from slot to slot in the K/V tensor.
   static HWY_INLINE Matrix matrix(const Stored* const* rows, std::int32_t n, bool adjacent, std::ptrdiff_t stride,
                                   std::int32_t dim, float* scratch) {
     constexpr auto kSize = static_cast<std::ptrdiff_t>(sizeof(float));
@@ -88,7 +88,7 @@ struct FloatForm {
   }
 };
 
-/// Rows of two-byte elements as a matrix: where they are, or gathered.
+/// Rows of two-byte elements as a matrix: where they lie, or gathered in `scratch`.
 HWY_INLINE Matrix raw_matrix(const std::uint16_t* const* rows, std::int32_t n, bool adjacent, std::ptrdiff_t stride,
                              std::int32_t dim, float* scratch) {
   constexpr auto kSize = static_cast<std::ptrdiff_t>(sizeof(std::uint16_t));
@@ -125,7 +125,7 @@ HWY_INLINE void interleave(const std::uint16_t* even, const std::uint16_t* odd, 
   for (; i < n; ++i) to[i] = static_cast<std::uint32_t>(even[i]) | static_cast<std::uint32_t>(odd[i]) << 16;
 }
 
-/// Everything as pairs of bfloat16: bfloat16 and int8 elements, even head_dim.
+/// All operands as pairs of bfloat16, for bfloat16 and int8 elements and an even head_dim.
 template <class Element>
 struct PairForm {
   using Stored = typename Element::Stored;
@@ -151,7 +151,7 @@ struct PairForm {
     }
   }
 
-  /// [n / 2, dim] pairs: of two keys, the same d.
+  /// [n / 2, dim] pairs: element d of two keys.
   static HWY_INLINE Matrix values(const Tile<Stored>& tile, std::ptrdiff_t, std::int32_t dim, float* scratch) {
     auto* pairs = reinterpret_cast<std::uint32_t*>(scratch);
     // Two rows of bfloat16 fit behind the pairs of a whole tile.

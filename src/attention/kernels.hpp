@@ -1,4 +1,4 @@
-// The two kernels of branch attention, and how they are chosen for a type and a CPU. Plain C++.
+// The two kernels of branch attention, and their choice by element type and CPU. Plain C++.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace anabranch::attention {
 
-/// All that the tasks of one call share.
+/// The arguments that all tasks of one call share.
 struct Call {
   Rows rows;
   KvTensors kv;
@@ -24,7 +24,7 @@ struct Call {
   float* out = nullptr;  ///< [n_partials, head_dim]
 };
 
-/// Where the rows of one KV head, of K or of V, are stored.
+/// Where the rows of one KV head are stored, in K or in V.
 struct HeadSlots {
   void* tensor = nullptr;
   Element element = Element::float32;
@@ -34,8 +34,8 @@ struct HeadSlots {
   std::int64_t scale_stride = 0;
 };
 
-/// Scratch memory of one worker, and what it remembers from one task to the next. Arrays are [.., kMaxLanes] wide or
-/// hold one tile of keys; each starts at a multiple of 64 bytes.
+/// Scratch memory of one worker, and what one task leaves in it for the next. Arrays are [.., kMaxLanes] wide or hold
+/// one tile of keys; each starts at a multiple of 64 bytes.
 struct Scratch {
   float* queries = nullptr;          ///< [head_dim, lanes]: query i is lane i
   float* scores = nullptr;           ///< [kTile, lanes]
@@ -47,16 +47,16 @@ struct Scratch {
   float* shrink = nullptr;           ///< [lanes]
   float* zeros = nullptr;            ///< [head_dim] zeros
   std::int32_t* limits = nullptr;    ///< [lanes]: keys that a query sees, as offsets in the segment
-  std::int32_t arranged_first = -1;  ///< what lies in `queries`: first query of the pass, number of queries, KV head
-  std::int32_t arranged_n = 0;
-  std::int32_t arranged_head = 0;
+  std::int32_t arranged_first = -1;  ///< index in the pass of the first query in `queries`
+  std::int32_t arranged_n = 0;       ///< number of queries there
+  std::int32_t arranged_head = 0;    ///< their KV head
 
   static std::size_t bytes(std::int32_t head_dim) noexcept;
   /// Over `bytes(head_dim)` bytes at a multiple of 64.
   static Scratch over(std::byte* memory, std::int32_t head_dim) noexcept;
 };
 
-/// `next`: what the same thread does afterwards, whose first keys are fetched prefetch; may be null.
+/// `next`: the task that the same thread runs afterwards, whose first keys are prefetched; may be null.
 using RunTask = void (*)(const Call& call, const Task& task, const Task* next, Scratch& scratch);
 /// Merges the partial states of one row's query heads and writes them to `call.rows`.
 using MergeRow = void (*)(const Call& call, RowIndex row);
@@ -66,7 +66,7 @@ struct Kernels {
   MergeRow merge_row = nullptr;
 };
 
-/// The fastest kernels that this CPU runs. Each element has a file of its own.
+/// The fastest kernels that this CPU runs. Each element type has a file of its own.
 Kernels kernels_for(Element element, std::int32_t head_dim);
 MergeRow row_merger();
 RunTask float32_task(std::int32_t head_dim);

@@ -1,6 +1,6 @@
-// Merges the partial states of a row, in history order:
+// Merges the partial states of a row:
 //     out = sum_p 2^(max_p - max) out_p / sum_p 2^(max_p - max) sum_p
-// (the state algebra of flash attention), one after the other, so that only the row's own history decides the rounding.
+// (the state algebra of flash attention), in history order, so that only the row's own history decides the rounding.
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "merge.cpp"

@@ -1,4 +1,4 @@
-// The two ways of multiplying, and what the block products share.
+// The two multiplications, of float32 and of pairs of bfloat16, and the steps that all block products share.
 //
 // In all of them one operand is broadcast from memory, four bytes at a time: one float32, or two bfloat16 that multiply
 // the two of each lane.
@@ -55,7 +55,7 @@ struct MultiplyPairs {
 template <int kN>
 inline constexpr auto kIndices = std::make_index_sequence<static_cast<std::size_t>(kN)>();
 
-/// Vectors of a row, one after the other.
+/// Loads the kN vectors of a row.
 template <class D, int kN, std::size_t... n>
 HWY_INLINE void load_row(D d, const float* from, Vec<D> (&to)[kN], std::index_sequence<n...>) {
   ((to[n] = hn::LoadU(d, from + n * hn::Lanes(d))), ...);
@@ -71,7 +71,7 @@ HWY_INLINE void add_all(V (&acc)[kSize], const V (&other)[kSize], std::index_seq
   ((acc[i] = hn::Add(acc[i], other[i])), ...);
 }
 
-/// Block of rows of kN vectors each, rows `stride` floats apart.
+/// Stores a block whose rows are kN vectors each, `stride` floats apart.
 template <int kN, class D, int kSize, std::size_t... i>
 HWY_INLINE void store_block(D d, const Vec<D> (&acc)[kSize], float* to, std::ptrdiff_t stride,
                             std::index_sequence<i...>) {

@@ -1,4 +1,4 @@
-// Asking for memory before it is needed. Plain C++.
+// Asks for memory before it is needed. Plain C++.
 #pragma once
 
 #include <algorithm>
@@ -6,11 +6,11 @@
 
 namespace anabranch::attention {
 
-/// Rows that are needed soon. Inner loops ask for a few cache lines each time around, so that they arrive while there
-/// is work, and no queue of the CPU runs over.
+/// Asks for the cache lines of rows that are needed soon. An inner loop calls `turn` every few steps, which asks for a
+/// few lines, so that they arrive while it works and no queue of the CPU runs over.
 class Prefetch {
  public:
-  /// `rows` has one entry more than `n_rows`, of any value.
+  /// `rows` has one entry more than `n_rows`, of any value: `turn` steps onto it.
   Prefetch(const char* const* rows, std::int32_t n_rows, std::int32_t row_bytes) noexcept
       : rows_(rows),
         at_(rows[0]),
@@ -18,9 +18,10 @@ class Prefetch {
         row_bytes_(row_bytes),
         n_left_(n_rows * lines_of(row_bytes)) {}
 
-  /// Everything is asked for within this many turns.
+  /// Divides what is left over this many turns.
   void spread(std::int32_t n_turns) noexcept { per_turn_ = (n_left_ + n_turns - 1) / std::max(n_turns, 1); }
 
+  /// Asks for the next lines.
   void turn() noexcept {
     const std::int32_t n = std::min(per_turn_, n_left_);
     n_left_ -= n;

@@ -5,7 +5,7 @@
 namespace anabranch::attention {
 namespace {
 
-/// Queries times keys times head_dim of a job, at least: short tasks would wait for the counter of jobs, which travels
+/// Least queries times keys times head_dim of a job: shorter ones would wait for the counter of jobs, which travels
 /// between the threads, longer than they run.
 constexpr std::int64_t kJob = 1 << 15;
 /// The cost of a task beside its keys, in the same unit.
@@ -48,8 +48,8 @@ void Schedule::cut(const PieceList& list, const HeadShape& shape) {
   }
 }
 
-/// Chunks with the same rows stand together, head by head: a thread that takes one task after the other keeps its
-/// arranged queries.
+/// Tasks of chunks with the same rows follow one another, head by head, so that a thread keeps its arranged queries
+/// from task to task.
 void Schedule::add_tasks(const PieceList& list, const HeadShape& shape) {
   const std::int32_t share = shape.share();
   const auto same_rows = [this](std::size_t a, std::size_t b) {
@@ -97,7 +97,7 @@ void Schedule::list_parts(const PieceList& list, const HeadShape& shape) {
   for (std::size_t row = 0; row < n_rows; ++row) first_part_[row + 1] += first_part_[row];
   parts_.resize(static_cast<std::size_t>(first_part_[n_rows]));
   const std::int32_t share = shape.share();
-  // Filled from each row's place on; afterwards every place has moved to the next row's, and is moved back.
+  // Filling moves first_part_[row] to where the next row's parts begin, so all are moved back by one afterwards.
   visit([&](std::size_t row, const Chunk& chunk) {
     const std::int64_t n_chunk_rows = chunk.row_end - chunk.row_begin;
     const std::int64_t index = static_cast<std::int64_t>(row) - chunk.row_begin;

@@ -1,8 +1,8 @@
-// The work of one call of branch attention, cut where nothing but offsets inside segments decides.
+// The work of one call of branch attention, cut into tasks at fixed offsets inside segments.
 //
-// A piece is cut into chunks; a task is one chunk for one KV head and up to kMaxLanes queries, done by one thread, and
-// leaves one partial state per query: maximum, sum, and unscaled output. Then each query's partial states are merged in
-// history order. Plain C++.
+// A piece is cut into chunks. A task is one chunk for one KV head and up to kMaxLanes queries; one thread runs it, and
+// it leaves one partial state per query: maximum, sum, and unscaled output. Afterwards each query's partial states are
+// merged in history order. Plain C++.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +10,11 @@
 #include <vector>
 
 #include <anabranch/attention/kv_tensors.hpp>
-
-#include "pieces.hpp"
+#include <anabranch/mask/pieces.hpp>
 
 namespace anabranch::attention {
 
-/// Keys of the largest tile: its scores and the queries beside it stay near the first-level cache.
+/// Keys of the largest tile: its scores and the queries stay near the first-level cache.
 inline constexpr std::int32_t kTile = 96;
 /// Queries that are computed side by side at most.
 inline constexpr std::int32_t kMaxLanes = 64;
@@ -43,8 +42,8 @@ struct Task {
   std::int64_t partial = 0;  ///< index of the first query's partial state
 };
 
-/// Where a row finds the partial states of one chunk: KV head h's are from `first + h * head_stride` on, one for each
-/// query head that shares it.
+/// The partial states that a row has of one chunk: those of KV head h are from `first + h * head_stride` on, one for
+/// each query head that shares it.
 struct RowPart {
   std::int64_t first = 0;
   std::int64_t head_stride = 0;
@@ -55,24 +54,24 @@ class Schedule {
   void build(const PieceList& list, const HeadShape& shape);
 
   const std::vector<Task>& tasks() const noexcept { return tasks_; }
-  /// Tasks that one thread does one after the other; together they are worth the trip to the other threads.
+  /// A job is some tasks that one thread runs in order: together they take long enough to be worth handing out.
   std::int32_t n_jobs() const noexcept { return static_cast<std::int32_t>(job_ends_.size()); }
   std::span<const Task> job(std::size_t index) const noexcept {
     const std::size_t begin = index == 0 ? 0 : job_ends_[index - 1];
     return {tasks_.data() + begin, job_ends_[index] - begin};
   }
   std::int64_t n_partials() const noexcept { return n_partials_; }
-  /// In history order.
+  /// The row's chunks, in history order.
   std::span<const RowPart> parts(RowIndex row) const noexcept {
     const auto r = static_cast<std::size_t>(row);
     return {parts_.data() + first_part_[r], static_cast<std::size_t>(first_part_[r + 1] - first_part_[r])};
   }
-  std::int64_t n_scores() const noexcept { return n_scores_; }  ///< queries times keys: what the work grows with
+  std::int64_t n_scores() const noexcept { return n_scores_; }  ///< queries times keys; the work grows with it
 
  private:
   struct Chunk {
     std::int32_t piece, begin, end;
-    RowIndex row_begin, row_end;  ///< the rows that see some of it, and perhaps some between that do not
+    RowIndex row_begin, row_end;  ///< from the first to the last row that sees some of it
     std::int64_t partial;
   };
   void cut(const PieceList& list, const HeadShape& shape);

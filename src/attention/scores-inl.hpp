@@ -1,4 +1,4 @@
-// Scores of one tile: keys times queries, scores[key][query], queries side by side in the lanes.
+// Computes the scores of one tile, keys times queries: scores[key][query], queries side by side in the lanes.
 //
 // A score sums over the four-byte units of a key (an element, or a pair of bfloat16) in order; with AVX-512 over the
 // even and the odd ones apart, and then adds the two sums. Block shapes differ in speed, not in bits.

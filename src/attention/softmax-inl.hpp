@@ -43,7 +43,7 @@ HWY_INLINE V exp2(D d, V x) {
 #endif
 }
 
-/// One tile's keys as the softmax needs them.
+/// The keys of one tile, for the softmax.
 struct TileKeys {
   std::int32_t n = 0;
   std::int32_t begin = 0;                ///< offset in the segment
@@ -52,7 +52,7 @@ struct TileKeys {
   const float* value_factors = nullptr;  ///< [n]: the same of values
 };
 
-/// Scores that count: scaled, and -infinity where the query does not see the key.
+/// The scores of a key: times the scale of int8, and -infinity for queries that do not see it.
 template <class D, class V = Vec<D>>
 HWY_INLINE V score_of(D d, const TileKeys& keys, std::int32_t key, const float* at, Vec<Ints<D>> limits) {
   V score = hn::LoadU(d, at);
@@ -72,7 +72,7 @@ HWY_INLINE void scale_weights(D d, const TileKeys& keys, std::int32_t key, V& w0
   if (key + 1 < keys.n) w1 = hn::Mul(w1, hn::Set(d, keys.value_factors[key + 1]));
 }
 
-/// Weights as float32, where the score was.
+/// Writes weights as float32 over the scores.
 struct WriteFloats {
   template <class D, class V = Vec<D>>
   static HWY_INLINE void write(D d, const TileKeys& keys, std::int32_t key, std::ptrdiff_t lanes, V w0, V w1,
@@ -84,7 +84,7 @@ struct WriteFloats {
 };
 
 #if ANABRANCH_AVX512
-/// Weights of two keys as a pair of bfloat16: row key / 2 of the scores is written, whose two keys were read already.
+/// Writes the weights of two keys as a pair of bfloat16 over row key / 2 of the scores, which has been read by then.
 struct WritePairs {
   template <class D, class V = Vec<D>>
   static HWY_INLINE void write(D d, const TileKeys& keys, std::int32_t key, std::ptrdiff_t lanes, V w0, V w1,
@@ -126,7 +126,8 @@ HWY_INLINE V largest(D d, const TileKeys& keys, const float* scores, std::ptrdif
   return hn::Max(m0, m1);
 }
 
-/// One vector of queries: turns their scores into weights, moves maximum and sum on. Sums run over even and odd keys.
+/// Turns the scores of one vector of queries into weights, and updates maximum and sum. The sums of even and of odd
+/// keys are added last.
 template <class Write, class D>
 HWY_INLINE void softmax_lanes(D d, const TileKeys& keys, const Scratch& s, std::int32_t lane, std::ptrdiff_t lanes) {
   using V = Vec<D>;

@@ -1,5 +1,5 @@
-// Few queries and bfloat16 rows with AVX2, whose vectors are too few to convert a tile beforehand: rows are multiplied
-// as they lie in memory.
+// Products of a few queries with bfloat16 rows on AVX2, which has too few registers to convert a tile beforehand: rows
+// are multiplied as they lie in memory.
 //
 // Four bytes of a row are two elements: shifted left they are the even one as float32, masked the odd one. Sums run in
 // the same order as everywhere else, so the bits are the same.
@@ -22,7 +22,7 @@ HWY_BEFORE_NAMESPACE();
 namespace anabranch::attention {
 namespace HWY_NAMESPACE {
 
-/// Elements that stand apart at a time: head_dim has to be a multiple.
+/// Elements that are split into even and odd ones at a time; head_dim has to be a multiple of it.
 inline constexpr std::int32_t kSplitWidth = 16;
 
 using SplitWord = Vec<Words<Full>>;
@@ -31,7 +31,7 @@ HWY_INLINE Vec<Full> odd_of(SplitWord x) {
   return hn::BitCast(Full(), hn::And(x, hn::Set(Words<Full>(), 0xffff0000u)));
 }
 
-/// Loops ask for memory prefetch once in so many steps: a tile's worth of steps is short.
+/// Steps of an inner loop between two turns of the prefetch.
 inline constexpr std::int32_t kSplitTurn = 16;
 
 template <int kM, int kSize>
@@ -75,7 +75,7 @@ HWY_NOINLINE void split_score_block(const ScoreOperands& o) {
   store_block<1>(d, acc, o.scores, kFew, kIndices<kM>);
 }
 
-/// `keys` of the operands are bfloat16, units pairs of them, lanes kFew.
+/// REQUIRES: `keys` are bfloat16, a unit is a pair of them, and `lanes` is kFew.
 HWY_INLINE void score_split(ScoreOperands o, std::int32_t n_keys) {
   constexpr int kM = 8;
   o.prefetch->spread((n_keys + kM - 1) / kM * ((o.depth + kSplitTurn - 1) / kSplitTurn));
@@ -101,7 +101,7 @@ HWY_INLINE void add_split_value(const std::uint16_t* row, const float* weights, 
   (add_split_elements<kN>(row, reinterpret_cast<const char*>(weights), n, acc, kIndices<kQ>), ...);
 }
 
-/// kQ queries by kN vectors: even elements of sixteen, then the odd ones.
+/// kQ queries by kN vectors: of each sixteen elements first the even ones, then the odd ones.
 template <int kQ, int kN>
 HWY_NOINLINE void split_value_block(const FewOperands<std::uint16_t>& o, std::int32_t at) {
   Vec<Full> acc[kQ * kN];
@@ -140,7 +140,7 @@ HWY_INLINE void add_split_values(std::int32_t n_queries, FewOperands<std::uint16
   }
 }
 
-/// to[i] = what add_split_values left, in order. `n` is a multiple of kSplitWidth.
+/// Puts the elements that add_split_values left back in order. `n` is a multiple of kSplitWidth.
 HWY_INLINE void join_split(const float* from, std::ptrdiff_t n, float* to) {
   const Full d;
   for (std::ptrdiff_t i = 0; i < n; i += kSplitWidth) {

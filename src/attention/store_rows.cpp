@@ -1,4 +1,4 @@
-// Writes K and V of a pass into the kv.
+// Writes K and V of a pass into the K/V tensors.
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "store_rows.cpp"
@@ -17,7 +17,7 @@ HWY_BEFORE_NAMESPACE();
 namespace anabranch::attention {
 namespace HWY_NAMESPACE {
 
-/// One head's row of K or of V.
+/// Writes one head's row of K or of V, from element `place` of the tensor on.
 template <class Element>
 HWY_INLINE void store_row(const float* from, std::int32_t dim, void* tensor, std::int64_t place, float*) {
   using Stored = typename Element::Stored;

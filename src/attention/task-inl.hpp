@@ -1,4 +1,4 @@
-// One task: queries of one KV head over one chunk of keys, tile by tile.
+// Runs one task: queries of one KV head over one chunk of keys, tile by tile.
 //
 // Scores are K times Q transposed, so queries stand in lanes and the softmax needs no sums across lanes; what a lane
 // computes does not depend on its neighbours. A tile begins at a fixed offset of its segment; keys that a query does
@@ -34,7 +34,7 @@ class TaskRun {
   TaskRun(const Call& call, const Task& task, const Task* next, Scratch& scratch)
       : call_(call), task_(task), next_(next), s_(scratch), piece_(piece_of(task)) {}
 
-  /// Row by row where somebody does not see a value that is no number: 0 times that is not 0.
+  /// Takes the rows one by one where some query does not see a value that is infinite or NaN: 0 times that is not 0.
   void run() {
     set_limits();
     if (end_ <= shortest_ || hidden_values_are_finite()) return attend();
@@ -53,16 +53,16 @@ class TaskRun {
   using Stored = typename Form::Stored;
   std::int32_t dim() const { return kDim > 0 ? kDim : call_.shape.head_dim; }
   const Piece& piece_of(const Task& task) const { return call_.list->pieces()[static_cast<std::size_t>(task.piece)]; }
-  HeadTensor<Stored> of_head(const void* base, std::int32_t head) const {
+  HeadRows<Stored> rows_of(const void* base, std::int32_t head) const {
     return {static_cast<const Stored*>(base) + head * call_.kv.head_stride,
             static_cast<std::ptrdiff_t>(call_.kv.slot_stride)};
   }
-  HeadTensor<float> factors(const float* base) const {
+  HeadRows<float> factors(const float* base) const {
     return {base == nullptr ? nullptr : base + task_.head * call_.kv.scale_head_stride,
             static_cast<std::ptrdiff_t>(call_.kv.scale_slot_stride)};
   }
 
-  /// Offsets up to which the queries see; lanes beyond them see nothing.
+  /// Sets, for each lane, the offset up to which its query sees; lanes without a query see nothing.
   void set_limits() {
     const std::span<const std::int32_t> limits = call_.list->limits(piece_);
     const std::int32_t share = call_.shape.share();
@@ -79,8 +79,8 @@ class TaskRun {
   }
 
   bool hidden_values_are_finite() const {
-    const HeadTensor<Stored> values = of_head(call_.kv.values, task_.head);
-    const HeadTensor<float> scales = factors(call_.kv.value_scales);
+    const HeadRows<Stored> values = rows_of(call_.kv.values, task_.head);
+    const HeadRows<float> scales = factors(call_.kv.value_scales);
     bool finite = true;
     for_each_run_of(piece_, std::max(shortest_, task_.begin), end_, [&](Slot first, std::int32_t count) {
       for (Slot slot = first; slot < first + count; ++slot) {
@@ -113,7 +113,7 @@ class TaskRun {
     split_ = Form::kSplits && few_ && dim() % 16 == 0;
     Tile<Stored> tiles[2];
     set_tile(task_, task_.begin, end_, tiles[0]);
-    if (s_.arranged_n == 0) {  // the thread's first task: nobody has asked for its keys
+    if (s_.arranged_n == 0) {  // the thread's first task: its keys were not asked for yet
       Prefetch prefetch = prefetch_of(tiles[0].keys, tiles[0].n);
       prefetch.spread(1);
       prefetch.turn();
@@ -133,10 +133,10 @@ class TaskRun {
     leave_partials();
   }
 
-  /// A task's keys from `begin` to the end of their tile, at most to `end`; none when there are none.
+  /// Makes `tile` the task's keys from `begin` to the end of their tile, at most to `end`; perhaps none.
   void set_tile(const Task& task, std::int32_t begin, std::int32_t end, Tile<Stored>& tile) const {
-    const HeadTensor<Stored> keys = of_head(call_.kv.keys, task.head);
-    const HeadTensor<Stored> values = of_head(call_.kv.values, task.head);
+    const HeadRows<Stored> keys = rows_of(call_.kv.keys, task.head);
+    const HeadRows<Stored> values = rows_of(call_.kv.values, task.head);
     tile.begin = begin;
     tile.n = 0;
     tile.adjacent = true;
@@ -200,14 +200,14 @@ class TaskRun {
     score_many<typename Form::Multiply>(operands, tile.n);
   }
 
-  /// The softmax, with the factors of int8.
+  /// Runs the softmax, with the scales of int8.
   void weigh(const Tile<Stored>& tile) {
     float key_factors[kTile];
     float value_factors[kTile];
     TileKeys keys{tile.n, tile.begin, tile.begin + tile.n > shortest_, nullptr, nullptr};
     if constexpr (sizeof(Stored) == 1) {
-      const HeadTensor<float> of_keys = factors(call_.kv.key_scales);
-      const HeadTensor<float> of_values = factors(call_.kv.value_scales);
+      const HeadRows<float> of_keys = factors(call_.kv.key_scales);
+      const HeadRows<float> of_values = factors(call_.kv.value_scales);
       for (std::int32_t i = 0; i < tile.n; ++i) {
         key_factors[i] = *of_keys.row(tile.slots[i]);
         value_factors[i] = *of_values.row(tile.slots[i]);
@@ -218,7 +218,7 @@ class TaskRun {
     softmax<typename Form::Write>(keys, s_, lanes_);
   }
 
-  /// Queries of this task into lanes, unless they are there from the task before.
+  /// Arranges the task's queries in lanes, unless the task before has left them there.
   void arrange_queries() {
     const std::int32_t share = call_.shape.share();
     const std::int32_t first = piece_.row_begin * share + task_.query_begin;
@@ -239,7 +239,7 @@ class TaskRun {
     }
   }
 
-  /// Query `lane` of those that begin with the pass's query `first`, zeros behind the last.
+  /// Writes the query of one lane to `to`, zeros for a lane without one. `first`: index in the pass of lane 0's query.
   void arrange_query(std::int32_t first, std::int32_t lane, float* to) const {
     const std::int32_t share = call_.shape.share();
     const std::int32_t query = first + lane;
@@ -271,10 +271,10 @@ class TaskRun {
   Scratch& s_;
   const Piece& piece_;
   std::int32_t lanes_ = 0;
-  bool split_ = false;         ///< bfloat16 rows are multiplied as they are
-  bool few_ = false;           ///< results stand as [queries, dim], not [dim, lanes]
-  std::int32_t end_ = 0;       ///< up to where anybody sees
-  std::int32_t shortest_ = 0;  ///< up to where everybody sees
+  bool split_ = false;         ///< see split-inl.hpp
+  bool few_ = false;           ///< results are [queries, dim], not [dim, lanes]
+  std::int32_t end_ = 0;       ///< largest offset that some query sees up to
+  std::int32_t shortest_ = 0;  ///< offset that all queries see up to
 };
 
 template <class Element, class Form, int kDim>
@@ -294,7 +294,7 @@ RunTask task_of_dim(std::int32_t head_dim) {
   }
 }
 
-/// Elements that are bfloat16 exactly take the CPU's product of bfloat16 where there is one.
+/// For elements that bfloat16 holds exactly: the CPU's product of bfloat16 where it has one.
 template <class Element>
 RunTask bfloat16_exact_task(std::int32_t head_dim) {
 #if ANABRANCH_AVX512

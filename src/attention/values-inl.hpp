@@ -1,4 +1,4 @@
-// Weights times values of one tile, added to what the tiles before gave.
+// Multiplies weights with the values of one tile and adds the products to those of the tiles before.
 //
 // Each element sums over the keys (or pairs of keys) in order, whatever the block's shape. Many queries stand in the
 // lanes, and values are broadcast; for a handful of queries (one row's query heads that share a KV head) the lanes hold
@@ -114,7 +114,7 @@ constexpr int few_width(int n_queries) {
 #endif
 }
 
-/// Queries of one block; the others take another turn over the values.
+/// Queries of one block; more of them read the values again.
 #if ANABRANCH_AVX512 || HWY_TARGET == HWY_NEON
 inline constexpr std::int32_t kFewAtOnce = 8;
 #else
@@ -134,7 +134,7 @@ struct FewOperands {
 };
 
 #if ANABRANCH_AVX512 || HWY_TARGET == HWY_NEON
-/// One vector of elements after the other: its product with every query's weight, which is read again each time.
+/// Goes through the vectors of elements: each is multiplied with every query's weight, which is read again each time.
 template <class Multiply, std::size_t kN, int kSize, std::size_t... q>
 HWY_INLINE void add_vector(const char* weights, Vec<Full> value, std::size_t n, Vec<Full> (&acc)[kSize],
                            std::index_sequence<q...>) {
@@ -146,7 +146,7 @@ HWY_INLINE void add_vectors(const char* weights, const Vec<Full> (&v)[kN], Vec<F
   (add_vector<Multiply, kN>(weights, v[n], n, acc, kIndices<kQ>), ...);
 }
 #else
-/// One query after the other: its weight is held while it meets every vector.
+/// Goes through the queries: the weight of each stays in a register while it is multiplied with every vector.
 template <class Multiply, std::size_t kN, int kSize, std::size_t... n>
 HWY_INLINE void add_query(Vec<Full> weight, const Vec<Full> (&v)[kN], std::size_t q, Vec<Full> (&acc)[kSize],
                           std::index_sequence<n...>) {

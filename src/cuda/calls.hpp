@@ -1,4 +1,5 @@
-// Arguments of the two kernels: pointers and sizes, checked. Used by the launches and by the host's block by block run.
+// The arguments of the two kernels, checked: pointers and sizes. The launches use them, and tests that run the kernels
+// block by block on the host.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ namespace anabranch::cuda {
 struct PartialCall {
   PackedPlan plan;
   const void* queries;
-  bool float_queries;  ///< else of the K/V tensors' element
+  bool float_queries;  ///< else of the element of K and V
   std::int64_t query_stride;
   const std::uint16_t* keys;  ///< element d of head h of slot s at s * slot_stride + h * head_stride + d
   const std::uint16_t* values;
@@ -51,7 +52,7 @@ struct AttentionKind {
   float scale = 0;
 };
 
-/// Throws bad_argument, with value and limit, for what the kernels cannot take.
+/// Throws bad_argument, with value and limit, for arguments that the kernels cannot take.
 Calls make_calls(const AttentionKind& kind, const PlanSizes& bucket, const Rows& rows, const KvTensors& kv,
                  const DeviceMemory& memory);
 

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include <anabranch/error.hpp>
+#include <anabranch/mask/pieces.hpp>
 
 #include "head_shapes.hpp"
 #include "plan_layout.hpp"
-#include "row_paths.hpp"
 
 namespace anabranch::cuda {
 namespace {
@@ -53,18 +53,22 @@ struct DevicePlan::Impl {
   std::int32_t n_slots = 0;
   std::vector<std::byte> packed, spare;
 
-  // Of the plan that is being built.
-  RowPaths paths;
+  // Of the plan that is being built:
+  PieceList list;
+  std::vector<Piece> pieces;               ///< the list's, those of one segment with one begin together
+  std::vector<std::int32_t> first_states;  ///< [list.n_limits()]: index of the first state of a row of a piece
+  std::vector<std::int32_t> seen;          ///< [n_rows]: up to where the row has seen the segment at hand
   std::vector<Task> tasks;
   std::vector<Entry> entries;
   std::vector<Run> runs;
   std::vector<std::int32_t> row_states;
 
-  void number_states(const StepPlan& plan);
+  void number_states();
   void sort_pieces();
-  void add_stretches(const StepPlan& plan);
-  std::int32_t add_runs(const StepPlan& plan, const Piece& longest);
-  void add_chunk(std::span<const Piece> pieces, Task chunk);
+  void check_seen_once();
+  void add_stretches();
+  void add_runs(const Piece& longest);
+  void add_chunk(std::span<const Piece> stretch, Task chunk);
   void pack(const StepPlan& plan, const PlanSizes& at_least);
 };
 
@@ -86,113 +90,128 @@ const HeadShape& DevicePlan::shape() const noexcept { return impl_->shape; }
 
 void DevicePlan::build(const StepPlan& plan, const PlanSizes& at_least) {
   Impl& impl = *impl_;
-  impl.paths.build(plan);
-  impl.number_states(plan);
+  impl.list.build(plan.groups, plan.views, {plan.n_rows(), plan.n_slots});
+  impl.number_states();
   impl.sort_pieces();
+  impl.check_seen_once();
   impl.tasks.clear();
   impl.entries.clear();
   impl.runs.clear();
-  impl.add_stretches(plan);
+  impl.add_stretches();
   impl.pack(plan, at_least);
 }
 
-void DevicePlan::Impl::number_states(const StepPlan& plan) {
-  row_states.assign(static_cast<std::size_t>(plan.n_rows()) + 1, 0);
+/// Row by row, each row's states in history order.
+void DevicePlan::Impl::number_states() {
+  const auto visit = [this](auto&& seen_by) {
+    for (const Piece& piece : list.pieces())
+      for (std::size_t i = 0; i < list.limits(piece).size(); ++i)
+        if (list.limits(piece)[i] > piece.begin)
+          seen_by(static_cast<std::size_t>(piece.row_begin) + i, n_chunks(piece.begin, list.limits(piece)[i]),
+                  static_cast<std::size_t>(piece.first_limit) + i);
+  };
+  row_states.assign(static_cast<std::size_t>(list.n_rows()) + 1, 0);
   std::int64_t n_states = 0;
-  for (Piece& piece : paths.pieces()) {
-    piece.first_state = static_cast<std::int32_t>(n_states);
-    n_states += n_chunks(piece.begin, piece.end);
-    check_size(n_states, limits.n_states, "states");
-    row_states[static_cast<std::size_t>(piece.row) + 1] = static_cast<std::int32_t>(n_states);
+  visit([&](std::size_t row, std::int32_t n, std::size_t) {
+    n_states += n;
+    row_states[row + 1] += n;
+  });
+  check_size(n_states, limits.n_states, "states");
+  for (std::size_t row = 1; row < row_states.size(); ++row) row_states[row] += row_states[row - 1];
+  first_states.assign(list.n_limits(), 0);
+  // Filling moves row_states[row] to where the next row's states begin, so all are moved back by one afterwards.
+  visit([&](std::size_t row, std::int32_t n, std::size_t limit) {
+    first_states[limit] = row_states[row];
+    row_states[row] += n;
+  });
+  for (std::size_t row = row_states.size() - 1; row > 0; --row) row_states[row] = row_states[row - 1];
+  row_states.front() = 0;
+}
+
+void DevicePlan::Impl::sort_pieces() {
+  pieces = list.pieces();
+  const auto before = [](const Piece& a, const Piece& b) {
+    return std::tie(a.segment, a.begin, a.row_begin) < std::tie(b.segment, b.begin, b.row_begin);
+  };
+  if (!std::is_sorted(pieces.begin(), pieces.end(), before)) std::sort(pieces.begin(), pieces.end(), before);
+}
+
+/// A row may see a key once only, or its states could not be told apart.
+void DevicePlan::Impl::check_seen_once() {
+  for (std::size_t p = 0; p < pieces.size(); ++p) {
+    const Piece& piece = pieces[p];
+    if (p == 0 || piece.segment != pieces[p - 1].segment) seen.assign(static_cast<std::size_t>(list.n_rows()), 0);
+    const std::span<const std::int32_t> ends = list.limits(piece);
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      std::int32_t& row_seen = seen[static_cast<std::size_t>(piece.row_begin) + i];
+      if (ends[i] > piece.begin && piece.begin < row_seen)
+        fail(Status::bad_argument, "row ", piece.row_begin + static_cast<RowIndex>(i), " sees token ", piece.begin,
+             " of segment ", piece.segment, " twice");
+      row_seen = std::max(row_seen, ends[i]);
+    }
   }
 }
 
-/// Pieces of one segment with the same begin come together: a stretch. A row may see a key once only.
-void DevicePlan::Impl::sort_pieces() {
-  std::vector<Piece>& pieces = paths.pieces();
-  const auto by_row = [](const Piece& a, const Piece& b) {
-    return std::tie(a.segment, a.row, a.begin) < std::tie(b.segment, b.row, b.begin);
-  };
-  std::sort(pieces.begin(), pieces.end(), by_row);
-  for (std::size_t i = 1; i < pieces.size(); ++i)
-    if (pieces[i].segment == pieces[i - 1].segment && pieces[i].row == pieces[i - 1].row &&
-        pieces[i].begin < pieces[i - 1].end)
-      fail(Status::bad_argument, "row ", pieces[i].row, " sees token ", pieces[i].begin, " of segment ",
-           pieces[i].segment, " twice");
-  const auto by_begin = [](const Piece& a, const Piece& b) {
-    return std::tie(a.segment, a.begin, a.row) < std::tie(b.segment, b.begin, b.row);
-  };
-  if (!std::is_sorted(pieces.begin(), pieces.end(), by_begin)) std::sort(pieces.begin(), pieces.end(), by_begin);
-}
-
-void DevicePlan::Impl::add_stretches(const StepPlan& plan) {
-  const std::vector<Piece>& pieces = paths.pieces();
+/// A stretch is the pieces of one segment with one begin.
+void DevicePlan::Impl::add_stretches() {
   for (std::size_t first = 0, last = 0; first < pieces.size(); first = last) {
     const Piece* longest = &pieces[first];
-    while (last < pieces.size() && pieces[last].segment == pieces[first].segment &&
-           pieces[last].begin == pieces[first].begin) {
+    for (; last < pieces.size() && pieces[last].segment == longest->segment && pieces[last].begin == longest->begin;
+         ++last)
       if (pieces[last].end > longest->end) longest = &pieces[last];
-      ++last;
-    }
-    std::int32_t run = add_runs(plan, *longest);
+    std::size_t run = runs.size();
+    add_runs(*longest);
     for (std::int32_t c = longest->begin / kChunkKeys * kChunkKeys; c < longest->end; c += kChunkKeys) {
       Task chunk;
       chunk.chunk_begin = c;
       chunk.key_begin = std::max(c, longest->begin);
       const std::int32_t key_end = std::min(c + kChunkKeys, longest->end);
-      chunk.run_begin = run;
-      while (static_cast<std::size_t>(run) < runs.size() && runs[static_cast<std::size_t>(run)].offset < key_end) ++run;
-      chunk.run_end = run;
+      chunk.run_begin = static_cast<std::int32_t>(run);
+      while (run < runs.size() && runs[run].offset < key_end) ++run;
+      chunk.run_end = static_cast<std::int32_t>(run);
       add_chunk(std::span(pieces).subspan(first, last - first), chunk);
-      if (static_cast<std::size_t>(run) == runs.size() || runs[static_cast<std::size_t>(run)].offset > key_end)
-        --run;  // the last run goes on in the next chunk
+      if (run == runs.size() || runs[run].offset > key_end) --run;  // the last run goes on in the next chunk
     }
   }
 }
 
-/// Appends the runs of the piece that reaches furthest. Returns the first one's index.
-std::int32_t DevicePlan::Impl::add_runs(const StepPlan& plan, const Piece& longest) {
-  const std::size_t first_run = runs.size();
-  std::int32_t offset = longest.begin;
-  for (std::int32_t v = longest.view_begin; v < longest.view_end; ++v) {
-    const View& view = plan.views[static_cast<std::size_t>(paths.views()[static_cast<std::size_t>(v)])];
-    for_each_run(view, [&](Slot first, std::int32_t count) {
-      const bool goes_on = runs.size() > first_run && runs.back().first + (offset - runs.back().offset) == first;
-      if (!goes_on && offset < longest.end) runs.push_back({first, offset});
-      offset += count;
-    });
-  }
-  return static_cast<std::int32_t>(first_run);
+/// Adds the runs of the stretch's piece that reaches furthest.
+void DevicePlan::Impl::add_runs(const Piece& longest) {
+  for (const SlotRun& run : list.runs(longest))
+    if (run.offset < longest.end) runs.push_back({run.first, run.offset});
 }
 
-/// One task for every `rows_of_block` rows that see the chunk.
-void DevicePlan::Impl::add_chunk(std::span<const Piece> pieces, Task chunk) {
+/// Adds one task for every so many rows that see the chunk as a thread block takes.
+void DevicePlan::Impl::add_chunk(std::span<const Piece> stretch, Task chunk) {
   const std::int32_t rows_of_block = kBlockQueries / shape.share();
   Task* task = nullptr;
-  for (const Piece& piece : pieces) {
-    if (piece.end <= chunk.key_begin) continue;
-    if (task == nullptr || task->n_entries == rows_of_block) {
-      task = &tasks.emplace_back(chunk);
-      task->entry_begin = static_cast<std::int32_t>(entries.size());
+  for (const Piece& piece : stretch) {
+    const std::span<const std::int32_t> ends = list.limits(piece);
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      if (ends[i] <= chunk.key_begin) continue;
+      if (task == nullptr || task->n_entries == rows_of_block) {
+        task = &tasks.emplace_back(chunk);
+        task->entry_begin = static_cast<std::int32_t>(entries.size());
+      }
+      const std::int32_t end = std::min(ends[i], chunk.chunk_begin + kChunkKeys);
+      const std::int32_t first = first_states[static_cast<std::size_t>(piece.first_limit) + i];
+      const std::int32_t state = first + chunk.chunk_begin / kChunkKeys - piece.begin / kChunkKeys;
+      entries.push_back({piece.row_begin + static_cast<RowIndex>(i), end, state});
+      task->key_end = std::max(task->key_end, end);
+      ++task->n_entries;
     }
-    const std::int32_t end = std::min(piece.end, chunk.chunk_begin + kChunkKeys);
-    const std::int32_t state =
-        piece.first_state + (chunk.chunk_begin - piece.begin / kChunkKeys * kChunkKeys) / kChunkKeys;
-    entries.push_back({piece.row, end, state});
-    task->key_end = std::max(task->key_end, end);
-    ++task->n_entries;
   }
 }
 
 void DevicePlan::Impl::pack(const StepPlan& plan, const PlanSizes& at_least) {
   const PlanSizes need{plan.n_rows(), static_cast<std::int32_t>(tasks.size()),
                        static_cast<std::int32_t>(entries.size()), static_cast<std::int32_t>(runs.size())};
-  const PlanSizes room{bucket_of(need.n_rows, at_least.n_rows, limits.n_rows, "rows"),
-                       bucket_of(need.n_tasks, at_least.n_tasks, limits.n_tasks, "tasks"),
-                       bucket_of(need.n_states, at_least.n_states, limits.n_states, "states"),
-                       bucket_of(need.n_runs, at_least.n_runs, limits.n_runs, "runs")};
-  spare.assign(plan_bytes(room), std::byte{0});
-  const PackedPlan out = packed_plan(spare.data(), room);
+  const PlanSizes sizes_of_bucket{bucket_of(need.n_rows, at_least.n_rows, limits.n_rows, "rows"),
+                                  bucket_of(need.n_tasks, at_least.n_tasks, limits.n_tasks, "tasks"),
+                                  bucket_of(need.n_states, at_least.n_states, limits.n_states, "states"),
+                                  bucket_of(need.n_runs, at_least.n_runs, limits.n_runs, "runs")};
+  spare.assign(plan_bytes(sizes_of_bucket), std::byte{0});
+  const PackedPlan out = packed_plan(spare.data(), sizes_of_bucket);
   *out.counts = need;
   std::copy(tasks.begin(), tasks.end(), out.tasks);
   std::copy(entries.begin(), entries.end(), out.entries);
@@ -200,7 +219,7 @@ void DevicePlan::Impl::pack(const StepPlan& plan, const PlanSizes& at_least) {
   std::copy(row_states.begin(), row_states.end(), out.row_states);
   packed.swap(spare);
   sizes = need;
-  bucket = room;
+  bucket = sizes_of_bucket;
   n_slots = plan.n_slots;
 }
 

@@ -1,4 +1,4 @@
-// Which head shapes have a kernel.
+// The head shapes that have a kernel.
 #pragma once
 
 #include <string>

@@ -1,11 +1,7 @@
-// Marks functions that both the device and the host run. Without nvcc they are plain inline functions.
+// Unrolled loops in code that both the device and the host run; see also anabranch/impl/host_device.hpp.
 #pragma once
 
-#if defined(__CUDACC__)
-#define ANABRANCH_HOST_DEVICE __host__ __device__ __forceinline__
-#else
-#define ANABRANCH_HOST_DEVICE inline
-#endif
+#include <anabranch/impl/host_device.hpp>
 
 // Before a loop whose arrays must lie in registers, which cannot be indexed by a variable.
 #if defined(__CUDA_ARCH__)

@@ -1,4 +1,4 @@
-// The launches, one file per element so that nvcc compiles them side by side.
+// The launches of the kernels, one file per element type so that nvcc compiles them side by side.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -7,7 +7,7 @@
 
 namespace anabranch::cuda {
 
-/// Enqueue one kernel each; the runtime's verdict on the launch.
+/// Each enqueues one kernel and returns the runtime's error code of the launch.
 cudaError_t launch_partial_float16(const PartialCall& call, const AttentionKind& kind, const PlanSizes& bucket,
                                    cudaStream_t stream);
 cudaError_t launch_partial_bfloat16(const PartialCall& call, const AttentionKind& kind, const PlanSizes& bucket,

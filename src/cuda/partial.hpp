@@ -6,8 +6,8 @@
 // Tiles begin at multiples of kTile in the chunk, and a query's sums run over keys in order, so that its bits depend on
 // its own keys only.
 //
-// The kernel is written in phases. Threads of a block meet between phases and nowhere else; `partial_block` is the
-// order of the phases, for the device and the host alike.
+// The kernel is written in phases. Threads of a block synchronise between phases and nowhere else; `partial_block` is
+// the order of the phases, for the device and the host alike.
 #pragma once
 
 #include <cmath>
@@ -41,7 +41,7 @@ struct PartialShared {
   alignas(16) std::uint16_t queries[kBlockQueries * Shape::kPitch];
   alignas(16) std::uint16_t keys[Shape::kTile * Shape::kPitch];
   alignas(16) std::uint16_t values[Shape::kTile * Shape::kPitch];
-  Slot slots[kChunkKeys];      ///< of the chunk's keys, kNoSlot where the task has none
+  Slot slots[kChunkKeys];      ///< slots of the chunk's keys, kNoSlot where the task has none
   std::int32_t non_finite[2];  ///< the tile of values has infinity or NaN; by parity of the tile
 };
 
@@ -49,7 +49,7 @@ struct PartialShared {
 template <int D>
 struct PartialRegisters {
   using Shape = PartialShape<D>;
-  Vector next_keys[Shape::kVectors];  ///< on their way from the K/V tensors to shared memory
+  Vector next_keys[Shape::kVectors];  ///< on their way from device memory to shared memory
   Vector next_values[Shape::kVectors];
   float out[D / 8][4];  ///< product tiles: see tile_row, tile_column
   float weights[Shape::kTile / 8][4];

@@ -48,7 +48,7 @@ ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::multiply_keys(const Lanes& warp) 
   }
 }
 
-/// Scores become weights 2^(score - largest); what was summed so far is brought to the new largest.
+/// Turns scores into weights 2^(score - largest), and rescales the sums so far when `largest` grows.
 template <class E, int D>
 ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::soften(const Lanes& warp, std::int32_t first_key) const {
   const auto larger = [](float a, float b) { return fmaxf(a, b); };
@@ -121,7 +121,7 @@ ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::multiply_values(const Lanes& warp
   }
 }
 
-/// Infinity and NaN reach the queries that see them: any weight leaves them what they are.
+/// Adds infinite and NaN values to the queries that see them, without a weight, which would not change them.
 template <class E, int D>
 ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::add_non_finite(const Lanes& warp, std::int32_t first_key) const {
   warp.each([&](int lane, Registers& own) {
@@ -139,7 +139,7 @@ ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::add_non_finite(const Lanes& warp,
   });
 }
 
-/// The states to device memory.
+/// Writes the states to device memory.
 template <class E, int D>
 ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::write(const Lanes& warp) const {
   if (warp.index * 16 >= n_queries()) return;

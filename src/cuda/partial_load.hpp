@@ -1,11 +1,11 @@
-// PartialBlock: from device memory to shared memory.
+// PartialBlock: loads slots, queries, keys and values from device memory into shared memory.
 #pragma once
 
 #include "partial.hpp"
 
 namespace anabranch::cuda {
 
-/// REQUIRES: the task has the key at `offset`. The last run that begins there or before holds it.
+/// The slot of the key at `offset`, which the last run holds that begins there or before. REQUIRES: the task has it.
 template <class E, int D>
 ANABRANCH_HOST_DEVICE Slot PartialBlock<E, D>::slot_of(std::int32_t offset) const {
   std::int32_t low = task.run_begin, high = task.run_end;
@@ -31,7 +31,7 @@ ANABRANCH_HOST_DEVICE Vector PartialBlock<E, D>::query_vector(std::int32_t query
   return vector;
 }
 
-/// Slots and queries to shared memory; empty sums.
+/// Copies slots and queries to shared memory and sets the sums to zero.
 template <class E, int D>
 ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::begin(const Lanes& warp) const {
   warp.each([&](int lane, Registers& own) {
@@ -61,7 +61,7 @@ ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::begin(const Lanes& warp) const {
   });
 }
 
-/// A tile's keys and values to registers; zeros where the task has no key.
+/// Loads a tile's keys and values into registers; zeros where the task has no key.
 template <class E, int D>
 ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::fetch(const Lanes& warp, std::int32_t tile) const {
   warp.each([&](int lane, Registers& own) {
@@ -78,7 +78,7 @@ ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::fetch(const Lanes& warp, std::int
   });
 }
 
-/// The tile from registers to shared memory, with a note when its values are not all finite.
+/// Copies the tile from registers to shared memory, and marks it when its values are not all finite.
 template <class E, int D>
 ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::store(const Lanes& warp, std::int32_t tile) const {
   warp.each([&](int lane, Registers& own) {

@@ -29,10 +29,10 @@ struct Task {
 struct Entry {
   std::int32_t row = 0;
   std::int32_t end = 0;    ///< the row sees the chunk's keys before this offset
-  std::int32_t state = 0;  ///< where its partial state goes
+  std::int32_t state = 0;  ///< index of its partial state
 };
 
-/// Keys from `offset` on, up to the next run or the task's end, lie in slots from `first` on.
+/// The keys from `offset` on, up to the next run or the task's end, are in slots from `first` on.
 struct Run {
   std::int32_t first = 0;
   std::int32_t offset = 0;
@@ -40,7 +40,7 @@ struct Run {
 
 /// Pointers into a packed plan.
 struct PackedPlan {
-  PlanSizes* counts;         ///< [1] what is really there
+  PlanSizes* counts;         ///< [1] the true sizes
   Task* tasks;               ///< [bucket.n_tasks]
   Entry* entries;            ///< [bucket.n_states], those of a task together
   Run* runs;                 ///< [bucket.n_runs]

@@ -1,4 +1,4 @@
-// A warp as the phases of a kernel see it, on the device and on the host.
+// A warp, for the phases of a kernel: on the device and on the host.
 //
 // On the device every thread runs a phase for its own lane and keeps its own registers. On the host one thread runs it
 // for all 32 lanes, whose registers lie in an array. `each` is "for every lane"; the other functions are the warp's

@@ -1,8 +1,9 @@
-// The inner loop of products of rows in blocks: sums of R rows over the channels of one panel, in float32.
+// The inner loop of products of rows quantised per block: sums of R rows over the channels of one panel, in float32.
 //
-// Included once per instruction set. vpdpbusd multiplies four bytes without sign with four that have one: weights are
-// stored with 128 added, and each sum starts with what that adds too much. Half a panel at a time, so that its totals
-// stay in registers beside the sums; accumulators have names as in sums-inl.hpp, and for its reason.
+// Included once per instruction set. vpdpbusd multiplies four bytes without sign with four that have one. So weights
+// are stored with 128 added, and each sum starts with a correction for it (QuantisedRows::starts). Half a panel is done
+// at a time, so that its totals stay in registers beside the sums; accumulators have names for the reason that
+// sums-inl.hpp gives.
 #if defined(ANABRANCH_LINEAR_BLOCKS_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ANABRANCH_LINEAR_BLOCKS_INL
 #undef ANABRANCH_LINEAR_BLOCKS_INL
@@ -25,7 +26,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 inline constexpr std::size_t kQuadsOfBlock = 8;
 inline constexpr int kHalf = impl::kChannels / 2;
 
-/// The same on any CPU, slowly: rows get this quantisation where vpdpbusd is, or from a test.
+/// The same product on any CPU, slowly. Without vpdpbusd only tests quantise rows per block.
 inline void sum_blocks_plainly(const impl::Tile& tile, int n_rows, float* sums) {
   for (int r = 0; r < n_rows; ++r)
     for (int c = 0; c < impl::kChannels; ++c) {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kLine = 64;
 constexpr std::int32_t kMaxChannels = 1 << 24;
-constexpr float kSmallest = 1e-30f;  ///< a channel below it counts as zeros
+constexpr float kSmallest = 1e-30f;  ///< a channel with no larger weight is stored as zeros
 
 void check(const FloatMatrix& from) {
   if (from.out < 1 || from.out > kMaxChannels)
@@ -96,15 +96,15 @@ void Int8Matrix::allocate(std::pmr::memory_resource* memory) {
   scales_ = reinterpret_cast<float*>(values_ + n_values);
 }
 
-/// Of the value of the channel at `place`, counted over all panels.
+/// Index of the byte of an input in the channel at `place`, which counts over all panels.
 std::int64_t Int8Matrix::index_of(std::int32_t place, std::int32_t input) const noexcept {
   const std::int32_t width =
-      quantisation_ == Quantisation::per_block ? kPanel / 2 : kPanel;  // channels that stand together
+      quantisation_ == Quantisation::per_block ? kPanel / 2 : kPanel;  // channels that are packed together
   const std::int64_t first = place / width;
   return ((first * n_groups() + input / group()) * width + place % width) * group() + input % group();
 }
 
-/// Channel `row` of `from` to place `place`.
+/// Packs channel `row` of `from` at `place`.
 void Int8Matrix::pack(const FloatMatrix& from, std::int32_t row, std::int32_t place) {
   const float* weights = from.weights + std::int64_t{row} * in_;
   float largest = 0;

@@ -1,4 +1,4 @@
-// The kernels as the code outside knows them: plain functions that take the best instruction set of the CPU.
+// The kernels as plain functions, which take the best instruction set of the CPU.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace anabranch::linear::impl {
 
-/// One product; checked.
+/// The arguments of one product, checked.
 struct Product {
   const QuantisedRows* rows = nullptr;
   const Int8Matrix* matrix = nullptr;
@@ -17,10 +17,10 @@ struct Product {
   bool vnni = false;  ///< vpdpbusd may be used
 };
 
-/// All rows, panels [begin, end).
+/// Multiplies all rows with panels [begin, end).
 void multiply_panels(const Product& product, std::int32_t begin, std::int32_t end);
 
-/// Rows to be rounded; `weight` null: as they are, else after the norm.
+/// The arguments of one rounding; `weight` null: without a norm.
 struct Rounding {
   FloatRows in;
   const float* weight = nullptr;
@@ -28,12 +28,13 @@ struct Rounding {
   QuantisedRows* out = nullptr;  ///< sized
 };
 
-/// Rows [begin, end).
+/// Rounds rows [begin, end).
 void round_rows(const Rounding& rounding, std::int32_t begin, std::int32_t end);
-/// Columns [begin, end) of all rows in blocks, no norm; `begin` is a block's first, `end` a block's or the last.
+/// Rounds columns [begin, end) of all rows, per block, without a norm. `begin` is the first column of a block, `end`
+/// too, or the width.
 void round_columns(const Rounding& rounding, std::int32_t begin, std::int32_t end);
 
-/// Checks, and makes room.
+/// Checks the arguments and resizes `out`.
 Rounding prepare_rounding(const FloatRows& in, const RowShape& shape, const float* weight, float epsilon,
                           QuantisedRows& out);
 void round(const Rounding& rounding, const ParallelFor& parallel);

@@ -15,9 +15,9 @@ void check(const QuantisedRows& rows, const Int8Matrix& matrix, const ProductRow
   if (rows.width() != matrix.in())
     fail(Status::bad_argument, "rows of width ", rows.width(), " times a matrix of ", matrix.in(), " inputs");
   if (rows.quantisation() != matrix.row_shape().quantisation)
-    fail(Status::bad_argument, std::string("rows ") +
-                                   (rows.quantisation() == Quantisation::per_block ? "in blocks" : "as a whole") +
-                                   " times a matrix that is packed for the other quantisation");
+    fail(Status::bad_argument, "rows quantised per ",
+         (rows.quantisation() == Quantisation::per_block ? "block" : "row"),
+         " times a matrix that is packed for the other quantisation");
   if (rows.n_rows() > 1 && out.stride < matrix.out())
     fail(Status::bad_argument, "output rows are ", out.stride, " floats apart, but ", matrix.out(), " wide");
 }

@@ -19,7 +19,7 @@ using impl::Product;
 using DF = hn::CappedTag<float, 16>;
 using VF = hn::Vec<DF>;
 
-/// Rows of one panel whose integers are about as many as fit into half of a core's second cache.
+/// Bytes of the rows that one panel is multiplied with in turn: about half of a core's second-level cache.
 constexpr std::int64_t kBlockBytes = 512 * 1024;
 
 /// sum * scale of the channel + bias, each step rounded: the same everywhere.
@@ -49,7 +49,7 @@ HWY_INLINE void finish(const float* HWY_RESTRICT sums, const float* scales, cons
   }
 }
 
-/// Scales, bias, gate; results to their places.
+/// Applies scales, bias and gate, and writes the results.
 template <bool kGated, Write kWrite>
 void finish_rows(const Product& p, std::int32_t panel, std::int32_t row, int n_rows, const float* sums) {
   constexpr int kWidth = kGated ? kChannels / 2 : kChannels;
@@ -62,7 +62,7 @@ void finish_rows(const Product& p, std::int32_t panel, std::int32_t row, int n_r
       finish<kGated, kWrite>(sums, scales, bias, to);
       continue;
     }
-    HWY_ALIGN float part[kChannels] = {};  // of the last panel only what the matrix has
+    HWY_ALIGN float part[kChannels] = {};  // the last panel has channels that the matrix does not
     std::copy_n(to, width, part);
     finish<kGated, kWrite>(sums, scales, bias, part);
     std::copy_n(part, width, to);
@@ -93,7 +93,7 @@ void sum_in_blocks(const Tile& tile, int n_rows, float* sums, std::integer_seque
 }
 #endif
 
-/// sums: [n_rows, 32], each of them a row's integers times a channel's, times the row's scales.
+/// sums: [n_rows, 32], the products of a row's integers with a channel's, summed and times the row's scales.
 void sum_rows(const Product& p, const Tile& tile, int n_rows, float* sums) {
   constexpr std::make_integer_sequence<int, kMaxRows> kCounts;
   if (p.rows->quantisation() == Quantisation::per_row) return sum_per_row(tile, n_rows, sums, kCounts);
@@ -103,7 +103,7 @@ void sum_rows(const Product& p, const Tile& tile, int n_rows, float* sums) {
   sum_blocks_plainly(tile, n_rows, sums);
 }
 
-/// n rows in the fewest tiles, these as equal as can be: `first` of n_first rows, then of one row less.
+/// n rows in as few tiles as possible, of nearly equal size: n_large tiles of `rows` rows, then tiles of one row less.
 struct Tiles {
   explicit Tiles(std::int32_t n)
       : n_tiles((n + kMaxRows - 1) / kMaxRows), rows((n + n_tiles - 1) / n_tiles), n_large(n - n_tiles * (rows - 1)) {}

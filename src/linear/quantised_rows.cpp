@@ -18,7 +18,7 @@ constexpr std::int64_t kLineBytes = 64;
 /// Below this many elements, waking the other threads costs more than they save.
 constexpr std::int64_t kWorthThreads = 2048;
 
-/// Whole cache lines, and not a multiple of eight of them: rows of one block then lie in different sets of the cache.
+/// Whole cache lines, but not a multiple of eight of them: rows then lie in different sets of the cache.
 std::int64_t stride_of(std::int64_t bytes) noexcept {
   std::int64_t lines = (bytes + kLineBytes - 1) / kLineBytes;
   if (lines % 8 == 0) ++lines;

@@ -36,7 +36,7 @@ HWY_INLINE VF load_part(const float* x, std::int32_t i, std::int32_t n) {
   return hn::Load(df, part);
 }
 
-/// Factors of a row's elements before they are rounded: nothing, or a norm's scale and weight.
+/// A row's elements before they are rounded: as they are, or times a norm's scale and weight.
 struct Plain {
   VF operator()(const float* x, std::int32_t i, std::int32_t n) const { return load_part(x, i, n); }
 };
@@ -74,9 +74,9 @@ std::int32_t largest_bits(const float* x, std::int32_t n, const Value& value) {
   return hn::GetLane(hn::MaxOfLanes(di, largest));
 }
 
-/// Rounds one row as a whole and returns its scale; `out` has room for whole vectors.
+/// Rounds one row with one scale, which it returns; `out` has room for whole vectors.
 template <class Value>
-float round_whole(const float* x, std::int32_t n, const Value& value, std::int16_t* out) {
+float round_per_row(const float* x, std::int32_t n, const Value& value, std::int16_t* out) {
   const DF df;
   const D16 d16;
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(df));
@@ -95,10 +95,10 @@ float round_whole(const float* x, std::int32_t n, const Value& value, std::int16
   return largest / limit;
 }
 
-/// Blocks whose scales are found together, so that no block has to sum up the lanes of a vector for itself.
+/// Blocks whose scales are computed together, so that the lanes of a vector are not combined for each block alone.
 constexpr std::int32_t kTogether = 16;
 
-/// Combines a vector's lanes until four are left; what is stored combines to the same.
+/// Combines a vector's lanes until four are left, and stores these.
 template <class V, class Combine>
 HWY_INLINE void store_four(V lanes, [[maybe_unused]] const Combine& combine, std::int32_t* four) {
   const hn::DFromV<V> d;
@@ -113,7 +113,7 @@ HWY_INLINE void store_four(V lanes, [[maybe_unused]] const Combine& combine, std
   hn::StoreU(lanes, d, four);
 }
 
-/// The fours of blocks [i, i + lanes), combined.
+/// Combines the fours of blocks [i, i + lanes), one result per lane.
 template <class Combine>
 HWY_INLINE VI combined(const std::int32_t* fours, std::int32_t i, const Combine& combine) {
   VI a, b, c, d;
@@ -130,7 +130,7 @@ struct Blocks {
 
   std::int32_t n() const { return (end - begin + QuantisedRows::kBlock - 1) / QuantisedRows::kBlock; }
 
-  /// `combine(so far, of(vector, block, index))` over each block, into its four.
+  /// Stores, for each block, four lanes of `combine(so far, of(vector, block, index))` over its vectors.
   template <class Of, class Combine>
   HWY_INLINE void reduce(const Of& of, const Combine& combine, std::int32_t* fours) const {
     const DF df;
@@ -182,7 +182,7 @@ struct Blocks {
     if (hn::GetLane(hn::MaxOfLanes(di, largest)) >= 0x7f800000) spoil(out, scales, starts);
   }
 
-  /// The blocks that have a number that is not finite, which is their scale now too.
+  /// Makes every block zeros with the scale NaN whose scale is not finite, because it has a NaN or an infinity.
   void spoil(std::int8_t* out, float* scales, std::int32_t* starts) const {
     for (std::int32_t block = 0; block < n(); ++block) {
       if (std::isfinite(scales[block])) continue;
@@ -193,7 +193,7 @@ struct Blocks {
   }
 };
 
-/// Elements [begin, end) of a row; `begin` is a block's first.
+/// Rounds elements [begin, end) of a row per block; `begin` is the first of a block.
 template <class Value>
 void round_blocks(const float* x, std::int32_t begin, std::int32_t end, const Value& value, QuantisedRows& out,
                   std::int32_t row) {
@@ -208,7 +208,7 @@ void round_blocks(const float* x, std::int32_t begin, std::int32_t end, const Va
 template <class Value>
 void round_row(const float* x, const Value& value, QuantisedRows& out, std::int32_t row) {
   if (out.quantisation() == Quantisation::per_row)
-    *out.scales(row) = round_whole(x, out.width(), value, reinterpret_cast<std::int16_t*>(out.row(row)));
+    *out.scales(row) = round_per_row(x, out.width(), value, reinterpret_cast<std::int16_t*>(out.row(row)));
   else
     round_blocks(x, 0, out.width(), value, out, row);
 }

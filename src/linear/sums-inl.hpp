@@ -1,4 +1,5 @@
-// The inner loop of products of whole rows: sums of R rows over the channels of one panel, all in vector registers.
+// The inner loop of products of rows quantised per row: sums of R rows over the channels of one panel, all in vector
+// registers.
 //
 // Included once per instruction set. Accumulators have names, one or two per row, because g++ keeps arrays of vectors
 // in memory; one pair of inputs per turn, because it reorders longer turns into more registers than there are.

@@ -19,7 +19,7 @@ struct Tile {
   std::size_t n_blocks = 0;
 
   const std::int8_t* pairs() const { return reinterpret_cast<const std::int8_t*>(panel); }
-  /// Of a panel for rows in blocks: [n_groups][kChannels / 2][4].
+  /// One half of a panel per block: [n_groups][kChannels / 2][4].
   const std::uint8_t* half(int i) const { return panel + static_cast<std::size_t>(i) * n_groups * (kChannels / 2) * 4; }
   const std::int16_t* row16(int r) const { return reinterpret_cast<const std::int16_t*>(rows + r * stride); }
   const std::int8_t* row8(int r) const { return reinterpret_cast<const std::int8_t*>(rows + r * stride); }

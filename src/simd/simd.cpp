@@ -16,7 +16,7 @@ constexpr std::array kLevels{Level::scalar, Level::sse4, Level::avx2, Level::avx
 
 std::atomic<Level> allowed{Level::best};
 
-/// Highway's name for a level's instruction set; 0 where it is not the level that decides.
+/// Highway's constant for a level's instruction set; 0 for `best`, which limits nothing.
 std::int64_t target(Level level) noexcept {
   switch (level) {
     case Level::scalar: return HWY_SCALAR;
@@ -29,13 +29,14 @@ std::int64_t target(Level level) noexcept {
   return 0;
 }
 
-/// The instruction sets that Highway finds without a limit, but for what kernels are not compiled for.
+/// The instruction sets that Highway finds without a limit, except those that kernels are not compiled for.
 std::int64_t supported() {
   static const std::int64_t targets = hwy::SupportedTargets() & ~std::int64_t{HWY_DISABLED_TARGETS};
   return targets;
 }
 
-/// A lower bit is a better instruction set. Highway takes its plain code when nothing else is left.
+/// The supported instruction sets up to the level's. A lower bit is a better one; Highway takes its plain code when no
+/// other is left.
 std::int64_t without_better(Level level) {
   const std::int64_t best = target(level);
   if (best == 0) return supported();

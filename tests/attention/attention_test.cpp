@@ -1,4 +1,4 @@
-// Branch attention against attention by the definition.
+// Branch attention compared with attention by the definition.
 #include <cstring>
 #include <string>
 
@@ -18,7 +18,7 @@ using attention::KvLayout;
 
 namespace {
 
-/// The stored numbers as float32: the test's own reading of the formats.
+/// The values of a K/V tensor as float32, by the test's own reading of the formats.
 float rounded(float x, Element element) {
   std::uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);
@@ -150,7 +150,7 @@ TEST_CASE("a long prompt in one pass agrees with the definition") {
     compare(Pass(*plan), {3, 1, 64}, element, KvLayout::head_major, random);
 }
 
-TEST_CASE("what cannot be is refused with the value and the limit, and the plan before it stays") {
+TEST_CASE("bad arguments are refused with the value and the limit, and the plan before stays") {
   const auto refused = [](auto&& call) {
     try {
       call();

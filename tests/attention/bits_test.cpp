@@ -1,4 +1,4 @@
-// A row's bits are its own: whoever is beside it, wherever its keys lie, however many threads work.
+// A row's bits do not depend on the rows beside it, on the slots of its keys, or on the number of threads.
 #include <cstring>
 #include <limits>
 #include <numeric>

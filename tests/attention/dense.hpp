@@ -1,4 +1,4 @@
-// Attention by the definition, in double precision, over what a row sees.
+// Attention by the definition, in double precision, over the keys that a row sees.
 #pragma once
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// A pass as the kernels see it, taken out of its step, with K, V and queries of its own: what the tests compute on.
+// The inputs of the tests: a pass copied out of its step, with K, V and queries of its own.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace anabranch::test {
 
-/// A copy of what a plan says, which outlives the step.
+/// A copy of a plan's arrays, which outlives the step.
 struct Pass {
   std::vector<VisibilityGroup> groups;
   std::vector<View> views;

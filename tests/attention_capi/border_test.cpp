@@ -1,4 +1,4 @@
-// What comes to the border from C++: exceptions out of callbacks, and memory that runs out.
+// The C ABI against C++: exceptions out of callbacks, and memory that runs out.
 #include <cstddef>
 #include <cstring>
 #include <stdexcept>

@@ -61,7 +61,7 @@ static void describe_plan(small* s) {
   s->groups[2] = group_of(1, 2, 2, 1, ANB_VISIBILITY_CAUSAL);
 }
 
-static void fill_slabs(small* s) {
+static void fill_kv(small* s) {
   static const float values[] = {4, 0, 8, 4, 1, 1, 0, 2};
   static const anb_slot slots[] = {0, 1, 2, 3};
   float keys[8] = {0};
@@ -93,7 +93,7 @@ void make_small(small* s, int32_t element) {
   s->kv.values = s->values;
   s->kv.key_scales = s->key_scales;
   s->kv.value_scales = s->value_scales;
-  fill_slabs(s);
+  fill_kv(s);
   s->queries[0] = 1.0f;
   s->rows = rows;
   s->rows.queries = s->queries;

@@ -174,12 +174,12 @@ static void test_run(void) {
   BAD_RUN(kv.element, 4, "element is 4");
   BAD_RUN(kv.n_slots, 3, "slot 3 is planned, the K/V tensors have 3");
   BAD_RUN(kv.n_slots, -1, "n_slots is -1");
-  BAD_RUN(kv.keys, NULL, "keys of the K/V tensors is NULL");
-  BAD_RUN(kv.values, NULL, "values of the K/V tensors is NULL");
+  BAD_RUN(kv.keys, NULL, "keys of kv is NULL");
+  BAD_RUN(kv.values, NULL, "values of kv is NULL");
   BAD_RUN(kv.slot_stride, 1, "slot_stride is 1");
   BAD_RUN(kv.head_stride, -1, "head_stride is -1");
-  BAD_RUN(kv.key_scales, NULL, "key_scales of int8 kv is NULL");
-  BAD_RUN(kv.value_scales, NULL, "value_scales of int8 kv is NULL");
+  BAD_RUN(kv.key_scales, NULL, "key_scales of an int8 kv is NULL");
+  BAD_RUN(kv.value_scales, NULL, "value_scales of an int8 kv is NULL");
   BAD_RUN(kv.scale_slot_stride, -1, "scale_slot_stride is -1");
   BAD_RUN(kv.scale_head_stride, -1, "scale_head_stride is -1");
   OK(anb_attention_workspace(s.attention, 1, &n_bytes));

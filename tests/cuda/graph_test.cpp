@@ -20,8 +20,8 @@ constexpr Element kElement = Element::bfloat16;
 class CapturedCall {
  public:
   explicit CapturedCall(std::int32_t n_slots)
-      : keys_(slab_bytes(n_slots)),
-        values_(slab_bytes(n_slots)),
+      : keys_(tensor_bytes(n_slots)),
+        values_(tensor_bytes(n_slots)),
         queries_(row_bytes()),
         out_(row_bytes()),
         plan_(cuda::plan_bytes(kBucket)),
@@ -58,7 +58,7 @@ class CapturedCall {
   }
 
  private:
-  static std::size_t slab_bytes(std::int32_t n_slots) {
+  static std::size_t tensor_bytes(std::int32_t n_slots) {
     return static_cast<std::size_t>(n_slots) * static_cast<std::size_t>(kShape.kv_width()) * 2;
   }
   static std::size_t row_bytes() {

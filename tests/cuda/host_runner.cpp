@@ -23,10 +23,11 @@ std::vector<Aligned> aligned(const void* from, std::size_t n_bytes) {
 AttentionResult run_attention_in(const AttentionCase& given, const cuda::DevicePlan& plan, WarpOrder order) {
   const cuda::AttentionKind kind{given.shape, given.element,
                                  1.0f / std::sqrt(static_cast<float>(given.shape.head_dim))};
-  const std::vector<std::uint16_t> key_slab = laid_out(given, given.keys), value_slab = laid_out(given, given.values);
+  const std::vector<std::uint16_t> given_keys = laid_out(given, given.keys),
+                                   given_values = laid_out(given, given.values);
   const Bytes query_bytes = packed_queries(given);
-  auto keys = aligned(key_slab.data(), key_slab.size() * 2);
-  auto values = aligned(value_slab.data(), value_slab.size() * 2);
+  auto keys = aligned(given_keys.data(), given_keys.size() * 2);
+  auto values = aligned(given_values.data(), given_values.size() * 2);
   const auto queries = aligned(query_bytes.data(), query_bytes.size());
   auto packed = aligned(plan.bytes().data(), plan.bytes().size());
   std::vector<Aligned> workspace(cuda::workspace_bytes(given.shape, plan.bucket()) / 16 + 1);

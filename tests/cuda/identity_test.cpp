@@ -16,8 +16,8 @@ std::vector<std::uint32_t> row_bits(const AttentionCase& given, const AttentionR
   const auto width = static_cast<std::size_t>(given.shape.q_width());
   const auto heads = static_cast<std::size_t>(given.shape.query_heads);
   std::vector<std::uint32_t> bits;
-  for (std::size_t i = 0; i < width; ++i) bits.push_back(cuda::bits_of(result.out[row * width + i]));
-  for (std::size_t i = 0; i < heads; ++i) bits.push_back(cuda::bits_of(result.lse[row * heads + i]));
+  for (std::size_t i = 0; i < width; ++i) bits.push_back(bits_of_float(result.out[row * width + i]));
+  for (std::size_t i = 0; i < heads; ++i) bits.push_back(bits_of_float(result.lse[row * heads + i]));
   return bits;
 }
 

@@ -29,8 +29,8 @@ struct Siblings {
   }
 };
 
-void set(std::vector<std::uint16_t>& stored, const AttentionCase& given, Slot slot, int place, float value) {
-  stored[static_cast<std::size_t>(slot) * static_cast<std::size_t>(given.shape.kv_width()) +
+void set(std::vector<std::uint16_t>& tensor, const AttentionCase& given, Slot slot, int place, float value) {
+  tensor[static_cast<std::size_t>(slot) * static_cast<std::size_t>(given.shape.kv_width()) +
          static_cast<std::size_t>(place)] = narrow(given.element, value);
 }
 
@@ -53,7 +53,7 @@ bool same_but(const std::vector<float>& before, const std::vector<float>& after,
 
 }  // namespace
 
-TEST_CASE("what a row does not see does not reach it, whatever it is") {
+TEST_CASE("keys and values that a row does not see do not reach it, whatever they are") {
   const int place = GENERATE(0, 1, 31, 33, 45, 69);  // of 70 tokens: in tiles of either parity, first and last
   const float poison = GENERATE(std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity);
   for (const Element element : {Element::bfloat16, Element::float16})

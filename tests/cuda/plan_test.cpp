@@ -1,4 +1,4 @@
-// DevicePlan: what the tasks are, what is refused, and how large everything is.
+// DevicePlan: its tasks, its sizes, and the plans that it refuses.
 #include <cstring>
 #include <memory>
 #include <string>
@@ -176,24 +176,24 @@ TEST_CASE("a plan that cannot be is refused with the bad value and its limit") {
   const auto text_of = [&](HandPlan& hand) { return refusal(plan, hand, Status::bad_argument); };
   HandPlan rows(2, 100);
   rows.group(0, 3).view(1, 0, 5, 0);
-  CHECK(text_of(rows) == "group of rows [0, 3) in a pass of 2 rows");
+  CHECK(text_of(rows) == "group of rows [0, 3) does not fit a plan of 2 rows");
   HandPlan blind(2, 100);
   blind.group(0, 1).view(1, 0, 5, 0);
-  CHECK(text_of(blind) == "row 1 of 2 sees no key; every row sees at least itself");
+  CHECK(text_of(blind) == "row 1 is in no visibility group");
   HandPlan slots(1, 100);
   slots.group(0, 1).view(1, 0, 5, 96);
-  CHECK(text_of(slots) == "slots [96, 101) in a pool of 100");
+  CHECK(text_of(slots) == "view 0: a run of 5 slots from 96 on, offset 0; the pool has 100 slots");
   HandPlan keys(1, 100);
   keys.group(0, 1).view(1, 0, 5, 0);
   keys.groups()[0].n_keys = 6;
-  CHECK(text_of(keys) == "group of rows [0, 1) says 6 keys, its views have 5, at least 0 are needed");
+  CHECK(text_of(keys) == "group of rows [0, 1) says 6 keys and lists 5");
   HandPlan causal(3, 100);
   causal.group(0, 3, Visibility::causal).view(1, 0, 2, 0);
-  CHECK(text_of(causal) == "group of rows [0, 3) says 2 keys, its views have 2, at least 3 are needed");
+  CHECK(text_of(causal) == "group of rows [0, 3) is causal and has only 2 keys");
   HandPlan unlisted(1, 100);
   unlisted.group(0, 1).view(1, 0, 5, 0);
   unlisted.views()[0].end = 7;
-  CHECK(text_of(unlisted) == "view [0, 7) of segment 1 has slots up to token 5");
+  CHECK(text_of(unlisted) == "view 0: its runs end at token 5, the view at 7");
   HandPlan twice(1, 100);
   twice.group(0, 1).view(1, 0, 5, 0).view(2, 0, 3, 50).view(1, 3, 8, 60);
   CHECK(text_of(twice) == "row 0 sees token 3 of segment 1 twice");

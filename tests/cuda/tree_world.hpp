@@ -1,4 +1,4 @@
-// A real cache and, beside it, naive books: what every sequence holds, and which token lies in which slot.
+// A real cache and, beside it, naive books: the tokens of every sequence, and the token in every slot.
 //
 // The reference for attention is made from the books alone; the kernels get the cache's plan and K/V tensors addressed
 // by its slots. Tokens are numbered in the order of their making; sequences likewise.

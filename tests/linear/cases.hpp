@@ -1,4 +1,4 @@
-// What the tests of products share: random arrays, a pool of threads, and the product in 64-bit integers.
+// Parts that the tests of products share: random arrays, a pool of threads, and the product in 64-bit integers.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ inline std::vector<float> random_floats(std::size_t n, std::uint32_t seed, float
   return out;
 }
 
-/// Really on other threads, one per body.
+/// Runs every body on a thread of its own.
 inline ParallelFor threads(std::int32_t n) {
   return {[](void*, std::int32_t count, ParallelFor::Task task, void* body) {
             std::vector<std::thread> all;

@@ -1,5 +1,5 @@
-// What follows a product, on the same trip to the threads: tasks on the columns that stand, and rounding for the next
-// one.
+// The steps behind a product in the same loop over the threads: an epilogue on the written columns, and rounding for
+// the next product.
 #include <limits>
 #include <mutex>
 #include <set>
@@ -30,7 +30,7 @@ void check_same(const QuantisedRows& a, const QuantisedRows& b) {
 
 }  // namespace
 
-TEST_CASE("a task finds the columns of its part written, and the parts are all columns, once") {
+TEST_CASE("an epilogue finds the columns of its part written, and the parts cover every column once") {
   const bool gated = GENERATE(false, true);
   const std::int32_t out = GENERATE(20, 200, 960), unit = GENERATE(1, 20, 32, 64, 80), n_threads = GENERATE(1, 2, 5);
   const std::int32_t in = 40, n_rows = 3;
@@ -64,7 +64,7 @@ TEST_CASE("a task finds the columns of its part written, and the parts are all c
   CHECK(at == out);
 }
 
-TEST_CASE("rounding on the product's trip is rounding after it") {
+TEST_CASE("rounding inside the product gives the bits of rounding after it") {
   const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block),
                      next = GENERATE(Quantisation::per_row, Quantisation::per_block);
   const bool gated = GENERATE(false, true);
@@ -85,7 +85,7 @@ TEST_CASE("rounding on the product's trip is rounding after it") {
     REQUIRE((floats[i] == together[i] || (std::isnan(floats[i]) && std::isnan(together[i]))));
 }
 
-TEST_CASE("rows that are rounded by parts are as those rounded at once") {
+TEST_CASE("rows that are rounded part by part have the bits of rows rounded at once") {
   const RowShape shape{GENERATE(31, 577), GENERATE(Quantisation::per_row, Quantisation::per_block)};
   const auto x = random_floats(static_cast<std::size_t>(shape.width * 7), 48);
   const FloatRows in{x.data(), shape.width, 7};

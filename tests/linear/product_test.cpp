@@ -242,7 +242,7 @@ TEST_CASE("sizes that do not fit are refused with both of them") {
       [&] {
         multiply(quantised({1, 2, 3, 4}, 1, {4, Quantisation::per_block}), matrix, {out.data(), 3});
       },
-      "in blocks", "other quantisation");
+      "rows quantised per block", "other quantisation");
   CHECK(out == std::vector<float>(6, 7.0f));
   refused([&] { Int8Matrix({weights.data(), nullptr, 0, 4}); }, "0 channels", "1 to");
   refused([&] { Int8Matrix({weights.data(), nullptr, 1, 131073}); }, "131073", "131072");

@@ -37,7 +37,7 @@ TEST_CASE("every activation is rounded to the nearest integer of its block") {
   }
 }
 
-TEST_CASE("rounded activations change a product by less than a thousandth of its spread, in blocks by a hundredth") {
+TEST_CASE("rounded activations change a product by less than a thousandth of its spread, per block by a hundredth") {
   const std::int32_t in = 576, out = 256;
   const auto weights = random_floats(std::size_t{576} * 256, 22);
   const auto x = random_floats(576, 23);
@@ -94,7 +94,7 @@ TEST_CASE("rows of zeros, of the smallest and of the largest numbers are rounded
   });
 }
 
-TEST_CASE("a block of zeros leaves the others their numbers, and so does one with a NaN, but in a whole row") {
+TEST_CASE("a block of zeros or with a NaN leaves the other blocks alone; per row a NaN takes the whole row") {
   const RowShape shape{70, GENERATE(Quantisation::per_row, Quantisation::per_block)};
   std::vector<float> x(70, 0.0f);
   x[40] = 2.0f;

@@ -1,13 +1,13 @@
 // Branch attention on the CPU: all rows of a pass over one shared K/V cache, by visibility group.
 //
-// A stretch of keys that several rows see is read once for all of them and for all query heads of its KV head. What a
-// row sees is cut at fixed offsets inside its segments; the parts are attended to one by one (flash attention: running
-// maximum and sum) and merged in history order. The cuts, and the order of every sum, depend on the row's own history
-// only. So a row's result is the same, bit for bit, whichever rows are beside it, however its keys are grouped or
-// scattered over slots, and on any number of threads.
+// Keys that several rows see are read once for all these rows and for all query heads that share the KV head. The keys
+// of a row are cut into chunks at fixed offsets inside their segments; each chunk gives a partial state (flash
+// attention: running maximum and sum), and a row's partial states are merged in history order. The cuts, and the order
+// of every sum, depend on the row's own history only. So a row's result is the same, bit for bit, whichever rows are
+// beside it, however its keys are grouped or scattered over slots, and on any number of threads.
 //
-// Kernels are compiled for several instruction sets and chosen when the program runs; bits are the same between runs
-// on one machine, not between machines.
+// The kernels are compiled for several instruction sets, and the best one that the CPU has is taken when the program
+// runs. Bits are the same between runs on one machine, not between machines.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ struct Rows {
   std::int64_t query_stride = 0;   ///< floats from row to row, at least query_heads * head_dim
   float* out = nullptr;
   std::int64_t out_stride = 0;
-  float* lse = nullptr;  ///< [n_rows, query_heads]: natural logarithm of the sum of exp(score); null: not wanted
+  float* lse = nullptr;  ///< [n_rows, query_heads]: natural logarithm of the sum of exp(score); null: do not write it
 };
 
 class BranchAttention {
@@ -38,19 +38,19 @@ class BranchAttention {
   BranchAttention& operator=(BranchAttention&&) noexcept;
   ~BranchAttention();
 
-  /// Once per pass: cuts what the rows see into tasks. The slot runs are copied: the plan may go.
-  /// Throws bad_argument, naming value and limit, for groups that do not fit `n_rows`, keys that are not listed, or a
-  /// row that sees nothing; the previous plan then stays, also when memory runs out. O(rows + runs). Allocates nothing
-  /// once the buffers, two of each, have grown.
+  /// Cuts the keys of a pass's rows into tasks; call it once per pass. It copies the slot runs, so the plan need not
+  /// outlive the call. Throws bad_argument for groups and views that GroupCheck refuses (mask/check_groups.hpp). The
+  /// previous plan then stays, also when memory runs out. O(rows + runs). Allocates nothing once the buffers have
+  /// grown.
   void plan(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows);
 
-  /// Bytes of scratch memory that `run` needs for what was planned last. Any alignment will do.
+  /// Bytes of scratch memory that `run` needs for the last plan. Any alignment will do.
   std::size_t workspace_bytes(std::int32_t n_workers) const noexcept;
 
-  /// Once per layer. The rows' own K and V must be in the kv. Throws bad_argument, and has written nothing, when a
-  /// planned slot lies outside the kv, a stride is too small, or the workspace too small for
-  /// `parallel.n_workers()`. Allocates nothing. `epilogue` follows on the rows that a thread has finished, all their
-  /// heads, before the others may be done; its unit does not count.
+  /// Computes the attention of one layer. Requires: the rows' own K and V are in the K/V tensors (store_rows). Throws
+  /// bad_argument, and has written nothing, when a planned slot lies outside the K/V tensors, a stride is too small, or
+  /// the workspace is too small for `parallel.n_workers()`. Allocates nothing. The epilogue runs on rows that a thread
+  /// has finished, with all their heads, while other threads may still work on other rows; its unit is taken as 1.
   void run(const Rows& rows, const KvTensors& kv, std::span<std::byte> workspace, const ParallelFor& parallel = {},
            const Epilogue& epilogue = {}) const;
 

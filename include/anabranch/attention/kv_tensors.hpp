@@ -1,8 +1,8 @@
-// Where K and V of one layer lie, in which type, and how rows are written there.
+// The K/V tensors of one layer: their element type, their strides, and the functions that write rows to them.
 //
-// They are addressed by slot and never reordered: forks and joins do not touch them. Both common layouts are strides:
-// slot-major [n_slots, kv_heads, head_dim] and head-major [kv_heads, n_slots, head_dim], in which the keys of one head
-// stand together and stream fastest.
+// K/V tensors are addressed by slot and never reordered: forks and joins move no K or V. Strides describe both common
+// layouts: slot-major [n_slots, kv_heads, head_dim], and head-major [kv_heads, n_slots, head_dim], which is read
+// fastest because the keys of one head are adjacent.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ enum class Element : std::uint8_t {
   float32,
   bfloat16,
   float16,
-  int8,  ///< times a float32 scale per slot and KV head: largest magnitude / 127
+  int8,  ///< with a float32 scale per slot and KV head: largest magnitude / 127
 };
 
 /// Bytes of one element.
@@ -74,15 +74,16 @@ constexpr KvTensors make_kv_tensors(const HeadShape& shape, Element element, KvL
   return kv;
 }
 
-/// Rounds K and V of one pass's rows to the element type of `kv` (to nearest even) and writes them to the rows' slots.
-/// keys, values: float32 [n_rows, kv_heads, head_dim], rows `row_stride` floats apart. REQUIRES: the slots lie in the
-/// kv. Infinity and NaN stay what they are, but in int8, where a head that has one becomes NaN as a whole.
+/// Rounds K and V of one pass's rows to the element type of the K/V tensors (to nearest even) and writes them to the
+/// rows' slots. keys, values: float32 [n_rows, kv_heads, head_dim], rows `row_stride` floats apart. Requires: the slots
+/// lie in the K/V tensors. Infinity and NaN keep their value, except in int8, where one of them makes all of its head
+/// NaN.
 void store_rows(const float* keys, const float* values, std::int64_t row_stride, std::span<const Slot> slots,
                 const HeadShape& shape, const KvTensors& kv);
 
 enum class KvSide : std::uint8_t { keys, values };
 
-/// The same for one KV head, of K or of V alone. rows: [n_rows, head_dim].
+/// Does the same for one KV head of K or of V. rows: [n_rows, head_dim].
 void store_head(const float* rows, std::int64_t row_stride, std::span<const Slot> slots, const HeadShape& shape,
                 KvSide side, std::int32_t head, const KvTensors& kv);
 

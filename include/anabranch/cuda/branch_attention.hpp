@@ -1,11 +1,11 @@
 // Branch attention on a CUDA device: the contract of anabranch/attention/branch_attention.hpp, for K and V in float16
 // or bfloat16 and devices of compute capability 8.0 and later.
 //
-// Two kernels: the first computes a partial state for every (row, chunk of keys), reading each chunk of K and V once
-// for up to 64 query vectors; the second merges a row's states in history order. Everything is plain pointers to device
-// memory; no CUDA header is included. A row's result does not depend, bit for bit, on the other rows of the pass, on
-// the grouping of its keys, on where they lie, or on the bucket. What a row does not see, NaN and infinity included,
-// does not reach it.
+// There are two kernels: the first computes a partial state for every row and chunk of keys, and reads each chunk of K
+// and V once for up to 64 query vectors; the second merges a row's states in history order. All arguments are plain
+// pointers to device memory; no CUDA header is included. A row's result does not depend, bit for bit, on the other rows
+// of the pass, on the grouping of its keys, on their slots, or on the bucket. Keys and values that a row does not see
+// do not reach it, not even NaN and infinity.
 #pragma once
 
 #include <cstddef>
@@ -27,21 +27,22 @@ using Stream = CUstream_st*;
 /// The arrays of one call, on the device. Row r's query head h starts at queries + r * query_stride + h * head_dim.
 struct Rows {
   const void* queries = nullptr;             ///< after RoPE; 16 bytes aligned
-  Element query_element = Element::float32;  ///< float32 (rounded to the K/V tensors' element) or that element
+  Element query_element = Element::float32;  ///< float32 (rounded to the element of K and V) or that element
   std::int64_t query_stride = 0;             ///< elements from row to row; a multiple of 8
   void* out = nullptr;                       ///< [n_rows, query_heads * head_dim], rows out_stride apart
-  Element out_element = Element::float32;    ///< float32 or the K/V tensors' element
+  Element out_element = Element::float32;    ///< float32 or the element of K and V
   std::int64_t out_stride = 0;               ///< elements
-  float* lse = nullptr;  ///< [n_rows, query_heads]: natural logarithm of the sum of exp(score); null: not wanted
+  float* lse = nullptr;  ///< [n_rows, query_heads]: natural logarithm of the sum of exp(score); null: do not write it
 };
 
-/// Memory on the device that a call works with; the caller's.
+/// The caller's memory on the device that a call works with.
 struct DeviceMemory {
-  void* plan = nullptr;       ///< plan_bytes(bucket), 16 bytes aligned
-  void* workspace = nullptr;  ///< workspace_bytes(shape, bucket), 16 bytes aligned; free again after the call's work
+  void* plan = nullptr;  ///< plan_bytes(bucket), 16 bytes aligned
+  void* workspace =
+      nullptr;  ///< workspace_bytes(shape, bucket), 16 bytes aligned; in use until the call's work is done
 };
 
-/// Devices that can run the kernels: 0 without a GPU, without a driver, or with older ones only.
+/// Number of devices that can run the kernels: 0 without a GPU, without a driver, or with older devices only.
 int device_count() noexcept;
 
 class BranchAttention {
@@ -50,14 +51,14 @@ class BranchAttention {
   /// unsupported for an element that is neither float16 nor bfloat16.
   BranchAttention(const HeadShape& shape, Element element, float scale = 0.0f);
 
-  /// Once per pass: enqueues one copy of the packed plan. Not to be captured: a graph replays with what was uploaded
-  /// before it. The plan's bytes may be changed as soon as this returns. Throws like `run`.
+  /// Enqueues one copy of the packed plan; call it once per pass. Do not capture it into a graph: a graph reads the
+  /// plan that was uploaded before its replay. The plan's bytes may change as soon as this returns. Throws like `run`.
   void upload(const DevicePlan& plan, void* device_plan, Stream stream) const;
 
-  /// Once per layer: enqueues both kernels for a plan of `bucket` that was uploaded; may be captured into a graph. The
-  /// rows' own K and V must be in the K/V tensors by then; they must hold every slot of the plan. Throws bad_argument,
-  /// and has enqueued nothing, for elements, strides or alignment that the kernels cannot take; unsupported when no
-  /// device can run them; internal, with the runtime's text, when a launch is refused.
+  /// Enqueues both kernels for one layer and an uploaded plan of `bucket`; it may be captured into a graph. Requires:
+  /// the rows' own K and V are in the K/V tensors when the kernels run, and the tensors hold every slot of the plan.
+  /// Throws bad_argument, and has enqueued nothing, for elements, strides or alignment that the kernels cannot take;
+  /// unsupported when no device can run them; internal, with the runtime's text, when a launch is refused.
   void run(const PlanSizes& bucket, const Rows& rows, const KvTensors& kv, const DeviceMemory& memory,
            Stream stream) const;
 

@@ -1,13 +1,13 @@
 // A step plan as the CUDA kernels read it: flat arrays in one packed buffer.
 //
-// The keys that a row sees are cut into chunks, stretches of kChunkKeys keys at fixed offsets in a segment. Views of
-// one segment that go on where the one before ended are one stretch, each row with its own end, so that cuts are the
-// same whoever is beside a row. A (row, chunk) pair gives one partial state: largest score, sum, weighted values. A
-// task is one chunk with as many of its rows as one thread block takes; a row's states are merged in history order.
+// The pieces that rows see (mask/pieces.hpp) are cut into chunks of kChunkKeys keys at fixed offsets inside a segment,
+// so the cuts are the same whoever is beside a row. Every row that sees keys of a chunk gives one partial state for it:
+// largest score, sum, weighted values. A task is one chunk with as many of its rows as one thread block takes. A row's
+// states are merged in history order.
 //
-// The buffer's layout depends on a bucket of sizes only, not on what is in it. A CUDA graph that was captured for a
+// The buffer's layout depends on a bucket of sizes only, not on its content. A CUDA graph that was captured for a
 // bucket can be replayed with any plan of that bucket: the kernels read the true counts from the buffer, and thread
-// blocks beyond them return at once. Pure C++: no GPU and no CUDA header is needed here.
+// blocks beyond them return at once. Plain C++: no GPU and no CUDA header is needed here.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@ using attention::HeadShape;
 /// Keys of one chunk: the unit of splitting over K/V, at multiples of this offset inside a segment.
 inline constexpr std::int32_t kChunkKeys = 256;
 
-/// How much of everything a plan has, or has room for.
+/// The sizes of a plan, or the sizes that a buffer has room for.
 struct PlanSizes {
   std::int32_t n_rows = 0;
   std::int32_t n_tasks = 0;   ///< thread blocks per KV head
@@ -42,7 +42,8 @@ std::size_t workspace_bytes(const HeadShape& shape, const PlanSizes& bucket) noe
 
 class DevicePlan {
  public:
-  /// `limits`: what the caller's device buffers are made for (`plan_bytes(limits)`, `workspace_bytes(shape, limits)`).
+  /// `limits`: the sizes that the caller's device buffers are made for (`plan_bytes(limits)`,
+  /// `workspace_bytes(shape, limits)`).
   /// Throws unsupported for a head shape without a kernel: head_dim must be 64, 80, 96, 128 or 256, and at most 64
   /// query heads may share a KV head; bad_argument for other impossible shapes and limits.
   DevicePlan(const HeadShape& shape, const PlanSizes& limits);
@@ -50,16 +51,16 @@ class DevicePlan {
   DevicePlan& operator=(DevicePlan&&) noexcept;
   ~DevicePlan();
 
-  /// Once per pass; the step plan is not kept. The bucket is the next power of two of every size (at least 16), at
-  /// least `at_least`, at most the limits. Throws, and the plan before stays: limit_reached, naming size and limit;
-  /// bad_argument for groups that do not fit the rows or show a key twice to one row, keys that are not listed, slots
-  /// outside the pool, or a row that sees nothing.
-  /// O(sum over rows of the views and chunks that they see + slot runs); sorting adds a logarithm of the views.
+  /// Cuts a step plan, which it does not keep; call it once per pass. The bucket is the next power of two of every size
+  /// (at least 16), at least `at_least`, at most the limits. Throws limit_reached, naming size and limit, or
+  /// bad_argument for groups and views that GroupCheck refuses (mask/check_groups.hpp) or that show a key twice to one
+  /// row; the previous plan then stays. O(sum over rows of the pieces and chunks that they see + slot runs); sorting
+  /// adds a logarithm of the pieces.
   void build(const StepPlan& plan, const PlanSizes& at_least = {});
 
   const PlanSizes& sizes() const noexcept;
   const PlanSizes& bucket() const noexcept;
-  /// The packed buffer, `plan_bytes(bucket())` long: copied to the device as it is. Borrowed until the next `build`.
+  /// The packed buffer, `plan_bytes(bucket())` long, as it is copied to the device. Borrowed until the next `build`.
   std::span<const std::byte> bytes() const noexcept;
   /// Slots that the planned pass may read, those of the step plan's pool.
   std::int32_t n_slots() const noexcept;

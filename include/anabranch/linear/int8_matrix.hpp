@@ -1,9 +1,9 @@
 // A weight matrix in 8-bit integers with one scale per output channel, and its product with quantised rows.
 //
-// Why: decoding a few rows costs what reading the weights costs, so fewer bytes are the whole gain. Why of our own:
-// sums of a row's blocks here are exact integers and their scaling keeps one order, so a row's result is the same, bit
-// for bit, whatever rows stand beside it, on any number of threads and with any instruction set that has rows of the
-// same quantisation.
+// Decoding a few rows costs as much as reading the weights, so it gets faster as weights get fewer bytes. The products
+// are our own because of their bits: the sums inside a block are exact integers, and their scaling keeps one order. So
+// a row's result is the same, bit for bit, whatever rows are beside it, on any number of threads, and with any
+// instruction set that takes the same quantisation.
 #pragma once
 
 #include <cstddef>
@@ -17,15 +17,15 @@
 
 namespace anabranch::linear {
 
-/// Weights as the caller has them.
+/// The caller's weights.
 struct FloatMatrix {
   const float* weights = nullptr;  ///< [out, in]
   const float* bias = nullptr;     ///< [out], or null
   std::int32_t out = 0, in = 0;
 };
 
-/// Packed once for rows of one quantisation, read-only afterwards. Channel c's weights are scale_c * q with q in [-127,
-/// 127].
+/// A matrix that is packed once, for rows of one quantisation, and only read afterwards. The weights of channel c are
+/// scale_c * q with q in [-127, 127].
 class Int8Matrix {
  public:
   Int8Matrix() noexcept = default;
@@ -44,16 +44,16 @@ class Int8Matrix {
   std::int32_t out() const noexcept { return out_; }  ///< channels of the product; of gate or of up when gated
   std::int32_t in() const noexcept { return in_; }
   bool gated() const noexcept { return gated_; }
-  RowShape row_shape() const noexcept { return {in_, quantisation_}; }  ///< of the rows that it can be multiplied with
-  /// Memory that one product reads.
+  RowShape row_shape() const noexcept { return {in_, quantisation_}; }  ///< of the rows that it is multiplied with
+  /// Bytes that one product reads.
   std::size_t bytes() const noexcept;
-  /// scale * q of one channel: [in]. For matrices that are not gated: rows of a tied embedding.
+  /// Writes scale * q of one channel, [in]: a row of a tied embedding. Requires: not gated.
   void channel(std::int32_t index, float* weights) const;
 
-  // For the kernels. Channels stand in panels of kPanel, the last one filled up with zeros; inside a panel come groups
-  // of inputs: [n_panels][n_groups][kPanel][2] pairs of q for whole rows, and half by half, for rows in blocks,
-  // [n_panels][2][n_groups][kPanel / 2][4] of q + 128 (bytes without sign). Gated: 16 channels of gate and the same 16
-  // of up in one panel.
+  // For the kernels. Channels are packed in panels of kPanel, the last one filled up with zeros, and inside a panel in
+  // groups of inputs. Per row: [n_panels][n_groups][kPanel][2] of q. Per block, half a panel after the other:
+  // [n_panels][2][n_groups][kPanel / 2][4] of q + 128 (bytes without sign). Gated: a panel has 16 channels of gate and
+  // the same 16 of up.
   static constexpr std::int32_t kPanel = 32;
   std::int32_t n_panels() const noexcept { return n_panels_; }
   std::int32_t panel_width() const noexcept { return gated_ ? kPanel / 2 : kPanel; }  ///< results of one panel
@@ -71,7 +71,7 @@ class Int8Matrix {
   std::int64_t index_of(std::int32_t place, std::int32_t input) const noexcept;
   int zero() const noexcept {
     return quantisation_ == Quantisation::per_block ? 128 : 0;
-  }  ///< how a weight of 0 is stored
+  }  ///< the byte that stands for a weight of 0
   std::size_t allocated() const noexcept;
 
   std::int32_t out_ = 0, in_ = 0, n_panels_ = 0;
@@ -82,10 +82,10 @@ class Int8Matrix {
   float* scales_ = nullptr;
 };
 
-/// Says whether a product replaces the output or is added to it.
+/// Whether a product replaces the output or is added to it.
 enum class Write : std::uint8_t { replace, add };
 
-/// Row r's results go to first + r * stride, [matrix.out()] each. The caller's memory; rows must not overlap.
+/// The results of row r go to first + r * stride, [matrix.out()]. The memory is the caller's; rows must not overlap.
 struct ProductRows {
   float* first = nullptr;
   std::int64_t stride = 0;
@@ -93,15 +93,15 @@ struct ProductRows {
 };
 
 /// out (+)= rows * matrix^T + bias; for a gated matrix out (+)= silu(rows * gate^T + bias) * (rows * up^T + bias).
-/// Throws bad_argument, and has written nothing, when widths or forms differ or the stride is too small.
-/// Allocates nothing. Work is split over the threads by panels, as many together as one unit of `epilogue` needs.
-/// `epilogue` follows on the columns that a thread has written, before the others may be done.
+/// Throws bad_argument, and has written nothing, when widths or quantisations differ or the stride is too small.
+/// Allocates nothing. Panels are divided among the threads, as many together as one unit of the epilogue needs. The
+/// epilogue runs on the columns that a thread has written, while other threads may still work on other columns.
 void multiply(const QuantisedRows& rows, const Int8Matrix& matrix, const ProductRows& out,
               const ParallelFor& parallel = {}, const Epilogue& epilogue = {});
 
-/// multiply, then quantise `out` into `next`, for the product after this one: the same bits. Rows in blocks take one
-/// trip to the threads for both. Throws bad_argument also when next_shape.width is not matrix.out(), or `next` is
-/// `rows`.
+/// Multiplies, and quantises `out` into `next` for the product after this one, with the bits of the two calls. Per
+/// block both are one loop over the threads. Throws bad_argument also when next_shape.width is not matrix.out(), or
+/// `next` is `rows`.
 void multiply_and_round(const QuantisedRows& rows, const Int8Matrix& matrix, const ProductRows& out,
                         const RowShape& next_shape, QuantisedRows& next, const ParallelFor& parallel = {});
 

@@ -1,7 +1,7 @@
 // Memory for the weights of one model, in few large blocks.
 //
-// A pass reads every weight once. On Linux the blocks ask for huge pages, which saves the look-ups of a small page
-// every 4 KiB: plain reads are a quarter to a third faster with them.
+// A pass reads every weight once. On Linux the blocks ask for huge pages, which save the address translation of a small
+// page every 4 KiB: plain reads are a quarter to a third faster with them.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace anabranch::linear {
 
-/// Hands out parts of its blocks one after the other; everything goes back at its end.
+/// Hands out parts of its blocks, one behind the other. It frees all of them at its end, and nothing before.
 class WeightMemory final : public std::pmr::memory_resource {
  public:
   WeightMemory();

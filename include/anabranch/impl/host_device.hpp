@@ -1,0 +1,8 @@
+// Marks functions that both the device and the host run. Without nvcc they are plain inline functions.
+#pragma once
+
+#if defined(__CUDACC__)
+#define ANABRANCH_HOST_DEVICE __host__ __device__ __forceinline__
+#else
+#define ANABRANCH_HOST_DEVICE inline
+#endif
