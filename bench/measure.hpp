@@ -1,4 +1,4 @@
-// What every bench needs: a clock, the spread of what was measured, and the name of the machine.
+// Shared by all benches: a clock, the spread of measured times, and the name of the machine.
 #pragma once
 
 #include <algorithm>

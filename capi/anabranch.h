@@ -30,15 +30,15 @@
  *     and fills them with zeros in structs that it writes. Elements of arrays have no size: they never change,
  *     and their `reserved` fields hold anything.
  *  5. Arrays are pointer and count. What is passed in is borrowed for the call; NULL is fine when the count is 0.
- *     What is handed out belongs to the library and lives as long as the function says.
+ *     Arrays that the library hands out belong to it and live as long as the function says.
  *  6. Text is UTF-8, ends in NUL, and has its length beside it where it may hold one. Truth values are 0 or 1.
  *  7. A cache, its steps and its decoders are used by one thread at a time; distinct caches are independent. The error
  *     text is per thread.
  *  8. Callbacks end in `void* user`. They must return (no longjmp), and may not call into the handle that called them,
  *     which gives ANB_WRONG_STATE.
- *  9. Memory for everything that grows with sequences, tokens and pages comes from the cache's allocator, if it has one. A
- *     refusal gives ANB_OUT_OF_MEMORY, and the call may be made again. What the decoder keeps of requests (tokens,
- *     text) and short-lived lists come from the C++ runtime's `operator new`.
+ *  9. Memory that grows with sequences, tokens and pages comes from the cache's allocator, if it has one. A refusal
+ *     gives ANB_OUT_OF_MEMORY, and the call may be made again. The decoder's record of requests (tokens, text) and
+ *     short-lived lists come from the C++ runtime's `operator new`.
  * 10. A broken invariant (a bug of this library) gives ANB_INTERNAL once; from then on the handle is poisoned: every
  *     call gives ANB_POISONED, but for destroy.
  * 11. Costs: "O(1)" means no more than some tens of nanoseconds. No function moves K/V bytes or waits.
@@ -70,10 +70,10 @@ extern "C" {
 typedef struct anb_cache anb_cache;
 typedef struct anb_step anb_step;
 
-typedef int32_t anb_token;    /* id in the host's vocabulary */
-typedef int32_t anb_position; /* as the model's rotary embedding sees it */
-typedef int32_t anb_slot;     /* place of one token's K and V: page * page_size + offset */
-typedef uint64_t anb_sequence;    /* names the trunk or a branch; never used again for another sequence */
+typedef int32_t anb_token;     /* id in the host's vocabulary */
+typedef int32_t anb_position;  /* as the model's rotary embedding sees it */
+typedef int32_t anb_slot;      /* place of one token's K and V: page * page_size + offset */
+typedef uint64_t anb_sequence; /* names the trunk or a branch; never used again for another sequence */
 
 #define ANB_UNKNOWN_TOKEN (-1)
 #define ANB_NO_SEQUENCE ((anb_sequence)0xffffffffu)
@@ -84,7 +84,7 @@ typedef int32_t anb_status;
 enum {
   ANB_OK = 0,
   ANB_BAD_ARGUMENT = 1,     /* a value outside what the call accepts, NULL where something is needed */
-  ANB_STALE_SEQUENCE = 2,       /* no sequence of this cache that is alive */
+  ANB_STALE_SEQUENCE = 2,   /* no sequence of this cache that is alive */
   ANB_NOT_A_CHILD = 3,      /* join or adopt of a sequence that is no open child of that parent */
   ANB_OPEN_CHILDREN = 4,    /* the sequence must have no open children for this call */
   ANB_OUT_OF_RANGE = 5,     /* a position beyond a reserved range or max_position */
@@ -119,7 +119,7 @@ enum {
 /* Which rows of an append are wanted as outputs. */
 enum { ANB_LOGITS_NONE = 0, ANB_LOGITS_LAST = 1, ANB_LOGITS_ALL = 2 };
 
-/* What branches do with the free ends of their parent's pages. */
+/* May branches write into the free slots at the end of their parent's last page? */
 enum {
   ANB_SHARE_TAIL_SPARE = 0, /* a child may write into a page that its parent is not using up */
   ANB_SHARE_TAIL_NEVER = 1  /* branches are page-disjoint */
@@ -142,7 +142,7 @@ typedef struct anb_cache_options {
   uint32_t struct_size;
   int32_t n_pages;           /* 1024; n_pages * page_size must fit 31 bits */
   int32_t page_size;         /* 16 slots */
-  int32_t max_sequences;         /* 65536 at a time */
+  int32_t max_sequences;     /* 65536 at a time */
   int32_t max_depth;         /* 64 levels of forks below a root */
   anb_position max_position; /* ANB_UNLIMITED; positions >= this are refused */
   int32_t share_tail;        /* ANB_SHARE_TAIL_SPARE */
@@ -157,9 +157,9 @@ typedef struct anb_cache_statistics {
   int32_t n_pages;
   int32_t n_free_pages; /* pages that an open step frees count from its commit on */
   int32_t page_size;
-  int32_t n_slots; /* n_pages * page_size: rows of a K/V tensors */
+  int32_t n_slots;     /* n_pages * page_size: rows of a K/V tensor */
   int32_t n_sequences; /* alive */
-  int32_t step;    /* 0: none open; 1: open; 2: planned */
+  int32_t step;        /* 0: none open; 1: open; 2: planned */
   int32_t reserved;
   uint64_t epoch; /* changes when anything but the sequences' last runs changed */
 } anb_cache_statistics;
@@ -224,14 +224,14 @@ typedef struct anb_group {
 } anb_group;
 
 enum {
-  ANB_HOST_OP_SHARE = 0,   /* `sequence` also sees what `source` holds at positions [begin, end): a fork, a join */
-  ANB_HOST_OP_RESTART = 1, /* `sequence` goes on in a fresh sequence with its old one's [begin, end): a rewind,
-                               or the first use of a sequence after anb_step_reject */
-  ANB_HOST_OP_BECOME = 2,  /* `sequence` takes over the sequence of `source`: an adopt */
-  ANB_HOST_OP_REMOVE = 3   /* the sequence of `sequence`, or the one it left by restart or become, is gone */
+  ANB_HOST_OP_SHARE = 0,   /* `sequence` also sees the cells of `source` at positions [begin, end): a fork, a join */
+  ANB_HOST_OP_RESTART = 1, /* `sequence` goes on in a fresh store that shares its old cells at [begin, end): a rewind,
+                              or the first use of a sequence after anb_step_reject */
+  ANB_HOST_OP_BECOME = 2,  /* `sequence` takes over the cells of `source`: an adopt */
+  ANB_HOST_OP_REMOVE = 3   /* the cells of `sequence`, or those it left by restart or become, are no longer needed */
 };
 
-/* For hosts that keep a cache of their own, one sequence per sequence. */
+/* For hosts that keep a K/V cache of their own, with one store of cells for every sequence (llama.cpp: a seq_id). */
 typedef struct anb_host_op {
   int32_t kind;
   int32_t reserved;
@@ -255,14 +255,14 @@ typedef struct anb_plan {
   int32_t n_pages_short; /* with ANB_NO_ROOM: pages that are missing; 0 else */
   int32_t n_pages_free;  /* with ANB_NO_ROOM: pages free now; 0 else */
   int32_t reserved;
-  uint64_t epoch;                          /* as in anb_cache_statistics */
-  const anb_token* tokens;                 /* [n_rows]; ANB_UNKNOWN_TOKEN where the host knows better */
-  const anb_position* positions;           /* [n_rows] */
-  const anb_slot* slots;                   /* [n_rows], where each row's K and V go, before attention */
-  const anb_sequence* sequences;                   /* [n_rows], who appended the row (it may have been joined since) */
-  const anb_output* outputs;               /* [n_outputs], in the order of rows; logits are [n_outputs, vocabulary] */
-  const anb_group* groups;                 /* [n_groups] */
-  const anb_view* views;                   /* [n_views] */
+  uint64_t epoch;                      /* as in anb_cache_statistics */
+  const anb_token* tokens;             /* [n_rows]; ANB_UNKNOWN_TOKEN where the host knows better */
+  const anb_position* positions;       /* [n_rows] */
+  const anb_slot* slots;               /* [n_rows], where each row's K and V go, before attention */
+  const anb_sequence* sequences;       /* [n_rows], who appended the row (it may have been joined since) */
+  const anb_output* outputs;           /* [n_outputs], in the order of rows; logits are [n_outputs, vocabulary] */
+  const anb_group* groups;             /* [n_groups] */
+  const anb_view* views;               /* [n_views] */
   const anb_host_op* ops_before;       /* [n_ops_before], additive, in order, before the pass */
   const anb_host_op* ops_after_commit; /* [n_ops_after_commit], removing, in order, after commit */
 } anb_plan;
@@ -312,7 +312,7 @@ typedef struct anb_paged {
 ANB_API uint32_t anb_version(void);
 /* The name of a status ("bad_argument"); "unknown" for other numbers. Static. */
 ANB_API const char* anb_status_name(anb_status status);
-/* What the last failed call of this thread says; "" before any. At most 1,023 bytes; valid until this thread's next
+/* The text of this thread's last failed call; "" before any. At most 1,023 bytes; valid until this thread's next
  * call that fails. */
 ANB_API const char* anb_last_error(void);
 
@@ -344,12 +344,12 @@ ANB_API anb_status anb_cache_check(anb_cache* cache);
 ANB_API anb_status anb_sequence_get_state(const anb_cache* cache, anb_sequence sequence, anb_sequence_state* state);
 /* The open children, in the order of their forks: as many as fit into `capacity`; `n` (not NULL) becomes how many there
  * are. Stale sequence. */
-ANB_API anb_status anb_sequence_children(const anb_cache* cache, anb_sequence sequence, int32_t capacity, anb_sequence* children,
-                                     int32_t* n);
+ANB_API anb_status anb_sequence_children(const anb_cache* cache, anb_sequence sequence, int32_t capacity,
+                                         anb_sequence* children, int32_t* n);
 /* Slots and positions of all that the sequence sees, in history order; either array may be NULL. Of tokens that an open
  * step has not planned yet nothing is told. As many as fit into `capacity`; `n` as above. O(tokens). Stale sequence. */
 ANB_API anb_status anb_sequence_tokens(const anb_cache* cache, anb_sequence sequence, int32_t capacity, anb_slot* slots,
-                                   anb_position* positions, int32_t* n);
+                                       anb_position* positions, int32_t* n);
 
 /* ---- The step ---- */
 
@@ -359,7 +359,8 @@ ANB_API anb_status anb_step_begin(anb_cache* cache, anb_step** step);
 ANB_API anb_status anb_step_create_sequence(anb_step* step, anb_position first, anb_sequence* sequence);
 /* Adds n tokens, one row each; `tokens` NULL: tokens that only the host will know. `logits`: ANB_LOGITS_*. O(n).
  * Stale sequence, out of range past the sequence's position limit. */
-ANB_API anb_status anb_step_append(anb_step* step, anb_sequence sequence, const anb_token* tokens, int32_t n, int32_t logits);
+ANB_API anb_status anb_step_append(anb_step* step, anb_sequence sequence, const anb_token* tokens, int32_t n,
+                                   int32_t logits);
 /* Logits of the sequence's last token, which must be a row of this step: what a fork without tokens samples from. */
 ANB_API anb_status anb_step_request_logits(anb_step* step, anb_sequence sequence);
 /* Splits a sequence into n children that see what it sees now. O(n). Stale sequence, limit reached, out of range. */
@@ -369,13 +370,14 @@ ANB_API anb_status anb_step_fork(anb_step* step, anb_sequence parent, int32_t n,
 ANB_API anb_status anb_step_fork_given(anb_step* step, anb_sequence parent, int32_t n, const anb_position* starts,
                                        anb_sequence* children);
 /* Appends the own tokens of n children to the parent's history, in the given order; the children's names go stale.
- * O(views + n log n). Children must have no open children; the rest of the block may be joined later. Stale sequence, not a
- * child, open children, out of range. */
+ * O(views + n log n). Children must have no open children; the rest of the block may be joined later. Stale sequence,
+ * not a child, open children, out of range. */
 ANB_API anb_status anb_step_join(anb_step* step, anb_sequence parent, const anb_sequence* children, int32_t n);
 /* The same for children of anb_step_fork_given: the parent goes on at `next`. */
 ANB_API anb_status anb_step_join_given(anb_step* step, anb_sequence parent, const anb_sequence* children, int32_t n,
                                        anb_position next);
-/* Shortens a sequence to n_tokens: not below its own fork point, nor below the fork of an open child. O(views taken). */
+/* Shortens a sequence to n_tokens: not below its own fork point, nor below the fork of an open child. O(views taken).
+ */
 ANB_API anb_status anb_step_rewind(anb_step* step, anb_sequence sequence, int32_t n_tokens);
 /* The parent takes over one child's history and children; its other children, and what it wrote itself after the fork,
  * are dropped, the child's name goes stale. O(sequences dropped). */
@@ -404,7 +406,8 @@ ANB_API anb_status anb_cache_paged(anb_cache* cache, int32_t kind, anb_paged* pa
 ANB_API anb_status anb_step_reject(anb_step* step, anb_sequence sequence, int32_t n);
 /* Makes the step final; the step handle is over. Cannot fail after a plan, allocates nothing. Wrong state. */
 ANB_API anb_status anb_step_commit(anb_step* step);
-/* Undoes the whole step, also after the model ran; sequences made in it go stale, the step handle is over. NULL is fine. */
+/* Undoes the whole step, also after the model ran; sequences made in it go stale, the step handle is over. NULL is
+ * fine. */
 ANB_API anb_status anb_step_abort(anb_step* step);
 
 #ifdef __cplusplus

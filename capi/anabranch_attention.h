@@ -115,7 +115,7 @@ typedef struct anb_attention_threads {
 #define ANB_ATTENTION_THREADS_INIT \
   { sizeof(anb_attention_threads), 1, 0, 0 }
 
-/* What the last failed call of this library on this thread says; "" before any. At most 1,023 bytes; valid until this
+/* The text of this thread's last failed call of this library; "" before any. At most 1,023 bytes; valid until this
  * thread's next call that fails. */
 ANB_API const char* anb_attention_last_error(void);
 
@@ -140,18 +140,18 @@ ANB_API anb_status anb_attention_plan(anb_attention* attention, const anb_group*
  * without a plan. */
 ANB_API anb_status anb_attention_workspace(const anb_attention* attention, int32_t n_workers, size_t* n_bytes);
 
-/* Once per layer, before the run: rounds K and V of new rows to the kv' element (to nearest even) and writes them to
- * their slots. Infinity and NaN stay what they are, but in int8, where a head that has one becomes NaN as a whole.
- * Needs no plan. O(n_rows). Bad argument for a slot outside the kv. */
+/* Once per layer, before the run: rounds K and V of new rows to the element type of `kv` (to nearest even) and writes
+ * them to their slots. Infinity and NaN stay what they are, but in int8, where a head that has one becomes NaN as a
+ * whole. Needs no plan. O(n_rows). Bad argument for a slot that is not below kv->n_slots. */
 ANB_API anb_status anb_attention_store(const anb_attention* attention, const anb_attention_new_rows* new_rows,
                                        const anb_attention_kv* kv);
-/* Once per layer: attention of the plan's rows over the kv, where their own K and V are already. `threads` NULL: the
+/* Once per layer: attention of the plan's rows over `kv`, which holds their own K and V already. `threads` NULL: the
  * caller's thread. O(rows * keys), with each group's K and V read once. Wrong state without a plan; bad argument for a
- * planned slot outside the kv or a workspace that is too small; callback failed (out and lse then hold anything)
- * when `run` has left out or repeated tasks, or threw. */
+ * planned slot that is not below kv->n_slots, or a workspace that is too small; callback failed (out and lse then hold
+ * anything) when `run` has left out or repeated tasks, or threw. */
 ANB_API anb_status anb_attention_run(const anb_attention* attention, const anb_attention_rows* rows,
-                                     const anb_attention_kv* kv, const anb_attention_threads* threads,
-                                     void* workspace, size_t n_bytes);
+                                     const anb_attention_kv* kv, const anb_attention_threads* threads, void* workspace,
+                                     size_t n_bytes);
 
 #ifdef __cplusplus
 }

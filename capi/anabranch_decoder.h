@@ -28,7 +28,7 @@ typedef struct anb_decoder anb_decoder;
 typedef uint64_t anb_request; /* names a request of one decoder; never used again */
 #define ANB_NO_REQUEST ((anb_request)0)
 
-/* What a token is to the reader of the answer. */
+/* The part that a token plays in the answer. */
 enum {
   ANB_ROLE_TEXT = 0,  /* part of the text */
   ANB_ROLE_TITLE = 1, /* names a branch to come; not shown here */
@@ -86,7 +86,7 @@ enum {
   ANB_NEXT_FINISH = 3      /* the answer is complete */
 };
 
-/* What is to be done after a token, in this order: take tokens back, feed `forced`, then `next`. A callback gets it
+/* A markup's answer to a token. The decoder takes tokens back, feeds `forced`, then does `next`. A callback gets it
  * with everything zero but struct_size; its arrays are read before the next callback is called. */
 typedef struct anb_action {
   uint32_t struct_size;
@@ -159,8 +159,8 @@ typedef struct anb_markup {
   int32_t n_vocabulary;     /* [no constraint] keeps titles and bodies from starting with a line break */
   const anb_markup_callbacks* callbacks;
   /* aspd again; both say which tokens may be sampled */
-  int32_t unique_titles; /* [0] 1: no title of an answer comes twice, as far as the sequence that writes it can see; where
-                          * anb_text writes text, titles are compared by their letters, else by their tokens */
+  int32_t unique_titles; /* [0] 1: no title of an answer comes twice, as far as the sequence that writes it can see;
+                          * where anb_text writes text, titles are compared by their letters, else by their tokens */
   int32_t max_titles;    /* [any number] of one block; after the last only `para` */
   int32_t
       well_formed; /* [0] 1: only what keeps to the grammar of the tags: two titles or more, each closed and not
@@ -184,8 +184,9 @@ typedef struct anb_decoder_options {
   const anb_token* end_of_text; /* tokens that end an answer or a branch; never fed */
   const anb_markup* markup;     /* NULL: "serial" */
   const anb_text* text;         /* NULL: no text */
-  /* 0; 1: tags that "aspd" thinks likely on the trunk are fed before they are sampled, as further rows, and left out of
-   * the commit where they were wrong. Fewer passes, the same tokens; outputs behind a wrong one are asked for in vain */
+  /* 0; 1: tags that "aspd" thinks likely on the trunk are drafted: fed before they are sampled, as further rows, and
+   * rejected at the commit where they were wrong. Fewer passes, the same tokens. Outputs behind a rejected draft are
+   * ignored. */
   int32_t draft;
   int32_t reserved;
 } anb_decoder_options;
@@ -209,7 +210,7 @@ typedef struct anb_request_options {
   /* ANB_NONE: the decoder's max_branches. The others wait, without rows or pages. 1: they come one after another, with
    * the mask, positions and tokens that they have together, and one token is sampled a pass */
   int32_t max_parallel_branches;
-  int32_t no_repeat_ngram; /* 0: off; groups of so many tokens that the sequence sees in the answer are not written again */
+  int32_t no_repeat_ngram; /* 0: off; n: n-grams of the answer that the sequence sees are not written again */
 } anb_request_options;
 #define ANB_REQUEST_OPTIONS_INIT                                                                                \
   {                                                                                                             \
@@ -278,7 +279,7 @@ typedef struct anb_event {
 #define ANB_EVENT_INIT \
   { sizeof(anb_event), 0, ANB_NO_REQUEST, 0, 0, 0, 0, 0.0f, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/* What an answer cost so far. */
+/* The cost of an answer so far. */
 typedef struct anb_request_state {
   uint32_t struct_size;
   int32_t reason;     /* ANB_REASON_NONE while it runs */
@@ -345,8 +346,9 @@ ANB_API anb_status anb_decoder_submit(anb_decoder* decoder, const anb_token* pro
                                       const anb_request_options* options, anb_request* request);
 /* The next pass of all requests. ANB_NOTHING_TO_DO: no request runs. ANB_NO_ROOM: as anb_step_plan, no plan is open;
  * release or cancel something and plan again (a request that can never fit has ended with ANB_REASON_NO_ROOM). Wrong
- * state while a plan of this decoder or a step of the cache is open. Sequences of requests that are over are dropped here
- * or in cancel and release, in steps of the decoder's own: hosts with a cache of their own ask anb_sequence_get_state. */
+ * state while a plan of this decoder or a step of the cache is open. Sequences of requests that are over are dropped
+ * here or in cancel and release, in steps of the decoder's own: hosts with a cache of their own ask
+ * anb_sequence_get_state. */
 ANB_API anb_status anb_decoder_plan(anb_decoder* decoder, anb_plan* plan);
 /* Settings of output i of the open plan. O(1). Wrong state without a plan, bad argument. */
 ANB_API anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_output_settings* settings);
@@ -369,7 +371,7 @@ ANB_API anb_status anb_decoder_cancel(anb_decoder* decoder, anb_request request)
 ANB_API anb_status anb_decoder_release(anb_decoder* decoder, anb_request request);
 /* Where a request stands. O(1). Stale request. */
 ANB_API anb_status anb_decoder_get_request(const anb_decoder* decoder, anb_request request, anb_request_state* state);
-/* One sequence of a request, running or over; branch 0 is the trunk, whose text is the whole answer. O(text). Stale
+/* One branch of a request, running or over; branch 0 is the trunk, whose text is the whole answer. O(text). Stale
  * request, bad argument. */
 ANB_API anb_status anb_decoder_get_branch(anb_decoder* decoder, anb_request request, int32_t branch,
                                           anb_branch_state* state);

@@ -30,4 +30,5 @@ install(FILES
   "${PROJECT_BINARY_DIR}/anabranch-config.cmake"
   "${PROJECT_BINARY_DIR}/anabranch-config-version.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindPCRE2.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/Findutf8proc.cmake"
   DESTINATION "${package_folder}")

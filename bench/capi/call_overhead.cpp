@@ -25,7 +25,7 @@ using namespace anabranch::bench;
 constexpr int kBranches = 8;
 constexpr std::int32_t kTrunkTokens = 16384;
 constexpr int kTurns = 20000, kPlansBetweenShortening = 200;
-/// What reading the clock costs, which would make a ratio look better than it is.
+/// The time of reading the clock, which would make a ratio look better than it is.
 double g_clock = 0;
 
 /// Seconds that `work` takes.

@@ -96,7 +96,7 @@ void commit(benchmark::State& state, Setting setting) {
   }
 }
 
-/// What no sampler can be faster than: the largest of every 16th, for each 256 logits.
+/// A lower bound for any sampler: the largest of every 16th logit, for each 256 logits.
 void read_once(benchmark::State& state) {
   std::vector<float> most(logits().size() / 16);
   const auto read = [&] {

@@ -1,9 +1,9 @@
 // Question: what does it cost to drive llama.cpp by step plans, and how much faster do 2, 4 and 8 branches write there
-// than one seq_id does?
+// than one sequence does?
 //
-// Both sides in one run, interleaved. Serial is a plain llama_decode loop with none of our code. The books: what we
-// spend per step (the step, its plan, turning it into a batch) beside what llama.cpp spends before it computes anything
-// (checking the batch, finding cells, the mask), and per fork and join beside its seq_cp and seq_rm.
+// Both sides in one run, interleaved. Serial is a plain llama_decode loop with none of our code. The bookkeeping of a
+// step, ours (the step, its plan, the batch made of it), is printed beside what llama.cpp spends before it computes
+// anything (checking the batch, finding cells, the mask), and that of a fork and join beside its seq_cp and seq_rm.
 //
 //   bench/run llama_branches [repeats, default 9]
 #include <algorithm>
@@ -85,7 +85,7 @@ void decode(llama_context* context, const std::vector<llama_seq_id>& seq_ids, ab
   llama_synchronize(context);
 }
 
-/// Tokens per second of a plain loop over one seq_id.
+/// Tokens per second of a plain loop over one sequence.
 double serial(llama_context* context) {
   llama_memory_t memory = llama_get_memory(context);
   llama_memory_clear(memory, false);
@@ -97,8 +97,10 @@ double serial(llama_context* context) {
   return kSteps / seconds_since(begin);
 }
 
-/// What llama.cpp spends before the first node of a step over `n` branches, and on seq_cp and seq_rm per fork and join.
-void its_books(llama_context* context, int n, Clock::time_point& first_node, double& per_step, double& fork_join) {
+/// The seconds that llama.cpp spends before the first node of a step over `n` branches, and on seq_cp and seq_rm for
+/// one fork and join.
+void bookkeeping_of_llama(llama_context* context, int n, Clock::time_point& first_node, double& per_step,
+                          double& fork_join) {
   llama_memory_t memory = llama_get_memory(context);
   llama_memory_clear(memory, false);
   Tokens prompt = prompt_of(kTrunk);
@@ -151,7 +153,7 @@ Driven branches(const GgufModel& model, int n) {
     in_cache += seconds_since(begin);
     host.committed();
   };
-  const auto ours = [&] { return in_cache + host.statistics().lay_out_seconds; };
+  const auto ours = [&] { return in_cache + host.statistics().planning_seconds; };
   Driven result;
   pass([&](ab::Step& step) { step.append(trunk, prompt_of(kTrunk), ab::Logits::last); });
   double before = ours();
@@ -192,7 +194,7 @@ void measure(const GgufModel& model, int n_repeats, Measured& all) {
     for (const int n : kBranches) {
       const Driven driven = branches(model, n);
       double per_step = 0, fork_join = 0;
-      its_books(watched, n, first_node, per_step, fork_join);
+      bookkeeping_of_llama(watched, n, first_node, per_step, fork_join);
       const std::string name = std::to_string(n) + (n == 1 ? " branch" : " branches");
       all.add(name, driven.tokens_per_second);
       all.add(name + " / serial", driven.tokens_per_second / alone);

@@ -1,4 +1,5 @@
-// The same model through llama.cpp alone: a unified KV cache, branches as sequences that share the trunk's cells.
+// The same model through llama.cpp alone: a unified KV cache, one seq_id for each branch, which share the trunk's
+// cells.
 #include <algorithm>
 #include <stdexcept>
 
@@ -82,7 +83,7 @@ class Llama final : public Runner {
     llama_synchronize(context_.get());
   }
 
-  /// One token of each of the sequences [first, first + n).
+  /// One token of each seq_id in [first, first + n).
   void decode(llama_seq_id first, std::int32_t n, llama_pos position) {
     tokens_.assign(static_cast<std::size_t>(n), some_token(1));
     positions_.assign(tokens_.size(), position);
@@ -125,7 +126,7 @@ class Llama final : public Runner {
 
 void add_llama(const LlamaSetup& setup, Runners& runners) {
   const auto model = std::make_shared<const GgufModel>(
-      GgufModel::load(setup.file, {.n_cells = 256, .n_sequences = 1, .n_threads = setup.n_threads}));
+      GgufModel::load(setup.file, {.n_cells = 256, .n_seq_ids = 1, .n_threads = setup.n_threads}));
   for (const auto flash : {LLAMA_FLASH_ATTN_TYPE_DISABLED, LLAMA_FLASH_ATTN_TYPE_ENABLED})
     runners.push_back(std::make_unique<Llama>(model, setup, flash));
 }

@@ -83,8 +83,8 @@ attention::KvTensors read_kv(const anb_attention_kv* from, const attention::Head
   attention::KvTensors kv;
   kv.element = static_cast<attention::Element>(s.element);
   kv.n_slots = s.n_slots;
-  kv.keys = need(s.keys, "keys of the kv");
-  kv.values = need(s.values, "values of the kv");
+  kv.keys = need(s.keys, "keys of the K/V tensors");
+  kv.values = need(s.values, "values of the K/V tensors");
   kv.slot_stride = read_stride(s.slot_stride, shape.kv_width(), shape.head_dim, "slot_stride");
   kv.head_stride = read_stride(s.head_stride, shape.head_dim, shape.head_dim, "head_stride");
   if (kv.element != attention::Element::int8) return kv;

@@ -1,4 +1,4 @@
-// What comes in through anabranch_attention.h, checked and as C++ wants it. All throw bad_argument, with the bad value
+// Arguments of anabranch_attention.h, checked and as C++ wants them. All throw bad_argument, with the bad value
 // and the limit.
 #pragma once
 

@@ -1,4 +1,4 @@
-// What a decoder's handle stands for.
+// The object behind a decoder handle.
 #pragma once
 
 #include <cstdint>

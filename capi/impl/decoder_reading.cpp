@@ -1,4 +1,4 @@
-// What a decoder tells: events, requests, branches.
+// Reading a decoder: events, requests, branches.
 #include <cstddef>
 #include <utility>
 

@@ -20,10 +20,10 @@ constexpr anb_status to_c(Status status) noexcept { return static_cast<anb_statu
 /// Keeps a status' text for last_text, cut to what its buffer holds; returns the status. Allocates nothing.
 anb_status report(Status status, const char* text) noexcept;
 
-/// What was kept last on this thread; "" before any.
+/// The error text that this thread kept last; "" before any.
 const char* last_text() noexcept;
 
-/// What a handle's object has for the guard. A decoder shares its cache's.
+/// The part of a handle's object that the guard uses. A decoder shares its cache's.
 struct Condition {
   bool busy = false;      ///< a call is inside
   bool poisoned = false;  ///< an invariant is broken

@@ -1,4 +1,4 @@
-// What the library tells of itself.
+// Version and last error of the library.
 #include "guard.hpp"
 
 using namespace anabranch;

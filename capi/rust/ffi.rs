@@ -1,8 +1,8 @@
-//! The C functions that this host uses, as capi/anabranch.h and capi/anabranch_decoder.h declare them.
+//! The C functions that the wrapper uses, as capi/anabranch.h and capi/anabranch_decoder.h declare them.
 //!
 //! The structs are the whole of their C counterparts, because a library reads and writes as far as `struct_size` says.
-//! What the host hands on without looking at it stays an untyped pointer.
-#![allow(non_camel_case_types, dead_code)]
+//! Pointers that are handed on without being looked at stay untyped.
+#![allow(non_camel_case_types)]
 
 use std::ffi::{c_char, c_void};
 use std::mem::size_of;
@@ -162,7 +162,7 @@ pub struct anb_branch_state {
     pub reserved: i32,
 }
 
-// What C says sizeof is.
+// Sizes as C's sizeof gives them.
 const _: () = assert!(size_of::<anb_cache_options>() == 40);
 const _: () = assert!(size_of::<anb_plan>() == 128);
 const _: () = assert!(size_of::<anb_text>() == 32);

@@ -82,6 +82,7 @@ has_package() {
     librapidcheck-dev) has_header rapidcheck.h ;;
     nlohmann-json3-dev) has_header nlohmann/json.hpp ;;
     libpcre2-dev) has_header pcre2.h ;;
+    libutf8proc-dev) has_header utf8proc.h ;;
     libcli11-dev) has_header CLI/CLI.hpp ;;
     libhwy-dev) has_header hwy/highway.h ;;
     *) dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;

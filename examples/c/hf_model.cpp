@@ -52,7 +52,7 @@ std::span<const Cpp> as_cpp(const C* array, std::int32_t n) noexcept {
   return {reinterpret_cast<const Cpp*>(array), static_cast<std::size_t>(n)};
 }
 
-/// What the runner reads of a plan. (It keeps no sequences, so it needs no host operations.)
+/// The part of a plan that the runner reads. (It keeps no sequences, so it needs no host operations.)
 ab::StepPlan as_cpp(const anb_plan& plan) noexcept {
   ab::StepPlan result;
   result.tokens = as_cpp<ab::TokenId>(plan.tokens, plan.n_rows);

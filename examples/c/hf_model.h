@@ -22,7 +22,7 @@ typedef struct hf_model hf_model;
 /* Reads a Llama, Qwen2 or Qwen3 folder, in float32. NULL: hf_error() says why. */
 HF_API hf_model* hf_open(const char* folder);
 HF_API void hf_close(hf_model* model);
-/* What the last call of this thread that failed says. */
+/* The text of this thread's last failed call. */
 HF_API const char* hf_error(void);
 
 HF_API int32_t hf_n_vocabulary(const hf_model* model);

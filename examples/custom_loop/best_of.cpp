@@ -1,9 +1,9 @@
 // Best of n and minimum Bayes risk: fork, decode together, score, adopt.
 //
-// The prompt is computed once. n sequences fork from it, each samples a candidate, all of them in one pass per token. The
-// winner is the candidate with the highest mean log-probability, or the one that is most like all others (minimum Bayes
-// risk: Eikema and Aziz 2020, arXiv 2005.10283; here with chrF, see chrf.hpp). The trunk adopts it, and goes on from
-// it: nothing is computed again.
+// The prompt is computed once. n sequences fork from it, each samples a candidate, all of them in one pass per token.
+// The winner is the candidate with the highest mean log-probability, or the one that is most like all others (minimum
+// Bayes risk: Eikema and Aziz 2020, arXiv 2005.10283; here with chrF, see chrf.hpp). The trunk adopts it, and goes on
+// from it: nothing is computed again.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -113,7 +113,7 @@ std::size_t choose(Candidates& candidates, const loop::Chat& chat, const Options
   return static_cast<std::size_t>(std::max_element(candidates.begin(), candidates.end(), less) - candidates.begin());
 }
 
-/// What the winner's sequence still has to be fed, and the next question.
+/// The tokens that the winner's sequence has not been fed yet, and the next question.
 Tokens next_turn(const Candidate& winner, const loop::Chat& chat, const Options& o) {
   Tokens tokens;
   if (winner.cut) tokens.push_back(winner.tokens.back());

@@ -96,7 +96,7 @@ void answer_all(Host& host, Answers& answers, const Options& o) {
   }
 }
 
-/// What an answer's sequence still has to be fed before the next turn can begin.
+/// The tokens that an answer's sequence must be fed before the next turn can begin.
 Tokens closing(const Answer& answer, const Material& material) {
   Tokens tokens = material.end_of_answer;
   if (answer.cut) tokens.insert(tokens.begin(), answer.tokens.back());

@@ -35,7 +35,7 @@ const std::map<std::string, ab::torch::Weights> kWeights{{"auto", ab::torch::Wei
                                                          {"bf16", ab::torch::Weights::bfloat16},
                                                          {"int8", ab::torch::Weights::int8}};
 
-/// What `longer` has after `shorter`, which must be its beginning.
+/// The rest of `longer` after its beginning `shorter`.
 Tokens rest_of(const Tokens& longer, const Tokens& shorter) {
   if (longer.size() < shorter.size() || !std::equal(shorter.begin(), shorter.end(), longer.begin()))
     ab::fail(ab::Status::unsupported,

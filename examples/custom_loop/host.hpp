@@ -1,4 +1,4 @@
-// What the three loops of this folder share: a model with a cache, one pass after another, and what they cost.
+// Shared by the three loops of this folder: a model with a cache, its passes, and their cost.
 //
 // The loops themselves are in best_of.cpp, speculate.cpp and fan_out.cpp. Each decides what a step holds; `Host::pass`
 // is all that a host has to do with it.
@@ -21,7 +21,7 @@ namespace loop {
 namespace ab = anabranch;
 using Tokens = std::vector<ab::TokenId>;
 
-/// What one way of decoding took.
+/// The cost of one way of decoding.
 struct Cost {
   std::int64_t n_passes = 0;
   std::int64_t n_rows = 0;   ///< tokens that went through the model; each wrote one slot
@@ -44,8 +44,8 @@ class Host {
 
   ab::KvCache& cache() noexcept { return cache_; }
 
-  /// Plans the step, runs the model, gives take(sequence, logits) each output, commits. Throws no_room; a step that is not
-  /// committed leaves no trace.
+  /// Plans the step, runs the model, gives take(sequence, logits) each output, commits. Throws no_room; a step that is
+  /// not committed leaves no trace.
   template <class Take>
   void pass(ab::Step& step, Take&& take) {
     const ab::PlanResult plan = step.plan();
@@ -61,8 +61,8 @@ class Host {
   /// which also forks, or wants logits. Throws out_of_range, before the first pass, when the model cannot take it all.
   Tokens feed(ab::SequenceId sequence, const Tokens& prompt);
 
-  /// Goes on serially and greedily from a step in which the sequence's last token wants its logits: at most `n` tokens, up
-  /// to the end of text, which is not part of them. The last one of `n` is not fed.
+  /// Goes on serially and greedily from a step in which the sequence's last token wants its logits: at most `n` tokens,
+  /// up to the end of text, which is not part of them. The last one of `n` is not fed.
   Tokens write(ab::Step step, ab::SequenceId sequence, std::int32_t n);
 
   bool ends_text(ab::TokenId token) const;
@@ -94,7 +94,7 @@ class Chat {
   Tokens opening(const std::string& question) const;
   /// A question with its answer, up to where the next turn begins.
   Tokens exchange(const std::string& question, const std::string& answer) const;
-  /// What follows an answer: its end-of-text token, and what the chat template puts behind it.
+  /// The tokens that follow an answer: its end-of-text token and the chat template's end of a turn.
   Tokens end_of_answer() const;
   /// A further question, up to where its answer begins.
   Tokens next_turn(const std::string& question) const;
@@ -118,7 +118,7 @@ int conclude(const std::string& claim, bool holds, const ab::torch::CausalLm& mo
 /// The text with an indentation that sets it off.
 void print_text(const std::string& heading, const std::string& text);
 
-/// What every program of this folder is told.
+/// The options that all programs of this folder take.
 struct CommonOptions {
   std::string model = "build/models/smollm2-135m";
   std::string weights = "f32";

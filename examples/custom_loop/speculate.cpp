@@ -1,10 +1,10 @@
-// A speculative tree: several guesses at the next tokens, all checked in one ragged pass, the right one adopted.
+// A speculative tree: several drafts of the next tokens, all checked in one ragged pass, the right one adopted.
 //
 // The drafts come from the text so far (drafts.hpp). What they have in common is one stretch of rows, and where they
 // part the tree forks: a pass holds each different row once. Logits are wanted of all rows, so each says which token
 // the model itself would write next. The longest path that agrees with the model is accepted: what goes too far is
 // rewound, the path is adopted by the trunk, everything else is dropped. Each pass also yields one token that no draft
-// had to guess. Greedy: the text is exactly what serial decoding writes. (Trees of drafts: Miao et al. 2023,
+// foresaw. Greedy: the text is exactly what serial decoding writes. (Trees of drafts: Miao et al. 2023,
 // SpecInfer, arXiv 2305.09781.)
 #include <fmt/format.h>
 
@@ -59,7 +59,7 @@ Tokens write(Host& host, ab::SequenceId trunk, const Tokens& prompt, const Optio
   Tokens text = prompt;
   const std::int64_t n_end = std::ssize(prompt) + o.max_tokens;
   const Tokens end = host.feed(trunk, prompt);
-  loop::Stretch tree{trunk, {end.back()}, {}};  // the prompt's end: nothing guessed yet
+  loop::Stretch tree{trunk, {end.back()}, {}};  // the prompt's end: nothing drafted yet
   ab::Step step = host.cache().begin_step();
   step.append(trunk, end, ab::Logits::last);
   for (;;) {

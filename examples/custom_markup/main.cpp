@@ -20,7 +20,7 @@ const std::vector<std::string> kVocabulary = {
     " same", " hour",     ".",          ": eat",      " many",  " plants", ": take",       " a",
     " walk", " every",    " day",       " Keep",      " it",    " up"};
 
-/// What each sequence writes, by the branch's place in its block; -1 is the trunk.
+/// The script of each branch, by its number in its block; -1 is the trunk.
 const std::map<int, std::vector<ab::TokenId>> kAnswer = {{-1, {1, 8, 2, 1, 9, 2, 1, 10, 2, 3, 27, 28, 29, 18, 0}},
                                                          {0, {11, 12, 13, 14, 15, 16, 17, 25, 26, 18, 5}},
                                                          {1, {19, 20, 21, 14, 15, 16, 17, 25, 26, 18, 5}},

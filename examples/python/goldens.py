@@ -158,7 +158,7 @@ ORDERS = (
 
 @dataclass
 class Branch:
-    line: int
+    sequence: int
     next_flat: int  # its next token's flat index, which is that token's id
     left: int
 
@@ -190,9 +190,9 @@ class Driver:
         for item in self.case.items:
             self.decode_block(item) if isinstance(item, list) else self.decode_serial(item)
         self.run_pass()
-        n_tokens = self.cache.line(self.trunk).n_tokens
+        n_tokens = self.cache.sequence(self.trunk).n_tokens
         if n_tokens != len(self.case.positions):
-            self.problem(f"the joined line holds {n_tokens} tokens")
+            self.problem(f"the joined sequence holds {n_tokens} tokens")
         self.cache.check()
         self.cache.close()
         return self.observed
@@ -201,8 +201,8 @@ class Driver:
         self.open_step = self.open_step or self.cache.step()
         return self.open_step
 
-    def append(self, line, first, n):
-        self.step().append(line, range(first, first + n))
+    def append(self, sequence, first, n):
+        self.step().append(sequence, range(first, first + n))
 
     def run_pass(self):
         """Ends the open step, if there is one: plans it, notes the plan, commits."""
@@ -234,8 +234,8 @@ class Driver:
     def decode_block(self, lengths):
         policy = {"normal": Positions.SEQUENTIAL, "max_para": Positions.LONGEST, "fixrange": max(lengths)}
         branches = []
-        for line, length in zip(self.step().fork(self.trunk, len(lengths), policy[self.case.mode]), lengths):
-            branches.append(Branch(line, self.next_flat, length))
+        for sequence, length in zip(self.step().fork(self.trunk, len(lengths), policy[self.case.mode]), lengths):
+            branches.append(Branch(sequence, self.next_flat, length))
             self.next_flat += length
         self.end_transition()
         first, waiting = True, branches
@@ -249,7 +249,7 @@ class Driver:
         if self.order.join == "reversed":
             waiting = waiting[::-1]
         if waiting:
-            self.step().join(self.trunk, [branch.line for branch in waiting])
+            self.step().join(self.trunk, [branch.sequence for branch in waiting])
         self.end_transition()
 
     def take_round(self, branches, first):
@@ -259,7 +259,7 @@ class Driver:
             if branch.left == 0:
                 continue
             n = min(branch.left, self.tokens_now(branch, first))
-            self.append(branch.line, branch.next_flat, n)
+            self.append(branch.sequence, branch.next_flat, n)
             branch.next_flat += n
             branch.left -= n
             if self.order.branches == "one_by_one":
@@ -267,7 +267,7 @@ class Driver:
         ended = [branch for branch in branches if branch.left == 0]
         if not ragged or not ended or len(ended) == n_open:
             return branches
-        self.step().join(self.trunk, [branch.line for branch in ended])
+        self.step().join(self.trunk, [branch.sequence for branch in ended])
         return [branch for branch in branches if branch.left > 0]
 
     def tokens_now(self, branch, first):

@@ -1,7 +1,7 @@
 //! The model of examples/c/hf_model.h: a Hugging Face folder behind a few C functions.
 
-use crate::anabranch::{Pass, Text, Token};
-use crate::ffi::anb_plan;
+use anabranch::ffi::anb_plan;
+use anabranch::{Pass, Text, Token};
 use std::ffi::{c_char, c_void, CStr, CString};
 use std::rc::Rc;
 

@@ -5,10 +5,6 @@
 //! The library plans each pass and samples; the model is somebody else's. The answer goes to standard output; what each
 //! pass decodes, a column per branch, and what it all cost go to standard error.
 
-#[path = "../../capi/rust/anabranch.rs"]
-mod anabranch;
-#[path = "../../capi/rust/ffi.rs"]
-mod ffi;
 mod hf_model;
 
 use anabranch::{Cache, Decoder, DecoderOptions, Event};
@@ -17,7 +13,7 @@ use std::error::Error;
 
 const N_COLUMNS: usize = 8;
 
-/// What the trunk wrote as it is, what the branches wrote as one line of columns.
+/// Prints the text of the trunk as it is, and that of the branches as one line of columns.
 fn show(events: &[Event]) {
     let mut cells = vec![String::new(); N_COLUMNS];
     for event in events {
@@ -28,7 +24,7 @@ fn show(events: &[Event]) {
         }
     }
     if cells.iter().any(|cell| !cell.is_empty()) {
-        let sequence: String = cells.iter().map(|cell| format!("{cell:<11} ")).collect();
+        let line: String = cells.iter().map(|cell| format!("{cell:<11} ")).collect();
         eprintln!("{}", line.trim_end());
     }
 }

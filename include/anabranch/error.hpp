@@ -22,7 +22,7 @@ enum class Status : std::int32_t {
   bad_argument = 1,    ///< a value outside what the call accepts
   stale_sequence = 2,  ///< the id names no line that is alive
   not_a_child = 3,     ///< join or adopt of a line that is not an open child of the given parent
-  open_children = 4,   ///< the line must have no open children for this call
+  open_children = 4,   ///< the sequence must have no open children for this call
   out_of_range = 5,    ///< a position beyond a reserved range or the model's maximum
   limit_reached = 6,   ///< a caller-set limit (lines, depth) is used up
   wrong_state = 7,     ///< the call does not fit the state of the step (second step, append after plan, ...)
@@ -74,7 +74,7 @@ constexpr const char* status_name(Status status) noexcept {
   return "unknown";
 }
 
-/// What misuse and bad input throw.
+/// The exception that misuse and bad input throw.
 class Error : public std::exception {
  public:
   Error(Status status, std::string text) : status_(status), text_(std::move(text)) {}

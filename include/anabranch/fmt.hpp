@@ -72,8 +72,8 @@ std::string draw(const Cache& cache, SequenceId sequence) {
     if (cache.parent(item.sequence) == kNoSequence) {
       fmt::format_to(std::back_inserter(text), "{} tokens, next {}\n", own, cache.next_position(item.sequence));
     } else {
-      fmt::format_to(std::back_inserter(text), "{} own tokens after {}, next {}\n", own, cache.fork_tokens(item.sequence),
-                     cache.next_position(item.sequence));
+      fmt::format_to(std::back_inserter(text), "{} own tokens after {}, next {}\n", own,
+                     cache.fork_tokens(item.sequence), cache.next_position(item.sequence));
     }
     const std::string below = is_top ? "" : item.indent + (item.last ? "   " : "|  ");
     const std::vector<SequenceId> children = cache.children(item.sequence);
@@ -82,7 +82,7 @@ std::string draw(const Cache& cache, SequenceId sequence) {
   return text;
 }
 
-/// What a pass costs by its number of rows: a bar for each that was measured, and how much more than one row it takes.
+/// The cost of a pass by its number of rows: a bar for each that was measured, and how much more than one row it takes.
 ///
 ///   rows   ms at 512 keys
 ///      1      5.600  ####################                      1.00x

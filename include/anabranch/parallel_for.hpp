@@ -57,7 +57,7 @@ class ParallelFor {
   std::int32_t n_workers_ = 1;
 };
 
-/// What a thread does next with the part [begin, end) that it has just finished, while that lies in its cache: a
+/// The next work on the part [begin, end) that a thread has just finished, while that lies in its cache: a
 /// reference to `body`, which must outlive it and must not throw. Parts begin and end at multiples of `unit`, or at the
 /// last end.
 class Epilogue {

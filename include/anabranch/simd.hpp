@@ -12,7 +12,7 @@
 
 namespace anabranch::simd {
 
-/// What is allowed, each with all that is above it.
+/// Instruction sets that may be used, each with all that is above it.
 enum class Level : std::uint8_t {
   scalar,       ///< no vectors: plain C++ (x86; on ARM kernels are compiled for NEON only)
   sse4,         ///< 128 bits (x86)

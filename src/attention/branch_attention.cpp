@@ -62,7 +62,7 @@ void check_shape(const HeadShape& s, float scale) {
 }
 
 void check_kv(const KvTensors& kv, Slot highest) {
-  if (kv.keys == nullptr || kv.values == nullptr) fail(Status::bad_argument, "the kv of K or V are null");
+  if (kv.keys == nullptr || kv.values == nullptr) fail(Status::bad_argument, "the tensors of K or V are null");
   if (highest >= kv.n_slots)
     fail(Status::bad_argument, "slot ", highest, " is planned, the K/V tensors have ", kv.n_slots);
   if (kv.element == Element::int8 && (kv.key_scales == nullptr || kv.value_scales == nullptr))

@@ -1,7 +1,7 @@
 // In which form K, V and queries enter the block products: as float32, or as pairs of bfloat16.
 //
-// A form says how queries are arranged in lanes, where a tile's keys and values lie for the product (in the slab itself
-// when nothing has to be changed), and how weights are written.
+// A form says how queries are arranged in lanes, where a tile's keys and values lie for the product (in the K/V
+// tensors when nothing has to be changed), and how weights are written.
 
 #if defined(ANABRANCH_ATTENTION_FORMS_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ANABRANCH_ATTENTION_FORMS_INL
@@ -22,7 +22,7 @@ namespace HWY_NAMESPACE {
 
 /// One head of K or of V: element d of slot s is at base[s * stride + d].
 template <class Stored>
-struct HeadSlab {
+struct HeadTensor {
   const Stored* base = nullptr;
   std::ptrdiff_t stride = 0;
   const Stored* row(Slot slot) const { return base + slot * stride; }
@@ -39,7 +39,7 @@ struct Tile {
   const Stored* values[kTile + 1];  ///< one more, for a partner of zeros
 };
 
-/// What a product's A is.
+/// The A of a product.
 struct Matrix {
   const char* at = nullptr;
   std::ptrdiff_t stride = 0;  ///< bytes
@@ -52,7 +52,7 @@ struct FloatForm {
   using Multiply = MultiplyFloats;
   using Write = WriteFloats;
   static constexpr bool kSplits = HWY_TARGET == HWY_AVX2 && std::is_same_v<Element, Bfloat16>;  ///< see split-inl.hpp
-  static constexpr bool kDirect = sizeof(Stored) == sizeof(float);  ///< the slab has what the product wants
+  static constexpr bool kDirect = sizeof(Stored) == sizeof(float);  ///< the K/V tensors have what the product wants
 
   static std::int32_t depth_of_scores(std::int32_t dim) { return dim; }
   static std::int32_t depth_of_values(std::int32_t n_keys) { return n_keys; }
@@ -65,7 +65,7 @@ struct FloatForm {
     for (; i < dim; ++i) to[i] = query[i] * scale;
   }
 
-  /// `stride`: elements from row to row in the slab.
+  /// `stride`: elements from row to row in the K/V tensors.
   static HWY_INLINE Matrix matrix(const Stored* const* rows, std::int32_t n, bool adjacent, std::ptrdiff_t stride,
                                   std::int32_t dim, float* scratch) {
     constexpr auto kSize = static_cast<std::ptrdiff_t>(sizeof(float));

@@ -10,7 +10,7 @@
 
 namespace anabranch::attention {
 
-/// What all tasks of one call share.
+/// All that the tasks of one call share.
 struct Call {
   Rows rows;
   KvTensors kv;
@@ -26,7 +26,7 @@ struct Call {
 
 /// Where the rows of one KV head, of K or of V, are stored.
 struct HeadSlots {
-  void* slab = nullptr;
+  void* tensor = nullptr;
   Element element = Element::float32;
   std::int32_t head_dim = 0;
   std::int64_t first = 0, slot_stride = 0;  ///< in elements

@@ -1,4 +1,4 @@
-// What the kernels say about vectors. Included once per instruction set (Highway's foreach_target).
+// The kernels' words for vectors. Included once per instruction set (Highway's foreach_target).
 
 #if defined(ANABRANCH_ATTENTION_LANES_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ANABRANCH_ATTENTION_LANES_INL

@@ -1,4 +1,4 @@
-// What the rows of a pass see, segment by segment, instead of group by group.
+// The keys that the rows of a pass see, segment by segment, instead of group by group.
 //
 // Groups cut a segment wherever the rows beside each other differ; kernels must not, or neighbours would change a row's
 // sums. So views of one segment that follow one another on a row's path are put together again: a piece is all tokens

@@ -8,7 +8,7 @@ namespace {
 /// Queries times keys times head_dim of a job, at least: short tasks would wait for the counter of jobs, which travels
 /// between the threads, longer than they run.
 constexpr std::int64_t kJob = 1 << 15;
-/// What a task costs beside its keys, in the same unit.
+/// The cost of a task beside its keys, in the same unit.
 constexpr std::int64_t kTask = 1 << 14;
 
 }  // namespace

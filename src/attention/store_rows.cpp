@@ -19,19 +19,19 @@ namespace HWY_NAMESPACE {
 
 /// One head's row of K or of V.
 template <class Element>
-HWY_INLINE void store_row(const float* from, std::int32_t dim, void* slab, std::int64_t place, float*) {
+HWY_INLINE void store_row(const float* from, std::int32_t dim, void* tensor, std::int64_t place, float*) {
   using Stored = typename Element::Stored;
-  convert_row<Float32, Element>(from, dim, 1.0f, static_cast<Stored*>(slab) + place);
+  convert_row<Float32, Element>(from, dim, 1.0f, static_cast<Stored*>(tensor) + place);
 }
 
 template <>
-HWY_INLINE void store_row<Float32>(const float* from, std::int32_t dim, void* slab, std::int64_t place, float*) {
-  std::memcpy(static_cast<float*>(slab) + place, from, static_cast<std::size_t>(dim) * sizeof(float));
+HWY_INLINE void store_row<Float32>(const float* from, std::int32_t dim, void* tensor, std::int64_t place, float*) {
+  std::memcpy(static_cast<float*>(tensor) + place, from, static_cast<std::size_t>(dim) * sizeof(float));
 }
 
 template <>
-HWY_INLINE void store_row<Int8>(const float* from, std::int32_t dim, void* slab, std::int64_t place, float* scale) {
-  auto* to = static_cast<std::int8_t*>(slab) + place;
+HWY_INLINE void store_row<Int8>(const float* from, std::int32_t dim, void* tensor, std::int64_t place, float* scale) {
+  auto* to = static_cast<std::int8_t*>(tensor) + place;
   float largest = 0;
   bool finite = true;
   for (std::int32_t i = 0; i < dim; ++i) {
@@ -49,7 +49,7 @@ HWY_INLINE void store_row<Int8>(const float* from, std::int32_t dim, void* slab,
 template <class Element>
 void store_all(const float* rows, std::int64_t row_stride, std::span<const Slot> slots, const HeadSlots& to) {
   for (std::size_t r = 0; r < slots.size(); ++r)
-    store_row<Element>(rows + static_cast<std::int64_t>(r) * row_stride, to.head_dim, to.slab,
+    store_row<Element>(rows + static_cast<std::int64_t>(r) * row_stride, to.head_dim, to.tensor,
                        to.first + slots[r] * to.slot_stride,
                        to.scales == nullptr ? nullptr : to.scales + slots[r] * to.scale_stride);
 }

@@ -53,11 +53,11 @@ class TaskRun {
   using Stored = typename Form::Stored;
   std::int32_t dim() const { return kDim > 0 ? kDim : call_.shape.head_dim; }
   const Piece& piece_of(const Task& task) const { return call_.list->pieces()[static_cast<std::size_t>(task.piece)]; }
-  HeadSlab<Stored> slab(const void* base, std::int32_t head) const {
+  HeadTensor<Stored> of_head(const void* base, std::int32_t head) const {
     return {static_cast<const Stored*>(base) + head * call_.kv.head_stride,
             static_cast<std::ptrdiff_t>(call_.kv.slot_stride)};
   }
-  HeadSlab<float> factors(const float* base) const {
+  HeadTensor<float> factors(const float* base) const {
     return {base == nullptr ? nullptr : base + task_.head * call_.kv.scale_head_stride,
             static_cast<std::ptrdiff_t>(call_.kv.scale_slot_stride)};
   }
@@ -79,8 +79,8 @@ class TaskRun {
   }
 
   bool hidden_values_are_finite() const {
-    const HeadSlab<Stored> values = slab(call_.kv.values, task_.head);
-    const HeadSlab<float> scales = factors(call_.kv.value_scales);
+    const HeadTensor<Stored> values = of_head(call_.kv.values, task_.head);
+    const HeadTensor<float> scales = factors(call_.kv.value_scales);
     bool finite = true;
     for_each_run_of(piece_, std::max(shortest_, task_.begin), end_, [&](Slot first, std::int32_t count) {
       for (Slot slot = first; slot < first + count; ++slot) {
@@ -135,8 +135,8 @@ class TaskRun {
 
   /// A task's keys from `begin` to the end of their tile, at most to `end`; none when there are none.
   void set_tile(const Task& task, std::int32_t begin, std::int32_t end, Tile<Stored>& tile) const {
-    const HeadSlab<Stored> keys = slab(call_.kv.keys, task.head);
-    const HeadSlab<Stored> values = slab(call_.kv.values, task.head);
+    const HeadTensor<Stored> keys = of_head(call_.kv.keys, task.head);
+    const HeadTensor<Stored> values = of_head(call_.kv.values, task.head);
     tile.begin = begin;
     tile.n = 0;
     tile.adjacent = true;
@@ -191,7 +191,8 @@ class TaskRun {
     }
 #endif
     const Matrix k = Form::keys(tile, stride, dim(), s_.keys);
-    const ScoreOperands operands{k.at, k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()), &prefetch};
+    const ScoreOperands operands{k.at,     k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()),
+                                 &prefetch};
 #if ANABRANCH_AVX512
     if (few_ && task_.n_queries > 4) return score_few<typename Form::Multiply>(Full(), operands, tile.n);
     if (few_) return score_few<typename Form::Multiply>(Half(), operands, tile.n);
@@ -205,8 +206,8 @@ class TaskRun {
     float value_factors[kTile];
     TileKeys keys{tile.n, tile.begin, tile.begin + tile.n > shortest_, nullptr, nullptr};
     if constexpr (sizeof(Stored) == 1) {
-      const HeadSlab<float> of_keys = factors(call_.kv.key_scales);
-      const HeadSlab<float> of_values = factors(call_.kv.value_scales);
+      const HeadTensor<float> of_keys = factors(call_.kv.key_scales);
+      const HeadTensor<float> of_values = factors(call_.kv.value_scales);
       for (std::int32_t i = 0; i < tile.n; ++i) {
         key_factors[i] = *of_keys.row(tile.slots[i]);
         value_factors[i] = *of_values.row(tile.slots[i]);

@@ -26,14 +26,14 @@ void check_stride(std::int64_t stride, std::int64_t least, std::int64_t multiple
 
 void check_row_element(Element element, Element kv, const char* what) {
   if (element != Element::float32 && element != kv)
-    fail(Status::bad_argument, what, " have element ", static_cast<int>(element), "; float32 (0) or the kv' ",
+    fail(Status::bad_argument, what, " have element ", static_cast<int>(element), "; float32 (0) or the K/V tensors' ",
          static_cast<int>(kv), " are possible");
 }
 
 void check(const AttentionKind& kind, const Rows& rows, const KvTensors& kv, const DeviceMemory& memory) {
   if (kv.element != kind.element)
-    fail(Status::bad_argument, "the kv have element ", static_cast<int>(kv.element), ", the attention was made for ",
-         static_cast<int>(kind.element));
+    fail(Status::bad_argument, "the K/V tensors have element ", static_cast<int>(kv.element),
+         ", the attention was made for ", static_cast<int>(kind.element));
   check_row_element(rows.query_element, kind.element, "queries");
   check_row_element(rows.out_element, kind.element, "outputs");
   check_pointer(rows.queries, "queries");

@@ -1,4 +1,4 @@
-// What the two kernels get: pointers and sizes, checked. Used by the launches and by the host's block by block run.
+// Arguments of the two kernels: pointers and sizes, checked. Used by the launches and by the host's block by block run.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace anabranch::cuda {
 struct PartialCall {
   PackedPlan plan;
   const void* queries;
-  bool float_queries;  ///< else of the kv' element
+  bool float_queries;  ///< else of the K/V tensors' element
   std::int64_t query_stride;
   const std::uint16_t* keys;  ///< element d of head h of slot s at s * slot_stride + h * head_stride + d
   const std::uint16_t* values;

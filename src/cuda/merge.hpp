@@ -23,7 +23,7 @@ ANABRANCH_HOST_DEVICE void write_element(void* out, Element element, std::int64_
   }
 }
 
-/// What thread t does: every kMergeThreads-th element of the head. Threads do not meet: there is one phase.
+/// The work of thread t: every kMergeThreads-th element of the head. Threads do not meet: there is one phase.
 ANABRANCH_HOST_DEVICE void merge_phase(const MergeCall& call, std::int32_t row, std::int32_t head, int thread) {
   if (row >= call.plan.counts->n_rows) return;
   const std::int32_t begin = call.plan.row_states[row];

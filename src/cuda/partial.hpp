@@ -45,11 +45,11 @@ struct PartialShared {
   std::int32_t non_finite[2];  ///< the tile of values has infinity or NaN; by parity of the tile
 };
 
-/// What one thread keeps between phases.
+/// The values that one thread keeps between phases.
 template <int D>
 struct PartialRegisters {
   using Shape = PartialShape<D>;
-  Vector next_keys[Shape::kVectors];  ///< on their way from the kv to shared memory
+  Vector next_keys[Shape::kVectors];  ///< on their way from the K/V tensors to shared memory
   Vector next_values[Shape::kVectors];
   float out[D / 8][4];  ///< product tiles: see tile_row, tile_column
   float weights[Shape::kTile / 8][4];

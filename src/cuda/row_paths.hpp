@@ -1,4 +1,4 @@
-// What every row of a step plan sees, in history order, as pieces of segments.
+// The keys that every row of a step plan sees, in history order, as pieces of segments.
 //
 // Views of one segment that continue one another, from whatever groups, are one piece; so a piece says nothing about
 // how the plan grouped the keys, only about the row's own history.

@@ -1,9 +1,10 @@
-// What an adapter does to a model's tensors.
+// Adds an adapter to a model's tensors.
 #include <algorithm>
 #include <cmath>
 
 #include <anabranch/error.hpp>
 #include <anabranch/hf/adapter.hpp>
+#include <anabranch/hf/layer_tensors.hpp>
 
 namespace anabranch::hf {
 namespace {
@@ -53,16 +54,15 @@ void add_product(const LoraPair& pair, float scale, std::span<float> values) {
 
 std::map<std::string, MatrixShape, std::less<>> linear_modules(const ModelConfig& config) {
   std::map<std::string, MatrixShape, std::less<>> modules;
-  for (std::int32_t layer = 0; layer < config.n_layers; ++layer) {
-    const std::string prefix = "model.layers." + std::to_string(layer);
-    const std::string attention = prefix + ".self_attn.", ffn = prefix + ".mlp.";
-    modules[attention + "q_proj"] = {config.q_width(), config.hidden};
-    modules[attention + "k_proj"] = modules[attention + "v_proj"] = {config.kv_width(), config.hidden};
-    modules[attention + "o_proj"] = {config.hidden, config.q_width()};
-    modules[ffn + "gate_proj"] = modules[ffn + "up_proj"] = {config.ffn, config.hidden};
-    modules[ffn + "down_proj"] = {config.hidden, config.ffn};
+  const auto add = [&](const MatrixSpec& matrix) { modules[matrix.module] = {matrix.out, matrix.in}; };
+  for (std::int32_t index = 0; index < config.n_layers; ++index) {
+    const LayerSpec layer = layer_spec(config, index);
+    for (const MatrixSpec& matrix : layer.qkv) add(matrix);
+    add(layer.out);
+    for (const MatrixSpec& matrix : layer.gate_up) add(matrix);
+    add(layer.down);
   }
-  if (!config.tied_embeddings) modules["lm_head"] = {config.vocabulary, config.hidden};
+  if (!config.tied_embeddings) add(head_spec(config));
   return modules;
 }
 
@@ -88,7 +88,7 @@ void Adapter::require_fit(const ModelConfig& config, const std::string& where) c
   require_rows(head_tokens, config, where);
   if (!head_tokens.empty() && config.tied_embeddings)
     fail(Status::unsupported, where, ": token rows of lm_head: the model's head is tied to its embedding");
-  if (!head_tokens.empty() && modules.contains("lm_head"))
+  if (!head_tokens.empty() && modules.contains(kHeadModule))
     fail(Status::unsupported, where, ": lm_head has token rows and LoRA factors; only one of both is supported");
 }
 
@@ -100,8 +100,8 @@ void Adapter::merge_into(std::string_view tensor, std::span<float> values) const
     ANABRANCH_ASSERT(values.size() == static_cast<std::size_t>(pair.in) * static_cast<std::size_t>(pair.out));
     add_product(pair, scale_of(pair), values);
   }
-  if (module == "model.embed_tokens") replace_rows(tokens, values);
-  if (module == "lm_head") replace_rows(head_tokens, values);
+  if (module == kEmbeddingModule) replace_rows(tokens, values);
+  if (module == kHeadModule) replace_rows(head_tokens, values);
 }
 
 }  // namespace anabranch::hf

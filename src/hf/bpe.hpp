@@ -13,7 +13,7 @@
 
 namespace anabranch::hf::impl {
 
-/// What a pair of neighbouring tokens becomes.
+/// The token that a pair of neighbouring tokens becomes.
 struct Merge {
   std::uint64_t pair = kEmpty;  ///< left << 32 | right
   std::int32_t rank = 0;        ///< smaller goes first

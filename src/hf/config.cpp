@@ -90,7 +90,7 @@ RopeConfig read_rope(const JsonObject& config, Position max_positions) {
   return rope;
 }
 
-// What would change the result and is not there.
+// Settings that would change the result and are not supported.
 void refuse_other_features(const JsonObject& config) {
   const std::string activation = config.optional_text("hidden_act").value_or("silu");
   if (activation != "silu" && activation != "swish")

@@ -10,6 +10,7 @@
 #include <anabranch/error.hpp>
 #include <anabranch/hf/adapter.hpp>
 #include <anabranch/hf/config.hpp>
+#include <anabranch/hf/layer_tensors.hpp>
 #include <anabranch/hf/safetensors.hpp>
 
 #include "atomic_file.hpp"
@@ -20,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What stands beside the weights, where a folder has it.
+/// Files that stand beside the weights, where a folder has them.
 constexpr std::array<const char*, 9> kCopied{"generation_config.json",
                                              "tokenizer.json",
                                              "tokenizer_config.json",
@@ -81,7 +82,7 @@ std::string config_text(const fs::path& file, Dtype dtype) {
   return config.dump(2) + "\n";
 }
 
-/// What goes into the new weights.
+/// The contents of the new weights.
 struct Merge {
   const ModelConfig& config;
   const Weights& weights;
@@ -105,8 +106,9 @@ void write_weights(const fs::path& file, const Merge& merge, Dtype dtype) {
 void require_matrices(const Merge& merge) {
   const auto& [config, weights, adapter] = merge;
   for (const auto& [module, pair] : adapter.modules) weights.require(module + ".weight", {pair.out, pair.in});
-  if (!adapter.tokens.empty()) weights.require("model.embed_tokens.weight", {config.vocabulary, config.hidden});
-  if (!adapter.head_tokens.empty()) weights.require("lm_head.weight", {config.vocabulary, config.hidden});
+  const auto require = [&](const MatrixSpec& matrix) { weights.require(matrix.weight(), {matrix.out, matrix.in}); };
+  if (!adapter.tokens.empty()) require(embedding_spec(config));
+  if (!adapter.head_tokens.empty()) require(head_spec(config));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 namespace anabranch::hf {
 namespace {
 
-/// What a header says of one tensor.
+/// The entry of one tensor in the header.
 struct Entry {
   const std::string* name;
   std::span<const std::int64_t> shape;

@@ -1,4 +1,4 @@
-// What a tokenizer.json holds, ready for use.
+// The contents of a tokenizer.json, ready for use.
 #pragma once
 
 #include <optional>

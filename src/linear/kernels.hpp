@@ -1,4 +1,4 @@
-// What the code outside the kernels knows of them: plain functions that take the best instruction set of the CPU.
+// The kernels as the code outside knows them: plain functions that take the best instruction set of the CPU.
 #pragma once
 
 #include <cstdint>

@@ -36,7 +36,7 @@ HWY_INLINE VF load_part(const float* x, std::int32_t i, std::int32_t n) {
   return hn::Load(df, part);
 }
 
-/// What a row's elements are multiplied with before they are rounded: nothing, or a norm's scale and weight.
+/// Factors of a row's elements before they are rounded: nothing, or a norm's scale and weight.
 struct Plain {
   VF operator()(const float* x, std::int32_t i, std::int32_t n) const { return load_part(x, i, n); }
 };

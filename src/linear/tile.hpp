@@ -1,4 +1,4 @@
-// What the inner loops of the products work on.
+// The operands of the products' inner loops.
 #pragma once
 
 #include <cstddef>

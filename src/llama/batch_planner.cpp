@@ -16,34 +16,35 @@ void BatchPlanner::run() {
       case HostOp::Kind::share: share(op); break;
       case HostOp::Kind::restart: restart(op); break;
       case HostOp::Kind::become: become(op); break;
-      case HostOp::Kind::remove: break;  // the sequences that are left tell
+      case HostOp::Kind::remove: break;  // SeqTable::sweep finds the sequences that are gone
     }
   }
   for (std::size_t r = 0; r < by_sequence_.size();) {
     const std::span<const RowIndex> rows = rows_of(plan_.sequences[static_cast<std::size_t>(by_sequence_[r])]);
-    place_the_rest(rows);
+    place_remaining(rows);
     r += rows.size();
   }
   for (const HostOp& op : plan_.ops_before) check_tokens(op.sequence);
   check_rows();
-  for (DecodeBatch& w : books_.batches_) std::sort(w.also.begin(), w.also.end());
+  for (DecodeBatch& batch : table_.batches_) std::sort(batch.also.begin(), batch.also.end());
 }
 
 TokenSet BatchPlanner::keys_of(const VisibilityGroup& group) const {
   TokenSet keys;
   for_each_run(group, plan_.views, [&](Slot first, std::int32_t count) {
-    for (Slot slot = first; slot < first + count; ++slot) keys += books_.marks_.at(slot);
+    for (Slot slot = first; slot < first + count; ++slot) keys += table_.marks_.at(slot);
   });
   return keys;
 }
 
-/// Groups are intervals of rows: their keys are added where an interval begins and taken away where it ends.
+/// Groups are intervals of rows, so one pass over the rows is enough: it adds a group's keys where the interval begins
+/// and subtracts them where it ends.
 void BatchPlanner::read_pasts() {
   const auto n = static_cast<std::size_t>(plan_.n_rows());
   placed_.assign(n, 0);
   past_.assign(n, TokenSet{});
-  for (const Slot slot : plan_.slots) books_.marks_.write(slot);
-  const auto own = [&](std::size_t r) { return books_.marks_.at(plan_.slots[r]); };
+  for (const Slot slot : plan_.slots) table_.marks_.write(slot);
+  const auto own = [&](std::size_t r) { return table_.marks_.at(plan_.slots[r]); };
   std::vector<TokenSet> change(n + 1);
   for (const VisibilityGroup& group : plan_.groups) {
     TokenSet keys = keys_of(group);
@@ -74,12 +75,12 @@ void BatchPlanner::sort_rows() {
 
 // ---- rows
 
-/// Does the row continue its sequence's llama.cpp sequence, and see exactly what that holds?
+/// True when the row is still to be placed, sees exactly what its sequence's seq_id holds, and continues its positions.
 bool BatchPlanner::fits(RowIndex row, const Sequence& sequence) {
   const auto r = static_cast<std::size_t>(row);
   if (placed_[r] != 0) return false;
   if (sequence.seq_id == kNone) return past_[r] == TokenSet{};
-  const Content& held = books_.entry(sequence.seq_id).content;
+  const Content& held = table_.entry(sequence.seq_id).content;
   return past_[r] == held.all() && (held.empty() || plan_.positions[r] == held.next());
 }
 
@@ -92,10 +93,11 @@ std::span<const RowIndex> BatchPlanner::rows_of(SequenceId sequence) const {
   return {by_sequence_.data() + (first - by_sequence_.begin()), static_cast<std::size_t>(last - first)};
 }
 
+/// Places the sequence's rows that see what its seq_id holds, as long as their position is below `end`.
 void BatchPlanner::place_rows(SequenceId id, Position end) {
   const std::span<const RowIndex> rows = rows_of(id);
-  Sequence& sequence = books_.find_or_add(id);
-  for (bool placed = true; placed;) {  // nearly always in the plan's order: the second round finds nothing
+  Sequence& sequence = table_.find_or_add(id);
+  for (bool placed = true; placed;) {  // rows are nearly always in order: the second round then finds none
     placed = false;
     for (const RowIndex row : rows) {
       if (plan_.positions[static_cast<std::size_t>(row)] >= end || !fits(row, sequence)) continue;
@@ -105,15 +107,16 @@ void BatchPlanner::place_rows(SequenceId id, Position end) {
   }
 }
 
-/// What no operation asked for. A row that was taken back may still be in the plan, though no sequence sees it: it is
-/// placed only if its sequence has that many tokens, and never in place of one that came after it.
-void BatchPlanner::place_the_rest(std::span<const RowIndex> rows) {
+/// Places the rows that come after the last operation. A row that a rewind took back may still be in the plan, though
+/// no sequence sees it: it is placed only if its sequence has that many tokens, and never instead of a row that came
+/// later.
+void BatchPlanner::place_remaining(std::span<const RowIndex> rows) {
   const auto position = [&](RowIndex row) { return plan_.positions[static_cast<std::size_t>(row)]; };
   const SequenceId id = plan_.sequences[static_cast<std::size_t>(rows.front())];
   const auto not_later = [&](RowIndex a, RowIndex b) { return position(b) <= position(a); };
   const bool doubled = std::adjacent_find(rows.begin(), rows.end(), not_later) != rows.end();
-  Sequence& sequence = books_.find_or_add(id);
-  const std::int32_t n_tokens = books_.n_tokens(id);
+  Sequence& sequence = table_.find_or_add(id);
+  const std::int32_t n_tokens = table_.n_tokens(id);
   for (bool placed = true; placed;) {
     placed = false;
     for (const RowIndex row : rows) {
@@ -128,38 +131,37 @@ void BatchPlanner::place_the_rest(std::span<const RowIndex> rows) {
 
 void BatchPlanner::place(RowIndex row, Sequence& sequence) {
   const auto r = static_cast<std::size_t>(row);
-  if (sequence.seq_id == kNone) sequence.seq_id = books_.take();
-  books_.touch(sequence.seq_id);
-  Entry& e = books_.entry(sequence.seq_id);
-  DecodeBatch& w = batch(e.batch);
-  e.rows.push_back(static_cast<std::int32_t>(w.rows.size()));
-  w.rows.push_back({row, sequence.seq_id});
-  e.content.add(plan_.positions[r], books_.marks_.at(plan_.slots[r]));
+  if (sequence.seq_id == kNone) sequence.seq_id = table_.take();
+  table_.touch(sequence.seq_id);
+  Entry& e = table_.entry(sequence.seq_id);
+  DecodeBatch& to = batch(e.batch);
+  e.rows.push_back(static_cast<std::int32_t>(to.rows.size()));
+  to.rows.push_back({row, sequence.seq_id});
+  e.content.add(plan_.positions[r], table_.marks_.at(plan_.slots[r]));
   placed_[r] = 1;
 }
 
 // ---- refusing
 
-/// A sequence that an operation changed must see exactly what its llama.cpp sequence holds. So must any that shares its
-/// tokens then.
+/// A sequence that an operation changed must see exactly what its seq_id holds; sequences that share its tokens then
+/// do so too.
 void BatchPlanner::check_tokens(SequenceId id) {
-  const std::int32_t n_tokens = books_.read_sequence_(id, &slots_);
+  const std::int32_t n_tokens = table_.read_sequence_(id, &slots_);
   if (n_tokens == kNone) return;
   TokenSet seen;
-  for (const Slot slot : slots_) seen += books_.marks_.at(slot);
-  Sequence& sequence = books_.find_or_add(id);
-  if (seen == (sequence.seq_id == kNone ? TokenSet{} : books_.entry(sequence.seq_id).content.all())) return;
+  for (const Slot slot : slots_) seen += table_.marks_.at(slot);
+  Sequence& sequence = table_.find_or_add(id);
+  if (seen == (sequence.seq_id == kNone ? TokenSet{} : table_.entry(sequence.seq_id).content.all())) return;
   for (const RowIndex row : by_sequence_) check_jump(row);
-  fail(Status::not_exact, "line ", id.index, " has ", n_tokens,
-       " tokens after this step; its llama.cpp sequence would hold ", n_held(sequence),
-       ", not the same (a rewind into a join, or an earlier step that the host was not shown)");
+  fail(Status::not_exact, "sequence ", id.index, " has ", n_tokens, " tokens after this step; its seq_id would hold ",
+       n_held(sequence), " and not the same ones (a rewind into a join, or an earlier step that the host did not run)");
 }
 
-/// Every row must have its place, but for those that were taken back and that nobody wants to know about.
+/// Every row must be in a batch, except rows that a rewind took back and that no output names.
 void BatchPlanner::check_rows() {
   const auto changed = [&](SequenceId id) {
     const auto names = [&](const HostOp& op) { return op.sequence == id; };
-    return books_.n_tokens(id) == kNone || std::any_of(plan_.ops_before.begin(), plan_.ops_before.end(), names);
+    return table_.n_tokens(id) == kNone || std::any_of(plan_.ops_before.begin(), plan_.ops_before.end(), names);
   };
   for (RowIndex row = 0; row < plan_.n_rows(); ++row) {
     const auto r = static_cast<std::size_t>(row);
@@ -168,18 +170,18 @@ void BatchPlanner::check_rows() {
     if (changed(plan_.sequences[r]) && std::none_of(plan_.outputs.begin(), plan_.outputs.end(), here)) continue;
     check_jump(row);
     fail(Status::not_exact, name_of(row), " sees ", past_[r].n,
-         " tokens, which no llama.cpp sequence holds (a rewind into a join, or an earlier "
-         "step that the host was not shown)");
+         " tokens, which no seq_id holds (a rewind into a join, or an earlier step that the host did not run)");
   }
 }
 
+/// Refuses a row whose position does not continue what its seq_id holds: the likeliest cause, so it is named first.
 void BatchPlanner::check_jump(RowIndex row) {
   const auto r = static_cast<std::size_t>(row);
-  const Sequence& sequence = books_.find_or_add(plan_.sequences[r]);
+  const Sequence& sequence = table_.find_or_add(plan_.sequences[r]);
   if (placed_[r] != 0 || sequence.seq_id == kNone) return;
-  const Content& held = books_.entry(sequence.seq_id).content;
+  const Content& held = table_.entry(sequence.seq_id).content;
   if (held.empty() || plan_.positions[r] == held.next()) return;
-  fail(Status::not_exact, name_of(row), ": its llama.cpp sequence goes on at position ", held.next(),
+  fail(Status::not_exact, name_of(row), ": its seq_id goes on at position ", held.next(),
        ", and llama.cpp takes no jumps; of the position policies only `longest` makes none");
 }
 
@@ -190,24 +192,25 @@ std::string BatchPlanner::name_of(RowIndex row) const {
 }
 
 std::int64_t BatchPlanner::n_held(const Sequence& sequence) const noexcept {
-  return sequence.seq_id == kNone ? 0 : books_.entry(sequence.seq_id).content.all().n;
+  return sequence.seq_id == kNone ? 0 : table_.entry(sequence.seq_id).content.all().n;
 }
 
 // ---- operations
 
-/// The first operation on a sequence that was forked is its fork.
+/// The first operation that names a forked sequence is its fork; a later one is a join.
 void BatchPlanner::share(const HostOp& op) {
-  const bool is_fork = books_.find(op.sequence) == nullptr;
+  const bool is_fork = table_.find(op.sequence) == nullptr;
   if (!is_fork) place_rows(op.sequence, taken_back_from(op));
   place_rows(op.source, op.end);
-  Sequence& to = books_.find_or_add(op.sequence);
-  const Sequence& source = *books_.find(op.source);
+  Sequence& to = table_.find_or_add(op.sequence);
+  const Sequence& source = *table_.find(op.source);
   if (is_fork) to.fork_end = op.end;
-  if (source.seq_id == kNone || books_.entry(source.seq_id).content.count(op.begin, op.end) == 0) return;
+  if (source.seq_id == kNone || table_.entry(source.seq_id).content.count(op.begin, op.end) == 0) return;
   to.seq_id == kNone ? start(to, source.seq_id, op) : join(op, to, source);
 }
 
-/// Where a later rewind or adopt of this step takes the sequence back to: its rows from there on come after that.
+/// The position to which a later rewind or adopt of this step takes the sequence back: rows from there on come after
+/// it.
 Position BatchPlanner::taken_back_from(const HostOp& op) const {
   Position first = kUnlimited;
   for (const HostOp* later = &op; later != plan_.ops_before.data() + plan_.ops_before.size(); ++later) {
@@ -219,74 +222,76 @@ Position BatchPlanner::taken_back_from(const HostOp& op) const {
 }
 
 Position BatchPlanner::forked_at(SequenceId id) const {
-  const Sequence* sequence = std::as_const(books_).find(id);
+  const Sequence* sequence = std::as_const(table_).find(id);
   const auto forks = [&](const HostOp& op) { return op.kind == HostOp::Kind::share && op.sequence == id; };
   const auto fork = std::find_if(plan_.ops_before.begin(), plan_.ops_before.end(), forks);
   return sequence != nullptr ? sequence->fork_end : fork != plan_.ops_before.end() ? fork->end : kUnlimited;
 }
 
-/// A sequence without tokens gets what `from` holds at the operation's positions; rows of this pass by a further id.
+/// Gives a sequence without tokens what `from` holds at the operation's positions. Rows of this pass get its seq_id in
+/// their own batch, tokens of earlier passes are copied.
 void BatchPlanner::start(Sequence& sequence, std::int32_t from, const HostOp& op) {
-  sequence.seq_id = books_.take();
-  Entry& e = books_.entry(sequence.seq_id);
-  const Entry& s = books_.entry(from);
-  DecodeBatch& w = batch(s.batch);
+  sequence.seq_id = table_.take();
+  Entry& e = table_.entry(sequence.seq_id);
+  const Entry& s = table_.entry(from);
+  DecodeBatch& source = batch(s.batch);
   e.batch = s.batch;
   for (const std::int32_t row : s.rows) {
-    const Position position = plan_.positions[static_cast<std::size_t>(w.rows[static_cast<std::size_t>(row)].row)];
+    const Position position = plan_.positions[static_cast<std::size_t>(source.rows[static_cast<std::size_t>(row)].row)];
     if (position < op.begin || position >= op.end) continue;
     e.rows.push_back(row);
-    w.also.emplace_back(row, sequence.seq_id);
+    source.also.emplace_back(row, sequence.seq_id);
   }
   if (e.content.add(s.content, op.begin, op.end) > static_cast<std::int64_t>(e.rows.size()))
-    w.copies.push_back({from, sequence.seq_id, op.begin, op.end});
+    source.copies.push_back({from, sequence.seq_id, op.begin, op.end});
 }
 
 void BatchPlanner::join(const HostOp& op, Sequence& parent, const Sequence& branch) {
   if (op.begin < branch.fork_end)
-    fail(Status::not_exact, "line ", op.source.index, " starts at position ", op.begin, ", before position ",
+    fail(Status::not_exact, "sequence ", op.source.index, " starts at position ", op.begin, ", before position ",
          branch.fork_end, " where it was forked: llama.cpp cannot tell the two apart");
-  const Entry& b = books_.entry(branch.seq_id);
+  const Entry& b = table_.entry(branch.seq_id);
   const auto after_rows = [](const Entry& e) { return e.rows.empty() ? e.batch : e.batch + 1; };
-  const std::int32_t at = std::max(after_rows(b), after_rows(books_.entry(parent.seq_id)));
-  books_.touch(parent.seq_id);
-  if (const Entry& old = books_.entry(parent.seq_id); !old.fresh && op.begin < old.kept) {
-    const std::int32_t made = books_.take();  // tokens of its own lie among the branch's: no undoing in place
-    add(made, at, {parent.seq_id, made, old.content.first(), old.content.next()});
-    parent.seq_id = made;
+  const std::int32_t at = std::max(after_rows(b), after_rows(table_.entry(parent.seq_id)));
+  table_.touch(parent.seq_id);
+  if (const Entry& old = table_.entry(parent.seq_id); !old.fresh && op.begin < old.kept) {
+    // The parent's own tokens lie among the branch's, so a copy takes the join: in place it could not be undone.
+    const std::int32_t copy = table_.take();
+    add(copy, at, {parent.seq_id, copy, old.content.first(), old.content.next()});
+    parent.seq_id = copy;
   }
   add(parent.seq_id, at, {branch.seq_id, parent.seq_id, op.begin, op.end});
 }
 
 void BatchPlanner::restart(const HostOp& op) {
-  Sequence& sequence = books_.find_or_add(op.sequence);
-  if (sequence.seq_id == kNone || books_.entry(sequence.seq_id).content.next() <= op.end)
-    return;  // never reached llama.cpp
+  Sequence& sequence = table_.find_or_add(op.sequence);
+  if (sequence.seq_id == kNone || table_.entry(sequence.seq_id).content.next() <= op.end)
+    return;  // llama.cpp holds nothing that is taken back
   const std::int32_t old = std::exchange(sequence.seq_id, kNone);
-  if (books_.entry(old).content.count(0, op.end) > 0) start(sequence, old, op);
+  if (table_.entry(old).content.count(0, op.end) > 0) start(sequence, old, op);
 }
 
 void BatchPlanner::become(const HostOp& op) {
   place_rows(op.source, kUnlimited);
-  Sequence& sequence = books_.find_or_add(op.sequence);
-  sequence.seq_id = books_.find(op.source)->seq_id;
+  Sequence& sequence = table_.find_or_add(op.sequence);
+  sequence.seq_id = table_.find(op.source)->seq_id;
 }
 
 // ---- batches
 
 DecodeBatch& BatchPlanner::batch(std::int32_t index) {
-  if (books_.batches_.size() <= static_cast<std::size_t>(index))
-    books_.batches_.resize(static_cast<std::size_t>(index) + 1);
-  return books_.batches_[static_cast<std::size_t>(index)];
+  if (table_.batches_.size() <= static_cast<std::size_t>(index))
+    table_.batches_.resize(static_cast<std::size_t>(index) + 1);
+  return table_.batches_[static_cast<std::size_t>(index)];
 }
 
-/// The llama.cpp sequence's next rows run in batch `at`, which starts with the copy.
+/// Puts the copy at the start of batch `at`, where the next rows of the seq_id then run.
 void BatchPlanner::add(std::int32_t seq_id, std::int32_t at, const Copy& copy) {
-  Entry& e = books_.entry(seq_id);
+  Entry& e = table_.entry(seq_id);
   if (e.batch != at) e.rows.clear();
   e.batch = at;
   batch(at).copies.push_back(copy);
-  e.content.add(books_.entry(copy.from).content, copy.begin, copy.end);
+  e.content.add(table_.entry(copy.from).content, copy.begin, copy.end);
 }
 
 }  // namespace anabranch::llama

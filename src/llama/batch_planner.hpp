@@ -1,8 +1,8 @@
-// One plan into batches: the operations in their order, and before each the rows that come before it.
+// Cuts one plan into batches: its operations in their order, and before each of them the rows that come before it.
 //
-// A row says only who brought it, so whether it comes before or after an operation is found by what it sees: it is
-// placed when its sequence's llama.cpp sequence holds exactly the tokens that the row sees. Where no moment is like that, llama.cpp
-// would show the row something else, and the plan is refused.
+// The plan does not say whether a row comes before or after an operation on its sequence; what the row sees does. A row
+// goes into a batch at the moment at which its sequence's seq_id holds exactly the tokens that the row sees. If there
+// is no such moment, llama.cpp would show the row other tokens, and the plan is refused.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ namespace anabranch::llama {
 
 class BatchPlanner {
  public:
-  BatchPlanner(SeqTable& books, const StepPlan& plan) : books_(books), plan_(plan) {}
+  BatchPlanner(SeqTable& table, const StepPlan& plan) : table_(table), plan_(plan) {}
+  /// Fills the table's batches. Throws not_exact or limit_reached, with the table half changed.
   void run();
 
  private:
@@ -36,9 +37,8 @@ class BatchPlanner {
   void restart(const HostOp& op);
   void become(const HostOp& op);
   std::span<const RowIndex> rows_of(SequenceId sequence) const;
-  /// Places the sequence's rows that see what its llama.cpp sequence holds, as long as their position is below `end`.
   void place_rows(SequenceId id, Position end);
-  void place_the_rest(std::span<const RowIndex> rows);
+  void place_remaining(std::span<const RowIndex> rows);
   bool fits(RowIndex row, const Sequence& sequence);
   void place(RowIndex row, Sequence& sequence);
   void check_tokens(SequenceId id);
@@ -49,12 +49,12 @@ class BatchPlanner {
   void add(std::int32_t seq_id, std::int32_t at, const Copy& copy);
   DecodeBatch& batch(std::int32_t index);
 
-  SeqTable& books_;
+  SeqTable& table_;
   const StepPlan& plan_;
   std::vector<TokenSet> past_;  // [n_rows]: what the row sees beside itself
-  std::vector<char> placed_;    // [n_rows]
+  std::vector<char> placed_;    // [n_rows]: whether a batch has the row
   std::vector<Slot> slots_;
-  std::vector<RowIndex> by_sequence_;  // rows by sequence, in the plan's order
+  std::vector<RowIndex> by_sequence_;  // all rows, sorted by sequence, then in the plan's order
 };
 
 }  // namespace anabranch::llama

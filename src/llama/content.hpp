@@ -1,4 +1,5 @@
-// What one llama.cpp sequence holds, as far as the host has to know it: how many tokens at each position, and which.
+// The tokens that one seq_id of llama.cpp holds, as far as the host has to know them: how many at each position, and
+// which.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +11,8 @@
 
 namespace anabranch::llama {
 
-/// A set of tokens: how many, and the sum of their marks, which two different sets share with probability 2^-64.
+/// A set of tokens, as their number and the sum of their marks; two different sets have the same sum with probability
+/// 2^-64.
 struct TokenSet {
   std::int64_t n = 0;
   std::uint64_t mark = 0;
@@ -36,7 +38,7 @@ inline std::uint64_t mark_of(std::uint64_t n) noexcept {
   return x ^ (x >> 33);
 }
 
-/// Which token each slot holds: a slot that is written again has another.
+/// The mark of the token in each slot; a slot that is written again gets another.
 class SlotMarks {
  public:
   TokenSet at(Slot slot) const noexcept {
@@ -49,10 +51,12 @@ class SlotMarks {
     before_.push_back({slot, marks_[i]});
     marks_[i] = mark_of(++n_written_);
   }
+  /// Takes the writes of the open pass back.
   void undo() noexcept {
     for (std::size_t i = before_.size(); i-- > 0;) marks_[static_cast<std::size_t>(before_[i].slot)] = before_[i].mark;
     before_.clear();
   }
+  /// Makes them final.
   void settle() noexcept { before_.clear(); }
 
  private:
@@ -61,10 +65,11 @@ class SlotMarks {
     std::uint64_t mark;
   };
   std::vector<std::uint64_t> marks_;
-  std::vector<Before> before_;  // of the open pass
+  std::vector<Before> before_;  // what the open pass has overwritten
   std::uint64_t n_written_ = 0;
 };
 
+/// Token sets by position.
 class Content {
  public:
   bool empty() const noexcept { return all_.n == 0; }
@@ -85,21 +90,21 @@ class Content {
     at_[index] += tokens;
     all_ += tokens;
   }
-  /// Adds what `other` holds at positions [begin, end). Returns how many tokens that were.
+  /// Adds what `other` holds at positions [begin, end) and returns how many tokens those are.
   std::int64_t add(const Content& other, Position begin, Position end) {
     const std::int64_t before = all_.n;
     for (Position p = std::max(begin, other.first_); p < std::min(end, other.next()); ++p)
       add(p, other.at_[static_cast<std::size_t>(p - other.first_)]);
     return all_.n - before;
   }
-  /// Tokens at positions [begin, end).
+  /// Number of tokens at positions [begin, end).
   std::int64_t count(Position begin, Position end) const noexcept {
     std::int64_t n = 0;
     for (Position p = std::max(begin, first_); p < std::min(end, next()); ++p)
       n += at_[static_cast<std::size_t>(p - first_)].n;
     return n;
   }
-  /// Forgets everything at positions >= end.
+  /// Forgets the tokens at positions >= end.
   void cut(Position end) noexcept {
     while (!at_.empty() && next() > end) {
       all_ -= at_.back();

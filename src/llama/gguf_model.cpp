@@ -48,7 +48,7 @@ llama_context* make_context(llama_model* model, const GgufOptions& options) {
   llama_context* context = llama_init_from_model(model, params);
   if (context == nullptr)
     fail(Status::out_of_memory, "llama.cpp made no context of ", options.n_cells, " cells and ", options.n_seq_ids,
-         " sequences");
+         " seq_ids");
   return context;
 }
 
@@ -63,7 +63,7 @@ GgufModel GgufModel::load(const std::filesystem::path& file, const GgufOptions& 
   llama_model_params params = llama_model_default_params();
   std::shared_ptr<llama_model> model(llama_model_load_from_file(file.c_str(), params), llama_model_free);
   if (model == nullptr)
-    fail(Status::bad_file, file.string(), ": llama.cpp cannot load it; it is no GGUF file of a model");
+    fail(Status::bad_file, file.string(), ": llama.cpp cannot load it; expected a GGUF file of a model");
   return GgufModel(std::move(model), options);
 }
 

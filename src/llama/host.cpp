@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Adds the time of its life to a sum.
+/// Adds the time from its construction to its destruction to a sum.
 class Timed {
  public:
   explicit Timed(double& sum) : sum_(sum) {}
@@ -30,8 +30,8 @@ class Timed {
   Clock::time_point begin_ = Clock::now();
 };
 
-/// The arrays that a llama_batch points into, for some rows of a batch.
-class Batch {
+/// The arrays that a llama_batch points into.
+class BatchArrays {
  public:
   void start(std::size_t n) {
     token_.clear();
@@ -47,16 +47,16 @@ class Batch {
     n_seq_ids_.push_back(0);
     wanted_.push_back(wanted);
   }
-  /// Of the row that was added last.
+  /// Adds a seq_id to the row that was added last.
   void add_seq_id(std::int32_t seq_id) {
     ++n_seq_ids_.back();
     seq_ids_.push_back(seq_id);
   }
   llama_batch view() {
-    sequence_of_.clear();
+    seq_ids_of_row_.clear();
     llama_seq_id* at = seq_ids_.data();
     for (const std::int32_t n : n_seq_ids_) {
-      sequence_of_.push_back(at);
+      seq_ids_of_row_.push_back(at);
       at += n;
     }
     return {static_cast<std::int32_t>(token_.size()),
@@ -64,7 +64,7 @@ class Batch {
             nullptr,
             position_.data(),
             n_seq_ids_.data(),
-            sequence_of_.data(),
+            seq_ids_of_row_.data(),
             wanted_.data()};
   }
   std::int32_t n_rows() const noexcept { return static_cast<std::int32_t>(token_.size()); }
@@ -74,7 +74,7 @@ class Batch {
   std::vector<llama_pos> position_;
   std::vector<std::int32_t> n_seq_ids_;
   std::vector<llama_seq_id> seq_ids_;
-  std::vector<llama_seq_id*> sequence_of_;
+  std::vector<llama_seq_id*> seq_ids_of_row_;
   std::vector<std::int8_t> wanted_;
 };
 
@@ -93,10 +93,10 @@ void check_context(const llama_context* context) {
   const std::uint32_t n_seq_ids = llama_n_seq_max(context);
   if (llama_n_ctx_seq(context) != llama_n_ctx(context))
     fail(Status::bad_argument, "the context gives each of ", n_seq_ids,
-         " sequences a cache of its own; it must be made with kv_unified");
+         " seq_ids a cache of its own; it must be made with kv_unified");
   if (llama_n_batch(context) < n_seq_ids)
     fail(Status::bad_argument, "n_batch of the context is ", llama_n_batch(context), ", less than its ", n_seq_ids,
-         " sequences");
+         " seq_ids");
 }
 
 std::int32_t count_seq_ids(const llama_context* context, const HostOptions& options) {
@@ -104,11 +104,11 @@ std::int32_t count_seq_ids(const llama_context* context, const HostOptions& opti
   const auto n_max = static_cast<std::int32_t>(llama_n_seq_max(context));
   const std::int32_t n = options.n_seq_ids > 0 ? options.n_seq_ids : n_max - options.first_seq_id;
   if (options.first_seq_id < 0 || options.n_seq_ids < 0 || n < 1 || n > n_max - options.first_seq_id)
-    fail(Status::bad_argument, n, " sequences from id ", options.first_seq_id, " on; the context has ids 0 to ",
+    fail(Status::bad_argument, n, " seq_ids from ", options.first_seq_id, " on; the context has seq_ids 0 to ",
          n_max - 1);
   for (std::int32_t s = options.first_seq_id; s < options.first_seq_id + n; ++s)
     if (const Position last = llama_memory_seq_pos_max(llama_get_memory(context), s); last >= 0)
-      fail(Status::bad_argument, "sequence ", s, " of the context is not empty: it holds position ", last);
+      fail(Status::bad_argument, "seq_id ", s, " of the context is not empty: it holds position ", last);
   return n;
 }
 
@@ -116,7 +116,7 @@ std::int32_t count_seq_ids(const llama_context* context, const HostOptions& opti
 
 struct Host::Impl {
   Impl(llama_context* with, ReadSequence read_sequence, const HostOptions& options)
-      : context(with), books(options.first_seq_id, count_seq_ids(with, options), std::move(read_sequence)) {
+      : context(with), table(options.first_seq_id, count_seq_ids(with, options), std::move(read_sequence)) {
     memory = llama_get_memory(context);
     vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context)));
   }
@@ -135,11 +135,11 @@ struct Host::Impl {
   llama_context* context;
   llama_memory_t memory = nullptr;
   std::int32_t vocabulary = 0;
-  SeqTable books;
-  bool open = false;  // a pass ran and was neither committed nor aborted
+  SeqTable table;
+  bool open = false;  // a pass ran whose step was neither committed nor aborted
   HostStatistics statistics;
-  // of the pass that runs
-  Batch batch;
+  // Of the pass that runs:
+  BatchArrays arrays;
   std::vector<std::int8_t> wanted;           // [n_rows]
   std::vector<std::int32_t> index_in_batch;  // [n_rows], of the last llama_decode; kNone: not in it
   std::size_t next_also = 0;
@@ -151,11 +151,13 @@ Host::Host(llama_context* context, ReadSequence read_sequence, const HostOptions
     : impl_(std::make_unique<Impl>(context, std::move(read_sequence), options)) {}
 
 Host::~Host() {
-  for (std::int32_t s = impl_->books.first(); s < impl_->books.first() + impl_->books.n(); ++s) impl_->remove(s, 0);
+  for (std::int32_t s = impl_->table.first(); s < impl_->table.first() + impl_->table.n(); ++s) impl_->remove(s, 0);
 }
 
 void Host::Impl::check(const StepPlan& plan) const {
-  if (open) fail(Status::wrong_state, "the pass before was neither committed nor aborted; say which to the host first");
+  if (open)
+    fail(Status::wrong_state,
+         "the pass before was neither committed nor aborted; call committed or aborted of the host first");
   for (std::size_t r = 0; r < plan.tokens.size(); ++r)
     if (plan.tokens[r] < 0 || plan.tokens[r] >= vocabulary)
       fail(Status::bad_argument, "token ", plan.tokens[r], " of row ", r, " is outside the vocabulary [0, ", vocabulary,
@@ -165,11 +167,11 @@ void Host::Impl::check(const StepPlan& plan) const {
 LogitsView Host::operator()(const StepPlan& plan) {
   Impl& host = *impl_;
   host.check(plan);
-  host.empty(host.books.sweep(plan));
+  host.empty(host.table.sweep(plan));
   const std::vector<DecodeBatch>* batches = nullptr;
   {
     const Timed timed(host.statistics.planning_seconds);
-    batches = &host.books.plan_batches(plan);
+    batches = &host.table.plan_batches(plan);
   }
   try {
     host.run(plan, *batches);
@@ -208,17 +210,17 @@ void Host::Impl::run(const StepPlan& plan, const DecodeBatch& batch) {
   }
 }
 
-/// Rows [begin, end) of a batch; `next_also` goes with them, as `also` is in the order of rows.
+/// Fills the arrays with rows [begin, end) of a batch. `next_also` moves along, because `also` is in the order of rows.
 void Host::Impl::fill(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin, std::size_t end) {
-  batch.start(end - begin);
+  arrays.start(end - begin);
   index_in_batch.assign(plan.tokens.size(), kNone);
   for (std::size_t i = begin; i < end; ++i) {
     const auto r = static_cast<std::size_t>(batch.rows[i].row);
-    index_in_batch[r] = batch.n_rows();
-    batch.add(plan.tokens[r], plan.positions[r], wanted[r]);
-    batch.add_seq_id(batch.rows[i].seq_id);
+    index_in_batch[r] = arrays.n_rows();
+    arrays.add(plan.tokens[r], plan.positions[r], wanted[r]);
+    arrays.add_seq_id(batch.rows[i].seq_id);
     for (; next_also < batch.also.size() && batch.also[next_also].first == static_cast<std::int32_t>(i); ++next_also)
-      batch.add_seq_id(batch.also[next_also].second);
+      arrays.add_seq_id(batch.also[next_also].second);
   }
 }
 
@@ -226,14 +228,14 @@ void Host::Impl::decode() {
   std::int32_t status = 0;
   {
     const Timed timed(statistics.decode_seconds);
-    status = llama_decode(context, batch.view());
+    status = llama_decode(context, arrays.view());
     llama_synchronize(context);
   }
   if (status == 1)
-    fail(Status::no_room, "llama.cpp found no room for ", batch.n_rows(), " tokens in its ", llama_n_ctx(context),
+    fail(Status::no_room, "llama.cpp found no room for ", arrays.n_rows(), " tokens in its ", llama_n_ctx(context),
          " cells; the pass was undone");
   if (status != 0)
-    fail(Status::internal, "llama_decode gave ", status, " for a batch of ", batch.n_rows(),
+    fail(Status::internal, "llama_decode gave ", status, " for a batch of ", arrays.n_rows(),
          " tokens; the pass was undone");
   ++n_calls;
   ++statistics.n_decodes;
@@ -266,10 +268,10 @@ LogitsView Host::Impl::logits_of(const StepPlan& plan) {
   return {logits.data(), n_outputs, vocabulary};
 }
 
-/// Everything that the open pass gave to llama.cpp goes again.
+/// Removes from llama.cpp what the open pass has put there.
 void Host::Impl::take_back() noexcept {
-  for (const Gained& gain : books.gained()) remove(gain.seq_id, gain.kept);
-  books.undo();
+  for (const Gained& gain : table.gained()) remove(gain.seq_id, gain.kept);
+  table.undo();
 }
 
 void Host::Impl::remove(std::int32_t seq_id, Position begin) noexcept {
@@ -283,7 +285,7 @@ void Host::Impl::empty(const std::vector<std::int32_t>& seq_ids) noexcept {
 }
 
 void Host::committed() noexcept {
-  impl_->empty(impl_->open ? impl_->books.settle() : impl_->books.sweep());
+  impl_->empty(impl_->open ? impl_->table.settle() : impl_->table.sweep());
   impl_->open = false;
 }
 
@@ -292,9 +294,9 @@ void Host::aborted() noexcept {
   impl_->open = false;
 }
 
-std::int32_t Host::n_seq_ids() const noexcept { return impl_->books.n(); }
-std::int32_t Host::seq_id_of(SequenceId sequence) const noexcept { return impl_->books.seq_id_of(sequence); }
-std::int32_t Host::n_used_seq_ids() const noexcept { return impl_->books.n_used(); }
+std::int32_t Host::n_seq_ids() const noexcept { return impl_->table.n(); }
+std::int32_t Host::seq_id_of(SequenceId sequence) const noexcept { return impl_->table.seq_id_of(sequence); }
+std::int32_t Host::n_used_seq_ids() const noexcept { return impl_->table.n_used(); }
 const HostStatistics& Host::statistics() const noexcept { return impl_->statistics; }
 
 CacheOptions cache_options(const llama_context* context) {

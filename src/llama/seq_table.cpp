@@ -82,7 +82,7 @@ std::int32_t SeqTable::n_used() const noexcept {
 
 const SeqTable::Sequence* SeqTable::find(SequenceId sequence) const noexcept {
   const auto it =
-      std::find_if(sequences_.begin(), sequences_.end(), [&](const Sequence& l) { return l.id == sequence; });
+      std::find_if(sequences_.begin(), sequences_.end(), [&](const Sequence& known) { return known.id == sequence; });
   return it == sequences_.end() ? nullptr : &*it;
 }
 
@@ -97,7 +97,7 @@ SeqTable::Sequence& SeqTable::find_or_add(SequenceId sequence) {
   return sequences_.back();
 }
 
-/// A llama.cpp sequence that nobody has.
+/// Takes a free seq_id into use.
 std::int32_t SeqTable::take() {
   const auto it = std::find_if(entries_.begin(), entries_.end(), [](const Entry& e) { return !e.used; });
   if (it == entries_.end())
@@ -109,7 +109,7 @@ std::int32_t SeqTable::take() {
   return seq_id;
 }
 
-/// Notes that the open pass adds to the llama.cpp sequence.
+/// Records that the open pass adds tokens to the seq_id.
 void SeqTable::touch(std::int32_t seq_id) {
   Entry& e = entry(seq_id);
   if (e.gained) return;

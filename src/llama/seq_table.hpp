@@ -1,7 +1,7 @@
-// The books of the llama.cpp host: which sequence has which llama.cpp sequence, and what a pass does to the llama.cpp sequences.
+// The table of the llama.cpp host: which sequence has which seq_id, and which tokens each seq_id holds.
 //
-// Plain C++: nothing here calls llama.cpp. `plan_batches` turns a plan into batches, which the host carries out one after the
-// other, and changes the books as if they had run; `undo` brings the books back, `settle` makes the change final.
+// Plain C++: nothing here calls llama.cpp. `plan_batches` turns a plan into batches, which the host runs one after the
+// other, and changes the table as if they had run; `undo` takes that change back, `settle` makes it final.
 #pragma once
 
 #include <cstdint>
@@ -28,64 +28,70 @@ struct BatchRow {
   std::int32_t seq_id = 0;  ///< of the sequence that brings the row
 };
 
-/// What can be decoded together: the copies first, then the rows. Within a llama.cpp sequence positions never decrease.
+/// The work of one call of llama_decode: first the copies are made, then the rows are decoded. Positions within a
+/// seq_id never decrease.
 struct DecodeBatch {
   std::vector<Copy> copies;
   std::vector<BatchRow> rows;
-  /// (index into rows, llama.cpp sequence), sorted: the row is seen in that llama.cpp sequence too. A sequence forked after the row, in the
-  /// same pass; both llama.cpp sequences then hold the same in llama.cpp, which it insists on.
+  /// Pairs of an index into `rows` and a further seq_id that gets the row, sorted: a sequence was forked after the row
+  /// in the same pass. Both seq_ids then hold the same tokens, as llama.cpp requires of a row that has several.
   std::vector<std::pair<std::int32_t, std::int32_t>> also;
 };
 
-/// Positions that a llama.cpp sequence gained since the open pass began; everything below `kept` was there before.
+/// The open pass has added positions to a seq_id; those below `kept` were there before.
 struct Gained {
   std::int32_t seq_id = 0;
   Position kept = 0;
 };
 
-/// Tokens that a sequence sees, the open step included, or kNone when it is not alive; their slots too if a place is given.
+/// Host::ReadSequence.
 using ReadSequence = std::function<std::int32_t(SequenceId, std::vector<Slot>*)>;
 
 class SeqTable {
  public:
+  /// For seq_ids [first, first + n).
   SeqTable(std::int32_t first, std::int32_t n, ReadSequence read_sequence);
 
-  /// Throws not_exact or limit_reached, with the books as they were.
+  /// Valid until the next call. Throws not_exact or limit_reached, with the table as it was.
   const std::vector<DecodeBatch>& plan_batches(const StepPlan& plan);
-  /// What is to be removed from llama.cpp so that it is as before `plan_batches`.
+  /// The cells that the host must remove from llama.cpp so that it is as before `plan_batches`.
   const std::vector<Gained>& gained() const noexcept { return gained_; }
+  /// Takes the last `plan_batches` back.
   void undo() noexcept;
-  /// Makes the pass final. Returns the llama.cpp sequences that are to be emptied: nobody has them any more.
+  /// Makes the pass final. Returns the seq_ids that the host must empty, because no sequence has them any more.
   const std::vector<std::int32_t>& settle() noexcept;
-  /// The same for sequences that ended in steps of which the host was not told, the open one excepted.
+  /// Releases the seq_ids of sequences that ended in steps that did not run through the host, and returns them
+  /// likewise. Sequences that the open step's plan names are kept.
   const std::vector<std::int32_t>& sweep(const StepPlan& open) noexcept;
   const std::vector<std::int32_t>& sweep() noexcept;
 
   std::int32_t n() const noexcept { return static_cast<std::int32_t>(entries_.size()); }
   std::int32_t n_used() const noexcept;
-  /// kNone: the sequence has no tokens there.
+  /// kNone while llama.cpp holds no token of the sequence.
   std::int32_t seq_id_of(SequenceId sequence) const noexcept;
   std::int32_t first() const noexcept { return first_; }
 
  private:
   friend class BatchPlanner;
+  /// A sequence of the cache that the host knows.
   struct Sequence {
     SequenceId id;
     std::int32_t seq_id = kNone;  ///< none before its first token
-    Position fork_end = 0;          ///< next position of the parent at the fork: what a join takes lies at or after it
+    Position fork_end = 0;        ///< next position of the parent at the fork; a join takes positions from there on
   };
+  /// One seq_id.
   struct Entry {
     bool used = false;
-    // of the open pass:
-    bool gained = false;             ///< noted in gained_
-    bool fresh = false;              ///< taken in it
-    Position kept = 0;               ///< if gained
-    std::int32_t batch = 0;           ///< in which its next row runs
-    std::vector<std::int32_t> rows;  ///< of that batch, by index, that it holds
     Content content;
+    // Of the open pass:
+    bool gained = false;             ///< it is in gained_
+    bool fresh = false;              ///< the pass has taken it into use
+    Position kept = 0;               ///< Gained::kept, if gained
+    std::int32_t batch = 0;          ///< index of the batch in which its next row runs
+    std::vector<std::int32_t> rows;  ///< the rows of that batch that it holds, by their index there
   };
 
-  /// REQUIRES: an id of this host.
+  /// REQUIRES: a seq_id of this table.
   Entry& entry(std::int32_t seq_id) noexcept { return entries_[static_cast<std::size_t>(seq_id - first_)]; }
   std::int32_t n_tokens(SequenceId sequence) const { return read_sequence_(sequence, nullptr); }
   const Sequence* find(SequenceId sequence) const noexcept;

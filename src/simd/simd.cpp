@@ -29,7 +29,7 @@ std::int64_t target(Level level) noexcept {
   return 0;
 }
 
-/// What Highway finds without a limit, but for what kernels are not compiled for.
+/// The instruction sets that Highway finds without a limit, but for what kernels are not compiled for.
 std::int64_t supported() {
   static const std::int64_t targets = hwy::SupportedTargets() & ~std::int64_t{HWY_DISABLED_TARGETS};
   return targets;

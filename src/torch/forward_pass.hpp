@@ -20,7 +20,7 @@
 
 namespace anabranch::torch {
 
-/// What runners over the same weights share.
+/// The parts that runners over the same weights share.
 struct LoadedModel {
   std::filesystem::path folder;
   std::optional<std::filesystem::path> adapter;  ///< merged into the tensors

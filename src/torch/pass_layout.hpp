@@ -41,7 +41,7 @@ struct PassLayout {
   std::vector<CallBatch> batches;
 };
 
-/// What the model allows.
+/// Limits of the model.
 struct PassLimits {
   std::int32_t vocabulary = 0;
   Position max_positions = 0;

@@ -28,14 +28,14 @@ struct InputNorm {
 
 class Projection;
 
-/// What products need beside their operands; grows, and is kept from pass to pass.
+/// Scratch memory of the products; it grows, and is kept from pass to pass.
 struct ProductScratch {
   linear::QuantisedRows rows, next_rows;
   bool rounded = false;       ///< `rows` are the next product's input already
   std::vector<float> normed;  ///< [n_rows, in]
 };
 
-/// What follows a product: something to be done with its columns, or the product that takes them as they are.
+/// The step after a product: something to be done with its columns, or the product that takes them as they are.
 struct AfterProduct {
   Epilogue columns;
   const Projection* next = nullptr;

@@ -31,7 +31,7 @@ at::Tensor triangle_mask(std::int32_t n, std::int32_t share) {
   return mask;
 }
 
-/// What the kernel gives: out [batch, kv_heads, queries, head_dim] and lse [batch, kv_heads, queries].
+/// Results of the kernel: out [batch, kv_heads, queries, head_dim] and lse [batch, kv_heads, queries].
 using OutAndLse = std::tuple<at::Tensor, at::Tensor>;
 
 OutAndLse attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& mask) {
@@ -104,9 +104,9 @@ class GroupAttention final : public ReferenceAttention {
     return {index_tensor(rows), index_tensor(slots), std::move(mask), n, batch.max_keys};
   }
 
-  at::Tensor keys_of(std::size_t call, const at::Tensor& slab) const {
+  at::Tensor keys_of(std::size_t call, const at::Tensor& tensor) const {
     const KeyRun& run = layout_.calls[call].runs.front();
-    return gathers_[call].defined() ? slab.index_select(0, gathers_[call]) : slab.narrow(0, run.first, run.count);
+    return gathers_[call].defined() ? tensor.index_select(0, gathers_[call]) : tensor.narrow(0, run.first, run.count);
   }
 
   OutAndLse run_call(std::size_t index, const at::Tensor& queries, const at::Tensor& keys,
@@ -124,8 +124,8 @@ class GroupAttention final : public ReferenceAttention {
     const at::Tensor own = queries.view({shape_.kv_heads, n_rows_, shape_.share(), shape_.head_dim})
                                .index_select(1, batch.rows)
                                .transpose(0, 1);
-    const auto gather = [&](const at::Tensor& slab) {
-      return slab.index_select(0, batch.slots)
+    const auto gather = [&](const at::Tensor& tensor) {
+      return tensor.index_select(0, batch.slots)
           .view({batch.n, batch.max_keys, shape_.kv_heads, shape_.head_dim})
           .transpose(1, 2);
     };

@@ -22,7 +22,7 @@ struct RopeTable {
   void set(std::span<const Position> positions, std::span<const double> frequencies);
 };
 
-/// What turns a row's projection into queries and keys.
+/// The weights that turn a row's projection into queries and keys.
 struct HeadSplit {
   HeadShape shape;
   const RopeTable* rope = nullptr;

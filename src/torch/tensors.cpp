@@ -13,6 +13,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include <anabranch/hf/layer_tensors.hpp>
 #include <anabranch/hf/safetensors.hpp>
 
 #include "thread_team.hpp"
@@ -20,36 +21,35 @@
 namespace anabranch::torch {
 namespace {
 
-/// A part of a fused tensor: its name in the file and its rows.
-struct Part {
-  std::string name;
-  std::int64_t rows = 0;
-};
-
 /// Reads matrices out of the files, changes them as the adapter says, and puts them into the wanted type.
 class Reader {
  public:
   Reader(const WeightSource& source, Weights weights, std::pmr::memory_resource* memory)
       : file_(hf::Weights::open(source.folder)), adapter_(source.adapter), weights_(weights), memory_(memory) {}
 
-  at::Tensor norm(const std::string& name, std::int64_t size) const { return fused(std::array{Part{name, size}}, 0); }
+  at::Tensor norm(const hf::NormSpec& norm) const {
+    at::Tensor out = at::empty({norm.size}, at::kFloat);
+    read(norm.name, std::array<std::int64_t, 1>{norm.size}, out.data_ptr<float>());
+    return out;
+  }
 
-  /// [rows, columns] of the parts below each other; `biases` likewise, or none.
-  Projection projection(std::span<const Part> parts, std::int64_t columns, std::span<const Part> biases = {}) const {
-    const at::Tensor weight = fused(parts, columns);
-    const at::Tensor bias = biases.empty() ? at::Tensor{} : fused(biases, 0);
+  /// [rows, in] of the matrices below each other, which have the same `in` and all a bias or none.
+  Projection projection(std::span<const hf::MatrixSpec> matrices) const {
+    const at::Tensor weight = fused(matrices);
+    const at::Tensor bias = matrices.front().has_bias ? fused_bias(matrices) : at::Tensor{};
     if (weights_ == Weights::int8) return Projection(linear::Int8Matrix(plain(weight, bias), memory_));
     return {weight.to(type()), bias.defined() ? bias.to(type()) : bias, false};
   }
-  Projection gated(const Part& gate, const Part& up, std::int64_t columns) const {
-    if (weights_ != Weights::int8) return {fused(std::array{gate, up}, columns).to(type()), {}, true};
-    const at::Tensor of_gate = fused(std::array{gate}, columns);
-    const at::Tensor of_up = fused(std::array{up}, columns);
-    return Projection(linear::Int8Matrix(plain(of_gate, {}), plain(of_up, {}), memory_));
+  Projection projection(const hf::MatrixSpec& matrix) const { return projection(std::span(&matrix, 1)); }
+  Projection gated(const std::array<hf::MatrixSpec, 2>& gate_up) const {
+    if (weights_ != Weights::int8) return {fused(gate_up).to(type()), {}, true};
+    const at::Tensor gate = fused(std::span(gate_up).first(1));
+    const at::Tensor up = fused(std::span(gate_up).last(1));
+    return Projection(linear::Int8Matrix(plain(gate, {}), plain(up, {}), memory_));
   }
   /// Rows that are looked up, not multiplied: half the bytes are enough for int8.
-  at::Tensor table(const std::string& name, std::int64_t rows, std::int64_t columns) const {
-    const at::Tensor all = fused(std::array{Part{name, rows}}, columns);
+  at::Tensor table(const hf::MatrixSpec& matrix) const {
+    const at::Tensor all = fused(std::span(&matrix, 1));
     return weights_ == Weights::float32 ? all : all.to(at::kBFloat16);
   }
 
@@ -61,21 +61,34 @@ class Reader {
             static_cast<std::int32_t>(weight.size(0)), static_cast<std::int32_t>(weight.size(1))};
   }
 
-  /// Float32; `columns` 0 means vectors.
-  at::Tensor fused(std::span<const Part> parts, std::int64_t columns) const {
+  static std::int64_t total_rows(std::span<const hf::MatrixSpec> matrices) {
     std::int64_t rows = 0;
-    for (const Part& part : parts) rows += part.rows;
-    at::Tensor out = columns > 0 ? at::empty({rows, columns}, at::kFloat) : at::empty({rows}, at::kFloat);
-    float* place = out.data_ptr<float>();
-    for (const Part& part : parts) {
-      const hf::Tensor& tensor =
-          columns > 0 ? file_.require(part.name, {part.rows, columns}) : file_.require(part.name, {part.rows});
-      const auto n = static_cast<std::size_t>(tensor.n_elements());
-      hf::read_floats(tensor, std::span<float>(place, n));
-      if (adapter_ != nullptr) adapter_->merge_into(part.name, std::span<float>(place, n));
-      place += n;
-    }
+    for (const hf::MatrixSpec& matrix : matrices) rows += matrix.out;
+    return rows;
+  }
+
+  /// The weights in float32, below each other.
+  at::Tensor fused(std::span<const hf::MatrixSpec> matrices) const {
+    at::Tensor out = at::empty({total_rows(matrices), matrices.front().in}, at::kFloat);
+    float* to = out.data_ptr<float>();
+    for (const hf::MatrixSpec& matrix : matrices)
+      to = read(matrix.weight(), std::array<std::int64_t, 2>{matrix.out, matrix.in}, to);
     return out;
+  }
+  at::Tensor fused_bias(std::span<const hf::MatrixSpec> matrices) const {
+    at::Tensor out = at::empty({total_rows(matrices)}, at::kFloat);
+    float* to = out.data_ptr<float>();
+    for (const hf::MatrixSpec& matrix : matrices) to = read(matrix.bias(), std::array<std::int64_t, 1>{matrix.out}, to);
+    return out;
+  }
+
+  /// Reads one tensor into `to` as the adapter has it, and returns the end of what it wrote.
+  float* read(const std::string& name, std::span<const std::int64_t> shape, float* to) const {
+    const hf::Tensor& tensor = file_.require(name, shape);
+    const std::span<float> values(to, static_cast<std::size_t>(tensor.n_elements()));
+    hf::read_floats(tensor, values);
+    if (adapter_ != nullptr) adapter_->merge_into(name, values);
+    return to + values.size();
   }
 
   hf::Weights file_;
@@ -84,33 +97,16 @@ class Reader {
   std::pmr::memory_resource* memory_;
 };
 
-void load_attention(const Reader& reader, const hf::ModelConfig& c, const std::string& prefix, LayerTensors& layer) {
-  const auto fused = [&](const char* kind) {
-    return std::array{Part{prefix + "q_proj" + kind, c.q_width()}, Part{prefix + "k_proj" + kind, c.kv_width()},
-                      Part{prefix + "v_proj" + kind, c.kv_width()}};
-  };
-  const std::array weights = fused(".weight");
-  const std::array biases = fused(".bias");
-  layer.qkv =
-      reader.projection(weights, c.hidden, c.qkv_bias ? std::span<const Part>(biases) : std::span<const Part>());
-  const std::array out{Part{prefix + "o_proj.weight", c.hidden}};
-  const std::array out_bias{Part{prefix + "o_proj.bias", c.hidden}};
-  layer.out = reader.projection(out, c.q_width(), c.o_bias ? std::span<const Part>(out_bias) : std::span<const Part>());
-  if (c.qk_norm) {
-    layer.query_norm = reader.norm(prefix + "q_norm.weight", c.head_dim);
-    layer.key_norm = reader.norm(prefix + "k_norm.weight", c.head_dim);
-  }
-}
-
-LayerTensors load_layer(const Reader& reader, const hf::ModelConfig& c, std::int32_t index) {
-  const std::string prefix = "model.layers." + std::to_string(index) + ".";
+LayerTensors load_layer(const Reader& reader, const hf::LayerSpec& spec) {
   LayerTensors layer;
-  layer.input_norm = reader.norm(prefix + "input_layernorm.weight", c.hidden);
-  load_attention(reader, c, prefix + "self_attn.", layer);
-  layer.ffn_norm = reader.norm(prefix + "post_attention_layernorm.weight", c.hidden);
-  layer.gate_up =
-      reader.gated({prefix + "mlp.gate_proj.weight", c.ffn}, {prefix + "mlp.up_proj.weight", c.ffn}, c.hidden);
-  layer.down = reader.projection(std::array{Part{prefix + "mlp.down_proj.weight", c.hidden}}, c.ffn);
+  layer.input_norm = reader.norm(spec.input_norm);
+  layer.qkv = reader.projection(spec.qkv);
+  layer.out = reader.projection(spec.out);
+  if (spec.query_norm) layer.query_norm = reader.norm(*spec.query_norm);
+  if (spec.key_norm) layer.key_norm = reader.norm(*spec.key_norm);
+  layer.ffn_norm = reader.norm(spec.ffn_norm);
+  layer.gate_up = reader.gated(spec.gate_up);
+  layer.down = reader.projection(spec.down);
   return layer;
 }
 
@@ -151,13 +147,11 @@ ModelTensors load_tensors(const WeightSource& source, const hf::ModelConfig& con
   ModelTensors model;
   model.memory = std::make_unique<linear::WeightMemory>();
   const Reader reader(source, weights, model.memory.get());
-  for (std::int32_t l = 0; l < config.n_layers; ++l) model.layers.push_back(load_layer(reader, config, l));
-  model.final_norm = reader.norm("model.norm.weight", config.hidden);
-  const char* embedding = "model.embed_tokens.weight";
-  const std::string head = config.tied_embeddings ? embedding : "lm_head.weight";
-  model.head = reader.projection(std::array{Part{head, config.vocabulary}}, config.hidden);
-  if (!config.tied_embeddings || weights != Weights::int8)
-    model.embedding = reader.table(embedding, config.vocabulary, config.hidden);
+  for (std::int32_t index = 0; index < config.n_layers; ++index)
+    model.layers.push_back(load_layer(reader, hf::layer_spec(config, index)));
+  model.final_norm = reader.norm(hf::final_norm_spec(config));
+  model.head = reader.projection(hf::head_spec(config));
+  if (!config.tied_embeddings || weights != Weights::int8) model.embedding = reader.table(hf::embedding_spec(config));
   return model;
 }
 
@@ -165,8 +159,8 @@ Weights fastest_weights(const std::filesystem::path& folder, const hf::ModelConf
   std::vector<Candidate> candidates;
   for (const Weights weights : {Weights::int8, Weights::bfloat16, Weights::float32})
     if (weights != Weights::bfloat16 || multiplies_bfloat16())
-      candidates.push_back(
-          {weights, load_layer(Reader({folder}, weights, std::pmr::get_default_resource()), config, 0)});
+      candidates.push_back({weights, load_layer(Reader({folder}, weights, std::pmr::get_default_resource()),
+                                                hf::layer_spec(config, 0))});
   std::vector<char> elsewhere(std::size_t{48} << 20);
   for (int turn = 0; turn < 5; ++turn)
     for (Candidate& candidate : candidates) measure(candidate, config, elsewhere);

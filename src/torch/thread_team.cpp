@@ -46,7 +46,7 @@ class ThreadTeam {
             this, n_threads_};
   }
 
-  /// What the other threads do until the end.
+  /// The loop of the other threads, until the end.
   void serve(std::int32_t thread) noexcept {
     for (std::uint32_t seen = 0;; ++seen) {
       wait_until([&] { return turn_.load(std::memory_order_acquire) != seen; });

@@ -1,4 +1,4 @@
-// What Model and Optimizer share.
+// The parts that Model and Optimizer share.
 #pragma once
 
 #include <anabranch/train/model.hpp>

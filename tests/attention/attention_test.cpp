@@ -18,7 +18,7 @@ using attention::KvLayout;
 
 namespace {
 
-/// What the slab holds, as float32: the test's own reading of the formats.
+/// The stored numbers as float32: the test's own reading of the formats.
 float rounded(float x, Element element) {
   std::uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);

@@ -12,7 +12,7 @@ struct DenseResult {
   std::vector<double> out, lse;
 };
 
-/// keys, values: [n_slots, kv_heads, head_dim], rounded as the kv hold them.
+/// keys, values: [n_slots, kv_heads, head_dim], rounded as the K/V tensors hold them.
 inline DenseResult dense(const Pass& pass, std::span<const float> queries, std::span<const float> keys,
                          std::span<const float> values, const attention::HeadShape& shape, double scale = 0.0) {
   DenseResult result;

@@ -81,8 +81,9 @@ class RandomTree {
     if (children.empty() || cache_.children(sequence) != children) return;
     std::shuffle(children.begin(), children.end(), random_);
     step.join(sequence, children);
-    std::erase_if(sequences_,
-                  [&children](SequenceId l) { return std::find(children.begin(), children.end(), l) != children.end(); });
+    std::erase_if(sequences_, [&children](SequenceId l) {
+      return std::find(children.begin(), children.end(), l) != children.end();
+    });
   }
 
   void rewind(Step& step, SequenceId sequence) {

@@ -174,8 +174,8 @@ static void test_run(void) {
   BAD_RUN(kv.element, 4, "element is 4");
   BAD_RUN(kv.n_slots, 3, "slot 3 is planned, the K/V tensors have 3");
   BAD_RUN(kv.n_slots, -1, "n_slots is -1");
-  BAD_RUN(kv.keys, NULL, "keys of the kv is NULL");
-  BAD_RUN(kv.values, NULL, "values of the kv is NULL");
+  BAD_RUN(kv.keys, NULL, "keys of the K/V tensors is NULL");
+  BAD_RUN(kv.values, NULL, "values of the K/V tensors is NULL");
   BAD_RUN(kv.slot_stride, 1, "slot_stride is 1");
   BAD_RUN(kv.head_stride, -1, "head_stride is -1");
   BAD_RUN(kv.key_scales, NULL, "key_scales of int8 kv is NULL");
@@ -185,8 +185,7 @@ static void test_run(void) {
   OK(anb_attention_workspace(s.attention, 1, &n_bytes));
   REFUSED(anb_attention_run(s.attention, &s.rows, &s.kv, NULL, s.workspace, n_bytes - 1), ANB_BAD_ARGUMENT,
           "the workspace has");
-  REFUSED(anb_attention_run(s.attention, &s.rows, &s.kv, NULL, NULL, n_bytes), ANB_BAD_ARGUMENT,
-          "workspace is NULL");
+  REFUSED(anb_attention_run(s.attention, &s.rows, &s.kv, NULL, NULL, n_bytes), ANB_BAD_ARGUMENT, "workspace is NULL");
   REFUSED(anb_attention_run(s.attention, NULL, &s.kv, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT, "rows is NULL");
   REFUSED(anb_attention_run(s.attention, &s.rows, NULL, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT, "kv is NULL");
   REFUSED(anb_attention_workspace(s.attention, 0, &n_bytes), ANB_BAD_ARGUMENT, "n_workers is 0, must be 1 to 1024");

@@ -106,7 +106,7 @@ class GoldenDriver {
     for (const GoldenItem& item : golden_.items) item.is_block() ? decode_block(item) : decode_serial(item.serial);
     run_pass();
     if (cache_.next_position(trunk_) < 0 || cache_.n_tokens(trunk_) != golden_.n_tokens())
-      problem("the joined line holds " + std::to_string(cache_.n_tokens(trunk_)) + " tokens");
+      problem("the joined sequence holds " + std::to_string(cache_.n_tokens(trunk_)) + " tokens");
     for (const std::string& violated : cache_.snapshot().check()) problem("check: " + violated);
     for (std::size_t i = 0; i < observed_.positions.size(); ++i)
       if (observed_.positions[i] == kNone) problem("token " + std::to_string(i) + " was in no plan");
@@ -115,7 +115,7 @@ class GoldenDriver {
 
  private:
   struct Branch {
-    SequenceId line;
+    SequenceId sequence;
     std::int32_t next_flat = 0;
     std::int32_t left = 0;
   };
@@ -131,11 +131,11 @@ class GoldenDriver {
     return *step_;
   }
 
-  void append(SequenceId line, std::int32_t n) {
+  void append(SequenceId sequence, std::int32_t n) {
     std::vector<TokenId> tokens(static_cast<std::size_t>(n));
     std::iota(tokens.begin(), tokens.end(), next_flat_);
     next_flat_ += n;
-    step().append(line, std::span<const TokenId>(tokens));
+    step().append(sequence, std::span<const TokenId>(tokens));
   }
 
   /// Ends the open step, if there is one: plans it, notes the plan, commits.
@@ -177,12 +177,12 @@ class GoldenDriver {
   }
 
   void decode_block(const GoldenItem& item) {
-    const std::vector<SequenceId> lines =
+    const std::vector<SequenceId> sequences =
         step().fork(trunk_, static_cast<std::int32_t>(item.branches.size()), fork_options(item));
     end_transition();
     std::vector<Branch> branches;
-    for (std::size_t k = 0; k < lines.size(); ++k) {
-      branches.push_back({lines[k], next_flat_, item.branches[k]});
+    for (std::size_t k = 0; k < sequences.size(); ++k) {
+      branches.push_back({sequences[k], next_flat_, item.branches[k]});
       next_flat_ += item.branches[k];
     }
     const std::int32_t after = next_flat_;
@@ -205,7 +205,7 @@ class GoldenDriver {
       if (branch.left == 0) continue;
       any = true;
       take(branch, std::min(branch.left, tokens_now(branch, first)));
-      if (branch.left == 0 && drive_.branches == GoldenDrive::Branches::ragged) ended_.push_back(branch.line);
+      if (branch.left == 0 && drive_.branches == GoldenDrive::Branches::ragged) ended_.push_back(branch.sequence);
       if (drive_.branches == GoldenDrive::Branches::one_by_one) break;
     }
     if (ended_.size() > 0 && ended_.size() < branches.size()) join_ended(branches);
@@ -225,7 +225,7 @@ class GoldenDriver {
   void take(Branch& branch, std::int32_t n) {
     if (n == 0) return;
     next_flat_ = branch.next_flat;
-    append(branch.line, n);
+    append(branch.sequence, n);
     branch.next_flat += n;
     branch.left -= n;
   }
@@ -233,7 +233,7 @@ class GoldenDriver {
   void join_ended(std::vector<Branch>& branches) {
     step().join(trunk_, ended_);
     for (Branch& branch : branches)
-      if (std::find(ended_.begin(), ended_.end(), branch.line) != ended_.end()) branch.line = kNoSequence;
+      if (std::find(ended_.begin(), ended_.end(), branch.sequence) != ended_.end()) branch.sequence = kNoSequence;
     ended_.clear();
   }
 
@@ -241,7 +241,7 @@ class GoldenDriver {
     ended_.clear();
     std::vector<SequenceId> rest;
     for (const Branch& branch : branches)
-      if (branch.line != kNoSequence) rest.push_back(branch.line);
+      if (branch.sequence != kNoSequence) rest.push_back(branch.sequence);
     if (drive_.join_order == GoldenDrive::JoinOrder::reversed) std::reverse(rest.begin(), rest.end());
     if (!rest.empty()) step().join(trunk_, rest);
   }
@@ -277,7 +277,7 @@ class GoldenDriver {
   std::optional<Step> step_;
   SequenceId trunk_;
   std::int32_t next_flat_ = 0;
-  std::vector<SequenceId> ended_;               ///< branches that ended in this round of `ragged`
+  std::vector<SequenceId> ended_;           ///< branches that ended in this round of `ragged`
   std::vector<std::int32_t> flat_of_slot_;  ///< [n_slots]
   std::minstd_rand random_{1};
   GoldenObservation observed_;

@@ -103,7 +103,7 @@ TEST_CASE("random steps leave the cache as a naive model of it", "[random]") {
   }
   std::printf(
       "%ld operations (%ld refused), %ld plans with %ld rows, %ld commits, %ld aborts (%ld after the model ran), "
-      "%ld shortages, %ld joins (%ld truncated), %ld rows left out, %ld restores; seed %llu\n",
+      "%ld shortages, %ld joins (%ld truncated), %ld rows rejected, %ld restores; seed %llu\n",
       counts.operations, counts.refused, counts.plans, counts.rows, counts.commits, counts.aborts,
       counts.aborts_after_model, counts.shortages, counts.joins, counts.truncated_joins, counts.has_rejected,
       counts.restores, static_cast<unsigned long long>(params.seed));

@@ -1,4 +1,5 @@
-// Rows that turn out not to be wanted are left out of the commit: what is left is as if they had never been appended.
+// Rows that turn out not to be wanted are rejected before the commit: what is left is as if they had never been
+// appended.
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -15,7 +16,9 @@ namespace {
 /// [views of the sequence] begin, end and first position.
 std::vector<std::vector<std::int32_t>> views_of(const KvCache& cache, SequenceId sequence) {
   std::vector<std::vector<std::int32_t>> views;
-  cache.for_each_view(sequence, [&](const View& view, Position first) { views.push_back({view.begin, view.end, first}); });
+  cache.for_each_view(sequence, [&](const View& view, Position first) {
+    views.push_back({view.begin, view.end, first});
+  });
   return views;
 }
 
@@ -25,8 +28,8 @@ class HostWithCache {
  public:
   using Held = std::multimap<Position, TokenId>;
 
-  /// Runs a planned step and commits it; `n_left_out` rows of each sequence are left out.
-  void run(KvCache& cache, Step& step, const std::map<SequenceId, std::int32_t>& n_left_out = {}) {
+  /// Runs a planned step and commits it; `n_rejected` rows of each sequence are rejected.
+  void run(KvCache& cache, Step& step, const std::map<SequenceId, std::int32_t>& n_rejected = {}) {
     const PlanResult plan = step.plan();
     REQUIRE(plan);
     for (const HostOp& op : plan->ops_before) before(op);
@@ -39,7 +42,7 @@ class HostWithCache {
     const std::vector<HostOp> after(plan->ops_after_commit.begin(), plan->ops_after_commit.end());
     n_restarts += std::count_if(plan->ops_before.begin(), plan->ops_before.end(),
                                 [](const HostOp& op) { return op.kind == HostOp::Kind::restart; });
-    for (const auto& [sequence, n] : n_left_out) step.reject(sequence, n);
+    for (const auto& [sequence, n] : n_rejected) step.reject(sequence, n);
     step.commit();
     for (const HostOp& op : after)
       if (!cache.alive(op.sequence)) held.erase(op.sequence);
@@ -59,7 +62,7 @@ class HostWithCache {
 
 }  // namespace
 
-TEST_CASE("A sequence without the rows that were left out goes on as if they had never been there") {
+TEST_CASE("A sequence without its rejected rows goes on as if they had never been there") {
   KvCache with({.n_pages = 16, .page_size = 4}), without({.n_pages = 16, .page_size = 4});
   const SequenceId a = with.create_sequence(), b = without.create_sequence();
   for (std::int32_t i = 0; i < 20; ++i) {
@@ -85,7 +88,7 @@ TEST_CASE("A sequence without the rows that were left out goes on as if they had
   CHECK(views_of(with, a).size() == 1);
 }
 
-TEST_CASE("Forks behind rows left out see one view, where a rewind would have cut it") {
+TEST_CASE("Forks behind rejected rows see one view, where a rewind would have cut it") {
   KvCache cache({.n_pages = 16, .page_size = 4});
   const SequenceId sequence = cache.create_sequence();
   for (const bool draft : {false, true}) {
@@ -110,7 +113,7 @@ TEST_CASE("Forks behind rows left out see one view, where a rewind would have cu
   }
 }
 
-TEST_CASE("All rows of a step may be left out, the first of a branch among them") {
+TEST_CASE("All rows of a step may be rejected, the first of a branch among them") {
   KvCache cache({.n_pages = 16, .page_size = 4});
   const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
@@ -140,7 +143,7 @@ TEST_CASE("All rows of a step may be left out, the first of a branch among them"
   CHECK(violations(cache) == "");
 }
 
-TEST_CASE("What is left out may be changed until the end, and an abort knows nothing of it") {
+TEST_CASE("The number of rejected rows may be changed until the end, and an abort knows nothing of it") {
   KvCache cache({.n_pages = 16, .page_size = 4});
   const SequenceId sequence = cache.create_sequence();
   append(cache, sequence, 3);
@@ -168,7 +171,7 @@ TEST_CASE("What is left out may be changed until the end, and an abort knows not
   }
 }
 
-TEST_CASE("Only rows that the sequence has written since its last fork or join can be left out") {
+TEST_CASE("Only rows that the sequence has written since its last fork or join can be rejected") {
   KvCache cache({.n_pages = 16, .page_size = 4});
   const SequenceId sequence = cache.create_sequence(), other = cache.create_sequence();
   append(cache, sequence, 3);
@@ -182,7 +185,8 @@ TEST_CASE("Only rows that the sequence has written since its last fork or join c
   CHECK(status_of([&] { step.reject(sequence, -1); }) == Status::bad_argument);
   CHECK(status_of([&] { step.reject(kids[0], 1); }) == Status::bad_argument);
   CHECK(status_of([&] { step.reject(other, 1); }) == Status::bad_argument);
-  CHECK_THROWS_WITH(step.reject(sequence, 7), "leaving out 7 rows of sequence 0; the last 1 of its tokens can be left out");
+  CHECK_THROWS_WITH(step.reject(sequence, 7),
+                    "rejecting 7 rows of sequence 0; the last 1 of its tokens can be rejected");
   CHECK(status_of([&] { step.reject(SequenceId{99, 0}, 0); }) == Status::stale_sequence);
   CHECK(cache.n_tokens(sequence) == 6);
   step.reject(other, 0);
@@ -192,7 +196,7 @@ TEST_CASE("Only rows that the sequence has written since its last fork or join c
   CHECK(cache.n_tokens(sequence) == 5);
 }
 
-TEST_CASE("1,000 steps of four appended tokens with three left out fill their pages") {
+TEST_CASE("1,000 steps of four appended tokens, three of them rejected, fill their pages") {
   KvCache cache({.n_pages = 4096, .page_size = 16});
   const SequenceId sequence = cache.create_sequence();
   for (std::int32_t i = 0; i < 1000; ++i) {
@@ -206,7 +210,7 @@ TEST_CASE("1,000 steps of four appended tokens with three left out fill their pa
   CHECK(views_of(cache, sequence).size() == 1);
 }
 
-TEST_CASE("A host with held hears of rows left out when the sequence is used again") {
+TEST_CASE("A host that keeps sequences of its own hears of rejected rows when the sequence is used again") {
   KvCache cache({.n_pages = 32, .page_size = 4});
   HostWithCache host;
   const SequenceId sequence = cache.create_sequence(), other = cache.create_sequence();
@@ -240,7 +244,7 @@ TEST_CASE("A host with held hears of rows left out when the sequence is used aga
     CHECK(host.n_restarts == 1);
     CHECK(host.held[sequence] == HostWithCache::Held{{0, 1}, {1, 2}, {2, 10}, {3, 11}});
   }
-  SECTION("to fork, and to join branches that had rows left out as well") {
+  SECTION("to fork, and to join branches that had rows rejected as well") {
     std::vector<SequenceId> kids;
     {
       Step step = cache.begin_step();

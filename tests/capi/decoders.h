@@ -26,7 +26,7 @@ anb_markup aspd_markup(void);
 /* Options with end of text; `text` and `markup` may be NULL. */
 anb_decoder_options decoder_options(const anb_markup* markup, const anb_text* text);
 
-/* What a sequence writes: by its path, "" for the trunk, "0.1" for branch 1 of its block 0, "0.1/0.0" below that. */
+/* The script of a branch, by its path: "" for the trunk, "0.1" for branch 1 of its block 0, "0.1/0.0" below that. */
 typedef struct script {
   const char* path;
   const char* text; /* byte by byte; over: end of text */

@@ -203,13 +203,13 @@ static void sequences_of_another_cache(void) {
     anb_sequence_state s = ANB_SEQUENCE_STATE_INIT;
     int32_t n = 5;
     anb_sequence child = 6;
-    REFUSED(&b, anb_sequence_get_state(b.cache, a.sequences[i], &s), ANB_STALE_SEQUENCE, "line ");
-    REFUSED(&b, anb_sequence_children(b.cache, a.sequences[i], 1, &child, &n), ANB_STALE_SEQUENCE, "line ");
-    REFUSED(&b, anb_sequence_tokens(b.cache, a.sequences[i], 0, NULL, NULL, &n), ANB_STALE_SEQUENCE, "line ");
-    REFUSED(&b, anb_step_append(b.step, a.sequences[i], NULL, 1, 0), ANB_STALE_SEQUENCE, "line ");
-    REFUSED(&b, anb_step_fork(b.step, a.sequences[i], 1, 0, &child), ANB_STALE_SEQUENCE, "line ");
-    REFUSED(&b, anb_step_join(b.step, b.sequences[0], &a.sequences[i], 1), ANB_STALE_SEQUENCE, "line ");
-    REFUSED(&b, anb_step_drop(b.step, a.sequences[i]), ANB_STALE_SEQUENCE, "line ");
+    REFUSED(&b, anb_sequence_get_state(b.cache, a.sequences[i], &s), ANB_STALE_SEQUENCE, "sequence ");
+    REFUSED(&b, anb_sequence_children(b.cache, a.sequences[i], 1, &child, &n), ANB_STALE_SEQUENCE, "sequence ");
+    REFUSED(&b, anb_sequence_tokens(b.cache, a.sequences[i], 0, NULL, NULL, &n), ANB_STALE_SEQUENCE, "sequence ");
+    REFUSED(&b, anb_step_append(b.step, a.sequences[i], NULL, 1, 0), ANB_STALE_SEQUENCE, "sequence ");
+    REFUSED(&b, anb_step_fork(b.step, a.sequences[i], 1, 0, &child), ANB_STALE_SEQUENCE, "sequence ");
+    REFUSED(&b, anb_step_join(b.step, b.sequences[0], &a.sequences[i], 1), ANB_STALE_SEQUENCE, "sequence ");
+    REFUSED(&b, anb_step_drop(b.step, a.sequences[i]), ANB_STALE_SEQUENCE, "sequence ");
     CHECK(n == 5 && child == 6 && s.n_tokens == 0);
   }
   OK(anb_step_drop(a.step, a.sequences[0]));

@@ -1,4 +1,4 @@
-# What the library needs, what it is called, and how large it is without symbols. LIBRARY, READELF, STRIP, WORK;
+# Checks the libraries that it needs, its name, and its size without symbols. LIBRARY, READELF, STRIP, WORK;
 # LIMIT: bytes, empty: only told.
 cmake_minimum_required(VERSION 3.25)
 

@@ -7,7 +7,7 @@ const char* const kCallbackNames[kNCallbacks] = {"child", "next",        "joined
 const script kOwnScript[] = {{"", "ab<#yz"}, {"0.0", "cd"}, {"0.1", "e;"}, {NULL, NULL}};
 const char* const kOwnText = ">ab_AcdBe.yz";
 
-/* What a sequence remembers. Zero at first. */
+/* The state of a branch. Zero at first. */
 typedef struct memory {
   int32_t in_branch;
   int32_t n_tokens;
@@ -50,7 +50,7 @@ static int32_t spoil_seeds(anb_action* a, int32_t what) {
   return 0;
 }
 
-/* What the callback returns when it was told to misbehave; -1: nothing of it concerns its action. */
+/* The status that the callback returns when it was told to misbehave; -1: nothing of it concerns its action. */
 static int32_t spoil(own* o, anb_action* a, int32_t what) {
   switch (what) {
     case kFails: return -3;

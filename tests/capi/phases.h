@@ -1,4 +1,4 @@
-/* What the phases share: checks that tell file, line and values, and a world whose whole visible state can be compared.
+/* Shared by the phases: checks that tell file, line and values, and a world whose whole visible state can be compared.
  *
  * A phase is a function that checks one side of the C ABI. Checks that fail are counted and the phase goes on. */
 #ifndef ANABRANCH_TESTS_CAPI_PHASES_H
@@ -66,13 +66,13 @@ typedef struct world {
   anb_cache* cache;
   anb_step* step;
   anb_decoder* decoder;
-  anb_sequence lines[kMaxSequences];
+  anb_sequence sequences[kMaxSequences];
   int32_t n_sequences;
   anb_request requests[kMaxRequests];
   int32_t n_requests;
 } world;
 
-/* Everything that can be asked about a world's cache, lines and requests, as one number; without the epoch. */
+/* Everything that can be asked about a world's cache, sequences and requests, as one number; without the epoch. */
 uint64_t state_of(const world* w);
 
 /* `call` must give `status`, say `text` (NULL: anything), and change nothing: state before and after are compared, and
@@ -95,7 +95,7 @@ int check_refused(place at, refusal r, anb_status status, anb_status expected, c
 
 /* A cache of `n_pages` pages of 4 slots, nothing else. */
 world empty_world(int32_t n_pages);
-/* Line 0: a trunk of 5 tokens with two sequential children, 1 (2 tokens, and below it 3 with 1 token) and 2 (3). */
+/* Sequence 0: a trunk of 5 tokens with two sequential children, 1 (2 tokens, and below it 3 with 1 token) and 2 (3). */
 world grown_world(void);
 /* The same with a step open. */
 world open_world(void);
@@ -109,7 +109,7 @@ anb_decoder* no_decoder(void);
 anb_plan untouched_plan(void);
 int untouched(const anb_plan* plan);
 
-anb_sequence_state sequence_state(const anb_cache* cache, anb_sequence line);
+anb_sequence_state sequence_state(const anb_cache* cache, anb_sequence sequence);
 anb_cache_statistics statistics_of(const anb_cache* cache);
 
 #ifdef __cplusplus

@@ -144,7 +144,7 @@ static void masks_refuse(void) {
   end_world(&w);
 }
 
-/* What a paged export says a row sees, as seen_by. */
+/* The tokens that a row sees by a paged export, as seen_by. */
 static void paged_seen(const anb_paged* paged, int32_t per_page, int32_t row, int32_t* seen) {
   int32_t l, e, i;
   memset(seen, 0, sizeof seen[0] * 32);
@@ -268,7 +268,8 @@ static void after_a_plan_only_commit_or_abort(void) {
   anb_sequence sequence = 9;
   OK(anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
-  REFUSED(&w, anb_step_create_sequence(w.step, 0, &sequence), ANB_WRONG_STATE, "create_sequence after a successful plan");
+  REFUSED(&w, anb_step_create_sequence(w.step, 0, &sequence), ANB_WRONG_STATE,
+          "create_sequence after a successful plan");
   REFUSED(&w, anb_step_append(w.step, w.sequences[0], NULL, 1, 0), ANB_WRONG_STATE, "append after");
   REFUSED(&w, anb_step_request_logits(w.step, w.sequences[0]), ANB_WRONG_STATE, "request_logits after");
   REFUSED(&w, anb_step_fork(w.step, w.sequences[0], 1, 0, &sequence), ANB_WRONG_STATE, "fork after");
@@ -287,7 +288,7 @@ static void after_a_plan_only_commit_or_abort(void) {
   end_world(&w);
 }
 
-static void rows_left_out_are_not_committed(void) {
+static void rejected_rows_are_not_committed(void) {
   anb_plan plan = ANB_PLAN_INIT;
   anb_sequence_state state = ANB_SEQUENCE_STATE_INIT;
   world w = open_world();
@@ -296,8 +297,8 @@ static void rows_left_out_are_not_committed(void) {
   OK(anb_step_append(w.step, w.sequences[0], NULL, 4, ANB_LOGITS_ALL));
   OK(anb_step_plan(w.step, &plan));
   CHECK_SAME(plan.n_rows, 4);
-  REFUSED(&w, anb_step_reject(w.step, w.sequences[0], 5), ANB_BAD_ARGUMENT, "leaving out 5 rows");
-  REFUSED(&w, anb_step_reject(w.step, w.sequences[0], -1), ANB_BAD_ARGUMENT, "leaving out -1 rows");
+  REFUSED(&w, anb_step_reject(w.step, w.sequences[0], 5), ANB_BAD_ARGUMENT, "rejecting 5 rows");
+  REFUSED(&w, anb_step_reject(w.step, w.sequences[0], -1), ANB_BAD_ARGUMENT, "rejecting -1 rows");
   REFUSED(&w, anb_step_reject(w.step, w.sequences[2], 1), ANB_BAD_ARGUMENT, "the last 0 of its tokens");
   REFUSED(&w, anb_step_reject(w.step, 7, 1), ANB_STALE_SEQUENCE, "sequence 7");
   OK(anb_step_reject(w.step, w.sequences[0], 4));
@@ -356,6 +357,6 @@ const phase kPlanPhases[] = {
     {"a_fork_without_tokens_samples_from_its_parent", a_fork_without_tokens_samples_from_its_parent},
     {"no_room_is_an_outcome", no_room_is_an_outcome},
     {"after_a_plan_only_commit_or_abort", after_a_plan_only_commit_or_abort},
-    {"rows_left_out_are_not_committed", rows_left_out_are_not_committed},
+    {"rejected_rows_are_not_committed", rejected_rows_are_not_committed},
     {"wrong_order_of_calls", wrong_order_of_calls},
     {NULL, NULL}};

@@ -1,4 +1,4 @@
-// What happens when an invariant of the library itself breaks. No caller can make that happen, so this test reaches
+// A broken invariant of the library itself. No caller can make that happen, so this test reaches
 // behind the border: it links the sources of the C ABI and breaks something inside a call.
 #include <cstring>
 #include <stdexcept>

@@ -1,4 +1,4 @@
-/* What the calls of a step do to sequences, in their right use. */
+/* The calls of a step, in their right use, and their effect on sequences. */
 #include "phases.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ static void check_sequence(place at, const world* w, anb_sequence sequence, int3
   check_same(at, s.n_tokens, n_tokens);
   check_same(at, s.next_position, next);
 }
-#define LINE(w, sequence, n_tokens, next) check_sequence(HERE(#sequence), w, sequence, n_tokens, next)
+#define SEQUENCE(w, sequence, n_tokens, next) check_sequence(HERE(#sequence), w, sequence, n_tokens, next)
 
 static void version_and_names(void) {
   CHECK_SAME(anb_version(), ANB_VERSION_MAJOR * 65536 + ANB_VERSION_MINOR * 256 + ANB_VERSION_PATCH);
@@ -166,9 +166,9 @@ static void join_follows(anb_positions positions, anb_position next, const anb_p
   order[1] = kids[0];
   OK(anb_step_join(w.step, w.sequences[0], order, 2));
   OK(anb_step_join(w.step, w.sequences[0], &kids[1], 1)); /* the rest of the block, later */
-  LINE(&w, w.sequences[0], 9 + 15, next);
+  SEQUENCE(&w, w.sequences[0], 9 + 15, next);
   plan_and_commit(&w);
-  LINE(&w, w.sequences[0], 9 + 15, next);
+  SEQUENCE(&w, w.sequences[0], 9 + 15, next);
   CHECK_SAME(statistics_of(w.cache).n_sequences, 1);
   end_world(&w);
 }
@@ -201,7 +201,7 @@ static void joins_keep_the_given_order(void) {
   plan_and_commit(&w);
   OK(anb_sequence_tokens(w.cache, w.sequences[0], 6, slots, NULL, &n));
   CHECK(n == 2 && slots[0] == second && slots[1] == first);
-  LINE(&w, w.sequences[0], 2, 5);
+  SEQUENCE(&w, w.sequences[0], 2, 5);
   end_world(&w);
 }
 
@@ -213,12 +213,12 @@ static void given_positions(void) {
   OK(anb_step_append(w.step, w.sequences[0], NULL, 3, ANB_LOGITS_NONE));
   OK(anb_step_fork_given(w.step, w.sequences[0], 2, kStarts, &w.sequences[1]));
   OK(anb_step_append(w.step, w.sequences[1], NULL, 2, ANB_LOGITS_NONE));
-  LINE(&w, w.sequences[1], 5, 102);
-  LINE(&w, w.sequences[2], 3, 7);
+  SEQUENCE(&w, w.sequences[1], 5, 102);
+  SEQUENCE(&w, w.sequences[2], 3, 7);
   OK(anb_step_join_given(w.step, w.sequences[0], &w.sequences[1], 2, 500));
-  LINE(&w, w.sequences[0], 5, 500);
+  SEQUENCE(&w, w.sequences[0], 5, 500);
   plan_and_commit(&w);
-  LINE(&w, w.sequences[0], 5, 500);
+  SEQUENCE(&w, w.sequences[0], 5, 500);
   end_world(&w);
 }
 
@@ -227,13 +227,13 @@ static void rewinds(void) {
   OK(anb_step_drop(w.step, w.sequences[1]));
   OK(anb_step_drop(w.step, w.sequences[2]));
   OK(anb_step_rewind(w.step, w.sequences[0], 2));
-  LINE(&w, w.sequences[0], 2, 2);
+  SEQUENCE(&w, w.sequences[0], 2, 2);
   OK(anb_step_append(w.step, w.sequences[0], NULL, 4, ANB_LOGITS_NONE));
   OK(anb_step_rewind(w.step, w.sequences[0], 5)); /* only what this step wrote */
   OK(anb_step_rewind(w.step, w.sequences[0], 5)); /* nothing */
-  LINE(&w, w.sequences[0], 5, 5);
+  SEQUENCE(&w, w.sequences[0], 5, 5);
   plan_and_commit(&w);
-  LINE(&w, w.sequences[0], 5, 5);
+  SEQUENCE(&w, w.sequences[0], 5, 5);
   begin(&w);
   OK(anb_step_rewind(w.step, w.sequences[0], 0));
   plan_and_commit(&w);
@@ -245,7 +245,7 @@ static void adopts_drops_and_detaches(void) {
   world w = open_world();
   int32_t n;
   OK(anb_step_adopt(w.step, w.sequences[0], w.sequences[1])); /* 2 is dropped, 3 is the trunk's now */
-  LINE(&w, w.sequences[0], 7, 7);
+  SEQUENCE(&w, w.sequences[0], 7, 7);
   CHECK(sequence_state(w.cache, w.sequences[3]).parent == w.sequences[0]);
   OK(anb_step_detach(w.step, w.sequences[3]));
   CHECK(sequence_state(w.cache, w.sequences[3]).parent == ANB_NO_SEQUENCE);
@@ -253,10 +253,10 @@ static void adopts_drops_and_detaches(void) {
   STATUS(anb_sequence_children(w.cache, w.sequences[1], 0, NULL, &n), ANB_STALE_SEQUENCE);
   STATUS(anb_sequence_children(w.cache, w.sequences[2], 0, NULL, &n), ANB_STALE_SEQUENCE);
   OK(anb_step_drop(w.step, w.sequences[0]));
-  LINE(&w, w.sequences[3], 8, 8); /* what it sees is still there */
+  SEQUENCE(&w, w.sequences[3], 8, 8); /* what it sees is still there */
   plan_and_commit(&w);
   CHECK_SAME(statistics_of(w.cache).n_sequences, 1);
-  LINE(&w, w.sequences[3], 8, 8);
+  SEQUENCE(&w, w.sequences[3], 8, 8);
   OK(anb_cache_check(w.cache));
   end_world(&w);
 }
@@ -293,10 +293,10 @@ static void abort_brings_everything_back(void) {
     w.step = NULL;
     after = statistics_of(w.cache);
     CHECK(after.n_free_pages == before.n_free_pages && after.n_sequences == 4 && after.step == 0);
-    LINE(&w, w.sequences[0], 5, 5);
-    LINE(&w, w.sequences[1], 7, 7);
-    LINE(&w, w.sequences[2], 8, 8);
-    LINE(&w, w.sequences[3], 8, 8);
+    SEQUENCE(&w, w.sequences[0], 5, 5);
+    SEQUENCE(&w, w.sequences[1], 7, 7);
+    SEQUENCE(&w, w.sequences[2], 8, 8);
+    SEQUENCE(&w, w.sequences[3], 8, 8);
     CHECK_SAME(sequence_state(w.cache, w.sequences[0]).n_children, 2);
     STATUS(anb_sequence_children(w.cache, made, 0, NULL, &n), ANB_STALE_SEQUENCE);
     STATUS(anb_sequence_children(w.cache, child, 0, NULL, &n), ANB_STALE_SEQUENCE);
@@ -306,16 +306,16 @@ static void abort_brings_everything_back(void) {
 }
 
 const phase kSequencePhases[] = {{"version_and_names", version_and_names},
-                             {"the_last_error_is_the_last", the_last_error_is_the_last},
-                             {"a_cache_is_what_its_options_say", a_cache_is_what_its_options_say},
-                             {"the_step_is_part_of_the_statistics", the_step_is_part_of_the_statistics},
-                             {"sequences_tell_their_state", sequences_tell_their_state},
-                             {"sequences_tell_their_tokens", sequences_tell_their_tokens},
-                             {"joins_follow_their_policy", joins_follow_their_policy},
-                             {"joins_keep_the_given_order", joins_keep_the_given_order},
-                             {"given_positions", given_positions},
-                             {"rewinds", rewinds},
-                             {"adopts_drops_and_detaches", adopts_drops_and_detaches},
-                             {"what_is_held_is_kept", what_is_held_is_kept},
-                             {"abort_brings_everything_back", abort_brings_everything_back},
-                             {NULL, NULL}};
+                                 {"the_last_error_is_the_last", the_last_error_is_the_last},
+                                 {"a_cache_is_what_its_options_say", a_cache_is_what_its_options_say},
+                                 {"the_step_is_part_of_the_statistics", the_step_is_part_of_the_statistics},
+                                 {"sequences_tell_their_state", sequences_tell_their_state},
+                                 {"sequences_tell_their_tokens", sequences_tell_their_tokens},
+                                 {"joins_follow_their_policy", joins_follow_their_policy},
+                                 {"joins_keep_the_given_order", joins_keep_the_given_order},
+                                 {"given_positions", given_positions},
+                                 {"rewinds", rewinds},
+                                 {"adopts_drops_and_detaches", adopts_drops_and_detaches},
+                                 {"what_is_held_is_kept", what_is_held_is_kept},
+                                 {"abort_brings_everything_back", abort_brings_everything_back},
+                                 {NULL, NULL}};

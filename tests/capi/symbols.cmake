@@ -1,4 +1,4 @@
-# What the library exports is symbols.txt, which is what the headers declare; a tier has no more functions than it may.
+# The library exports the names of symbols.txt, which are those that the headers declare; a tier has no more functions than it may.
 # LIBRARY, CAPI, HERE, NM.
 cmake_minimum_required(VERSION 3.25)
 

@@ -22,7 +22,7 @@ ab::Event event(ab::Event::Kind kind, ab::BranchIndex branch, const std::string&
   return result;
 }
 
-/// What a forking answer brings.
+/// The events of an answer that forks.
 std::vector<ab::Event> answer() {
   using Kind = ab::Event::Kind;
   ab::Event fork = event(Kind::fork, 0);

@@ -85,7 +85,7 @@ TEST_CASE("long random histories agree with the dense reference") {
   }
 }
 
-TEST_CASE("queries and outputs may have the kv' element") {
+TEST_CASE("queries and outputs may have the K/V tensors' element") {
   TreeWorld world(Places::together, 40);
   world.begin();
   world.append(0, 3);
@@ -101,7 +101,7 @@ TEST_CASE("queries and outputs may have the kv' element") {
   }
 }
 
-TEST_CASE("float32 queries are rounded to the kv' element") {
+TEST_CASE("float32 queries are rounded to the K/V tensors' element") {
   TreeWorld world(Places::together, 40);
   world.begin();
   world.append(0, 3);

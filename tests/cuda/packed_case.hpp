@@ -26,15 +26,15 @@ inline Bytes packed_queries(const AttentionCase& given) {
 }
 
 /// Keys or values in the case's layout.
-inline std::vector<std::uint16_t> laid_out(const AttentionCase& given, const std::vector<std::uint16_t>& slab) {
+inline std::vector<std::uint16_t> laid_out(const AttentionCase& given, const std::vector<std::uint16_t>& stored) {
   const attention::KvTensors place =
       attention::make_kv_tensors(given.shape, given.element, given.layout, given.n_slots, nullptr, nullptr);
-  std::vector<std::uint16_t> result(slab.size());
+  std::vector<std::uint16_t> result(stored.size());
   std::size_t i = 0;
   for (std::int64_t slot = 0; slot < given.n_slots; ++slot)
     for (std::int64_t head = 0; head < given.shape.kv_heads; ++head)
       for (std::int64_t d = 0; d < given.shape.head_dim; ++d)
-        result[static_cast<std::size_t>(slot * place.slot_stride + head * place.head_stride + d)] = slab[i++];
+        result[static_cast<std::size_t>(slot * place.slot_stride + head * place.head_stride + d)] = stored[i++];
   return result;
 }
 

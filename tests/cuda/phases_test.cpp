@@ -67,11 +67,11 @@ TEST_CASE("a call that the kernels cannot take is refused with value and limit")
   CHECK(with_rows([](auto& r) { r.out = nullptr; }) == "out is null");
   CHECK(with_rows([](auto& r) { r.queries = memory + 8; }) == "queries lies at a multiple of 8 bytes, 16 are needed");
   CHECK(with_rows([](auto& r) { r.query_element = Element::float16; }) ==
-        "queries have element 2; float32 (0) or the kv' 1 are possible");
+        "queries have element 2; float32 (0) or the K/V tensors' 1 are possible");
   CHECK(with_slabs([](auto& s) { s.slot_stride = 56; }) ==
         "slot_stride is 56 elements; at least 64 and a multiple of 8 are needed");
   CHECK(with_slabs([](auto& s) { s.keys = nullptr; }) == "keys is null");
   CHECK(with_slabs([](auto& s) { s.element = Element::int8; }) ==
-        "the kv have element 3, the attention was made for 1");
+        "the K/V tensors have element 3, the attention was made for 1");
   CHECK(refusal(rows, kv, {memory, nullptr}) == "the workspace is null");
 }

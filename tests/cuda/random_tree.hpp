@@ -25,7 +25,8 @@ class RandomTree {
       if (world.sequence(number).alive) join(world, number, most_tokens);
     const int n = world.n_sequences();
     for (int number = 0; number < n; ++number)
-      if (world.sequence(number).alive && n_living(world) < kMostSequences && chance(1, 3)) fork(world, number, most_tokens);
+      if (world.sequence(number).alive && n_living(world) < kMostSequences && chance(1, 3))
+        fork(world, number, most_tokens);
   }
 
   int below(int limit) { return static_cast<int>(random_() % static_cast<std::uint32_t>(limit)); }
@@ -54,9 +55,9 @@ class RandomTree {
     if (world.sequence(number).parent != kNone && chance(1, 8)) world.detach(number);
     const TreeWorld::Sequence& sequence = world.sequence(number);
     if (sequence.content.size() > sequence.forked_at + 1 && chance(1, 4))
-      world.rewind(number,
-                   sequence.forked_at + 1 +
-                       static_cast<std::size_t>(below(static_cast<int>(sequence.content.size() - sequence.forked_at) - 1)));
+      world.rewind(number, sequence.forked_at + 1 +
+                               static_cast<std::size_t>(
+                                   below(static_cast<int>(sequence.content.size() - sequence.forked_at) - 1)));
   }
 
   void join(TreeWorld& world, int number, int most_tokens) {

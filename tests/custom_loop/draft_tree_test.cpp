@@ -27,7 +27,7 @@ ab::TokenId next_of(const Tokens& text) {
   return static_cast<ab::TokenId>((x >> 2) % 4u);
 }
 
-/// What the model says at each row of the tree; `text` is what is before it.
+/// The model's token at each row of the tree; `text` is the text before the tree.
 void run_model(const Stretch& tree, Tokens text, Says& says) {
   for (const ab::TokenId token : tree.tokens) {
     text.push_back(token);
@@ -41,7 +41,7 @@ std::size_t n_right(const Drafts& drafts, const Tokens& text) {
   std::size_t most = 0;
   for (const Tokens& draft : drafts) {
     Tokens so_far = text;
-    std::size_t n = 1;  // the first token is no guess
+    std::size_t n = 1;  // the first token is no draft
     while (n < draft.size() && next_of(so_far) == draft[n]) so_far.push_back(draft[n++]);
     most = std::max(most, n - 1);
   }
@@ -113,8 +113,13 @@ TEST_CASE("the accepted path stays, the rest goes back to the pool") {
   world.commit(step);
   const Stretch& one = tree.ways[0];
   const Stretch& two = one.ways[0];
-  const Says says{{tree.sequence, {1}},           {one.sequence, {2}},         {two.sequence, {4}},         {two.ways[0].sequence, {0}},
-                  {two.ways[1].sequence, {8, 8}}, {one.ways[1].sequence, {0}}, {tree.ways[1].sequence, {0}}};
+  const Says says{{tree.sequence, {1}},
+                  {one.sequence, {2}},
+                  {two.sequence, {4}},
+                  {two.ways[0].sequence, {0}},
+                  {two.ways[1].sequence, {8, 8}},
+                  {one.ways[1].sequence, {0}},
+                  {tree.ways[1].sequence, {0}}};
   step = world.cache.begin_step();
   CHECK(loop::accept(step, world.cache, tree, says) == Tokens{1, 2, 4, 8});
   world.commit(step);

@@ -61,7 +61,7 @@ const std::map<Path, std::string> kThree = {
 
 }  // namespace
 
-TEST_CASE("A draft that was right saves a pass, one that was wrong is left out") {
+TEST_CASE("A draft that was right saves a pass, one that was wrong is rejected") {
   AspdRun run(aspd(), drafting());
   for (const auto& [path, text] : kThree) run.script(path, text);
   const auto id = run.submit(tokens("p"));
@@ -208,7 +208,8 @@ TEST_CASE("Rows behind drafts are sampled as if these were known, and in vain wh
   run.note(again);
   CHECK_THROWS_AS(run.decoder.commit_sampled(std::vector<TokenId>{kTitleEnd, kTitle, -1}), ab::Error);
   CHECK_THROWS_AS(run.decoder.commit_sampled(std::vector<TokenId>{kTitleEnd, -1, -1}), ab::Error);
-  run.decoder.commit_sampled(std::vector<TokenId>{kTitleEnd, kPara, -1});  // nobody asks what stands behind a wrong draft
+  run.decoder.commit_sampled(
+      std::vector<TokenId>{kTitleEnd, kPara, -1});  // nobody asks what stands behind a wrong draft
   run.run();
   CHECK(run.history(id) == "p(ab){[ab:]}");
 }

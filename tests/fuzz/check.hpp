@@ -1,4 +1,4 @@
-// What stops the fuzzer: a promise of the headers that is not kept.
+// Stops the fuzzer when a promise of the headers is not kept.
 #pragma once
 
 #include <cstdio>

@@ -40,7 +40,7 @@ class Suspended {
   bool before_;
 };
 
-/// What one cache got from its allocator and has not given back.
+/// The memory that one cache holds from its allocator.
 struct Ledger {
   std::int64_t n_blocks = 0;
   std::int64_t n_bytes = 0;

@@ -1,4 +1,4 @@
-// What a step does to sequences.
+// Calls of a step that change sequences.
 #include <algorithm>
 #include <array>
 #include <vector>
@@ -57,8 +57,8 @@ struct TreeCalls {
   void create_sequence() {
     const OutArray<anb_sequence> sequence(1);
     const anb_position first = input.number(0, 20);
-    const anb_status status =
-        world.make(function::kCreateSequence, about, [&] { return anb_step_create_sequence(step, first, sequence.pointer()); });
+    const anb_status status = world.make(function::kCreateSequence, about,
+                                         [&] { return anb_step_create_sequence(step, first, sequence.pointer()); });
     sequence.check(status == ANB_OK ? 1 : 0);
     if (status == ANB_OK) world.remember_sequence(group, sequence[0]);
   }
@@ -101,7 +101,7 @@ struct TreeCalls {
     const anb_sequence sequence = world.some_sequence();
     const std::int32_t n = input.one_in(16) ? input.odd_number() : input.below(4);
     const anb_status status = world.make(function::kReject, about, [&] { return anb_step_reject(step, sequence, n); });
-    if (about != nullptr) FUZZ_CHECK(status != ANB_OK || group.planned, "rows left out of a step without a plan");
+    if (about != nullptr) FUZZ_CHECK(status != ANB_OK || group.planned, "rows rejected in a step without a plan");
   }
   void adopt() {
     const anb_sequence parent = world.some_sequence();

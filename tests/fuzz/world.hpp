@@ -1,4 +1,4 @@
-// What the fuzzer knows of the handles it made: caches, each with its step, its sequences, its decoders and their requests.
+// The handles that the fuzzer made: caches, each with its step, its sequences, its decoders and their requests.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ namespace fuzz {
 struct Group;
 class World;
 
-/// What callbacks are given as `user`.
+/// The `user` of callbacks.
 struct Script {
   World* world = nullptr;
   Group* group = nullptr;

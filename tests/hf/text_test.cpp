@@ -1,4 +1,4 @@
-// UTF-8, canonical composition and the translation of patterns: what the tokenizer stands on.
+// UTF-8 and the translation of patterns: what the tokenizer stands on.
 
 #include "../../src/hf/split_pattern.hpp"
 #include "../../src/hf/utf8.hpp"
@@ -37,22 +37,6 @@ TEST_CASE("Every character survives being written and read") {
     if (impl::first_bad_utf8(text) != text.size() || impl::next_char(text, offset) != c || offset != text.size())
       FAIL("character " << static_cast<unsigned>(c));
   }
-}
-
-TEST_CASE("Canonical composition follows Unicode's own hard cases") {
-  CHECK(impl::nfc("plain \xC3\xA9") == "plain \xC3\xA9");
-  CHECK(impl::nfc("e\xCC\x81") == "\xC3\xA9");                     // e + acute
-  CHECK(impl::nfc("\xE2\x84\xAB") == "\xC3\x85");                  // angstrom sign: a single other character
-  CHECK(impl::nfc("\xE0\xA5\x98") == "\xE0\xA4\x95\xE0\xA4\xBC");  // excluded from composition
-  CHECK(impl::nfc("q\xCC\x87\xCC\xA3") == "q\xCC\xA3\xCC\x87");    // marks are put in order
-  CHECK(impl::nfc("a\xCC\x96\xCC\x81") == "\xC3\xA1\xCC\x96");     // composes past a mark of another class
-  CHECK(impl::nfc("a\xCC\x85\xCC\x81") == "a\xCC\x85\xCC\x81");    // blocked by a mark of the same class
-  CHECK(impl::nfc("\xE1\x84\x80\xE1\x85\xA1\xE1\x86\xA8") == "\xEA\xB0\x81");  // Hangul letters
-  CHECK(impl::nfc("\xEA\xB0\x80\xE1\x86\xA8") == "\xEA\xB0\x81");              // syllable + trailing letter
-  CHECK(impl::nfc("\xCC\x81"
-                  "e") ==
-        "\xCC\x81"
-        "e");  // a mark without a letter
 }
 
 TEST_CASE("A pattern cuts a text into matches and what lies between them") {

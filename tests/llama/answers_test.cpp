@@ -1,5 +1,5 @@
 // The text side, and whole answers: in skeleton mode every branch must write, greedy and in float32, what llama.cpp
-// writes when the branch is decoded alone in a llama.cpp sequence of its own, with no code of ours in the way.
+// writes when the branch is decoded alone in a seq_id of its own, with no code of ours in the way.
 #include "catch.hpp"
 
 #include <algorithm>
@@ -39,7 +39,7 @@ std::string text_of(const Vocabulary& vocabulary, const Tokens& tokens) {
   return text;
 }
 
-/// Greedy decoding as llama.cpp's own examples do it: one llama.cpp sequence, one token at a time.
+/// Greedy decoding as llama.cpp's own examples do it: one seq_id, one token at a time.
 class Alone {
  public:
   explicit Alone(llama_context* context) : context_(context) {
@@ -97,7 +97,8 @@ Recorded record(const GgufModel& model, const std::string& question, Skeleton& m
   while (decoder.has_work()) {
     const ab::DecoderPlan plan = decoder.plan();
     REQUIRE(plan);
-    for (std::size_t i = 0; i < plan->tokens.size(); ++i) r.fed[plan->sequences[i]][plan->positions[i]] = plan->tokens[i];
+    for (std::size_t i = 0; i < plan->tokens.size(); ++i)
+      r.fed[plan->sequences[i]][plan->positions[i]] = plan->tokens[i];
     for (ab::BranchIndex b = 1; b <= decoder.n_branches(id); ++b) {
       const SequenceId sequence = decoder.branch(id, b).sequence;
       if (sequence == ab::kNoSequence || r.forked_at.count(sequence) != 0) continue;

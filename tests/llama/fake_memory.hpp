@@ -1,5 +1,5 @@
-// llama.cpp's unified KV cache as its source has it, without the numbers: which seq_id a cell carries, what a
-// batch is refused for, and which cells each row of a batch sees.
+// A model of llama.cpp's unified KV cache, after its source, without K and V: which seq_ids each cell has, why a batch
+// is refused, and which cells each row of a batch sees.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,7 @@ class FakeMemory {
     for (Cell& cell : cells_) {
       if (cell.position < begin || cell.position >= end || cell.seq_ids.count(from) == 0) continue;
       if (from != to && !cell.seq_ids.insert(to).second)
-        throw std::logic_error("a cell copied into a sequence twice");
+        throw std::logic_error("a cell was copied into a seq_id twice");
     }
   }
   /// llama_memory_seq_rm of everything from `begin` on.
@@ -39,7 +39,8 @@ class FakeMemory {
     std::erase_if(cells_, [](const Cell& cell) { return cell.seq_ids.empty(); });
   }
 
-  /// llama_decode. Empty: done, and `seen` has what each row saw, itself included. Else why not.
+  /// llama_decode. Returns an empty text when it ran, with the tokens that each row saw, itself included, in `seen`;
+  /// else why it was refused.
   std::string decode(const std::vector<FakeRow>& rows, std::vector<std::set<int>>& seen) {
     if (const std::string why = refused(rows); !why.empty()) return why;
     if (cells_.size() + rows.size() > n_cells_) return "no room";
@@ -55,7 +56,7 @@ class FakeMemory {
 
   std::size_t n_used() const noexcept { return cells_.size(); }
   std::set<int> held_tokens(std::int32_t seq_id) const { return visible(seq_id, kUnlimited); }
-  /// Everything there is to know, in an order of its own.
+  /// All cells, in an order that does not depend on how they came about.
   std::multiset<std::pair<int, std::set<std::int32_t>>> state() const {
     std::multiset<std::pair<int, std::set<std::int32_t>>> all;
     for (const Cell& cell : cells_) all.insert({cell.token, cell.seq_ids});
@@ -98,13 +99,13 @@ class FakeMemory {
       for (const std::int32_t s : row.seq_ids) {
         if (!positions[s].empty() && row.position < positions[s].back()) return "positions decrease";
         positions[s].push_back(row.position);
-        if (held(s) != held(row.seq_ids.front())) return "coupled sequences have diverged";
+        if (held(s) != held(row.seq_ids.front())) return "seq_ids of one row hold different positions";
       }
     }
     for (const auto& [seq_id, list] : positions) {
       const Range range = held(seq_id);
       if (range.last >= 0 && list.front() != range.last + 1)
-        return "sequence " + std::to_string(seq_id) + " jumps from " + std::to_string(range.last) + " to " +
+        return "seq_id " + std::to_string(seq_id) + " jumps from " + std::to_string(range.last) + " to " +
                std::to_string(list.front());
       const std::set<Position> distinct(list.begin(), list.end());
       if (list.back() - list.front() + 1 > static_cast<Position>(distinct.size())) return "positions have a gap";

@@ -1,5 +1,5 @@
-// What every token of a tree must be given: a naive book of who sees what, and llama.cpp one token at a time, each in a
-// llama.cpp sequence made for it alone that holds exactly what it sees.
+// The logits that every token of a tree must get: a naive book records which tokens each one sees, and llama.cpp
+// decodes one token at a time, in a seq_id that holds exactly those.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 
 namespace anabranch::test {
 
-/// A token that was fed.
+/// A token that the model was fed.
 struct Fed {
   TokenId token = 0;
   Position position = 0;
@@ -32,10 +32,10 @@ inline float difference(std::span<const float> a, std::span<const float> b) {
   return largest;
 }
 
-/// Makes a context's llama.cpp sequences as it needs them: one per token, and the last for the token that is decoded.
+/// Uses the seq_ids of a context of its own: one for each token, and the last for the token that is being decoded.
 class OneByOne {
  public:
-  /// `context` has 256 llama.cpp sequences, all empty.
+  /// `context` has 256 seq_ids, all empty.
   explicit OneByOne(llama_context* context)
       : context_(context),
         memory_(llama_get_memory(context)),
@@ -44,12 +44,12 @@ class OneByOne {
   OneByOne(const OneByOne&) = delete;
   OneByOne& operator=(const OneByOne&) = delete;
 
-  /// Logits of token number `n`. REQUIRES: those that it sees were asked for before.
+  /// Logits of token number `n`. REQUIRES: `logits` was called before for every token that it sees.
   const std::vector<float>& logits(int n, const Fed& fed) {
     const auto [it, is_new] = logits_.try_emplace(n);
     if (!is_new) return it->second;
     const auto own = static_cast<llama_seq_id>(logits_.size() - 1);
-    if (own >= kWork) throw std::logic_error("more tokens than the reference has sequences");
+    if (own >= kWork) throw std::logic_error("more tokens than the reference has seq_ids");
     seq_id_[n] = own;
     for (const int seen : fed.sees) llama_memory_seq_cp(memory_, seq_id_.at(seen), kWork, 0, fed.position);
     std::int32_t one = 1;
@@ -76,7 +76,7 @@ class OneByOne {
   std::map<int, std::vector<float>> logits_;
 };
 
-/// The naive book of one cache: what each sequence sees, by number of token.
+/// The naive book of one cache: the numbers of the tokens that each sequence sees.
 class Book {
  public:
   explicit Book(const KvCache& cache) : cache_(&cache) {}
@@ -103,10 +103,12 @@ class Book {
                            from.end());
     }
   }
-  void rewind(SequenceId sequence, std::int32_t n_tokens) { sees_[sequence].resize(static_cast<std::size_t>(n_tokens)); }
+  void rewind(SequenceId sequence, std::int32_t n_tokens) {
+    sees_[sequence].resize(static_cast<std::size_t>(n_tokens));
+  }
   void adopt(SequenceId parent, SequenceId child) { sees_[parent] = sees_[child]; }
 
-  /// Numbers of the plan's rows: a row is the newest token of its sequence at its position that was brought in this step.
+  /// Token number of each row of the plan. The rows of a sequence are the tokens that it got in this step, in order.
   std::vector<int> numbers(const StepPlan& plan) const {
     std::map<SequenceId, std::size_t> next;
     std::vector<int> all;

@@ -24,12 +24,12 @@ class Goldens(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.file = Path(folder.name, "cases.jsonl")
 
-    def run_sequences(self, *lines):
+    def run_lines(self, *lines):
         self.file.write_text("".join(line + "\n" for line in lines))
         return run(self.file)
 
     def assertRefused(self, line, word, *lines):
-        result = self.run_sequences(*lines)
+        result = self.run_lines(*lines)
         self.assertEqual((result.returncode, result.stdout), (2, ""), result)
         self.assertIn(f"{self.file}:{line}: ", result.stderr)
         self.assertIn(word, result.stderr)
@@ -46,7 +46,7 @@ class Goldens(unittest.TestCase):
         cases = random_cases(seed, 30) + [
             make_case([], "normal"), make_case([[2, 3], 1, [5]], "fixrange"), make_case([1, [2] * 40, 2], "max_para"),
             make_case([3, [90, 2, 41], 1, [7, 7], 1, [2, 60]], "normal")]
-        result = self.run_sequences(*map(json.dumps, cases))
+        result = self.run_lines(*map(json.dumps, cases))
         self.assertEqual(result.stdout.splitlines()[-1:], ["34 of 34 agree"], f"seed {seed}: {result}")
         self.assertEqual(result.returncode, 0)
 
@@ -56,7 +56,7 @@ class Goldens(unittest.TestCase):
         position["positions"][9] += 1
         mask["mask"][8] = [[0, 9]]
         mask["mask"][7] = [[0, 4], [5, 8]]
-        result = self.run_sequences(*map(json.dumps, (good, position, mask)))
+        result = self.run_lines(*map(json.dumps, (good, position, mask)))
         self.assertEqual(result.stdout.splitlines()[-1], "1 of 3 agree")
         self.assertEqual(result.returncode, 1)
         where = f"{self.file}:2: normal, everything in one pass: "
@@ -67,11 +67,11 @@ class Goldens(unittest.TestCase):
     def test_a_file_of_one_mode_does_not_pass_for_another(self):
         for mode in ("max_para", "fixrange"):
             case = {**make_case([4, [3, 2], 2], "normal"), "mode": mode}
-            result = self.run_sequences(json.dumps(case))
+            result = self.run_lines(json.dumps(case))
             self.assertEqual((result.stdout.splitlines()[-1], result.returncode), ("0 of 1 agree", 1))
 
     def test_no_cases_are_no_agreement(self):
-        result = self.run_sequences("", "  ")
+        result = self.run_lines("", "  ")
         self.assertEqual((result.stdout, result.returncode), ("0 of 0 agree\n", 1))
 
     def test_a_bad_line_is_refused_with_its_number(self):

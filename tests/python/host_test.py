@@ -44,7 +44,7 @@ def run_chat(*arguments):
     """The answers of the C++ example, in float32."""
     command = [CHAT, "--model", MODEL, "--weights", "f32", "--batch", "1", "--json", *SETTINGS, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
-    return [json.loads(sequence) for sequence in result.stdout.splitlines()]
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 class AgainstTheCppExample(unittest.TestCase):
@@ -55,7 +55,7 @@ class AgainstTheCppExample(unittest.TestCase):
     def compare(self, *arguments):
         status, out, _ = run_host("--json", *arguments)
         self.assertEqual(status, 0)
-        found = [json.loads(sequence) for sequence in out.splitlines()]
+        found = [json.loads(line) for line in out.splitlines()]
         expected = run_chat(*arguments)
         self.assertEqual(len(found), len(expected))
         for ours, theirs in zip(found, expected):

@@ -38,7 +38,7 @@ def from_c(expressions):
 
 
 def kind(c_type):
-    """What a C parameter is to a calling convention: pointer, or an integer of a size."""
+    """A C parameter as a calling convention sees it: a pointer, or an integer of a size."""
     c_type = c_type.strip()
     if "*" in c_type:
         return "pointer"

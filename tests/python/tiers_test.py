@@ -148,7 +148,7 @@ class CacheTier(unittest.TestCase):
             step.commit()
         self.assertEqual(self.cache.statistics().n_free_pages, 0)
 
-    def test_rows_left_out_are_not_committed(self):
+    def test_rejected_rows_are_not_committed(self):
         with self.cache.step() as step:
             trunk = step.create_sequence()
             step.append(trunk, [1, 2, 3, 4], Logits.ALL)

@@ -122,7 +122,7 @@ TEST_CASE("several outputs may name one row, in any order, and a plan may want n
   CHECK(difference(model(serial_plan({2}, 4, 8).plan()), 0, longer, 4) < kTolerance);
 }
 
-TEST_CASE("slabs grow with the pool and keep what they hold; a second runner has slots of its own") {
+TEST_CASE("K/V tensors grow with the pool and keep what they hold; a second runner has slots of its own") {
   const ab::eigen::Weights weights = ab::eigen::random_weights(ab::test::qwen3_shape(), 34);
   const TinyFolder folder(weights);
   const Matrix expected = ab::eigen::Oracle{weights}.logits(std::vector<ab::TokenId>{7, 8, 9});

@@ -1,6 +1,6 @@
 // Where K and V of one layer lie, in which type, and how rows are written there.
 //
-// A slab is addressed by slot and never reordered: forks and joins do not touch it. Both common layouts are strides:
+// They are addressed by slot and never reordered: forks and joins do not touch them. Both common layouts are strides:
 // slot-major [n_slots, kv_heads, head_dim] and head-major [kv_heads, n_slots, head_dim], in which the keys of one head
 // stand together and stream fastest.
 #pragma once
@@ -57,7 +57,8 @@ enum class KvLayout : std::uint8_t { slot_major, head_major };
 
 /// K/V tensors over contiguous memory of n_slots * kv_heads * head_dim elements each (scales: n_slots * kv_heads).
 constexpr KvTensors make_kv_tensors(const HeadShape& shape, Element element, KvLayout layout, std::int32_t n_slots,
-                             void* keys, void* values, float* key_scales = nullptr, float* value_scales = nullptr) {
+                                    void* keys, void* values, float* key_scales = nullptr,
+                                    float* value_scales = nullptr) {
   const bool by_slot = layout == KvLayout::slot_major;
   KvTensors kv;
   kv.keys = keys;
@@ -73,7 +74,7 @@ constexpr KvTensors make_kv_tensors(const HeadShape& shape, Element element, KvL
   return kv;
 }
 
-/// Rounds K and V of one pass's rows to the kv' element (to nearest even) and writes them to the rows' slots.
+/// Rounds K and V of one pass's rows to the element type of `kv` (to nearest even) and writes them to the rows' slots.
 /// keys, values: float32 [n_rows, kv_heads, head_dim], rows `row_stride` floats apart. REQUIRES: the slots lie in the
 /// kv. Infinity and NaN stay what they are, but in int8, where a head that has one becomes NaN as a whole.
 void store_rows(const float* keys, const float* values, std::int64_t row_stride, std::span<const Slot> slots,

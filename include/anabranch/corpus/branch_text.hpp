@@ -14,7 +14,7 @@
 
 namespace anabranch::corpus {
 
-/// What told the branches of a block apart.
+/// The mark that told the branches of a block apart.
 enum class BlockKind : std::uint8_t {
   none,      ///< serial text
   numbered,  ///< `1.`, `2)`, `(3)`

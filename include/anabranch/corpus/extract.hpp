@@ -1,6 +1,6 @@
 // Plain answer -> branch tree. Takes any bytes, loses none: reading_text(extract(answer)) == answer.
 //
-// What becomes a block: at least two siblings of one kind (BlockKind) at one indentation, whose numbers, letters or
+// A block is made of at least two siblings of one kind (BlockKind) at one indentation, whose numbers, letters or
 // ordinals go up one by one; a list of one item stays serial text. Deeper lists and headings inside a branch become
 // nested blocks. What never is cut: code fences (```, ~~~), tables, quotes. Where a numbered list ends:
 //   * a middle item reaches to the next number, unindented paragraphs included
@@ -19,7 +19,7 @@
 
 namespace anabranch::corpus {
 
-/// What the title of a numbered item without one is.
+/// The title of a numbered item that has none of its own.
 enum class Untitled : std::uint8_t {
   empty,   ///< nothing
   number,  ///< its number, as written

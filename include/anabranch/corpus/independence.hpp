@@ -34,7 +34,7 @@ struct BranchScore {
   double visible = 0;         ///< mean log-likelihood per scored token, in nats, earlier siblings visible
   double hidden = 0;          ///< the same, siblings hidden
   std::int32_t n_tokens = 0;  ///< scored
-  /// What hiding the siblings costs, in nats per token; about 0 for the first branch of a block.
+  /// The cost of hiding the siblings, in nats per token; about 0 for the first branch of a block.
   double loss() const noexcept { return visible - hidden; }
 };
 /// One score per branch of a block.

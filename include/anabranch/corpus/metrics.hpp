@@ -20,7 +20,7 @@
 
 namespace anabranch::corpus {
 
-/// What can be wrong with the tags of a token sequence; the first fault of an answer counts.
+/// Faults of the tags of a token sequence; the first fault of an answer counts.
 enum class Fault : std::uint8_t {
   none,
   title_open,           ///< a title that is never closed, or closed by another tag

@@ -41,10 +41,10 @@ struct Sample {
   std::string system = {};  ///< system message that was asked with; empty: the chat template's default
 };
 
-/// What stands between a branch's title and its text, as in AspdTags::title_separator.
+/// Text between a branch's title and its body, as in AspdTags::title_separator.
 inline constexpr std::string_view kTitleSeparator = ":";
 
-/// What becomes of a block in which a branch has no title, so that a trunk could not announce it.
+/// The treatment of a block in which a branch has no title, so that a trunk could not announce it.
 enum class UntitledBlocks : std::uint8_t {
   as_text,   ///< serial text, as it stands in the answer
   branches,  ///< branches with empty titles

@@ -27,10 +27,10 @@ using Stream = CUstream_st*;
 /// The arrays of one call, on the device. Row r's query head h starts at queries + r * query_stride + h * head_dim.
 struct Rows {
   const void* queries = nullptr;             ///< after RoPE; 16 bytes aligned
-  Element query_element = Element::float32;  ///< float32 (rounded to the kv' element) or the kv' element
+  Element query_element = Element::float32;  ///< float32 (rounded to the K/V tensors' element) or that element
   std::int64_t query_stride = 0;             ///< elements from row to row; a multiple of 8
   void* out = nullptr;                       ///< [n_rows, query_heads * head_dim], rows out_stride apart
-  Element out_element = Element::float32;    ///< float32 or the kv' element
+  Element out_element = Element::float32;    ///< float32 or the K/V tensors' element
   std::int64_t out_stride = 0;               ///< elements
   float* lse = nullptr;  ///< [n_rows, query_heads]: natural logarithm of the sum of exp(score); null: not wanted
 };
@@ -55,7 +55,7 @@ class BranchAttention {
   void upload(const DevicePlan& plan, void* device_plan, Stream stream) const;
 
   /// Once per layer: enqueues both kernels for a plan of `bucket` that was uploaded; may be captured into a graph. The
-  /// rows' own K and V must be in the kv by then; the kv must hold every slot of the plan. Throws bad_argument,
+  /// rows' own K and V must be in the K/V tensors by then; they must hold every slot of the plan. Throws bad_argument,
   /// and has enqueued nothing, for elements, strides or alignment that the kernels cannot take; unsupported when no
   /// device can run them; internal, with the runtime's text, when a launch is refused.
   void run(const PlanSizes& bucket, const Rows& rows, const KvTensors& kv, const DeviceMemory& memory,

@@ -1,7 +1,7 @@
 // A step plan as the CUDA kernels read it: flat arrays in one packed buffer.
 //
-// What every row sees is cut into chunks, stretches of kChunkKeys keys at fixed offsets inside a segment. Views of one
-// segment that go on where the one before ended are one stretch, each row with its own end, so that the cuts are the
+// The keys that a row sees are cut into chunks, stretches of kChunkKeys keys at fixed offsets in a segment. Views of
+// one segment that go on where the one before ended are one stretch, each row with its own end, so that cuts are the
 // same whoever is beside a row. A (row, chunk) pair gives one partial state: largest score, sum, weighted values. A
 // task is one chunk with as many of its rows as one thread block takes; a row's states are merged in history order.
 //

@@ -17,7 +17,7 @@
 
 namespace anabranch::eigen {
 
-/// What the host knows about a written slot.
+/// A written slot, as the host knows it.
 struct SlotContent {
   TokenId token = kNone;
   Position position = kNone;

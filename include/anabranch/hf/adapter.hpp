@@ -39,7 +39,7 @@ struct TokenRows {
   bool empty() const noexcept { return ids.empty(); }
 };
 
-/// What B A is multiplied with.
+/// The factor of B A.
 enum class LoraScale : std::uint8_t {
   by_rank,  ///< alpha / rank
   by_root,  ///< alpha / sqrt(rank): `use_rslora`

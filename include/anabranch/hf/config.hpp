@@ -1,4 +1,4 @@
-// What a model folder says about its model: `config.json` (and `generation_config.json`) of the Llama, Qwen2 and Qwen3
+// A model folder's description of its model: `config.json` (and `generation_config.json`) of the Llama, Qwen2 and Qwen3
 // architectures.
 //
 // Only what this library can run is read into numbers; everything else that would change the result (sliding windows,

@@ -2,8 +2,8 @@
 //
 // Gives the same tokens as the Python package `tokenizers`. What a file asks for and is not there is refused by name on
 // opening, never done differently. Two differences remain by design: the file's `truncation` and `padding`, which its
-// writer happened to leave on, are ignored; and characters newer than the Unicode of PCRE2 or of the NFC tables may be
-// split as unassigned.
+// writer happened to leave on, are ignored; and characters newer than the Unicode of PCRE2 or of utf8proc may be split
+// as unassigned (docs/models.md).
 #pragma once
 
 #include <cstdint>
@@ -22,12 +22,12 @@ namespace impl {
 struct TokenizerTable;
 }
 
-/// What text like "<|im_end|>" becomes: the special token (prompts built from a chat template), or ordinary text (input
+/// Text like "<|im_end|>" becomes the special token (prompts built from a chat template), or stays ordinary text (input
 /// that must not be able to end the user's turn).
 enum class Special : std::uint8_t { parse, plain };
 /// Whether the tokens that the file puts around every text (such as a begin-of-text) are added.
 enum class Surround : std::uint8_t { none, as_file_says };
-/// What decoding does with special tokens.
+/// Treatment of special tokens when tokens are decoded to text.
 enum class SpecialText : std::uint8_t { skip, keep };
 
 struct EncodeOptions {

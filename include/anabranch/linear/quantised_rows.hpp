@@ -29,7 +29,7 @@ enum class Quantisation : std::uint8_t { per_row, per_block };
 /// The quantisation that products are fastest with on this CPU; `simd::limit` counts.
 Quantisation best_quantisation();
 
-/// What a product wants of its rows.
+/// The form in which a product wants its rows.
 struct RowShape {
   std::int32_t width = 0;
   Quantisation quantisation = best_quantisation();

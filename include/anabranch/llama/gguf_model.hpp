@@ -1,6 +1,6 @@
-// A GGUF file, loaded: llama.cpp's model and a context with a unified KV cache, freed together.
+// Loads a GGUF file: llama.cpp's model and a context with a unified KV cache, which are freed together.
 //
-// For those who have no context yet; the host takes any.
+// It serves callers who have no context yet; the host (llama/host.hpp) takes any context.
 #pragma once
 
 #include <cstdint>
@@ -14,30 +14,30 @@ struct llama_model;
 
 namespace anabranch::llama {
 
-/// What llama.cpp may print. A setting of the whole process.
+/// How much llama.cpp may print; it holds for the whole process.
 enum class Messages : std::uint8_t {
-  none,  ///< nothing: what goes wrong is thrown
-  keep,  ///< what the process has set; llama.cpp's own default is a lot
+  none,  ///< nothing: errors are thrown
+  keep,  ///< as the process has set it; llama.cpp prints a lot by default
 };
 
-/// In what K and V are kept.
+/// Element type of K and V.
 enum class CellType : std::uint8_t { float16, float32 };
 
 struct GgufOptions {
-  std::int32_t n_cells = 4096;     ///< tokens in the KV cache, of all llama.cpp sequences together
+  std::int32_t n_cells = 4096;   ///< tokens in the KV cache, of all seq_ids together
   std::int32_t n_seq_ids = 128;  ///< at most 256
-  std::int32_t max_rows = 512;     ///< of one llama_decode
-  std::int32_t n_threads = 0;      ///< 0: one per processor core that this process may use
+  std::int32_t max_rows = 512;   ///< of one llama_decode
+  std::int32_t n_threads = 0;    ///< 0: one per processor core that this process may use
   CellType cells = CellType::float16;
   Messages messages = Messages::none;
 };
 
 class GgufModel {
  public:
-  /// Throws bad_argument (options), bad_file (not there, or no GGUF model) or out_of_memory (no context).
+  /// Throws bad_argument (options), bad_file (no such file, or not a GGUF model) or out_of_memory (no context).
   static GgufModel load(const std::filesystem::path& file, const GgufOptions& options = {});
 
-  /// A further context over the same weights, with a KV cache of its own. Throws out_of_memory.
+  /// Makes a further context over the same weights, with a KV cache of its own. Throws out_of_memory.
   GgufModel with_own_cells() const;
 
   llama_context* context() const noexcept { return context_.get(); }

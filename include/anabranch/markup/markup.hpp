@@ -17,7 +17,7 @@
 
 namespace anabranch::markup {
 
-/// What a token is to the reader of the answer.
+/// The part that a token plays for the reader of the answer.
 enum class Role : std::uint8_t {
   text,   ///< part of the answer's text
   title,  ///< names a branch to come; the branch says it again, so it is not shown here
@@ -43,7 +43,7 @@ struct Seed {
   std::vector<TokenId> title;  ///< for display; may be empty
 };
 
-/// What is to be done after a token, in this order: take tokens back, feed `forced`, then `next`.
+/// The work to be done after a token, in this order: take tokens back, feed `forced`, then `next`.
 struct Action {
   enum class Next : std::uint8_t {
     sample,      ///< the line goes on

@@ -14,7 +14,7 @@
 
 namespace anabranch {
 
-/// What branches do with the free ends of their parent's pages.
+/// The use that branches make of the free ends of their parent's pages.
 enum class ShareTail : std::uint8_t {
   spare,  ///< a child may write into a page that its parent is not using up
   never,  ///< branches are page-disjoint: every child starts on a page of its own

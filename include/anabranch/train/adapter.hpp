@@ -1,4 +1,4 @@
-// What a model learned, as files.
+// A trained adapter, as files.
 #pragma once
 
 #include <filesystem>

@@ -43,7 +43,7 @@ class RowLayout {
   const std::vector<VisibleRun>& runs() const noexcept { return runs_; }
   /// Whether token q sees [0, q + 1) and nothing else, for all q.
   bool is_causal() const noexcept;
-  /// What token q sees, merged.
+  /// The tokens that token q sees, as merged ranges.
   std::vector<Interval> visible(std::int32_t q) const;
 
   /// A token of the current line. Throws out_of_range where a reserved range ends.

@@ -16,7 +16,7 @@ using corpus::Part;
 using corpus::Sample;
 using Branch = corpus::PartBranch;
 
-/// What a token is to the reader of the loss; losses are reported by the kind of the token that is predicted.
+/// The part that a token plays in an answer; losses are reported by the kind of the token that is predicted.
 enum class TokenKind : std::uint8_t { prompt, serial, title, branch, tag, after_join };
 inline constexpr std::int32_t kTokenKinds = 6;
 /// "prompt", "serial", "title", "branch", "tag", "after_join".

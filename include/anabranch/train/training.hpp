@@ -22,7 +22,7 @@ struct TrainingOptions {
   double clip = 1.0;  ///< norm of all gradients together; 0: none
 };
 
-/// What a step did.
+/// The figures of one step.
 struct StepReport {
   std::int64_t step = 0;  ///< steps done, this one included
   std::int32_t epoch = 0;

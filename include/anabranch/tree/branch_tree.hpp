@@ -13,8 +13,8 @@
 
 #include <anabranch/error.hpp>
 #include <anabranch/tree/history.hpp>
-#include <anabranch/tree/sequence.hpp>
 #include <anabranch/tree/host_op.hpp>
+#include <anabranch/tree/sequence.hpp>
 #include <anabranch/tree/staged.hpp>
 #include <anabranch/types.hpp>
 
@@ -112,7 +112,7 @@ class BranchTree {
   void join_one(std::int32_t parent, std::int32_t child, const NextRule& outer);
   std::int32_t tail_recipient(std::int32_t sequence) const noexcept;
   void reserve_restart(std::int32_t sequence);
-  /// Before anything is done with a sequence: hosts get rid of what was left out of it. REQUIRES: reserve_restart.
+  /// Before anything is done with a sequence: hosts get rid of its rejected rows. REQUIRES: reserve_restart.
   void restart(std::int32_t sequence) noexcept {
     if (state(sequence).has_rejected) restart_now(sequence);
   }
@@ -139,7 +139,7 @@ class BranchTree {
 }  // namespace anabranch
 
 #include <anabranch/tree/impl/branch_tree_change.hpp>
-#include <anabranch/tree/impl/branch_tree_release.hpp>
 #include <anabranch/tree/impl/branch_tree_join.hpp>
+#include <anabranch/tree/impl/branch_tree_release.hpp>
 #include <anabranch/tree/impl/branch_tree_sequences.hpp>
 #include <anabranch/tree/impl/branch_tree_step.hpp>

@@ -38,7 +38,7 @@ struct NextRule {
   }
 };
 
-/// What a position policy must be able to say. `next` is the parent's next position at that moment.
+/// The questions that a position policy must answer. `next` is the parent's next position at that moment.
 template <class P>
 concept PositionPolicy = std::copyable<P> && requires(const P& policy, Position next, std::int32_t k) {
   { policy.valid() } -> std::same_as<bool>;                             // parameters make sense

@@ -10,12 +10,12 @@ static int attend(anb_attention* attention) {
   const anb_view view = {&run, 1, 0, 1, 0, 1};
   const float query[2] = {1, 2}, key[2] = {3, 4}, value[2] = {5, 6};
   float keys[2], values[2], out[2] = {0, 0};
-  anb_attention_kv slabs = ANB_ATTENTION_KV_INIT;
+  anb_attention_kv kv = ANB_ATTENTION_KV_INIT;
   anb_attention_new_rows new_rows = ANB_ATTENTION_NEW_ROWS_INIT;
   anb_attention_rows rows = ANB_ATTENTION_ROWS_INIT;
-  slabs.n_slots = 1;
-  slabs.keys = keys;
-  slabs.values = values;
+  kv.n_slots = 1;
+  kv.keys = keys;
+  kv.values = values;
   new_rows.n_rows = 1;
   new_rows.keys = key;
   new_rows.values = value;
@@ -23,8 +23,8 @@ static int attend(anb_attention* attention) {
   rows.queries = query;
   rows.out = out;
   if (anb_attention_plan(attention, &group, 1, &view, 1, 1) != ANB_OK) return 0;
-  if (anb_attention_store(attention, &new_rows, &slabs) != ANB_OK) return 0;
-  if (anb_attention_run(attention, &rows, &slabs, NULL, workspace, sizeof(workspace)) != ANB_OK) return 0;
+  if (anb_attention_store(attention, &new_rows, &kv) != ANB_OK) return 0;
+  if (anb_attention_run(attention, &rows, &kv, NULL, workspace, sizeof(workspace)) != ANB_OK) return 0;
   printf("attention gives %g, %g\n", out[0], out[1]);
   return out[0] == 5.0f && out[1] == 6.0f;
 }

@@ -150,11 +150,11 @@ class SnapshotAccess {
       tree.sequences_[e.index].generation = e.generation;
       if (!e.alive) continue;
       if (e.policy.size() != sizeof(Policy))
-        fail(Status::bad_snapshot, "line ", e.index, " was saved with another kind of position policy");
+        fail(Status::bad_snapshot, "sequence ", e.index, " was saved with another kind of position policy");
       auto& state = tree.sequences_[e.index].state;
       std::memcpy(&state.policy, e.policy.data(), sizeof(Policy));
       if (!state.policy.valid())
-        fail(Status::bad_snapshot, "line ", e.index, " has a position policy that makes no sense");
+        fail(Status::bad_snapshot, "sequence ", e.index, " has a position policy that makes no sense");
       state.alive = true;
       state.head = e.head;
       state.open = e.open;

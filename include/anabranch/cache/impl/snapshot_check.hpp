@@ -47,8 +47,8 @@ class SnapshotCheck {
     expect(static_cast<std::size_t>(s_.n_pages) == s_.pages.size(), s_.pages.size(), " pages, ", s_.n_pages,
            " expected");
     expect(std::int64_t{s_.n_pages} * s_.page_size <= kUnlimited, "more slots than 31 bits hold");
-    expect(s_.max_sequences > 0 && s_.max_depth >= 0 && s_.max_position > 0, "limits of ", s_.max_sequences, " sequences, ",
-           s_.max_depth, " levels, ", s_.max_position, " positions");
+    expect(s_.max_sequences > 0 && s_.max_depth >= 0 && s_.max_position > 0, "limits of ", s_.max_sequences,
+           " sequences, ", s_.max_depth, " levels, ", s_.max_position, " positions");
     return violated_.empty();
   }
   template <class Entries, class Map>
@@ -120,30 +120,30 @@ class SnapshotCheck {
     for (const auto& l : s_.sequences) {
       if (!l.alive) {
         expect(l.tails.empty() && l.children.empty() && l.head == kNone && l.open == kNone && l.parent == kNone,
-               "line ", l.index, " is gone and still has pages, relatives or a history");
+               "sequence ", l.index, " is gone and still has pages, relatives or a history");
         continue;
       }
       ++n_alive;
       history_of(l);
       family_of(l);
       for (const std::int32_t page : l.tails) tail_of(l.index, page);
-      expect(l.hold >= 0, "line ", l.index, " holds ", l.hold, " slots");
-      expect(l.next >= 0 && l.start >= 0 && l.limit >= 0 && l.limit <= s_.max_position, "line ", l.index,
+      expect(l.hold >= 0, "sequence ", l.index, " holds ", l.hold, " slots");
+      expect(l.next >= 0 && l.start >= 0 && l.limit >= 0 && l.limit <= s_.max_position, "sequence ", l.index,
              " goes on at ", l.next, ", started at ", l.start, ", limit ", l.limit);
     }
     expect(n_alive <= s_.max_sequences, n_alive, " sequences, limit ", s_.max_sequences);
   }
   void history_of(const Snapshot::SequenceEntry& l) {
-    expect(l.head == kNone || node_.count(l.head) == 1, "line ", l.index, " has no history ", l.head);
+    expect(l.head == kNone || node_.count(l.head) == 1, "sequence ", l.index, " has no history ", l.head);
     if (l.head != kNone) ++node_refs_[l.head];
     if (l.open != kNone) {
       const auto open = segment_.find(l.open);
-      expect(open != segment_.end(), "line ", l.index, " writes no segment");
+      expect(open != segment_.end(), "sequence ", l.index, " writes no segment");
       if (open != segment_.end()) {
         const auto& s = *open->second;
-        expect(s.writer == l.index, "line ", l.index, " writes segment ", l.open, ", whose writer is ", s.writer);
+        expect(s.writer == l.index, "sequence ", l.index, " writes segment ", l.open, ", whose writer is ", s.writer);
         const std::int64_t end = std::int64_t{s.first} + s.length;
-        expect(end == l.next, "line ", l.index, " goes on at ", l.next, ", its segment ends at ", end);
+        expect(end == l.next, "sequence ", l.index, " goes on at ", l.next, ", its segment ends at ", end);
         seen_[l.open] = std::max(seen_[l.open], s.length);
       }
       ++segment_refs_[l.open];
@@ -154,30 +154,33 @@ class SnapshotCheck {
     while (node != l.fork_node && node != kNone && node_.count(node) == 1 &&
            steps++ <= static_cast<std::int32_t>(s_.nodes.size()))
       node = node_.at(node)->parent;
-    expect(node == l.fork_node, "line ", l.index, " has lost its fork point");
+    expect(node == l.fork_node, "sequence ", l.index, " has lost its fork point");
     const auto fork = node_.find(l.fork_node);
-    expect(l.fork_tokens == (fork == node_.end() ? 0 : fork->second->n_tokens), "line ", l.index, " was forked at ",
+    expect(l.fork_tokens == (fork == node_.end() ? 0 : fork->second->n_tokens), "sequence ", l.index, " was forked at ",
            l.fork_tokens, " tokens, its fork point says otherwise");
   }
   void family_of(const Snapshot::SequenceEntry& l) {
     for (const std::int32_t c : l.children) {
       const auto child = sequence_.find(c);
-      expect(child != sequence_.end() && child->second->alive && child->second->parent == l.index, "line ", l.index,
+      expect(child != sequence_.end() && child->second->alive && child->second->parent == l.index, "sequence ", l.index,
              " has child ", c, ", which is not its child");
     }
     if (l.parent == kNone) return;
     const auto parent = sequence_.find(l.parent);
     const bool known = parent != sequence_.end() && parent->second->alive &&
                        std::count(parent->second->children.begin(), parent->second->children.end(), l.index) == 1;
-    expect(known, "line ", l.index, " is unknown to its parent ", l.parent);
+    expect(known, "sequence ", l.index, " is unknown to its parent ", l.parent);
     std::int32_t depth = 0;
-    for (auto up = parent; up != sequence_.end() && depth <= s_.max_depth; up = sequence_.find(up->second->parent)) ++depth;
-    expect(depth <= s_.max_depth, "line ", l.index, " is deeper than ", s_.max_depth, " levels, or its own ancestor");
+    for (auto up = parent; up != sequence_.end() && depth <= s_.max_depth; up = sequence_.find(up->second->parent))
+      ++depth;
+    expect(depth <= s_.max_depth, "sequence ", l.index, " is deeper than ", s_.max_depth,
+           " levels, or its own ancestor");
   }
   void tail_of(std::int32_t sequence, std::int32_t page) {
-    if (page < 0 || page >= s_.n_pages) return expect(false, "line ", sequence, " writes page ", page, " outside the pool");
+    if (page < 0 || page >= s_.n_pages)
+      return expect(false, "sequence ", sequence, " writes page ", page, " outside the pool");
     const auto& p = s_.pages[static_cast<std::size_t>(page)];
-    expect(p.writer == sequence, "line ", sequence, " writes page ", page, ", whose writer is ", p.writer);
+    expect(p.writer == sequence, "sequence ", sequence, " writes page ", page, ", whose writer is ", p.writer);
     expect(++tails_[page] == 1, "page ", page, " is twice among the tails");
     expect(p.fill < s_.page_size, "page ", page, " has a writer and no room");
   }

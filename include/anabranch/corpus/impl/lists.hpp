@@ -64,7 +64,7 @@ class ListFinder {
   static bool same_indent(std::int32_t a, std::int32_t b) noexcept { return a <= b + 1 && b <= a + 1; }
   static bool indented(const Line& line, std::int32_t indent) noexcept { return line.indent >= indent + 2; }
 
-  /// What the line is to a list whose newest item begins with the line `item`.
+  /// The part that the line plays in a list whose newest item begins with the line `item`.
   Role role_of(const Line& line, const Line& item, std::int32_t indent, bool blank) const {
     if (line.shape == Shape::heading) return Role::outside;
     const bool bulleted = item.marker.kind == BlockKind::bulleted;
@@ -86,7 +86,7 @@ class ListFinder {
     return text.size() > 4 && text.substr(0, 2) == "**" && (text.substr(text.size() - 2) == "**" || text.back() == ':');
   }
 
-  /// What the lines [begin, end) behind an item's first line hold.
+  /// Tells what the lines [begin, end) behind an item's first line hold.
   Loose loose_text(std::size_t begin, std::size_t end, std::int32_t indent) const {
     Loose loose;
     bool blank = false;

@@ -1,4 +1,4 @@
-// What stands at the start of a line and makes it an item: bullets, numbers, letters, `Step 1`, `First`, bold.
+// Marks at the start of a line that make it an item: bullets, numbers, letters, `Step 1`, `First`, bold.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@ inline bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 inline bool is_lower(char c) noexcept { return c >= 'a' && c <= 'z'; }
 inline bool is_upper(char c) noexcept { return c >= 'A' && c <= 'Z'; }
 
-/// What one list has in common: two markers are siblings only when kind and style are the same.
+/// The style that all items of one list share: two markers are siblings only when kind and style are the same.
 struct Marker {
   BlockKind kind = BlockKind::none;
   std::int32_t style = 0;   ///< which bullet, delimiter, alphabet or word

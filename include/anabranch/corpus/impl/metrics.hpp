@@ -109,7 +109,7 @@ class TagReader {
     end_line();
     open_.pop_back();
   }
-  /// What must not be left open where a line ends.
+  /// Marks that must not be left open where a line ends.
   void end_line() {
     const Line& line = open_.back();
     if (line.in_title) fault(Fault::title_open);

@@ -77,7 +77,7 @@ Vector attend(const Vector& query, ::Eigen::Index n_keys, const Shape& s, Key&& 
   return out;
 }
 
-/// What follows attention in a layer: output projection, residual, norm, SwiGLU, residual.
+/// The rest of a layer, after attention: output projection, residual, norm, SwiGLU, residual.
 inline void finish_layer(Vector& hidden, const Vector& attended, const LayerWeights& w, const Shape& s) {
   hidden += w.out * attended;
   const Vector x = rms_norm(hidden, w.ffn_norm, s.norm_epsilon);

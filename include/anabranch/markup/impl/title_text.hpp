@@ -1,4 +1,4 @@
-// What makes two titles the same to a reader.
+// Tells whether two titles are the same to a reader.
 #pragma once
 
 #include <algorithm>

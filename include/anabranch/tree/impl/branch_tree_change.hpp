@@ -83,7 +83,7 @@ void BranchTree<Policy, PageSize>::request_logits(SequenceId id) {
   staged_.extra_outputs.push_back({sequence, segment, history_.segment(segment).ordinal, last - 1});
 }
 
-/// What the sequence writes becomes part of its history.
+/// The segment that the sequence writes becomes part of its history.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void BranchTree<Policy, PageSize>::seal(std::int32_t sequence) {
   State& s = at(sequence);

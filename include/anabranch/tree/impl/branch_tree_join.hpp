@@ -29,7 +29,7 @@ void BranchTree<Policy, PageSize>::check_distinct(std::span<const SequenceId> se
   for (const SequenceId sequence : sequences) scratch_.push_back(static_cast<std::int32_t>(sequence.index));
   std::sort(scratch_.begin(), scratch_.end());
   const auto twice = std::adjacent_find(scratch_.begin(), scratch_.end());
-  if (twice != scratch_.end()) fail(Status::bad_argument, "line ", *twice, " is named twice in one ", call);
+  if (twice != scratch_.end()) fail(Status::bad_argument, "sequence ", *twice, " is named twice in one ", call);
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>

@@ -1,4 +1,4 @@
-// BranchTree: what is taken back: rewind, rows left out, adopt, drop.
+// BranchTree: what is taken back: rewind, rows rejected, adopt, drop.
 #pragma once
 
 #include <algorithm>
@@ -88,8 +88,8 @@ void BranchTree<Policy, PageSize>::reject(SequenceId id, std::int32_t n) {
   const std::int32_t planned = writes ? impl::n_slots(history_.segment(s.open).runs) : 0;
   const std::int32_t n_rows = writes ? planned - history_.segment(s.open).committed : 0;
   if (n < 0 || n > n_rows)
-    fail(Status::bad_argument, "leaving out ", n, " rows of sequence ", sequence, "; the last ", n_rows,
-         " of its tokens can be left out");
+    fail(Status::bad_argument, "rejecting ", n, " rows of sequence ", sequence, "; the last ", n_rows,
+         " of its tokens can be rejected");
   if (!writes) return;
   Segment& segment = history_.segment(s.open);
   segment.length = planned - n;

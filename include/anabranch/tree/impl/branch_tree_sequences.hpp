@@ -25,7 +25,7 @@ bool BranchTree<Policy, PageSize>::alive(SequenceId sequence) const noexcept {
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 std::int32_t BranchTree<Policy, PageSize>::find(SequenceId sequence) const {
   if (!alive(sequence))
-    fail(Status::stale_sequence, "line ", sequence.index, " of generation ", sequence.generation, " is not alive; ",
+    fail(Status::stale_sequence, "sequence ", sequence.index, " of generation ", sequence.generation, " is not alive; ",
          n_alive_, " sequences are");
   return static_cast<std::int32_t>(sequence.index);
 }

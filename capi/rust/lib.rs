@@ -3,7 +3,8 @@
 //! A decoder plans passes for any number of requests. A `Pass` borrows it until it is committed; dropping the pass
 //! instead gives it up, and the next plan repeats it. Nothing here is `Send`: one thread at a time.
 
-use crate::ffi;
+pub mod ffi;
+
 use std::ffi::{c_char, c_void, CStr, CString};
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,7 +14,7 @@ use std::ptr;
 
 pub type Token = i32;
 
-/// What a call gave instead of a result, and why.
+/// Why a call failed: its status and text.
 #[derive(Debug, Clone)]
 pub struct Error {
     pub status: i32,
@@ -120,6 +121,7 @@ unsafe extern "C" fn text_to_tokens<T: Text>(
     hand_out(out, capacity, || (*(user as *const T)).tokens_of(lent(text as *const u8, n as usize)))
 }
 
+/// Settings of a decoder; everything else has the library's default.
 pub struct DecoderOptions<'a> {
     /// "serial", "skeleton"
     pub markup: &'a str,
@@ -129,12 +131,12 @@ pub struct DecoderOptions<'a> {
     pub end_of_text: &'a [Token],
 }
 
+/// One prompt that is answered, of the decoder that it was submitted to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Request(u64);
 
-/// What became known in a pass. Branch 0 is the trunk.
+/// Something that became known in a pass. Branch 0 is the trunk.
 #[derive(Debug)]
-#[allow(dead_code)] // this host shows text alone
 pub enum Event {
     Text {
         branch: i32,
@@ -162,7 +164,7 @@ pub enum Event {
     },
 }
 
-/// What an answer cost.
+/// The cost of an answer.
 pub struct Cost {
     pub n_branches: i32,
     pub n_sampled: i32,
@@ -170,6 +172,7 @@ pub struct Cost {
     pub n_serial_passes: i32,
 }
 
+/// Plans the passes of its requests and samples their tokens; never runs a model.
 pub struct Decoder<'c, T: Text> {
     handle: *mut ffi::DecoderHandle,
     _text: Box<T>, // the callbacks' user: goes after the handle
@@ -199,6 +202,7 @@ impl<'c, T: Text> Decoder<'c, T> {
         Ok(Decoder { handle, _text: text, _cache: PhantomData })
     }
 
+    /// A new request; the next plan holds its prompt.
     pub fn submit(&mut self, prompt: &[Token]) -> Result<Request> {
         let mut request = 0;
         check(unsafe {
@@ -223,7 +227,7 @@ impl<'c, T: Text> Decoder<'c, T> {
         }
     }
 
-    /// What happened outside of a commit, such as a request that ended because it can never fit.
+    /// Events from outside of a commit, such as a request that ended because it can never fit.
     pub fn events(&mut self) -> Result<Vec<Event>> {
         let mut all = Vec::new();
         let mut event = with_defaults(ffi::anb_event_init);
@@ -251,6 +255,7 @@ impl<'c, T: Text> Decoder<'c, T> {
         Ok(unsafe { text_of(state.text, state.n_text) })
     }
 
+    /// The cost of the answer so far.
     pub fn cost(&self, request: Request) -> Result<Cost> {
         let mut state = with_defaults(ffi::anb_request_state_init);
         check(unsafe { ffi::anb_decoder_get_request(self.handle, request.0, &mut state) })?;

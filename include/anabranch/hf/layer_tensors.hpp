@@ -1,0 +1,55 @@
+// The names and shapes of the tensors in a model's folder: the one table for all that reads, trains or writes weights.
+//
+// All three architectures (hf/config.hpp) name their tensors alike. The table follows from the configuration alone, so
+// no file is opened to make it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <anabranch/hf/config.hpp>
+
+namespace anabranch::hf {
+
+/// A matrix of the model, and its bias where it has one.
+struct MatrixSpec {
+  std::string module;    ///< such as "model.layers.0.self_attn.q_proj"
+  std::int32_t out = 0;  ///< rows
+  std::int32_t in = 0;   ///< columns
+  bool has_bias = false;
+
+  std::string weight() const { return module + ".weight"; }  ///< name of the tensor [out, in]
+  std::string bias() const { return module + ".bias"; }      ///< name of the tensor [out]
+};
+
+/// The factors of an RMSNorm.
+struct NormSpec {
+  std::string name;  ///< of the tensor [size]
+  std::int32_t size = 0;
+};
+
+/// One layer. Matrices that share an input stand in one array, in the order in which they are fused.
+struct LayerSpec {
+  NormSpec input_norm, ffn_norm;
+  std::optional<NormSpec> query_norm, key_norm;  ///< of each head; Qwen3 has them
+  std::array<MatrixSpec, 3> qkv;                 ///< q, k, v
+  MatrixSpec out;
+  std::array<MatrixSpec, 2> gate_up;
+  MatrixSpec down;
+};
+
+/// Layer `index` of the model. Requires: index in [0, config.n_layers).
+LayerSpec layer_spec(const ModelConfig& config, std::int32_t index);
+
+inline constexpr const char* kEmbeddingModule = "model.embed_tokens";
+inline constexpr const char* kHeadModule = "lm_head";
+
+/// [vocabulary, hidden].
+MatrixSpec embedding_spec(const ModelConfig& config);
+/// [vocabulary, hidden]; the embedding itself where the model ties them.
+MatrixSpec head_spec(const ModelConfig& config);
+NormSpec final_norm_spec(const ModelConfig& config);
+
+}  // namespace anabranch::hf

@@ -1,0 +1,136 @@
+// The host on real weights: random trees, and thousands of steps on few seq_ids.
+#include "catch.hpp"
+
+#include <random>
+#include <vector>
+
+#include <llama.h>
+
+#include <anabranch/anabranch.hpp>
+#include <anabranch/llama/host.hpp>
+
+#include "gguf.hpp"
+#include "host_checks.hpp"
+#include "tree.hpp"
+
+namespace {
+
+namespace ab = anabranch;
+using ab::SequenceId;
+using ab::llama::GgufModel;
+using ab::llama::Host;
+using ab::test::ends;
+using ab::test::gguf_model;
+using ab::test::kLongest;
+using ab::test::Tree;
+using ab::test::words;
+
+}  // namespace
+
+TEST_CASE("random trees give every row what it gets alone, with aborts in between") {
+  GgufModel* model = gguf_model("f32");
+  if (model == nullptr) return;
+  const GgufModel other = model->with_own_cells();
+  int n_rows = 0;
+  for (unsigned seed = 1; seed <= 5; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    const auto below = [&](std::size_t n) { return random() % n; };
+    Tree t(model->context());
+    std::vector<SequenceId> sequences{t.create()};
+    t.append(sequences[0], words(random, 5));
+    t.pass();
+    for (int round = 0; round < 12; ++round) {
+      for (const bool abort_it : {true, false}) {
+        if (abort_it && below(3) != 0) continue;
+        std::erase_if(sequences, [&](SequenceId sequence) { return !t.cache.alive(sequence); });
+        const ab::test::Book before = t.book;
+        auto now = sequences;
+        for (std::size_t op = 0; op < 1 + below(4); ++op) {
+          const SequenceId sequence = now[below(now.size())];
+          auto kids = t.cache.children(sequence);
+          std::erase_if(kids, [&](SequenceId kid) { return !t.cache.children(kid).empty(); });
+          if (below(3) == 0 && now.size() < 10) {
+            for (const SequenceId kid : t.fork(sequence, 2)) {
+              now.push_back(kid);
+              t.append(kid, words(random, 1 + static_cast<int>(below(2))));
+            }
+          } else if (below(2) == 0 && !kids.empty()) {
+            t.join(sequence, kids);
+            t.append(sequence, words(random, 1));
+          } else {
+            t.append(sequence, words(random, 1 + static_cast<int>(below(2))));
+          }
+          std::erase_if(now, [&](SequenceId l) { return !t.cache.alive(l); });
+        }
+        t.run();
+        if (!abort_it) {
+          sequences = now;
+          t.commit();
+          continue;
+        }
+        t.abort();
+        for (int number = before.n_fed(); number < t.book.n_fed(); ++number) t.logits.erase(number);
+        t.book = before;
+        t.next();
+      }
+    }
+    t.end();
+    n_rows += t.compare(other.context());
+  }
+  CHECK(n_rows > 150);
+}
+
+TEST_CASE("seq_ids are used again over thousands of steps") {
+  GgufModel* model = gguf_model("q4_1");
+  if (model == nullptr) return;
+  std::mt19937 random(6);
+  const std::vector<ab::Position> empty = ends(model->context());
+  ab::KvCache cache(ab::CacheOptions{.n_pages = 64, .page_size = 4});
+  {
+    Host host(model->context(), cache, {.first_seq_id = 3, .n_seq_ids = 8});
+    ab::SequenceId trunk = cache.create_sequence();
+    std::vector<SequenceId> kids;
+    const auto pass = [&](auto&& fill) {
+      ab::Step step = cache.begin_step();
+      fill(step);
+      const ab::PlanResult plan = step.plan();
+      REQUIRE(plan);
+      host(*plan);
+      const bool commit = random() % 8 != 0;
+      commit ? step.commit() : step.abort();
+      commit ? host.committed() : host.aborted();
+      return commit;
+    };
+    int n_steps = 0;
+    for (; n_steps < 2000; ++n_steps) {
+      const std::size_t what = random() % 6;
+      if (cache.n_tokens(trunk) > 60) {
+        REQUIRE(cache.children(trunk).size() == kids.size());
+        ab::Step step = cache.begin_step();  // that does not run through the host
+        step.drop(trunk);
+        REQUIRE(step.plan());
+        step.commit();
+        trunk = cache.create_sequence();
+        kids.clear();
+      } else if (what == 0 && kids.empty()) {
+        std::vector<SequenceId> made;
+        if (pass([&](ab::Step& step) { made = step.fork(trunk, 3, kLongest); })) kids = made;
+      } else if (what == 1 && !kids.empty()) {
+        if (pass([&](ab::Step& step) { step.join(trunk, kids); })) kids.clear();
+      } else if (what == 2 && !kids.empty()) {
+        if (pass([&](ab::Step& step) { step.adopt(trunk, kids[1]); })) kids.clear();
+      } else if (what == 3 && kids.empty() && cache.n_tokens(trunk) > 0 && cache.n_tokens(trunk) < 4) {
+        pass([&](ab::Step& step) { step.rewind(trunk, cache.n_tokens(trunk) - 1); });
+      } else if (!kids.empty() && what == 4) {
+        pass([&](ab::Step& step) { step.append(kids[random() % 3], {static_cast<ab::TokenId>(random() % 1000)}); });
+      } else if (n_steps % 3 == 0) {
+        pass([&](ab::Step& step) { step.append(trunk, {static_cast<ab::TokenId>(random() % 1000)}); });
+      }
+      REQUIRE(host.n_used_seq_ids() <= 4);
+    }
+    for (std::int32_t s = 0; s < 256; ++s)
+      if (s < 3 || s >= 11) CHECK(ends(model->context())[static_cast<std::size_t>(s)] == -1);
+  }
+  CHECK(ends(model->context()) == empty);
+}
