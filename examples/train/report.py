@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Tables of what examples/train/evaluate measured: report.py RESULTS.jsonl [--sampled MORE.jsonl] [--examples N] > report.md
 
-PPD: share of answers with a block; ABN: branches per block; APD: branch tokens / text tokens; APE: branch tokens that
-titles do not repeat / branch tokens (ABN, APD, APE over answers with a block). Well-formed: every tag where it belongs.
+evaluate measured each answer; the tables are means. PPD: share of answers with a block; ABN: branches per block; APD:
+branch tokens / text tokens; APE: branch tokens that titles do not repeat / branch tokens (ABN, APD, APE over answers
+with a block). Repeated titles: of all titles, those with the words of an earlier one of their answer. Repeated 4-grams: of
+an answer's groups of four words, those that occurred before. Well-formed: every tag where it belongs.
 Ended by a limit: answers, or branches of theirs, that reached their limit of tokens; the decoder closes such a branch.
 Tokens: of the text, without tags and titles written twice. Relevance: cosine of question and line (a branch is one);
 redundancy: cosine between two lines. Speed: the same answer with its branches one after another against all at once,
@@ -11,12 +13,10 @@ wall clock with prefill, question by question.
 import argparse
 import collections
 import json
-import re
 import statistics
 from pathlib import Path
 
 import embeddings as sentence
-from select_samples import repeated_share
 
 CUT = {"the answer is cut", "a branch is cut"}  # as evaluate names them
 PARALLEL, ONE_BY_ONE = "aspd", "aspd one after another"
@@ -28,20 +28,6 @@ def mean(values, form):
     return format(statistics.fmean(values), form) if values else "-"
 
 
-def title_key(title):
-    return re.sub(r"[\W_]+", " ", title.lower()).strip()
-
-
-def repeated_titles(lines):
-    """Share of titles that their answer had before."""
-    n = repeated = 0
-    for line in lines:
-        titles = [title_key(b["title"]) for b in line["branches"]]
-        n += len(titles)
-        repeated += len(titles) - len(set(titles))
-    return repeated / n if n else 0.0
-
-
 def points_of(line):
     """What is compared with the question: the answer's lines, which branches are too; the same for every way."""
     return [p.strip() for p in line["text"].split("\n") if len(p.split()) >= 4] or [line["text"].strip() or "-"]
@@ -49,15 +35,16 @@ def points_of(line):
 
 def structure(lines):
     parallel = [l for l in lines if l["n_blocks"] > 0]
+    n_titles = sum(l["n_titles"] for l in parallel)
     return {
         "answers": len(lines),
         "PPD": mean((l['n_blocks'] > 0 for l in lines), ".0%"),
-        "ABN": mean((l['n_branches'] / l['n_blocks'] for l in parallel), ".1f"),
-        "APD": mean((l['branch_tokens'] / max(1, l['text_tokens']) for l in parallel), ".0%"),
-        "APE": mean((1 - l['title_tokens'] / max(1, l['branch_tokens']) for l in parallel), ".0%"),
+        "ABN": mean((l['branches_per_block'] for l in parallel), ".1f"),
+        "APD": mean((l['branch_share'] for l in parallel), ".0%"),
+        "APE": mean((l['branch_efficiency'] for l in parallel), ".0%"),
         "well-formed": mean((not set(l.get('faults', [])) - CUT for l in lines), ".1%"),
         "ended by a limit": sum(bool(CUT & set(l.get('faults', []))) for l in lines),
-        "repeated titles": f"{repeated_titles(parallel):.1%}",
+        "repeated titles": f"{sum(l['n_repeated_titles'] for l in parallel) / max(1, n_titles):.1%}",
     }
 
 
@@ -66,7 +53,7 @@ def quality(lines, embeddings):
         "tokens": mean((l['text_tokens'] for l in lines), ".0f"),
         "per second": mean((l['text_tokens'] / l['seconds'] for l in lines), ".0f"),
         "loss under the untouched model": mean((l['loss'] for l in lines), ".3f"),
-        "repeated 4-grams": mean((repeated_share(l['text']) for l in lines), ".1%"),
+        "repeated 4-grams": mean((l['repetition'] for l in lines), ".1%"),
         "relevance": mean((sentence.relevance(embeddings, l['question'], points_of(l)) for l in lines), ".3f"),
         "redundancy": mean((sentence.redundancy(embeddings, points_of(l)) for l in lines), ".3f"),
     }

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Chooses, for every prompt, the best of its samples, and writes training and validation data.
 
-    select_samples.py SAMPLES.jsonl OUT_FOLDER [--answers ANSWERS.jsonl]
+    select_samples.py SAMPLES.jsonl METRICS.jsonl OUT_FOLDER [--answers ANSWERS.jsonl]
 
-Samples are what examples/train/corpus wrote: {"id", "kind", "prompt", "parts"}. Writes train.jsonl, validation.jsonl (five in
+examples/train/corpus wrote the samples, {"id", "kind", "prompt", "parts"}, and how much each repeats itself, {"id",
+"repetition"}: the share of its word 4-grams that occurred before. Writes train.jsonl, validation.jsonl (five in
 a hundred prompts) and counts.json: how many were left at every stage, and why the others went. With --answers also
 answers.jsonl: the lines of that file which the chosen samples were made of, for a check that is dearer than this one.
 """
@@ -39,13 +40,6 @@ def point_of(branch):
     return branch["title"] + ":" + (branch["text"] if "text" in branch else text_of(branch["parts"]))
 
 
-def repeated_share(text, n=4):
-    """Share of the groups of n words that were there before."""
-    words = re.findall(r"\w+", text.lower())
-    groups = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
-    return 1 - len(set(groups)) / len(groups) if groups else 0.0
-
-
 def length(text):
     """Words and signs: near enough to tokens to compare lengths."""
     return len(re.findall(r"\w+|[^\w\s]", text))
@@ -67,15 +61,16 @@ def passes_saved(parts):
 class Chooser:
     def __init__(self, arguments):
         self.a = arguments
+        self.repetition = {line["id"]: line["repetition"] for line in read(arguments.metrics)}
         self.embeddings = sentence.Embeddings(arguments.embeddings)
         self.counts = collections.Counter()
 
     def judge(self, sample):
         """Score of a sample, or None and the reason counted."""
         points = [point_of(b) for b in branches_of(sample["parts"])]
-        text = text_of(sample["parts"])
+        repetition = self.repetition[sample["id"]]
         kind = "branching" if points else "serial"
-        if repeated_share(text) > self.a.most_repeated:
+        if repetition > self.a.most_repeated:
             return self.reject(kind, "repeats itself")
         if not points:
             wanted = sample["kind"].startswith("serial")
@@ -91,7 +86,7 @@ class Chooser:
         saved = passes_saved(sample["parts"])
         if saved < self.a.least_saved:
             return self.reject(kind, "its branches save too few passes")
-        return relevance - 0.5 * redundancy - repeated_share(text) + self.a.weight_saved * saved
+        return relevance - 0.5 * redundancy - repetition + self.a.weight_saved * saved
 
     def reject(self, kind, reason):
         self.counts[f"{kind}: {reason}"] += 1
@@ -128,6 +123,7 @@ def write(folder, name, samples):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("samples")
+    parser.add_argument("metrics")
     parser.add_argument("out")
     parser.add_argument("--answers", help="the answers that the samples were made of")
     parser.add_argument("--embeddings", help="folder of the sentence model; default: the installed package's")

@@ -6,6 +6,7 @@
 
 #include <ATen/ATen.h>
 
+#include <anabranch/hf/layer_tensors.hpp>
 #include <anabranch/hf/safetensors.hpp>
 
 #include "network.hpp"
@@ -20,24 +21,20 @@ at::Tensor read(const hf::Weights& file, const std::string& name, std::vector<st
   return out;
 }
 
-struct LinearPart {
-  std::string path;
-  std::int64_t rows = 0;
-};
+at::Tensor read(const hf::Weights& file, const hf::NormSpec& norm) { return read(file, norm.name, {norm.size}); }
 
-/// Parts of a layer below each other, in the type that they are multiplied in.
-NamedLinear read_linear(const hf::Weights& file, const std::vector<LinearPart>& parts, std::int64_t in, bool bias,
-                        const ModelOptions& options) {
+/// Matrices that share an input, one below the other, in the type that they are multiplied in. All or none have a bias.
+NamedLinear read_linear(const hf::Weights& file, std::span<const hf::MatrixSpec> parts, const ModelOptions& options) {
   NamedLinear out;
   std::vector<at::Tensor> weights, biases;
-  for (const LinearPart& part : parts) {
-    out.paths.push_back(part.path);
-    out.linear.parts.push_back(part.rows);
-    weights.push_back(read(file, part.path + ".weight", {part.rows, in}));
-    if (bias) biases.push_back(read(file, part.path + ".bias", {part.rows}));
+  for (const hf::MatrixSpec& part : parts) {
+    out.paths.push_back(part.module);
+    out.linear.parts.push_back(part.out);
+    weights.push_back(read(file, part.weight(), {part.out, part.in}));
+    if (part.has_bias) biases.push_back(read(file, part.bias(), {part.out}));
   }
   out.linear.weight = at::cat(weights);
-  if (bias) out.linear.bias = at::cat(biases);
+  if (!biases.empty()) out.linear.bias = at::cat(biases);
   const bool round = options.compute == Compute::bfloat16;
   out.linear.round = round;
   if (round && options.tuning == Tuning::lora) out.linear.weight = out.linear.weight.to(at::kBFloat16);
@@ -63,26 +60,17 @@ std::vector<float> copied(const at::Tensor& tensor) {
 
 void Network::load_layers(const std::filesystem::path& folder) {
   const hf::Weights file = hf::Weights::open(folder);
-  const hf::ModelConfig& c = config_;
-  for (std::int32_t l = 0; l < c.n_layers; ++l) {
-    const std::string prefix = "model.layers." + std::to_string(l) + ".";
-    const std::string attention = prefix + "self_attn.", ffn = prefix + "mlp.";
+  for (std::int32_t l = 0; l < config_.n_layers; ++l) {
+    const hf::LayerSpec spec = hf::layer_spec(config_, l);
     NetworkLayer layer;
-    layer.input_norm = read(file, prefix + "input_layernorm.weight", {c.hidden});
-    layer.ffn_norm = read(file, prefix + "post_attention_layernorm.weight", {c.hidden});
-    if (c.qk_norm) {
-      layer.query_norm = read(file, attention + "q_norm.weight", {c.head_dim});
-      layer.key_norm = read(file, attention + "k_norm.weight", {c.head_dim});
-    }
-    layer.qkv = read_linear(file,
-                            {{attention + "q_proj", c.q_width()},
-                             {attention + "k_proj", c.kv_width()},
-                             {attention + "v_proj", c.kv_width()}},
-                            c.hidden, c.qkv_bias, options_);
-    layer.out = read_linear(file, {{attention + "o_proj", c.hidden}}, c.q_width(), c.o_bias, options_);
-    layer.gate_up =
-        read_linear(file, {{ffn + "gate_proj", c.ffn}, {ffn + "up_proj", c.ffn}}, c.hidden, false, options_);
-    layer.down = read_linear(file, {{ffn + "down_proj", c.hidden}}, c.ffn, false, options_);
+    layer.input_norm = read(file, spec.input_norm);
+    layer.ffn_norm = read(file, spec.ffn_norm);
+    if (spec.query_norm) layer.query_norm = read(file, *spec.query_norm);
+    if (spec.key_norm) layer.key_norm = read(file, *spec.key_norm);
+    layer.qkv = read_linear(file, spec.qkv, options_);
+    layer.out = read_linear(file, {&spec.out, 1}, options_);
+    layer.gate_up = read_linear(file, spec.gate_up, options_);
+    layer.down = read_linear(file, {&spec.down, 1}, options_);
     layers_.push_back(std::move(layer));
   }
 }
@@ -90,9 +78,9 @@ void Network::load_layers(const std::filesystem::path& folder) {
 void Network::load_embedding(const std::filesystem::path& folder) {
   const hf::Weights file = hf::Weights::open(folder);
   const hf::ModelConfig& c = config_;
-  embedding_ = read(file, "model.embed_tokens.weight", {c.vocabulary, c.hidden});
-  final_norm_ = read(file, "model.norm.weight", {c.hidden});
-  at::Tensor head = c.tied_embeddings ? embedding_ : read(file, "lm_head.weight", {c.vocabulary, c.hidden});
+  embedding_ = read(file, hf::embedding_spec(c).weight(), {c.vocabulary, c.hidden});
+  final_norm_ = read(file, hf::final_norm_spec(c));
+  at::Tensor head = c.tied_embeddings ? embedding_ : read(file, hf::head_spec(c).weight(), {c.vocabulary, c.hidden});
   head_.round = options_.compute == Compute::bfloat16;
   if (full()) {
     head_.weight = head;
@@ -193,14 +181,14 @@ std::vector<ModelTensor> Network::tensors() const {
   const auto add = [&](const std::string& name, const at::Tensor& tensor) {
     if (tensor.defined()) out.push_back({name, tensor.sizes().vec(), copied(tensor)});
   };
-  add("model.embed_tokens.weight", embedding_);
-  for (std::size_t l = 0; l < layers_.size(); ++l) {
-    const NetworkLayer& layer = layers_[l];
-    const std::string prefix = "model.layers." + std::to_string(l) + ".";
-    add(prefix + "input_layernorm.weight", layer.input_norm);
-    add(prefix + "post_attention_layernorm.weight", layer.ffn_norm);
-    add(prefix + "self_attn.q_norm.weight", layer.query_norm);
-    add(prefix + "self_attn.k_norm.weight", layer.key_norm);
+  add(hf::embedding_spec(config_).weight(), embedding_);
+  for (std::int32_t l = 0; l < config_.n_layers; ++l) {
+    const NetworkLayer& layer = layers_[static_cast<std::size_t>(l)];
+    const hf::LayerSpec spec = hf::layer_spec(config_, l);
+    add(spec.input_norm.name, layer.input_norm);
+    add(spec.ffn_norm.name, layer.ffn_norm);
+    if (spec.query_norm) add(spec.query_norm->name, layer.query_norm);
+    if (spec.key_norm) add(spec.key_norm->name, layer.key_norm);
   }
   for (const NamedLinear* linear : linears()) {
     std::int64_t row = 0;
@@ -211,8 +199,8 @@ std::vector<ModelTensor> Network::tensors() const {
       row += rows;
     }
   }
-  add("model.norm.weight", final_norm_);
-  if (!config_.tied_embeddings) add("lm_head.weight", head_.weight);
+  add(hf::final_norm_spec(config_).name, final_norm_);
+  if (!config_.tied_embeddings) add(hf::head_spec(config_).weight(), head_.weight);
   return out;
 }
 

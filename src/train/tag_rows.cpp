@@ -5,6 +5,7 @@
 #include <iterator>
 #include <span>
 
+#include <anabranch/hf/layer_tensors.hpp>
 #include <anabranch/hf/safetensors.hpp>
 
 namespace anabranch::train {
@@ -38,7 +39,7 @@ std::vector<float> initial_tag_rows(const std::filesystem::path& folder, const h
   const auto n_rows = static_cast<std::size_t>(config.vocabulary);
   std::vector<float> table(n_rows * width);
   const hf::Weights weights = hf::Weights::open(folder);
-  hf::read_floats(weights.require("model.embed_tokens.weight", {config.vocabulary, config.hidden}), table);
+  hf::read_floats(weights.require(hf::embedding_spec(config).weight(), {config.vocabulary, config.hidden}), table);
   const auto row = [&](std::size_t i) { return std::span<const float>(table).subspan(i * width, width); };
   std::vector<double> lengths;
   for (std::size_t i = 0; i < n_rows; ++i) lengths.push_back(length_of(row(i)));

@@ -45,6 +45,8 @@ class Chain(unittest.TestCase):
         judged = len(lines("candidates.jsonl")) + len(lines("candidates.jsonl.rejected"))
         self.assertEqual(judged, len(answered))
         self.assertTrue(all(line["reasons"] for line in lines("candidates.jsonl.rejected")))
+        self.assertEqual([line["id"] for line in lines("candidates.metrics.jsonl")],
+                         [line["id"] for line in lines("candidates.jsonl")])
 
     def test_training_data_is_the_best_of_each_prompt(self):
         kept = lines("data/train.jsonl") + lines("data/validation.jsonl")

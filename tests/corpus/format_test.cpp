@@ -126,12 +126,20 @@ TEST_CASE("every reason has a name of its own") {
 TEST_CASE("n-grams are counted over words in small letters") {
   CHECK(corpus::words("It's 2 *Cats*, é!").size() == 5);
   CHECK(corpus::words("CATS") == corpus::words("cats"));
+  CHECK(corpus::words("don’t – “so” 👏!") == corpus::words("don't so"));
+  CHECK(corpus::words("naïve snake_case Ωmega 中文 x₂").size() == 5);
+  CHECK(corpus::words("a\xff"
+                      "b \xc3")
+            .size() == 2);
   CHECK(corpus::repeated_ngrams(corpus::words("a b c d"), 4) == 0.0);
   CHECK(corpus::repeated_ngrams(corpus::words("a b a b a b"), 2) == Approx(0.6));  // ab ba ab ba ab
   CHECK(corpus::repeated_ngrams(corpus::words("a"), 2) == 0.0);
   CHECK(corpus::ngram_overlap("a b c d", "x a b c") == Approx(0.5));
   CHECK(corpus::ngram_overlap("a b", "a b") == 0.0);
   CHECK(corpus::word_key("  The **Big** Cat! ") == "the big cat");
+  CHECK(corpus::word_key("__Big__ “Cat”") == "big cat");
+  CHECK(corpus::count_repeated({"b", "a", "b", "", "b", ""}) == 3);
+  CHECK(corpus::count_repeated({}) == 0);
   corpus::Part block;
   for (const char* text : {" a b c d\n", " x a b c\n", " q\n"}) block.branches.push_back({"t", {{text, {}}}});
   CHECK(corpus::redundancy(block) == Approx(0.5));

@@ -115,16 +115,16 @@ TEST_CASE("a sample counts as the tokens that it is trained on") {
 
 TEST_CASE("the figures are those of the paper's definitions") {
   const std::array answers = {count("soTabtTct{<ab:xy><c:z>}end"), count("serial"), count("TatTat{<a:x><a:y>}"),
-                              count("Ta")};
+                              count("Ta"), count("Tat{<a:x>}Tbt{<b:y>}")};
   const corpus::Metrics m = corpus::metrics(answers);
-  CHECK(m.n_answers == 4);
-  CHECK(m.ppd == Approx(0.5));
-  CHECK(m.abn == Approx(2.0));
-  CHECK(m.apd == Approx((8.0 / 13 + 1) / 2));
-  CHECK(m.ape == Approx((5.0 / 8 + 4.0 / 6) / 2));
-  CHECK(m.repeated_titles == Approx(0.25));
-  CHECK(m.well_formed == Approx(0.75));
-  CHECK(m.mean_tokens == Approx((13.0 + 6 + 6 + 0) / 4));
+  CHECK(m.n_answers == 5);
+  CHECK(m.ppd == Approx(3.0 / 5));
+  CHECK(m.abn == Approx((2.0 + 2 + 1) / 3));
+  CHECK(m.apd == Approx((8.0 / 13 + 1 + 1) / 3));
+  CHECK(m.ape == Approx((5.0 / 8 + 4.0 / 6 + 4.0 / 6) / 3));
+  CHECK(m.repeated_titles == Approx(1.0 / 6));
+  CHECK(m.well_formed == Approx(4.0 / 5));
+  CHECK(m.mean_tokens == Approx((13.0 + 6 + 6 + 0 + 6) / 5));
   CHECK(m.faults[static_cast<std::size_t>(corpus::Fault::title_open)] == 1);
   CHECK(corpus::metrics({}).ppd == 0.0);
 }

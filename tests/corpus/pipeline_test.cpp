@@ -107,22 +107,45 @@ TEST_CASE("answers become samples or rejections, each counted") {
 TEST_CASE("a run that was stopped goes on, half a line at the end notwithstanding") {
   const Folder folder;
   write_answers(folder.file("in"), 5);
-  const corpus_tool::PipelineOptions whole{
-      .in = folder.file("in"), .out = folder.file("whole"), .rejected = folder.file("whole_rejected"), .quiet = true};
+  const corpus_tool::PipelineOptions whole{.in = folder.file("in"),
+                                           .out = folder.file("whole"),
+                                           .rejected = folder.file("whole_rejected"),
+                                           .metrics = folder.file("whole_metrics"),
+                                           .quiet = true};
   const std::string expected = corpus_tool::tables(corpus_tool::run_pipeline(whole, nullptr));
   write_answers(folder.file("some"), 3);
   corpus_tool::PipelineOptions options = whole;
   options.in = folder.file("some");
   options.out = folder.file("out");
   options.rejected = folder.file("rejected");
+  options.metrics = folder.file("metrics");
   corpus_tool::run_pipeline(options, nullptr);
   std::ofstream(options.out, std::ios::app) << "{\"id\": \"d\", \"ki";
   options.in = folder.file("in");
   CHECK(corpus_tool::tables(corpus_tool::run_pipeline(options, nullptr)) == expected);
   CHECK(read(options.out) == read(whole.out));
   CHECK(read(options.rejected) == read(whole.rejected));
+  CHECK(read(options.metrics) == read(whole.metrics));
+  fs::remove(options.metrics);
   CHECK(corpus_tool::tables(corpus_tool::run_pipeline(options, nullptr)) == expected);
   CHECK(read(options.out) == read(whole.out));
+  CHECK(read(options.metrics) == read(whole.metrics));
+}
+
+TEST_CASE("metrics say how much each sample repeats itself") {
+  const Folder folder;
+  std::ofstream(folder.file("in")) << R"({"id":"a","kind":"k","prompt":"?","answer":"One two three four. Two."})"
+                                   << '\n'
+                                   << R"({"id":"b","kind":"k","prompt":"?","answer":"A b c d a b c d e."})" << '\n';
+  const corpus_tool::PipelineOptions options{.in = folder.file("in"),
+                                             .out = folder.file("out"),
+                                             .rejected = folder.file("rejected"),
+                                             .metrics = folder.file("metrics"),
+                                             .quiet = true};
+  corpus_tool::run_pipeline(options, nullptr);
+  CHECK(ids(options.out) == "a b ");
+  CHECK(read(options.metrics) ==
+        "{\"id\":\"a\",\"repetition\":0.0}\n{\"id\":\"b\",\"repetition\":0.16666666666666663}\n");
 }
 
 TEST_CASE("serial answers are left out when they are not wanted") {

@@ -33,6 +33,7 @@ void add_files(CLI::App& app, Options& o) {
   app.add_option("--out", o.pipeline.out, "samples as JSON lines; ids that are there are skipped")->required();
   app.add_option("--rejected", o.pipeline.rejected, "rejected answers with reasons; default: OUT.rejected");
   app.add_option("--scores", o.pipeline.scores, "what each branch loses without its siblings, as JSON lines");
+  app.add_option("--metrics", o.pipeline.metrics, "how much each sample repeats itself, as JSON lines");
   app.add_option("--report", o.report, "the tables, beside standard output");
   app.add_option("--serial", o.serial, "answers without branches: keep, drop")
       ->check(CLI::IsMember({"keep", "drop"}))

@@ -11,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include <anabranch/corpus/words.hpp>
 #include <anabranch/error.hpp>
 #include <anabranch/hf/samples.hpp>
 
@@ -66,6 +67,7 @@ class Pipeline {
   Pipeline(const PipelineOptions& options, Scorer* scorer)
       : options_(options), scorer_(scorer), out_(options.out), rejected_(options.rejected) {
     if (!options.scores.empty()) scores_ = LineFile(options.scores);
+    if (!options.metrics.empty()) metrics_ = LineFile(options.metrics);
     read_old();
   }
 
@@ -85,8 +87,13 @@ class Pipeline {
  private:
   /// What earlier runs wrote: their ids are not done again, and counted.
   void read_old() {
+    std::set<std::string> measured;
+    if (!options_.metrics.empty())
+      example::for_each_json_line(options_.metrics,
+                                  [&](const Json& line) { measured.insert(line.at("id").get<std::string>()); });
     for (const Sample& sample : ab::hf::read_samples(options_.out)) {
       seen_.insert(sample.id);
+      if (measured.count(sample.id) == 0) write_metrics(sample);
       tally_.reasons.add({});
       ++(corpus::has_block(sample.parts) ? tally_.n_parallel : tally_.n_serial);
     }
@@ -116,7 +123,7 @@ class Pipeline {
   void finish(std::vector<Candidate>& batch) {
     if (scorer_ != nullptr) score(batch);
     for (Candidate& candidate : batch) write(candidate);
-    for (LineFile* file : {&out_, &rejected_, &scores_}) file->flush();
+    for (LineFile* file : {&out_, &rejected_, &scores_, &metrics_}) file->flush();
     batch.clear();
     if (!options_.quiet && isatty(STDERR_FILENO) != 0) show("");
   }
@@ -159,6 +166,13 @@ class Pipeline {
     ++(parallel ? tally_.n_parallel : tally_.n_serial);
     if (scorer_ != nullptr) tally_.counts.push_back(scorer_->count(c.sample));
     out_.write(ab::hf::sample_line(c.sample));
+    write_metrics(c.sample);
+  }
+
+  void write_metrics(const Sample& sample) {
+    if (options_.metrics.empty()) return;
+    const std::string text = corpus::reading_text(sample.parts);
+    metrics_.write(json_line({{"id", sample.id}, {"repetition", corpus::repetition(text)}}));
   }
 
   /// A serial answer that is not wanted has no reasons.
@@ -198,6 +212,7 @@ class Pipeline {
   LineFile out_;
   LineFile rejected_;
   LineFile scores_;
+  LineFile metrics_;
   std::set<std::string> seen_;
   Tally tally_;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();

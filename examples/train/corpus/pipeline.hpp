@@ -16,6 +16,7 @@ struct PipelineOptions {
   std::string out = {};       ///< samples; answers whose id is there already are skipped
   std::string rejected = {};  ///< JSON lines {"id", "reasons", "findings"}; skipped as well
   std::string scores = {};    ///< JSON lines {"id", "losses": [[...]]}; empty: not written
+  std::string metrics = {};   ///< JSON lines {"id", "repetition"}, one for each sample of `out`; empty: not written
   bool keep_serial = true;
   bool quiet = false;
   std::size_t batch = 32;  ///< answers between two writes; they share the model's passes

@@ -1,5 +1,6 @@
 #include "answer_questions.hpp"
 
+#include <anabranch/corpus/words.hpp>
 #include <anabranch/torch/generate.hpp>
 
 #include "markup_check.hpp"
@@ -27,6 +28,8 @@ ab::torch::GenerateOptions options_of(const Way& way, const Settings& settings) 
 
 Json numbers_of(const ab::Answer& answer) {
   const ab::Statistics& s = answer.statistics;
+  std::vector<std::string> titles;
+  for (const auto& branch : answer.branches) titles.push_back(ab::corpus::word_key(branch.title));
   return {{"serial_tokens", s.n_serial},
           {"branch_tokens", s.n_branch},
           {"title_tokens", s.n_title},
@@ -35,6 +38,12 @@ Json numbers_of(const ab::Answer& answer) {
           {"sampled", s.n_sampled},
           {"n_blocks", s.n_blocks},
           {"n_branches", s.n_branches},
+          {"branches_per_block", s.branches_per_block()},
+          {"branch_share", s.branch_share()},
+          {"branch_efficiency", s.branch_efficiency()},
+          {"n_titles", titles.size()},
+          {"n_repeated_titles", ab::corpus::count_repeated(titles)},
+          {"repetition", ab::corpus::repetition(answer.text)},
           {"passes", s.n_passes},
           {"prefill_passes", s.n_prefill},
           {"serial_passes", s.n_serial_passes()},

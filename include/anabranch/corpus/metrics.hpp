@@ -1,11 +1,11 @@
 // How parallel a set of answers is, and how clean: the figures of the ASPD paper (arXiv 2508.08895) and of its tables.
 //
 //   PPD   share of answers with at least one block
-//   ABN   branches per block, over all blocks
+//   ABN   branches per block: mean over the answers with a block
 //   APD   branch tokens / all tokens: mean over the answers with a block
 //   APE   (branch tokens - title tokens) / branch tokens: mean over the answers with a block
 //
-// Tokens are those of the text that a reader sees: no tags, and titles only where the branch says them again.
+// decode/parallelism.hpp computes them for one answer and says which tokens count.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <anabranch/corpus/parts.hpp>
+#include <anabranch/decode/parallelism.hpp>
 #include <anabranch/markup/aspd.hpp>
 #include <anabranch/markup/text.hpp>
 
@@ -53,6 +54,11 @@ struct AnswerCounts {
   std::int64_t n_4grams = 0;           ///< of text tokens in reading order
   std::int64_t n_repeated_4grams = 0;  ///< that occurred before in the answer
   Fault fault = Fault::none;
+
+  std::int64_t n_text() const noexcept { return n_serial + n_branch; }
+  double branches_per_block() const noexcept { return parallelism::branches_per_block(n_branches, n_blocks); }
+  double branch_share() const noexcept { return parallelism::branch_share(n_branch, n_text()); }
+  double branch_efficiency() const noexcept { return parallelism::branch_efficiency(n_branch, n_title); }
 };
 
 /// A set of answers. Shares are 0 when there is nothing to divide by.

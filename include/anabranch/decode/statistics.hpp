@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include <anabranch/decode/parallelism.hpp>
+
 namespace anabranch {
 
 struct Statistics {
@@ -34,19 +36,12 @@ struct Statistics {
   /// Is it one of the answers that PPD (share of answers with a block) counts?
   constexpr bool parallel() const noexcept { return n_blocks > 0; }
   /// ABN: branches per block.
-  constexpr double branches_per_block() const noexcept { return ratio(n_branches, n_blocks); }
+  constexpr double branches_per_block() const noexcept { return parallelism::branches_per_block(n_branches, n_blocks); }
   /// APD: share of the text that was written in branches.
-  constexpr double branch_share() const noexcept { return ratio(n_branch, n_text()); }
+  constexpr double branch_share() const noexcept { return parallelism::branch_share(n_branch, n_text()); }
   /// APE: share of the branch tokens that titles do not repeat.
-  constexpr double branch_efficiency() const noexcept {
-    return ratio(n_branch > n_title ? n_branch - n_title : 0, n_branch);
-  }
+  constexpr double branch_efficiency() const noexcept { return parallelism::branch_efficiency(n_branch, n_title); }
   friend constexpr bool operator==(const Statistics&, const Statistics&) = default;
-
- private:
-  static constexpr double ratio(std::int32_t a, std::int32_t b) noexcept {
-    return b > 0 ? static_cast<double>(a) / b : 0.0;
-  }
 };
 
 }  // namespace anabranch

@@ -83,7 +83,7 @@ class FormatCheck {
     return what.replace(what.rfind('#'), 1, std::to_string(n));
   }
   void check_loop(std::string_view text, double most, const std::string& what) {
-    const double share = repeated_ngrams(words(text), 4);
+    const double share = repetition(text);
     if (share > most)
       add(Reason::looping_text, "of the word 4-grams of " + what + " " + std::to_string(share) +
                                     " are repeated, at most " + std::to_string(most) + " may be");

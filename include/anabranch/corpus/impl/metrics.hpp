@@ -11,20 +11,17 @@
 namespace anabranch::corpus {
 namespace impl {
 
-/// The counts that need all text tokens of an answer, in reading order.
+/// Counts the 4-grams of all text tokens of an answer, in reading order.
 inline void count_4grams(AnswerCounts& counts, const std::vector<TokenId>& tokens) {
-  std::vector<std::uint64_t> ngrams = sorted_ngrams(tokens, 4);
-  counts.n_4grams = std::ssize(ngrams);
-  ngrams.erase(std::unique(ngrams.begin(), ngrams.end()), ngrams.end());
-  counts.n_repeated_4grams = counts.n_4grams - std::ssize(ngrams);
+  const NgramCount ngrams = count_ngrams(tokens, 4);
+  counts.n_4grams = ngrams.n_all;
+  counts.n_repeated_4grams = ngrams.n_repeated;
 }
 
-/// The titles of one block, as words.
+/// Adds the titles of one block, as words.
 inline void count_titles(AnswerCounts& counts, const std::vector<std::string>& titles) {
   counts.n_titles += std::ssize(titles);
-  for (std::size_t i = 0; i < titles.size(); ++i)
-    counts.n_repeated_titles += std::find(titles.begin(), titles.begin() + static_cast<std::ptrdiff_t>(i), titles[i]) !=
-                                titles.begin() + static_cast<std::ptrdiff_t>(i);
+  counts.n_repeated_titles += count_repeated(titles);
 }
 
 /// Follows the tags of a token sequence with a stack of its own.
@@ -184,8 +181,6 @@ class SampleCounter {
   std::vector<TokenId> tokens_;
 };
 
-inline double share(double part, double all) noexcept { return all > 0 ? part / all : 0.0; }
-
 }  // namespace impl
 
 template <Detokenizer Text>
@@ -201,36 +196,32 @@ AnswerCounts count_sample(const std::vector<Part>& parts, const Encode& encode) 
 }
 
 inline Metrics metrics(std::span<const AnswerCounts> answers) {
+  using parallelism::ratio;
   Metrics m;
   AnswerCounts sum;
-  double n_parallel = 0;
-  double n_tokens = 0;
+  std::int64_t n_parallel = 0;
   for (const AnswerCounts& a : answers) {
-    ++m.n_answers;
     ++m.faults[static_cast<std::size_t>(a.fault)];
-    sum.n_blocks += a.n_blocks;
-    sum.n_branches += a.n_branches;
+    sum.n_serial += a.n_serial;
+    sum.n_branch += a.n_branch;
     sum.n_titles += a.n_titles;
     sum.n_repeated_titles += a.n_repeated_titles;
     sum.n_4grams += a.n_4grams;
     sum.n_repeated_4grams += a.n_repeated_4grams;
-    const auto all = static_cast<double>(a.n_serial + a.n_branch);
-    const auto branch = static_cast<double>(a.n_branch);
-    n_tokens += all;
     if (a.n_blocks == 0) continue;
     ++n_parallel;
-    m.apd += impl::share(branch, all);
-    m.ape += impl::share(std::max(0.0, branch - static_cast<double>(a.n_title)), branch);
+    m.abn += a.branches_per_block();
+    m.apd += a.branch_share();
+    m.ape += a.branch_efficiency();
   }
-  const auto n = static_cast<double>(m.n_answers);
-  m.ppd = impl::share(n_parallel, n);
-  m.abn = impl::share(static_cast<double>(sum.n_branches), static_cast<double>(sum.n_blocks));
-  m.apd = impl::share(m.apd, n_parallel);
-  m.ape = impl::share(m.ape, n_parallel);
-  m.repeated_titles = impl::share(static_cast<double>(sum.n_repeated_titles), static_cast<double>(sum.n_titles));
-  m.repeated_4grams = impl::share(static_cast<double>(sum.n_repeated_4grams), static_cast<double>(sum.n_4grams));
-  m.well_formed = impl::share(static_cast<double>(m.faults[0]), n);
-  m.mean_tokens = impl::share(n_tokens, n);
+  m.n_answers = std::ssize(answers);
+  m.ppd = ratio(n_parallel, m.n_answers);
+  for (double* measure : {&m.abn, &m.apd, &m.ape})
+    if (n_parallel > 0) *measure /= static_cast<double>(n_parallel);
+  m.repeated_titles = ratio(sum.n_repeated_titles, sum.n_titles);
+  m.repeated_4grams = ratio(sum.n_repeated_4grams, sum.n_4grams);
+  m.well_formed = ratio(m.faults[0], m.n_answers);
+  m.mean_tokens = ratio(sum.n_text(), m.n_answers);
   return m;
 }
 
