@@ -44,13 +44,13 @@ ALLOWED = {
 # Where a module stands, from left to right, and what is said about it.
 LOOKS = {
     "capi": (0, "C ABI"),
-    "capi/attention": (5, "attention in C"),
+    "capi/attention": (6, "attention in C"),
     "llama": (1, "llama.cpp as host"),
     "fmt": (2, "text, drawings"),
     "eigen": (3, "exact oracle"),
     "corpus": (4, "training text"),
-    "torch": (6, "model runner"),
-    "train": (7, "LoRA training"),
+    "torch": (7, "model runner"),
+    "train": (4, "LoRA training"),
     "decode": (2, "decoder, sampler"),
     "cache": (2, "KvCache, Step"),
     "plan": (2, "one pass as data"),
@@ -58,10 +58,10 @@ LOOKS = {
     "tree": (2, "fork, join, history"),
     "pool": (2, "pages of slots"),
     "markup": (3, "tags to branches"),
-    "hf": (7, "model folders"),
+    "hf": (4, "model folders"),
     "attention": (5, "CPU kernels"),
     "cuda": (4, "GPU kernels"),
-    "linear": (8, "int8 products"),
+    "linear": (7, "int8 products"),
     "simd": (6, "instruction set"),
 }
 KINDS = [  # (modules, fill, what they are)
