@@ -89,6 +89,7 @@ function(anabranch_document_target place name words text)
   endif()
   set_target_properties(${target} PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
   target_link_libraries(${target} PRIVATE ${links})
+  target_compile_options(${target} PRIVATE -O0)
   if("c" IN_LIST words AND CMAKE_CXX_FLAGS MATCHES "-fsanitize")  # a sanitized library wants its runtime first
     separate_arguments(flags UNIX_COMMAND "${CMAKE_CXX_FLAGS}")
     target_compile_options(${target} PRIVATE ${flags})
