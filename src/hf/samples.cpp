@@ -8,18 +8,16 @@
 namespace anabranch::hf {
 namespace {
 
-using corpus::Part;
-using corpus::PartBranch;
 using impl::Json;
 using impl::JsonObject;
 
-std::vector<Part> read_parts(const JsonObject& owner, std::int32_t depth);
+std::vector<corpus::Part> read_parts(const JsonObject& owner, std::int32_t depth);
 
-PartBranch read_branch(const JsonObject& branch, std::int32_t depth) {
+corpus::PartBranch read_branch(const JsonObject& branch, std::int32_t depth) {
   const bool has_parts = branch.find("parts") != nullptr;
   if (has_parts == (branch.find("text") != nullptr))
     branch.wrong("branches", "objects with either 'text' or 'parts'", branch.json());
-  PartBranch out{branch.text("title"), {}};
+  corpus::PartBranch out{branch.text("title"), {}};
   if (has_parts)
     out.parts = read_parts(branch, depth);
   else if (std::string text = branch.text("text"); !text.empty())
@@ -27,7 +25,7 @@ PartBranch read_branch(const JsonObject& branch, std::int32_t depth) {
   return out;
 }
 
-Part read_part(const JsonObject& part, std::int32_t depth) {
+corpus::Part read_part(const JsonObject& part, std::int32_t depth) {
   const bool has_text = part.find("text") != nullptr;
   if (has_text == (part.find("branches") != nullptr))
     part.wrong("parts", "objects with either 'text' or 'branches'", part.json());
@@ -36,24 +34,24 @@ Part read_part(const JsonObject& part, std::int32_t depth) {
   if (branches.empty()) part.wrong("branches", "an array that is not empty", branches);
   if (depth == corpus::kMaxBlockDepth)
     fail(Status::bad_file, part.where(), ": blocks nested deeper than ", corpus::kMaxBlockDepth);
-  Part out;
+  corpus::Part out;
   for (const Json& branch : branches) out.branches.push_back(read_branch({branch, part.where()}, depth + 1));
   return out;
 }
 
 /// `depth`: how many blocks the parts lie in.
-std::vector<Part> read_parts(const JsonObject& owner, std::int32_t depth) {
-  std::vector<Part> parts;
+std::vector<corpus::Part> read_parts(const JsonObject& owner, std::int32_t depth) {
+  std::vector<corpus::Part> parts;
   for (const Json& value : owner.array("parts")) {
-    Part part = read_part({value, owner.where()}, depth);
+    corpus::Part part = read_part({value, owner.where()}, depth);
     if (!part.text.empty() || !part.branches.empty()) parts.push_back(std::move(part));
   }
   return parts;
 }
 
-Json json_of(const std::vector<Part>& parts);
+Json json_of(const std::vector<corpus::Part>& parts);
 
-Json json_of(const PartBranch& branch) {
+Json json_of(const corpus::PartBranch& branch) {
   Json out{{"title", branch.title}};
   if (branch.parts.size() == 1 && branch.parts.front().branches.empty())
     out["text"] = branch.parts.front().text;
@@ -62,15 +60,15 @@ Json json_of(const PartBranch& branch) {
   return out;
 }
 
-Json json_of(const std::vector<Part>& parts) {
+Json json_of(const std::vector<corpus::Part>& parts) {
   Json out = Json::array();
-  for (const Part& part : parts) {
+  for (const corpus::Part& part : parts) {
     if (part.branches.empty()) {
       out.push_back({{"text", part.text}});
       continue;
     }
     Json branches = Json::array();
-    for (const PartBranch& branch : part.branches) branches.push_back(json_of(branch));
+    for (const corpus::PartBranch& branch : part.branches) branches.push_back(json_of(branch));
     out.push_back({{"branches", std::move(branches)}});
   }
   return out;

@@ -357,6 +357,6 @@ const phase kPlanPhases[] = {
     {"a_fork_without_tokens_samples_from_its_parent", a_fork_without_tokens_samples_from_its_parent},
     {"no_room_is_an_outcome", no_room_is_an_outcome},
     {"after_a_plan_only_commit_or_abort", after_a_plan_only_commit_or_abort},
-    {"rejected_rows_are_not_committed", rows_left_out_are_not_committed},
+    {"rejected_rows_are_not_committed", rejected_rows_are_not_committed},
     {"wrong_order_of_calls", wrong_order_of_calls},
     {NULL, NULL}};
