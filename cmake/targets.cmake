@@ -109,4 +109,7 @@ function(anabranch_bench name)
   endif()
   add_executable(anabranch_bench_${name} ${arg_SOURCES})
   target_link_libraries(anabranch_bench_${name} PRIVATE anabranch::core benchmark::benchmark ${arg_LINK})
+  if(ANABRANCH_UNITY)  # only that it compiles counts: figures come from the preset release
+    target_compile_options(anabranch_bench_${name} PRIVATE -O0)
+  endif()
 endfunction()
