@@ -32,10 +32,10 @@ enum class TakeBack : std::uint8_t {
   settled,  ///< only sequences that the open step has fed nothing: every row of the step is planned
 };
 
-/// How far a rewind may reach.
+/// How much a rewind or an adopt may take back.
 enum class RewindReach : std::uint8_t {
-  fork,  ///< back to the fork, through joins
-  tail,  ///< tokens that the sequence has written since its last fork or join
+  fork,  ///< everything since the fork, through joins
+  tail,  ///< a rewind: tokens written since the last fork or join; an adopt: none that the step has fed the parent
 };
 
 struct TreeOptions {
@@ -219,7 +219,8 @@ class RandomTree {
   bool adopt(Target& target) {
     const auto child = any([&](SequenceId s) {
       const SequenceId parent = cache_.parent(s);
-      return parent != kNoSequence && may_lose(parent);
+      return parent != kNoSequence && may_lose(parent) &&
+             (options_.reach == RewindReach::fork || fresh_.count(parent) == 0);
     });
     if (!child) return false;
     const SequenceId parent = cache_.parent(*child);
