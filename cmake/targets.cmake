@@ -18,6 +18,9 @@ endfunction()
 function(anabranch_library part)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;PUBLIC;PRIVATE")
   add_library(anabranch_${part} ${arg_SOURCES})
+  if(NOT "hwy::hwy" IN_LIST arg_PRIVATE)  # a file of Highway's kernels includes itself, once for each instruction set
+    anabranch_unity(anabranch_${part})
+  endif()
   add_library(anabranch::${part} ALIAS anabranch_${part})
   target_link_libraries(anabranch_${part} PUBLIC anabranch::core ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
   set_target_properties(anabranch_${part} PROPERTIES
@@ -54,6 +57,7 @@ function(anabranch_test name)
   # A compiler cache that serves several checkouts makes __FILE__ relative to build/<preset>; this makes it relative to
   # the repository's root, where tests run.
   target_compile_options(${program} PRIVATE -fmacro-prefix-map=../../=)
+  anabranch_unity(${program})
   set(labels ${name} ${arg_LABELS})
   set(timeout 300)
   if(arg_SLOW)
@@ -84,6 +88,7 @@ function(anabranch_example name)
   endif()
   add_executable(anabranch_${name} ${arg_SOURCES})
   target_link_libraries(anabranch_${name} PRIVATE anabranch::core ${arg_LINK})
+  anabranch_unity(anabranch_${name})
   add_dependencies(anabranch_examples anabranch_${name})
   if(ANABRANCH_TESTS AND (DEFINED arg_ARGUMENTS OR "ARGUMENTS" IN_LIST ARGN))
     add_test(NAME "examples:${name} runs" COMMAND anabranch_${name} ${arg_ARGUMENTS}

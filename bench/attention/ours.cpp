@@ -40,8 +40,8 @@ class Ours final : public Side {
       layer.values = BigArray<std::byte>(bytes);
       if (element == Element::int8) layer.scales.resize(2 * n_scales);
       layer.kv = attention::make_kv_tensors(problem.heads(), element, attention::KvLayout::head_major,
-                                          problem.n_slots(), layer.keys.get(), layer.values.get(), layer.scales.data(),
-                                          layer.scales.data() + layer.scales.size() / 2);
+                                            problem.n_slots(), layer.keys.get(), layer.values.get(),
+                                            layer.scales.data(), layer.scales.data() + layer.scales.size() / 2);
       store(layer.kv);
     }
     out_.resize(problem.queries().size());

@@ -76,7 +76,7 @@ class World {
                     .out_element = cuda::Element::bfloat16,
                     .out_stride = width},
                    attention::make_kv_tensors(kShape, cuda::Element::bfloat16, attention::KvLayout::slot_major,
-                                         cache_.n_slots(), keys_.get(), values_.get()),
+                                              cache_.n_slots(), keys_.get(), values_.get()),
                    {pass.memory.get(), pass.workspace.get()}, nullptr);
   }
 

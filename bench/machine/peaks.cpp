@@ -39,6 +39,8 @@ bool supported(Instruction instruction) noexcept {
 
 // Registers 14 and 15 are the factors: 1.0 as float32 and twice about 1.0 as bfloat16, so that no sum ever becomes
 // infinite or denormal. `R` is ymm or zmm; `I` a register with a sum, `T` one between multiplication and addition.
+// clang-format wraps these macros anew each time.
+// clang-format off
 #define ANABRANCH_DOT(OP, R, I) OP " %%" R "14, %%" R "15, %%" R #I "\n\t"
 #define ANABRANCH_TWELVE(OP, R)                                                                        \
   ANABRANCH_DOT(OP, R, 0)                                                                              \
@@ -73,6 +75,7 @@ bool supported(Instruction instruction) noexcept {
       : "r"(0x3f803f80)                                                                                     \
       : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",      \
         "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
+// clang-format on
 
 void run_peak_loop(Instruction instruction, std::int64_t n_turns) noexcept {
   switch (instruction) {

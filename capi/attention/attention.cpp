@@ -107,9 +107,8 @@ anb_status anb_attention_store(const anb_attention* attention, const anb_attenti
   });
 }
 
-anb_status anb_attention_run(const anb_attention* attention, const anb_attention_rows* rows,
-                             const anb_attention_kv* kv, const anb_attention_threads* threads, void* workspace,
-                             size_t n_bytes) {
+anb_status anb_attention_run(const anb_attention* attention, const anb_attention_rows* rows, const anb_attention_kv* kv,
+                             const anb_attention_threads* threads, void* workspace, size_t n_bytes) {
   return with_attention(attention, [&](const AttentionObject& object) {
     const attention::BranchAttention& plan = planned(object);
     const attention::Rows r = read_rows(rows, plan.shape());

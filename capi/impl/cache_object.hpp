@@ -75,7 +75,9 @@ anb_status with_step(const anb_step* handle, Body&& body) noexcept {
 }
 
 // To C and back, without copies: the same bytes under another name.
-inline anb_sequence to_c(SequenceId sequence) noexcept { return std::uint64_t{sequence.generation} << 32 | sequence.index; }
+inline anb_sequence to_c(SequenceId sequence) noexcept {
+  return std::uint64_t{sequence.generation} << 32 | sequence.index;
+}
 inline SequenceId to_cpp(anb_sequence sequence) noexcept {
   return {static_cast<std::uint32_t>(sequence), static_cast<std::uint32_t>(sequence >> 32)};
 }

@@ -1,7 +1,8 @@
 # llama.cpp for the scripts that need it; sourced after setup.sh, and after need_venv has run.
 #
 # Its source comes inside the PyPI sdist llama-cpp-python, whose version is pinned here and nowhere else. It is built
-# once, for this machine's CPU, and lies in the cache as $cache/llama-HASH, linked as build/llama.
+# once, for this machine's CPU, and lies in the cache as $cache/llama-HASH, linked as build/llama. Beside what is built
+# lie its licence and the chat templates of models that it carries (models/templates), which tests/hf reads.
 
 llama_sdist=llama-cpp-python==0.3.36
 llama_options=(
@@ -22,22 +23,40 @@ llama_folder() {
   printf '%s/llama-%s' "$cache" "$({ printf '%s\n' "$llama_sdist" "${llama_options[@]}"; cpu_flags; } | sha256sum | cut -c1-12)"
 }
 
+# get_llama_source WORK: downloads the sdist and unpacks it into WORK/source.
+get_llama_source() {
+  rm -rf "$1"
+  mkdir -p "$1/source"
+  "$(venv_python)" -m pip --disable-pip-version-check --no-input download --progress-bar off --no-deps \
+    --no-binary :all: --dest "$1" "$llama_sdist"
+  tar -xzf "$1"/llama_cpp_python-*.tar.gz -C "$1/source" --strip-components=1
+}
+
+# keep_templates WORK FOLDER: of the source in WORK, the licence and the chat templates; these whole or not at all.
+keep_templates() {
+  local source=$1/source/vendor/llama.cpp
+  cp "$source/LICENSE" "$2/LICENSE"
+  mkdir -p "$2/models"
+  rm -rf "$2/models/templates" "$2/models/templates.new"
+  cp -R "$source/models/templates" "$2/models/templates.new" && mv "$2/models/templates.new" "$2/models/templates"
+}
+
 # make_llama FOLDER: downloads, builds beside the folder, and installs into it. The build tree does not stay.
 make_llama() {
   local folder=$1 work=$1.work
-  rm -rf "$folder" "$work"
-  mkdir -p "$work/source"
-  "$(venv_python)" -m pip --disable-pip-version-check --no-input download --progress-bar off --no-deps \
-    --no-binary :all: --dest "$work" "$llama_sdist"
-  tar -xzf "$work"/llama_cpp_python-*.tar.gz -C "$work/source" --strip-components=1
+  rm -rf "$folder"
+  get_llama_source "$work"
   cmake -S "$work/source/vendor/llama.cpp" -B "$work/build" -G Ninja -DCMAKE_INSTALL_PREFIX="$folder" \
     "${llama_options[@]}"
   nice cmake --build "$work/build" --parallel "$(nproc)"
   cmake --install "$work/build"
-  cp "$work/source/vendor/llama.cpp/LICENSE" "$folder/LICENSE"
+  keep_templates "$work" "$folder"
   touch "$folder/complete"
   rm -rf "$work"
 }
+
+# add_templates FOLDER: for a folder that was built before templates were kept.
+add_templates() { get_llama_source "$1.work" && keep_templates "$1.work" "$1" && rm -rf "$1.work"; }
 
 # need_llama: afterwards llama_dir is the prefix for CMake (ANABRANCH_LLAMA_DIR).
 need_llama() {
@@ -48,6 +67,9 @@ need_llama() {
   flock 8
   if [ ! -e "$folder/complete" ]; then
     stage "build llama.cpp (once; about ten minutes on two cores)" make_llama "$folder"
+  elif [ ! -d "$folder/models/templates" ]; then
+    # Only tests read them, which say what they skip: nothing else has to wait for a download that fails.
+    (stage "get the chat templates that llama.cpp carries" add_templates "$folder") || say "no chat templates in $folder"
   fi
   flock -u 8
   link "$folder" "$root/build/llama"

@@ -46,7 +46,8 @@ void add_generate_options(CLI::App& app, Generate& g) {
   app.add_option("--top-k", g.top_k, "sample from the k likeliest; 0: all")->capture_default_str();
   app.add_option("--top-p", g.top_p, "sample from the likeliest that reach p together")->capture_default_str();
   app.add_option("--repetition-penalty", g.repetition_penalty)->capture_default_str();
-  app.add_option("--no-repeat-ngram", g.no_repeat_ngram, "groups of so many tokens are not written again")->capture_default_str();
+  app.add_option("--no-repeat-ngram", g.no_repeat_ngram, "groups of so many tokens are not written again")
+      ->capture_default_str();
   app.add_option("--system", g.system, "system message");
   app.add_option("--max-tokens", g.max_tokens, "sampled tokens of an answer")->capture_default_str();
   app.add_option("--max-branch-tokens", g.max_branch_tokens, "of one branch")->capture_default_str();

@@ -11,7 +11,7 @@
 
 namespace example {
 
-/// visit(object) for every line that is not empty. Throws bad_file when the file cannot be read, and, with file and
+/// visit(object) for every line that is not blank. Throws bad_file when the file cannot be read, and, with file and
 /// line in front, for what is no JSON or what `visit` finds missing (nlohmann's exceptions).
 template <class Visit>
 void for_each_json_line(const std::filesystem::path& file, Visit&& visit) {
@@ -19,7 +19,7 @@ void for_each_json_line(const std::filesystem::path& file, Visit&& visit) {
   if (!in) anabranch::fail(anabranch::Status::bad_file, file.string(), ": cannot be read");
   std::string line;
   for (std::int64_t number = 1; std::getline(in, line); ++number) {
-    if (line.empty()) continue;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
       visit(nlohmann::ordered_json::parse(line));
     } catch (const nlohmann::json::exception& error) {

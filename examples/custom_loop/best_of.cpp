@@ -1,9 +1,9 @@
 // Best of n and minimum Bayes risk: fork, decode together, score, adopt.
 //
-// The prompt is computed once. n sequences fork from it, each samples a candidate, all of them in one pass per token. The
-// winner is the candidate with the highest mean log-probability, or the one that is most like all others (minimum Bayes
-// risk: Eikema and Aziz 2020, arXiv 2005.10283; here with chrF, see chrf.hpp). The trunk adopts it, and goes on from
-// it: nothing is computed again.
+// The prompt is computed once. n sequences fork from it, each samples a candidate, all of them in one pass per token.
+// The winner is the candidate with the highest mean log-probability, or the one that is most like all others (minimum
+// Bayes risk: Eikema and Aziz 2020, arXiv 2005.10283; here with chrF, see chrf.hpp). The trunk adopts it, and goes on
+// from it: nothing is computed again.
 #include <fmt/format.h>
 
 #include <algorithm>

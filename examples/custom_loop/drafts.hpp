@@ -1,7 +1,7 @@
 // Drafts of the next tokens from the text so far: prompt lookup.
 //
-// The tokens that followed the last few tokens at an earlier place in the text are likely to follow again: where text is quoted,
-// corrected or summarised it often does. No second model is needed. (Saxena 2023, "Prompt Lookup Decoding",
+// The tokens that followed the last few tokens at an earlier place in the text are likely to follow again: where text
+// is quoted, corrected or summarised it often does. No second model is needed. (Saxena 2023, "Prompt Lookup Decoding",
 // github.com/apoorvumang/prompt-lookup-decoding; there one draft, here several that differ.)
 #pragma once
 

@@ -44,8 +44,8 @@ class Host {
 
   ab::KvCache& cache() noexcept { return cache_; }
 
-  /// Plans the step, runs the model, gives take(sequence, logits) each output, commits. Throws no_room; a step that is not
-  /// committed leaves no trace.
+  /// Plans the step, runs the model, gives take(sequence, logits) each output, commits. Throws no_room; a step that is
+  /// not committed leaves no trace.
   template <class Take>
   void pass(ab::Step& step, Take&& take) {
     const ab::PlanResult plan = step.plan();
@@ -61,8 +61,8 @@ class Host {
   /// which also forks, or wants logits. Throws out_of_range, before the first pass, when the model cannot take it all.
   Tokens feed(ab::SequenceId sequence, const Tokens& prompt);
 
-  /// Goes on serially and greedily from a step in which the sequence's last token wants its logits: at most `n` tokens, up
-  /// to the end of text, which is not part of them. The last one of `n` is not fed.
+  /// Goes on serially and greedily from a step in which the sequence's last token wants its logits: at most `n` tokens,
+  /// up to the end of text, which is not part of them. The last one of `n` is not fed.
   Tokens write(ab::Step step, ab::SequenceId sequence, std::int32_t n);
 
   bool ends_text(ab::TokenId token) const;

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Writes the adapters' model card: card.py WORK_FOLDER > README.md
 
-WORK_FOLDER is what `examples/train/run` filled; prose stands in card/page.md, and what the adapters cannot do in card/limits.md.
+WORK_FOLDER is what `examples/train/run` filled: tables come from its report.md, the answers that are shown from shown.jsonl,
+where `run card` has the first questions of our own answered. Prose stands in card/page.md, and what the adapters cannot do
+in card/limits.md.
 """
 import argparse
 import collections
@@ -10,10 +12,12 @@ import re
 import string
 from pathlib import Path
 
+from report import ONE_BY_ONE, examples
 from select_samples import branches_of, read
 
 PROSE = Path(__file__).parent / "card"
-SETS = {"questions/vicuna": "Questions of Vicuna Bench", "questions/serial": "Questions whose answers have no parts"}
+SETS = {"questions/nine_kinds": "Questions of our own", "questions/serial": "Questions whose answers have no parts",
+        "vicuna_bench/question": "Questions of Vicuna Bench", "mt_bench/question": "Questions of MT-Bench"}
 
 
 def number(n):
@@ -85,30 +89,34 @@ def training(work):
 
 
 def evaluation(report):
-    """The report without its answers, one level lower, and the answers."""
-    parts = re.split(r"^(?=#{2,3} )", report, flags=re.MULTILINE)
-    tables, answers, name = [], [], ""
-    for part in parts:
+    """The report one level lower, without answers: they quote their questions, which may be a benchmark's."""
+    out = []
+    for part in re.split(r"^(?=#{2,3} )", report, flags=re.MULTILINE):
         if part.startswith("## "):
             head, _, rest = part.partition("\n")
             name, comma, way = head.removeprefix("## ").partition(",")
-            name = SETS.get(name, name) + comma + way
-            part = f"## {name}\n{rest}"
-        if part.startswith("### First answers"):
-            way, _, text = part.removeprefix("### First answers: ").partition("\n")
-            answers.append(f"## The first answers, unpicked: {way}, {name}\n{text}")
-        elif part.strip():
-            tables.append("#" + part)
-    return "".join(tables), "".join(answers)
+            part = f"## {SETS.get(name, name)}{comma}{way}\n{rest}"
+        if part.strip() and not part.startswith("### First answers"):
+            out.append("#" + part)
+    return "".join(out)
+
+
+def answers(results):
+    """Answers to questions of our own, set by set, in every way."""
+    by_set = collections.defaultdict(lambda: collections.defaultdict(list))
+    for line in results:
+        by_set[line["set"]][line["way"]].append(line)
+    return "".join(f"## The first answers, unpicked: {way}, {SETS[name]}\n\n{examples(lines, len(lines))}\n"
+                   for name, by_way in by_set.items() for way, lines in by_way.items() if way != ONE_BY_ONE)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     work = parser.parse_args().work
-    tables, answers = evaluation((work / "report.md").read_text())
     size = (work / "aspd/adapter_model.safetensors").stat().st_size / 1e6
-    fields = {**data(work), "training": training(work), "evaluation": tables, "examples": answers, "size": f"{size:.1f}",
+    fields = {**data(work), "training": training(work), "evaluation": evaluation((work / "report.md").read_text()),
+              "examples": answers(read(work / "shown.jsonl")), "size": f"{size:.1f}",
               "limits": (PROSE / "limits.md").read_text().strip()}
     print(string.Template((PROSE / "page.md").read_text()).substitute(fields).rstrip())
 

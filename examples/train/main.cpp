@@ -17,6 +17,7 @@
 
 #include <anabranch/error.hpp>
 #include <anabranch/hf/adapter.hpp>
+#include <anabranch/hf/samples.hpp>
 #include <anabranch/train/adapter.hpp>
 #include <anabranch/train/tag_rows.hpp>
 #include <anabranch/train/training.hpp>
@@ -42,7 +43,7 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 std::vector<TokenRow> rows_of(const std::filesystem::path& file, const Renderer& renderer, std::int32_t max_tokens) {
   std::vector<TokenRow> rows;
   std::int64_t n_tokens = 0, n_targets = 0, n_long = 0, n_refused = 0;
-  for (const Sample& sample : read_samples(file)) {
+  for (const Sample& sample : hf::read_samples(file)) {
     try {
       TokenRow row = renderer.render(sample);
       if (row.n_tokens() > max_tokens) {

@@ -1,24 +1,25 @@
 #!/usr/bin/env python3
 """Writes the prompts of the training data: forms times topics, each with the ways its answer may begin.
 
-    make_prompts.py OUT.jsonl [--keep-away-from QUESTIONS.jsonl ...]
+    make_prompts.py OUT.jsonl [--keep-away-from FILE ...]
 
 A line is {"id", "kind", "prompt"}; a prompt whose answer is to have points comes twice, once to be written in points
 that do not see each other ("points": most of them) and once as one text ("opening" ends with the first number). Some
 come once more, with many points that are long ("least_tokens" each).
-Prompts that share their wording with a question of the files to keep away from are left out, and counted.
+Prompts that share their wording with a question of the files to keep away from are left out, and counted: six words in a
+row, or half of a prompt's groups of three words. A file holds questions (.jsonl) or hashes of their words (.groups); see
+word_groups.py.
 """
 import argparse
 import json
 import random
-import re
 import sys
 import zlib
 from pathlib import Path
 
+from word_groups import BadFile, KeepAway
+
 HERE = Path(__file__).parent / "prompts"
-SHARED_WORDS = 6  # as many words in a row in common: too alike
-SHARED_PART = 0.5  # or this part of the prompt's groups of three words
 AT_LENGTH = {"knowledge": 60, "generic": 35, "common-sense": 45, "counterfactual": 70, "roleplay": 55, "estimation": 70}  # of 100 prompts
 
 
@@ -59,33 +60,6 @@ def one_sentence():
     return [("serial-sentence", fill(forms[number_of(topic) % len(forms)], topic), "") for topic in topics("subjects")]
 
 
-def words_of(text):
-    return re.findall(r"[a-z0-9']+", text.lower())
-
-
-def groups(words, n):
-    return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
-
-
-class KeepAway:
-    """Questions that no prompt may resemble."""
-
-    def __init__(self, files):
-        self.long, self.short = set(), set()
-        for file in files:
-            for line in Path(file).read_text().splitlines():
-                question = json.loads(line)
-                for text in question.get("turns") or [question["prompt"]]:
-                    self.long |= groups(words_of(text), SHARED_WORDS)
-                    self.short |= groups(words_of(text), 3)
-
-    def alike(self, text):
-        words = words_of(text)
-        three = groups(words, 3)
-        part = len(three & self.short) / max(1, len(three))
-        return bool(groups(words, SHARED_WORDS) & self.long) or part > SHARED_PART, part
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out")
@@ -95,15 +69,18 @@ def main():
     arguments = parser.parse_args()
 
     rng = random.Random(arguments.seed)
-    away = KeepAway(arguments.keep_away_from)
+    try:
+        away = KeepAway(arguments.keep_away_from)
+    except BadFile as error:
+        sys.exit(f"error: {error}")
     prompts = {text: (kind, opening) for kind, text, opening in [*from_forms(), *sums(), *one_sentence()]}
     kept, refused = [], []
     for text, (kind, opening) in prompts.items():
-        (refused if away.alike(text)[0] else kept).append((kind, text, opening))
+        (refused if away.alike(text) else kept).append((kind, text, opening))
     rng.shuffle(kept)
     if arguments.most:
         kept = kept[: arguments.most]
-    parts = [away.alike(text)[1] for _, text, _ in kept]
+    parts = [away.shared_part(text) for _, text, _ in kept]
     with open(arguments.out, "w") as out:
         for kind, text, opening in kept:
             number = number_of(text)

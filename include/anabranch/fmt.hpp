@@ -72,8 +72,8 @@ std::string draw(const Cache& cache, SequenceId sequence) {
     if (cache.parent(item.sequence) == kNoSequence) {
       fmt::format_to(std::back_inserter(text), "{} tokens, next {}\n", own, cache.next_position(item.sequence));
     } else {
-      fmt::format_to(std::back_inserter(text), "{} own tokens after {}, next {}\n", own, cache.fork_tokens(item.sequence),
-                     cache.next_position(item.sequence));
+      fmt::format_to(std::back_inserter(text), "{} own tokens after {}, next {}\n", own,
+                     cache.fork_tokens(item.sequence), cache.next_position(item.sequence));
     }
     const std::string below = is_top ? "" : item.indent + (item.last ? "   " : "|  ");
     const std::vector<SequenceId> children = cache.children(item.sequence);

@@ -10,9 +10,9 @@
 #define ANABRANCH_ATTENTION_SCORES_INL
 #endif
 
-#include "prefetch.hpp"
 #include "lanes-inl.hpp"
 #include "multiply-inl.hpp"
+#include "prefetch.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace anabranch::attention {

@@ -11,9 +11,9 @@
 #define ANABRANCH_ATTENTION_SPLIT_INL
 #endif
 
-#include "prefetch.hpp"
 #include "lanes-inl.hpp"
 #include "multiply-inl.hpp"
+#include "prefetch.hpp"
 #include "scores-inl.hpp"
 #include "values-inl.hpp"
 

@@ -191,7 +191,8 @@ class TaskRun {
     }
 #endif
     const Matrix k = Form::keys(tile, stride, dim(), s_.keys);
-    const ScoreOperands operands{k.at, k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()), &prefetch};
+    const ScoreOperands operands{k.at,     k.stride, s_.queries, s_.scores, lanes_, Form::depth_of_scores(dim()),
+                                 &prefetch};
 #if ANABRANCH_AVX512
     if (few_ && task_.n_queries > 4) return score_few<typename Form::Multiply>(Full(), operands, tile.n);
     if (few_) return score_few<typename Form::Multiply>(Half(), operands, tile.n);

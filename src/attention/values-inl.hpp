@@ -11,9 +11,9 @@
 #define ANABRANCH_ATTENTION_VALUES_INL
 #endif
 
-#include "prefetch.hpp"
 #include "lanes-inl.hpp"
 #include "multiply-inl.hpp"
+#include "prefetch.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace anabranch::attention {

@@ -32,8 +32,8 @@ void check_row_element(Element element, Element kv, const char* what) {
 
 void check(const AttentionKind& kind, const Rows& rows, const KvTensors& kv, const DeviceMemory& memory) {
   if (kv.element != kind.element)
-    fail(Status::bad_argument, "the K/V tensors have element ", static_cast<int>(kv.element), ", the attention was made for ",
-         static_cast<int>(kind.element));
+    fail(Status::bad_argument, "the K/V tensors have element ", static_cast<int>(kv.element),
+         ", the attention was made for ", static_cast<int>(kind.element));
   check_row_element(rows.query_element, kind.element, "queries");
   check_row_element(rows.out_element, kind.element, "outputs");
   check_pointer(rows.queries, "queries");

@@ -46,8 +46,8 @@ at::ScalarType type_of(attention::Element element) {
 
 /// One layer's K or V as LibTorch sees it: [n_slots, kv_heads, head_dim], float32.
 at::Tensor as_tensor(void* memory, const attention::KvTensors& kv, const HeadShape& shape) {
-  return at::from_blob(memory, {kv.n_slots, shape.kv_heads, shape.head_dim},
-                       {kv.slot_stride, kv.head_stride, 1}, type_of(kv.element))
+  return at::from_blob(memory, {kv.n_slots, shape.kv_heads, shape.head_dim}, {kv.slot_stride, kv.head_stride, 1},
+                       type_of(kv.element))
       .to(at::kFloat);
 }
 

@@ -32,11 +32,6 @@ void check(const ModelOptions& o, const hf::ModelConfig& c) {
     require(token >= 0 && token < c.vocabulary, "trained token", token, "inside the vocabulary");
 }
 
-std::vector<float> copied(const at::Tensor& tensor) {
-  if (!tensor.defined()) return {};
-  return {tensor.const_data_ptr<float>(), tensor.const_data_ptr<float>() + tensor.numel()};
-}
-
 std::span<float> values_of(const at::Tensor& tensor) {
   if (!tensor.defined()) return {};
   return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};

@@ -33,6 +33,9 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
+/// The values of a float32 tensor; none of one that is undefined.
+std::vector<float> copied(const at::Tensor& tensor);
+
 /// Rows packed one after another.
 struct PackedRows {
   std::vector<std::int64_t> lengths;

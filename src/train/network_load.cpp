@@ -53,12 +53,13 @@ at::Tensor uniform(std::int64_t rows, std::int64_t columns, double bound, std::m
   return out;
 }
 
+}  // namespace
+
 std::vector<float> copied(const at::Tensor& tensor) {
+  if (!tensor.defined()) return {};
   const at::Tensor t = tensor.detach().contiguous();
   return {t.const_data_ptr<float>(), t.const_data_ptr<float>() + t.numel()};
 }
-
-}  // namespace
 
 void Network::load_layers(const std::filesystem::path& folder) {
   const hf::Weights file = hf::Weights::open(folder);

@@ -13,10 +13,6 @@ namespace {
 
 using State = ::torch::optim::AdamWParamState;
 
-std::vector<float> copied(const at::Tensor& t) {
-  return {t.const_data_ptr<float>(), t.const_data_ptr<float>() + t.numel()};
-}
-
 at::Tensor tensor_like(const at::Tensor& like, const std::vector<float>& values) {
   at::Tensor out = at::empty(like.sizes(), at::kFloat);
   std::copy(values.begin(), values.end(), out.data_ptr<float>());

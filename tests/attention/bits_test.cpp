@@ -17,7 +17,8 @@ using attention::KvLayout;
 
 namespace {
 
-/// Numbers that belong to a place in a sequence, not to a slot: the same token has the same K, V and query in every pass.
+/// Numbers that belong to a place in a sequence, not to a slot: the same token has the same K, V and query in every
+/// pass.
 class Content {
  public:
   Content(const HeadShape& shape, Element element, std::int32_t n_slots, std::mt19937& random)

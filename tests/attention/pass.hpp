@@ -79,15 +79,14 @@ inline std::vector<float> random_floats(std::size_t n, std::mt19937& random, flo
 /// K and V of one layer: float32 as given, and K/V tensors in the wanted element.
 class Layer {
  public:
-  Layer(const attention::HeadShape& shape, attention::Element element, attention::KvLayout layout,
-        std::int32_t n_slots)
+  Layer(const attention::HeadShape& shape, attention::Element element, attention::KvLayout layout, std::int32_t n_slots)
       : shape_(shape),
         bytes_k_(static_cast<std::size_t>(n_slots * shape.kv_width()) * element_size(element)),
         bytes_v_(bytes_k_.size()),
         scales_k_(static_cast<std::size_t>(n_slots * shape.kv_heads)),
         scales_v_(scales_k_.size()),
         kv_(make_kv_tensors(shape, element, layout, n_slots, bytes_k_.data(), bytes_v_.data(), scales_k_.data(),
-                          scales_v_.data())) {}
+                            scales_v_.data())) {}
   Layer(const Layer&) = delete;
   Layer& operator=(const Layer&) = delete;
 

@@ -1,4 +1,4 @@
-# Compares attention.md with anabranch_attention.h in the folder CAPI: every function has exactly one row of a table,
+# Compares capi/attention.md with anabranch_attention.h in the folder CAPI: every function has exactly one row of a table,
 # which says what it costs; every row is a function; every name in the text is one of the headers, every status that a
 # row gives is one of theirs.
 cmake_minimum_required(VERSION 3.25)

@@ -185,8 +185,7 @@ static void test_run(void) {
   OK(anb_attention_workspace(s.attention, 1, &n_bytes));
   REFUSED(anb_attention_run(s.attention, &s.rows, &s.kv, NULL, s.workspace, n_bytes - 1), ANB_BAD_ARGUMENT,
           "the workspace has");
-  REFUSED(anb_attention_run(s.attention, &s.rows, &s.kv, NULL, NULL, n_bytes), ANB_BAD_ARGUMENT,
-          "workspace is NULL");
+  REFUSED(anb_attention_run(s.attention, &s.rows, &s.kv, NULL, NULL, n_bytes), ANB_BAD_ARGUMENT, "workspace is NULL");
   REFUSED(anb_attention_run(s.attention, NULL, &s.kv, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT, "rows is NULL");
   REFUSED(anb_attention_run(s.attention, &s.rows, NULL, NULL, s.workspace, n_bytes), ANB_BAD_ARGUMENT, "kv is NULL");
   REFUSED(anb_attention_workspace(s.attention, 0, &n_bytes), ANB_BAD_ARGUMENT, "n_workers is 0, must be 1 to 1024");

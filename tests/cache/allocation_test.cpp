@@ -41,8 +41,9 @@ struct State {
     for (const SequenceId sequence : sequences) {
       numbers.push_back(cache.alive(sequence) ? 1 : 0);
       if (!cache.alive(sequence)) continue;
-      for (const std::int32_t n : {cache.n_tokens(sequence), cache.next_position(sequence),
-                                   static_cast<std::int32_t>(cache.children(sequence).size()), cache.position_limit(sequence)})
+      for (const std::int32_t n :
+           {cache.n_tokens(sequence), cache.next_position(sequence),
+            static_cast<std::int32_t>(cache.children(sequence).size()), cache.position_limit(sequence)})
         numbers.push_back(n);
     }
   }

@@ -277,7 +277,7 @@ class GoldenDriver {
   std::optional<Step> step_;
   SequenceId trunk_;
   std::int32_t next_flat_ = 0;
-  std::vector<SequenceId> ended_;               ///< branches that ended in this round of `ragged`
+  std::vector<SequenceId> ended_;           ///< branches that ended in this round of `ragged`
   std::vector<std::int32_t> flat_of_slot_;  ///< [n_slots]
   std::minstd_rand random_{1};
   GoldenObservation observed_;

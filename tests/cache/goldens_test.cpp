@@ -27,7 +27,7 @@ std::string refusal(const std::string& text) {
   return "accepted";
 }
 
-/// Works out positions and mask of the items with the rules of goldens/README.md.
+/// Works out positions and mask of the items with the rules of tests/goldens/README.md.
 GoldenCase by_the_rules(std::vector<GoldenItem> items, GoldenMode mode) {
   GoldenCase golden;
   golden.items = std::move(items);

@@ -1,7 +1,8 @@
 // The cache as one would write it without caring for cost: every sequence holds a full copy of everything it sees.
 //
-// It knows nothing of pages, segments or sharing, only the rules of positions and of what a sequence sees. The model-based
-// test drives it side by side with the real cache. A step is a copy of the whole model; abort throws the copy away.
+// It knows nothing of pages, segments or sharing, only the rules of positions and of what a sequence sees. The
+// model-based test drives it side by side with the real cache. A step is a copy of the whole model; abort throws the
+// copy away.
 #pragma once
 
 #include <algorithm>
@@ -60,8 +61,8 @@ inline Position next_after_join(Positions::Kind rule, Position next, Position st
   return next;  // reserved: the fork has moved it already; given: the caller says
 }
 
-/// Next position of the sequence just before the first token of `piece`. A branch may have moved on before its first token
-/// (it reserved positions for children of its own); then the sequence that has joined it has, too.
+/// Next position of the sequence just before the first token of `piece`. A branch may have moved on before its first
+/// token (it reserved positions for children of its own); then the sequence that has joined it has, too.
 inline Position next_before(const NaivePiece& piece) {
   if (!piece.is_joined()) return piece.next_before;
   return next_after_join(piece.rule, piece.next_before, piece.inner_start, next_before(piece.inner.front()));
@@ -146,7 +147,8 @@ class NaiveModel {
     ++sequence.next;
   }
 
-  void fork(SequenceId id, const std::vector<SequenceId>& kids, const Positions& policy, const std::vector<Position>& starts) {
+  void fork(SequenceId id, const std::vector<SequenceId>& kids, const Positions& policy,
+            const std::vector<Position>& starts) {
     NaiveSequence& parent = at(id);
     const Position p = parent.next;
     for (std::size_t k = 0; k < kids.size(); ++k) {

@@ -66,8 +66,8 @@ class RandomWorld {
 
  private:
   struct Pending {
-    SequenceId sequence;        ///< who appended
-    bool known = true;  ///< the plan names its token
+    SequenceId sequence;  ///< who appended
+    bool known = true;    ///< the plan names its token
     Position position = 0;
     std::vector<std::uint64_t> context;  ///< ids that it sees, itself last
   };
@@ -118,7 +118,8 @@ class RandomWorld {
   bool stands_for(SequenceId named, SequenceId sequence) const;
 
   SequenceId pick(std::uint32_t choice) const;
-  std::optional<SequenceId> pick_if(std::uint32_t choice, const std::function<bool(const NaiveSequence&)>& wanted) const;
+  std::optional<SequenceId> pick_if(std::uint32_t choice,
+                                    const std::function<bool(const NaiveSequence&)>& wanted) const;
   void note(const std::string& call) {
     if (tracing) trace += "  " + call + "\n";
   }
@@ -130,14 +131,14 @@ class RandomWorld {
   Phase phase_ = Phase::closed;
   NaiveModel committed_;
   NaiveModel now_;
-  std::vector<std::uint64_t> stored_;     ///< [n_slots] what the model wrote
+  std::vector<std::uint64_t> stored_;   ///< [n_slots] what the model wrote
   std::vector<std::uint64_t> overlay_;  ///< stored_ as it will be once the model has run
   std::set<Slot> in_use_;               ///< slots that committed sequences see
   std::map<std::uint64_t, Pending> pending_;
   std::vector<Wanted> wanted_;
-  std::map<SequenceId, SequenceId> adopted_by_;  ///< of the open step
+  std::map<SequenceId, SequenceId> adopted_by_;    ///< of the open step
   std::map<SequenceId, std::int32_t> n_own_rows_;  ///< of the open step, since the sequence's last fork or join
-  NaiveModel planned_;                         ///< now_ when the plan was made
+  NaiveModel planned_;                             ///< now_ when the plan was made
   std::map<RowIndex, std::uint64_t> token_of_row_;
   std::vector<SequenceId> stale_;
   std::uint64_t last_token_ = 0;

@@ -40,8 +40,9 @@ void RandomWorld::check_sequences() {
     require(cache_->parent(id) == sequence.parent, "parent of " + name(id) + " is " + name(cache_->parent(id)));
     require(cache_->position_limit(id) == sequence.limit,
             compare("position limit of " + name(id), cache_->position_limit(id), sequence.limit));
-    require(cache_->children(id) == sequence.children,
-            "children of " + name(id) + " are " + names(cache_->children(id)) + ", expected " + names(sequence.children));
+    require(
+        cache_->children(id) == sequence.children,
+        "children of " + name(id) + " are " + names(cache_->children(id)) + ", expected " + names(sequence.children));
     const std::int32_t fork_tokens = sequence.parent == kNoSequence ? 0 : sequence.fork_tokens;
     require(cache_->fork_tokens(id) == fork_tokens,
             compare("fork_tokens of " + name(id), cache_->fork_tokens(id), fork_tokens));
@@ -76,7 +77,8 @@ void RandomWorld::check_contents() {
 
 void RandomWorld::check_shortage(const Shortage& shortage) {
   std::int32_t most = most_pages_;
-  for (const auto& [id, sequence] : now_.sequences) most += sequence.hold > 0 ? sequence.hold / options_.page_size + 2 : 0;
+  for (const auto& [id, sequence] : now_.sequences)
+    most += sequence.hold > 0 ? sequence.hold / options_.page_size + 2 : 0;
   require(shortage.n_pages > 0, "a shortage is of at least one page");
   require(shortage.n_free == cache_->n_free_pages(),
           compare("n_free of the shortage", shortage.n_free, cache_->n_free_pages()));
@@ -87,7 +89,8 @@ void RandomWorld::check_shortage(const Shortage& shortage) {
 
 void RandomWorld::check_plan(const StepPlan& plan) {
   const auto n = static_cast<std::size_t>(plan.n_rows());
-  require(plan.positions.size() == n && plan.slots.size() == n && plan.sequences.size() == n, "row arrays have one length");
+  require(plan.positions.size() == n && plan.slots.size() == n && plan.sequences.size() == n,
+          "row arrays have one length");
   require(plan.n_slots == cache_->n_slots() && plan.page_size == cache_->page_size(), "the plan names the pool's size");
   require(plan.epoch == cache_->epoch(), "the plan names the cache's epoch");
   check_rows(plan);
@@ -214,12 +217,14 @@ void RandomWorld::check_intervals(const StepPlan& plan) {
 
 /// A plan may name the sequence that has adopted the one meant.
 bool RandomWorld::stands_for(SequenceId named, SequenceId sequence) const {
-  for (auto adopter = adopted_by_.find(sequence); named != sequence && adopter != adopted_by_.end(); adopter = adopted_by_.find(sequence))
+  for (auto adopter = adopted_by_.find(sequence); named != sequence && adopter != adopted_by_.end();
+       adopter = adopted_by_.find(sequence))
     sequence = adopter->second;
   return named == sequence;
 }
 
-/// Outputs come in the order of rows, are asked for, not repeated, and complete for tokens that some sequence still sees.
+/// Outputs come in the order of rows, are asked for, not repeated, and complete for tokens that some sequence still
+/// sees.
 void RandomWorld::check_outputs(const StepPlan& plan) {
   std::set<std::uint64_t> seen;
   for (const auto& [id, sequence] : now_.sequences)
@@ -233,8 +238,9 @@ void RandomWorld::check_outputs(const StepPlan& plan) {
     before = output.row;
     const auto token = token_of_row_.find(output.row);
     if (token == token_of_row_.end()) continue;
-    require(std::any_of(wanted_.begin(), wanted_.end(),
-                        [&](const Wanted& w) { return w.token == token->second && stands_for(output.sequence, w.sequence); }),
+    require(std::any_of(
+                wanted_.begin(), wanted_.end(),
+                [&](const Wanted& w) { return w.token == token->second && stands_for(output.sequence, w.sequence); }),
             text + " was not asked for");
   }
   for (const Wanted& wanted : wanted_) {

@@ -110,7 +110,8 @@ void RandomWorld::misuse_state(const RandomOp& op) {
     case 3: return refused(Status::wrong_state, "drop after plan", [&] { step_->drop(sequence); });
     case 4: return refused(Status::wrong_state, "plan after plan", [&] { step_->plan(); });
     case 5:
-      return refused(Status::wrong_state, "rewind after plan", [&] { step_->rewind(sequence, now_.at(sequence).n_tokens()); });
+      return refused(Status::wrong_state, "rewind after plan",
+                     [&] { step_->rewind(sequence, now_.at(sequence).n_tokens()); });
     case 6:
       return refused(Status::wrong_state, "create_sequence after plan",
                      [&] { op.c % 2 == 0 ? step_->create_sequence() : cache_->create_sequence(); });

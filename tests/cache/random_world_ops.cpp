@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::int32_t kMaxSequences = 24;
 constexpr std::int32_t kMaxDepth = 4;
-constexpr std::size_t kManySequences = 14;    // above it, forks become drops
-constexpr std::int32_t kManyTokens = 90;  // above it, appends become rewinds
+constexpr std::size_t kManySequences = 14;  // above it, forks become drops
+constexpr std::int32_t kManyTokens = 90;    // above it, appends become rewinds
 
 std::string policy_text(const Positions& policy) {
   switch (policy.kind) {
@@ -59,7 +59,7 @@ SequenceId RandomWorld::pick(std::uint32_t choice) const {
 }
 
 std::optional<SequenceId> RandomWorld::pick_if(std::uint32_t choice,
-                                           const std::function<bool(const NaiveSequence&)>& wanted) const {
+                                               const std::function<bool(const NaiveSequence&)>& wanted) const {
   std::vector<SequenceId> fitting;
   for (const auto& [id, sequence] : now_.sequences)
     if (wanted(sequence)) fitting.push_back(id);
@@ -172,11 +172,13 @@ void RandomWorld::fork(const RandomOp& op) {
   if (op.c % 4 == 3) policy = Positions::given;
   std::vector<Position> starts;
   for (std::int32_t k = 0; k < n && policy.is_given(); ++k)
-    starts.push_back(now_.at(sequence).next + static_cast<Position>((op.c / 4 + op.b * static_cast<std::uint32_t>(k)) % 7));
+    starts.push_back(now_.at(sequence).next +
+                     static_cast<Position>((op.c / 4 + op.b * static_cast<std::uint32_t>(k)) % 7));
   const bool far = std::any_of(starts.begin(), starts.end(), [&](Position s) { return s > options_.max_position; });
   std::vector<SequenceId> kids;
   const auto real = [&] { kids = step_->fork(sequence, n, {.positions = policy, .starts = starts}); };
-  const std::string call = "step.fork(" + name(sequence) + ", " + std::to_string(n) + ", {" + policy_text(policy) + "});";
+  const std::string call =
+      "step.fork(" + name(sequence) + ", " + std::to_string(n) + ", {" + policy_text(policy) + "});";
   if (now_.at(sequence).depth >= kMaxDepth || static_cast<std::int32_t>(now_.sequences.size()) + n > kMaxSequences)
     return refused(Status::limit_reached, call, real);
   if (far) return refused(Status::out_of_range, call, real);

@@ -1,4 +1,5 @@
-// Rows that turn out not to be wanted are rejected before the commit: what is left is as if they had never been appended.
+// Rows that turn out not to be wanted are rejected before the commit: what is left is as if they had never been
+// appended.
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -15,7 +16,9 @@ namespace {
 /// [views of the sequence] begin, end and first position.
 std::vector<std::vector<std::int32_t>> views_of(const KvCache& cache, SequenceId sequence) {
   std::vector<std::vector<std::int32_t>> views;
-  cache.for_each_view(sequence, [&](const View& view, Position first) { views.push_back({view.begin, view.end, first}); });
+  cache.for_each_view(sequence, [&](const View& view, Position first) {
+    views.push_back({view.begin, view.end, first});
+  });
   return views;
 }
 
@@ -182,7 +185,8 @@ TEST_CASE("Only rows that the sequence has written since its last fork or join c
   CHECK(status_of([&] { step.reject(sequence, -1); }) == Status::bad_argument);
   CHECK(status_of([&] { step.reject(kids[0], 1); }) == Status::bad_argument);
   CHECK(status_of([&] { step.reject(other, 1); }) == Status::bad_argument);
-  CHECK_THROWS_WITH(step.reject(sequence, 7), "rejecting 7 rows of sequence 0; the last 1 of its tokens can be rejected");
+  CHECK_THROWS_WITH(step.reject(sequence, 7),
+                    "rejecting 7 rows of sequence 0; the last 1 of its tokens can be rejected");
   CHECK(status_of([&] { step.reject(SequenceId{99, 0}, 0); }) == Status::stale_sequence);
   CHECK(cache.n_tokens(sequence) == 6);
   step.reject(other, 0);

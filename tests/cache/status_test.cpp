@@ -53,7 +53,7 @@ TEST_CASE("stale_sequence: an id that was dropped, joined, adopted, aborted, or 
     undone = step.create_sequence();
   }
   for (const SequenceId gone : {kids[0], kids[1], kids[2], kids[3], undone, kNoSequence, SequenceId{5000, 0},
-                            SequenceId{sequence.index, sequence.generation + 1}}) {
+                                SequenceId{sequence.index, sequence.generation + 1}}) {
     CHECK_FALSE(cache.alive(gone));
     CHECK(status_of([&] { (void)cache.n_tokens(gone); }) == Status::stale_sequence);
     CHECK(status_of([&] { (void)cache.next_position(gone); }) == Status::stale_sequence);

@@ -1,7 +1,8 @@
 /* A markup of one's own in C, which can be told to misbehave.
  *
  * `#` forks into two branches that start with `A` and `B` (titled so); `;` ends a branch; after the join `.` is forced
- * and the sequence goes on. `<` takes itself and the token before it back and forces `_`. A request starts with a forced
+ * and the sequence goes on. `<` takes itself and the token before it back and forces `_`. A request starts with a
+ * forced
  * `>`. In branches `#` may not be sampled. */
 #ifndef ANABRANCH_TESTS_CAPI_OWN_MARKUP_H
 #define ANABRANCH_TESTS_CAPI_OWN_MARKUP_H

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const phase* const kAll[] = {kHandlePhases, kStructPhases,   kSequencePhases,           kStepPhases,
+static const phase* const kAll[] = {kHandlePhases, kStructPhases,   kSequencePhases,       kStepPhases,
                                     kPlanPhases,   kDecoderPhases,  kRefusedRequestPhases, kSamplingPhases,
                                     kMarkupPhases, kCallbackPhases, kMemoryPhases,         kStatusPhases};
 enum { kNLists = sizeof kAll / sizeof kAll[0] };

@@ -268,7 +268,8 @@ static void after_a_plan_only_commit_or_abort(void) {
   anb_sequence sequence = 9;
   OK(anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
-  REFUSED(&w, anb_step_create_sequence(w.step, 0, &sequence), ANB_WRONG_STATE, "create_sequence after a successful plan");
+  REFUSED(&w, anb_step_create_sequence(w.step, 0, &sequence), ANB_WRONG_STATE,
+          "create_sequence after a successful plan");
   REFUSED(&w, anb_step_append(w.step, w.sequences[0], NULL, 1, 0), ANB_WRONG_STATE, "append after");
   REFUSED(&w, anb_step_request_logits(w.step, w.sequences[0]), ANB_WRONG_STATE, "request_logits after");
   REFUSED(&w, anb_step_fork(w.step, w.sequences[0], 1, 0, &sequence), ANB_WRONG_STATE, "fork after");
@@ -356,6 +357,6 @@ const phase kPlanPhases[] = {
     {"a_fork_without_tokens_samples_from_its_parent", a_fork_without_tokens_samples_from_its_parent},
     {"no_room_is_an_outcome", no_room_is_an_outcome},
     {"after_a_plan_only_commit_or_abort", after_a_plan_only_commit_or_abort},
-    {"rejected_rows_are_not_committed", rows_left_out_are_not_committed},
+    {"rejected_rows_are_not_committed", rejected_rows_are_not_committed},
     {"wrong_order_of_calls", wrong_order_of_calls},
     {NULL, NULL}};

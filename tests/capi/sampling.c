@@ -222,12 +222,13 @@ static void no_position_left(void) {
   end_world(&w);
 }
 
-const phase kSamplingPhases[] = {{"log_probabilities", log_probabilities},
-                                 {"a_draw_depends_on_the_seed_alone", a_draw_depends_on_the_seed_alone},
-                                 {"a_penalty_is_over_what_the_sequence_has_seen", a_penalty_is_over_what_the_sequence_has_seen},
-                                 {"stop_strings", stop_strings},
-                                 {"limits_of_tokens", limits_of_tokens},
-                                 {"prompts_come_in_chunks", prompts_come_in_chunks},
-                                 {"no_room_for_a_pass", no_room_for_a_pass},
-                                 {"no_position_left", no_position_left},
-                                 {NULL, NULL}};
+const phase kSamplingPhases[] = {
+    {"log_probabilities", log_probabilities},
+    {"a_draw_depends_on_the_seed_alone", a_draw_depends_on_the_seed_alone},
+    {"a_penalty_is_over_what_the_sequence_has_seen", a_penalty_is_over_what_the_sequence_has_seen},
+    {"stop_strings", stop_strings},
+    {"limits_of_tokens", limits_of_tokens},
+    {"prompts_come_in_chunks", prompts_come_in_chunks},
+    {"no_room_for_a_pass", no_room_for_a_pass},
+    {"no_position_left", no_position_left},
+    {NULL, NULL}};

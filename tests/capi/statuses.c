@@ -5,7 +5,9 @@
 
 static anb_status ok(world* w) { return anb_cache_check(w->cache); }
 static anb_status bad_argument(world* w) { return anb_step_begin(w->cache, NULL); }
-static anb_status stale_sequence(world* w) { return anb_sequence_get_state(w->cache, 1, &(anb_sequence_state)ANB_SEQUENCE_STATE_INIT); }
+static anb_status stale_sequence(world* w) {
+  return anb_sequence_get_state(w->cache, 1, &(anb_sequence_state)ANB_SEQUENCE_STATE_INIT);
+}
 static anb_status wrong_state(world* w) {
   anb_step* second;
   OK(anb_step_begin(w->cache, &w->step));

@@ -76,7 +76,8 @@ static void new_sequences_and_appends_refuse(void) {
   anb_sequence sequence = 9;
   REFUSED(&w, anb_step_create_sequence(w.step, 0, NULL), ANB_BAD_ARGUMENT, "sequence is NULL");
   REFUSED(&w, anb_step_create_sequence(w.step, -1, &sequence), ANB_OUT_OF_RANGE, "first position -1");
-  REFUSED(&w, anb_step_create_sequence(w.step, ANB_UNLIMITED, &sequence), ANB_OUT_OF_RANGE, "first position 2147483647");
+  REFUSED(&w, anb_step_create_sequence(w.step, ANB_UNLIMITED, &sequence), ANB_OUT_OF_RANGE,
+          "first position 2147483647");
   REFUSED(&w, anb_step_append(w.step, trunk, kTokens, 3, 0), ANB_BAD_ARGUMENT, "token -1");
   REFUSED(&w, anb_step_append(w.step, trunk, kBad, 2, 0), ANB_BAD_ARGUMENT, "token -2147483648");
   REFUSED(&w, anb_step_append(w.step, trunk, kTokens, -2, 0), ANB_BAD_ARGUMENT, "append of -2 tokens");
@@ -183,7 +184,8 @@ static void joined_and_dropped_sequences_are_stale(void) {
   REFUSED(&w, anb_step_fork(w.step, w.sequences[2], 1, 0, &child), ANB_STALE_SEQUENCE, "sequence 2");
   REFUSED(&w, anb_step_join(w.step, w.sequences[0], &w.sequences[2], 1), ANB_STALE_SEQUENCE, "sequence 2");
   OK(anb_step_drop(w.step, w.sequences[1]));
-  REFUSED(&w, anb_step_append(w.step, w.sequences[3], NULL, 1, 0), ANB_STALE_SEQUENCE, "sequence 3"); /* it was below 1 */
+  REFUSED(&w, anb_step_append(w.step, w.sequences[3], NULL, 1, 0), ANB_STALE_SEQUENCE,
+          "sequence 3"); /* it was below 1 */
   REFUSED(&w, anb_step_drop(w.step, w.sequences[1]), ANB_STALE_SEQUENCE, "sequence 1");
   end_world(&w);
 }

@@ -3,8 +3,9 @@ cmake_minimum_required(VERSION 3.25)
 
 file(REMOVE_RECURSE "${WORK}")
 file(MAKE_DIRECTORY "${WORK}")
-foreach(name anabranch.h anabranch_decoder.h README.md embedding.md)
-  configure_file("${CAPI}/${name}" "${WORK}/${name}" COPYONLY)
+foreach(path "${CAPI}/anabranch.h" "${CAPI}/anabranch_decoder.h" "${CAPI}/README.md" "${DOCS}/embedding.md")
+  cmake_path(GET path FILENAME name)
+  configure_file("${path}" "${WORK}/${name}" COPYONLY)
 endforeach()
 
 # replace(<file> <pattern> <replacement>): the pattern must be there.
@@ -39,7 +40,7 @@ else()
   message(FATAL_ERROR "no such change: '${CHANGE}'")
 endif()
 
-execute_process(COMMAND ${CMAKE_COMMAND} "-DCAPI=${WORK}" -P "${CMAKE_CURRENT_LIST_DIR}/check.cmake"
+execute_process(COMMAND ${CMAKE_COMMAND} "-DCAPI=${WORK}" "-DDOCS=${WORK}" -P "${CMAKE_CURRENT_LIST_DIR}/check.cmake"
   RESULT_VARIABLE status ERROR_VARIABLE errors)
 string(REGEX REPLACE "[ \n]+" " " errors "${errors}")
 if(status EQUAL 0 OR NOT errors MATCHES "${complaint}")

@@ -1,4 +1,4 @@
-# Compares capi/README.md and capi/embedding.md with the two headers in the folder CAPI.
+# Compares capi/README.md and docs/embedding.md with the two headers. CAPI, DOCS: the folders they lie in.
 #  * Every exported function has exactly one row of a table, which says what it costs; every row is an exported function.
 #  * Every status has its row, with its number; the statuses that a row names exist.
 #  * Every anb_... and ANB_... in the text is a name of the headers.
@@ -101,13 +101,14 @@ endforeach()
 
 # ---- names
 
-foreach(document README.md embedding.md)
-  file(READ "${CAPI}/${document}" text)
+foreach(document "${CAPI}/README.md" "${DOCS}/embedding.md")
+  file(READ "${document}" text)
   string(REGEX MATCHALL "(anb_[a-z_]*[a-z]|ANB_[A-Z_]*[A-Z])" used "${text}")
   list(REMOVE_DUPLICATES used)
   foreach(name IN LISTS used)
     if(NOT headers MATCHES "[^A-Za-z_]${name}[^A-Za-z_]")
-      complain("${document} speaks of ${name}, which is in no header")
+      cmake_path(GET document FILENAME short)
+      complain("${short} speaks of ${name}, which is in no header")
     endif()
   endforeach()
 endforeach()

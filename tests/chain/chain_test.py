@@ -10,10 +10,15 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = Path(os.environ["ANABRANCH_TRAIN_DIR"])
 
 
-def run(stage):
-    result = subprocess.run([ROOT / "examples/train/run", stage], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def start(*arguments):
+    command = [ROOT / "examples/train/run", *arguments]
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=WORK.parent)
+
+
+def run(*arguments):
+    result = start(*arguments)
     if result.returncode != 0:
-        raise AssertionError(f"examples/train/run {stage}: status {result.returncode}\n{result.stdout[-4000:]}")
+        raise AssertionError(f"examples/train/run {arguments}: status {result.returncode}\n{result.stdout[-4000:]}")
 
 
 def lines(name):
@@ -75,8 +80,35 @@ class Chain(unittest.TestCase):
         self.assertNotEqual([l["text"] for l in sampled], [l["text"] for l in results])
         report = (WORK / "report.md").read_text()
         for expected in ("PPD", "repeated 4-grams", "relevance", "Speed", "First answers: v-seq",
-                         "## questions/vicuna, sampled"):
+                         "## questions/nine_kinds, sampled"):
             self.assertIn(expected, report)
+
+    def test_a_benchmark_is_read_from_the_file_that_the_caller_names_and_the_card_keeps_its_questions_out(self):
+        text = "Which colours does the made-up flag of the made-up land have?"
+        (WORK / "made_up_bench").mkdir()
+        question = {"question_id": 1, "category": "generic", "turns": [text, "And why?"]}
+        (WORK / "made_up_bench/question.jsonl").write_text(json.dumps(question) + "\n")
+        results = [(WORK / name).read_text() for name in ("results.jsonl", "sampled.jsonl")]
+        self.addCleanup(lambda: [(WORK / name).write_text(before) for name, before in zip(("results.jsonl", "sampled.jsonl"), results)])
+        run("evaluate", "--questions", f"{WORK.name}/made_up_bench/question.jsonl")
+        self.assertEqual(len([line for line in lines("results.jsonl") if line["question"] == text]), 4)
+        run("card")
+        card, report = (WORK / "card.md").read_text(), (WORK / "report.md").read_text()
+        self.assertIn(text, report)
+        self.assertNotIn(text, card)
+        self.assertIn("### made_up_bench/question", card)
+        self.assertIn("### Questions of our own\n", card)
+        self.assertIn("unpicked: aspd, Questions of our own", card)
+        self.assertIn("unpicked: aspd, Questions whose answers have no parts", card)
+
+    def test_questions_that_cannot_be_read_are_named(self):
+        result = start("evaluate", "--questions", "no/such.jsonl")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("error: no/such.jsonl: cannot be read; expected a file of questions", result.stdout)
+        for wrong in (["evaluate", "--questions"], ["evaluate", "questions.jsonl"], ["card", "now"]):
+            result = start(*wrong)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("error: expected ", result.stdout)
 
     def test_the_model_card_counts_what_is_there(self):
         run("card")

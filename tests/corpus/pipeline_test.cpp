@@ -7,9 +7,12 @@
 #include <fstream>
 #include <iterator>
 
+#include <nlohmann/json.hpp>
+
+#include <anabranch/hf/samples.hpp>
+
 #include "catch.hpp"
 #include "corpus/trees.hpp"
-#include "sample_json.hpp"
 
 namespace {
 
@@ -36,23 +39,23 @@ std::string read(const std::string& path) {
 /// Ids of a file's samples, with `+` where there is a block.
 std::string ids(const std::string& path) {
   std::string out;
-  sample_json::for_each_line(path, [&](std::string_view line) {
-    const corpus::Sample sample = sample_json::read_sample(line);
+  for (const corpus::Sample& sample : ab::hf::read_samples(path))
     out += sample.id + (corpus::has_block(sample.parts) ? "+ " : " ");
-  });
   return out;
 }
 
 const char* const kList = "1. **Rest**: Sleep eight hours.\n2. **Food**: Eat more fruit.\n";
 
 void write_answers(const std::string& path, std::size_t n) {
-  const sample_json::PlainAnswer answers[] = {{"a", "generic", "?", kList},
-                                              {"b", "generic", "?", "Paris."},
-                                              {"c", "generic", "?", "1. **Rest**: Sleep.\n2. **Rest**: Eat.\n"},
-                                              {"d", "generic", "?", "So:\n" + std::string(kList)},
-                                              {"e", "generic", "?", " "}};
+  const std::string answers[] = {kList, "Paris.", "1. **Rest**: Sleep.\n2. **Rest**: Eat.\n",
+                                 "So:\n" + std::string(kList), " "};
   std::ofstream file(path, std::ios::binary);
-  for (std::size_t i = 0; i < n; ++i) file << sample_json::write(answers[i]) << '\n';
+  for (std::size_t i = 0; i < n; ++i)
+    file << nlohmann::json{{"id", std::string(1, static_cast<char>('a' + i))},
+                           {"kind", "generic"},
+                           {"prompt", "?"},
+                           {"answer", answers[i]}}
+         << '\n';
 }
 
 /// A model that finds every second branch dependent, or all but the first.
@@ -154,7 +157,7 @@ TEST_CASE("dependent branches are merged; an answer without any left keeps its o
   CHECK(tally.n_branches_merged == 1);
   CHECK(tally.n_dissolved == 1);
   CHECK(ids(options.out) == "a ");
-  CHECK(corpus::reading_text(sample_json::read_sample(read(options.out)).parts) + "\n" == kList);
+  CHECK(corpus::reading_text(ab::hf::read_samples(options.out).at(0).parts) + "\n" == kList);
 }
 
 TEST_CASE("an answer that was cut is rejected, once, however whole it looks") {
@@ -179,6 +182,7 @@ TEST_CASE("a damaged line is named by file and number") {
     corpus_tool::run_pipeline(options, nullptr);
     FAIL("not refused");
   } catch (const ab::Error& error) {
-    CHECK(error.what() == folder.file("in") + ", line 3: \"id\" must be a string");
+    CHECK_THAT(error.what(),
+               Catch::Matchers::StartsWith(folder.file("in") + ", line 3: ") && Catch::Matchers::Contains("'id'"));
   }
 }

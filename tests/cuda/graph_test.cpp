@@ -29,9 +29,10 @@ class CapturedCall {
     check(cudaStreamCreate(&stream_));
     check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
     const std::int64_t width = kShape.q_width();
-    attention_.run(kBucket, {.queries = queries_.get(), .query_stride = width, .out = out_.get(), .out_stride = width},
-                   attention::make_kv_tensors(kShape, kElement, KvLayout::slot_major, n_slots, keys_.get(), values_.get()),
-                   {plan_.get(), workspace_.get()}, stream_);
+    attention_.run(
+        kBucket, {.queries = queries_.get(), .query_stride = width, .out = out_.get(), .out_stride = width},
+        attention::make_kv_tensors(kShape, kElement, KvLayout::slot_major, n_slots, keys_.get(), values_.get()),
+        {plan_.get(), workspace_.get()}, stream_);
     cudaGraph_t graph = nullptr;
     check(cudaStreamEndCapture(stream_, &graph));
     check(cudaGraphInstantiate(&replay_, graph, 0));

@@ -39,8 +39,8 @@ AttentionResult run_attention_in(const AttentionCase& given, const cuda::DeviceP
   const cuda::Rows rows = rows_of(given, queries.data(), out.data(), result.lse.data());
   const attention::KvTensors kv =
       attention::make_kv_tensors(given.shape, given.element, given.layout, given.n_slots, keys.data(), values.data());
-  run_on_host(cuda::make_calls(kind, plan.bucket(), rows, kv, {packed.data(), workspace.data()}), kind,
-              plan.bucket(), order);
+  run_on_host(cuda::make_calls(kind, plan.bucket(), rows, kv, {packed.data(), workspace.data()}), kind, plan.bucket(),
+              order);
   result.out = widened(given, out);
   return result;
 }

@@ -69,8 +69,8 @@ TEST_CASE("a sequence's rows have the same bits alone and beside all others") {
   std::vector<int> first_token;
   for (const int sequence : sequences) {
     world.append(sequence, n_of(sequence));
-    first_token.push_back(
-        world.sequence(sequence).content[world.sequence(sequence).content.size() - static_cast<std::size_t>(n_of(sequence))]);
+    first_token.push_back(world.sequence(sequence).content[world.sequence(sequence).content.size() -
+                                                           static_cast<std::size_t>(n_of(sequence))]);
   }
   const auto together = bits_of_pass(world, kKinds[kind].shape, kKinds[kind].element);
   world.abort();

@@ -31,7 +31,7 @@ struct Siblings {
 
 void set(std::vector<std::uint16_t>& stored, const AttentionCase& given, Slot slot, int place, float value) {
   stored[static_cast<std::size_t>(slot) * static_cast<std::size_t>(given.shape.kv_width()) +
-       static_cast<std::size_t>(place)] = narrow(given.element, value);
+         static_cast<std::size_t>(place)] = narrow(given.element, value);
 }
 
 std::vector<float> row_of(const AttentionCase& given, const AttentionResult& result, std::size_t row) {

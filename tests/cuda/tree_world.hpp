@@ -1,7 +1,7 @@
 // A real cache and, beside it, naive books: what every sequence holds, and which token lies in which slot.
 //
-// The reference for attention is made from the books alone; the kernels get the cache's plan and K/V tensors addressed by its
-// slots. Tokens are numbered in the order of their making; sequences likewise.
+// The reference for attention is made from the books alone; the kernels get the cache's plan and K/V tensors addressed
+// by its slots. Tokens are numbered in the order of their making; sequences likewise.
 #pragma once
 
 #include <cstddef>
@@ -189,7 +189,7 @@ class TreeWorld {
   std::optional<Pass> pass_;
   Books books_, before_;
   std::map<SequenceId, std::vector<int>> fed_;  ///< tokens of the open step, by who appended them
-  std::map<int, std::vector<int>> sees_;    ///< of each token of the open step, itself last
+  std::map<int, std::vector<int>> sees_;        ///< of each token of the open step, itself last
 };
 
 }  // namespace anabranch::test

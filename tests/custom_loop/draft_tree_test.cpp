@@ -113,8 +113,13 @@ TEST_CASE("the accepted path stays, the rest goes back to the pool") {
   world.commit(step);
   const Stretch& one = tree.ways[0];
   const Stretch& two = one.ways[0];
-  const Says says{{tree.sequence, {1}},           {one.sequence, {2}},         {two.sequence, {4}},         {two.ways[0].sequence, {0}},
-                  {two.ways[1].sequence, {8, 8}}, {one.ways[1].sequence, {0}}, {tree.ways[1].sequence, {0}}};
+  const Says says{{tree.sequence, {1}},
+                  {one.sequence, {2}},
+                  {two.sequence, {4}},
+                  {two.ways[0].sequence, {0}},
+                  {two.ways[1].sequence, {8, 8}},
+                  {one.ways[1].sequence, {0}},
+                  {tree.ways[1].sequence, {0}}};
   step = world.cache.begin_step();
   CHECK(loop::accept(step, world.cache, tree, says) == Tokens{1, 2, 4, 8});
   world.commit(step);

@@ -9,20 +9,11 @@ using namespace scripted;
 
 namespace {
 
-using Aspd = ab::markup::Aspd;
-using ab::markup::AspdOptions;
-
 AspdOptions well_formed() {
   AspdOptions options;
   options.well_formed = true;
   options.end_of_text = {kEnd};
   return options;
-}
-Aspd with(AspdOptions options) { return Aspd(aspd().tags(), std::move(options)); }
-
-Aspd::State after(const Aspd& markup, const std::string& text, Aspd::State s) {
-  for (const TokenId token : tokens(text)) markup.next(s, token);
-  return s;
 }
 
 /// Those of the tags, the end of text and a letter that may come next, as signs.

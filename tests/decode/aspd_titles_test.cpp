@@ -8,18 +8,6 @@ using namespace scripted;
 
 namespace {
 
-using Aspd = ab::markup::Aspd;
-using ab::markup::AspdOptions;
-
-Aspd with(AspdOptions options) { return Aspd(aspd().tags(), std::move(options)); }
-
-/// The state after what was sampled, written as in the scripts.
-Aspd::State after(const Aspd& markup, const std::string& text, Aspd::State s) {
-  for (const TokenId token : tokens(text)) markup.next(s, token);
-  return s;
-}
-Aspd::State after(const Aspd& markup, const std::string& text) { return after(markup, text, markup.start()); }
-
 std::string sorted(std::span<const TokenId> list) {
   std::string text = spelled({list.begin(), list.end()});
   std::sort(text.begin(), text.end());
@@ -172,8 +160,8 @@ TEST_CASE("Whatever is sampled, no title comes twice and no block has too many")
       logits[kEnd] = -3.0f;
     };
     AspdRun run(with({.unique_titles = true, .max_titles = 3}), {.max_tokens = 300, .max_branch_tokens = 40});
-    const auto id =
-        run.submit(tokens("p"), {.temperature = 1.0f, .seed = seed, .max_parallel_branches = n_at_once, .hook = likely});
+    const auto id = run.submit(tokens("p"),
+                               {.temperature = 1.0f, .seed = seed, .max_parallel_branches = n_at_once, .hook = likely});
     run.run();
     // Titles by the sequence that wrote them: `path` without its last branch.
     std::map<Path, std::vector<std::string>> titles;
@@ -181,15 +169,16 @@ TEST_CASE("Whatever is sampled, no title comes twice and no block has too many")
       const ab::BranchReport branch = run.decoder.branch(id, b);
       Path sequence;
       for (const ab::PathStep step : branch.path) sequence.emplace_back(step.block, step.branch);
-      CHECK(line.back().second < 3);
-      line.pop_back();
+      CHECK(sequence.back().second < 3);
+      sequence.pop_back();
       titles[sequence].push_back(branch.title);
       ++n_forks;
     }
     for (const auto& [sequence, own] : titles) {
       std::set<std::string> known;
       for (const std::string& title : own) CHECK(known.insert(title).second);
-      for (Path above = sequence; !above.empty();) {  // its branch was forked by this sequence: what that one knew by then
+      for (Path above = sequence;
+           !above.empty();) {  // its branch was forked by this sequence: what that one knew by then
         const int block = above.back().first;
         above.pop_back();
         for (ab::BranchIndex b = 1; b <= run.decoder.n_branches(id); ++b) {

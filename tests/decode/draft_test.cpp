@@ -208,7 +208,8 @@ TEST_CASE("Rows behind drafts are sampled as if these were known, and in vain wh
   run.note(again);
   CHECK_THROWS_AS(run.decoder.commit_sampled(std::vector<TokenId>{kTitleEnd, kTitle, -1}), ab::Error);
   CHECK_THROWS_AS(run.decoder.commit_sampled(std::vector<TokenId>{kTitleEnd, -1, -1}), ab::Error);
-  run.decoder.commit_sampled(std::vector<TokenId>{kTitleEnd, kPara, -1});  // nobody asks what stands behind a wrong draft
+  run.decoder.commit_sampled(
+      std::vector<TokenId>{kTitleEnd, kPara, -1});  // nobody asks what stands behind a wrong draft
   run.run();
   CHECK(run.history(id) == "p(ab){[ab:]}");
 }

@@ -127,8 +127,8 @@ TEST_CASE("Every token is sampled from the logits of the dense-mask oracle") {
       Exact exact(positions, max_rows, max_rows == 3 ? 1 : 16);
       const auto hook = steer("x(ab)(c)(d){yz(e){w.", "f(g)(h){");
       const auto first = exact.decoder.submit(tokens("prompt"), {.temperature = 1.0f, .seed = 1, .hook = hook});
-      const auto one_by_one =
-          exact.decoder.submit(tokens("prompt"), {.temperature = 1.0f, .seed = 1, .max_parallel_branches = 1, .hook = hook});
+      const auto one_by_one = exact.decoder.submit(
+          tokens("prompt"), {.temperature = 1.0f, .seed = 1, .max_parallel_branches = 1, .hook = hook});
       const auto second = exact.decoder.submit(tokens("another"), {.hook = steer("(a)(b){", "")});
       exact.run();
       check_against_oracle(exact, first);

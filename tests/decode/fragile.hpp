@@ -91,7 +91,7 @@ struct FragileSampler {
   }
 };
 
-inline std::string spelled(const ab::Statistics& s) {
+inline std::string record_of(const ab::Statistics& s) {
   std::string text;
   for (const std::int32_t n :
        {s.n_serial, s.n_branch, s.n_title, s.n_tag, s.n_prompt, s.n_sampled, s.n_forced, s.n_forgotten, s.n_blocks,
@@ -99,13 +99,13 @@ inline std::string spelled(const ab::Statistics& s) {
     text += std::to_string(n) + ",";
   return text;
 }
-inline std::string spelled(const ab::Event& e) {
+inline std::string record_of(const ab::Event& e) {
   std::string text = std::to_string(static_cast<int>(e.kind)) + " " +
                      std::to_string(static_cast<std::uint64_t>(e.request)) + "/" + std::to_string(e.branch) + " '" +
                      e.text + "' " + std::to_string(e.token) + " " + std::to_string(static_cast<int>(e.role)) +
                      std::to_string(static_cast<int>(e.source)) + " " + std::to_string(e.log_probability) + " " +
                      std::to_string(e.first_branch) + "+" + std::to_string(e.n_branches) + " " +
-                     ab::reason_name(e.reason) + " " + spelled(e.statistics);
+                     ab::reason_name(e.reason) + " " + record_of(e.statistics);
   for (const auto& top : e.top) text += std::to_string(top.token) + ":" + std::to_string(top.log_probability) + " ";
   for (const std::string& title : e.titles) text += title + ";";
   return text + "\n";
@@ -300,7 +300,7 @@ class Life {
   }
 
   void note(std::span<const ab::Event> events) {
-    for (const ab::Event& event : events) records[event.request] += spelled(event);
+    for (const ab::Event& event : events) records[event.request] += record_of(event);
   }
   void note_request(ab::RequestId id) {
     if (released_.count(id)) return;
@@ -314,7 +314,7 @@ class Life {
   }
 
   std::string request(ab::RequestId id) const {
-    std::string text = std::string(ab::reason_name(decoder.reason(id))) + " " + spelled(decoder.statistics(id));
+    std::string text = std::string(ab::reason_name(decoder.reason(id))) + " " + record_of(decoder.statistics(id));
     for (ab::BranchIndex b = 0; b <= decoder.n_branches(id); ++b) {
       const ab::BranchReport branch = decoder.branch(id, b);
       for (const ab::PathStep step : branch.path)

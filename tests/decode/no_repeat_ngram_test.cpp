@@ -60,14 +60,16 @@ TEST_CASE("No sequence samples a token that repeats a group which it sees, whate
       const ab::LogitHook look = [&](const ab::HookContext& sequence, std::span<float> logits) {
         few_are_likely(logits);
         const auto before = seen_before.find(sequence.branch);
-        const bool sampled = before != seen_before.end() && before->second + 1 == sequence.seen.size();  // no fork between
+        const bool sampled =
+            before != seen_before.end() && before->second + 1 == sequence.seen.size();  // no fork between
         if (sampled && !is_tag(sequence.seen.back()) && repeats_itself(sequence.seen, n)) ++n_repeated;
         seen_before[sequence.branch] = sequence.seen.size();
         n_branches += sequence.branch != ab::kTrunk;
       };
       AspdRun run(aspd(), {.max_tokens = 200, .max_branch_tokens = 40, .max_depth = 1});
-      run.submit(tokens("p"),
-                 {.temperature = 1.0f, .seed = seed, .no_repeat_ngram = on ? static_cast<std::int32_t>(n) : 0, .hook = look});
+      run.submit(
+          tokens("p"),
+          {.temperature = 1.0f, .seed = seed, .no_repeat_ngram = on ? static_cast<std::int32_t>(n) : 0, .hook = look});
       run.run();
       if (on)
         CHECK(n_repeated == 0);

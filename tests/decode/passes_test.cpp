@@ -1,4 +1,4 @@
-// How many forward passes a request takes: DESIGN.md section 3.
+// How many forward passes a request takes: the formula of docs/decoding.md.
 #include "scripted.hpp"
 
 using namespace scripted;

@@ -1,5 +1,5 @@
-// A decoder over a model that says what a script tells it, sequence by sequence: every decision of the decoder can be checked
-// without any arithmetic in the way.
+// A decoder over a model that says what a script tells it, sequence by sequence: every decision of the decoder can be
+// checked without any arithmetic in the way.
 #pragma once
 
 #include <map>
@@ -67,6 +67,17 @@ inline std::string spelled(const Tokens& list) {
                                 : static_cast<char>('a' + token - kFirstLetter);
   return text;
 }
+
+using Aspd = ab::markup::Aspd;
+using ab::markup::AspdOptions;
+
+inline Aspd with(AspdOptions options) { return Aspd(aspd().tags(), std::move(options)); }
+/// The state after what was sampled, written as in the scripts.
+inline Aspd::State after(const Aspd& markup, const std::string& text, Aspd::State s) {
+  for (const TokenId token : tokens(text)) markup.next(s, token);
+  return s;
+}
+inline Aspd::State after(const Aspd& markup, const std::string& text) { return after(markup, text, markup.start()); }
 
 struct Pass {
   std::vector<std::pair<std::string, std::string>> rows;  // (sequence, token), in the order of the plan

@@ -12,7 +12,7 @@ SeenTokens seen(const std::string& text) {
   for (const TokenId token : tokens(text)) result.push_back(token);
   return result;
 }
-std::string spelled(const SeenTokens& s) { return scripted::spelled(Tokens(s.all().begin(), s.all().end())); }
+std::string text_of(const SeenTokens& s) { return scripted::spelled(Tokens(s.all().begin(), s.all().end())); }
 }  // namespace
 
 TEST_CASE("What is done to a copy is not seen by the original, and the next copy starts from it again") {
@@ -22,15 +22,15 @@ TEST_CASE("What is done to a copy is not seen by the original, and the next copy
     for (const char c : {'x', 'y'}) {
       SeenTokens copy = original;
       for (int i = 0; i < 5; ++i) copy.push_back(tokens(std::string(1, c)).front());
-      CHECK(spelled(original) == text);
-      CHECK(spelled(copy) == text + std::string(5, c));
+      CHECK(text_of(original) == text);
+      CHECK(text_of(copy) == text + std::string(5, c));
     }
     for (std::size_t keep = 0; keep <= n; ++keep) {
       SeenTokens copy = original;
       copy.shorten(keep);
       copy.append(tokens("zzz"));
-      CHECK(spelled(original) == text);
-      CHECK(spelled(copy) == text.substr(0, keep) + "zzz");
+      CHECK(text_of(original) == text);
+      CHECK(text_of(copy) == text.substr(0, keep) + "zzz");
     }
   }
 }
@@ -42,11 +42,11 @@ TEST_CASE("Sequences that take the same tokens apart go on side by side") {
     one.push_back(tokens("x").front());
     two.push_back(tokens("y").front());
   }
-  CHECK(spelled(one) == "abcxxxxxxxxx");
-  CHECK(spelled(two) == "abcyyyyyyyyy");
-  CHECK(spelled(parent) == "abc");
+  CHECK(text_of(one) == "abcxxxxxxxxx");
+  CHECK(text_of(two) == "abcyyyyyyyyy");
+  CHECK(text_of(parent) == "abc");
   SeenTokens joined = parent;
   joined.append(one.from(3));
   joined.append(two.from(3));
-  CHECK(spelled(joined) == "abcxxxxxxxxxyyyyyyyyy");
+  CHECK(text_of(joined) == "abcxxxxxxxxxyyyyyyyyy");
 }

@@ -52,8 +52,8 @@ struct CacheCalls {
   void sequence_state() {
     const OutStruct<anb_sequence_state> s(input);
     const anb_sequence sequence = world.some_sequence();
-    const anb_status status =
-        world.make(function::kSequenceState, about, [&] { return anb_sequence_get_state(cache, sequence, s.pointer()); });
+    const anb_status status = world.make(function::kSequenceState, about,
+                                         [&] { return anb_sequence_get_state(cache, sequence, s.pointer()); });
     s.check(status == ANB_OK);
     expect(status);
   }

@@ -43,7 +43,7 @@ anb_markup some_markup(Input& input, const anb_markup_callbacks* callbacks) {
   return m;
 }
 
-anb_decoder_options some_options(Input& input) {
+anb_decoder_options some_decoder_options(Input& input) {
   anb_decoder_options o = ANB_DECODER_OPTIONS_INIT;
   if (input.one_in(3)) o.max_branches = input.number(1, 6);
   if (input.one_in(3)) o.max_tokens = input.number(1, 40);
@@ -87,7 +87,7 @@ void World::make_decoder() {
   if (input_.one_in(12)) text.text_to_tokens = nullptr;
   if (input_.one_in(12)) text.detokenize = nullptr;
   const InStruct<anb_text> in_text(input_, text);
-  anb_decoder_options o = some_options(input_);
+  anb_decoder_options o = some_decoder_options(input_);
   o.markup = in_markup.pointer();
   o.text = input_.one_in(8) ? nullptr : in_text.pointer();
   const InStruct<anb_decoder_options> in(input_, o);

@@ -31,7 +31,8 @@ constexpr Function kSequenceState = {"anb_sequence_get_state", kSequence};
 constexpr Function kChildren = {"anb_sequence_children", kSequence};
 constexpr Function kTokens = {"anb_sequence_tokens", kSequence};
 constexpr Function kBegin = {"anb_step_begin", kStep};
-constexpr Function kCreateSequence = {"anb_step_create_sequence", kStep | statuses(ANB_LIMIT_REACHED, ANB_OUT_OF_RANGE)};
+constexpr Function kCreateSequence = {"anb_step_create_sequence",
+                                      kStep | statuses(ANB_LIMIT_REACHED, ANB_OUT_OF_RANGE)};
 constexpr Function kAppend = {"anb_step_append", kStep | kSequence | statuses(ANB_OUT_OF_RANGE)};
 constexpr Function kRequestLogits = {"anb_step_request_logits", kStep | kSequence};
 constexpr Function kFork = {"anb_step_fork", kStep | kSequence | statuses(ANB_LIMIT_REACHED, ANB_OUT_OF_RANGE)};

@@ -99,7 +99,7 @@ void World::finish_step() {
   }
   const bool aborts = !g.planned || input_.one_in(16);
   const anb_status status = aborts ? make(function::kAbort, &g, [&] { return anb_step_abort(g.step); })
-                                    : make(function::kCommit, &g, [&] { return anb_step_commit(g.step); });
+                                   : make(function::kCommit, &g, [&] { return anb_step_commit(g.step); });
   FUZZ_CHECK(status == ANB_OK, "a step that cannot end: %s", anb_last_error());
   step_over(g);
   check_cache(g);

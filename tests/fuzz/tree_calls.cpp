@@ -57,8 +57,8 @@ struct TreeCalls {
   void create_sequence() {
     const OutArray<anb_sequence> sequence(1);
     const anb_position first = input.number(0, 20);
-    const anb_status status =
-        world.make(function::kCreateSequence, about, [&] { return anb_step_create_sequence(step, first, sequence.pointer()); });
+    const anb_status status = world.make(function::kCreateSequence, about,
+                                         [&] { return anb_step_create_sequence(step, first, sequence.pointer()); });
     sequence.check(status == ANB_OK ? 1 : 0);
     if (status == ANB_OK) world.remember_sequence(group, sequence[0]);
   }

@@ -109,8 +109,8 @@ void World::check_empty(Group& group) {
   check_cache(group);
   anb_cache_statistics s = ANB_CACHE_STATISTICS_INIT;
   FUZZ_CHECK(anb_cache_get_statistics(group.cache, &s) == ANB_OK, "%s", anb_last_error());
-  FUZZ_CHECK(s.n_sequences > 0 || s.n_free_pages == s.n_pages, "no sequences, but %d of %d pages are free", s.n_free_pages,
-             s.n_pages);
+  FUZZ_CHECK(s.n_sequences > 0 || s.n_free_pages == s.n_pages, "no sequences, but %d of %d pages are free",
+             s.n_free_pages, s.n_pages);
 }
 
 /// A call with steps of its own may have dropped sequences of requests that are over before something else failed.
@@ -253,7 +253,8 @@ anb_sequence World::some_sequence() {
     case 0: return ANB_NO_SEQUENCE;
     case 1: {
       const Group* other = other_group();
-      return other == nullptr || other->sequences.empty() ? 0 : other->sequences[input_.byte() % other->sequences.size()];
+      return other == nullptr || other->sequences.empty() ? 0
+                                                          : other->sequences[input_.byte() % other->sequences.size()];
     }
     default: return input_.word();
   }
@@ -270,7 +271,8 @@ anb_request World::some_request(const DecoderEntry* decoder) {
 
 /// Keeps the list short: sequences that are stale go first.
 void World::remember_sequence(Group& group, anb_sequence sequence) {
-  FUZZ_CHECK(std::find(group.sequences.begin(), group.sequences.end(), sequence) == group.sequences.end(), "a sequence's name came twice");
+  FUZZ_CHECK(std::find(group.sequences.begin(), group.sequences.end(), sequence) == group.sequences.end(),
+             "a sequence's name came twice");
   group.sequences.push_back(sequence);
   if (group.sequences.size() <= kMaxSequences) return;
   anb_sequence_state state = ANB_SEQUENCE_STATE_INIT;

@@ -16,9 +16,9 @@ namespace {
 namespace hf = anabranch::hf;
 using anabranch::Status;
 using hf::Adapter;
-using nlohmann::json;
+using Json = nlohmann::json;
 
-constexpr const char* kConfig = "adapter_config.json";
+constexpr const char* kAdapterConfig = "adapter_config.json";
 constexpr const char* kTensors = "adapter_model.safetensors";
 const std::string kQuery = "model.layers.0.self_attn.q_proj", kDown = "model.layers.1.mlp.down_proj";
 
@@ -83,12 +83,12 @@ void check_same(const Adapter& a, const Adapter& b) {
 }
 
 /// The error of loading `adapter()` after its configuration was edited.
-std::string error_with(const std::function<void(json&)>& edit) {
+std::string error_with(const std::function<void(Json&)>& edit) {
   const test::TemporaryFolder folder;
   adapter().save(folder.path(), hf::Dtype::f32);
-  json config = json::parse(test::read(folder / kConfig));
+  Json config = Json::parse(test::read(folder / kAdapterConfig));
   edit(config);
-  test::write(folder / kConfig, config.dump());
+  test::write(folder / kAdapterConfig, config.dump());
   return test::error_of([&] { Adapter::load(folder.path()); });
 }
 
@@ -203,11 +203,11 @@ TEST_CASE("the scale follows rank, alpha, rslora and the patterns of single modu
   a.modules[kQuery] = pair(4, 8, 8, 1);
   a.save(folder.path(), hf::Dtype::f32);
   const auto scale = [&](const char* alphas, bool root) {
-    json config = json::parse(test::read(folder / kConfig));
+    Json config = Json::parse(test::read(folder / kAdapterConfig));
     config["rank_pattern"] = {{"q_proj", 4}, {"0.mlp.down_proj", 7}};
-    config["alpha_pattern"] = json::parse(alphas);
+    config["alpha_pattern"] = Json::parse(alphas);
     config["use_rslora"] = root;
-    test::write(folder / kConfig, config.dump());
+    test::write(folder / kAdapterConfig, config.dump());
     const Adapter read = Adapter::load(folder.path());
     return std::pair(read.scale_of(read.modules.at(kQuery)), read.scale_of(read.modules.at(kDown)));
   };
@@ -276,21 +276,21 @@ TEST_CASE("a configuration that asks for more than LoRA is refused by the name o
       {"trainable_token_indices", R"({"wte": [1]})"},
   };
   for (const auto& [key, value] : features) {
-    const std::string error = error_with([&, key = key, value = value](json& c) { c[key] = json::parse(value); });
+    const std::string error = error_with([&, key = key, value = value](Json& c) { c[key] = Json::parse(value); });
     CHECK_THAT(error, Catch::Matchers::StartsWith("unsupported: "));
-    check_parts(error, {kConfig, std::string("'") + key + "'"});
+    check_parts(error, {kAdapterConfig, std::string("'") + key + "'"});
   }
-  check_parts(error_with([](json& c) {
+  check_parts(error_with([](Json& c) {
                 c["alpha_pattern"] = {{"q_proj", 1}, {"self_attn.q_proj", 2}};
               }),
-              {"unsupported: ", kConfig, "alpha_pattern", kQuery});
+              {"unsupported: ", kAdapterConfig, "alpha_pattern", kQuery});
 }
 
 TEST_CASE("what changes nothing is accepted: null, false, empty, and how the adapter was trained") {
-  const auto edit = [](json& c) {
+  const auto edit = [](Json& c) {
     for (const char* key : {"use_qalora", "modules_to_save", "arrow_config", "a_key_of_tomorrow"}) c[key] = nullptr;
     c["lora_bias"] = false;
-    c["layer_replication"] = json::array();
+    c["layer_replication"] = Json::array();
     c["lora_dropout"] = 0.1;
     c["init_lora_weights"] = "gaussian";
     c["target_modules"] = "all-linear";
@@ -303,19 +303,20 @@ TEST_CASE("what changes nothing is accepted: null, false, empty, and how the ada
 
 TEST_CASE("a damaged configuration is refused with file, key, expected and found") {
   const auto error = [](const char* key, const char* value) {
-    return error_with([&](json& c) { c[key] = json::parse(value); });
+    return error_with([&](Json& c) { c[key] = Json::parse(value); });
   };
-  check_parts(error("r", "0"), {"bad_file: ", kConfig, "'r'", "from 1", "found 0"});
+  check_parts(error("r", "0"), {"bad_file: ", kAdapterConfig, "'r'", "from 1", "found 0"});
   check_parts(error("r", "3"), {"bad_file: ", kTensors, "lora_A.weight", "rank 3", "found shape [2, 8]"});
-  check_parts(error("lora_alpha", "-1"), {"bad_file: ", kConfig, "'lora_alpha'", "above 0", "found -1"});
-  check_parts(error("peft_type", "null"), {"bad_file: ", kConfig, "'peft_type'"});
+  check_parts(error("lora_alpha", "-1"), {"bad_file: ", kAdapterConfig, "'lora_alpha'", "above 0", "found -1"});
+  check_parts(error("peft_type", "null"), {"bad_file: ", kAdapterConfig, "'peft_type'"});
   check_parts(error("target_modules", R"(["q_proj"])"), {"bad_file: ", kTensors, "'target_modules'", kDown});
-  check_parts(error("target_modules", "[7]"), {"bad_file: ", kConfig, "'target_modules'", "found 7"});
-  check_parts(error("trainable_token_indices", "[3, 3]"), {"bad_file: ", kConfig, "different token ids", "found 3"});
+  check_parts(error("target_modules", "[7]"), {"bad_file: ", kAdapterConfig, "'target_modules'", "found 7"});
+  check_parts(error("trainable_token_indices", "[3, 3]"),
+              {"bad_file: ", kAdapterConfig, "different token ids", "found 3"});
   check_parts(error("trainable_token_indices", "[3]"), {"bad_file: ", kTensors, "1 rows", "found shape [2, 8]"});
   check_parts(error("trainable_token_indices", "null"), {"bad_file: ", kTensors, "0 rows", "found shape [2, 8]"});
   check_parts(error("trainable_token_indices", R"({"embed_tokens": [3, 1], "lm_head": [4]})"),
-              {"bad_file: ", kConfig, "lm_head.token_adapter", "found no such tensor"});
+              {"bad_file: ", kAdapterConfig, "lm_head.token_adapter", "found no such tensor"});
 }
 
 TEST_CASE("damaged tensors are refused with file, tensor, expected and found") {
@@ -327,7 +328,8 @@ TEST_CASE("damaged tensors are refused with file, tensor, expected and found") {
   };
   check_parts(erase(a), {"bad_file: ", kTensors, b, "expected \"base_model.model." + a + "\"", "found no such tensor"});
   check_parts(erase(b), {"bad_file: ", kTensors, a, "expected \"base_model.model." + b + "\"", "found no such tensor"});
-  check_parts(erase("trainable_tokens"), {"bad_file: ", kConfig, "trainable_tokens_delta", "found no such tensor"});
+  check_parts(erase("trainable_tokens"),
+              {"bad_file: ", kAdapterConfig, "trainable_tokens_delta", "found no such tensor"});
   const auto rename = [](const std::string& part, const std::string& name) {
     return error_with([&](Tensors& tensors) { named(tensors, part).name = name; });
   };
@@ -347,16 +349,16 @@ TEST_CASE("a folder that is no adapter is refused by name") {
   const test::TemporaryFolder folder;
   const auto error = [&](const test::fs::path& path) { return test::error_of([&] { Adapter::load(path); }); };
   check_parts(error(folder / "none"), {"bad_file: adapter folder", "none", "found nothing"});
-  check_parts(error(folder.path()), {"bad_file: ", kConfig});
+  check_parts(error(folder.path()), {"bad_file: ", kAdapterConfig});
   adapter().save(folder.path(), hf::Dtype::f32);
-  check_parts(error(folder / kConfig), {"bad_file: adapter folder", "found a file"});
+  check_parts(error(folder / kAdapterConfig), {"bad_file: adapter folder", "found a file"});
   const std::string whole = test::read(folder / kTensors);
   test::write(folder / kTensors, whole.substr(0, whole.size() - 3));
   check_parts(error(folder.path()), {"bad_file: ", kTensors, "truncated"});
   test::fs::remove(folder / kTensors);
   check_parts(error(folder.path()), {"bad_file: ", kTensors});
-  test::write(folder / kConfig, "{");
-  check_parts(error(folder.path()), {"bad_file: ", kConfig});
+  test::write(folder / kAdapterConfig, "{");
+  check_parts(error(folder.path()), {"bad_file: ", kAdapterConfig});
 }
 
 TEST_CASE("an adapter whose sizes do not fit is not written") {

@@ -31,7 +31,7 @@ hf::ModelConfig load(const Json& config, const Json& generation = nullptr) {
 }
 
 // Without the folder's name.
-std::string error_of(const Json& config, const Json& generation = nullptr) {
+std::string config_error(const Json& config, const Json& generation = nullptr) {
   std::string text = test::error_of([&] { load(config, generation); });
   const auto end = text.find("config.json");
   const auto begin = text.find('/');
@@ -41,7 +41,7 @@ std::string error_of(const Json& config, const Json& generation = nullptr) {
 
 std::string error_with(Json config, const char* key, const Json& value) {
   config[key] = value;
-  return error_of(config);
+  return config_error(config);
 }
 
 }  // namespace
@@ -152,10 +152,10 @@ TEST_CASE("Tokens that end an answer come from generation_config.json if it name
   CHECK(model.eos == std::vector<anabranch::TokenId>{2, 0, 7});
   CHECK(model.bos == 3);
   CHECK(load(llama(), Json::object()).eos == std::vector<anabranch::TokenId>{2});
-  CHECK(error_of(llama(), {{"eos_token_id", 49152}})
+  CHECK(config_error(llama(), {{"eos_token_id", 49152}})
             .find("generation_config.json: 'eos_token_id': expected token ids from 0 to 49151, found 49152") !=
         std::string::npos);
-  CHECK(error_of(llama(), {{"eos_token_id", {"x"}}}).find("found \"x\"") != std::string::npos);
+  CHECK(config_error(llama(), {{"eos_token_id", {"x"}}}).find("found \"x\"") != std::string::npos);
 }
 
 TEST_CASE("Architectures that are not supported are refused by name") {
@@ -172,7 +172,7 @@ TEST_CASE("Architectures that are not supported are refused by name") {
   CHECK(error_with(bare, "model_type", "gpt2")
             .find("unsupported: config.json: 'model_type': \"gpt2\" is not supported") == 0);
   bare.erase("model_type");
-  CHECK(error_of(bare) == "bad_file: config.json: expected 'architectures' or 'model_type', found neither");
+  CHECK(config_error(bare) == "bad_file: config.json: expected 'architectures' or 'model_type', found neither");
 }
 
 TEST_CASE("Features that would change the result are refused by name") {
@@ -223,7 +223,7 @@ TEST_CASE("Missing keys, wrong types and impossible values are named") {
     json.erase(key);
     const std::string start =
         std::string("bad_file: config.json: '") + key + "': expected an integer from 1 to 2147483647, found ";
-    CHECK(error_of(json) == start + "nothing");
+    CHECK(config_error(json) == start + "nothing");
     CHECK(error_with(llama(), key, "many") == start + "\"many\"");
     CHECK(error_with(llama(), key, 0) == start + "0");
     CHECK(error_with(llama(), key, -4) == start + "-4");

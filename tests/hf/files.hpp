@@ -68,6 +68,17 @@ inline fs::path model_folder() {
 constexpr const char* kNoModel =
     "skipped: ANABRANCH_MODEL names no folder with a tokenizer.json (the converted SmolLM2-135M-Instruct)";
 
+/// The folder of the chat templates that llama.cpp carries, or empty if it is not there.
+inline fs::path chat_templates() {
+  const char* named = std::getenv("ANABRANCH_CHAT_TEMPLATES");
+  const fs::path folder =
+      named ? fs::path(named) : fs::path(__FILE__).parent_path() / "../../build/llama/models/templates";
+  return fs::exists(folder) ? folder : fs::path();
+}
+constexpr const char* kNoChatTemplates =
+    "skipped: no chat templates of llama.cpp in build/llama/models/templates (cmake/setup/llama.sh puts them there) or "
+    "where ANABRANCH_CHAT_TEMPLATES says";
+
 /// "status: text" of the Error that a call throws; "nothing" if it throws none.
 template <class F>
 std::string error_of(F&& call) {

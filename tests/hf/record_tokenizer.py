@@ -1,6 +1,7 @@
 """Records what the Python packages `tokenizers`, `transformers` and `unicodedata` say, for the tests of hf/.
 
-Usage: python3 record_tokenizer.py MODEL_FOLDER    (the converted SmolLM2-135M-Instruct; writes into recordings/)
+Usage: python3 record_tokenizer.py MODEL_FOLDER TEMPLATES_FOLDER
+       (the converted SmolLM2-135M-Instruct; build/llama/models/templates; writes into recordings/)
 
 Writes, the same bytes on every run:
   lines.jsonl            one JSON string per line: mixed text, made here
@@ -8,8 +9,9 @@ Writes, the same bytes on every run:
   qwen2.sums, llama3.sums, prefix.sums             per line "number of ids, FNV-1a of the ids", to keep them small
   qwen2.json, llama3.json, prefix.json             small tokenizers of those shapes, trained here on those lines
   surround.jsonl         {"tokenizer", "text", "ids", "plain", "skipped"}: with the tokens around the text; specials as text
-  chat.jsonl             {"template", "messages", "add_generation_prompt", "text"}: chat templates rendered
-  templates.json         the chat templates themselves, by name
+  chat.sums              per line "chat template, sum", or "chat template, number of the conversation in
+                         conversations.json, start of the answer, thinking, sum of what was rendered"; a sum is "number of
+                         bytes, FNV-1a of the bytes". The templates are other people's and stay in their packages.
   rope.json              inverse frequencies
 """
 import json
@@ -159,11 +161,15 @@ def encode_all(tokenizer, lines):
     return [tokenizer.encode(line, add_special_tokens=False).ids for line in lines]
 
 
-def fnv1a(ids):
+def fnv1a(content):
     total = 0xCBF29CE484222325
-    for byte in b"".join(token.to_bytes(4, "little") for token in ids):
+    for byte in content:
         total = (total ^ byte) * 0x100000001B3 % 2**64
     return total
+
+
+def fnv1a_of_ids(ids):
+    return fnv1a(b"".join(token.to_bytes(4, "little") for token in ids))
 
 
 def record_ids(name, tokenizer, lines):
@@ -171,7 +177,7 @@ def record_ids(name, tokenizer, lines):
 
 
 def record_sums(name, tokenizer, lines):
-    write(name + ".sums", "".join(f"{len(ids)} {fnv1a(ids):016x}\n" for ids in encode_all(tokenizer, lines)))
+    write(name + ".sums", "".join(f"{len(ids)} {fnv1a_of_ids(ids):016x}\n" for ids in encode_all(tokenizer, lines)))
 
 
 def record_surround(tokenizers):
@@ -192,29 +198,37 @@ def record_surround(tokenizers):
     write("surround.jsonl", "\n".join(rows) + "\n")
 
 
-def record_chat(folder):
+# Of the templates that llama.cpp carries, those that are supported.
+PACKAGED = ("Qwen-Qwen2.5-7B-Instruct", "MiMo-VL", "Qwen-Qwen3-0.6B", "Qwen-QwQ-32B", "meta-llama-Llama-3.1-8B-Instruct",
+            "meta-llama-Llama-3.2-3B-Instruct", "meta-llama-Llama-3.3-70B-Instruct")
+CHOOSES_THINKING = "Qwen-Qwen3-0.6B"
+ANSWERS_QUESTIONS = "Qwen-QwQ-32B"  # supported where a question comes last
+
+
+def text_sum(text):
+    content = text.encode()
+    return f"{len(content)} {fnv1a(content):016x}"
+
+
+def record_chat(folder, templates_folder):
     from transformers import AutoTokenizer
-    templates = json.loads((HERE.parent / "chat_templates.json").read_text(encoding="utf-8"))
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    templates["smollm2"] = tokenizer.chat_template
-    user, system = {"role": "user", "content": "Hi, who are you?"}, {"role": "system", "content": " Be brief. \n"}
-    thought = {"role": "assistant", "content": "<think>\nA greeting.\n</think>\n\nI am a model."}
-    answer, more = {"role": "assistant", "content": "I am a model."}, {"role": "user", "content": "  And\nthen?\t"}
-    chats = [[user], [system, user], [user, answer, more], [system, user, answer, more], [user, answer], [user, thought, more],
-             [user, thought], [user, thought, answer], [{"role": "user", "content": ""}], [system]]
+    files = [*(templates_folder / f"{name}.jinja" for name in PACKAGED), *sorted((HERE.parent / "templates").glob("*.jinja"))]
+    templates = [(file.stem, file.read_text(encoding="utf-8")) for file in files] + [("SmolLM2", tokenizer.chat_template)]
+    tokenizer.bos_token = "<|begin_of_text|>"
+    chats = json.loads((HERE.parent / "conversations.json").read_text(encoding="utf-8"))
     rows = []
-    for name, template in sorted(templates.items()):
-        tokenizer.chat_template = template
-        tokenizer.bos_token = "<|begin_of_text|>"
-        for chat in chats:
+    for name, tokenizer.chat_template in templates:
+        rows.append(f"{name} {text_sum(tokenizer.chat_template)}")
+        for i, chat in enumerate(chats):
+            if name == ANSWERS_QUESTIONS and chat[-1]["role"] != "user":
+                continue
             for start in (False, True):
-                for thinking in ((True, False) if name.startswith("qwen3") else (True,)):
+                for thinking in (True, False) if name == CHOOSES_THINKING else (True,):
                     text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=start,
-                                                         enable_thinking=thinking)
-                    rows.append(json.dumps({"template": name, "messages": chat, "add_generation_prompt": start,
-                                            "enable_thinking": thinking, "text": text}))
-    write("chat.jsonl", "\n".join(rows) + "\n")
-    write("templates.json", json.dumps(templates, indent=1) + "\n")
+                                                         enable_thinking=thinking, date_string="26 Jul 2024")
+                    rows.append(f"{name} {i} {'add' if start else 'none'} {'as_trained' if thinking else 'off'} {text_sum(text)}")
+    write("chat.sums", "\n".join(rows) + "\n")
 
 
 def record_rope():
@@ -229,9 +243,9 @@ def record_rope():
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
-    folder = Path(sys.argv[1])
+    folder, templates = Path(sys.argv[1]), Path(sys.argv[2])
     HERE.mkdir(exist_ok=True)
     lines = make_lines()
     write("lines.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
@@ -243,7 +257,7 @@ def main():
         record_sums(name, tokenizer, lines)
     record_ids("smollm2", Tokenizer.from_file(str(folder / "tokenizer.json")), lines)
     record_surround(made)
-    record_chat(folder)
+    record_chat(folder, templates)
     record_rope()
 
 

@@ -19,7 +19,7 @@ std::string file_bytes(const std::string& header, const std::string& tensors) {
   return bytes + header + tensors;
 }
 
-std::string error_of(const std::string& bytes) {
+std::string file_error(const std::string& bytes) {
   const test::TemporaryFolder folder;
   test::write(folder / "m.safetensors", bytes);
   std::string text = test::error_of([&] { hf::Weights::open(folder / "m.safetensors"); });
@@ -29,7 +29,7 @@ std::string error_of(const std::string& bytes) {
 }
 
 std::string error_of_header(const std::string& header, std::size_t n_bytes = 8) {
-  return error_of(file_bytes(header, std::string(n_bytes, '\0')));
+  return file_error(file_bytes(header, std::string(n_bytes, '\0')));
 }
 
 std::vector<float> values(const hf::Tensor& tensor) {
@@ -157,11 +157,11 @@ TEST_CASE("A folder or file without weights is refused with its name") {
 }
 
 TEST_CASE("Truncated files and headers that are too long are refused") {
-  CHECK(error_of("") == "bad_file: m.safetensors: truncated: expected at least 8 bytes, found 0");
-  CHECK(error_of("1234567") == "bad_file: m.safetensors: truncated: expected at least 8 bytes, found 7");
-  CHECK(error_of(std::string("\x10\0\0\0\0\0\0\0{}", 10)) ==
+  CHECK(file_error("") == "bad_file: m.safetensors: truncated: expected at least 8 bytes, found 0");
+  CHECK(file_error("1234567") == "bad_file: m.safetensors: truncated: expected at least 8 bytes, found 7");
+  CHECK(file_error(std::string("\x10\0\0\0\0\0\0\0{}", 10)) ==
         "bad_file: m.safetensors: truncated: expected a header of 16 bytes, found 2");
-  CHECK(error_of(std::string(8, '\xff')) ==
+  CHECK(file_error(std::string(8, '\xff')) ==
         "bad_file: m.safetensors: header too long: expected at most 100000000 bytes, found a length of "
         "18446744073709551615");
   CHECK(error_of_header(R"({"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})") ==

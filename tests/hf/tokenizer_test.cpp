@@ -35,7 +35,7 @@ std::string numbers(const Tokens& tokens) {
 }
 
 // As record_tokenizer.py sums them up.
-std::string sum(const Tokens& tokens) {
+std::string summary(const Tokens& tokens) {
   std::uint64_t total = 0xcbf29ce484222325u;
   for (const TokenId token : tokens)
     for (int shift = 0; shift < 32; shift += 8)
@@ -70,15 +70,15 @@ TEST_CASE("Tokens of SmolLM2 equal the recorded ones on mixed text") {
 }
 
 TEST_CASE("Tokens of a Qwen2-shaped tokenizer equal the recorded ones on mixed text") {
-  compare(small("qwen2"), "qwen2.sums", sum);
+  compare(small("qwen2"), "qwen2.sums", summary);
 }
 
 TEST_CASE("Tokens of a Llama-3-shaped tokenizer equal the recorded ones on mixed text") {
-  compare(small("llama3"), "llama3.sums", sum);
+  compare(small("llama3"), "llama3.sums", summary);
 }
 
 TEST_CASE("Tokens of a tokenizer with prefix space, joined digits and an unknown token equal the recorded ones") {
-  compare(small("prefix"), "prefix.sums", sum);
+  compare(small("prefix"), "prefix.sums", summary);
 }
 
 TEST_CASE("Tokens around a text, special tokens as text and skipped decoding equal the recorded ones") {

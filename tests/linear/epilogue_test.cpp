@@ -35,8 +35,9 @@ TEST_CASE("a task finds the columns of its part written, and the parts are all c
   const std::int32_t out = GENERATE(20, 200, 960), unit = GENERATE(1, 20, 32, 64, 80), n_threads = GENERATE(1, 2, 5);
   const std::int32_t in = 40, n_rows = 3;
   const auto w = random_floats(static_cast<std::size_t>(in * out), 41), u = random_floats(w.size(), 42);
-  const Int8Matrix matrix = gated ? packed({w.data(), nullptr, out, in}, {u.data(), nullptr, out, in}, Quantisation::per_block)
-                                  : packed({w.data(), nullptr, out, in}, Quantisation::per_block);
+  const Int8Matrix matrix =
+      gated ? packed({w.data(), nullptr, out, in}, {u.data(), nullptr, out, in}, Quantisation::per_block)
+            : packed({w.data(), nullptr, out, in}, Quantisation::per_block);
   const QuantisedRows rows = quantised(random_floats(40 * 3, 43), n_rows, matrix.row_shape());
   const std::vector<float> expected = product(rows, matrix);
   const float unwritten = std::numeric_limits<float>::infinity();
@@ -64,7 +65,8 @@ TEST_CASE("a task finds the columns of its part written, and the parts are all c
 }
 
 TEST_CASE("rounding on the product's trip is rounding after it") {
-  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block), next = GENERATE(Quantisation::per_row, Quantisation::per_block);
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block),
+                     next = GENERATE(Quantisation::per_row, Quantisation::per_block);
   const bool gated = GENERATE(false, true);
   const std::int32_t in = 64, out = GENERATE(30, 579), n_rows = 9, n_threads = GENERATE(1, 2, 3, 40);
   const auto w = random_floats(static_cast<std::size_t>(in * out), 44), u = random_floats(w.size(), 45);

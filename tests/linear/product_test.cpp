@@ -109,7 +109,8 @@ TEST_CASE("a row's result does not depend on how many rows stand beside it") {
     const auto weights = random_floats(static_cast<std::size_t>(out) * static_cast<std::size_t>(in), 5);
     const auto bias = random_floats(static_cast<std::size_t>(out), 6);
     const Int8Matrix plain = packed({weights.data(), bias.data(), out, in}, quantisation);
-    const Int8Matrix gated = packed({weights.data(), bias.data(), out, in}, {weights.data(), nullptr, out, in}, quantisation);
+    const Int8Matrix gated =
+        packed({weights.data(), bias.data(), out, in}, {weights.data(), nullptr, out, in}, quantisation);
     with_each_level([&, in = in](auto level) {
       INFO(level);
       for (const std::int32_t n_rows : {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 24, 25}) {
@@ -227,7 +228,11 @@ TEST_CASE("sizes that do not fit are refused with both of them") {
       CHECK(std::string(error.what()).find(second) != std::string::npos);
     }
   };
-  refused([&] { multiply(quantised({1, 2}, 1, {2, Quantisation::per_row}), matrix, {out.data(), 3}); }, "width 2", "4 inputs");
+  refused(
+      [&] {
+        multiply(quantised({1, 2}, 1, {2, Quantisation::per_row}), matrix, {out.data(), 3});
+      },
+      "width 2", "4 inputs");
   refused(
       [&] {
         multiply(quantised(std::vector<float>(8, 1.0f), 2, matrix.row_shape()), matrix, {out.data(), 2});

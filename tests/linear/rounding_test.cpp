@@ -30,7 +30,8 @@ TEST_CASE("every activation is rounded to the nearest integer of its block") {
           REQUIRE(std::fabs(unit * q - static_cast<double>(x[static_cast<std::size_t>(r * width + k)])) <=
                   unit * 0.505);
         }
-        for (const std::int32_t of_block : largest) REQUIRE(of_block == QuantisedRows::limit(rows.quantisation(), width));
+        for (const std::int32_t of_block : largest)
+          REQUIRE(of_block == QuantisedRows::limit(rows.quantisation(), width));
       }
     });
   }
@@ -40,7 +41,8 @@ TEST_CASE("rounded activations change a product by less than a thousandth of its
   const std::int32_t in = 576, out = 256;
   const auto weights = random_floats(std::size_t{576} * 256, 22);
   const auto x = random_floats(576, 23);
-  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, GENERATE(Quantisation::per_row, Quantisation::per_block));
+  const Int8Matrix matrix =
+      packed({weights.data(), nullptr, out, in}, GENERATE(Quantisation::per_row, Quantisation::per_block));
   with_each_level([&](auto level) {
     INFO(level);
     const QuantisedRows rows = quantised(x, 1, matrix.row_shape());
@@ -62,7 +64,8 @@ TEST_CASE("a weight is off by at most half of its channel's unit") {
   const std::int32_t in = 77, out = 35;
   auto weights = random_floats(std::size_t{77} * 35, 24);
   std::fill_n(weights.begin() + 77 * 3, 77, 0.0f);  // a channel of zeros
-  const Int8Matrix matrix = packed({weights.data(), nullptr, out, in}, GENERATE(Quantisation::per_row, Quantisation::per_block));
+  const Int8Matrix matrix =
+      packed({weights.data(), nullptr, out, in}, GENERATE(Quantisation::per_row, Quantisation::per_block));
   std::vector<float> w(77);
   for (std::int32_t c = 0; c < out; ++c) {
     matrix.channel(c, w.data());

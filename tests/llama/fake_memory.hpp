@@ -1,5 +1,5 @@
-// A model of llama.cpp's unified KV cache, after its source, without K and V: which seq_ids each cell has, why a batch is
-// refused, and which cells each row of a batch sees.
+// A model of llama.cpp's unified KV cache, after its source, without K and V: which seq_ids each cell has, why a batch
+// is refused, and which cells each row of a batch sees.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,8 @@ class FakeMemory {
     if (begin < 0 || end < 0) throw std::logic_error("copy with an open end");
     for (Cell& cell : cells_) {
       if (cell.position < begin || cell.position >= end || cell.seq_ids.count(from) == 0) continue;
-      if (from != to && !cell.seq_ids.insert(to).second) throw std::logic_error("a cell was copied into a seq_id twice");
+      if (from != to && !cell.seq_ids.insert(to).second)
+        throw std::logic_error("a cell was copied into a seq_id twice");
     }
   }
   /// llama_memory_seq_rm of everything from `begin` on.
@@ -38,8 +39,8 @@ class FakeMemory {
     std::erase_if(cells_, [](const Cell& cell) { return cell.seq_ids.empty(); });
   }
 
-  /// llama_decode. Returns an empty text when it ran, with the tokens that each row saw, itself included, in `seen`; else
-  /// why it was refused.
+  /// llama_decode. Returns an empty text when it ran, with the tokens that each row saw, itself included, in `seen`;
+  /// else why it was refused.
   std::string decode(const std::vector<FakeRow>& rows, std::vector<std::set<int>>& seen) {
     if (const std::string why = refused(rows); !why.empty()) return why;
     if (cells_.size() + rows.size() > n_cells_) return "no room";

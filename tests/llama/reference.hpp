@@ -1,5 +1,5 @@
-// The logits that every token of a tree must get: a naive book records which tokens each one sees, and llama.cpp decodes
-// one token at a time, in a seq_id that holds exactly those.
+// The logits that every token of a tree must get: a naive book records which tokens each one sees, and llama.cpp
+// decodes one token at a time, in a seq_id that holds exactly those.
 #pragma once
 
 #include <algorithm>

@@ -68,7 +68,8 @@ class HandPlan {
   std::vector<View> views_;
 };
 
-/// Rows of `tokens` after `n_past` tokens of one serial sequence, token i of the sequence in slot i; the last row is an output.
+/// Rows of `tokens` after `n_past` tokens of one serial sequence, token i of the sequence in slot i; the last row is an
+/// output.
 inline HandPlan serial_plan(const std::vector<TokenId>& tokens, std::int32_t n_past, std::int32_t n_slots) {
   HandPlan plan(n_slots);
   const auto n = static_cast<std::int32_t>(tokens.size());

@@ -24,7 +24,7 @@ using ab::torch::AttentionPath;
 using ab::torch::CausalLm;
 using ab::torch::Weights;
 
-constexpr double kTolerance = 1e-5;
+constexpr double kTreeTolerance = 1e-5;
 const std::vector<Positions> kPolicies = {Positions::sequential, Positions::longest, Positions::reserved(32),
                                           Positions::given};
 
@@ -78,11 +78,11 @@ int check_all_agree(Bench& bench, const TreeScript& script, std::int32_t page_si
     plan_model = std::max(plan_model, difference(together.logits(2, i), expected, i));
     one_by_one = std::max(one_by_one, difference(alone.logits(0, i), expected, i));
   }
-  CHECK(native < kTolerance);
-  CHECK(groups < kTolerance);
-  CHECK(dense < kTolerance);
-  CHECK(plan_model < kTolerance);
-  CHECK(one_by_one < kTolerance);
+  CHECK(native < kTreeTolerance);
+  CHECK(groups < kTreeTolerance);
+  CHECK(dense < kTreeTolerance);
+  CHECK(plan_model < kTreeTolerance);
+  CHECK(one_by_one < kTreeTolerance);
   CHECK(together.cache().snapshot().check().empty());
   return together.n_passes();
 }

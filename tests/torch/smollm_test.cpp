@@ -70,7 +70,7 @@ std::vector<Recorded> recordings() {
     std::istringstream words(line);
     std::string key;
     words >> key;
-    if (key == "prompt:") all.emplace_back().prompt = sequence;
+    if (key == "prompt:") all.emplace_back().prompt = line;
     for (ab::TokenId t; (key == "input:" || key == "output:") && words >> t;)
       (key == "input:" ? all.back().input : all.back().output).push_back(t);
     for (float m; key == "margins:" && words >> m;) all.back().margins.push_back(m);

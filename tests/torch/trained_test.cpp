@@ -23,8 +23,8 @@ const std::vector<std::string> kWithParts{
     "What should I think about before I adopt an old dog?",  "Which skills does a good nurse need?",
     "What would change if nobody needed to sleep any more?", "Why do people collect stamps?"};
 const std::vector<std::string> kWithout{"What is the capital of Finland?", "What is 6 plus 13?",
-                                        "Is iron heavier than cork? Answer yes or no.", "Write a haiku about an umbrella.",
-                                        "Who composed The Magic Flute?"};
+                                        "Is iron heavier than cork? Answer yes or no.",
+                                        "Write a haiku about an umbrella.", "Who composed The Magic Flute?"};
 
 CausalLm* trained_model() {
   static const std::unique_ptr<CausalLm> model = [] {

@@ -1,5 +1,6 @@
-// A tree of sequences written down once and replayed in two ways: as it stands, many sequences in one pass, or one token per
-// pass. Beside the cache it keeps its own naive books of who sees what, from which the oracle gets its dense mask.
+// A tree of sequences written down once and replayed in two ways: as it stands, many sequences in one pass, or one
+// token per pass. Beside the cache it keeps its own naive books of who sees what, from which the oracle gets its dense
+// mask.
 #pragma once
 
 #include <functional>
@@ -142,7 +143,7 @@ class TreeReplay {
 
   void fork(const TreeOp& op) {
     const std::vector<SequenceId> made = step().fork(id(op.sequence), static_cast<std::int32_t>(op.children.size()),
-                                                 {.positions = op.positions, .starts = op.starts});
+                                                     {.positions = op.positions, .starts = op.starts});
     for (std::size_t k = 0; k < made.size(); ++k) {
       const auto child = static_cast<std::size_t>(op.children[k]);
       ids_[child] = made[k];
@@ -192,7 +193,7 @@ class TreeReplay {
   std::vector<std::vector<std::size_t>> content_;  ///< per sequence: what it sees
   std::vector<std::size_t> forked_at_;
   std::vector<FedToken> tokens_;
-  std::map<SequenceId, std::vector<std::size_t>> fed_;                 ///< tokens of the open step, per sequence
+  std::map<SequenceId, std::vector<std::size_t>> fed_;             ///< tokens of the open step, per sequence
   std::vector<std::map<std::size_t, std::vector<float>>> logits_;  ///< per host, per token
   int n_passes_ = 0;
 };

@@ -7,6 +7,7 @@
 
 #include <anabranch/hf/prompt.hpp>
 #include <anabranch/hf/safetensors.hpp>
+#include <anabranch/hf/samples.hpp>
 
 #include "catch.hpp"
 #include "hf/files.hpp"
@@ -37,8 +38,7 @@ hf::ModelText text_of(const std::filesystem::path& folder) {
 std::vector<TokenRow> rows_of(const std::filesystem::path& folder, const RenderOptions& options) {
   const ab::train::Renderer renderer(text_of(folder), hf::ModelConfig::load(folder).eos, options);
   std::vector<TokenRow> rows;
-  for (const auto& sample : ab::train::read_samples("tests/train/samples.jsonl"))
-    rows.push_back(renderer.render(sample));
+  for (const auto& sample : ab::hf::read_samples("tests/train/samples.jsonl")) rows.push_back(renderer.render(sample));
   return rows;
 }
 

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <anabranch/hf/model_text.hpp>
-#include <anabranch/train/sample.hpp>
+#include <anabranch/hf/samples.hpp>
 #include <anabranch/train/token_row.hpp>
 
 #include "hf/files.hpp"
@@ -50,7 +50,7 @@ inline train::Renderer renderer(train::RenderOptions options = {}) {
 }
 
 inline train::Sample sample_of(const std::string& parts, const std::string& prompt = "Q") {
-  return train::parse_sample(R"({"prompt": ")" + prompt + R"(", "parts": )" + parts + "}", "sample");
+  return hf::parse_sample(R"({"prompt": ")" + prompt + R"(", "parts": )" + parts + "}", "sample");
 }
 
 /// Two branches, one of them with a block inside, text before and after.

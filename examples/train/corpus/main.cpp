@@ -46,7 +46,7 @@ void add_files(CLI::App& app, Options& o) {
 void add_limits(CLI::App& app, Options& o) {
   ab::corpus::FormatLimits& l = o.pipeline.limits;
   app.add_option("--max-depth", l.max_depth, "levels of blocks; deeper ones stay text")
-      ->check(CLI::Range(1, 32))
+      ->check(CLI::Range(1, ab::corpus::kMaxBlockDepth))
       ->capture_default_str();
   app.add_option("--min-branches", l.min_branches, "of a block")->capture_default_str();
   app.add_option("--max-branches", l.max_branches, "of a block")->capture_default_str();

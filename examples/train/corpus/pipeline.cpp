@@ -12,8 +12,10 @@
 #include <utility>
 
 #include <anabranch/error.hpp>
+#include <anabranch/hf/samples.hpp>
 
-#include "sample_json.hpp"
+#include "../../common/json_lines.hpp"
+#include "plain_answer.hpp"
 
 namespace corpus_tool {
 namespace {
@@ -21,11 +23,12 @@ namespace {
 namespace corpus = ab::corpus;
 using corpus::Finding;
 using corpus::Sample;
-using nlohmann::json;
+using example::json_line;
+using Json = nlohmann::ordered_json;
 
 /// One answer on its way.
 struct Candidate {
-  sample_json::PlainAnswer plain;
+  PlainAnswer plain;
   Sample sample;
   std::vector<Finding> findings;
   std::vector<corpus::BlockScores> scores;
@@ -58,8 +61,6 @@ class LineFile {
   std::ofstream file_;
 };
 
-std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
-
 class Pipeline {
  public:
   Pipeline(const PipelineOptions& options, Scorer* scorer)
@@ -70,8 +71,8 @@ class Pipeline {
 
   Tally run() {
     std::vector<Candidate> batch;
-    sample_json::for_each_line(options_.in, [&](std::string_view line) {
-      sample_json::PlainAnswer plain = sample_json::read_answer(line);
+    example::for_each_json_line(options_.in, [&](const Json& line) {
+      PlainAnswer plain = plain_answer(line);
       if (!seen_.insert(plain.id).second) return;
       batch.push_back(judge(std::move(plain)));
       if (batch.size() >= options_.batch) finish(batch);
@@ -84,20 +85,16 @@ class Pipeline {
  private:
   /// What earlier runs wrote: their ids are not done again, and counted.
   void read_old() {
-    sample_json::for_each_line(options_.out, [&](std::string_view line) {
-      const Sample sample = sample_json::read_sample(line);
+    for (const Sample& sample : ab::hf::read_samples(options_.out)) {
       seen_.insert(sample.id);
       tally_.reasons.add({});
       ++(corpus::has_block(sample.parts) ? tally_.n_parallel : tally_.n_serial);
-    });
-    sample_json::for_each_line(options_.rejected, [&](std::string_view line) {
-      const json value = json::parse(line, nullptr, false);
-      if (!value.is_object() || !value.contains("id") || !value.contains("reasons"))
-        ab::fail(ab::Status::bad_file, "not an object with \"id\" and \"reasons\"");
-      seen_.insert(value["id"].get<std::string>());
+    }
+    example::for_each_json_line(options_.rejected, [&](const Json& line) {
+      seen_.insert(line.at("id").get<std::string>());
       std::vector<Finding> findings;
       for (std::size_t i = 0; i < corpus::kReasons; ++i)
-        for (const json& name : value["reasons"])
+        for (const Json& name : line.at("reasons"))
           if (name == reason_name(static_cast<corpus::Reason>(i)))
             findings.push_back({static_cast<corpus::Reason>(i), ""});
       if (findings.empty()) ++tally_.n_skipped;
@@ -105,7 +102,7 @@ class Pipeline {
     });
   }
 
-  Candidate judge(sample_json::PlainAnswer plain) const {
+  Candidate judge(PlainAnswer plain) const {
     Candidate c{std::move(plain), {}, {}, {}};
     const corpus::BranchText tree = corpus::extract(c.plain.answer, options_.extract);
     c.sample = {c.plain.id, c.plain.kind, c.plain.prompt, corpus::parts(tree, options_.parts)};
@@ -161,30 +158,30 @@ class Pipeline {
     }
     ++(parallel ? tally_.n_parallel : tally_.n_serial);
     if (scorer_ != nullptr) tally_.counts.push_back(scorer_->count(c.sample));
-    out_.write(sample_json::write(c.sample));
+    out_.write(ab::hf::sample_line(c.sample));
   }
 
   /// A serial answer that is not wanted has no reasons.
   void write_rejected(const Candidate& c) {
-    json names = json::array();
-    json texts = json::array();
+    Json names = Json::array();
+    Json texts = Json::array();
     std::set<corpus::Reason> reasons;
     for (const Finding& finding : c.findings) {
       if (reasons.insert(finding.reason).second) names.push_back(reason_name(finding.reason));
       texts.push_back(finding.text);
     }
-    rejected_.write(dump({{"id", c.plain.id}, {"reasons", std::move(names)}, {"findings", std::move(texts)}}));
+    rejected_.write(json_line({{"findings", std::move(texts)}, {"id", c.plain.id}, {"reasons", std::move(names)}}));
   }
 
   void write_scores(const Candidate& c) {
     if (options_.scores.empty()) return;
-    json blocks = json::array();
+    Json blocks = Json::array();
     for (const corpus::BlockScores& block : c.scores) {
-      json losses = json::array();
+      Json losses = Json::array();
       for (const corpus::BranchScore& branch : block) losses.push_back(branch.loss());
       blocks.push_back(std::move(losses));
     }
-    scores_.write(dump({{"id", c.plain.id}, {"losses", std::move(blocks)}}));
+    scores_.write(json_line({{"id", c.plain.id}, {"losses", std::move(blocks)}}));
   }
 
   void show(const char* end) const {

@@ -1,10 +1,7 @@
 #include "answer_questions.hpp"
 
-#include <filesystem>
-
 #include <anabranch/torch/generate.hpp>
 
-#include "../../common/json_lines.hpp"
 #include "markup_check.hpp"
 
 namespace evaluate {
@@ -12,13 +9,6 @@ namespace {
 
 namespace ab = anabranch;
 using Json = nlohmann::ordered_json;
-
-Question question_of(const Json& line, const std::string& set) {
-  const char* id = line.contains("id") ? "id" : "question_id";
-  const Json& text = line.contains("prompt") ? line.at("prompt") : line.at("turns").at(0);
-  return {set, line.at(id).is_string() ? line.at(id).get<std::string>() : line.at(id).dump(),
-          line.at("category").get<std::string>(), text.get<std::string>()};
-}
 
 ab::torch::GenerateOptions options_of(const Way& way, const Settings& settings) {
   ab::torch::GenerateOptions options;
@@ -55,14 +45,6 @@ Json numbers_of(const ab::Answer& answer) {
 }
 
 }  // namespace
-
-std::vector<Question> read_questions(const std::string& file) {
-  const std::string set =
-      std::filesystem::path(file).parent_path().filename().string() + "/" + std::filesystem::path(file).stem().string();
-  std::vector<Question> questions;
-  example::for_each_json_line(file, [&](const Json& line) { questions.push_back(question_of(line, set)); });
-  return questions;
-}
 
 Json answer_one(ab::torch::CausalLm& model, const Question& question, const Way& way, const Settings& settings) {
   ab::torch::GenerateOptions options = options_of(way, settings);

@@ -4,22 +4,13 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <vector>
 
 #include <anabranch/torch/causal_lm.hpp>
 #include <nlohmann/json.hpp>
 
+#include "questions.hpp"
+
 namespace evaluate {
-
-struct Question {
-  std::string set;  ///< name of its file
-  std::string id;
-  std::string category;
-  std::string text;
-};
-
-/// JSON lines with "prompt" or "turns" (the first counts), "category", and "id" or "question_id". Throws bad_file.
-std::vector<Question> read_questions(const std::string& file);
 
 /// One way of answering.
 struct Way {

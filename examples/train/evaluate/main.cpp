@@ -38,7 +38,7 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--model", a.model, "Hugging Face folder")->required();
   app.add_option("--adapter", a.adapter, "adapter that branches")->required();
   app.add_option("--serial-adapter", a.serial_adapter, "adapter trained on the same answers as plain text");
-  app.add_option("--questions", a.questions, "JSON lines; several files")->required();
+  app.add_option("--questions", a.questions, "JSON lines of our own or FastChat's; several files")->required();
   app.add_option("--out", a.out, "JSON lines; what is there already is not done again")->required();
   app.add_option("--most", a.most, "only the first so many questions of each file; 0: all");
   app.add_option("--temperature", a.settings.temperature, "0: greedy")->capture_default_str();
@@ -94,8 +94,12 @@ std::set<std::string> done_already(const std::string& file) {
 
 std::vector<evaluate::Question> questions_of(const Arguments& a) {
   std::vector<evaluate::Question> all;
+  std::set<std::string> sets;
   for (const std::string& file : a.questions) {
     std::vector<evaluate::Question> of_file = evaluate::read_questions(file);
+    if (!sets.insert(of_file.front().set).second)
+      ab::fail(ab::Status::bad_file,
+               file + ": expected a folder and name that no other file has, found " + of_file.front().set + " again");
     if (a.most > 0 && of_file.size() > a.most)
       of_file.erase(of_file.begin() + static_cast<std::ptrdiff_t>(a.most), of_file.end());
     all.insert(all.end(), of_file.begin(), of_file.end());

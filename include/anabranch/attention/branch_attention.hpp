@@ -49,8 +49,8 @@ class BranchAttention {
 
   /// Once per layer. The rows' own K and V must be in the kv. Throws bad_argument, and has written nothing, when a
   /// planned slot lies outside the kv, a stride is too small, or the workspace too small for
-  /// `parallel.n_workers()`. Allocates nothing. `epilogue` follows on the rows that a thread has finished, all their heads,
-  /// before the others may be done; its unit does not count.
+  /// `parallel.n_workers()`. Allocates nothing. `epilogue` follows on the rows that a thread has finished, all their
+  /// heads, before the others may be done; its unit does not count.
   void run(const Rows& rows, const KvTensors& kv, std::span<std::byte> workspace, const ParallelFor& parallel = {},
            const Epilogue& epilogue = {}) const;
 

@@ -57,7 +57,8 @@ enum class KvLayout : std::uint8_t { slot_major, head_major };
 
 /// K/V tensors over contiguous memory of n_slots * kv_heads * head_dim elements each (scales: n_slots * kv_heads).
 constexpr KvTensors make_kv_tensors(const HeadShape& shape, Element element, KvLayout layout, std::int32_t n_slots,
-                             void* keys, void* values, float* key_scales = nullptr, float* value_scales = nullptr) {
+                                    void* keys, void* values, float* key_scales = nullptr,
+                                    float* value_scales = nullptr) {
   const bool by_slot = layout == KvLayout::slot_major;
   KvTensors kv;
   kv.keys = keys;

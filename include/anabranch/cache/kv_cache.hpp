@@ -1,7 +1,7 @@
 // The cache that users hold: branch trees over one pool of pages.
 //
-// It keeps the books of a K/V cache, not its bytes: which slot holds which token of which sequence. One thread at a time;
-// distinct caches are independent. Not movable: steps and models refer to it.
+// It keeps the books of a K/V cache, not its bytes: which slot holds which token of which sequence. One thread at a
+// time; distinct caches are independent. Not movable: steps and models refer to it.
 #pragma once
 
 #include <concepts>
@@ -54,7 +54,9 @@ class BasicKvCache {
   std::int32_t fork_tokens(SequenceId sequence) const { return tree_.state(tree_.find(sequence)).fork_tokens; }
   Position start_position(SequenceId sequence) const { return tree_.state(tree_.find(sequence)).start; }
   Payload& payload(SequenceId sequence) { return payloads_[static_cast<std::size_t>(tree_.find(sequence))]; }
-  const Payload& payload(SequenceId sequence) const { return payloads_[static_cast<std::size_t>(tree_.find(sequence))]; }
+  const Payload& payload(SequenceId sequence) const {
+    return payloads_[static_cast<std::size_t>(tree_.find(sequence))];
+  }
 
   /// Calls visit(View, first position) for everything committed that the sequence sees, in history order.
   template <class Visit>

@@ -32,6 +32,9 @@ constexpr const char* block_kind_name(BlockKind kind) noexcept {
   return kNames[static_cast<std::size_t>(kind)];
 }
 
+/// How deep blocks may lie inside one another, in answers and in samples: functions that visit them are recursive.
+inline constexpr std::int32_t kMaxBlockDepth = 32;
+
 struct Passage;
 
 /// Serial text and blocks, in reading order. The tree is as deep as ExtractOptions::max_depth allows, and no deeper.

@@ -26,7 +26,7 @@ enum class Untitled : std::uint8_t {
 };
 
 struct ExtractOptions {
-  std::int32_t max_depth = 4;         ///< levels of blocks, 0 to 32; what is deeper stays text of its branch
+  std::int32_t max_depth = 4;  ///< levels of blocks, 0 to kMaxBlockDepth; what is deeper stays text of its branch
   std::int32_t max_title_bytes = 80;  ///< a longer beginning of an item is no title
   std::int32_t max_title_words = 10;
   Untitled untitled = Untitled::empty;

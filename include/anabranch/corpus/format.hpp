@@ -35,9 +35,9 @@ inline constexpr std::size_t kReasons = 15;
 /// Name of a reason as written above.
 constexpr const char* reason_name(Reason reason) noexcept {
   constexpr const char* kNames[kReasons] = {
-      "round_trip",         "empty_answer",      "title_empty", "title_repeated",    "title_too_long", "title_markup",
-      "too_few_branches",   "too_many_branches", "too_deep",    "body_too_short",    "body_too_long",  "body_repeated",
-      "branches_redundant", "looping_text",      "unfinished"};
+      "round_trip",    "empty_answer",     "title_empty",        "title_repeated", "title_too_long",
+      "title_markup",  "too_few_branches", "too_many_branches",  "too_deep",       "body_too_short",
+      "body_too_long", "body_repeated",    "branches_redundant", "looping_text",   "unfinished"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

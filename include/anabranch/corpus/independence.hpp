@@ -5,8 +5,8 @@
 // branch loses when its siblings are hidden, as mean log-likelihood per token, says how much it depends on them.
 //
 //   hidden   each branch is forked from the trunk          trunk -+- A       visible   trunk - A - B - C
-//                                                                 +- B                 each branch is a line forked
-//                                                                 +- C                 from the branch before it
+//                                                                 +- B                 each branch is a sequence
+//                                                                 +- C                 forked from the one before it
 #pragma once
 
 #include <cstdint>

@@ -14,11 +14,11 @@
 //
 // So a request takes: prefill chunks + tokens sampled on the trunk - 1 + for every block the largest over its branches
 // of the tokens sampled in it, its end included and its own blocks recursively. That is with a place for every branch.
-// With fewer places (max_branches, max_parallel_branches) the others wait, without rows or pages, and open in reading order,
-// a branch's own blocks before its siblings, in the pass that holds the end of the one that gave its place. With one
-// place the largest becomes the sum: prefill chunks + sampled tokens - 1. Branches without a prefix are the exception:
-// their first tokens are all sampled in the fork's pass. And with DecoderOptions::draft tokens of the trunk that
-// the markup drafted cost no pass of their own.
+// With fewer places (max_branches, max_parallel_branches) the others wait, without rows or pages, and open in reading
+// order, a branch's own blocks before its siblings, in the pass that holds the end of the one that gave its place. With
+// one place the largest becomes the sum: prefill chunks + sampled tokens - 1. Branches without a prefix are the
+// exception: their first tokens are all sampled in the fork's pass. And with DecoderOptions::draft tokens of the trunk
+// that the markup drafted cost no pass of their own.
 //
 // How many branches are decoded at once changes passes, the order of events and the numbers of nested branches. It does
 // not change a token, a position, or the history: every branch forks where its block forks and sees what it would see.
@@ -127,7 +127,9 @@ class Decoder {
   /// `none` while it runs.
   EndReason reason(RequestId id) const { return engine_.find(id).reason; }
   const Statistics& statistics(RequestId id) const { return engine_.find(id).statistics; }
-  std::int32_t n_branches(RequestId id) const { return static_cast<std::int32_t>(engine_.find(id).branches.size()) - 1; }
+  std::int32_t n_branches(RequestId id) const {
+    return static_cast<std::int32_t>(engine_.find(id).branches.size()) - 1;
+  }
   /// Throws bad_argument for a branch that is not there.
   BranchReport branch(RequestId id, BranchIndex branch) const {
     auto found = engine_.branch(id, branch);

@@ -60,8 +60,8 @@ struct Event {
   Kind kind = Kind::token;
   RequestId request = kNoRequest;
   BranchIndex branch = kTrunk;
-  /// Text of the sequence that became printable: whole UTF-8 characters, never part of a stop string that may still come.
-  /// A fork, branch end or end carries what had been held back.
+  /// Text of the sequence that became printable: whole UTF-8 characters, never part of a stop string that may still
+  /// come. A fork, branch end or end carries what had been held back.
   std::string text;
 
   TokenId token = kUnknownToken;

@@ -1,7 +1,7 @@
 // Random numbers that depend on names, not on order: a counter-based generator.
 //
-// A draw is a function of (seed, path of the branch, index of the token in its sequence). What else is in the batch, and
-// in which order requests came, cannot change it.
+// A draw is a function of (seed, path of the branch, index of the token in its sequence). What else is in the batch,
+// and in which order requests came, cannot change it.
 #pragma once
 
 #include <cstdint>

@@ -57,11 +57,12 @@ struct RequestOptions {
   float repetition_penalty = 1.0f;
   std::uint64_t seed = 0;
 
-  std::vector<std::string> stop = {};  ///< the request ends where a sequence writes one of these; the text is cut before it
-  std::int32_t max_tokens = kNone;     ///< sampled tokens; kNone: the decoder's
-  std::int32_t max_branch_tokens = kNone;    ///< sampled tokens of one branch; kNone: the decoder's
-  std::int32_t max_parallel_branches = kNone;     ///< the others wait; kNone: the decoder's max_branches; 1: one by one
-  std::int32_t n_log_probabilities = kNone;  ///< report the sampled token's and those of the n likeliest; kNone: none
+  std::vector<std::string> stop =
+      {};  ///< the request ends where a sequence writes one of these; the text is cut before it
+  std::int32_t max_tokens = kNone;             ///< sampled tokens; kNone: the decoder's
+  std::int32_t max_branch_tokens = kNone;      ///< sampled tokens of one branch; kNone: the decoder's
+  std::int32_t max_parallel_branches = kNone;  ///< the others wait; kNone: the decoder's max_branches; 1: one by one
+  std::int32_t n_log_probabilities = kNone;    ///< report the sampled token's and those of the n likeliest; kNone: none
   /// Groups of so many tokens that the sequence sees in the answer are not written again, so that it does not run in
   /// circles; a markup's tags are free to. 0: they may be.
   std::int32_t no_repeat_ngram = 0;

@@ -24,7 +24,7 @@ struct OutputSettings {
   std::int64_t index = 0;              ///< tokens that the sequence has sampled before
   std::span<const TokenId> allowed;    ///< nothing else; empty: everything
   std::span<const TokenId> forbidden;  ///< none of these
-  std::span<const TokenId> seen;       ///< the answer's tokens that the sequence sees: what the repetition penalty is over
+  std::span<const TokenId> seen;  ///< the answer's tokens that the sequence sees: what the repetition penalty is over
   std::span<const TokenId> spared = {};  ///< by the repetition penalty, though seen
 };
 

@@ -1,4 +1,4 @@
-// What an answer cost and how parallel it was, in numbers (METHOD.md's metrics, per answer).
+// What an answer cost and how parallel it was, in numbers (the metrics of docs/method.md, per answer).
 #pragma once
 
 #include <cstdint>

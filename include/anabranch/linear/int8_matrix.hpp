@@ -24,7 +24,8 @@ struct FloatMatrix {
   std::int32_t out = 0, in = 0;
 };
 
-/// Packed once for rows of one quantisation, read-only afterwards. Channel c's weights are scale_c * q with q in [-127, 127].
+/// Packed once for rows of one quantisation, read-only afterwards. Channel c's weights are scale_c * q with q in [-127,
+/// 127].
 class Int8Matrix {
  public:
   Int8Matrix() noexcept = default;
@@ -34,7 +35,8 @@ class Int8Matrix {
                       Quantisation quantisation = best_quantisation());
   /// Two matrices of one size whose product with x is silu(gate x) * (up x): the first half of a gated FFN.
   Int8Matrix(const FloatMatrix& gate, const FloatMatrix& up,
-             std::pmr::memory_resource* memory = std::pmr::get_default_resource(), Quantisation quantisation = best_quantisation());
+             std::pmr::memory_resource* memory = std::pmr::get_default_resource(),
+             Quantisation quantisation = best_quantisation());
   Int8Matrix(Int8Matrix&&) noexcept;
   Int8Matrix& operator=(Int8Matrix&&) noexcept;
   ~Int8Matrix();
@@ -67,7 +69,9 @@ class Int8Matrix {
   void allocate(std::pmr::memory_resource* memory);
   void pack(const FloatMatrix& from, std::int32_t row, std::int32_t place);
   std::int64_t index_of(std::int32_t place, std::int32_t input) const noexcept;
-  int zero() const noexcept { return quantisation_ == Quantisation::per_block ? 128 : 0; }  ///< how a weight of 0 is stored
+  int zero() const noexcept {
+    return quantisation_ == Quantisation::per_block ? 128 : 0;
+  }  ///< how a weight of 0 is stored
   std::size_t allocated() const noexcept;
 
   std::int32_t out_ = 0, in_ = 0, n_panels_ = 0;

@@ -13,8 +13,8 @@
 
 namespace anabranch {
 
-/// Logits of `row` are wanted for `sequence`. Several sequences may name one row: a fork without tokens of its own samples
-/// from its parent's last row.
+/// Logits of `row` are wanted for `sequence`. Several sequences may name one row: a fork without tokens of its own
+/// samples from its parent's last row.
 struct Output {
   RowIndex row = 0;
   SequenceId sequence;
@@ -22,10 +22,10 @@ struct Output {
 
 struct StepPlan {
   // One entry per row; [n_rows].
-  std::span<const TokenId> tokens;      ///< kUnknownToken where `append(sequence, n)` left it to the host
-  std::span<const Position> positions;  ///< what RoPE gets
-  std::span<const Slot> slots;          ///< where the row's K and V are written, before attention
-  std::span<const SequenceId> sequences;        ///< who appended the row (it may have been joined in the same step)
+  std::span<const TokenId> tokens;        ///< kUnknownToken where `append(sequence, n)` left it to the host
+  std::span<const Position> positions;    ///< what RoPE gets
+  std::span<const Slot> slots;            ///< where the row's K and V are written, before attention
+  std::span<const SequenceId> sequences;  ///< who appended the row (it may have been joined in the same step)
 
   std::span<const Output> outputs;  ///< logits wanted, in the order of rows; logits are [n_outputs, vocabulary]
 

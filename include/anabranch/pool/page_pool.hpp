@@ -106,7 +106,8 @@ class PagePool {
     free_if_empty(page);
   }
   void set_avoid(std::int32_t page, bool avoid) noexcept { at(page).avoid = avoid; }
-  /// Gives back used slots [first, first + count); pages that get room again and have no writer go to `tail_recipient`, if any.
+  /// Gives back used slots [first, first + count); pages that get room again and have no writer go to `tail_recipient`,
+  /// if any.
   void release(Slot first, std::int32_t count, std::int32_t tail_recipient) noexcept {
     while (count > 0) {  // from the back, so that fill falls with every piece
       const std::int32_t page = page_of(first + count - 1);

@@ -42,7 +42,7 @@ struct LoadOptions {
   /// Type of K and V in the kv; none: float32 with float32 weights, else bfloat16. The LibTorch paths take all but
   /// int8.
   std::optional<attention::Element> kv = {};
-  std::int32_t n_slots = 0;     ///< slots to make room for at once; a plan over a larger pool makes the K/V tensors grow
+  std::int32_t n_slots = 0;  ///< slots to make room for at once; a plan over a larger pool makes the K/V tensors grow
   std::int32_t max_rows = 256;  ///< hint for whoever feeds prompts: the best number of rows of one prefill chunk
   std::int32_t n_threads = 0;   ///< threads of LibTorch, of the whole process; 0 leaves what is set
   /// Folder of a LoRA adapter (hf/adapter.hpp). It is merged into the weights in float32, before they are rounded to

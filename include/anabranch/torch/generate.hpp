@@ -31,15 +31,16 @@ struct GenerateOptions {
   std::int32_t no_repeat_ngram = 0;  ///< groups of so many tokens are not written again; 0: they may be
   std::uint64_t seed = 0;
   std::vector<std::string> stop = {};
-  std::int32_t max_tokens = 1024;         ///< sampled tokens of an answer
-  std::int32_t max_branch_tokens = 160;   ///< sampled tokens of one branch
-  std::int32_t max_branches = 8;          ///< points or titles of a block, and branches decoded at once
-  std::int32_t max_parallel_branches = kNone;  ///< kNone: max_branches; 1: one after another, same mask, positions, tokens
-  bool draft = true;                      ///< likely tags are fed before they are sampled (DecoderOptions::draft)
-  std::int32_t max_requests = 4;          ///< questions that are answered at once
-  bool unique_titles = true;              ///< aspd: no title comes twice (see markup/aspd.hpp)
-  bool well_formed = true;                ///< aspd: only what keeps to the grammar of the tags
-  std::int32_t n_pages = 0;               ///< of the cache; 0: what `max_requests` answers can need
+  std::int32_t max_tokens = 1024;        ///< sampled tokens of an answer
+  std::int32_t max_branch_tokens = 160;  ///< sampled tokens of one branch
+  std::int32_t max_branches = 8;         ///< points or titles of a block, and branches decoded at once
+  std::int32_t max_parallel_branches =
+      kNone;                      ///< kNone: max_branches; 1: one after another, same mask, positions, tokens
+  bool draft = true;              ///< likely tags are fed before they are sampled (DecoderOptions::draft)
+  std::int32_t max_requests = 4;  ///< questions that are answered at once
+  bool unique_titles = true;      ///< aspd: no title comes twice (see markup/aspd.hpp)
+  bool well_formed = true;        ///< aspd: only what keeps to the grammar of the tags
+  std::int32_t n_pages = 0;       ///< of the cache; 0: what `max_requests` answers can need
   std::shared_ptr<const RowCosts> row_costs =
       {};  ///< of this model here (CausalLm::measure_row_costs), for the decoder
   std::function<void(const Event&)> on_event = {};

@@ -5,12 +5,16 @@
 #include <string>
 #include <vector>
 
+#include <anabranch/corpus/parts.hpp>
 #include <anabranch/hf/model_text.hpp>
 #include <anabranch/markup/aspd.hpp>
 #include <anabranch/train/row_layout.hpp>
-#include <anabranch/train/sample.hpp>
 
 namespace anabranch::train {
+
+using corpus::Part;
+using corpus::Sample;
+using Branch = corpus::PartBranch;
 
 /// The part that a token plays in an answer; losses are reported by the kind of the token that is predicted.
 enum class TokenKind : std::uint8_t { prompt, serial, title, branch, tag, after_join };

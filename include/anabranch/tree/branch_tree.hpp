@@ -13,8 +13,8 @@
 
 #include <anabranch/error.hpp>
 #include <anabranch/tree/history.hpp>
-#include <anabranch/tree/sequence.hpp>
 #include <anabranch/tree/host_op.hpp>
+#include <anabranch/tree/sequence.hpp>
 #include <anabranch/tree/staged.hpp>
 #include <anabranch/types.hpp>
 
@@ -139,7 +139,7 @@ class BranchTree {
 }  // namespace anabranch
 
 #include <anabranch/tree/impl/branch_tree_change.hpp>
-#include <anabranch/tree/impl/branch_tree_release.hpp>
 #include <anabranch/tree/impl/branch_tree_join.hpp>
+#include <anabranch/tree/impl/branch_tree_release.hpp>
 #include <anabranch/tree/impl/branch_tree_sequences.hpp>
 #include <anabranch/tree/impl/branch_tree_step.hpp>

@@ -1,8 +1,8 @@
 // Segments, and the histories made of views of them.
 //
-// A segment is an append-only run of one sequence's tokens. A history is a persistent list of views, newest first, shared
-// structurally between sequences: forking copies one index, joining adds one node per view. Everything is counted, and
-// released with a loop, never by recursion, however long a history is.
+// A segment is an append-only run of one sequence's tokens. A history is a persistent list of views, newest first,
+// shared structurally between sequences: forking copies one index, joining adds one node per view. Everything is
+// counted, and released with a loop, never by recursion, however long a history is.
 #pragma once
 
 #include <algorithm>
@@ -10,9 +10,9 @@
 #include <memory_resource>
 #include <vector>
 
+#include <anabranch/pool/indexed_pool.hpp>
 #include <anabranch/pool/lazily.hpp>
 #include <anabranch/pool/page_pool.hpp>
-#include <anabranch/pool/indexed_pool.hpp>
 #include <anabranch/tree/positions.hpp>
 #include <anabranch/types.hpp>
 
@@ -33,7 +33,7 @@ inline std::int32_t n_slots(const std::pmr::vector<SlotRun>& runs) noexcept {
 struct Segment {
   explicit Segment(std::pmr::memory_resource* memory) : runs(memory) {}
   std::pmr::vector<SlotRun> runs;   ///< slots of the tokens that have some, in order
-  std::uint64_t ordinal = 0;       ///< unique; orders rows, and is the View's segment number
+  std::uint64_t ordinal = 0;        ///< unique; orders rows, and is the View's segment number
   Position first = 0;               ///< position of token 0; token i has first + i
   std::int32_t length = 0;          ///< tokens, those of the open step included
   std::int32_t committed = 0;       ///< tokens before the open step; they have slots
@@ -115,7 +115,8 @@ class History {
   void retain_segment(std::int32_t index) noexcept {
     if (index != kNone) ++segments_[index].refs;
   }
-  /// Drops one reference; slots that nothing sees any more go back to the pool, pages with new room to `tail_recipient`.
+  /// Drops one reference; slots that nothing sees any more go back to the pool, pages with new room to
+  /// `tail_recipient`.
   void release_node(std::int32_t index, std::int32_t tail_recipient) noexcept {
     while (index != kNone && --nodes_[index].refs == 0) {
       unlink(index);
@@ -161,9 +162,9 @@ class History {
       s.runs.back().count = n - s.runs.back().offset;
   }
 
-  /// Makes the node at the head of a sequence one with the segment that the sequence writes, when nobody else holds either
-  /// and their positions continue; `next` is the sequence's. Returns the new head. `open` becomes the node's segment. Never
-  /// allocates.
+  /// Makes the node at the head of a sequence one with the segment that the sequence writes, when nobody else holds
+  /// either and their positions continue; `next` is the sequence's. Returns the new head. `open` becomes the node's
+  /// segment. Never allocates.
   std::int32_t coalesce(std::int32_t head, std::int32_t& open, Position next) noexcept {
     while (head != kNone && nodes_[head].refs == 1) {
       HistoryNode& node = nodes_[head];

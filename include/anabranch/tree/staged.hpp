@@ -23,9 +23,9 @@ struct StagedPiece {
 /// A segment that grows in the open step.
 struct StagedSegment {
   std::int32_t segment = kNone;
-  std::uint64_t ordinal = 0;  ///< the segment's: tells a freed and reused index
-  std::int32_t base = kNone;   ///< history before the segment; one reference
-  std::int32_t sequence = kNone;   ///< who appended
+  std::uint64_t ordinal = 0;      ///< the segment's: tells a freed and reused index
+  std::int32_t base = kNone;      ///< history before the segment; one reference
+  std::int32_t sequence = kNone;  ///< who appended
   std::int32_t first_piece = kNone;
   std::int32_t last_piece = kNone;
 };

@@ -47,8 +47,8 @@ class SnapshotCheck {
     expect(static_cast<std::size_t>(s_.n_pages) == s_.pages.size(), s_.pages.size(), " pages, ", s_.n_pages,
            " expected");
     expect(std::int64_t{s_.n_pages} * s_.page_size <= kUnlimited, "more slots than 31 bits hold");
-    expect(s_.max_sequences > 0 && s_.max_depth >= 0 && s_.max_position > 0, "limits of ", s_.max_sequences, " sequences, ",
-           s_.max_depth, " levels, ", s_.max_position, " positions");
+    expect(s_.max_sequences > 0 && s_.max_depth >= 0 && s_.max_position > 0, "limits of ", s_.max_sequences,
+           " sequences, ", s_.max_depth, " levels, ", s_.max_position, " positions");
     return violated_.empty();
   }
   template <class Entries, class Map>
@@ -171,11 +171,14 @@ class SnapshotCheck {
                        std::count(parent->second->children.begin(), parent->second->children.end(), l.index) == 1;
     expect(known, "sequence ", l.index, " is unknown to its parent ", l.parent);
     std::int32_t depth = 0;
-    for (auto up = parent; up != sequence_.end() && depth <= s_.max_depth; up = sequence_.find(up->second->parent)) ++depth;
-    expect(depth <= s_.max_depth, "sequence ", l.index, " is deeper than ", s_.max_depth, " levels, or its own ancestor");
+    for (auto up = parent; up != sequence_.end() && depth <= s_.max_depth; up = sequence_.find(up->second->parent))
+      ++depth;
+    expect(depth <= s_.max_depth, "sequence ", l.index, " is deeper than ", s_.max_depth,
+           " levels, or its own ancestor");
   }
   void tail_of(std::int32_t sequence, std::int32_t page) {
-    if (page < 0 || page >= s_.n_pages) return expect(false, "sequence ", sequence, " writes page ", page, " outside the pool");
+    if (page < 0 || page >= s_.n_pages)
+      return expect(false, "sequence ", sequence, " writes page ", page, " outside the pool");
     const auto& p = s_.pages[static_cast<std::size_t>(page)];
     expect(p.writer == sequence, "sequence ", sequence, " writes page ", page, ", whose writer is ", p.writer);
     expect(++tails_[page] == 1, "page ", page, " is twice among the tails");

@@ -164,7 +164,7 @@ inline void check(const ExtractOptions& options) {
     if (value < least || value > most)
       fail(Status::bad_argument, name, " is ", value, ", must be ", least, " to ", most);
   };
-  require(options.max_depth, 0, 32, "max_depth");
+  require(options.max_depth, 0, kMaxBlockDepth, "max_depth");
   require(options.max_title_bytes, 1, 4096, "max_title_bytes");
   require(options.max_title_words, 1, 1024, "max_title_words");
 }

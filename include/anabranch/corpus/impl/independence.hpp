@@ -41,8 +41,8 @@ inline double log_probability(std::span<const float> logits, TokenId token) {
   return static_cast<double>(logits[static_cast<std::size_t>(token)]) - best - std::log(sum);
 }
 
-/// A sequence as the scorer sees it: which branch it holds and which of its tokens the next row of logits is about.
-struct ScoredLine {
+/// The payload of a sequence: the branch that it holds, and the token that its next row of logits predicts.
+struct ScoredSequence {
   const BranchTokens* branch = nullptr;
   double* sum = nullptr;  ///< of log-likelihoods
   std::size_t next = 0;   ///< index into prefix and body together
@@ -51,7 +51,7 @@ struct ScoredLine {
 template <class M>
 class IndependencePasses {
  public:
-  using Cache = BasicKvCache<ScoredLine>;
+  using Cache = BasicKvCache<ScoredSequence>;
 
   IndependencePasses(M& model, std::span<const BlockTokens> blocks, const IndependenceOptions& options)
       : model_(model), blocks_(blocks), options_(options), scores_(blocks.size()) {
@@ -125,7 +125,7 @@ class IndependencePasses {
     }
     pass(cache, hidden);
     auto visible = cache.begin_step();
-    for (const SequenceId line : open) visible.drop(line);
+    for (const SequenceId sequence : open) visible.drop(sequence);
     for (std::size_t i = begin; i < end; ++i) {
       SequenceId before = trunks[i - begin];
       each_branch(i, [&](const BranchTokens& branch, BranchScore& score, Position start) {
@@ -157,23 +157,23 @@ class IndependencePasses {
     return n_tokens(branch) - std::min(first_scored(branch), n_tokens(branch));
   }
 
-  /// Forks one line from `parent` and appends the branch; logits of the rows before each scored token.
+  /// Forks a sequence from `parent` and appends the branch; asks for the logits of the row before each scored token.
   SequenceId grow(Cache& cache, typename Cache::Step& step, SequenceId parent, Position start,
-                  ScoredLine scored) const {
+                  ScoredSequence scored) const {
     const BranchTokens& branch = *scored.branch;
     const Position starts[] = {start};
-    const SequenceId line = step.fork(parent, 1, {.positions = Positions::given, .starts = starts}).front();
+    const SequenceId sequence = step.fork(parent, 1, {.positions = Positions::given, .starts = starts}).front();
     scored.next = first_scored(branch);
-    cache.payload(line) = scored;
+    cache.payload(sequence) = scored;
     std::vector<TokenId> tokens = branch.prefix;
     tokens.insert(tokens.end(), branch.body.begin(), branch.body.end());
     const std::span<const TokenId> all = tokens;
     const std::size_t n = n_scored(branch);
     const std::size_t from = n > 0 ? scored.next - 1 : 0;
-    if (from > 0) step.append(line, all.first(from));
-    if (n > 0) step.append(line, all.subspan(from, n), Logits::all);
-    if (from + n < all.size()) step.append(line, all.subspan(from + n));
-    return line;
+    if (from > 0) step.append(sequence, all.first(from));
+    if (n > 0) step.append(sequence, all.subspan(from, n), Logits::all);
+    if (from + n < all.size()) step.append(sequence, all.subspan(from + n));
+    return sequence;
   }
 
   void pass(Cache& cache, typename Cache::Step& step) {
@@ -182,12 +182,12 @@ class IndependencePasses {
     if (plan->n_rows() > 0) {
       const LogitsView logits = model_(*plan);
       for (std::size_t i = 0; i < plan->outputs.size(); ++i) {
-        ScoredLine& line = cache.payload(plan->outputs[i].line);
-        const std::size_t n_prefix = line.branch->prefix.size();
+        ScoredSequence& scored = cache.payload(plan->outputs[i].sequence);
+        const std::size_t n_prefix = scored.branch->prefix.size();
         const TokenId token =
-            line.next < n_prefix ? line.branch->prefix[line.next] : line.branch->body[line.next - n_prefix];
-        *line.sum += log_probability(logits.row(static_cast<std::int32_t>(i)), token);
-        ++line.next;
+            scored.next < n_prefix ? scored.branch->prefix[scored.next] : scored.branch->body[scored.next - n_prefix];
+        *scored.sum += log_probability(logits.row(static_cast<std::int32_t>(i)), token);
+        ++scored.next;
       }
     }
     step.commit();

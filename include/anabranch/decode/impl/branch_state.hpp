@@ -1,9 +1,9 @@
 // What the decoder knows of a request: its sequences ("branches"), and what is still to be done to each in the cache.
 //
 // A decision (a token was sampled, a block forks, a branch is closed) is taken once, at commit, and recorded as
-// operations on branches. Putting them into a step is a pure reading of that record, so a step may be aborted and staged
-// again at will, and nothing that was sampled is lost. Whatever may fail while a decision is taken works on a copy of
-// the request (request_transaction.hpp), which shares the branches that it does not change.
+// operations on branches. Putting them into a step is a pure reading of that record, so a step may be aborted and
+// staged again at will, and nothing that was sampled is lost. Whatever may fail while a decision is taken works on a
+// copy of the request (request_transaction.hpp), which shares the branches that it does not change.
 #pragma once
 
 #include <algorithm>
@@ -77,11 +77,11 @@ struct BranchState {
   std::int32_t forked_block = kNone;  ///< block that is forked in the cache and not yet joined
   std::int32_t n_blocks = 0;          ///< forks so far
 
-  Position start = 0;                 ///< of a branch: its first position
-  WidePosition limit = 0;             ///< first position refused
-  std::int32_t n_closing = 0;         ///< slots and positions kept for what ends the branch
-  std::int32_t n_rejoining = 0;       ///< positions kept for what is forced after the join
-  std::int32_t n_granted = 0;         ///< 1: the next pass may sample a token
+  Position start = 0;                ///< of a branch: its first position
+  WidePosition limit = 0;            ///< first position refused
+  std::int32_t n_closing = 0;        ///< slots and positions kept for what ends the branch
+  std::int32_t n_rejoining = 0;      ///< positions kept for what is forced after the join
+  std::int32_t n_granted = 0;        ///< 1: the next pass may sample a token
   std::vector<Draft<State>> drafts;  ///< that token, perhaps, and those after it: they may be fed in the same pass
 
   StreamKey stream{};
@@ -95,8 +95,8 @@ struct BranchState {
   std::vector<TextPart> parts;
 };
 
-/// A request and all its branches. Copies share a branch until one of them edits it. References to branches stay valid while
-/// branches are added; one from `branch` is not to be held across an `edit` of the same branch.
+/// A request and all its branches. Copies share a branch until one of them edits it. References to branches stay valid
+/// while branches are added; one from `branch` is not to be held across an `edit` of the same branch.
 template <class State>
 struct Request {
   RequestId id = kNoRequest;

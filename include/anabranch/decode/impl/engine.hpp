@@ -13,11 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include <anabranch/decode/impl/request_state_machine.hpp>
-#include <anabranch/decode/impl/repeated_ngrams.hpp>
-#include <anabranch/decode/impl/step_builder.hpp>
 #include <anabranch/decode/impl/branch_state.hpp>
+#include <anabranch/decode/impl/repeated_ngrams.hpp>
+#include <anabranch/decode/impl/request_state_machine.hpp>
 #include <anabranch/decode/impl/request_transaction.hpp>
+#include <anabranch/decode/impl/step_builder.hpp>
 #include <anabranch/decode/model.hpp>
 #include <anabranch/decode/sampler.hpp>
 
@@ -113,7 +113,7 @@ class Engine {
   std::vector<OutputSettings> settings_;         // [n_outputs]
   std::vector<std::vector<TokenId>> forbidden_;  // of requests with no_repeat_ngram: [n_outputs], kept for their memory
   std::vector<std::vector<TokenId>> seen_behind_drafts_;  // [n_outputs], of those behind drafts
-  std::vector<float> scratch_;                             // logits that a hook may change
+  std::vector<float> scratch_;                            // logits that a hook may change
   std::vector<Event> delivered_;
 };
 

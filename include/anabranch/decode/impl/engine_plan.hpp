@@ -83,7 +83,8 @@ void Engine<Cache, M, Text, S>::start_settings(const StepPlan& plan) {
   owners_.clear();
   settings_.clear();
   for (const Output& output : plan.outputs) {
-    const auto it = std::lower_bound(sequences.begin(), sequences.end(), std::pair{output.sequence, OutputOwner{}}, by_sequence);
+    const auto it =
+        std::lower_bound(sequences.begin(), sequences.end(), std::pair{output.sequence, OutputOwner{}}, by_sequence);
     ANABRANCH_ASSERT(it != sequences.end() && it->first == output.sequence);
     OutputOwner owner = it->second;
     if (!owners_.empty() && owners_.back().request == owner.request && owners_.back().branch == owner.branch)

@@ -14,7 +14,7 @@ namespace anabranch::impl {
 /// Appends the tokens that would end a group of n tokens which `seen` holds already, but none of `spared`; some of them
 /// more than once. O(seen).
 inline void append_ngram_repeats(std::span<const TokenId> seen, std::size_t n, std::span<const TokenId> spared,
-                           std::vector<TokenId>& out) {
+                                 std::vector<TokenId>& out) {
   if (n == 0 || seen.size() < n) return;
   const auto last = seen.last(n - 1);
   for (std::size_t i = 0; i + n <= seen.size(); ++i) {

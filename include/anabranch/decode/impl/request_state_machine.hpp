@@ -1,6 +1,6 @@
-// RequestStateMachine: what a sampled token means for its request. Takes decisions; never touches the cache. A call that throws
-// leaves the request and the events half changed: its caller hands in copies (request_transaction.hpp). Tracks given to be changed
-// come from Request::edit.
+// RequestStateMachine: what a sampled token means for its request. Takes decisions; never touches the cache. A call
+// that throws leaves the request and the events half changed: its caller hands in copies (request_transaction.hpp).
+// Tracks given to be changed come from Request::edit.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,8 @@
 #include <vector>
 
 #include <anabranch/decode/events.hpp>
-#include <anabranch/decode/impl/reserve.hpp>
 #include <anabranch/decode/impl/branch_state.hpp>
+#include <anabranch/decode/impl/reserve.hpp>
 #include <anabranch/markup/markup.hpp>
 
 namespace anabranch::impl {
@@ -32,7 +32,8 @@ class RequestStateMachine {
   using Action = markup::Action;
 
   /// `n_sequences_due` says how many sequences of the cache are spoken for already.
-  RequestStateMachine(const Cache& cache, M markup, Text text, DecoderOptions options, std::function<std::int32_t()> n_sequences_due)
+  RequestStateMachine(const Cache& cache, M markup, Text text, DecoderOptions options,
+                      std::function<std::int32_t()> n_sequences_due)
       : cache_(&cache),
         markup_(std::move(markup)),
         text_(std::move(text)),
@@ -134,7 +135,8 @@ void RequestStateMachine<Cache, M, Text>::accept(RequestT& r, BranchT& t, const 
 
 /// Does what the markup wants, as far as tokens, positions and depth allow.
 template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::apply(RequestT& r, BranchT& t, Action action, const SampledToken* sampled, EndReason reason) {
+void RequestStateMachine<Cache, M, Text>::apply(RequestT& r, BranchT& t, Action action, const SampledToken* sampled,
+                                                EndReason reason) {
   using Next = Action::Next;
   if (action.forget > 0) {
     take_back(r, t, action.forget, sampled != nullptr ? 1 : 0);
@@ -181,7 +183,8 @@ bool RequestStateMachine<Cache, M, Text>::force(RequestT& r, BranchT& t, const m
 
 /// Counts and reports a token that is to be fed. `sampled`: it was sampled.
 template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::record(RequestT& r, BranchT& t, markup::ForcedToken token, const SampledToken* sampled) {
+void RequestStateMachine<Cache, M, Text>::record(RequestT& r, BranchT& t, markup::ForcedToken token,
+                                                 const SampledToken* sampled) {
   t.seen.push_back(token.token);
   Event& event = emit(Event::Kind::token, r, t);
   event.token = token.token;
@@ -238,8 +241,8 @@ void RequestStateMachine<Cache, M, Text>::draft(const RequestT& r, BranchT& t) {
   }
 }
 
-/// The sequence's last token must be a row of the coming pass. When tokens were taken back and none was forced, the last
-/// one that is left is fed again. False: there is none of its own.
+/// The sequence's last token must be a row of the coming pass. When tokens were taken back and none was forced, the
+/// last one that is left is fed again. False: there is none of its own.
 template <class Cache, Markup M, Detokenizer Text>
 bool RequestStateMachine<Cache, M, Text>::make_row(RequestT& r, BranchT& t) {
   if (!t.operations.empty() && t.operations.back().kind == Operation::Kind::feed) return true;

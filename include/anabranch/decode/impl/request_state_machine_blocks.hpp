@@ -41,7 +41,8 @@ void RequestStateMachine<Cache, M, Text>::fork(RequestT& r, BranchT& t, std::vec
 
 /// Makes the block and its branches; or, with nothing changed, why not.
 template <class Cache, Markup M, Detokenizer Text>
-EndReason RequestStateMachine<Cache, M, Text>::add_block(RequestT& r, BranchT& t, const std::vector<markup::Seed>& seeds) {
+EndReason RequestStateMachine<Cache, M, Text>::add_block(RequestT& r, BranchT& t,
+                                                         const std::vector<markup::Seed>& seeds) {
   const auto n = static_cast<std::int32_t>(seeds.size());
   const auto depth = static_cast<std::int32_t>(t.path.size());
   const auto& limits = cache_->options();

@@ -1,7 +1,8 @@
 // Positions: where a sequence will be once it and all its branches are closed, and whether that still fits.
 //
 // Every branch keeps positions free for what ends it, every waiting sequence for what is forced after its join. Under
-// `sequential` siblings share one supply, so growth is granted token by token, in the order in which sequences are served.
+// `sequential` siblings share one supply, so growth is granted token by token, in the order in which sequences are
+// served.
 #pragma once
 
 #include <algorithm>
@@ -44,7 +45,9 @@ class Reserve {
   }
 
  private:
-  WidePosition now(const BranchT& t) const { return cache_->alive(t.sequence) ? cache_->next_position(t.sequence) : t.start; }
+  WidePosition now(const BranchT& t) const {
+    return cache_->alive(t.sequence) ? cache_->next_position(t.sequence) : t.start;
+  }
 
   /// Where the parent goes on once the block is joined; `next` is its position after the fork.
   WidePosition after_block(const RequestT& r, WidePosition next, std::int32_t block) const {

@@ -47,7 +47,8 @@ void Planner<Policy, PageSize>::fill_block(const Tree& tree, std::int32_t index)
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void Planner<Policy, PageSize>::add_extra_outputs(const Tree& tree) {
   for (const StagedOutput& wanted : tree.staged().extra_outputs) {
-    if (!tree.state(wanted.sequence).alive || tree.history().segment(wanted.segment).ordinal != wanted.ordinal) continue;
+    if (!tree.state(wanted.sequence).alive || tree.history().segment(wanted.segment).ordinal != wanted.ordinal)
+      continue;
     for (const RowBlock& block : blocks_) {
       if (block.segment != wanted.segment || wanted.offset < block.begin || wanted.offset >= block.end) continue;
       const Output output{block.first_row + (wanted.offset - block.begin), tree.id(wanted.sequence)};

@@ -112,8 +112,8 @@ std::int32_t Planner<Policy, PageSize>::tail_without_hole(std::int32_t sequence)
 }
 
 /// A page with room that `sequence` may write now: one of its tails; the page of the token before, `last`, when nobody
-/// alive writes it; a tail of a sequence above; a fresh page; at worst a tail in which writing leaves a hole. kNone when
-/// there is none.
+/// alive writes it; a tail of a sequence above; a fresh page; at worst a tail in which writing leaves a hole. kNone
+/// when there is none.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 std::int32_t Planner<Policy, PageSize>::page_for(const Tree& tree, std::int32_t sequence, Slot last) {
   if (const std::int32_t page = tail_without_hole(sequence); page != kNone) return page;
@@ -154,7 +154,8 @@ std::int64_t Planner<Policy, PageSize>::reserve_holds(const Tree& tree) {
   tree.for_each_touched([&](std::int32_t sequence, const SequenceState<Policy>& state) {
     if (!state.alive || state.hold == 0) return;
     std::int32_t missing = state.hold;
-    for (std::int32_t page = pool_->tail(sequence); page != kNone; page = (*pool_)[page].next) missing -= pool_->room(page);
+    for (std::int32_t page = pool_->tail(sequence); page != kNone; page = (*pool_)[page].next)
+      missing -= pool_->room(page);
     for (; missing > 0 && pool_->n_free() > 0; missing -= pool_->page_size()) {
       impl::reserve_more(undo_, 1);
       take_page(sequence);

@@ -97,7 +97,8 @@ void BranchTree<Policy, PageSize>::commit() noexcept {
   for (const StagedSegment& entry : staged_.segments) history_.release_node(entry.base, tail_recipient(entry.sequence));
   for (const StagedSegment& entry : staged_.segments) {
     const Segment& segment = history_.segment(entry.segment);
-    if (segment.refs > 0 && segment.ordinal == entry.ordinal) history_.settle(entry.segment, tail_recipient(entry.sequence));
+    if (segment.refs > 0 && segment.ordinal == entry.ordinal)
+      history_.settle(entry.segment, tail_recipient(entry.sequence));
   }
   for (const Saved& saved : log_) {
     const std::int32_t to = tail_recipient(saved.sequence);

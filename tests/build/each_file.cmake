@@ -1,0 +1,12 @@
+# Runs PROGRAM with ARGUMENTS (`,` between them) on every block of a document that lies in FOLDER, one by one; each must
+# end with 0.
+cmake_minimum_required(VERSION 3.25)
+
+include("${CMAKE_CURRENT_LIST_DIR}/run_command.cmake")
+
+string(REPLACE "," ";" arguments "${ARGUMENTS}")
+file(GLOB files LIST_DIRECTORIES false "${FOLDER}/*_[0-9]*")
+foreach(file IN LISTS files)
+  cmake_path(GET file FILENAME name)
+  run("${name}" "${PROGRAM}" ${arguments} "${file}")
+endforeach()
