@@ -1,4 +1,4 @@
-# The functions that the rooms of src/, tests/, examples/ and bench/ are described with. Sources are listed, never
+# The functions that the modules of src/, tests/, examples/ and bench/ are described with. Sources are listed, never
 # globbed. A program that links a target which is not there is left out, with a line that says so.
 
 # Sets `missing` in the caller to those of the targets that do not exist.

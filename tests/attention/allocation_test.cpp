@@ -6,7 +6,7 @@
 #include "../decode/refusing_new.hpp"
 #include "catch.hpp"
 #include "pass.hpp"
-#include "random_tree.hpp"
+#include "pass_tree.hpp"
 
 using namespace anabranch;
 using namespace anabranch::test;
@@ -46,7 +46,7 @@ TEST_CASE("allocations are counted at all") {
 
 TEST_CASE("plans of the same size, stores and runs allocate nothing, in any element type") {
   const attention::HeadShape shape{6, 2, 64};
-  RandomTree tree(3);
+  PassTree tree(3);
   tree.grow(12);
   const Pass pass = tree.pass_of_all();
   REQUIRE(pass.n_rows() > 4);
@@ -77,7 +77,7 @@ TEST_CASE("plans of the same size, stores and runs allocate nothing, in any elem
 }
 
 TEST_CASE("after the largest plan, smaller ones allocate nothing") {
-  RandomTree tree(5);
+  PassTree tree(5);
   tree.grow(12);
   const Pass large = tree.pass_of_all();
   const Pass small = tree.pass_of(std::span(tree.sequences()).first(1), 1);

@@ -8,7 +8,7 @@
 #include "catch.hpp"
 #include "dense.hpp"
 #include "pass.hpp"
-#include "random_tree.hpp"
+#include "pass_tree.hpp"
 
 using namespace anabranch;
 using namespace anabranch::test;
@@ -129,7 +129,7 @@ TEST_CASE("every element, head size and instruction set agrees with the definiti
         if (level == simd::Level::scalar && shape.head_dim > 100) continue;  // only slow there
         ++seed;
         INFO("seed " << seed);
-        RandomTree tree(seed);
+        PassTree tree(seed);
         tree.grow(8);
         const Pass pass = tree.pass_of_all();
         REQUIRE(pass.n_rows() > 0);
@@ -169,7 +169,7 @@ TEST_CASE("bad arguments are refused with the value and the limit, and the plan 
   says(refused([] { attention::BranchAttention({2, 2, 0}); }), "head_dim is 0, must be 1 to 1024");
   says(refused([] { attention::BranchAttention({2, 2, 8}, -1.0f); }), "scale is -1");
 
-  RandomTree tree(3);
+  PassTree tree(3);
   tree.grow(4);
   const Pass pass = tree.pass_of_all();
   const HeadShape shape{2, 1, 8};

@@ -7,7 +7,7 @@
 
 #include "catch.hpp"
 #include "pass.hpp"
-#include "random_tree.hpp"
+#include "pass_tree.hpp"
 
 using namespace anabranch;
 using namespace anabranch::test;
@@ -100,7 +100,7 @@ TEST_CASE("a row alone has the bits that it has beside others") {
       const HeadShape& shape = kShapes[seed % 4];
       const Element element = kElements[seed / 4 % 4];
       INFO("seed " << seed << ", " << simd::in_use());
-      RandomTree tree(seed * 77);
+      PassTree tree(seed * 77);
       tree.grow(10);
       const Pass all = tree.pass_of(tree.sequences(), 3);
       REQUIRE(all.n_rows() > 0);
@@ -123,7 +123,7 @@ TEST_CASE("a row has the same bits on any number of threads and over scattered s
     const HeadShape& shape = kShapes[seed % 4];
     const Element element = kElements[seed / 2 % 4];
     INFO("seed " << seed);
-    RandomTree tree(seed * 1009);
+    PassTree tree(seed * 1009);
     tree.grow(12);
     const Pass pass = tree.pass_of_all();
     REQUIRE(pass.n_rows() > 0);
@@ -153,7 +153,7 @@ TEST_CASE("NaN and infinity stay with the rows that see them") {
     for (std::uint32_t seed = 1; seed <= 24; ++seed) {
       const HeadShape& shape = kShapes[seed % 4];
       const Element element = kElements[seed / 4 % 4];
-      RandomTree tree(seed * 313);
+      PassTree tree(seed * 313);
       tree.grow(10);
       const Pass pass = tree.pass_of_all();
       REQUIRE(pass.n_rows() > 0);

@@ -71,7 +71,7 @@ def check_the_check(retired):
 
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
-    retired = read_list((root / LIST).read_text())
+    retired = read_list(pathlib.Path(__file__).with_name("retired_words.txt").read_text())
     if "--broken" in sys.argv:
         wrong = check_the_check(retired)
     else:

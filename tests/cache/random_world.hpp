@@ -3,6 +3,10 @@
 // The world plays the host: it owns an array with one number per slot, standing for the K and V of one token, and
 // writes it when "the model runs". What a sequence holds is then read back through the cache's slots, so that a slot
 // which was handed out twice, or freed too early, shows as a wrong number.
+//
+// Other tests grow their trees with tests/support/random_tree.hpp. This one draws for itself, because RapidCheck owns
+// its random numbers: a history that fails is shrunk by taking operations and numbers away, which a generator that runs
+// from a seed cannot do. And it draws what the others never do: calls that must be refused, shortages, saved snapshots.
 #pragma once
 
 #include <cstdint>

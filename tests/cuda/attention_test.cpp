@@ -1,6 +1,6 @@
 // Branch attention against the dense reference, on trees of the real cache. On the host and on a device.
 #include "catch.hpp"
-#include "random_tree.hpp"
+#include "random_steps.hpp"
 #include "reference.hpp"
 
 using namespace anabranch;
@@ -59,9 +59,9 @@ TEST_CASE("every head size, element and share agrees with the dense reference on
       for (const int share : {1, 3, 7, 8}) {
         CAPTURE(seed, head_dim, static_cast<int>(element), share);
         TreeWorld world(share % 2 == 0 ? Places::scattered : Places::together, 200 + head_dim);
-        RandomTree tree(seed * 1000 + static_cast<std::uint32_t>(head_dim + share));
+        RandomSteps tree(seed * 1000 + static_cast<std::uint32_t>(head_dim + share), world);
         for (int i = 0; i < 4; ++i) {
-          tree.step(world, i == 0 ? 30 : 4);
+          tree.step(i == 0 ? 30 : 4);
           const Pass& pass = world.plan();
           const int kv_heads = 1 + i % 2;
           AttentionCase given = make_case(pass, {kv_heads * share, kv_heads, head_dim}, element);
@@ -76,9 +76,9 @@ TEST_CASE("long random histories agree with the dense reference") {
   const auto seed = GENERATE(11u, 12u, 13u);
   CAPTURE(seed);
   TreeWorld world(Places::scattered, 500);
-  RandomTree tree(seed);
+  RandomSteps tree(seed, world);
   for (int i = 0; i < 25; ++i) {
-    tree.step(world, i % 5 == 0 ? 70 : 3);
+    tree.step(i % 5 == 0 ? 70 : 3);
     const Pass& pass = world.plan();
     if (i % 5 != 0) compare(make_case(pass, {3, 1, 64}, Element::float16), pass);
     world.commit();

@@ -4,7 +4,7 @@
 #include "catch.hpp"
 #include "device_buffer.hpp"
 #include "packed_case.hpp"
-#include "random_tree.hpp"
+#include "random_steps.hpp"
 #include "reference.hpp"
 
 using namespace anabranch;
@@ -75,13 +75,13 @@ class CapturedCall {
 
 TEST_CASE("a graph captured for a bucket serves every plan of the bucket") {
   TreeWorld world(Places::scattered, 300);
-  RandomTree tree(51);
+  RandomSteps tree(51, world);
   world.begin();
   world.append(0, 1);
   CapturedCall call(world.plan().plan->n_slots);
   world.abort();
   for (int i = 0; i < 20; ++i) {
-    tree.step(world, 3);
+    tree.step(3);
     const Pass& pass = world.plan();
     const AttentionCase given = make_case(pass, kShape, kElement);
     cuda::DevicePlan plan(kShape, kBucket);

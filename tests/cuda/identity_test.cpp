@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "catch.hpp"
-#include "random_tree.hpp"
+#include "random_steps.hpp"
 #include "reference.hpp"
 
 using namespace anabranch;
@@ -34,9 +34,9 @@ std::map<int, std::vector<std::uint32_t>> bits_of_pass(TreeWorld& world, const H
 }
 
 void grow(TreeWorld& world, std::uint32_t seed, int n_steps) {
-  RandomTree tree(seed);
+  RandomSteps tree(seed, world);
   for (int i = 0; i < n_steps; ++i) {
-    tree.step(world, i % 3 == 0 ? 40 : 4);
+    tree.step(i % 3 == 0 ? 40 : 4);
     world.commit();
   }
 }

@@ -3,7 +3,6 @@
 
 #include "catch.hpp"
 #include "host_blocks.hpp"
-#include "random_tree.hpp"
 #include "reference.hpp"
 
 using namespace anabranch;

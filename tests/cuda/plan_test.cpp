@@ -6,7 +6,7 @@
 #include "attention_case.hpp"
 #include "catch.hpp"
 #include "plan_layout.hpp"
-#include "random_tree.hpp"
+#include "random_steps.hpp"
 
 using namespace anabranch;
 using namespace anabranch::test;
@@ -224,10 +224,10 @@ TEST_CASE("every row's entries list exactly the slots that it sees, on random tr
   const auto seed = GENERATE(range(1u, 9u));
   CAPTURE(seed);
   TreeWorld world(seed % 2 == 0 ? Places::together : Places::scattered);
-  RandomTree tree(seed);
+  RandomSteps tree(seed, world);
   DevicePlan plan(kShape, kTestLimits);
   for (int i = 0; i < 40; ++i) {
-    tree.step(world, i % 7 == 0 ? 200 : 5);
+    tree.step(i % 7 == 0 ? 200 : 5);
     const Pass& pass = world.plan();
     plan.build(*pass.plan);
     const Unpacked out(plan);

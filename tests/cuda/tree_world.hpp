@@ -48,6 +48,19 @@ class TreeWorld {
     bool alive = true;
   };
   int n_sequences() const { return static_cast<int>(books_.sequences.size()); }
+  const KvCache& cache() const { return cache_; }
+  /// Of a sequence that is alive.
+  int number_of(SequenceId id) const {
+    for (int k = 0; k < n_sequences(); ++k)
+      if (sequence(k).alive && sequence(k).id == id) return k;
+    fail(Status::stale_sequence, "no sequence of the world");
+  }
+  std::vector<SequenceId> roots() const {
+    std::vector<SequenceId> found;
+    for (int k = 0; k < n_sequences(); ++k)
+      if (sequence(k).alive && sequence(k).parent == kNone) found.push_back(sequence(k).id);
+    return found;
+  }
   const Sequence& sequence(int number) const { return books_.sequences[static_cast<std::size_t>(number)]; }
   std::vector<int> children(int number) const {
     std::vector<int> found;
@@ -91,16 +104,18 @@ class TreeWorld {
     }
     step_->join(sequence(number).id, ids);
   }
-  /// REQUIRES: no child of the parent has children.
+  /// The child's children are the parent's then; its siblings are gone with all below them.
   void adopt(int number, int child) {
     step_->adopt(sequence(number).id, sequence(child).id);
     at(number).content = sequence(child).content;
-    for (const int k : children(number)) at(k).alive = false;
+    for (const int k : children(number))
+      if (k != child) end(k);
+    at(child).alive = false;
+    for (const int k : children(child)) at(k).parent = number;
   }
-  /// REQUIRES: no children.
   void drop(int number) {
     step_->drop(sequence(number).id);
-    at(number).alive = false;
+    end(number);
   }
   /// The sequence becomes a root; from then on it may be shortened into what it shares.
   void detach(int number) {
@@ -138,6 +153,10 @@ class TreeWorld {
     int n_tokens = 0;
   };
   Sequence& at(int number) { return books_.sequences[static_cast<std::size_t>(number)]; }
+  void end(int number) {
+    for (const int child : children(number)) end(child);
+    at(number).alive = false;
+  }
   void close() {
     step_.reset();
     pass_.reset();

@@ -11,19 +11,39 @@
 
 #include "gguf.hpp"
 #include "host_checks.hpp"
+#include "support/random_tree.hpp"
 #include "tree.hpp"
 
 namespace {
 
 namespace ab = anabranch;
+using ab::Positions;
 using ab::SequenceId;
 using ab::llama::GgufModel;
 using ab::llama::Host;
 using ab::test::ends;
 using ab::test::gguf_model;
 using ab::test::kLongest;
+using ab::test::RandomTree;
+using ab::test::TakeBack;
 using ab::test::Tree;
 using ab::test::words;
+
+/// The calls of a Step on a Tree, with random words for tokens.
+struct RandomCalls {
+  Tree& tree;
+  std::mt19937& random;
+  SequenceId create_sequence(ab::Position) { return tree.create(); }
+  void append(SequenceId sequence, std::int32_t n) { tree.append(sequence, words(random, n)); }
+  std::vector<SequenceId> fork(SequenceId parent, std::int32_t n, const ab::ForkOptions&) {
+    return tree.fork(parent, n);
+  }
+  void join(SequenceId parent, const std::vector<SequenceId>& children) { tree.join(parent, children); }
+  void rewind(SequenceId sequence, std::int32_t n_tokens) { tree.rewind(sequence, n_tokens); }
+  void adopt(SequenceId parent, SequenceId child) { tree.adopt(parent, child); }
+  void drop(SequenceId sequence) { tree.step().drop(sequence); }
+  void detach(SequenceId sequence) { tree.step().detach(sequence); }
+};
 
 }  // namespace
 
@@ -35,41 +55,31 @@ TEST_CASE("random trees give every row what it gets alone, with aborts in betwee
   for (unsigned seed = 1; seed <= 5; ++seed) {
     INFO("seed " << seed);
     std::mt19937 random(seed);
-    const auto below = [&](std::size_t n) { return random() % n; };
     Tree t(model->context());
-    std::vector<SequenceId> sequences{t.create()};
-    t.append(sequences[0], words(random, 5));
+    const SequenceId trunk = t.create();
+    t.append(trunk, words(random, 5));
     t.pass();
+    RandomTree tree(seed, t.cache, {trunk},
+                    {.mix = {.append = 4, .fork = 3, .join = 3, .rewind = 0, .adopt = 0, .drop = 0},
+                     .max_sequences = 10,
+                     .max_children = 2,
+                     .max_tokens = 2,
+                     .policies = {Positions::longest},
+                     .take_back = TakeBack::settled});
+    RandomCalls calls{t, random};
     for (int round = 0; round < 12; ++round) {
       for (const bool abort_it : {true, false}) {
-        if (abort_it && below(3) != 0) continue;
-        std::erase_if(sequences, [&](SequenceId sequence) { return !t.cache.alive(sequence); });
+        if (abort_it && !tree.chance(1, 3)) continue;
         const ab::test::Book before = t.book;
-        auto now = sequences;
-        for (std::size_t op = 0; op < 1 + below(4); ++op) {
-          const SequenceId sequence = now[below(now.size())];
-          auto kids = t.cache.children(sequence);
-          std::erase_if(kids, [&](SequenceId kid) { return !t.cache.children(kid).empty(); });
-          if (below(3) == 0 && now.size() < 10) {
-            for (const SequenceId kid : t.fork(sequence, 2)) {
-              now.push_back(kid);
-              t.append(kid, words(random, 1 + static_cast<int>(below(2))));
-            }
-          } else if (below(2) == 0 && !kids.empty()) {
-            t.join(sequence, kids);
-            t.append(sequence, words(random, 1));
-          } else {
-            t.append(sequence, words(random, 1 + static_cast<int>(below(2))));
-          }
-          std::erase_if(now, [&](SequenceId l) { return !t.cache.alive(l); });
-        }
+        tree.begin_step();
+        for (int op = 1 + tree.below(4); op > 0; --op) tree.act(calls);
         t.run();
         if (!abort_it) {
-          sequences = now;
           t.commit();
           continue;
         }
         t.abort();
+        tree.abort_step();
         for (int number = before.n_fed(); number < t.book.n_fed(); ++number) t.logits.erase(number);
         t.book = before;
         t.next();

@@ -7,8 +7,9 @@ namespace {
 
 namespace ab = anabranch;
 using ab::test::Counts;
-using ab::test::Kinds;
+using ab::test::followed;
 using ab::test::RandomTrees;
+using ab::test::unrestricted;
 
 }  // namespace
 
@@ -16,7 +17,7 @@ TEST_CASE("random trees with longest positions: every row sees what the plan say
   Counts counts;
   for (unsigned seed = 1; seed <= 400; ++seed) {
     INFO("seed " << seed);
-    RandomTrees trees(seed, Kinds::longest, counts);
+    RandomTrees trees(seed, followed(), counts);
     for (int i = 0; i < 40; ++i) REQUIRE_NOTHROW(trees.step());
     CHECK(trees.world().text == "");
     trees.drop_all();
@@ -38,7 +39,7 @@ TEST_CASE("random trees with every position policy and any rewind: a row sees wh
   Counts counts;
   for (unsigned seed = 1; seed <= 400; ++seed) {
     INFO("seed " << seed);
-    RandomTrees trees(seed, Kinds::all, counts);
+    RandomTrees trees(seed, unrestricted(), counts);
     for (int i = 0; i < 40; ++i) REQUIRE_NOTHROW(trees.step());
   }
   CHECK(counts.refused > 500);

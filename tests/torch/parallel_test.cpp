@@ -1,12 +1,11 @@
 // Decoded in parallel == each token decoded alone == dense-mask path == oracle, for forks, ragged prefixes, joins of
 // any kind, nesting and several requests at once, under every position policy.
 #include "catch.hpp"
+#include "torch/random_script.hpp"
 #include "torch/tiny_model.hpp"
-#include "torch/tree_script.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -248,49 +247,12 @@ TEST_CASE("random trees agree") {
   Bench bench(ab::test::qwen2_shape());
   for (unsigned seed = 1; seed <= 12; ++seed) {
     INFO("seed " << seed);
-    std::mt19937 random(seed);
-    const auto below = [&random](std::size_t n) { return random() % n; };
-    struct Open {
-      int sequence;
-      int parent;  // index into `sequences`, -1 for a root
-      int n_children;
-    };
-    TreeScript s;
-    std::vector<Open> sequences;
-    const auto words = [&](std::size_t n) {
-      std::vector<ab::TokenId> tokens;
-      for (std::size_t i = 0; i < n; ++i) tokens.push_back(static_cast<ab::TokenId>(below(64)));
-      return tokens;
-    };
-    for (int root = 0; root < 2; ++root) {
-      sequences.push_back({s.create(), -1, 0});
-      s.append(sequences.back().sequence, words(1 + below(9)));
-    }
-    std::vector<char> gone(2, 0);
-    for (int op = 0; op < 40; ++op) {
-      const std::size_t i = below(sequences.size());
-      if (gone[i] != 0) continue;
-      const std::size_t what = below(10);
-      if (what < 5) {
-        s.append(sequences[i].sequence, words(1 + below(3)));
-      } else if (what < 7 && sequences.size() < 24) {
-        const auto kids = s.fork(sequences[i].sequence, 2 + static_cast<int>(below(2)), kPolicies[below(2)]);
-        sequences[i].n_children += static_cast<int>(kids.size());
-        for (const int kid : kids) {
-          sequences.push_back({kid, static_cast<int>(i), 0});
-          gone.push_back(0);
-          s.append(kid, words(1 + below(4)));
-        }
-      } else if (what < 9 && sequences[i].parent >= 0 && sequences[i].n_children == 0) {
-        Open& parent = sequences[static_cast<std::size_t>(sequences[i].parent)];
-        s.join(parent.sequence, {sequences[i].sequence});
-        s.append(parent.sequence, words(1));
-        --parent.n_children;
-        gone[i] = 1;
-      } else {
-        s.pass();
-      }
-    }
-    check_all_agree(bench, s, 1 + static_cast<std::int32_t>(below(8)));
+    ab::test::RandomScript random(seed, 2, 40,
+                                  {.mix = {.append = 8, .fork = 4, .join = 4, .rewind = 2, .adopt = 1, .drop = 1},
+                                   .max_sequences = 24,
+                                   .policies = {Positions::sequential, Positions::longest, Positions::reserved(32)},
+                                   .take_back = ab::test::TakeBack::settled},
+                                  64);
+    check_all_agree(bench, random.script(), 1 + random.below(8));
   }
 }
