@@ -15,11 +15,11 @@
  *     anb_attention_run(attention, &rows, &kv, NULL, workspace, n_bytes);
  *
  * The conventions are those of anabranch.h (opaque handles, statuses, struct_size, borrowed arrays, one thread at a
- * time for a handle). The types and statuses of anabranch.h are used, but none of its functions, and libanabranch is not
- * needed. Three things differ:
+ * time for a handle). The types and statuses of anabranch.h are used, but none of its functions, and libanabranch is
+ * not needed. Three things differ:
  *  1. Errors: anb_attention_last_error() instead of anb_last_error().
- *  2. Memory: a plan is kept in memory of the C++ runtime's `operator new`; a call that needs no more than earlier calls
- *     allocates nothing, nor do store and run. The arrays of a pass are the caller's.
+ *  2. Memory: a plan is kept in memory of the C++ runtime's `operator new`; a call that needs no more than earlier
+ * calls allocates nothing, nor do store and run. The arrays of a pass are the caller's.
  *  3. A stride of 0 means that rows, slots or heads follow each other without gaps.
  *
  * The instruction set is chosen when the program runs; the environment variable ANABRANCH_SIMD takes a lesser one.
@@ -115,8 +115,8 @@ typedef struct anb_attention_threads {
 #define ANB_ATTENTION_THREADS_INIT \
   { sizeof(anb_attention_threads), 1, 0, 0 }
 
-/* Text of the last call of this library that failed on this thread; "" before any. At most 1,023 bytes; valid until this
- * thread's next call that fails. */
+/* Text of the last call of this library that failed on this thread; "" before any. At most 1,023 bytes; valid until
+ * this thread's next call that fails. */
 ANB_API const char* anb_attention_last_error(void);
 
 /* Each sets the first `size` bytes of a struct to its INIT macro, as those of anabranch.h. */
@@ -131,18 +131,18 @@ ANB_API anb_status anb_attention_create(const anb_attention_options* options, an
 /* Destroys it; NULL is fine. From inside `run` of its threads it does nothing. */
 ANB_API void anb_attention_destroy(anb_attention* attention);
 
-/* Cuts the keys of a pass's rows into tasks, from the arrays of an anb_plan or from your own; call it once per pass. The
- * arrays are copied. When it fails, the previous plan stays. O(rows + runs). Bad argument for groups that do not fit
- * n_rows, runs that do not list a view's tokens in order, a wrong n_keys, or a row that sees nothing. */
+/* Cuts the keys of a pass's rows into tasks, from the arrays of an anb_plan or from your own; call it once per pass.
+ * The arrays are copied. When it fails, the previous plan stays. O(rows + runs). Bad argument for groups that do not
+ * fit n_rows, runs that do not list a view's tokens in order, a wrong n_keys, or a row that sees nothing. */
 ANB_API anb_status anb_attention_plan(anb_attention* attention, const anb_group* groups, int32_t n_groups,
                                       const anb_view* views, int32_t n_views, int32_t n_rows);
 /* Bytes of scratch memory, of any alignment, that a run of the plan needs with so many workers. O(1). Wrong state
  * without a plan. */
 ANB_API anb_status anb_attention_workspace(const anb_attention* attention, int32_t n_workers, size_t* n_bytes);
 
-/* Rounds K and V of new rows to the element type of kv (to nearest even) and writes them to their slots; call it once per
- * layer, before the run. Infinity and NaN keep their value, except in int8, where one of them makes all of its head NaN.
- * Needs no plan. O(n_rows). Bad argument for a slot outside kv. */
+/* Rounds K and V of new rows to the element type of kv (to nearest even) and writes them to their slots; call it once
+ * per layer, before the run. Infinity and NaN keep their value, except in int8, where one of them makes all of its head
+ * NaN. Needs no plan. O(n_rows). Bad argument for a slot outside kv. */
 ANB_API anb_status anb_attention_store(const anb_attention* attention, const anb_attention_new_rows* new_rows,
                                        const anb_attention_kv* kv);
 /* Computes the attention of the plan's rows over kv, which must hold their own K and V already; call it once per layer.
