@@ -23,7 +23,7 @@ class PassTree {
                .max_children = 4,
                .max_tokens = 9,
                .long_tokens = 200,
-               .policies = {Positions::sequential, Positions::longest, Positions::reserved(500)}}) {}
+               .policies = {Positions::sequential, Positions::longest}}) {}
 
   const std::vector<SequenceId>& sequences() const { return sequences_; }
   std::mt19937& random() { return tree_.random(); }
