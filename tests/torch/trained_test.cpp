@@ -14,17 +14,17 @@
 namespace {
 
 namespace ab = anabranch;
-using ab::torch::Answer;
+using ab::Answer;
+using ab::GenerateOptions;
 using ab::torch::CausalLm;
-using ab::torch::GenerateOptions;
 
 const std::vector<std::string> kWithParts{
     "What are the advantages of living in a small town?",    "How can a school save water?",
     "What should I think about before I adopt an old dog?",  "Which skills does a good nurse need?",
     "What would change if nobody needed to sleep any more?", "Why do people collect stamps?"};
 const std::vector<std::string> kWithout{"What is the capital of Finland?", "What is 6 plus 13?",
-                                        "Is iron heavier than cork? Answer yes or no.", "Write a haiku about an umbrella.",
-                                        "Who composed The Magic Flute?"};
+                                        "Is iron heavier than cork? Answer yes or no.",
+                                        "Write a haiku about an umbrella.", "Who composed The Magic Flute?"};
 
 CausalLm* trained_model() {
   static const std::unique_ptr<CausalLm> model = [] {
@@ -39,8 +39,8 @@ CausalLm* trained_model() {
 
 std::vector<Answer> answers(const std::vector<std::string>& questions, std::int32_t at_once) {
   GenerateOptions options;
-  options.repetition_penalty = 1.1f;
-  options.max_parallel_branches = at_once;
+  options.request.sampling.repetition_penalty = 1.1f;
+  options.request.max_parallel_branches = at_once;
   return ab::torch::generate(*trained_model(), questions, options);
 }
 

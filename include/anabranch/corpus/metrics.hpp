@@ -14,12 +14,12 @@
 #include <vector>
 
 #include <anabranch/corpus/parts.hpp>
-#include <anabranch/markup/aspd.hpp>
+#include <anabranch/markup/aspd_tags.hpp>
 #include <anabranch/markup/text.hpp>
 
 namespace anabranch::corpus {
 
-/// What can be wrong with the tags of a token sequence; the first fault of an answer counts.
+/// Faults in the tags of an answer, judged by markup/tag_grammar.hpp; the first one counts.
 enum class Fault : std::uint8_t {
   none,
   title_open,           ///< a title that is never closed, or closed by another tag

@@ -1,4 +1,4 @@
-// What makes two titles the same to a reader.
+// The comparison of titles as a reader compares them.
 #pragma once
 
 #include <algorithm>
