@@ -28,7 +28,7 @@ struct BatchRow {
   std::int32_t seq_id = 0;  ///< of the sequence that brings the row
 };
 
-/// What one call of llama_decode can take: first the copies are made, then the rows are decoded. Positions within a
+/// The work of one call of llama_decode: first the copies are made, then the rows are decoded. Positions within a
 /// seq_id never decrease.
 struct DecodeBatch {
   std::vector<Copy> copies;
@@ -54,7 +54,7 @@ class SeqTable {
 
   /// Valid until the next call. Throws not_exact or limit_reached, with the table as it was.
   const std::vector<DecodeBatch>& plan_batches(const StepPlan& plan);
-  /// What the host must remove from llama.cpp so that it is as before `plan_batches`.
+  /// The positions that the host must remove from llama.cpp so that it is as before `plan_batches`.
   const std::vector<Gained>& gained() const noexcept { return gained_; }
   /// Takes the last `plan_batches` back.
   void undo() noexcept;
