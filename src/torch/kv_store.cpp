@@ -26,7 +26,7 @@ attention::KvTensors KvStore::make_layer(linear::WeightMemory& memory, std::int3
   auto* const key_scales = scaled ? static_cast<float*>(take(n_heads * sizeof(float))) : nullptr;
   auto* const value_scales = scaled ? static_cast<float*>(take(n_heads * sizeof(float))) : nullptr;
   return make_kv_tensors(shape_, element_, attention::KvLayout::head_major, n_slots, keys, values, key_scales,
-                    value_scales);
+                         value_scales);
 }
 
 void KvStore::copy_layer(const attention::KvTensors& from, const attention::KvTensors& to) const {
