@@ -5,8 +5,8 @@ option(ANABRANCH_UNITY "For our own work: compile the C++ files of a target as o
 
 # anabranch_unity(<target>): at the end of this directory the target's C++ files become one, which includes them by their
 # path in the repository, so that a compiler cache serves several checkouts, and lies where it does in every build folder
-# of that depth. Files with compile options of their own stay alone, and so does one that replaces
-# operator new: with its body in sight, the compiler takes what `delete` frees for malloc's.
+# of that depth. Files with compile options of their own stay alone, and so does one that replaces operator new: with
+# its body in sight, the compiler takes what `delete` frees for malloc's.
 function(anabranch_unity target)
   if(ANABRANCH_UNITY)
     cmake_language(EVAL CODE "cmake_language(DEFER CALL anabranch_make_unit [[${target}]])")
