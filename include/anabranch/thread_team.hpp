@@ -76,7 +76,7 @@ class ThreadTeam {
     for (std::int32_t i = thread; i < n_; i += n_threads_) task_(body_, i);
   }
 
-  // What different threads write stands in cache lines of its own.
+  // Members that different threads write stand in cache lines of their own.
   const std::int32_t n_threads_;
   alignas(128) std::atomic<std::uint32_t> turn_{0};
   ParallelFor::Task task_ = nullptr;
