@@ -5,7 +5,8 @@ option(ANABRANCH_UNITY "For our own work: compile the C++ files of a target as o
 
 # anabranch_unity(<target>): at the end of this directory the target's C++ files become one, which includes them by their
 # path in the repository, so that a compiler cache serves several checkouts, and lies where it does in every build folder
-# of that depth. Files with compile options of their own stay alone.
+# of that depth. Files with compile options of their own stay alone, and so does one that replaces operator new: with
+# its body in sight, the compiler takes what `delete` frees for malloc's.
 function(anabranch_unity target)
   if(ANABRANCH_UNITY)
     cmake_language(EVAL CODE "cmake_language(DEFER CALL anabranch_make_unit [[${target}]])")
@@ -23,6 +24,11 @@ function(anabranch_make_unit target)
       continue()
     endif()
     cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}" NORMALIZE)
+    file(STRINGS "${source}" replaces_new REGEX "^void\\* operator new" LIMIT_COUNT 1)
+    if(replaces_new)
+      list(APPEND alone "${source}")
+      continue()
+    endif()
     cmake_path(RELATIVE_PATH source BASE_DIRECTORY "${PROJECT_SOURCE_DIR}")
     list(APPEND includes "#include \"${source}\"\n")
   endforeach()
@@ -35,4 +41,7 @@ function(anabranch_make_unit target)
   file(CONFIGURE OUTPUT "${unit}" CONTENT "${text}" @ONLY)
   set_property(TARGET ${target} PROPERTY SOURCES "${unit}" ${alone})
   target_include_directories(${target} PRIVATE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>")
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # it takes what is included for a header, which several files may have
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+  endif()
 endfunction()

@@ -1,4 +1,4 @@
-// Question: how near to the machine's limit is branch attention, and how much faster than what others do?
+// Question: how near to the machine's limit is branch attention, and how much faster is it than what others do?
 //
 // One decoding step: branches over a shared trunk, one new token each, plan and layout from the real cache. All sides
 // in one run, in turns: (a) ggml's flash attention as llama.cpp calls it on its unified cache, (b) LibTorch's attention
@@ -53,8 +53,8 @@ ProblemShape shape_of(const std::string& heads, std::int32_t trunk, const std::s
   return shape;
 }
 
-/// What our kernels are held to, LibTorch is too; it reads these when it computes for the first time. ggml cannot be:
-/// it is compiled for this machine.
+/// Holds LibTorch to the instruction set that ANABRANCH_SIMD allows our kernels; it reads these variables when it
+/// computes for the first time. ggml cannot be held to it: it is compiled for this machine.
 void hold_torch_to_our_instructions() {
   if (anabranch::simd::in_use() != "AVX2") return;
   setenv("ATEN_CPU_CAPABILITY", "avx2", 1);

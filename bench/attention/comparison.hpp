@@ -1,4 +1,4 @@
-// All sides over one problem, measured in turns, and the table of what came out.
+// Measures all sides over one problem, in turns, and prints the table of results.
 #pragma once
 
 #include <string>
@@ -13,16 +13,16 @@ namespace anabranch::bench {
 struct Effort {
   int min_rounds = 5;
   int max_rounds = 15;
-  double seconds = 1.5;  ///< after the fewest rounds no further one begins past this
+  double seconds = 1.5;  ///< no further round begins after this time, except to reach the least number of rounds
 };
 
-/// What one side took in every round, in seconds per layer.
+/// The times of one side in every round, in seconds per layer.
 struct Timed {
   Kind kind{};
   std::string name;
   attention::Element element{};
   std::vector<double> rounds;
-  std::vector<Limit> limits;  ///< with K and V in its type, in the same rounds
+  std::vector<Limit> limits;  ///< for K and V in its type, in the same rounds
   double max_difference = 0;  ///< from the dense reference
 };
 

@@ -20,6 +20,7 @@ const char* name_of(Element element) {
   return "";
 }
 
+/// OpenMP's threads run the other sides too: a pool of other threads would spin beside them.
 void run_parallel(void* user, std::int32_t n, ParallelFor::Task task, void* body) {
   const int n_threads = *static_cast<const int*>(user);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(n_threads)
@@ -59,7 +60,7 @@ class Ours final : public Side {
     workspace_.resize(attention_.workspace_bytes(n_threads));
   }
 
-  /// Planning is part of a pass, once for all its layers.
+  /// The plan is made once for all layers, and its time counts.
   void run() override {
     const StepPlan& plan = problem_.plan();
     attention_.plan(plan.groups, plan.views, plan.n_rows());

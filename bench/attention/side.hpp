@@ -12,7 +12,7 @@
 
 namespace anabranch::bench {
 
-/// Which bar a competitor counts for.
+/// The bar of the report that a competitor counts for.
 enum class Kind : std::uint8_t {
   ours,
   ggml,             ///< (a) llama.cpp's flash attention over its unified cache
@@ -20,8 +20,8 @@ enum class Kind : std::uint8_t {
   torch_by_branch,  ///< (c) every branch alone over the trunk and its own keys
 };
 
-/// K and V are kept for several layers, so that those of a layer have left the caches when it comes round again, as in
-/// a model. A run attends in all of them, one after the other.
+/// A side keeps K and V of several layers, so that those of a layer have left the caches when its turn comes again, as
+/// in a model. A run attends in all of them, one after the other.
 class Side {
  public:
   Side() = default;
@@ -53,7 +53,7 @@ void add_ggml(const Problem& problem, Sides& sides);
 /// Dense and by branch, in bfloat16 and float32. A side whose K and V take more than `max_bytes` is left out.
 void add_torch(const Problem& problem, std::size_t max_bytes, Sides& sides);
 
-/// What all sides should compute, in double: [n_rows, query_heads, head_dim].
+/// The exact result in double: [n_rows, query_heads, head_dim].
 std::vector<float> dense_reference(const Problem& problem);
 
 }  // namespace anabranch::bench

@@ -1,8 +1,8 @@
 // Question: what does attention for 8 branches on a trunk of 16,384 tokens cost on a CUDA device, against one branch at
 // a time?
 //
-// Both sides read the same bfloat16 kv, 28 query and 4 KV heads of 128, and are timed in turns with events, many
-// calls to a repeat. Plans are uploaded before: what is timed is `run`, as in every layer but the first. Without a
+// Both sides read the same K/V tensors in bfloat16, 28 query and 4 KV heads of 128, and are timed in turns with events,
+// many calls to a repeat. Plans are uploaded before, so only `run` is timed, as in every layer but the first. Without a
 // device the bench says so and measures nothing.
 #include <algorithm>
 #include <cstdio>
@@ -52,8 +52,8 @@ class World {
     for (const SequenceId kid : kids_) step.append(kid, 3);
     if (!step.plan()) fail(Status::no_room, "the pool is too small");
     step.commit();
-    check(cudaMemset(keys_.get(), 0, slab_bytes()));
-    check(cudaMemset(values_.get(), 0, slab_bytes()));
+    check(cudaMemset(keys_.get(), 0, tensor_bytes()));
+    check(cudaMemset(values_.get(), 0, tensor_bytes()));
     check(cudaMemset(queries_.get(), 0, kBranches * static_cast<std::size_t>(kShape.q_width()) * 2));
   }
 
@@ -81,7 +81,7 @@ class World {
   }
 
  private:
-  std::size_t slab_bytes() const {
+  std::size_t tensor_bytes() const {
     return static_cast<std::size_t>(cache_.n_slots()) * static_cast<std::size_t>(kShape.kv_width()) * 2;
   }
 
@@ -89,7 +89,7 @@ class World {
   SequenceId sequence_;
   std::vector<SequenceId> kids_;
   cuda::BranchAttention attention_{kShape, cuda::Element::bfloat16};
-  DeviceBuffer keys_{slab_bytes()}, values_{slab_bytes()};
+  DeviceBuffer keys_{tensor_bytes()}, values_{tensor_bytes()};
   DeviceBuffer queries_{kBranches * static_cast<std::size_t>(kShape.q_width()) * 2};
   DeviceBuffer out_{kBranches * static_cast<std::size_t>(kShape.q_width()) * 2};
 };

@@ -1,9 +1,8 @@
 // Question: what does `Decoder::commit` cost for 8 outputs of 49,152 logits, beside what a model's pass costs?
 //
 // Bar: greedy under 0.3 ms, near what merely reading the logits costs, which is timed in the same run ("read them
-// once"). Timed is `commit` alone: sampling and the bookkeeping of the requests; a
-// pass is planned before each, and requests that have written 256 tokens are replaced, neither of which is timed. So
-// what the repetition penalty is over has 128 tokens on average.
+// once"). Only `commit` is timed: sampling and the bookkeeping of the requests. The plan before each commit is not, nor
+// is the replacement of requests that have written 256 tokens. So the repetition penalty is on 128 tokens on average.
 //
 // The logits are made up, shaped like a language model's: a normal bulk and 64 tokens that stand out of it. They are
 // the same in every pass, so they come from the cache, where a model's pass has just left them.
@@ -77,7 +76,7 @@ void commit(benchmark::State& state, Setting setting) {
   KvCache cache({.n_pages = 1024});
   Decoder decoder{cache, Listed{some_tokens(setting.n_allowed, 1), some_tokens(setting.n_forbidden, 2)}, NoText{},
                   DecoderOptions{.max_tokens = kTokens}};
-  setting.request.seed = 7;
+  setting.request.sampling.seed = 7;
   std::vector<RequestId> requests;
   for (std::int32_t i = 0; i < kOutputs; ++i) {
     setting.request.max_tokens = kTokens - i * kTokens / kOutputs;  // so that they are not all new at the same time
@@ -96,7 +95,7 @@ void commit(benchmark::State& state, Setting setting) {
   }
 }
 
-/// A lower bound for any sampler: the largest of every 16th logit, for each 256 logits.
+/// The least that any sampler must do: find the largest of every 16th, for each 256 logits.
 void read_once(benchmark::State& state) {
   std::vector<float> most(logits().size() / 16);
   const auto read = [&] {
@@ -122,14 +121,14 @@ int main(int argc, char** argv) {
   };
   add("read them once", read_once);
   add_commit("greedy", {});
-  add_commit("greedy, repetition penalty 1.1", {.request = {.repetition_penalty = 1.1f}});
+  add_commit("greedy, repetition penalty 1.1", {.request = {.sampling = {.repetition_penalty = 1.1f}}});
   add_commit("greedy, 20 forbidden", {.n_forbidden = 20});
   add_commit("greedy, 200 allowed", {.n_allowed = 200});
-  add_commit("temperature 0.7", {.request = {.temperature = 0.7f}});
-  add_commit("temperature 0.7, top_k 40", {.request = {.temperature = 0.7f, .top_k = 40}});
-  add_commit("temperature 0.7, top_p 0.95", {.request = {.temperature = 0.7f, .top_p = 0.95f}});
+  add_commit("temperature 0.7", {.request = {.sampling = {.temperature = 0.7f}}});
+  add_commit("temperature 0.7, top_k 40", {.request = {.sampling = {.temperature = 0.7f, .top_k = 40}}});
+  add_commit("temperature 0.7, top_p 0.95", {.request = {.sampling = {.temperature = 0.7f, .top_p = 0.95f}}});
   add_commit("temperature 0.7, top_k 40, top_p 0.95, penalty 1.1",
-             {.request = {.temperature = 0.7f, .top_k = 40, .top_p = 0.95f, .repetition_penalty = 1.1f}});
+             {.request = {.sampling = {.temperature = 0.7f, .top_k = 40, .top_p = 0.95f, .repetition_penalty = 1.1f}}});
   add_commit("greedy, 5 log-probabilities", {.request = {.n_log_probabilities = 5}});
   return report("What does Decoder::commit cost beside a model's pass?", "8 outputs of 49152 logits", "commit",
                 "greedy", argc, argv);

@@ -1,4 +1,4 @@
-// What the machine can do at most: bytes read from memory per second, and integer multiply-adds per second.
+// The machine's limits: bytes read from memory per second, and integer multiply-adds per second.
 #pragma once
 
 #include <algorithm>

@@ -15,10 +15,10 @@
 #include <anabranch/linear/int8_matrix.hpp>
 #include <anabranch/linear/weight_memory.hpp>
 #include <anabranch/simd.hpp>
+#include <anabranch/thread_team.hpp>
 
 #include "../cache/report.hpp"
 #include "peaks.hpp"
-#include "spin_pool.hpp"
 
 namespace {
 
@@ -63,7 +63,7 @@ struct Model {
   }
 };
 
-/// Rows of one count, rounded, and where results go.
+/// The rounded rows of one row count, and the memory for their results.
 struct Rows {
   explicit Rows(std::int32_t n) : result(static_cast<std::size_t>(n) * kVocabulary) {
     std::vector<float> x(static_cast<std::size_t>(n) * kFfn);
@@ -89,7 +89,7 @@ void pass(const Model& model, Rows& rows, const ParallelFor& parallel) {
   product(model.head, rows.hidden);
 }
 
-/// Of every turn; the limit is measured beside the time, because shared machines drift.
+/// The figures of every turn. The limit is measured beside the time, because shared machines drift.
 struct Figures {
   std::vector<double> times, limits, ratios;
 };
@@ -104,8 +104,8 @@ double median(std::vector<double>& values) {
 
 int main() {
   const auto n_threads = static_cast<std::int32_t>(std::min(2u, std::thread::hardware_concurrency()));
-  SpinPool pool(n_threads);
-  const ParallelFor parallel = pool.parallel();
+  OwnThreadTeam team(n_threads);
+  const ParallelFor parallel = team.parallel();
   std::printf("How far from the machine's limit are all products of a pass with int8 weights, for 1 to 16 rows?\n");
   std::printf("machine: %s, %d threads, %s; SmolLM2-135M's shapes, 30 layers and the head; %d turns\n",
               processor().c_str(), n_threads, std::string(simd::in_use()).c_str(), kTurns);

@@ -18,7 +18,7 @@ constexpr std::int64_t kTurns = 100'000;                // about 0.4 ms
 
 using Pair = std::uint64_t __attribute__((vector_size(16)));
 
-/// Loads everything; the sum only keeps the compiler from leaving that out. `n_words` is a multiple of 8.
+/// Loads all words; the sum only keeps the compiler from omitting the loads. `n_words` is a multiple of 8.
 std::uint64_t read_words(const std::uint64_t* words, std::size_t n_words) noexcept {
   const auto* pairs = reinterpret_cast<const Pair*>(words);
   Pair a{}, b{}, c{}, d{};

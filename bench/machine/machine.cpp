@@ -1,8 +1,9 @@
-// Question: what can this machine do at best: bytes read per second, operations per second of each instruction?
+// Question: how many bytes per second can this machine read, and how many operations per second of each instruction can
+// it do?
 //
-// Read are 256 MB in order, on big pages. The instructions are those that attention and weight products are made of,
-// in loops of assembly with independent sums; a multiplication and an addition are two operations. What other benches
-// call the limit is this, measured in their own process in every round.
+// It reads 256 MB in order, on big pages. The instructions are those that attention and weight products are made of, in
+// loops of assembly with independent sums; a multiplication and an addition are two operations. Other benches measure
+// these limits in their own process, in every round.
 #include <cstdio>
 #include <thread>
 #include <vector>

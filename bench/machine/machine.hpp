@@ -1,8 +1,9 @@
-// What this machine can do at best: bytes read per second, and operations per second of the instructions that kernels
-// for language models are made of. Benches divide by it to say how far a kernel is from the limit.
+// The machine's limits: bytes read per second, and operations per second of the instructions that kernels for language
+// models are made of. Benches divide by them to say how far a kernel is from the limit.
 //
-// Machines shared with others change from minute to minute: two virtual cores that one moment share a link to memory
-// have one each the next, and read twice as fast. So it is measured again in every round of a comparison.
+// Machines shared with others change from minute to minute: two virtual cores may share one link to memory now and have
+// one each a moment later, and then read twice as fast. So the limits are measured again in every round of a
+// comparison.
 #pragma once
 
 #include <array>
@@ -38,13 +39,13 @@ struct Speed {
 /// The better of each figure: what a machine could do between two measurements, if it could do so at either of them.
 Speed better_of(const Speed& a, const Speed& b) noexcept;
 
-/// Threads are OpenMP's, as those of all sides of the benches: another pool would fight with their waiting threads.
+/// Threads are OpenMP's, which all sides of the benches use: another pool's threads would spin beside them.
 class Machine {
  public:
   Machine();
   /// Takes about 30 ms. Bandwidth is the best of three just now, peaks are the best ever seen.
   Speed measure(int n_threads);
-  /// What was measured so far, for each number of threads: the range of bandwidths, the peaks.
+  /// Text of all measurements so far, for each number of threads: the range of bandwidths, the peaks.
   void print() const;
 
  private:

@@ -34,11 +34,11 @@ struct Options {
   int rounds = 10, prefill_rounds = 3, n_threads = 2;
 };
 
-/// What one runner took, in every round.
+/// The times of one runner in every round.
 struct Timed {
   std::string name;
   bool ours = false;
-  std::int32_t n_tokens = 1;        ///< that a pass gives
+  std::int32_t n_tokens = 1;        ///< tokens that a pass gives
   std::vector<double> times;        ///< seconds, until the next tokens are known
   std::vector<double> model_times;  ///< seconds, until the logits are there
   std::vector<double> limits;       ///< of the latter; 0: not known

@@ -16,11 +16,7 @@ RequestOptions checked(const DecoderObject& object, const anb_request_options& o
   need_array(o.stop, o.n_stop, "stop");
   if (o.n_stop > 0 && !object.writes_text) fail(Status::bad_request, "stop strings need the callback detokenize");
   RequestOptions options;
-  options.temperature = o.temperature;
-  options.top_k = o.top_k;
-  options.top_p = o.top_p;
-  options.repetition_penalty = o.repetition_penalty;
-  options.seed = o.seed;
+  options.sampling = {o.temperature, o.top_k, o.top_p, o.repetition_penalty, o.seed};
   options.max_tokens = o.max_tokens;
   options.max_branch_tokens = o.max_branch_tokens;
   options.max_parallel_branches = o.max_parallel_branches;

@@ -21,7 +21,7 @@ namespace anabranch::capi {
 
 class DecoderObject {
  public:
-  using Core = Decoder<KvCache, AnyMarkup, CallerText>;
+  using Core = Decoder<AnyMarkup, CallerText>;
 
   DecoderObject(CacheObject& cache, AnyMarkup markup, const CallerText& text, DecoderOptions options);
   ~DecoderObject();
@@ -36,7 +36,7 @@ class DecoderObject {
   std::span<const Event> events;            ///< being handed out, from `next_event` on
   std::size_t next_event = 0;
   std::vector<Event> taken;  ///< what `events` shows when no commit owns it
-  BranchReport report;       ///< of the last get_branch
+  Branch report;             ///< of the last get_branch
 
   /// Requests of different decoders have different names.
   anb_request to_c(RequestId id) const noexcept { return number_ << kIdBits | static_cast<std::uint64_t>(id); }

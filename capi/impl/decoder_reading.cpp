@@ -87,7 +87,7 @@ anb_status anb_decoder_get_branch(anb_decoder* decoder, anb_request request, int
   return with_decoder(decoder, [&](DecoderObject& object) {
     check_out(state, "anb_branch_state");
     object.report = object.core.branch(object.to_cpp(request), branch);
-    const BranchReport& from = object.report;
+    const Branch& from = object.report;
     anb_branch_state s = ANB_BRANCH_STATE_INIT;
     s.reason = static_cast<std::int32_t>(from.reason);
     s.sequence = capi::to_c(from.sequence);

@@ -27,16 +27,16 @@ struct Options {
   std::string weights = "auto";
   std::int32_t threads = 0;
   bool row_costs = false;
-  ab::torch::GenerateOptions generate;
+  ab::GenerateOptions generate{
+      .request = {.max_tokens = ab::torch::kMaxTokens, .max_branch_tokens = ab::torch::kMaxBranchTokens}};
 };
 
 const std::map<std::string, ab::torch::Weights> kWeights{{"auto", ab::torch::Weights::automatic},
                                                          {"f32", ab::torch::Weights::float32},
                                                          {"bf16", ab::torch::Weights::bfloat16},
                                                          {"int8", ab::torch::Weights::int8}};
-const std::map<std::string, ab::hf::MarkupKind> kMarkups{{"serial", ab::hf::MarkupKind::serial},
-                                                         {"skeleton", ab::hf::MarkupKind::skeleton},
-                                                         {"aspd", ab::hf::MarkupKind::aspd}};
+const std::map<std::string, ab::MarkupKind> kMarkups{
+    {"serial", ab::MarkupKind::serial}, {"skeleton", ab::MarkupKind::skeleton}, {"aspd", ab::MarkupKind::aspd}};
 
 void add_options(CLI::App& app, Options& o) {
   app.add_option("question", o.session.questions, "what to ask; several are answered together");
@@ -59,7 +59,7 @@ void add_options(CLI::App& app, Options& o) {
 }
 
 /// Measures the curve, draws it, and hands it to the decoder.
-void show_row_costs(const ab::torch::CausalLm& model, ab::torch::GenerateOptions& options) {
+void show_row_costs(const ab::torch::CausalLm& model, ab::GenerateOptions& options) {
   auto costs = std::make_shared<const ab::RowCosts>(model.measure_row_costs());
   for (const std::int32_t n_keys : costs->keys()) fmt::print("{}\n", ab::draw(*costs, n_keys));
   options.row_costs = std::move(costs);
@@ -77,7 +77,7 @@ void run(Options o) {
   const std::string markup = o.markup == "model" ? ab::hf::markup_name(model.text().markup.markup) : o.markup;
   chat::run(o.session, markup,
             [&](const chat::Way& way, chat::Watchers& watch, const std::vector<std::string>& questions) {
-              ab::torch::GenerateOptions options = o.generate;
+              ab::GenerateOptions options = o.generate;
               options.markup = kMarkups.at(way.markup);
               chat::set_up(options, way, watch);
               return ab::torch::generate(model, questions, options);

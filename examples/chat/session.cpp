@@ -32,8 +32,8 @@ void check(Session& session) {
              fmt::format("--picture shows one question; {} were asked", session.questions.size()));
 }
 
-/// What an answer is compared with: a model that was trained to branch writes the same answer one branch after another;
-/// the outline of skeleton markup is no serial answer, so there it writes one without branches.
+/// The way to compare an answer with. A model that was trained to branch writes the same answer one branch after
+/// another. With skeleton markup it writes one without branches, because an outline is not part of a serial answer.
 Way serial_way(const std::string& markup) {
   if (markup == "skeleton") return {"serial"};
   return {markup, markup != "serial"};
@@ -69,6 +69,35 @@ void add_options(CLI::App& app, Session& session) {
   app.add_flag("--json", session.json, "one JSON object per answer, nothing else");
   app.add_option("--picture", session.picture, "write the run of one question as an SVG");
   app.add_flag("--quiet", session.quiet, "no live view");
+}
+
+void add_generate_options(CLI::App& app, ab::GenerateOptions& options) {
+  ab::RequestOptions& request = options.request;
+  ab::SamplingOptions& sampling = request.sampling;
+  app.add_option("--seed", sampling.seed, "of sampling")->capture_default_str();
+  app.add_option("--temperature", sampling.temperature, "0: always the likeliest token")->capture_default_str();
+  app.add_option("--top-k", sampling.top_k, "sample from the k likeliest; 0: all")->capture_default_str();
+  app.add_option("--top-p", sampling.top_p, "sample from the likeliest that reach p together")->capture_default_str();
+  app.add_option("--repetition-penalty", sampling.repetition_penalty)->capture_default_str();
+  app.add_option("--no-repeat-ngram", request.no_repeat_ngram, "groups of so many tokens are not written again")
+      ->capture_default_str();
+  app.add_option("--system", options.system, "system message");
+  app.add_option("--max-tokens", request.max_tokens, "sampled tokens of an answer")->capture_default_str();
+  app.add_option("--max-branch-tokens", request.max_branch_tokens, "of one branch")->capture_default_str();
+  app.add_option("--max-branches", options.max_branches, "points of an answer")->capture_default_str();
+  app.add_option("--batch", options.max_requests, "questions answered at once")->capture_default_str();
+}
+
+void set_up(ab::GenerateOptions& options, const Way& way, Watchers& watch) {
+  if (way.one_by_one) options.request.max_parallel_branches = 1;
+  options.on_event = [&watch](const ab::Event& event) {
+    watch.view.show(event);
+    watch.picture.show(event);
+  };
+  options.on_pass = [&watch] {
+    watch.view.refresh();
+    watch.picture.end_pass();
+  };
 }
 
 void run(Session session, const std::string& markup, const AnswerAll& answer) {

@@ -1,4 +1,4 @@
-// What the chat programs have in common: the questions, what watches the answers, and how they are printed.
+// The part that the chat programs share: their options, the views that watch a run, and the printing of answers.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include <anabranch/decode/answer.hpp>
+#include <anabranch/decode/generate_options.hpp>
 
 #include "live_view.hpp"
 #include "picture.hpp"
@@ -25,49 +26,24 @@ struct Session {
   bool quiet = false;
 };
 
-/// What watches a run.
+/// The views that see every event and every pass of a run.
 struct Watchers {
   LiveView view;
   Picture picture;
 };
 
-/// Answers all questions one way while the watchers see every event and every pass.
+/// Answers all questions one way while the watchers look on.
 using AnswerAll = std::function<std::vector<anabranch::Answer>(const Way& way, Watchers& watch,
                                                                const std::vector<std::string>& questions)>;
 
-/// All but the question itself.
+/// Options of a session, the question itself aside.
 void add_options(CLI::App& app, Session& session);
 
-/// Those of a `generate`: its GenerateOptions.
-template <class Generate>
-void add_generate_options(CLI::App& app, Generate& g) {
-  app.add_option("--seed", g.seed, "of sampling")->capture_default_str();
-  app.add_option("--temperature", g.temperature, "0: always the likeliest token")->capture_default_str();
-  app.add_option("--top-k", g.top_k, "sample from the k likeliest; 0: all")->capture_default_str();
-  app.add_option("--top-p", g.top_p, "sample from the likeliest that reach p together")->capture_default_str();
-  app.add_option("--repetition-penalty", g.repetition_penalty)->capture_default_str();
-  app.add_option("--no-repeat-ngram", g.no_repeat_ngram, "groups of so many tokens are not written again")
-      ->capture_default_str();
-  app.add_option("--system", g.system, "system message");
-  app.add_option("--max-tokens", g.max_tokens, "sampled tokens of an answer")->capture_default_str();
-  app.add_option("--max-branch-tokens", g.max_branch_tokens, "of one branch")->capture_default_str();
-  app.add_option("--max-branches", g.max_branches, "points of an answer")->capture_default_str();
-  app.add_option("--batch", g.max_requests, "questions answered at once")->capture_default_str();
-}
+/// Options of `generate` that both chat programs have.
+void add_generate_options(CLI::App& app, anabranch::GenerateOptions& options);
 
-/// Makes a `generate` answer in this way, its markup aside, and the watchers see what it does.
-template <class Generate>
-void set_up(Generate& g, const Way& way, Watchers& watch) {
-  if (way.one_by_one) g.max_parallel_branches = 1;
-  g.on_event = [&watch](const anabranch::Event& event) {
-    watch.view.show(event);
-    watch.picture.show(event);
-  };
-  g.on_pass = [&watch] {
-    watch.view.refresh();
-    watch.picture.end_pass();
-  };
-}
+/// Makes `generate` answer in this way, its markup aside, and show the watchers what it does.
+void set_up(anabranch::GenerateOptions& options, const Way& way, Watchers& watch);
 
 /// Asks and prints. Throws anabranch::Error(bad_argument) when there is nothing to ask, and what answering throws.
 void run(Session session, const std::string& markup, const AnswerAll& answer);

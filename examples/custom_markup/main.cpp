@@ -1,5 +1,5 @@
-// Decodes with the markup of multiverse.hpp. The model is a stand-in that knows one answer by heart, so that the
-// program runs anywhere and shows the decoder's part alone; a real one takes a plan and gives logits just the same.
+// Decodes with the markup of multiverse.hpp and the sampler of min_p.hpp. The model is a stand-in that knows one answer
+// by heart, so that the program runs anywhere and shows the decoder's part alone; a real one computes its logits.
 #include <cstdio>
 #include <map>
 #include <string>
@@ -8,6 +8,7 @@
 #include <anabranch/anabranch.hpp>
 #include <anabranch/decode/decoder.hpp>
 
+#include "min_p.hpp"
 #include "multiverse.hpp"
 
 namespace ab = anabranch;
@@ -20,7 +21,9 @@ const std::vector<std::string> kVocabulary = {
     " same", " hour",     ".",          ": eat",      " many",  " plants", ": take",       " a",
     " walk", " every",    " day",       " Keep",      " it",    " up"};
 
-/// The script of each branch, by its number in its block; -1 is the trunk.
+const auto kVocabularySize = static_cast<std::int32_t>(kVocabulary.size());
+
+/// The tokens of each branch, by its number in its block; -1 is the trunk.
 const std::map<int, std::vector<ab::TokenId>> kAnswer = {{-1, {1, 8, 2, 1, 9, 2, 1, 10, 2, 3, 27, 28, 29, 18, 0}},
                                                          {0, {11, 12, 13, 14, 15, 16, 17, 25, 26, 18, 5}},
                                                          {1, {19, 20, 21, 14, 15, 16, 17, 25, 26, 18, 5}},
@@ -33,19 +36,22 @@ int main() {
   const auto to_text = [](std::span<const ab::TokenId> tokens, std::string& out) {
     for (const ab::TokenId token : tokens) out += kVocabulary[static_cast<std::size_t>(token)];
   };
-  ab::Decoder decoder{
-      cache, Multiverse({1, 2, 3, 4, 5, 6}), to_text, {.positions = ab::Positions::longest, .end_of_text = {0}}};
-  const ab::RequestId id = decoder.submit({7});
+  ab::Decoder decoder{cache, Multiverse({1, 2, 3, 4, 5, 6}), to_text,
+                      ab::DecoderOptions{.positions = ab::Positions::longest, .end_of_text = {0}}, MinP(0.1)};
+  const ab::RequestId id = decoder.submit({7}, {.sampling = {.temperature = 0.7f}});
 
   while (decoder.has_work()) {
     const auto plan = decoder.plan();
     if (!plan) return std::puts("the pool is too small"), 1;
-    std::vector<ab::TokenId> sampled;  // the stand-in samples by itself; a model would give logits to commit()
+    const auto n_outputs = static_cast<std::int32_t>(plan.outputs().size());
+    std::vector<float> logits;  // [n_outputs, vocabulary]; a model computes them from *plan
     for (const ab::OutputSettings& output : plan.outputs()) {
       const auto path = decoder.branch(output.request, output.branch).path;
-      sampled.push_back(kAnswer.at(path.empty() ? -1 : path.back().branch).at(static_cast<std::size_t>(output.index)));
+      const auto& tokens = kAnswer.at(path.empty() ? -1 : path.back().branch);
+      const ab::TokenId next = tokens.at(static_cast<std::size_t>(output.index));
+      for (ab::TokenId token = 0; token < kVocabularySize; ++token) logits.push_back(token == next ? 8.0f : 0.0f);
     }
-    for (const ab::Event& event : decoder.commit_sampled(sampled)) {
+    for (const ab::Event& event : decoder.commit({logits.data(), n_outputs, kVocabularySize})) {
       if (event.kind == ab::Event::Kind::fork) std::printf("fork into %d branches\n", event.n_branches);
       if (!event.text.empty()) std::printf("  sequence %d: %s\n", event.branch, event.text.c_str());
       if (event.kind == ab::Event::Kind::join) std::puts("join");

@@ -1,8 +1,8 @@
-// A markup of one's own in under 60 sequences: tags like those of Multiverse.
+// A markup of one's own in under 60 lines: tags like those of Multiverse.
 //
 //   <Outline>a</Outline><Outline>b</Outline><Parallel> <Path>a: ...</Path> <Path>b: ...</Path> <Conclusion>
 //
-// Nothing is inherited and nothing registered: a State, and a function for each thing that can happen to a sequence.
+// Nothing is inherited and nothing registered: a State, and a function for each thing that can happen to a branch.
 #pragma once
 
 #include <utility>

@@ -19,7 +19,8 @@ struct Options {
   std::string model;
   std::string markup = "skeleton";
   ab::llama::GgufOptions load;
-  ab::llama::GenerateOptions generate;
+  ab::GenerateOptions generate{
+      .request = {.max_tokens = ab::llama::kMaxTokens, .max_branch_tokens = ab::llama::kMaxBranchTokens}};
 };
 
 void add_options(CLI::App& app, Options& o) {
@@ -40,8 +41,8 @@ void run(const Options& o) {
   const ab::llama::GgufModel model = ab::llama::GgufModel::load(o.model, o.load);
   chat::run(o.session, o.markup,
             [&](const chat::Way& way, chat::Watchers& watch, const std::vector<std::string>& questions) {
-              ab::llama::GenerateOptions options = o.generate;
-              options.mode = way.markup == "serial" ? ab::llama::Mode::serial : ab::llama::Mode::skeleton;
+              ab::GenerateOptions options = o.generate;
+              options.markup = way.markup == "serial" ? ab::MarkupKind::serial : ab::MarkupKind::skeleton;
               chat::set_up(options, way, watch);
               return ab::llama::generate(model, questions, options);
             });

@@ -145,7 +145,7 @@ void write_result(const Arguments& a, const Model& model, const hf::MarkupSettin
     adapter_of(model, a.model.filename().string()).save(a.out, a.float32_file ? hf::Dtype::f32 : hf::Dtype::bf16);
   hf::MarkupSettings settings = markup;
   settings.positions = a.render.positions;
-  settings.markup = a.render.rendering == Rendering::aspd ? hf::MarkupKind::aspd : hf::MarkupKind::serial;
+  settings.markup = a.render.rendering == Rendering::aspd ? MarkupKind::aspd : MarkupKind::serial;
   settings.save(a.out);
 }
 

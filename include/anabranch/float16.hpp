@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include <anabranch/impl/host_device.hpp>
+#include <anabranch/host_device.hpp>
 
 namespace anabranch {
 

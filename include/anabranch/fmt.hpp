@@ -1,4 +1,4 @@
-// Text of the library's values through fmt, and the drawings of a branch tree and of what passes cost.
+// Formats the library's values through fmt, and draws a branch tree and the cost of passes.
 #pragma once
 
 #include <fmt/format.h>
@@ -45,7 +45,7 @@ struct fmt::formatter<anabranch::Statistics> {
 
 namespace anabranch {
 
-/// The tree below `sequence`, one line of text per sequence of the cache: what it has, and where it goes on.
+/// Draws the tree below `sequence`: one line of text for each sequence, with its tokens and its next position.
 ///
 ///   sequence 0.0   9 tokens, next 9
 ///   |- sequence 1.0   2 own tokens after 9, next 11
@@ -82,7 +82,7 @@ std::string draw(const Cache& cache, SequenceId sequence) {
   return text;
 }
 
-/// The cost of a pass by its number of rows: a bar for each that was measured, and how much more than one row it takes.
+/// Draws the cost of a pass by its number of rows: a bar for each measured number, and its time over that of one row.
 ///
 ///   rows   ms at 512 keys
 ///      1      5.600  ####################                      1.00x

@@ -7,6 +7,8 @@
 #include <optional>
 #include <set>
 
+#include <anabranch/float16.hpp>
+
 #include "json_file.hpp"
 #include "mapped_file.hpp"
 
@@ -160,17 +162,6 @@ std::vector<Tensor> read_tensors(std::span<const std::byte> bytes, const std::fi
   return tensors;
 }
 
-float float_of_half(std::uint16_t half) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
-  const std::uint32_t exponent = half >> 10 & 0x1fu, fraction = half & 0x3ffu;
-  if (exponent == 0) {  // zero and subnormals: fraction * 2^-24
-    const float size = static_cast<float>(fraction) * 0x1p-24f;
-    return sign ? -size : size;
-  }
-  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;  // infinities and NaNs stay what they are
-  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
-}
-
 template <class Stored>
 Stored load(const std::byte* from) {
   Stored value;
@@ -292,7 +283,7 @@ void read_floats(const Tensor& tensor, std::span<float> out) {
       if (!out.empty()) std::memcpy(out.data(), from, out.size_bytes());
       break;
     case Dtype::f16:
-      for (std::size_t i = 0; i < out.size(); ++i) out[i] = float_of_half(load<std::uint16_t>(from + 2 * i));
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] = float16_to_float32(load<std::uint16_t>(from + 2 * i));
       break;
     case Dtype::bf16:
       for (std::size_t i = 0; i < out.size(); ++i)

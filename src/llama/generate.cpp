@@ -17,15 +17,16 @@ CacheOptions options_of_cache(const GgufModel& model, const Prompts& prompts, co
   CacheOptions result = cache_options(model.context());
   std::size_t longest = 0;
   for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
-  result.n_pages = std::min(result.n_pages, pages_for(longest, options, result.page_size));
+  const std::int32_t n_wanted = options.n_pages > 0 ? options.n_pages : pages_for(longest, options, result.page_size);
+  result.n_pages = std::min(result.n_pages, n_wanted);
   return result;
 }
 
 DecoderOptions options_of_decoder(const GgufModel& model, const GenerateOptions& options) {
   DecoderOptions result;
   result.max_branches = options.max_branches;
-  result.max_tokens = options.max_tokens;
-  result.max_branch_tokens = options.max_branch_tokens;
+  result.max_tokens = options.request.max_tokens;
+  result.max_branch_tokens = options.request.max_branch_tokens;
   result.draft = options.draft;
   result.max_rows = model.options().max_rows;
   result.positions = Positions::longest;
@@ -33,8 +34,15 @@ DecoderOptions options_of_decoder(const GgufModel& model, const GenerateOptions&
   return result;
 }
 
-/// As many questions at once as there are seq_id for: two a sequence, because one that is rewound needs another.
+/// Fills in the limits that the caller left to the runner, and lowers `max_requests` to what the seq_ids are enough
+/// for: two a sequence, because one that is rewound needs another.
 GenerateOptions checked(const GgufModel& model, GenerateOptions options) {
+  if (options.markup.value_or(MarkupKind::skeleton) == MarkupKind::aspd)
+    fail(Status::unsupported, "markup aspd needs a model that was trained on its tags; skeleton and serial do not");
+  if (options.positions.value_or(Positions::longest) != Positions::longest)
+    fail(Status::unsupported, "llama.cpp takes no positions but `longest`");
+  if (options.request.max_tokens == kNone) options.request.max_tokens = kMaxTokens;
+  if (options.request.max_branch_tokens == kNone) options.request.max_branch_tokens = kMaxBranchTokens;
   const std::int64_t per_request = 2 * (std::int64_t{options.max_branches} + 1);
   if (per_request > model.options().n_seq_ids)
     fail(Status::bad_request, "an answer of ", options.max_branches, " branches needs ", per_request,
@@ -74,7 +82,7 @@ std::vector<Answer> generate(const GgufModel& model, std::span<const std::string
     messages.push_back({"user", question});
     prompts.push_back(vocabulary.encode_chat(messages));
   }
-  if (options.mode == Mode::serial) return answer(model, markup::Serial(), prompts, options);
+  if (options.markup == MarkupKind::serial) return answer(model, markup::Serial(), prompts, options);
   return answer(model,
                 markup::Skeleton<Vocabulary, Vocabulary>(vocabulary, vocabulary, options_of_skeleton(model, options)),
                 prompts, options);

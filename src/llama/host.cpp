@@ -30,6 +30,8 @@ class Timed {
   Clock::time_point begin_ = Clock::now();
 };
 
+}  // namespace
+
 /// The arrays that a llama_batch points into.
 class BatchArrays {
  public:
@@ -77,6 +79,8 @@ class BatchArrays {
   std::vector<llama_seq_id*> seq_ids_of_row_;
   std::vector<std::int8_t> wanted_;
 };
+
+namespace {
 
 void check_context(const llama_context* context) {
   if (context == nullptr) fail(Status::bad_argument, "the llama.cpp context is null");

@@ -54,7 +54,7 @@ class SeqTable {
 
   /// Valid until the next call. Throws not_exact or limit_reached, with the table as it was.
   const std::vector<DecodeBatch>& plan_batches(const StepPlan& plan);
-  /// The cells that the host must remove from llama.cpp so that it is as before `plan_batches`.
+  /// The positions that the host must remove from llama.cpp so that it is as before `plan_batches`.
   const std::vector<Gained>& gained() const noexcept { return gained_; }
   /// Takes the last `plan_batches` back.
   void undo() noexcept;

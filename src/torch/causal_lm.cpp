@@ -22,7 +22,7 @@
 namespace anabranch::torch {
 namespace {
 
-/// LibTorch's own exceptions leave as ours, with `status`.
+/// Turns LibTorch's own exceptions into ours, with `status`.
 template <class F>
 auto guarded(Status status, const std::string& doing, F&& call) {
   const c10::InferenceMode inference;
@@ -46,7 +46,7 @@ void check_options(const LoadOptions& options) {
 
 void check_path(AttentionPath path, attention::Element kv) {
   if (path != AttentionPath::native && kv == attention::Element::int8)
-    fail(Status::bad_argument, "the LibTorch attention paths do not read int8 kv; take AttentionPath::native");
+    fail(Status::bad_argument, "the LibTorch attention paths do not read K and V in int8; take AttentionPath::native");
 }
 
 std::optional<hf::Adapter> adapter_for(const hf::ModelConfig& config, const LoadOptions& options) {

@@ -10,7 +10,7 @@
 namespace anabranch::torch {
 namespace {
 
-/// Adds the time of its life to a sum.
+/// Adds the time from its construction to its destruction to a sum.
 class Timed {
  public:
   explicit Timed(double& seconds) : seconds_(seconds), begin_(std::chrono::steady_clock::now()) {}
@@ -44,7 +44,7 @@ at::ScalarType type_of(attention::Element element) {
   }
 }
 
-/// One layer's K or V as LibTorch sees it: [n_slots, kv_heads, head_dim], float32.
+/// One layer's K or V as a LibTorch tensor: [n_slots, kv_heads, head_dim], float32.
 at::Tensor as_tensor(void* memory, const attention::KvTensors& kv, const HeadShape& shape) {
   return at::from_blob(memory, {kv.n_slots, shape.kv_heads, shape.head_dim}, {kv.slot_stride, kv.head_stride, 1},
                        type_of(kv.element))
@@ -81,7 +81,7 @@ InputNorm ForwardPass::norm_of(const at::Tensor& weight) const {
   return {values_or_null(weight), static_cast<float>(model_->config.rms_eps)};
 }
 
-/// out (+)= norm(in) W^T + b over the rows that are still computed.
+/// out (+)= norm(in) W^T + b, over the rows that are still computed.
 void ForwardPass::multiply(const Projection& projection, const std::vector<float>& in, std::int32_t in_width,
                            const InputNorm& norm, std::vector<float>& out, std::int32_t out_width, Write write,
                            const AfterProduct& after) {
@@ -89,8 +89,9 @@ void ForwardPass::multiply(const Projection& projection, const std::vector<float
   projection.run({in.data(), in_width, n_rows_}, norm, {out.data(), out_width, write}, scratch_, parallel_, after);
 }
 
-/// Queries, keys and values; heads that stand are turned, and stored.
-void ForwardPass::write_keys(std::size_t layer, const StepPlan& plan) {
+/// Projects queries, keys and values, applies RoPE, and writes keys and values to the rows' slots. The thread that has
+/// projected a head does the rest of it.
+void ForwardPass::project_qkv(std::size_t layer, const StepPlan& plan) {
   const LayerTensors& w = model_->tensors.layers[layer];
   const HeadShape heads = model_->heads();
   const std::int32_t dim = heads.head_dim, width = heads.q_width() + 2 * heads.kv_width();
@@ -98,7 +99,7 @@ void ForwardPass::write_keys(std::size_t layer, const StepPlan& plan) {
                         model_->config.rms_eps};
   const auto finish_heads = [&](std::int32_t begin, std::int32_t end) {
     for (std::int32_t h = begin / dim; h < end / dim; ++h) {
-      turn_head(qkv_.data(), n_rows_, h, split);
+      apply_rope(qkv_.data(), n_rows_, h, split);
       const std::int32_t kv = h - heads.query_heads;
       if (kv < 0) continue;
       const bool key = kv < heads.kv_heads;
@@ -111,8 +112,8 @@ void ForwardPass::write_keys(std::size_t layer, const StepPlan& plan) {
            {Epilogue(finish_heads, dim)});
 }
 
-/// The rows that a thread has finished it rounds for the product that follows, but in the last layer: there some rows
-/// are left out first.
+/// A thread rounds the rows that it has finished for the product that follows. Not so in the last layer, where only the
+/// rows of outputs go on.
 void ForwardPass::attend(std::size_t layer) {
   const Timed timed(times_->attention);
   if (reference_ != nullptr) return attend_by_reference(layer);
@@ -139,7 +140,7 @@ void ForwardPass::attend_by_reference(std::size_t layer) {
   std::copy_n(out.const_data_ptr<float>(), out.numel(), context_.data());
 }
 
-/// Moves what belongs to output k to row k; outputs are in the order of rows, but several may name one row.
+/// Moves the row of output k to row k. Outputs are in the order of rows, but several may name one row.
 void ForwardPass::keep_outputs(const StepPlan& plan) {
   const hf::ModelConfig& c = model_->config;
   const auto n = plan.outputs.size();
@@ -187,11 +188,11 @@ LogitsView ForwardPass::run_layers(const StepPlan& plan, AttentionPath path) {
   prepare(plan, path);
   const std::vector<LayerTensors>& layers = model_->tensors.layers;
   for (std::size_t l = 0; l < layers.size(); ++l) {
-    write_keys(l, plan);
+    project_qkv(l, plan);
     const bool last = l + 1 == layers.size();
     if (last && plan.outputs.empty()) return {nullptr, 0, c.vocabulary};
     attend(l);
-    if (last) keep_outputs(plan);  // past the last attention only outputs matter
+    if (last) keep_outputs(plan);  // after the last attention only outputs matter
     finish_layer(layers[l]);
   }
   multiply(model_->tensors.head, hidden_, c.hidden, norm_of(model_->tensors.final_norm), logits_, c.vocabulary,

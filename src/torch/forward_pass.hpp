@@ -20,7 +20,7 @@
 
 namespace anabranch::torch {
 
-/// The parts that runners over the same weights share.
+/// The part of a runner that others over the same weights share.
 struct LoadedModel {
   std::filesystem::path folder;
   std::optional<std::filesystem::path> adapter;  ///< merged into the tensors
@@ -36,8 +36,8 @@ class ForwardPass {
   /// `model` must outlive it.
   ForwardPass(const LoadedModel& model, attention::Element kv);
 
-  /// REQUIRES: a checked plan whose slots fit into kv(). The logits stay valid until the next call. Adds to `times`
-  /// what products and attention took.
+  /// REQUIRES: a checked plan whose slots fit into kv(). The logits stay valid until the next call. Adds the time of
+  /// products and of attention to `times`.
   LogitsView run(const StepPlan& plan, AttentionPath path, PassTimes& times);
   KvStore& kv() noexcept { return kv_; }
   const KvStore& kv() const noexcept { return kv_; }
@@ -45,7 +45,7 @@ class ForwardPass {
  private:
   LogitsView run_layers(const StepPlan& plan, AttentionPath path);
   void prepare(const StepPlan& plan, AttentionPath path);
-  void write_keys(std::size_t layer, const StepPlan& plan);
+  void project_qkv(std::size_t layer, const StepPlan& plan);
   void attend(std::size_t layer);
   void attend_by_reference(std::size_t layer);
   void keep_outputs(const StepPlan& plan);

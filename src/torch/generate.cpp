@@ -14,6 +14,13 @@ namespace {
 
 using Prompts = std::vector<std::vector<TokenId>>;
 
+/// Fills in the limits that the caller left to the runner.
+GenerateOptions with_limits(GenerateOptions options) {
+  if (options.request.max_tokens == kNone) options.request.max_tokens = kMaxTokens;
+  if (options.request.max_branch_tokens == kNone) options.request.max_branch_tokens = kMaxBranchTokens;
+  return options;
+}
+
 CacheOptions options_of_cache(const CausalLm& model, const Prompts& prompts, const GenerateOptions& options) {
   CacheOptions result;
   result.max_position = model.config().max_positions;
@@ -26,8 +33,8 @@ CacheOptions options_of_cache(const CausalLm& model, const Prompts& prompts, con
 DecoderOptions options_of_decoder(const CausalLm& model, const GenerateOptions& options, Positions positions) {
   DecoderOptions result;
   result.max_branches = options.max_branches;
-  result.max_tokens = options.max_tokens;
-  result.max_branch_tokens = options.max_branch_tokens;
+  result.max_tokens = options.request.max_tokens;
+  result.max_branch_tokens = options.request.max_branch_tokens;
   result.draft = options.draft;
   result.max_rows = model.max_rows();
   result.positions = positions;
@@ -70,7 +77,8 @@ markup::AspdOptions aspd_options(const CausalLm& model, const GenerateOptions& o
 
 }  // namespace
 
-std::vector<Answer> generate(CausalLm& model, std::span<const std::string> questions, const GenerateOptions& options) {
+std::vector<Answer> generate(CausalLm& model, std::span<const std::string> questions, const GenerateOptions& wanted) {
+  const GenerateOptions options = with_limits(wanted);
   const hf::MarkupSettings& settings = model.text().markup;
   Prompts prompts;
   for (const std::string& question : questions) {
@@ -86,11 +94,11 @@ std::vector<Answer> generate(CausalLm& model, std::span<const std::string> quest
     return RequestLoop(model, cache, decoder, options).run(prompts);
   };
   switch (options.markup.value_or(settings.markup)) {
-    case hf::MarkupKind::skeleton:
+    case MarkupKind::skeleton:
       return answer(markup::Skeleton(model.text().tokenizer, model.text().tokenizer, skeleton_options(model, options)));
-    case hf::MarkupKind::aspd:
+    case MarkupKind::aspd:
       return answer(markup::Aspd(settings.tags(model.text().tokenizer), aspd_options(model, options)));
-    case hf::MarkupKind::serial: break;
+    case MarkupKind::serial: break;
   }
   return answer(markup::Serial());
 }

@@ -1,4 +1,4 @@
-// K and V of all layers of a runner, addressed by slot.
+// The K/V tensors of all layers of a runner, in memory of its own.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ class KvStore {
   KvStore(const attention::HeadShape& shape, attention::Element element, std::int32_t n_layers)
       : shape_(shape), element_(element), n_layers_(n_layers) {}
 
-  /// Makes room for `n_slots` slots, keeping what is there. Never shrinks. When memory runs out, nothing has changed.
+  /// Makes room for `n_slots` slots and keeps their content. Never shrinks. When memory runs out, nothing has changed.
   void reserve(std::int32_t n_slots);
 
   std::int32_t n_slots() const noexcept { return n_slots_; }

@@ -1,10 +1,13 @@
 #include "pass_layout.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <span>
 #include <string>
 #include <utility>
 
 #include <anabranch/error.hpp>
+#include <anabranch/mask/pieces.hpp>
 
 namespace anabranch::torch {
 namespace {
@@ -32,51 +35,45 @@ void check_rows(const StepPlan& plan, const PassLimits& limits) {
   }
 }
 
-void check_group(const StepPlan& plan, const VisibilityGroup& group, std::int32_t n_slots) {
-  const std::string name =
-      "group of rows [" + std::to_string(group.row_begin) + ", " + std::to_string(group.row_end) + ")";
-  if (group.row_begin < 0 || group.row_begin > group.row_end || group.row_end > plan.n_rows())
-    fail(Status::bad_argument, name, " does not fit a plan of ", plan.n_rows(), " rows");
-  std::int64_t n_keys = 0;
-  for_each_run(group, plan.views, [&](Slot first, std::int32_t count) {
-    if (first < 0 || count > n_slots - first)
-      fail(Status::bad_argument, name, " sees slots [", first, ", ", std::int64_t{first} + count,
-           "), the K/V tensors have ", n_slots);
-    n_keys += count;
-  });
-  if (n_keys != group.n_keys) fail(Status::bad_argument, name, " says ", group.n_keys, " keys and lists ", n_keys);
-  if (group.visibility == Visibility::causal && group.n_keys < group.row_end - group.row_begin)
-    fail(Status::bad_argument, name, " is causal and has only ", group.n_keys, " keys");
-}
-
-/// Keys [begin, end) of a run list.
-std::vector<KeyRun> cut(const std::vector<KeyRun>& runs, std::int32_t begin, std::int32_t end) {
+/// Tokens [begin, end) of the piece as slots.
+std::vector<KeyRun> cut(std::span<const SlotRun> runs, std::int32_t begin, std::int32_t end) {
   std::vector<KeyRun> out;
-  std::int32_t offset = 0;
-  for (const KeyRun& run : runs) {
-    const std::int32_t from = std::max(begin - offset, 0);
-    const std::int32_t to = std::min(end - offset, run.count);
-    if (from < to) out.push_back({run.first + from, to - from});
-    offset += run.count;
+  for (const SlotRun& run : runs) {
+    const std::int32_t from = std::max(begin, run.offset), to = std::min(end, run.offset + run.count);
+    if (from < to) out.push_back({run.first + (from - run.offset), to - from});
   }
   return out;
 }
 
-void add_causal(const VisibilityGroup& group, const std::vector<KeyRun>& runs, PassLayout& layout) {
-  const std::int32_t past = group.n_keys - (group.row_end - group.row_begin);
-  for (RowIndex begin = group.row_begin; begin < group.row_end; begin += kMaxTriangle) {
-    const std::int32_t n = std::min(group.row_end - begin, kMaxTriangle);
-    const std::int32_t seen = past + (begin - group.row_begin);
-    if (n == 1) {  // a lone row sees its key fully: no triangle needed
-      layout.calls.push_back({begin, 1, seen + 1, false, cut(runs, 0, seen + 1)});
-      continue;
-    }
-    if (seen > 0) layout.calls.push_back({begin, n, seen, false, cut(runs, 0, seen)});
-    layout.calls.push_back({begin, n, n, true, cut(runs, seen, seen + n)});
+/// Adds the calls of rows from `row` on that see some of the piece: one over the keys that all of them see, and one
+/// over the others. The second one begins a key earlier, so that each of its rows sees a key.
+void add_rows(const PieceList& list, const Piece& piece, RowIndex row, std::span<const std::int32_t> limits,
+              PassLayout& layout) {
+  const auto n = static_cast<std::int32_t>(limits.size());
+  const auto [least, most] = std::ranges::minmax(limits);
+  const std::int32_t shared_end = least == most ? most : least - 1;
+  const auto add = [&](std::int32_t begin, std::int32_t end) -> AttentionCall& {
+    return layout.calls.emplace_back(AttentionCall{row, n, end - begin, {}, cut(list.runs(piece), begin, end)});
+  };
+  if (shared_end > piece.begin) add(piece.begin, shared_end);
+  if (least == most) return;
+  AttentionCall& call = add(shared_end, most);
+  for (const std::int32_t limit : limits) call.limits.push_back(limit - shared_end);
+}
+
+void add_piece(const PieceList& list, const Piece& piece, PassLayout& layout) {
+  const std::span<const std::int32_t> limits = list.limits(piece);
+  const auto sees = [&](std::size_t i) { return limits[i] > piece.begin; };
+  for (std::size_t begin = 0, end = 0; begin < limits.size(); begin = end) {
+    while (end < limits.size() && end < begin + kMaxCallRows && sees(end)) ++end;
+    if (begin == end)
+      ++end;  // a row that sees nothing of the piece
+    else
+      add_rows(list, piece, piece.row_begin + static_cast<RowIndex>(begin), limits.subspan(begin, end - begin), layout);
   }
 }
 
-/// Two classes of length, so that a short call is not padded to a long one's keys.
+/// Short and long calls make a batch each, so that a short one is not padded to the keys of a long one.
 void make_batches(PassLayout& layout) {
   for (const auto& [low, high] : {std::pair{0, kMaxBatchedKeys / 4}, std::pair{kMaxBatchedKeys / 4, kMaxBatchedKeys}}) {
     CallBatch batch;
@@ -97,34 +94,17 @@ void make_batches(PassLayout& layout) {
 
 void check_plan(const StepPlan& plan, const PassLimits& limits) {
   check_rows(plan, limits);
-  std::vector<char> sees(plan.tokens.size(), 0);
-  for (const VisibilityGroup& group : plan.groups) {
-    check_group(plan, group, limits.n_slots);
-    if (group.n_keys > 0) std::fill(sees.begin() + group.row_begin, sees.begin() + group.row_end, char{1});
-  }
-  const auto blind = std::find(sees.begin(), sees.end(), char{0});
-  if (blind != sees.end()) fail(Status::bad_argument, "row ", blind - sees.begin(), " is in no visibility group");
+  GroupCheck()(plan.groups, plan.views, {plan.n_rows(), limits.n_slots});
   for (const Output& output : plan.outputs)
     if (output.row < 0 || output.row >= plan.n_rows())
       fail(Status::bad_argument, "output names row ", output.row, " of a plan of ", plan.n_rows(), " rows");
 }
 
 PassLayout make_layout(const StepPlan& plan) {
+  PieceList list;
+  list.build(plan.groups, plan.views, {plan.n_rows()});
   PassLayout layout;
-  for (const VisibilityGroup& group : plan.groups) {
-    if (group.n_keys == 0 || group.row_begin == group.row_end) continue;
-    std::vector<KeyRun> runs;
-    for_each_run(group, plan.views, [&runs](Slot first, std::int32_t count) {
-      if (!runs.empty() && runs.back().first + runs.back().count == first)
-        runs.back().count += count;
-      else
-        runs.push_back({first, count});
-    });
-    if (group.visibility == Visibility::causal)
-      add_causal(group, runs, layout);
-    else
-      layout.calls.push_back({group.row_begin, group.row_end - group.row_begin, group.n_keys, false, std::move(runs)});
-  }
+  for (const Piece& piece : list.pieces()) add_piece(list, piece, layout);
   make_batches(layout);
   return layout;
 }

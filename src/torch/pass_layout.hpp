@@ -1,6 +1,6 @@
-// A step plan, checked and cut into the attention calls of one layer. Made once per pass, used by every layer.
+// The check of a step plan, and the calls that the LibTorch attention of one layer takes for it.
 //
-// Plain C++: nothing here knows LibTorch.
+// The calls are made once per pass and serve every layer. Plain C++: nothing here knows LibTorch.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace anabranch::torch {
 
-/// Most rows of one triangle; a longer causal group is cut, so that no mask grows with the square of a prompt.
-inline constexpr std::int32_t kMaxTriangle = 256;
+/// Most rows of one call; more rows are cut, so that no mask grows with the square of a prompt.
+inline constexpr std::int32_t kMaxCallRows = 256;
 /// Single rows over at most this many keys are gathered and run as one batch.
 inline constexpr std::int32_t kMaxBatchedKeys = 128;
 
@@ -20,17 +20,17 @@ struct KeyRun {
   std::int32_t count = 0;
 };
 
-/// One attention call: rows [row_begin, row_begin + n_rows) over the keys of `runs`.
+/// Rows [row_begin, row_begin + n_rows) over the keys of `runs`.
 struct AttentionCall {
   RowIndex row_begin = 0;
   std::int32_t n_rows = 0;
   std::int32_t n_keys = 0;
-  bool triangle = false;       ///< the keys are the rows themselves: row i sees keys 0 .. i
-  std::vector<KeyRun> runs;    ///< adjacent runs are one
-  std::int32_t batch = kNone;  ///< index into PassLayout::batches, if it runs there
+  std::vector<std::int32_t> limits;  ///< [n_rows]: row i sees keys [0, limits[i]), at least one; empty: all see all
+  std::vector<KeyRun> runs;          ///< adjacent runs are one
+  std::int32_t batch = kNone;        ///< index into PassLayout::batches, if it runs there
 };
 
-/// Calls of one row each that run together, keys padded to the longest.
+/// Calls of one row each that run together, their keys padded to the longest.
 struct CallBatch {
   std::vector<std::int32_t> calls;
   std::int32_t max_keys = 0;
@@ -41,20 +41,21 @@ struct PassLayout {
   std::vector<CallBatch> batches;
 };
 
-/// Limits of the model.
+/// The limits of the model and its K/V tensors.
 struct PassLimits {
   std::int32_t vocabulary = 0;
   Position max_positions = 0;
   std::int32_t n_slots = 0;
 };
 
-/// Throws bad_argument or out_of_range, naming row, value and limit. O(rows + runs).
+/// Throws bad_argument or out_of_range, naming row, value and limit, for a plan that the runner cannot run. Groups and
+/// views are checked by GroupCheck (mask/check_groups.hpp). O(rows + runs).
 void check_plan(const StepPlan& plan, const PassLimits& limits);
 
 /// REQUIRES: a checked plan.
 PassLayout make_layout(const StepPlan& plan);
 
-/// Slots of a call's keys, in order.
+/// Appends the slots of a call's keys, in order.
 template <class Out>
 void append_slots(const AttentionCall& call, Out& out) {
   for (const KeyRun& run : call.runs)

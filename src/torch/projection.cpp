@@ -18,7 +18,7 @@
 namespace anabranch::torch {
 namespace {
 
-/// Rows that the packed layout is chosen for.
+/// Number of rows that the packed layout is chosen for.
 constexpr std::int64_t kTypicalRows = 8;
 
 /// LibTorch's products over oneDNN's blocked weights. They have no C++ function, only a name in the dispatcher.
@@ -31,7 +31,7 @@ struct Packing {
   c10::TypedOperatorHandle<Multiply> multiply;
 };
 
-/// Nothing where this LibTorch was built without oneDNN, or names them otherwise.
+/// None where this LibTorch was built without oneDNN, or gives the products other names.
 const std::optional<Packing>& packing() {
   static const std::optional<Packing> found = []() -> std::optional<Packing> {
     try {
@@ -74,7 +74,7 @@ Projection::Projection(at::Tensor weight, at::Tensor bias, bool gated)
     weight_ = packed;
     packed_ = true;
   } catch (const c10::Error&) {
-    // oneDNN does not take this type or size on this CPU: the plain product does.
+    // oneDNN does not take this type or size on this CPU; the plain product does.
   }
 }
 

@@ -1,8 +1,8 @@
 // The products of a layer: a weight matrix in one of the runner's types, applied to float32 rows.
 //
 // int8 is our own product (anabranch::linear), whose rows do not touch each other; float32 and bfloat16 are LibTorch's.
-// Where the input has to be normed first, or the output goes through the gate of the feed-forward, the product does it,
-// because int8 fuses these with its rounding and its scaling.
+// The product also applies the norm before it and the gate of the feed-forward behind it, because int8 fuses the norm
+// with its rounding and the gate with its scaling.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ using linear::FloatRows;
 using linear::ProductRows;
 using linear::Write;
 
-/// Root mean square norm of a product's input. No weight: no norm.
+/// Root mean square norm of a product's input. A null weight means no norm.
 struct InputNorm {
   const float* weight = nullptr;
   float epsilon = 0;
@@ -28,14 +28,14 @@ struct InputNorm {
 
 class Projection;
 
-/// Scratch memory of the products; it grows, and is kept from pass to pass.
+/// Memory that products need beside their operands; it grows, and is kept from pass to pass.
 struct ProductScratch {
   linear::QuantisedRows rows, next_rows;
-  bool rounded = false;       ///< `rows` are the next product's input already
+  bool rounded = false;       ///< `rows` is already the next product's input
   std::vector<float> normed;  ///< [n_rows, in]
 };
 
-/// The step after a product: something to be done with its columns, or the product that takes them as they are.
+/// The step after a product: an epilogue on its columns, or the next product, which takes its result as it is.
 struct AfterProduct {
   Epilogue columns;
   const Projection* next = nullptr;
@@ -50,13 +50,13 @@ class Projection {
   Projection(at::Tensor weight, at::Tensor bias, bool gated);
   explicit Projection(linear::Int8Matrix matrix) : int8_(std::move(matrix)) {}
 
-  /// out (+)= norm(in) W^T + b. LibTorch's products allocate their result; int8 allocates nothing. With int8 the
-  /// threads do what follows with what they wrote themselves, on the same trip.
+  /// out (+)= norm(in) W^T + b. LibTorch's products allocate their result; int8 allocates nothing. With int8 each
+  /// thread runs the step after the product on the columns that it wrote itself, in the same loop.
   void run(const FloatRows& in, const InputNorm& norm, const ProductRows& out, ProductScratch& scratch,
            const ParallelFor& parallel, const AfterProduct& after = {}) const;
 
-  /// For an input that is rounded by parts, with linear::round_rows into scratch.rows, before the next run. False, and
-  /// nothing is done: this projection takes it as it stands.
+  /// Prepares scratch.rows for an input that the caller rounds part by part, with linear::round_rows, before the next
+  /// run. Returns false, and does nothing, when this projection takes its input unrounded.
   bool begin_input(std::int32_t n_rows, ProductScratch& scratch) const;
 
   /// Bytes of weights that a product reads.

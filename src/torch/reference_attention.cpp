@@ -23,15 +23,18 @@ at::Tensor index_tensor(const std::vector<std::int64_t>& values) { return at::te
 /// Keys or values [n, kv_heads, head_dim] as [1, kv_heads, n, head_dim], without a copy.
 at::Tensor by_head(const at::Tensor& keys) { return keys.transpose(0, 1).unsqueeze(0); }
 
-/// Additive mask of a triangle of n rows, [n * share, n]: 0 where seen, -inf elsewhere.
-at::Tensor triangle_mask(std::int32_t n, std::int32_t share) {
-  at::Tensor mask = at::full({n * share, n}, static_cast<double>(kHidden), at::kFloat);
-  float* place = mask.data_ptr<float>();
-  for (std::int32_t query = 0; query < n * share; ++query, place += n) std::fill_n(place, query / share + 1, 0.0f);
+/// Additive mask of a call, [n_rows * share, n_keys]: 0 where seen, -inf elsewhere. Undefined where all rows see all
+/// keys.
+at::Tensor mask_of(const AttentionCall& call, std::int32_t share) {
+  if (call.limits.empty()) return {};
+  at::Tensor mask = at::full({call.n_rows * share, call.n_keys}, static_cast<double>(kHidden), at::kFloat);
+  float* row = mask.data_ptr<float>();
+  for (const std::int32_t limit : call.limits)
+    for (std::int32_t j = 0; j < share; ++j, row += call.n_keys) std::fill_n(row, limit, 0.0f);
   return mask;
 }
 
-/// Results of the kernel: out [batch, kv_heads, queries, head_dim] and lse [batch, kv_heads, queries].
+/// The kernel's results: out [batch, kv_heads, queries, head_dim] and lse [batch, kv_heads, queries].
 using OutAndLse = std::tuple<at::Tensor, at::Tensor>;
 
 OutAndLse attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& mask) {
@@ -40,16 +43,15 @@ OutAndLse attend(const at::Tensor& queries, const at::Tensor& keys, const at::Te
   return at::_scaled_dot_product_flash_attention_for_cpu(queries, keys, values, 0.0, false, given);
 }
 
-/// One call per visibility group (short single rows together), merged by log-sum-exp.
-class GroupAttention final : public ReferenceAttention {
+/// One or two calls for every piece that rows see (short single rows together), merged by log-sum-exp.
+class PieceAttention final : public ReferenceAttention {
  public:
-  GroupAttention(const StepPlan& plan, const HeadShape& shape)
+  PieceAttention(const StepPlan& plan, const HeadShape& shape)
       : layout_(make_layout(plan)), shape_(shape), n_rows_(plan.n_rows()) {
-    std::int32_t largest = 0;
-    for (const AttentionCall& call : layout_.calls)
-      if (call.triangle) largest = std::max(largest, call.n_rows);
-    triangle_ = triangle_mask(largest, shape.share());
-    for (const AttentionCall& call : layout_.calls) gathers_.push_back(gather_of(call));
+    for (const AttentionCall& call : layout_.calls) {
+      masks_.push_back(mask_of(call, shape.share()));
+      gathers_.push_back(gather_of(call));
+    }
     for (const CallBatch& batch : layout_.batches) batches_.push_back(prepare(batch));
   }
 
@@ -82,7 +84,7 @@ class GroupAttention final : public ReferenceAttention {
     std::int64_t n = 0, max_keys = 0;
   };
 
-  /// Undefined for one run, which is read where it lies.
+  /// The slots of a call's keys; undefined for a single run, which is read where it lies.
   static at::Tensor gather_of(const AttentionCall& call) {
     if (call.batch != kNone || call.runs.size() == 1) return {};
     std::vector<std::int64_t> slots;
@@ -104,19 +106,17 @@ class GroupAttention final : public ReferenceAttention {
     return {index_tensor(rows), index_tensor(slots), std::move(mask), n, batch.max_keys};
   }
 
-  at::Tensor keys_of(std::size_t call, const at::Tensor& tensor) const {
+  at::Tensor keys_of(std::size_t call, const at::Tensor& kv) const {
     const KeyRun& run = layout_.calls[call].runs.front();
-    return gathers_[call].defined() ? tensor.index_select(0, gathers_[call]) : tensor.narrow(0, run.first, run.count);
+    return gathers_[call].defined() ? kv.index_select(0, gathers_[call]) : kv.narrow(0, run.first, run.count);
   }
 
   OutAndLse run_call(std::size_t index, const at::Tensor& queries, const at::Tensor& keys,
                      const at::Tensor& values) const {
     const AttentionCall& call = layout_.calls[index];
     const std::int64_t share = shape_.share();
-    at::Tensor mask;
-    if (call.triangle) mask = triangle_.narrow(0, 0, call.n_rows * share).narrow(1, 0, call.n_keys);
     const at::Tensor own = queries.narrow(1, call.row_begin * share, call.n_rows * share).unsqueeze(0);
-    return attend(own, by_head(keys_of(index, keys)), by_head(keys_of(index, values)), mask);
+    return attend(own, by_head(keys_of(index, keys)), by_head(keys_of(index, values)), masks_[index]);
   }
 
   OutAndLse run_batch(const Batch& batch, const at::Tensor& queries, const at::Tensor& keys,
@@ -124,8 +124,8 @@ class GroupAttention final : public ReferenceAttention {
     const at::Tensor own = queries.view({shape_.kv_heads, n_rows_, shape_.share(), shape_.head_dim})
                                .index_select(1, batch.rows)
                                .transpose(0, 1);
-    const auto gather = [&](const at::Tensor& tensor) {
-      return tensor.index_select(0, batch.slots)
+    const auto gather = [&](const at::Tensor& kv) {
+      return kv.index_select(0, batch.slots)
           .view({batch.n, batch.max_keys, shape_.kv_heads, shape_.head_dim})
           .transpose(1, 2);
     };
@@ -142,12 +142,12 @@ class GroupAttention final : public ReferenceAttention {
   PassLayout layout_;
   HeadShape shape_;
   std::int32_t n_rows_;
-  at::Tensor triangle_;              ///< of the longest call: a smaller triangle is its top left corner
+  std::vector<at::Tensor> masks_;    ///< per call
   std::vector<at::Tensor> gathers_;  ///< per call
   std::vector<Batch> batches_;
 };
 
-/// All visible slots as columns of one mask. Shares nothing with GroupAttention but the plan.
+/// One call over all visible slots, through one mask. It shares nothing with PieceAttention but the plan.
 class DenseAttention final : public ReferenceAttention {
  public:
   DenseAttention(const StepPlan& plan, const HeadShape& shape) : shape_(shape), n_rows_(plan.n_rows()) {
@@ -203,7 +203,7 @@ class DenseAttention final : public ReferenceAttention {
 
 std::unique_ptr<ReferenceAttention> make_reference(AttentionPath path, const StepPlan& plan, const HeadShape& shape) {
   if (path == AttentionPath::dense) return std::make_unique<DenseAttention>(plan, shape);
-  return std::make_unique<GroupAttention>(plan, shape);
+  return std::make_unique<PieceAttention>(plan, shape);
 }
 
 }  // namespace anabranch::torch

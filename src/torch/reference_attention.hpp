@@ -1,4 +1,4 @@
-// Attention of one pass by LibTorch alone, to compare the kernels with: by visibility group, or through one dense mask.
+// Attention of one pass by LibTorch alone, to compare the kernels with: piece by piece, or through one dense mask.
 #pragma once
 
 #include <memory>
@@ -18,8 +18,8 @@ namespace anabranch::torch {
 class ReferenceAttention {
  public:
   virtual ~ReferenceAttention() = default;
-  /// queries: [kv_heads, n_rows * share, head_dim], after RoPE. keys, values: one layer's kv, [n_slots, kv_heads,
-  /// head_dim], the pass's own rows written. Result: [n_rows, query_heads * head_dim]. All float32.
+  /// queries: [kv_heads, n_rows * share, head_dim], after RoPE. keys, values: [n_slots, kv_heads, head_dim] of one
+  /// layer, with the pass's own rows. Result: [n_rows, query_heads * head_dim]. All float32.
   virtual at::Tensor run(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) const = 0;
 };
 

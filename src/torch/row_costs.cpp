@@ -1,4 +1,4 @@
-// Measures what the runner's passes cost, by rows and keys.
+// Measures the cost of the runner's passes, by rows and keys.
 #include <algorithm>
 #include <chrono>
 #include <limits>
@@ -22,8 +22,8 @@ void check(const RowCostOptions& options, const hf::ModelConfig& config) {
       fail(Status::bad_argument, n, " keys; must be 1 to ", config.max_positions - 1);
 }
 
-/// One pass of `n_rows` branches over a trunk of `n_keys`, best of `repeats`. What K and V hold does not matter: the
-/// trunk's tokens are never run.
+/// Seconds of one pass of `n_rows` branches over a trunk of `n_keys`, best of `repeats`. The trunk's tokens are never
+/// run, because the content of K and V does not matter.
 double seconds_of_pass(CausalLm& model, std::int32_t n_rows, std::int32_t n_keys, std::int32_t repeats) {
   KvCache cache({.n_pages = n_keys / 16 + n_rows + 2, .page_size = 16});
   const SequenceId trunk = cache.create_sequence();
@@ -33,7 +33,7 @@ double seconds_of_pass(CausalLm& model, std::int32_t n_rows, std::int32_t n_keys
   if (!read.plan()) fail(Status::internal, "the pool for a measurement is too small");
   read.commit();
   double least = std::numeric_limits<double>::infinity();
-  for (std::int32_t i = 0; i <= repeats; ++i) {  // once more, to warm up
+  for (std::int32_t i = 0; i <= repeats; ++i) {  // one more, to warm up
     Step step = cache.begin_step();
     for (const SequenceId branch : branches) step.append(branch, {0}, Logits::last);
     const PlanResult plan = step.plan();

@@ -65,7 +65,7 @@ void RopeTable::set(std::span<const Position> positions, std::span<const double>
     }
 }
 
-void turn_head(float* qkv, std::int32_t n_rows, std::int32_t head, const HeadSplit& split) {
+void apply_rope(float* qkv, std::int32_t n_rows, std::int32_t head, const HeadSplit& split) {
   const HeadShape& s = split.shape;
   if (head >= s.query_heads + s.kv_heads) return;
   const std::int32_t half = s.head_dim / 2;

@@ -1,4 +1,4 @@
-// The arithmetic of a layer that works on one row at a time, on float32 arrays. Plain C++: nothing here knows LibTorch.
+// The steps of a layer that work on one row at a time, on float32 arrays. Plain C++: nothing here knows LibTorch.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ struct RopeTable {
   void set(std::span<const Position> positions, std::span<const double> frequencies);
 };
 
-/// The weights that turn a row's projection into queries and keys.
+/// The settings with which a row's projection becomes queries and keys.
 struct HeadSplit {
   HeadShape shape;
   const RopeTable* rope = nullptr;
@@ -31,9 +31,9 @@ struct HeadSplit {
   double epsilon = 0;
 };
 
-/// Norms and turns one head of queries or keys of qkv [n_rows, q_width + 2 kv_width] where it stands; a head of values
-/// stays as it is.
-void turn_head(float* qkv, std::int32_t n_rows, std::int32_t head, const HeadSplit& split);
+/// Applies the norm, where there is one, and RoPE to one head of queries or keys of qkv [n_rows, q_width + 2 kv_width],
+/// in place. A head of values stays as it is.
+void apply_rope(float* qkv, std::int32_t n_rows, std::int32_t head, const HeadSplit& split);
 
 /// Attention of consecutive rows over one part of what they see. Element (h, q, d) of `out` is the result for KV head
 /// h, query q = row * share + j, at out[h * out_head + q * out_query + d]; lse likewise, natural logarithm.

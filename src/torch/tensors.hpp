@@ -1,4 +1,4 @@
-// The weights of a model in the runner's type, products that share an input fused into one matrix.
+// The weights of a model in the runner's type. Projections that share an input are fused into one matrix.
 #pragma once
 
 #include <filesystem>
@@ -26,25 +26,25 @@ struct LayerTensors {
 };
 
 struct ModelTensors {
-  std::unique_ptr<linear::WeightMemory> memory;  ///< of int8 weights; outlives them
+  std::unique_ptr<linear::WeightMemory> memory;  ///< holds int8 weights, and outlives them
   at::Tensor embedding;                          ///< [vocabulary, hidden]; undefined when the head's int8 rows serve
   std::vector<LayerTensors> layers;
   at::Tensor final_norm;  ///< [hidden], float32
   Projection head;        ///< [vocabulary, hidden]
 };
 
-/// Where weights come from.
+/// The files that weights are read from.
 struct WeightSource {
   const std::filesystem::path& folder;
-  const hf::Adapter* adapter = nullptr;  ///< merged in, where there is one; it fits the model
+  const hf::Adapter* adapter = nullptr;  ///< merged into them; null: none. Requires: it fits the model
 };
 
 /// Reads the folder's safetensors; `weights` is not automatic. Throws bad_file (absent, damaged, other shape) or
 /// unsupported (element type).
 ModelTensors load_tensors(const WeightSource& source, const hf::ModelConfig& config, Weights weights);
 
-/// The types that this CPU multiplies well, and of them the fastest: measured on the first layer's products with four
-/// rows, weights out of cache, best of five turns.
+/// The fastest of the types that this CPU multiplies well. It is measured on the first layer's products with four rows,
+/// weights out of cache, best of five turns.
 Weights fastest_weights(const std::filesystem::path& folder, const hf::ModelConfig& config);
 
 /// out[r] = the embedding of token r: [n_rows, hidden], float32.

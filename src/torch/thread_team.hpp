@@ -1,4 +1,4 @@
-// LibTorch's threads, lent to our kernels.
+// Lends LibTorch's threads to our kernels.
 #pragma once
 
 #include <functional>
@@ -8,13 +8,12 @@
 namespace anabranch::torch {
 
 /// A loop over OpenMP's threads, as many as LibTorch uses now (at::get_num_threads). LibTorch's own operations run on
-/// the same threads, so that neither waits spinning while the other works.
+/// the same threads, so that neither pool spins while the other works.
 ParallelFor torch_threads();
 
-/// Calls `work` with a loop that starts within a fraction of a microsecond: for the whole call OpenMP's threads stand
-/// by and wait for the next loop. A pass of a small model is some 200 loops of a few microseconds each, for which
-/// OpenMP's own start is too slow. LibTorch's operations have one thread while `work` runs. Exceptions of `work` come
-/// through.
+/// Calls `work` with the loop of a ThreadTeam (anabranch/thread_team.hpp) that OpenMP's threads form for the whole
+/// call: its loops start faster than OpenMP's own. LibTorch's operations have one thread while `work` runs. Exceptions
+/// of `work` reach the caller.
 void with_thread_team(const std::function<void(const ParallelFor&)>& work);
 
 }  // namespace anabranch::torch

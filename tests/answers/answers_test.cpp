@@ -84,8 +84,7 @@ TEST_CASE("an answer does not depend on those that are written beside it") {
   CHECK(together[0].find("\n2. **") != std::string::npos);
 
   const answers::Prompt fact{"c", "serial-fact", "What is the capital of France?", "", 0};
-  const auto serial =
-      texts_of(model, {{&fact, 0}}, {.temperature = 0.0f, .top_p = 1.0f, .repetition_penalty = 1.0f, .max_tokens = 24});
-  const ab::torch::GenerateOptions same{.markup = ab::hf::MarkupKind::serial, .max_tokens = 24};
+  const auto serial = texts_of(model, {{&fact, 0}}, {.sampling = {}, .max_tokens = 24});
+  const ab::GenerateOptions same{.markup = ab::MarkupKind::serial, .request = {.max_tokens = 24}};
   CHECK(serial[0] == ab::torch::generate(model, fact.text, same).text);
 }

@@ -2,7 +2,7 @@
 """Documents name only what exists.
 
     documents.py ROOT            links and their headings, files named in documents, names of the library in backquotes,
-                                 and documents that comments cite
+                                 and documents and files that comments name
     documents.py ROOT --broken   the check itself: it must object to a document in which each of these is wrong
 """
 import pathlib
@@ -14,6 +14,9 @@ SOURCES = (".hpp", ".h", ".cpp", ".c", ".cu", ".cuh", ".inc", ".rs", ".py", ".sh
 FILE_NAME = re.compile(r"[\w.-]+(/[\w.*-]+)*\.(hpp|h|cpp|c|cu|cuh|py|rs|md|sh|cmake|svg|xml|jsonl)")
 LIBRARY_NAME = re.compile(r"(ab::|anabranch::|::)?[A-Za-z_]\w*((::|\.)~?\w+)*")
 OWN = re.compile(r"README\.md|CONTRIBUTING\.md|(docs|capi)/\w+\.md|examples/README\.md")  # of these the names are checked
+# In a comment: what lies in a folder of the tree, or a header by its module's folder.
+NAMED_FILE = re.compile(r"(?<![\w/$}.-])(?:(?:include|src|capi|docs|tests|bench|examples|cmake)/[\w./-]*\w"
+                        r"|[a-z_]+/[\w./-]*\.hpp)")
 TEMPLATE = "examples/train/card/page.md"  # its links are those of the card that is made of it
 SHAPES = {"CamelCase", "snake_case", "kName", "anb_noun_verb", "anb_noun", "ANB_NOUN_VALUE", "n_x", "torch/torch.h"}
 
@@ -100,17 +103,19 @@ def check_names(tree, name, text):
 
 
 def check_citations(tree):
-    """Documents that comments cite."""
+    """Documents and files that comments name."""
     for name, text in tree.sources.items():
         script = not name.endswith((".hpp", ".h", ".cpp", ".c", ".cu", ".cuh", ".inc", ".rs"))
         for line in text.splitlines():
             comment = re.search(r"(?:^|\s)#(?!include)(.*)" if script else r"(?://|/\*|^\s?\*)(.*)", line)
-            for cited in re.findall(r"(?<![\w$/{}.-])[\w./-]*\w\.md\b", comment.group(1) if comment else ""):
-                if cited.startswith("build/"):
-                    continue
+            said = comment.group(1) if comment else ""
+            for cited in re.findall(r"(?<![\w$/{}.-])[\w./-]*\w\.md\b", said):
                 folder = str(pathlib.PurePath(name).parent)
-                if not tree.has(cited) and not tree.has(normal(folder, cited) or "?"):
+                if not (cited.startswith("build/") or tree.has(cited) or tree.has(normal(folder, cited) or "?")):
                     yield f"{name}: cites {cited}, which is not there"
+            for file in NAMED_FILE.findall(said):
+                if not (file.endswith(".md") or is_file(tree, name, file)):
+                    yield f"{name}: names {file}, which is not there"
 
 
 def complaints(tree):
@@ -129,7 +134,7 @@ def broken(tree):
     """Complaints about one document in which everything is wrong, and about one comment."""
     text = "[a](no.md) [b](../README.md#no-such-heading) `src/no/file.cpp` `no_file.hpp` `Step::nothing_like_it`\n"
     tree.documents = {"docs/broken.md": text, "README.md": "# Anabranch\n"}
-    tree.sources = {"src/broken.cpp": "// as NOTHING.md says\n"}
+    tree.sources = {"src/broken.cpp": "// as NOTHING.md says, see tree/nothing.hpp\n"}
     return list(complaints(tree))
 
 
@@ -137,7 +142,8 @@ def main():
     tree = Tree(pathlib.Path(sys.argv[1]).resolve())
     if sys.argv[2:] == ["--broken"]:
         found = broken(tree)
-        expected = ["no.md leads nowhere", "#no-such-heading", "src/no/file.cpp", "no_file.hpp", "nothing_like_it", "NOTHING.md"]
+        expected = ["no.md leads nowhere", "#no-such-heading", "src/no/file.cpp", "no_file.hpp", "nothing_like_it", "NOTHING.md",
+                    "tree/nothing.hpp"]
         missed = [text for text in expected if not any(text in line for line in found)]
         sys.exit(f"error: the check does not see: {', '.join(missed)}" if missed or len(found) != len(expected) else 0)
     found = list(complaints(tree))

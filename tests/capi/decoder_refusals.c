@@ -319,7 +319,7 @@ static void stale_requests(void) {
   }
   REFUSED(&w, anb_decoder_get_branch(w.decoder, r, -1, &b), ANB_BAD_ARGUMENT, "branch -1");
   REFUSED(&w, anb_decoder_get_branch(w.decoder, r, 1, &b), ANB_BAD_ARGUMENT,
-          "branch 1 of a request with sequences 0 to 0");
+          "branch 1 of a request with branches 0 to 0");
   run_passes(&w, kTalk, kBySampled);
   CHECK_SAME(request_state(&w, r).n_serial, 5);
   CHECK(s.n_sampled == 0 && b.text == NULL);

@@ -92,12 +92,12 @@ Settings random_settings(std::uint64_t seed) {
                         : policy == 1 ? ab::Positions::longest
                                       : ab::Positions::reserved(30 + pick(20));
   s.decoder.end_of_text = {kEnd};
-  s.request.temperature = pick(3) == 0 ? 0.0f : 0.8f;
-  s.request.top_k = pick(2) * 5;
-  s.request.top_p = pick(2) == 0 ? 1.0f : 0.9f;
-  s.request.repetition_penalty = pick(2) == 0 ? 1.0f : 1.3f;
+  s.request.sampling.temperature = pick(3) == 0 ? 0.0f : 0.8f;
+  s.request.sampling.top_k = pick(2) * 5;
+  s.request.sampling.top_p = pick(2) == 0 ? 1.0f : 0.9f;
+  s.request.sampling.repetition_penalty = pick(2) == 0 ? 1.0f : 1.3f;
   s.request.no_repeat_ngram = pick(2) * (1 + pick(4));
-  s.request.seed = seed;
+  s.request.sampling.seed = seed;
   s.request.n_log_probabilities = pick(4) - 1;
   s.request.max_parallel_branches = pick(3) == 0 ? ab::kNone : 1 + pick(3);
   if (pick(3) == 0) s.request.stop = {"ab", "cd."};
@@ -159,14 +159,14 @@ struct CSide {
     std::vector<const char*> texts;
     for (const std::string& one : stop) texts.push_back(one.c_str());
     anb_request_options o = ANB_REQUEST_OPTIONS_INIT;
-    o.temperature = from.temperature;
-    o.top_k = from.top_k;
-    o.top_p = from.top_p;
-    o.repetition_penalty = from.repetition_penalty;
+    o.temperature = from.sampling.temperature;
+    o.top_k = from.sampling.top_k;
+    o.top_p = from.sampling.top_p;
+    o.repetition_penalty = from.sampling.repetition_penalty;
     o.no_repeat_ngram = from.no_repeat_ngram;
     o.n_log_probabilities = from.n_log_probabilities;
     o.max_parallel_branches = from.max_parallel_branches;
-    o.seed = from.seed;
+    o.seed = from.sampling.seed;
     o.stop = texts.data();
     o.n_stop = static_cast<std::int32_t>(texts.size());
     anb_request request = 0;
@@ -242,7 +242,7 @@ void compare_request(const CSide& c, anb_request request, const Decoder& cpp, ab
   for (std::int32_t branch = 0; branch <= s.n_branches; ++branch) {
     anb_branch_state b = ANB_BRANCH_STATE_INIT;
     REQUIRE(anb_decoder_get_branch(c.decoder, request, branch, &b) == ANB_OK);
-    const ab::BranchReport report = cpp.branch(id, branch);
+    const ab::Branch report = cpp.branch(id, branch);
     CHECK(std::string(b.text, b.n_text) == report.text);
     CHECK(std::string(b.title, b.n_title) == report.title);
     CHECK(b.reason == static_cast<int>(report.reason));
@@ -316,7 +316,7 @@ struct Both {
   std::uint64_t seed;
   Settings settings;
   ab::KvCache cache;
-  ab::Decoder<ab::KvCache, Markup, Bytes> cpp;
+  ab::Decoder<Markup, Bytes> cpp;
   CSide c;
   std::vector<std::pair<anb_request, ab::RequestId>> requests;
 };

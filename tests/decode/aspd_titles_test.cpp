@@ -25,7 +25,7 @@ void shout(std::span<const TokenId> list, std::string& out) {
     out += static_cast<char>(token >= kFirstLetter + 26 ? 'A' + token - kFirstLetter - 26 : 'a' + token - kFirstLetter);
 }
 
-/// What closes a title.
+/// The tags that close a title.
 std::string closing() {
   const Tokens tags{kTitle, kTitleEnd, kPara};
   return sorted(tags);
@@ -48,7 +48,7 @@ TEST_CASE("The last token of an earlier title is forbidden behind its first toke
 
 TEST_CASE("A title that is an earlier one cannot be closed") {
   const Aspd markup = with({.unique_titles = true});
-  CHECK(forbidden(markup, "(ab)(ab") == closing());  // by a host that did not ask
+  CHECK(forbidden(markup, "(ab)(ab") == closing());  // sampled by a host that ignores constraints
   CHECK(forbidden(markup, "(ab)(abc") == "");
   CHECK(forbidden(markup, "()(") == closing());
   CHECK(forbidden(markup, "()(a") == "");
@@ -64,7 +64,7 @@ TEST_CASE("Titles closed by the next one, and titles that no para followed, are 
   CHECK(forbidden(markup, "(a)xyz(") == "a");
 }
 
-TEST_CASE("Titles of earlier blocks and of the sequences above are known; those of siblings' own blocks are not") {
+TEST_CASE("Titles of earlier blocks and of the parents are known; those of siblings' own blocks are not") {
   const Aspd markup = with({.unique_titles = true});
   Aspd::State trunk = after(markup, "(a)(b){");
   CHECK(forbidden(markup, after(markup, "(", trunk)) == "ab");
@@ -105,7 +105,7 @@ TEST_CASE("After the last title that a block may have comes para") {
   CHECK(forbidden(markup, "(a(b") == "(");
   CHECK(only_para(after(markup, "(a)(b)")));
   CHECK(only_para(after(markup, "(a)x(b)")));
-  CHECK(only_para(after(markup, "(a)(b)(c)")));  // by a host that did not ask
+  CHECK(only_para(after(markup, "(a)(b)(c)")));  // sampled by a host that ignores constraints
   const Aspd::State trunk = after(markup, "(a)(b){");
   CHECK(forbidden(markup, trunk) == "");
   CHECK(forbidden(markup, after(markup, "x(c)", trunk)) == "");
@@ -126,7 +126,7 @@ TEST_CASE("A maximum below one is refused with its value") {
   }
 }
 
-TEST_CASE("Repeated titles and more of them than allowed keep their result when a host does not ask") {
+TEST_CASE("A host that ignores constraints gets the documented result for repeated titles and for too many") {
   const Aspd markup = with({.unique_titles = true, .max_titles = 2});
   Aspd::State s = after(markup, "(a)(a)(b");
   const ab::markup::Action action = markup.next(s, kPara);
@@ -137,7 +137,7 @@ TEST_CASE("Repeated titles and more of them than allowed keep their result when 
   CHECK(ab::markup::Forced(markup.closing(open)).empty());
 }
 
-TEST_CASE("Copies of a state go their own ways") {
+TEST_CASE("Copies of a state are independent") {
   const Aspd markup = with({.unique_titles = true});
   const Aspd::State s = after(markup, "(a)");
   const Aspd::State left = after(markup, "(b)", s), right = after(markup, "(c)", s);
@@ -160,29 +160,29 @@ TEST_CASE("Whatever is sampled, no title comes twice and no block has too many")
       logits[kEnd] = -3.0f;
     };
     AspdRun run(with({.unique_titles = true, .max_titles = 3}), {.max_tokens = 300, .max_branch_tokens = 40});
-    const auto id = run.submit(tokens("p"),
-                               {.temperature = 1.0f, .seed = seed, .max_parallel_branches = n_at_once, .hook = likely});
+    const auto id = run.submit(
+        tokens("p"),
+        {.sampling = {.temperature = 1.0f, .seed = seed}, .max_parallel_branches = n_at_once, .hook = likely});
     run.run();
-    // Titles by the sequence that wrote them: `path` without its last branch.
+    // Titles by the path of the branch that wrote them: the titled branch's path without its last step.
     std::map<Path, std::vector<std::string>> titles;
     for (ab::BranchIndex b = 1; b <= run.decoder.n_branches(id); ++b) {
-      const ab::BranchReport branch = run.decoder.branch(id, b);
-      Path sequence;
-      for (const ab::PathStep step : branch.path) sequence.emplace_back(step.block, step.branch);
-      CHECK(sequence.back().second < 3);
-      sequence.pop_back();
-      titles[sequence].push_back(branch.title);
+      const ab::Branch branch = run.decoder.branch(id, b);
+      Path writer;
+      for (const ab::PathStep step : branch.path) writer.emplace_back(step.block, step.branch);
+      CHECK(writer.back().second < 3);
+      writer.pop_back();
+      titles[writer].push_back(branch.title);
       ++n_forks;
     }
-    for (const auto& [sequence, own] : titles) {
+    for (const auto& [writer, own] : titles) {
       std::set<std::string> known;
       for (const std::string& title : own) CHECK(known.insert(title).second);
-      for (Path above = sequence;
-           !above.empty();) {  // its branch was forked by this sequence: what that one knew by then
+      for (Path above = writer; !above.empty();) {  // no title that the branch above knew when it forked this one
         const int block = above.back().first;
         above.pop_back();
         for (ab::BranchIndex b = 1; b <= run.decoder.n_branches(id); ++b) {
-          const ab::BranchReport branch = run.decoder.branch(id, b);
+          const ab::Branch branch = run.decoder.branch(id, b);
           Path of;
           for (const ab::PathStep step : branch.path) of.emplace_back(step.block, step.branch);
           const int its_block = of.back().first;

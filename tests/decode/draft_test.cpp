@@ -1,4 +1,4 @@
-// Tokens that are fed before they are sampled, because the markup thinks them likely: fewer passes, nothing else.
+// Drafts: tags that the markup expects are fed before they are sampled. They save passes and change nothing else.
 #include <random>
 
 #include "scripted.hpp"
@@ -19,7 +19,7 @@ std::string rows_of(const Pass& pass) {
   return text;
 }
 
-/// What a request comes to: everything that must not depend on drafts.
+/// The outcome of a request: everything that must not depend on drafts.
 struct Outcome {
   std::string text, tokens, history;
   ab::EndReason reason;
@@ -27,7 +27,7 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-/// To the end, or until there is no room.
+/// Runs to the end, or until there is no room.
 void run_out(AspdRun& run) {
   for (int n_short = 0; run.decoder.has_work() && n_short < 3;)
     if (!run.step()) ++n_short;
@@ -61,7 +61,7 @@ const std::map<Path, std::string> kThree = {
 
 }  // namespace
 
-TEST_CASE("A draft that was right saves a pass, one that was wrong is rejected") {
+TEST_CASE("A right draft saves a pass, a wrong one is rejected") {
   AspdRun run(aspd(), drafting());
   for (const auto& [path, text] : kThree) run.script(path, text);
   const auto id = run.submit(tokens("p"));
@@ -78,7 +78,7 @@ TEST_CASE("A draft that was right saves a pass, one that was wrong is rejected")
   CHECK(run.history(id) == "px(a)(b)(c){[a:d][b:ef][c:g]}z");
 }
 
-TEST_CASE("A title may end from its second token on, and the next begin behind it") {
+TEST_CASE("The end of a title is drafted from its second token on, and then the start of the next") {
   const std::map<Path, std::string> scripts = {{{}, "(ab)(cde){."}, {{{0, 0}}, "]"}, {{{0, 1}}, "]"}};
   AspdRun run(aspd(), drafting());
   for (const auto& [path, text] : scripts) run.script(path, text);
@@ -167,7 +167,7 @@ TEST_CASE("Nothing is drafted that the grammar forbids") {
   CHECK(markup.draft(state) == ab::kUnknownToken);  // two are all
 }
 
-TEST_CASE("A draft that finds no page is not made") {
+TEST_CASE("Drafts that find no page are left out of the pass") {
   ab::CacheOptions cache;
   cache.page_size = 1;
   std::int32_t enough = 0, enough_without = 0;
@@ -184,11 +184,13 @@ TEST_CASE("A draft that finds no page is not made") {
   CHECK(enough == enough_without);
 }
 
-TEST_CASE("Rows behind drafts are sampled as if these were known, and in vain where one was wrong") {
+TEST_CASE(
+    "Rows behind drafts have the settings that they would have if the drafts were right; samples behind a wrong one "
+    "are discarded") {
   AspdRun run(aspd(), drafting());
   run.script({}, "(ab){").script({{0, 0}}, "]");
   ab::RequestOptions options;
-  options.repetition_penalty = 1.5f;
+  options.sampling.repetition_penalty = 1.5f;
   const auto id = run.submit(tokens("p"), options);
   for (int i = 0; i < 3; ++i) REQUIRE(run.step());  // p, (, a
   {
@@ -209,7 +211,7 @@ TEST_CASE("Rows behind drafts are sampled as if these were known, and in vain wh
   CHECK_THROWS_AS(run.decoder.commit_sampled(std::vector<TokenId>{kTitleEnd, kTitle, -1}), ab::Error);
   CHECK_THROWS_AS(run.decoder.commit_sampled(std::vector<TokenId>{kTitleEnd, -1, -1}), ab::Error);
   run.decoder.commit_sampled(
-      std::vector<TokenId>{kTitleEnd, kPara, -1});  // nobody asks what stands behind a wrong draft
+      std::vector<TokenId>{kTitleEnd, kPara, -1});  // the sample behind a wrong draft is not even checked
   run.run();
   CHECK(run.history(id) == "p(ab){[ab:]}");
 }

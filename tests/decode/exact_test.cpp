@@ -13,7 +13,7 @@ namespace {
 
 namespace eigen = ab::eigen;
 
-/// The logits that a sequence's token was sampled from, and the slot of the row that they came out of.
+/// The logits that a branch's token was sampled from, and the slot of the row that they came out of.
 struct Sample {
   ab::RequestId request;
   ab::BranchIndex branch;
@@ -24,15 +24,15 @@ struct Sample {
 
 /// Makes the trunk open with `text`, and branches end after a while; leaves the rest to the model.
 ab::LogitHook steer(const std::string& trunk, const std::string& nested) {
-  return [trunk = tokens(trunk), nested = tokens(nested)](const ab::HookContext& sequence, std::span<float> logits) {
+  return [trunk = tokens(trunk), nested = tokens(nested)](const ab::HookContext& context, std::span<float> logits) {
     const auto push = [&](TokenId token) { logits[static_cast<std::size_t>(token)] += 1000.0f; };
     for (TokenId tag = 0; tag < kFirstLetter; ++tag) logits[static_cast<std::size_t>(tag)] -= 500.0f;
-    const auto n = static_cast<std::size_t>(sequence.index);
-    if (sequence.path.empty()) {
+    const auto n = static_cast<std::size_t>(context.index);
+    if (context.path.empty()) {
       if (n < trunk.size()) push(trunk[n]);
-    } else if (sequence.path.size() == 1 && sequence.path[0].branch == 0 && n < nested.size()) {
+    } else if (context.path.size() == 1 && context.path[0].branch == 0 && n < nested.size()) {
       push(nested[n]);
-    } else if (n > nested.size() + 2 + 2 * static_cast<std::size_t>(sequence.path.back().branch)) {
+    } else if (n > nested.size() + 2 + 2 * static_cast<std::size_t>(context.path.back().branch)) {
       push(kBranchEnd);
     }
   };
@@ -66,7 +66,7 @@ struct Exact {
   eigen::Weights weights;
   eigen::PlanModel model;
   ab::KvCache cache;
-  ab::Decoder<ab::KvCache, ab::markup::Aspd, Letters> decoder;
+  ab::Decoder<ab::markup::Aspd, Letters> decoder;
   std::vector<Sample> samples;
 };
 
@@ -126,9 +126,10 @@ TEST_CASE("Every token is sampled from the logits of the dense-mask oracle") {
     for (const std::int32_t max_rows : {512, 3}) {
       Exact exact(positions, max_rows, max_rows == 3 ? 1 : 16);
       const auto hook = steer("x(ab)(c)(d){yz(e){w.", "f(g)(h){");
-      const auto first = exact.decoder.submit(tokens("prompt"), {.temperature = 1.0f, .seed = 1, .hook = hook});
+      const auto first =
+          exact.decoder.submit(tokens("prompt"), {.sampling = {.temperature = 1.0f, .seed = 1}, .hook = hook});
       const auto one_by_one = exact.decoder.submit(
-          tokens("prompt"), {.temperature = 1.0f, .seed = 1, .max_parallel_branches = 1, .hook = hook});
+          tokens("prompt"), {.sampling = {.temperature = 1.0f, .seed = 1}, .max_parallel_branches = 1, .hook = hook});
       const auto second = exact.decoder.submit(tokens("another"), {.hook = steer("(a)(b){", "")});
       exact.run();
       check_against_oracle(exact, first);
@@ -137,14 +138,14 @@ TEST_CASE("Every token is sampled from the logits of the dense-mask oracle") {
       CHECK(exact.decoder.text(one_by_one) == exact.decoder.text(first));
       // a block inside a reserved range would need more positions than the range has: refused
       CHECK(exact.decoder.statistics(first).n_blocks == (positions.kind == ab::Positions::Kind::reserved ? 2 : 4));
-      const auto third =
-          exact.decoder.submit(tokens("next"), {.seed = 2, .hook = steer("(q)(r){z.", ""), .after = first});
+      const auto third = exact.decoder.submit(
+          tokens("next"), {.sampling = {.seed = 2}, .hook = steer("(q)(r){z.", ""), .after = first});
       exact.run();
       check_against_oracle(exact, third);
     }
 }
 
-TEST_CASE("A branch in parallel writes what it writes alone") {
+TEST_CASE("A branch writes the same in parallel as alone") {
   Exact parallel(ab::Positions::sequential, 512, 16);
   const auto id = parallel.decoder.submit(tokens("prompt"), {.hook = steer("(ab)(c)(d){", "")});
   parallel.run();
@@ -152,12 +153,12 @@ TEST_CASE("A branch in parallel writes what it writes alone") {
   for (std::size_t k = 0; k < prefixes.size(); ++k) {
     Exact alone(ab::Positions::sequential, 512, 16);
     const auto branch = static_cast<ab::BranchIndex>(k) + 1;
-    // The same hook, told that the sequence is branch k of the first block.
-    const auto hook = [&, inner = steer("", "")](const ab::HookContext& sequence, std::span<float> logits) {
+    // The same hook, told that this is branch k of the first block.
+    const auto hook = [&, inner = steer("", "")](const ab::HookContext& context, std::span<float> logits) {
       const std::vector<ab::PathStep> path = {{0, static_cast<std::int32_t>(k)}};
       Tokens seen = tokens("prompt(ab)(c)(d){" + prefixes[k]);
-      seen.insert(seen.end(), sequence.seen.begin(), sequence.seen.end());
-      inner({sequence.request, sequence.branch, path, sequence.index, seen}, logits);
+      seen.insert(seen.end(), context.seen.begin(), context.seen.end());
+      inner({context.request, context.branch, path, context.index, seen}, logits);
     };
     const std::string prompt = "prompt(ab)(c)(d){" + prefixes[k];
     const auto serial = alone.decoder.submit(tokens(prompt), {.max_tokens = 40, .hook = hook});

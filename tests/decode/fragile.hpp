@@ -1,5 +1,5 @@
-// The whole life of a decoder in which any one thing may fail: every call that throws must have changed nothing, and
-// the life that goes on from there must be the one in which nothing failed.
+// The whole life of a decoder in which any one thing may fail. Every call that throws must have changed nothing, and
+// from there on everything must happen as if nothing had failed.
 #pragma once
 
 #include <functional>
@@ -111,12 +111,12 @@ inline std::string record_of(const ab::Event& e) {
   return text + "\n";
 }
 
-/// What is done after a call has failed, before it is repeated.
+/// The reaction to a call that failed, before it is repeated.
 enum class After { repeat, abort, cancel };
 
 class Life {
  public:
-  using Decoder = ab::Decoder<ab::KvCache, FragileAspd, FragileLetters, FragileSampler>;
+  using Decoder = ab::Decoder<FragileAspd, FragileLetters, FragileSampler>;
   struct Limits {
     std::int32_t n_pages = 160;
     std::int32_t max_rows = 9;
@@ -155,7 +155,8 @@ class Life {
     release(victim);
     passes(60, kNoRequest);
     submit(cut, "", {.max_tokens = 3}, {{{}, "uvx"}});
-    submit(limited, "rs", {.temperature = 0.5f, .repetition_penalty = 1.2f}, {{{}, "t(u){v."}, {{{0, 0}}, "st]"}});
+    submit(limited, "rs", {.sampling = {.temperature = 0.5f, .repetition_penalty = 1.2f}},
+           {{{}, "t(u){v."}, {{{0, 0}}, "st]"}});
     submit(nested, "q", {}, {{{}, "ab."}});
     passes(60, kNoRequest);
     CHECK_FALSE(decoder.has_work());
@@ -316,7 +317,7 @@ class Life {
   std::string request(ab::RequestId id) const {
     std::string text = std::string(ab::reason_name(decoder.reason(id))) + " " + record_of(decoder.statistics(id));
     for (ab::BranchIndex b = 0; b <= decoder.n_branches(id); ++b) {
-      const ab::BranchReport branch = decoder.branch(id, b);
+      const ab::Branch branch = decoder.branch(id, b);
       for (const ab::PathStep step : branch.path)
         text += std::to_string(step.block) + "." + std::to_string(step.branch) + " ";
       text += branch.title + "|" + branch.text + "|" + ab::reason_name(branch.reason) + ";";
@@ -358,7 +359,7 @@ class Life {
   std::map<std::pair<ab::RequestId, Path>, Tokens> scripts_;
   std::map<ab::Slot, TokenId> held_;
   std::span<const ab::OutputSettings> outputs_;
-  Tokens sampled_;             // [n_outputs] of the plan, what the scripts say
+  Tokens sampled_;             // [n_outputs] of the plan, by the scripts
   std::vector<float> logits_;  // [n_outputs, kVocabulary], the same
   bool planned_ = false;
   std::int32_t shortage_ = 0;

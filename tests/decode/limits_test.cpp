@@ -1,9 +1,9 @@
-// Limits: tokens, branches, depth, positions. What runs into one is closed properly and says so.
+// Limits: tokens, branches, depth, positions. A branch or request that reaches one is closed properly and reported.
 #include "scripted.hpp"
 
 using namespace scripted;
 
-TEST_CASE("A request ends at its token limit, with nothing sampled lost") {
+TEST_CASE("A request ends at its token limit and loses no sampled token") {
   AspdRun run(aspd());
   run.script({}, "abcdefgh.");
   const auto id = run.submit(tokens("p"), {.max_tokens = 4});
@@ -60,7 +60,7 @@ TEST_CASE("A branch may end with its tag exactly at its limit") {
   CHECK(run.history(id) == "p(a){[a:xx]}z");
 }
 
-TEST_CASE("More branches than places wait for one; none is lost") {
+TEST_CASE("Branches beyond max_branches wait to be admitted; none is lost") {
   AspdRun run(aspd(), {.max_branches = 2});
   run.script({}, "(a)(b)(c)(d){z.");
   run.script({{0, 0}}, "eee]").script({{0, 1}}, "f]").script({{0, 2}}, "gg]").script({{0, 3}}, "h]");
@@ -81,7 +81,7 @@ TEST_CASE("Waiting branches and nested blocks cannot lock each other out") {
   CHECK(run.history(id) == "p(a)(b){[a:(c)(d){[c:h][d:i]}e][b:(f){[f:j]}g]}z");
 }
 
-TEST_CASE("A fork below the depth limit is refused: an empty block, and the sequence goes on") {
+TEST_CASE("A fork below the depth limit is refused: it is an empty block, and the parent goes on") {
   AspdRun run(aspd(), {.max_depth = 1});
   run.script({}, "(a){z.").script({{0, 0}}, "b(c){d]");
   const auto id = run.submit(tokens("p"));
@@ -131,7 +131,8 @@ TEST_CASE("A title longer than its range is cut, closed and reported") {
   CHECK(run.branch_reason(id, 2) == ab::EndReason::range);
 }
 
-TEST_CASE("Under sequential positions siblings share what the model's maximum leaves, para end included") {
+TEST_CASE(
+    "Under sequential positions siblings share the positions that the model's maximum leaves, para end included") {
   for (int maximum = 9; maximum < 40; ++maximum) {
     INFO("maximum " << maximum);
     AspdRun run(aspd(), {}, {.max_position = maximum});

@@ -1,4 +1,4 @@
-// How many branches of a request are decoded at once changes the passes, and nothing that is written.
+// The number of branches that are decoded at once changes the passes, and nothing that is written.
 #include "scripted.hpp"
 
 using namespace scripted;
@@ -18,18 +18,18 @@ struct Rewinding : ab::markup::Aspd {
 };
 using RewindingRun = Run<Rewinding>;
 
-/// What is written, wherever and whenever: by path, because branches are numbered in the order of their forks.
+/// All that is written, by path, because the order of the forks decides the branches' numbers.
 std::string written(const RewindingRun& run, ab::RequestId id) {
-  std::map<std::string, std::string> sequences;
+  std::map<std::string, std::string> branches;
   for (ab::BranchIndex b = 0; b <= run.decoder.n_branches(id); ++b) {
-    const ab::BranchReport sequence = run.decoder.branch(id, b);
+    const ab::Branch branch = run.decoder.branch(id, b);
     std::string path;
-    for (const ab::PathStep step : sequence.path)
+    for (const ab::PathStep step : branch.path)
       path += std::to_string(step.block) + "." + std::to_string(step.branch) + " ";
-    sequences[path] = sequence.title + "|" + sequence.text + "|" + ab::reason_name(sequence.reason) + "\n";
+    branches[path] = branch.title + "|" + branch.text + "|" + ab::reason_name(branch.reason) + "\n";
   }
   std::string text = run.history(id) + "\n";
-  for (const auto& [path, sequence] : sequences) text += path + sequence;
+  for (const auto& [path, written] : branches) text += path + written;
   for (const ab::Position p : run.cache.positions_of(run.decoder.branch(id, ab::kTrunk).sequence))
     text += std::to_string(p) + " ";
   return text;
@@ -55,10 +55,10 @@ struct RandomAnswer {
     options.max_tokens = 100000;
     options.max_branch_tokens = 4 + number(12);
     options.max_depth = 1 + number(3);
-    request.temperature = number(2) == 0 ? 0.0f : 2.0f;
-    request.repetition_penalty = number(2) == 0 ? 1.0f : 1.3f;
+    request.sampling.temperature = number(2) == 0 ? 0.0f : 2.0f;
+    request.sampling.repetition_penalty = number(2) == 0 ? 1.0f : 1.3f;
     request.no_repeat_ngram = number(2) * (2 + number(3));
-    request.seed = seed;
+    request.sampling.seed = seed;
     add({}, 20);
     for (int block = 0; block < 3; ++block)
       for (int k = 0; k < 4; ++k) {
@@ -104,7 +104,7 @@ struct RandomAnswer {
 
 }  // namespace
 
-TEST_CASE("One at a time, a branch opens in the pass that holds the end of the one before") {
+TEST_CASE("One at a time, a branch is admitted in the pass that holds the end of the one before") {
   AspdRun run(aspd());
   run.script({}, "(a)(b)(c){z.").script({{0, 0}}, "cd]").script({{0, 1}}, "e]").script({{0, 2}}, "fgh]");
   const auto id = run.submit(tokens("p"), {.max_parallel_branches = 1});
@@ -150,7 +150,7 @@ TEST_CASE("A branch that waits holds neither rows nor pages") {
     run.script({}, "(a)(b)(c){z.").script({{0, 0}}, "d]").script({{0, 1}}, "e]").script({{0, 2}}, "f]");
     run.submit(tokens("p"), {.max_parallel_branches = n_at_once});
     for (int pass = 0; pass < 11; ++pass) REQUIRE(run.step());
-    // `p`, the trunk's ten, and of each open branch its tag, title, separator, and the place of its end tag
+    // `p`, the trunk's ten, and of each admitted branch its tag, title, separator, and the slot of its end tag
     CHECK(run.cache.n_pages() - run.cache.n_free_pages() == 1 + 10 + n_held);
   }
 }
@@ -203,7 +203,7 @@ TEST_CASE("Branches without a prefix wait too, once their first token is sampled
   }
 }
 
-TEST_CASE("Requests of one batch have each its own number") {
+TEST_CASE("Each request of a batch has its own max_parallel_branches") {
   AspdRun run(aspd(), {.max_branches = 2});
   const auto submit = [&](std::int32_t n_at_once) {
     run.script({}, "(a)(b)(c){z.").script({{0, 0}}, "dd]").script({{0, 1}}, "ee]").script({{0, 2}}, "ff]");
@@ -274,7 +274,7 @@ TEST_CASE("A request is cancelled while branches wait, planned or not") {
     }
 }
 
-TEST_CASE("A branch that can never open for want of pages ends its request, and everything is given back") {
+TEST_CASE("A branch that can never be admitted for want of pages ends its request, and all pages are returned") {
   for (int n_pages = 11; n_pages < 40; ++n_pages) {
     INFO("pages " << n_pages);
     AspdRun run(aspd(), {}, {.n_pages = n_pages, .page_size = 1});

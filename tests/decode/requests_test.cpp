@@ -65,12 +65,13 @@ TEST_CASE("Requests that cannot be taken are refused, and change nothing") {
   CHECK(status({}, {}) == ab::Status::bad_request);
   CHECK(status({-1}, {}) == ab::Status::bad_request);
   CHECK(status(Tokens(11, 12), {}) == ab::Status::bad_request);
-  CHECK(status({12}, {.temperature = -1}) == ab::Status::bad_request);
-  CHECK(status({12}, {.temperature = std::numeric_limits<float>::quiet_NaN()}) == ab::Status::bad_request);
-  CHECK(status({12}, {.top_k = -1}) == ab::Status::bad_request);
-  CHECK(status({12}, {.top_p = 0}) == ab::Status::bad_request);
-  CHECK(status({12}, {.top_p = 1.5f}) == ab::Status::bad_request);
-  CHECK(status({12}, {.repetition_penalty = 0}) == ab::Status::bad_request);
+  CHECK(status({12}, {.sampling = {.temperature = -1}}) == ab::Status::bad_request);
+  CHECK(status({12}, {.sampling = {.temperature = std::numeric_limits<float>::quiet_NaN()}}) ==
+        ab::Status::bad_request);
+  CHECK(status({12}, {.sampling = {.top_k = -1}}) == ab::Status::bad_request);
+  CHECK(status({12}, {.sampling = {.top_p = 0}}) == ab::Status::bad_request);
+  CHECK(status({12}, {.sampling = {.top_p = 1.5f}}) == ab::Status::bad_request);
+  CHECK(status({12}, {.sampling = {.repetition_penalty = 0}}) == ab::Status::bad_request);
   CHECK(status({12}, {.stop = {"a", ""}}) == ab::Status::bad_request);
   CHECK(status({12}, {.max_tokens = 0}) == ab::Status::bad_request);
   CHECK(status({12}, {.max_branch_tokens = -5}) == ab::Status::bad_request);

@@ -27,7 +27,7 @@ std::string refusal(Call&& call) {
 
 }  // namespace
 
-TEST_CASE("A pass costs what was measured, and in between what lies on the sequence") {
+TEST_CASE("A pass costs as much as was measured, and in between as much as lies on the line") {
   const ab::RowCosts costs(
       Samples{{8, 100, 6.0}, {1, 100, 2.0}, {2, 100, 3.0}, {1, 300, 4.0}, {2, 300, 4.0}, {8, 300, 10.0}});
   CHECK(costs.seconds(1, 100) == Approx(2));
@@ -40,7 +40,7 @@ TEST_CASE("A pass costs what was measured, and in between what lies on the seque
   CHECK(std::vector<std::int32_t>(costs.keys().begin(), costs.keys().end()) == std::vector<std::int32_t>{100, 300});
 }
 
-TEST_CASE("Beyond what was measured keys go on along the sequence, rows in proportion") {
+TEST_CASE("Beyond the measured range the cost of keys follows the line, that of rows is in proportion") {
   const ab::RowCosts costs(Samples{{1, 100, 2.0}, {4, 100, 3.0}, {1, 300, 4.0}, {4, 300, 7.0}});
   CHECK(costs.seconds(1, 0) == Approx(2));
   CHECK(costs.seconds(1, 500) == Approx(6));
@@ -50,7 +50,7 @@ TEST_CASE("Beyond what was measured keys go on along the sequence, rows in propo
   for (const int n_keys : {0, 512, 100000}) CHECK(one_length.seconds(4, n_keys) == Approx(3));
 }
 
-TEST_CASE("Of several samples in one place the least counts") {
+TEST_CASE("Of several samples with the same rows and keys the least counts") {
   const ab::RowCosts costs(Samples{{1, 0, 2.5}, {1, 0, 2.0}, {1, 0, 9.0}});
   CHECK(costs.seconds(1, 0) == Approx(2));
 }

@@ -1,4 +1,4 @@
-// The sampler, and that a sequence's tokens depend on its own logits and name alone.
+// The sampler; and that a branch's tokens depend on its own logits and path alone.
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -91,7 +91,7 @@ TEST_CASE("Allowed and forbidden tokens are obeyed, in any order and with any st
   CHECK_THROWS_AS(sampler(logits, s), ab::Error);
 }
 
-TEST_CASE("The repetition penalty pushes what the sequence has seen") {
+TEST_CASE("The repetition penalty lowers the tokens that the branch has seen") {
   ab::Sampler sampler;
   auto s = settings({.repetition_penalty = 2.0f});
   const Tokens seen = {0, 0, 2, 99};
@@ -100,7 +100,7 @@ TEST_CASE("The repetition penalty pushes what the sequence has seen") {
   CHECK(sampler(std::vector<float>{-1, -1.5f, -3, -3}, s) == 1);
 }
 
-TEST_CASE("What a branch has seen is its own, however long the trunk was at the fork") {
+TEST_CASE("The tokens that a branch has seen are its own, however long the trunk was at the fork") {
   for (std::size_t n = 0; n < 20; ++n) {
     AspdRun run(aspd());
     const std::string start = std::string(n, 'x') + "(a)(b)(c){";
@@ -120,10 +120,10 @@ TEST_CASE("What a branch has seen is its own, however long the trunk was at the 
   }
 }
 
-TEST_CASE("The penalty is over the sequence's own tokens, a sibling's do not count before the join") {
+TEST_CASE("The penalty is on the tokens that the branch sees: a sibling's do not count before the join") {
   AspdRun run(aspd());
   run.script({}, "x(a)(b){z.").script({{0, 0}}, "cd]").script({{0, 1}}, "e]");
-  run.submit(tokens("pq"), {.repetition_penalty = 1.01f});
+  run.submit(tokens("pq"), {.sampling = {.repetition_penalty = 1.01f}});
   std::string in_branch, after;
   while (run.decoder.has_work()) {
     const auto plan = run.decoder.plan();
@@ -151,7 +151,7 @@ TEST_CASE("Log-probabilities are those of the plain softmax, likeliest first") {
   CHECK(ab::log_probabilities<float>(std::vector<float>{0, -inf}, 0, 1).first == Approx(0.0));
 }
 
-TEST_CASE("Log-probabilities refuse what no softmax has, also where no constraint let the sampler look") {
+TEST_CASE("Log-probabilities refuse NaN and infinity, also in tokens that no constraint lets the sampler look at") {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     const std::vector<float> logits = {0, bad, 1};
     ab::OutputSettings only_first = settings({});
@@ -182,12 +182,12 @@ TEST_CASE("Log-probabilities are reported when asked for, and not otherwise") {
   }
 }
 
-TEST_CASE("A hook sees its sequence and changes its logits alone") {
+TEST_CASE("A hook sees its branch and changes only its logits") {
   AspdRun run(aspd());
   run.script({}, "(a)(b){z.").script({{0, 0}}, "cd]").script({{0, 1}}, "cd]");
-  const auto hook = [](const ab::HookContext& sequence, std::span<float> logits) {
+  const auto hook = [](const ab::HookContext& context, std::span<float> logits) {
     REQUIRE(logits.size() == kVocabulary);
-    if (sequence.path.size() == 1 && sequence.path[0].branch == 1 && sequence.seen.back() == kColon)
+    if (context.path.size() == 1 && context.path[0].branch == 1 && context.seen.back() == kColon)
       logits[kFirstLetter + 24] = 99.0f;  // 'y'
   };
   const auto id = run.submit(tokens("p"), {.hook = hook});
@@ -207,7 +207,7 @@ TEST_CASE("Streams differ by seed, path and index, and are uniform") {
   CHECK(sum / 10000 == Approx(0.5).margin(0.01));
 }
 
-TEST_CASE("What a sequence samples does not depend on the batch it is in") {
+TEST_CASE("The tokens of a branch do not depend on the batch that it is in") {
   const auto answers = [](int n_others, std::int32_t max_branches, bool first) {
     ab::KvCache cache({.n_pages = 4096});
     ab::Decoder decoder{cache, aspd(), Letters{},
@@ -218,11 +218,12 @@ TEST_CASE("What a sequence samples does not depend on the batch it is in") {
                                            .end_of_text = {kEnd}}};
     const auto add_others = [&] {
       for (int i = 0; i < n_others; ++i)
-        decoder.submit({10 + i},
-                       {.temperature = 1.0f, .seed = 100 + static_cast<std::uint64_t>(i), .max_tokens = 40 + 7 * i});
+        decoder.submit({10 + i}, {.sampling = {.temperature = 1.0f, .seed = 100 + static_cast<std::uint64_t>(i)},
+                                  .max_tokens = 40 + 7 * i});
     };
     if (!first) add_others();
-    const auto id = decoder.submit({12, 13}, {.temperature = 1.0f, .top_k = 30, .top_p = 0.95f, .seed = 7});
+    const auto id =
+        decoder.submit({12, 13}, {.sampling = {.temperature = 1.0f, .top_k = 30, .top_p = 0.95f, .seed = 7}});
     if (first) add_others();
     // Titles are written by force of the hook-free script: the first tokens of the trunk are fixed.
     const Tokens opening = tokens("(a)(b)(c){");

@@ -1,5 +1,5 @@
-// A decoder over a model that says what a script tells it, sequence by sequence: every decision of the decoder can be
-// checked without any arithmetic in the way.
+// A decoder over a model that samples what a script tells it, branch by branch, so that every decision of the decoder
+// can be checked without arithmetic.
 #pragma once
 
 #include <map>
@@ -10,74 +10,17 @@
 
 #include <anabranch/anabranch.hpp>
 #include <anabranch/decode/decoder.hpp>
-#include <anabranch/markup/aspd.hpp>
 #include <anabranch/markup/serial.hpp>
 #include <anabranch/markup/skeleton.hpp>
 
 #include "catch.hpp"
+#include "markup/letters.hpp"
 
 namespace scripted {
 
 namespace ab = anabranch;
-using ab::TokenId;
-using Tokens = std::vector<TokenId>;
+using namespace letters;
 using Path = std::vector<std::pair<int, int>>;  // (block, branch) from the trunk
-
-constexpr TokenId kEnd = 0, kBranch = 1, kBranchEnd = 2, kTitle = 3, kTitleEnd = 4, kPara = 5, kParaEnd = 6, kColon = 7;
-constexpr TokenId kFirstLetter = 10;  // 'a'
-constexpr std::int32_t kVocabulary = 64;
-
-inline ab::markup::Aspd aspd() {
-  return ab::markup::Aspd({kBranch, kBranchEnd, kTitle, kTitleEnd, kPara, kParaEnd, {kColon}});
-}
-
-/// 'a'..'z' for letters, tags as <N>.
-struct Letters {
-  void operator()(std::span<const TokenId> tokens, std::string& out) const {
-    for (const TokenId token : tokens) {
-      if (token >= kFirstLetter && token < kFirstLetter + 26)
-        out += static_cast<char>('a' + token - kFirstLetter);
-      else if (token == kColon)
-        out += ':';
-      else
-        out += "<" + std::to_string(token) + ">";
-    }
-  }
-};
-
-/// "abc" -> tokens; tags by their signs: [ ] branch, ( ) title, { } para, . end of text.
-inline Tokens tokens(const std::string& text) {
-  static const std::map<char, TokenId> signs = {{'[', kBranch}, {']', kBranchEnd}, {'(', kTitle}, {')', kTitleEnd},
-                                                {'{', kPara},   {'}', kParaEnd},   {':', kColon}, {'.', kEnd}};
-  Tokens result;
-  for (const char c : text) {
-    const auto sign = signs.find(c);
-    result.push_back(sign != signs.end() ? sign->second : kFirstLetter + (c - 'a'));
-  }
-  return result;
-}
-/// The other way round.
-inline std::string spelled(const Tokens& list) {
-  static const char* kSigns = ".[]()<>:";
-  std::string text;
-  for (const TokenId token : list)
-    text += token == kPara      ? '{'
-            : token == kParaEnd ? '}'
-            : token < 8         ? kSigns[token]
-                                : static_cast<char>('a' + token - kFirstLetter);
-  return text;
-}
-
-using Aspd = ab::markup::Aspd;
-using ab::markup::AspdOptions;
-
-inline Aspd with(AspdOptions options) { return Aspd(aspd().tags(), std::move(options)); }
-/// The state after what was sampled, written as in the scripts.
-inline Aspd::State after(const Aspd& markup, const std::string& text, Aspd::State s) {
-  for (const TokenId token : tokens(text)) markup.next(s, token);
-  return s;
-}
-inline Aspd::State after(const Aspd& markup, const std::string& text) { return after(markup, text, markup.start()); }
 
 struct Pass {
   std::vector<std::pair<std::string, std::string>> rows;  // (sequence, token), in the order of the plan
@@ -87,11 +30,11 @@ struct Pass {
 template <class Markup, class Text = Letters>
 class Run {
  public:
-  using Decoder = ab::Decoder<ab::KvCache, Markup, Text>;
+  using Decoder = ab::Decoder<Markup, Text>;
   Run(Markup markup, ab::DecoderOptions options = {}, ab::CacheOptions cache_options = {}, Text text = {})
       : cache(cache_options), decoder(cache, std::move(markup), text, with_end(std::move(options))) {}
 
-  /// What sequence `path` of the next submitted request samples; `.` (end of text) once it is over.
+  /// Tokens that the branch `path` of the next submitted request samples; `.` (end of text) behind them.
   Run& script(const Path& path, const std::string& text) { return script_tokens(path, tokens(text)); }
   Run& script_tokens(const Path& path, Tokens list) {
     scripts_[{next_, path}] = std::move(list);
@@ -142,7 +85,7 @@ class Run {
     return *this;
   }
 
-  /// What the sequence sees in the cache, spelled.
+  /// The tokens that the sequence sees in the cache, spelled.
   std::string history(ab::SequenceId sequence) const {
     Tokens list;
     for (const ab::Slot slot : cache.slots_of(sequence)) list.push_back(held.at(slot));

@@ -1,4 +1,4 @@
-// The tokens that a sequence has seen, shared between an original and its copies.
+// SeenTokens: the tokens that a branch has seen, shared between an original and its copies.
 #include <anabranch/decode/impl/seen_tokens.hpp>
 
 #include "scripted.hpp"
@@ -15,7 +15,7 @@ SeenTokens seen(const std::string& text) {
 std::string text_of(const SeenTokens& s) { return scripted::spelled(Tokens(s.all().begin(), s.all().end())); }
 }  // namespace
 
-TEST_CASE("What is done to a copy is not seen by the original, and the next copy starts from it again") {
+TEST_CASE("Changes of a copy do not show in the original, and the next copy starts from the original again") {
   for (std::size_t n = 0; n < 20; ++n) {
     const std::string text(n, 'a');
     const SeenTokens original = seen(text);
@@ -35,7 +35,7 @@ TEST_CASE("What is done to a copy is not seen by the original, and the next copy
   }
 }
 
-TEST_CASE("Sequences that take the same tokens apart go on side by side") {
+TEST_CASE("Branches that take the same tokens apart go on side by side") {
   const SeenTokens parent = seen("abc");
   SeenTokens one = parent.apart(), two = parent.apart();
   for (int i = 0; i < 9; ++i) {

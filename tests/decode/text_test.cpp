@@ -79,7 +79,7 @@ TEST_CASE("A stop string ends the request in the pass that completes it") {
   CHECK(shown == "Hello");
 }
 
-TEST_CASE("What was held back comes with the end") {
+TEST_CASE("Text that was held back comes with the end") {
   const Pieces pieces{{"Hello", "\n", "\nUs", "\xc3"}};
   PieceRun run({}, {}, {}, pieces);
   run.script_tokens({}, {10, 11, 12, kEnd});
@@ -104,19 +104,19 @@ TEST_CASE("A stop string in a branch ends the whole request; forced text never s
   CHECK(run.decoder.text(id) == "ab:dec:fgh");
 }
 
-TEST_CASE("Events of a sequence, put together in reading order, are the answer") {
+TEST_CASE("The events of all branches, put together in reading order, are the answer") {
   AspdRun run(aspd());
   run.script({}, "x(a)(b){yz.").script({{0, 0}}, "c(d){e]").script({{0, 0}, {0, 0}}, "ff]").script({{0, 1}}, "g]");
   const auto id = run.submit(tokens("p"));
   run.run();
-  std::map<ab::BranchIndex, std::string> sequences;
+  std::map<ab::BranchIndex, std::string> branches;
   for (const ab::Event& event : run.events) {
     if (event.kind == ab::Event::Kind::token && event.role != ab::markup::Role::text) CHECK(event.text.empty());
-    sequences[event.branch] += event.text;
+    branches[event.branch] += event.text;
   }
-  CHECK(sequences[0] == "xyz");
-  CHECK(sequences[1] == "a:ce");
-  CHECK(sequences[2] == "b:g");
-  CHECK(sequences[3] == "d:ff");
+  CHECK(branches[0] == "xyz");
+  CHECK(branches[1] == "a:ce");
+  CHECK(branches[2] == "b:g");
+  CHECK(branches[3] == "d:ff");
   CHECK(run.decoder.text(id) == "xa:cd:ffeb:gyz");
 }

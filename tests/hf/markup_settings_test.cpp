@@ -5,7 +5,7 @@
 #include "hf/files.hpp"
 
 namespace ab = anabranch;
-using ab::hf::MarkupKind;
+using ab::MarkupKind;
 using ab::hf::MarkupSettings;
 
 namespace {

@@ -120,12 +120,12 @@ TEST_CASE("an adapter's markup settings come before its model's") {
     return;
   }
   const test::TemporaryFolder adapter;
-  CHECK(hf::ModelText::load(test::model_folder(), adapter.path()).markup.markup == hf::MarkupKind::skeleton);
+  CHECK(hf::ModelText::load(test::model_folder(), adapter.path()).markup.markup == anabranch::MarkupKind::skeleton);
   hf::MarkupSettings settings;
-  settings.markup = hf::MarkupKind::aspd;
+  settings.markup = anabranch::MarkupKind::aspd;
   settings.para = "<gh_stars>";
   settings.save(adapter.path());
   const hf::ModelText text = hf::ModelText::load(test::model_folder(), adapter.path());
-  CHECK(text.markup.markup == hf::MarkupKind::aspd);
+  CHECK(text.markup.markup == anabranch::MarkupKind::aspd);
   CHECK(text.markup.para == "<gh_stars>");
 }

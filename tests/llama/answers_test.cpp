@@ -75,7 +75,7 @@ struct Recorded {
   std::map<SequenceId, std::map<ab::Position, ab::TokenId>> fed;
   std::map<SequenceId, ab::Position> forked_at;
   std::map<SequenceId, SequenceId> parents;
-  std::vector<ab::BranchReport> branches;
+  std::vector<ab::Branch> branches;
   std::vector<SequenceId> sequences;
   std::vector<Tokens> prefixes;  ///< forced at the start of each branch
   std::int32_t n_decodes = 0, n_passes = 0;
@@ -166,7 +166,7 @@ TEST_CASE("each branch writes what llama.cpp writes when it is decoded alone in 
 TEST_CASE("generate answers several questions at once as it answers each alone") {
   GgufModel* model = gguf_model("f32");
   if (model == nullptr) return;
-  const ab::llama::GenerateOptions options{.max_tokens = 120, .max_branch_tokens = 24, .max_requests = 2};
+  const ab::GenerateOptions options{.request = {.max_tokens = 120, .max_branch_tokens = 24}, .max_requests = 2};
   const std::vector<std::string> questions(kQuestions.begin(), kQuestions.begin() + 3);
   const std::vector<ab::Answer> together = ab::llama::generate(*model, questions, options);
   REQUIRE(together.size() == 3);
@@ -178,18 +178,18 @@ TEST_CASE("generate answers several questions at once as it answers each alone")
     CHECK(alone.branches.size() >= 2);
     CHECK(alone.seconds > 0);
   }
-  ab::llama::GenerateOptions whole{.max_tokens = 300, .max_branch_tokens = 24};
+  ab::GenerateOptions whole{.request = {.max_tokens = 300, .max_branch_tokens = 24}};
   const ab::Answer parallel = ab::llama::generate(*model, questions[0], whole);
-  whole.max_parallel_branches = 1;
+  whole.request.max_parallel_branches = 1;
   const ab::Answer one_by_one = ab::llama::generate(*model, questions[0], whole);
   CHECK(one_by_one.text == parallel.text);
   CHECK(one_by_one.statistics.n_passes == one_by_one.statistics.n_prefill + one_by_one.statistics.n_sampled - 1);
   CHECK(one_by_one.statistics.n_passes > parallel.statistics.n_passes);
-  ab::llama::GenerateOptions many = options;
+  ab::GenerateOptions many = options;
   many.max_branches = 200;
   CHECK_THROWS_AS(ab::llama::generate(*model, questions[0], many), ab::Error);
-  ab::llama::GenerateOptions serial = options;
-  serial.mode = ab::llama::Mode::serial;
+  ab::GenerateOptions serial = options;
+  serial.markup = ab::MarkupKind::serial;
   CHECK(ab::llama::generate(*model, questions[0], serial).statistics.n_blocks == 0);
   for (llama_seq_id s = 0; s < 256; ++s) CHECK(llama_memory_seq_pos_max(llama_get_memory(model->context()), s) == -1);
 }

@@ -1,4 +1,4 @@
-// What several tests of the llama.cpp host look at: the seq_ids of a context, and errors.
+// Checks that several tests of the llama.cpp host share: the seq_ids of a context, and errors.
 #pragma once
 
 #include "catch.hpp"

@@ -11,7 +11,7 @@
 
 namespace anabranch::test {
 
-/// Events of all steps together.
+/// Numbers of what happened, in all steps together.
 struct Counts {
   int steps = 0, refused = 0, aborted = 0, rows = 0, batches = 0, two_batches = 0, joins = 0, rewinds = 0, adopts = 0,
       rejects = 0;

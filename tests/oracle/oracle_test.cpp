@@ -85,7 +85,7 @@ TEST_CASE("two tokens through one layer are what paper says") {
   CHECK(got(1, 1) == Approx(second.second));
 }
 
-TEST_CASE("a turn by RoPE pairs element i with element i + half and keeps lengths") {
+TEST_CASE("RoPE pairs element i with element i + half and keeps lengths") {
   Vector x(4);
   x << 1.0, 2.0, 3.0, 4.0;
   Vector turned = x;

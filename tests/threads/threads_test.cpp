@@ -1,5 +1,5 @@
 // One handle, one thread; distinct handles, distinct threads. Eight of them make, use and destroy caches and decoders,
-// fail on purpose, and call with handles that other threads have destroyed. The thread sanitizer looks on in the preset
+// fail on purpose, and call with handles that other threads have destroyed. The thread sanitizer watches in the preset
 // tsan; everywhere else the results are compared with those of one thread alone.
 #include <array>
 #include <atomic>
@@ -18,7 +18,7 @@ constexpr int kThreads = 8, kRounds = 60;
 constexpr std::int32_t kVocabulary = 16;
 constexpr std::array<anb_token, 1> kEndOfText = {15};
 
-/// What a thread found wrong; Catch's own checks are for one thread.
+/// Returns the first failure that a thread finds; Catch's own checks are for one thread.
 #define NEED(condition) \
   if (!(condition)) return "line " + std::to_string(__LINE__) + ": " #condition " (" + anb_last_error() + ")"
 
@@ -68,7 +68,7 @@ anb_decoder* make_decoder(anb_cache* cache) {
   return anb_decoder_create(cache, &o, &decoder) == ANB_OK ? decoder : nullptr;
 }
 
-/// What a model says that has tags on its mind: names titles, forks, ends branches; seldom ends.
+/// Logits of a model that often writes tags: titles, forks and ends of branches, but seldom the end of the text.
 std::vector<float> logits_of(const anb_plan& plan, std::uint32_t seed, int pass) {
   std::vector<float> logits(static_cast<std::size_t>(plan.n_outputs * kVocabulary));
   for (std::size_t i = 0; i < logits.size(); ++i) {

@@ -73,7 +73,7 @@ TEST_CASE("a serial sequence fed in chunks equals the oracle in every family") {
   }
 }
 
-TEST_CASE("a prompt longer than one attention triangle equals the oracle, in scattered slots too") {
+TEST_CASE("a prompt of more rows than one attention call takes equals the oracle, in scattered slots too") {
   ab::eigen::Shape shape = ab::test::llama_shape();
   shape.layers = 1;
   const ab::eigen::Weights weights = ab::eigen::random_weights(shape, 32);
@@ -122,7 +122,7 @@ TEST_CASE("several outputs may name one row, in any order, and a plan may want n
   CHECK(difference(model(serial_plan({2}, 4, 8).plan()), 0, longer, 4) < kTolerance);
 }
 
-TEST_CASE("K/V tensors grow with the pool and keep what they hold; a second runner has slots of its own") {
+TEST_CASE("K/V tensors grow with the pool and keep their content; a second runner has slots of its own") {
   const ab::eigen::Weights weights = ab::eigen::random_weights(ab::test::qwen3_shape(), 34);
   const TinyFolder folder(weights);
   const Matrix expected = ab::eigen::Oracle{weights}.logits(std::vector<ab::TokenId>{7, 8, 9});
@@ -231,7 +231,8 @@ TEST_CASE("a refused plan is named and writes nothing") {
   CHECK(status(one(1, -1, 1)) == ab::Status::out_of_range);
   CHECK(text(one(1, 1, 8)) == "slot 8 of row 0 is outside [0, 8), the K/V tensors");
   CHECK(text(HandPlan(8).row(1, 1, 1)) == "row 0 is in no visibility group");
-  CHECK(contains(text(HandPlan(8).row(1, 1, 1).group(0, 1, {{6, 3}}, Visibility::full)), "sees slots [6, 9)"));
+  CHECK(contains(text(HandPlan(8).row(1, 1, 1).group(0, 1, {{6, 3}}, Visibility::full)),
+                 "a run of 3 slots from 6 on, offset 0; the pool has 8 slots"));
   CHECK(contains(text(HandPlan(8).row(1, 1, 1).group(0, 2, {{0, 2}}, Visibility::full)), "plan of 1 rows"));
   CHECK(contains(text(one(1, 1, 1).output(1)), "output names row 1"));
   HandPlan short_group(8);

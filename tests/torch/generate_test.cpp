@@ -16,18 +16,18 @@
 namespace {
 
 namespace ab = anabranch;
-using ab::hf::MarkupKind;
+using ab::Answer;
+using ab::GenerateOptions;
+using ab::MarkupKind;
 using ab::test::real_model;
-using ab::torch::Answer;
-using ab::torch::GenerateOptions;
 
 constexpr const char* kQuestion = "What are the benefits of regular exercise?";
 
 GenerateOptions brief() {
   GenerateOptions options;
   options.max_branches = 4;
-  options.max_branch_tokens = 24;
-  options.max_tokens = 160;
+  options.request.max_branch_tokens = 24;
+  options.request.max_tokens = 160;
   return options;
 }
 
@@ -62,11 +62,11 @@ TEST_CASE("an instruct model answers in branches without having been trained to"
 TEST_CASE("the same seed gives the same sampled answer, another seed another one") {
   if (real_model() == nullptr) return;
   GenerateOptions options = brief();
-  options.temperature = 0.8f;
-  options.seed = 7;
+  options.request.sampling.temperature = 0.8f;
+  options.request.sampling.seed = 7;
   const std::string first = ab::torch::generate(*real_model(), kQuestion, options).text;
   CHECK(ab::torch::generate(*real_model(), kQuestion, options).text == first);
-  options.seed = 8;
+  options.request.sampling.seed = 8;
   CHECK(ab::torch::generate(*real_model(), kQuestion, options).text != first);
 }
 
@@ -74,7 +74,7 @@ TEST_CASE("several questions are answered in one decoder, in their order") {
   if (real_model() == nullptr) return;
   GenerateOptions options = brief();
   options.markup = MarkupKind::serial;
-  options.max_tokens = 16;
+  options.request.max_tokens = 16;
   options.max_requests = 2;
   const std::vector<std::string> questions{"What is the capital of France?", "Name a colour.", "What is 2 + 2?"};
   const auto answers = ab::torch::generate(*real_model(), questions, options);
@@ -103,7 +103,7 @@ TEST_CASE("what cannot be answered is refused by name") {
   CHECK(status(options, kQuestion) == ab::Status::bad_markup);
   options = brief();
   CHECK(status(options, "\xff\xfe") == ab::Status::bad_argument);
-  options.max_tokens = -5;
+  options.request.max_tokens = -5;
   CHECK(status(options, kQuestion) == ab::Status::bad_request);
   options = brief();
   options.n_pages = 1;  // the prompt alone needs more: the answer ends, nothing throws
@@ -136,6 +136,6 @@ TEST_CASE("an adapter that was taught a markup decides what the model writes") {
   CHECK(taught.text().markup.positions == ab::Positions::longest);
   std::filesystem::remove_all(folder);
   GenerateOptions options = brief();
-  options.max_tokens = 8;
+  options.request.max_tokens = 8;
   CHECK_FALSE(ab::torch::generate(taught, kQuestion, options).text.empty());
 }

@@ -16,20 +16,20 @@
 namespace {
 
 namespace ab = anabranch;
+using ab::Answer;
+using ab::GenerateOptions;
 using ab::test::real_model;
-using ab::torch::Answer;
 using ab::torch::CausalLm;
-using ab::torch::GenerateOptions;
 using ab::torch::Weights;
 
 const std::vector<std::string> kQuestions{"What are the benefits of regular exercise?", "How can I sleep better?"};
 
 GenerateOptions brief(std::int32_t n_at_once) {
   GenerateOptions options;
-  options.max_parallel_branches = n_at_once;
+  options.request.max_parallel_branches = n_at_once;
   options.max_branches = 5;
-  options.max_branch_tokens = 24;
-  options.max_tokens = 400;
+  options.request.max_branch_tokens = 24;
+  options.request.max_tokens = 400;
   return options;
 }
 
@@ -71,8 +71,7 @@ std::map<Place, std::string> logits_of(CausalLm& model, std::int32_t n_at_once) 
   };
   const std::vector<ab::hf::Message> messages{{"user", kQuestions[0]}};
   decoder.submit(ab::hf::encode_chat(model.text().tokenizer, model.text().chat, messages),
-                 {.temperature = 0.8f,
-                  .seed = 3,
+                 {.sampling = {.temperature = 0.8f, .seed = 3},
                   .max_tokens = 200,
                   .max_branch_tokens = 16,
                   .max_parallel_branches = n_at_once,
@@ -101,8 +100,7 @@ TEST_CASE("int8: greedy and sampled answers are the same, however many branches 
     INFO("temperature " << temperature);
     const auto answer = [&](std::int32_t n_at_once) {
       GenerateOptions options = brief(n_at_once);
-      options.temperature = temperature;
-      options.seed = 11;
+      options.request.sampling = {.temperature = temperature, .seed = 11};
       return ab::torch::generate(*model, kQuestions[0], options);
     };
     const Answer together = answer(ab::kNone);

@@ -14,9 +14,9 @@
 namespace {
 
 namespace ab = anabranch;
-using ab::torch::Answer;
+using ab::Answer;
+using ab::GenerateOptions;
 using ab::torch::CausalLm;
-using ab::torch::GenerateOptions;
 
 const std::vector<std::string> kWithParts{
     "What are the advantages of living in a small town?",    "How can a school save water?",
@@ -39,8 +39,8 @@ CausalLm* trained_model() {
 
 std::vector<Answer> answers(const std::vector<std::string>& questions, std::int32_t at_once) {
   GenerateOptions options;
-  options.repetition_penalty = 1.1f;
-  options.max_parallel_branches = at_once;
+  options.request.sampling.repetition_penalty = 1.1f;
+  options.request.max_parallel_branches = at_once;
   return ab::torch::generate(*trained_model(), questions, options);
 }
 

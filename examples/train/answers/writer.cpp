@@ -63,10 +63,8 @@ class Writer {
     const auto opening = text.tokenizer.encode(task.prompt->opening, ab::hf::Special::plain);
     prompt.insert(prompt.end(), opening.begin(), opening.end());
     ab::RequestOptions options;
-    options.temperature = settings_.temperature;
-    options.top_p = settings_.top_p;
-    options.repetition_penalty = settings_.repetition_penalty;
-    options.seed = settings_.seed + static_cast<std::uint64_t>(task.sample);
+    options.sampling = settings_.sampling;
+    options.sampling.seed += static_cast<std::uint64_t>(task.sample);
     running_[decoder_.submit(prompt, options)] = task;
   }
 
@@ -100,7 +98,7 @@ class Writer {
   ab::torch::CausalLm& model_;
   const Settings& settings_;
   ab::KvCache cache_;
-  ab::Decoder<ab::KvCache, Markup, ab::hf::Tokenizer> decoder_;
+  ab::Decoder<Markup, ab::hf::Tokenizer> decoder_;
   std::map<ab::RequestId, Task> running_;
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <anabranch/decode/request.hpp>
 #include <anabranch/torch/causal_lm.hpp>
 
 #include "prompts.hpp"
@@ -13,10 +14,7 @@
 namespace answers {
 
 struct Settings {
-  float temperature = 0.7f;
-  float top_p = 0.95f;
-  float repetition_penalty = 1.05f;
-  std::uint64_t seed = 1;
+  anabranch::SamplingOptions sampling = {.temperature = 0.7f, .top_p = 0.95f, .repetition_penalty = 1.05f, .seed = 1};
   std::int32_t max_tokens = 256;        ///< sampled tokens of a serial answer
   std::int32_t max_branch_tokens = 96;  ///< sampled tokens of a point
   std::int32_t n_at_once = 6;           ///< answers in one pass

@@ -11,18 +11,10 @@ namespace {
 namespace ab = anabranch;
 using Json = nlohmann::ordered_json;
 
-ab::torch::GenerateOptions options_of(const Way& way, const Settings& settings) {
-  ab::torch::GenerateOptions options;
-  if (way.serial_markup) options.markup = ab::hf::MarkupKind::serial;
-  if (way.at_once > 0) options.max_parallel_branches = way.at_once;
-  options.temperature = settings.temperature;
-  options.top_p = settings.top_p;
-  options.repetition_penalty = settings.repetition_penalty;
-  options.no_repeat_ngram = settings.no_repeat_ngram;
-  options.seed = settings.seed;
-  options.max_tokens = settings.max_tokens;
-  options.max_branch_tokens = settings.max_branch_tokens;
-  options.max_requests = 1;
+ab::GenerateOptions options_of(const Way& way, const ab::RequestOptions& request) {
+  ab::GenerateOptions options{.request = request, .max_requests = 1};
+  if (way.serial_markup) options.markup = ab::MarkupKind::serial;
+  if (way.at_once > 0) options.request.max_parallel_branches = way.at_once;
   return options;
 }
 
@@ -55,15 +47,16 @@ Json numbers_of(const ab::Answer& answer) {
 
 }  // namespace
 
-Json answer_one(ab::torch::CausalLm& model, const Question& question, const Way& way, const Settings& settings) {
-  ab::torch::GenerateOptions options = options_of(way, settings);
-  const bool aspd = options.markup.value_or(model.text().markup.markup) == ab::hf::MarkupKind::aspd;
+Json answer_one(ab::torch::CausalLm& model, const Question& question, const Way& way,
+                const ab::RequestOptions& request) {
+  ab::GenerateOptions options = options_of(way, request);
+  const bool aspd = options.markup.value_or(model.text().markup.markup) == ab::MarkupKind::aspd;
   MarkupCheck check(aspd ? model.text().markup.tags(model.text().tokenizer) : ab::markup::AspdTags{});
   if (aspd) options.on_event = [&](const ab::Event& event) { check.see(event); };
   const ab::Answer answer = ab::torch::generate(model, question.text, options);
 
   Json branches = Json::array();
-  for (const ab::AnswerBranch& branch : answer.branches)
+  for (const ab::Branch& branch : answer.branches)
     branches.push_back({{"title", branch.title},
                         {"text", branch.text},
                         {"depth", branch.path.size()},

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include <anabranch/decode/request.hpp>
 #include <anabranch/torch/causal_lm.hpp>
 #include <nlohmann/json.hpp>
 
@@ -19,18 +20,8 @@ struct Way {
   std::int32_t at_once = -1;   ///< branches decoded at once; 1: one after another; -1: all
 };
 
-struct Settings {
-  float temperature = 0.0f;
-  float top_p = 1.0f;
-  float repetition_penalty = 1.0f;
-  std::int32_t no_repeat_ngram = 0;
-  std::uint64_t seed = 1;
-  std::int32_t max_tokens = 640;
-  std::int32_t max_branch_tokens = 160;
-};
-
 /// The answer of one question in one way, as one JSON object.
 nlohmann::ordered_json answer_one(anabranch::torch::CausalLm& model, const Question& question, const Way& way,
-                                  const Settings& settings);
+                                  const anabranch::RequestOptions& request);
 
 }  // namespace evaluate

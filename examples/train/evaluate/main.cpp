@@ -31,7 +31,7 @@ struct Arguments {
   std::string out;
   std::size_t most = 0;
   std::int32_t n_threads = 0;
-  evaluate::Settings settings;
+  anabranch::RequestOptions request{.sampling = {.seed = 1}, .max_tokens = 640, .max_branch_tokens = 160};
 };
 
 void add_options(CLI::App& app, Arguments& a) {
@@ -41,15 +41,15 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--questions", a.questions, "JSON lines of our own or FastChat's; several files")->required();
   app.add_option("--out", a.out, "JSON lines; what is there already is not done again")->required();
   app.add_option("--most", a.most, "only the first so many questions of each file; 0: all");
-  app.add_option("--temperature", a.settings.temperature, "0: greedy")->capture_default_str();
-  app.add_option("--top-p", a.settings.top_p, "of sampling")->capture_default_str();
-  app.add_option("--no-repeat-ngram", a.settings.no_repeat_ngram, "groups of so many tokens are not written again")
+  app.add_option("--temperature", a.request.sampling.temperature, "0: greedy")->capture_default_str();
+  app.add_option("--top-p", a.request.sampling.top_p, "of sampling")->capture_default_str();
+  app.add_option("--no-repeat-ngram", a.request.no_repeat_ngram, "groups of so many tokens are not written again")
       ->capture_default_str();
-  app.add_option("--repetition-penalty", a.settings.repetition_penalty, "over the answer so far")
+  app.add_option("--repetition-penalty", a.request.sampling.repetition_penalty, "over the answer so far")
       ->capture_default_str();
-  app.add_option("--seed", a.settings.seed, "of sampling")->capture_default_str();
-  app.add_option("--max-tokens", a.settings.max_tokens, "of an answer")->capture_default_str();
-  app.add_option("--max-branch-tokens", a.settings.max_branch_tokens, "of a branch")->capture_default_str();
+  app.add_option("--seed", a.request.sampling.seed, "of sampling")->capture_default_str();
+  app.add_option("--max-tokens", a.request.max_tokens, "of an answer")->capture_default_str();
+  app.add_option("--max-branch-tokens", a.request.max_branch_tokens, "of a branch")->capture_default_str();
   app.add_option("--threads", a.n_threads, "0: all cores")->capture_default_str();
 }
 
@@ -73,10 +73,10 @@ std::vector<Contestant> contestants(const Arguments& a) {
 }
 
 /// The first answers of a process pay for memory and threads; these are not measured.
-void warm_up(std::vector<Contestant>& all, const evaluate::Question& question, evaluate::Settings settings) {
-  settings.max_tokens = std::min(settings.max_tokens, 48);
+void warm_up(std::vector<Contestant>& all, const evaluate::Question& question, anabranch::RequestOptions request) {
+  request.max_tokens = std::min(request.max_tokens, 48);
   for (Contestant& contestant : all)
-    for (const evaluate::Way& way : contestant.ways) evaluate::answer_one(contestant.model, question, way, settings);
+    for (const evaluate::Way& way : contestant.ways) evaluate::answer_one(contestant.model, question, way, request);
 }
 
 std::string key_of(const std::string& set, const std::string& id, const std::string& way) {
@@ -114,12 +114,12 @@ void run(const Arguments& a) {
   CausalLm judge = CausalLm::load(a.model, {.weights = ab::torch::Weights::float32, .n_threads = a.n_threads});
   std::ofstream out(a.out, std::ios::app);
   if (!out) ab::fail(ab::Status::bad_file, a.out, ": cannot be written");
-  if (!questions.empty()) warm_up(all, questions.front(), a.settings);
+  if (!questions.empty()) warm_up(all, questions.front(), a.request);
   for (std::size_t i = 0; i < questions.size(); ++i) {
     for (Contestant& contestant : all)
       for (const evaluate::Way& way : contestant.ways) {
         if (done.count(key_of(questions[i].set, questions[i].id, way.name)) > 0) continue;
-        auto line = evaluate::answer_one(contestant.model, questions[i], way, a.settings);
+        auto line = evaluate::answer_one(contestant.model, questions[i], way, a.request);
         line["loss"] = evaluate::text_loss(judge, questions[i].text, line["text"].get<std::string>());
         out << example::json_line(line) << '\n' << std::flush;
       }

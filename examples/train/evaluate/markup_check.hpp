@@ -1,37 +1,31 @@
-// Is the markup that a model wrote well-formed? Watches one answer's events.
+// MarkupCheck: says whether a model wrote well-formed markup. It watches one answer's events.
 #pragma once
 
-#include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include <anabranch/decode/events.hpp>
-#include <anabranch/markup/aspd.hpp>
+#include <anabranch/markup/aspd_tags.hpp>
 
 namespace evaluate {
 
-/// Well-formed: every title is opened, has text and is closed; `<|para|>` follows at least two of them; every branch
-/// writes its own end tag; no other tag is sampled; the answer ends by itself.
+/// Well-formed: what the model sampled keeps the rules of markup/tag_grammar.hpp, every branch writes its own end tag,
+/// and the answer ends by itself.
 class MarkupCheck {
  public:
   explicit MarkupCheck(anabranch::markup::AspdTags tags) : tags_(std::move(tags)) {}
   void see(const anabranch::Event& event);
-  /// What was wrong, each once; empty: nothing. Call after the answer's end.
+  /// The faults, each once; empty: none. Call after the answer's end.
   std::vector<std::string> faults() const;
 
  private:
-  struct Line {
-    bool in_title = false;
-    bool blank = true;          ///< the open title has no text yet
-    std::int32_t n_titles = 0;  ///< closed since the last block
-  };
-  void see_token(Line& line, const anabranch::Event& event);
-  void note(const char* fault) { ++faults_[fault]; }
+  void see_token(const anabranch::Event& event);
 
   anabranch::markup::AspdTags tags_;
-  std::map<anabranch::BranchIndex, Line> lines_;
-  std::map<std::string, std::int32_t> faults_;
+  std::map<anabranch::BranchIndex, anabranch::markup::TagState> branches_;
+  std::set<std::string> faults_;
 };
 
 }  // namespace evaluate

@@ -15,12 +15,12 @@
 
 #include <anabranch/corpus/parts.hpp>
 #include <anabranch/decode/parallelism.hpp>
-#include <anabranch/markup/aspd.hpp>
+#include <anabranch/markup/aspd_tags.hpp>
 #include <anabranch/markup/text.hpp>
 
 namespace anabranch::corpus {
 
-/// Faults of the tags of a token sequence; the first fault of an answer counts.
+/// Faults in the tags of an answer, judged by markup/tag_grammar.hpp; the first one counts.
 enum class Fault : std::uint8_t {
   none,
   title_open,           ///< a title that is never closed, or closed by another tag

@@ -1,24 +1,18 @@
-// An answer as a whole: what the batteries of every runner return.
+// Answer: a finished answer as a whole, which `RequestLoop` and every `generate` return.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include <anabranch/decode/events.hpp>
+#include <anabranch/decode/branch.hpp>
+#include <anabranch/decode/statistics.hpp>
 
 namespace anabranch {
 
-struct AnswerBranch {
-  std::vector<PathStep> path;
-  std::string title;
-  std::string text;
-  EndReason reason = EndReason::none;
-};
-
 struct Answer {
-  std::string text;                    ///< in reading order, as joined
-  std::vector<AnswerBranch> branches;  ///< of all blocks, in the order of their forks
+  std::string text;              ///< in reading order, as joined
+  std::vector<Branch> branches;  ///< of all blocks, in the order of their forks
   EndReason reason = EndReason::none;
   Statistics statistics;
   double seconds = 0;                  ///< wall clock from the request to its end, prefill included

@@ -1,4 +1,4 @@
-// What the decoder reports: one event per token, fork, branch end, join and end of a request.
+// Event: the decoder reports one for each token, fork, branch end, join and end of a request.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,15 @@ namespace anabranch {
 /// Why a branch or a request is over.
 enum class EndReason : std::uint8_t {
   none,         ///< it is not
-  end_tag,      ///< the markup ended the branch (its end tag, the end of its sequence)
+  end_tag,      ///< the markup ended the branch
   end_of_text,  ///< the model sampled an end-of-text token
   finished,     ///< the markup finished the answer
-  limit,        ///< as many tokens as it may sample; in a fork event: deeper than it may fork
+  limit,        ///< it has sampled as many tokens as it may; in a fork event: deeper than it may fork
   range,        ///< no position left: a reserved range or the model's maximum
   stop,         ///< a stop string
   cancelled,    ///< by the caller; its history is gone
   no_room,      ///< it can never fit into the pool
-  malformed,    ///< the markup asked for what cannot be (going on after a join without a forced token)
+  malformed,    ///< the markup asked for something impossible: to go on after a join without a forced token
 };
 
 constexpr const char* reason_name(EndReason reason) noexcept {
@@ -52,7 +52,7 @@ enum class Source : std::uint8_t { sampled, forced };
 struct Event {
   enum class Kind : std::uint8_t {
     token,       ///< a token of the answer; tags and titles are reported without text
-    fork,        ///< `branch` forked into branches [first_branch, first_branch + titles.size()); none: why in `reason`
+    fork,        ///< `branch` forked into [first_branch, first_branch + titles.size()); none: `reason` says why
     branch_end,  ///< `branch` is over: `reason`
     join,        ///< `branch` goes on after its branches [first_branch, first_branch + n_branches)
     end,         ///< the request is over: `reason`, `statistics`
@@ -60,8 +60,8 @@ struct Event {
   Kind kind = Kind::token;
   RequestId request = kNoRequest;
   BranchIndex branch = kTrunk;
-  /// Text of the sequence that became printable: whole UTF-8 characters, never part of a stop string that may still
-  /// come. A fork, branch end or end carries what had been held back.
+  /// Text of the branch that became printable: whole UTF-8 characters, never part of a stop string that may still come.
+  /// A fork, branch end or end carries the text that was held back until then.
   std::string text;
 
   TokenId token = kUnknownToken;

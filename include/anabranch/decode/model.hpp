@@ -1,4 +1,4 @@
-// What the decoder asks of a model: plan in, logits out.
+// Model: the one thing that the decoder needs of a model: it takes a plan and returns logits.
 #pragma once
 
 #include <concepts>

@@ -1,7 +1,7 @@
-// Random numbers that depend on names, not on order: a counter-based generator.
+// Random numbers from names, not from an order: a counter-based generator.
 //
-// A draw is a function of (seed, path of the branch, index of the token in its sequence). What else is in the batch,
-// and in which order requests came, cannot change it.
+// A random number is a function of (seed, path of the branch, index of the token in its branch). The rest of the batch
+// and the order of the requests cannot change it.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +16,19 @@ constexpr std::uint64_t mix(std::uint64_t x) noexcept {
   return x ^ (x >> 31);
 }
 
-/// Names the random stream of a sequence.
+/// Names the random stream of a branch, or of the trunk.
 enum class StreamKey : std::uint64_t {};
 
 constexpr StreamKey trunk_stream(std::uint64_t seed) noexcept { return StreamKey{mix(seed)}; }
-/// Stream of branch `branch` of the sequence's block `block`, both counted from 0.
-constexpr StreamKey branch_stream(StreamKey sequence, std::int32_t block, std::int32_t branch) noexcept {
+/// Stream of branch `branch` of the parent's block `block`, both counted from 0.
+constexpr StreamKey branch_stream(StreamKey parent, std::int32_t block, std::int32_t branch) noexcept {
   const std::uint64_t step =
       (std::uint64_t{static_cast<std::uint32_t>(block)} << 32) | static_cast<std::uint32_t>(branch);
-  return StreamKey{mix(static_cast<std::uint64_t>(sequence) ^ mix(step ^ 0xa0761d6478bd642fu))};
+  return StreamKey{mix(static_cast<std::uint64_t>(parent) ^ mix(step ^ 0xa0761d6478bd642fu))};
 }
-/// Uniform in [0, 1) for the sequence's sampled token number `index`.
-constexpr double uniform(StreamKey sequence, std::int64_t index) noexcept {
-  const std::uint64_t bits = mix(static_cast<std::uint64_t>(sequence) ^ mix(static_cast<std::uint64_t>(index)));
+/// Uniform in [0, 1), for the stream's sampled token number `index`.
+constexpr double uniform(StreamKey stream, std::int64_t index) noexcept {
+  const std::uint64_t bits = mix(static_cast<std::uint64_t>(stream) ^ mix(static_cast<std::uint64_t>(index)));
   return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 

@@ -1,7 +1,6 @@
-// Prompts in, answers out, over any model: the loop around a decoder, some requests at a time, with the clocks running.
+// RequestLoop: answers prompts with a decoder and a model, some requests at a time, and measures the time.
 //
-// `Options` is any struct with the members of torch::GenerateOptions or llama::GenerateOptions that are used here. A
-// model that keeps a cache of its own may have committed() and aborted(), and is then told how each pass ended.
+// For runners of models: torch::generate and llama::generate are a RequestLoop behind a chat template.
 #pragma once
 
 #include <algorithm>
@@ -15,41 +14,42 @@
 #include <anabranch/cache/kv_cache.hpp>
 #include <anabranch/decode/answer.hpp>
 #include <anabranch/decode/decoder.hpp>
+#include <anabranch/decode/generate_options.hpp>
 
 namespace anabranch {
 
+/// A model with a cache of its own that must know how each pass ended.
 template <class M>
 concept NotifiedModel = requires(M& model) {
   model.committed();
   model.aborted();
 };
 
-/// Pages that `n_requests` answers can need: what is sampled, forced tags and titles, and for every branch a page that
-/// it does not fill.
-template <class Options>
-std::int32_t pages_for(std::size_t longest_prompt, const Options& options, std::int32_t page_size) {
+/// Pages that `max_requests` answers at once can need: for the prompt, for what is sampled, for forced tags and titles,
+/// and for every branch a page that it does not fill. REQUIRES: `options.request.max_tokens` is set.
+inline std::int32_t pages_for(std::size_t longest_prompt, const GenerateOptions& options, std::int32_t page_size) {
   const std::int64_t forced = 64 + std::int64_t{options.max_branches} * 64;
-  const std::int64_t slots = static_cast<std::int64_t>(longest_prompt) + options.max_tokens + forced;
+  const std::int64_t slots = static_cast<std::int64_t>(longest_prompt) + options.request.max_tokens + forced;
   const std::int64_t pages = slots / page_size + 2 * (options.max_branches + 4);
   return static_cast<std::int32_t>(std::min<std::int64_t>(pages * std::max(1, options.max_requests), 1 << 20));
 }
 
-template <Model M, Markup Tags, Detokenizer Text, class Options>
+/// `M` is the runner's model; the other two are the decoder's.
+template <Model M, Markup Tags, Detokenizer Text>
 class RequestLoop {
  public:
   using Prompts = std::vector<std::vector<TokenId>>;
-  /// What it is given must outlive it.
-  RequestLoop(M& model, KvCache& cache, Decoder<KvCache, Tags, Text>& decoder, const Options& options)
+  /// Of the options it reads `request`, `max_requests` and the callbacks. All arguments must outlive it.
+  RequestLoop(M& model, KvCache& cache, Decoder<Tags, Text>& decoder, const GenerateOptions& options)
       : model_(model), cache_(cache), decoder_(decoder), options_(options) {}
 
   /// Throws no_room when the answers of one time do not fit together, and what model and decoder throw.
   std::vector<Answer> run(const Prompts& prompts) {
     answers_.assign(prompts.size(), Answer{});
     std::size_t next = 0;
+    const std::int32_t n_most = std::max(1, options_.max_requests);
     while (next < prompts.size() || decoder_.has_work()) {
-      for (; next < prompts.size() && running_.size() < static_cast<std::size_t>(std::max(1, options_.max_requests));
-           ++next)
-        submit(prompts[next], next);
+      for (; next < prompts.size() && std::ssize(running_) < n_most; ++next) submit(prompts[next], next);
       one_pass();
     }
     take(decoder_.take_events());
@@ -58,7 +58,7 @@ class RequestLoop {
 
  private:
   using Clock = std::chrono::steady_clock;
-  /// A request that runs: which prompt it answers, and its clock.
+  /// A running request: the prompt that it answers, and its clock.
   struct Running {
     std::size_t prompt = 0;
     Clock::time_point begin;
@@ -71,16 +71,7 @@ class RequestLoop {
   }
 
   void submit(std::span<const TokenId> prompt, std::size_t index) {
-    RequestOptions request;
-    request.temperature = options_.temperature;
-    request.top_k = options_.top_k;
-    request.top_p = options_.top_p;
-    request.repetition_penalty = options_.repetition_penalty;
-    request.no_repeat_ngram = options_.no_repeat_ngram;
-    request.seed = options_.seed;
-    request.stop = options_.stop;
-    request.max_parallel_branches = options_.max_parallel_branches;
-    running_[decoder_.submit(prompt, request)] = {index, Clock::now(), 0, 0};
+    running_[decoder_.submit(prompt, options_.request)] = {index, Clock::now(), 0, 0};
   }
 
   void one_pass() {
@@ -108,7 +99,7 @@ class RequestLoop {
     if (options_.on_pass) options_.on_pass();
   }
 
-  /// A pass took this long: who it was for.
+  /// Adds the time of a pass to the answers that it was for.
   void charge(double seconds) {
     for (auto& [id, running] : running_) {
       Answer& answer = answers_[running.prompt];
@@ -145,18 +136,17 @@ class RequestLoop {
     answer.reason = end.reason;
     answer.statistics = end.statistics;
     answer.text = decoder_.text(id);
-    for (BranchIndex b = 1; b <= decoder_.n_branches(id); ++b) {
-      BranchReport report = decoder_.branch(id, b);
-      answer.branches.push_back(
-          {std::move(report.path), std::move(report.title), std::move(report.text), report.reason});
+    for (BranchIndex i = 1; i <= decoder_.n_branches(id); ++i) {
+      answer.branches.push_back(decoder_.branch(id, i));
+      answer.branches.back().sequence = kNoSequence;  // the request is about to be released
     }
     ended_.push_back(id);
   }
 
   M& model_;
   KvCache& cache_;
-  Decoder<KvCache, Tags, Text>& decoder_;
-  const Options& options_;
+  Decoder<Tags, Text>& decoder_;
+  const GenerateOptions& options_;
   std::vector<Answer> answers_;
   std::map<RequestId, Running> running_;
   std::vector<RequestId> ended_;

@@ -1,5 +1,5 @@
-// RowCosts: what one forward pass costs, by its number of rows and of keys, as measured. How many branches pay depends
-// on nothing else: a pass with 8 rows that costs little more than one with a single row makes 8 branches nearly free.
+// RowCosts: the measured cost of one forward pass, by its number of rows and of keys. It decides how many branches pay
+// off: where a pass of 8 rows costs little more than one of a single row, 8 branches are nearly free.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +19,12 @@ struct RowCost {
 /// Never falls: more rows or more keys never cost less. Where measured times say otherwise, which is noise, the larger
 /// one counts for both. In between it is linear in either; elsewhere:
 ///   n_keys below what was measured   as for the fewest measured
-///   n_keys above                     on along the sequence through the two largest (one only: the same for all n_keys)
-///   n_rows above what was measured   in proportion to the rows: what one more costs is not known to be less
+///   n_keys above                     along the line through the two largest (one only: the same for all n_keys)
+///   n_rows above what was measured   in proportion to the rows: one more row is not known to cost less
 class RowCosts {
  public:
-  /// Samples in any order; of several in the same place the least counts, since disturbances only add time. One row
-  /// must be among what was measured, and every number of rows be measured at every number of keys. Throws
+  /// Samples in any order; of several with the same rows and keys the least counts, since disturbances only add time.
+  /// One row must be among the samples, and every number of rows be measured at every number of keys. Throws
   /// bad_argument.
   explicit RowCosts(std::span<const RowCost> samples);
 

@@ -1,4 +1,5 @@
-// From logits to a token: greedy, temperature, top-k, top-p, repetition penalty, allowed and forbidden tokens.
+// Sampler: picks a token from logits: greedy, temperature, top-k, top-p, repetition penalty, allowed and forbidden
+// tokens.
 #pragma once
 
 #include <concepts>
@@ -14,21 +15,22 @@
 
 namespace anabranch {
 
-/// Everything that decides one output's token, besides its logits. Hosts that sample on their own device read it from
-/// the decoder's plan. Spans are borrowed until commit or abort.
+/// All that decides one output's token, besides its logits. Hosts that sample on their own device read it from the
+/// decoder's plan. Spans are borrowed until commit or abort.
 struct OutputSettings {
   RequestId request = kNoRequest;
   BranchIndex branch = kTrunk;
   SamplingOptions sampling;
   StreamKey stream{};                  ///< with `index` the whole random state: uniform(stream, index)
-  std::int64_t index = 0;              ///< tokens that the sequence has sampled before
+  std::int64_t index = 0;              ///< tokens that the branch has sampled before
   std::span<const TokenId> allowed;    ///< nothing else; empty: everything
   std::span<const TokenId> forbidden;  ///< none of these
-  std::span<const TokenId> seen;  ///< the answer's tokens that the sequence sees: what the repetition penalty is over
-  std::span<const TokenId> spared = {};  ///< by the repetition penalty, though seen
+  std::span<const TokenId> seen;       ///< the answer's tokens that the branch sees: the repetition penalty is on them
+  std::span<const TokenId> spared = {};  ///< exempt from the repetition penalty, though seen
 };
 
-/// Picks a token of [0, logits.size()), obeying `allowed` and `forbidden`. Must depend on its arguments alone.
+/// Picks a token of [0, logits.size()), obeying `allowed` and `forbidden`. Must depend on its arguments alone. For
+/// whoever wants another distribution than the built-in ones (examples/custom_markup/min_p.hpp).
 template <class S>
 concept SamplerLike = requires(S& sampler, std::span<const float> logits, const OutputSettings& settings) {
   { sampler(logits, settings) } -> std::same_as<TokenId>;
@@ -36,14 +38,13 @@ concept SamplerLike = requires(S& sampler, std::span<const float> logits, const 
 
 /// The built-in sampler. In this order: constraint, repetition penalty (logit / penalty if positive, else * penalty:
 /// CTRL, arXiv 1909.05858), temperature, top-k, top-p (nucleus, arXiv 1904.09751), draw. Ties go to the lower id.
-/// A template only so that who does not sample does not compile it.
+/// It is a template so that programs which do not sample do not compile it.
 template <std::floating_point Logit>
 class BasicSampler {
  public:
   /// Throws bad_logits when no allowed token has a finite logit, or a logit is NaN or +infinity. Reads the vocabulary
-  /// once when greedy or with top-k, else once more for the weights; copies none of it but the neighbourhood of
-  /// forbidden and penalised tokens. O(allowed log allowed) when only some are allowed. Its memory
-  /// grows to what such outputs need and is kept, so in the long run nothing is allocated.
+  /// once when greedy or with top-k, else once more for the weights; copies only the blocks of forbidden and penalised
+  /// tokens. O(allowed log allowed) when only some are allowed. Its memory is kept from call to call.
   TokenId operator()(std::span<const Logit> logits, const OutputSettings& settings);
 
  private:
@@ -51,7 +52,7 @@ class BasicSampler {
     Logit logit;
     TokenId token;
   };
-  /// What is known of a sum of weights.
+  /// Bounds of a sum of weights.
   struct Sum {
     double least, most;
   };

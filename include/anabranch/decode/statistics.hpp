@@ -1,4 +1,4 @@
-// What an answer cost and how parallel it was, in numbers (the metrics of docs/method.md, per answer).
+// Statistics: the cost of an answer and how parallel it is, in numbers (those of the ASPD paper, per answer).
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 namespace anabranch {
 
 struct Statistics {
-  // Every token that was fed or is still to be fed counts in exactly one of these four, forced or sampled:
+  // Every token of the answer, forced or sampled, counts in exactly one of these four:
   std::int32_t n_serial = 0;  ///< text on the trunk
   std::int32_t n_branch = 0;  ///< text in branches, the title at a branch's start included
   std::int32_t n_title = 0;   ///< titles and outline, which the reader does not see

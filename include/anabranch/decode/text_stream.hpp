@@ -1,9 +1,10 @@
-// One sequence's bytes on their way to the reader: whole UTF-8 characters only, and nothing that may yet turn out to be
-// the start of a stop string.
+// TextStream: the bytes of one branch on their way to the reader. It lets out whole UTF-8 characters only, and holds
+// back whatever may still become a stop string.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,36 +13,42 @@ namespace anabranch {
 
 namespace impl {
 
-/// Length of the UTF-8 character at the front of `text` (RFC 3629); 0: it may become one with more bytes; negative:
-/// that many bytes are no character (maximal subpart, as Unicode recommends for replacement).
-constexpr int utf8_length(std::string_view text) noexcept {
+/// The bytes at the front of a text: a character, an unfinished one, or none.
+struct Utf8Piece {
+  enum class Kind : std::uint8_t { whole, unfinished, invalid };
+  Kind kind = Kind::whole;
+  std::size_t n_bytes = 0;
+};
+
+/// The first piece of `text` by RFC 3629. `unfinished` may become a character with more bytes; `invalid` bytes are
+/// replaced together (the maximal subpart, as Unicode recommends). REQUIRES: text is not empty.
+constexpr Utf8Piece first_utf8_piece(std::string_view text) noexcept {
+  using Kind = Utf8Piece::Kind;
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead < 0xc2 || lead > 0xf4) return -1;
-  const int n = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  for (int i = 1; i < n; ++i) {
-    if (static_cast<std::size_t>(i) == text.size()) return 0;
+  if (lead < 0x80) return {Kind::whole, 1};
+  if (lead < 0xc2 || lead > 0xf4) return {Kind::invalid, 1};
+  const std::size_t n = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  for (std::size_t i = 1; i < n; ++i) {
+    if (i == text.size()) return {Kind::unfinished, i};
     unsigned char low = 0x80, high = 0xbf;
     if (i == 1 && lead == 0xe0) low = 0xa0;
     if (i == 1 && lead == 0xed) high = 0x9f;
     if (i == 1 && lead == 0xf0) low = 0x90;
     if (i == 1 && lead == 0xf4) high = 0x8f;
-    const unsigned char next = byte(static_cast<std::size_t>(i));
-    if (next < low || next > high) return -i;
+    if (byte(i) < low || byte(i) > high) return {Kind::invalid, i};
   }
-  return n;
+  return {Kind::whole, n};
 }
 
-/// Moves whole characters from the front of `bytes` to the result; U+FFFD stands for bytes that are none.
+/// Moves whole characters from the front of `bytes` to the result; U+FFFD replaces bytes that are none.
 inline std::string take_characters(std::string_view& bytes) {
   std::string text;
   while (!bytes.empty()) {
-    const int n = utf8_length(bytes);
-    if (n == 0) break;
-    if (n > 0) text += bytes.substr(0, static_cast<std::size_t>(n));
-    if (n < 0) text += "\xef\xbf\xbd";
-    bytes.remove_prefix(static_cast<std::size_t>(n > 0 ? n : -n));
+    const Utf8Piece piece = first_utf8_piece(bytes);
+    if (piece.kind == Utf8Piece::Kind::unfinished) break;
+    text += piece.kind == Utf8Piece::Kind::whole ? bytes.substr(0, piece.n_bytes) : std::string_view("\xef\xbf\xbd");
+    bytes.remove_prefix(piece.n_bytes);
   }
   return text;
 }
@@ -50,8 +57,8 @@ inline std::string take_characters(std::string_view& bytes) {
 
 class TextStream {
  public:
-  /// Adds sampled bytes; returns what became printable. At the first stop string the text is cut before it and the
-  /// stream is stopped: nothing comes out any more.
+  /// Adds sampled bytes; returns the text that became printable. At the first stop string the text is cut before it and
+  /// the stream stops: nothing comes out any more.
   std::string push(std::string_view bytes, std::span<const std::string> stops) {
     if (stopped_) return {};
     held_ += bytes;
@@ -64,13 +71,13 @@ class TextStream {
     }
     return release(held_.size() - n_stop_prefix(stops));
   }
-  /// Adds bytes that were not the model's choice: they end what a stop string could have matched.
+  /// Adds bytes that the model did not choose. A stop string does not match across them.
   std::string push_forced(std::string_view bytes) {
     if (stopped_) return {};
     held_ += bytes;
     return release(held_.size());
   }
-  /// Lets go of what is held; an unfinished character becomes U+FFFD.
+  /// Lets out all held bytes; an unfinished character becomes U+FFFD.
   std::string flush() {
     std::string_view rest = held_;
     std::string text = impl::take_characters(rest);

@@ -1,7 +1,7 @@
 // The oracle: a tiny exact transformer over an explicit dense mask, in double precision.
 //
-// It has no cache, no plan and no idea of branches; every backend is compared with it. Slow on purpose: one loop per
-// token, per head, per key.
+// It has no cache and no plan, and does not know branches; every backend is compared with it. It is slow on purpose:
+// one loop over tokens, heads and keys.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace anabranch::eigen {
 /// something; the order of tokens has no meaning beyond the mask and the positions.
 using Mask = ::Eigen::Matrix<bool, ::Eigen::Dynamic, ::Eigen::Dynamic, ::Eigen::RowMajor>;
 
-/// Every token sees itself and all before it.
+/// The mask in which every token sees itself and all tokens before it.
 inline Mask causal_mask(::Eigen::Index n_tokens) {
   Mask mask(n_tokens, n_tokens);
   for (::Eigen::Index q = 0; q < n_tokens; ++q)

@@ -1,7 +1,7 @@
 // The tiny exact transformer as a host of step plans: it satisfies the decoder's Model concept.
 //
-// It keeps K and V by slot in double precision and follows groups, runs and slots literally; it is also strict: a plan
-// that shows a row a slot that was never written, the same slot twice, or that hides a row from itself is refused.
+// It keeps K and V by slot in double precision and follows groups, runs and slots literally. It refuses a plan that
+// shows a row a slot that was never written, or the same slot twice, or that hides a row from itself.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 
 namespace anabranch::eigen {
 
-/// A written slot, as the host knows it.
+/// The token in a slot that was written.
 struct SlotContent {
   TokenId token = kNone;
   Position position = kNone;
@@ -27,8 +27,8 @@ class PlanModel {
  public:
   explicit PlanModel(Weights weights) : weights_(std::move(weights)) { check_shape(weights_.shape); }
 
-  /// One forward pass. The logits stay valid until the next call. Throws bad_argument or out_of_range, and then has
-  /// written nothing.
+  /// Runs one forward pass. The logits stay valid until the next call. Throws bad_argument or out_of_range, and then
+  /// has written nothing.
   LogitsView operator()(const StepPlan& plan);
 
   const Weights& weights() const noexcept { return weights_; }

@@ -1,4 +1,5 @@
-// Which markup a checkpoint writes, and with which positions it was trained: `anabranch.json` beside its config.json.
+// MarkupSettings: the markup that a checkpoint writes, and the positions that it was trained with: `anabranch.json`
+// beside its config.json.
 //
 //   {"markup": "aspd", "positions": "sequential", "title_separator": ":",
 //    "tags": {"branch": "<|branch|>", "branch_end": "<|/branch|>", "title": "<|title|>", "title_end": "<|/title|>",
@@ -15,11 +16,10 @@
 
 #include <anabranch/hf/tokenizer.hpp>
 #include <anabranch/markup/aspd.hpp>
+#include <anabranch/markup/markup_kind.hpp>
 #include <anabranch/tree/positions.hpp>
 
 namespace anabranch::hf {
-
-enum class MarkupKind : std::uint8_t { serial, skeleton, aspd };
 
 /// "serial", "skeleton", "aspd".
 const char* markup_name(MarkupKind kind) noexcept;

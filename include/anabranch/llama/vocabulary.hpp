@@ -16,7 +16,7 @@ struct llama_vocab;
 
 namespace anabranch::llama {
 
-/// Treatment of a text that spells control tokens (`<|im_end|>`).
+/// How a text that spells control tokens (`<|im_end|>`) is read.
 enum class Special : std::uint8_t {
   plain,  ///< stays text
   parse,  ///< becomes those tokens

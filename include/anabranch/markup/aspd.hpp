@@ -1,68 +1,47 @@
-// The markup of ASPD (arXiv 2508.08895): six control tokens, titles first, then one branch per title.
+// Aspd: the markup of ASPD (arXiv 2508.08895): six control tokens, titles first, then one branch per title.
 //
 //   <|title|>t1<|/title|><|title|>t2<|/title|><|para|><|branch|>t1: ...<|/branch|><|branch|>t2: ...<|/branch|><|/para|>
 //
-// The model writes the titles and `<|para|>`; each branch is forced to start with `<|branch|>`, its title's tokens and
+// The model writes the titles and `<|para|>`. Each branch is forced to start with `<|branch|>`, its title's tokens and
 // the separator; `<|/para|>` is forced after the join. Every token sequence has a defined result:
-//   repeated title        kept: a branch for each
-//   empty title           a branch whose prefix is `<|branch|>` alone, so that it finds its own words
-//   unclosed title        a new `<|title|>` or `<|para|>` closes it; when the line ends, it is dropped
-//   `<|para|>`, no title  an empty block: `<|/para|>` follows at once, in the same pass
-//   `<|title|>`, `<|para|>` inside a branch   a nested block
-//   stray `<|branch|>`, `<|/para|>`, `<|/title|>`, and `<|/branch|>` on the trunk: stay in the history, are not shown,
-//                         change nothing; inside a title they are not part of it
-//   titles never followed by `<|para|>`       not shown, no branches
-//
-// Options say by constraint what may be sampled; tokens that were not sampled under it (a host's own) still have the
-// results above. Tags are spared by the repetition penalty, always: they come again and again.
-//   well_formed     only what keeps to the grammar: two or more titles, each closed by `<|/title|>` and not empty, then
-//                   `<|para|>`; `<|/branch|>` in branches alone, which end with nothing else; `<|branch|>` and
-//                   `<|/para|>` never, for they are forced; no end of text in or between titles
-//   max_title_tokens   a title of so many tokens must be closed (with well_formed)
-//   unique_titles   no title is one that the line knows: of this block, of its earlier blocks, and those that the lines
-//                   above it knew when it was forked. Where the open title's tokens are all but the last of a known
-//                   one, that last token is forbidden; where the title is a known one, whatever closes it is:
-//                   `<|/title|>`, `<|title|>`, `<|para|>`. Titles are the same by their tokens, or, where `text` can
-//                   tell, by their letters, whatever their case, the blanks around and the `:`, `.`, `*` behind
-//   max_titles      the last title that a block may have must be closed by `<|/title|>` or `<|para|>`, and nothing but
-//                   `<|para|>` may follow it
+//   repeated title           a branch for each
+//   empty title              a branch whose prefix is `<|branch|>` alone, so that it finds its own words
+//   title that is not closed a new `<|title|>` or `<|para|>` closes it; when the branch ends, it is dropped
+//   `<|para|>` without title an empty block: `<|/para|>` follows at once, in the same pass
+//   titles inside a branch   a nested block
+//   titles without `<|para|>` are not shown and have no branches
+//   any other tag            stays in the history, is not shown, changes nothing; inside a title it is not part of it
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <anabranch/error.hpp>
+#include <anabranch/markup/aspd_tags.hpp>
 #include <anabranch/markup/impl/title_list.hpp>
 #include <anabranch/markup/impl/title_text.hpp>
 #include <anabranch/markup/markup.hpp>
 
 namespace anabranch::markup {
 
-/// The tags by token id; all six are needed and must differ.
-struct AspdTags {
-  TokenId branch = kNone;
-  TokenId branch_end = kNone;
-  TokenId title = kNone;
-  TokenId title_end = kNone;
-  TokenId para = kNone;
-  TokenId para_end = kNone;
-  std::vector<TokenId> title_separator = {};  ///< between a branch's title and its text, usually `:`
-};
-
+/// Constraints on what may be sampled. A host that samples without them gets the results above.
 struct AspdOptions {
+  /// No title that the branch knows comes again: of its blocks, and of those that its parents had when it was forked.
+  /// The last token of a known title is forbidden, and so is closing one. Titles are the same by their tokens, or, with
+  /// `text`, by their letters, whatever their case, the blanks around and the `:`, `.`, `*` behind.
   bool unique_titles = false;
+  /// Only tags that keep to the grammar (tag_grammar.hpp), no text between titles, no end of text before a branch ends.
   bool well_formed = false;
-  std::int32_t max_titles = kNone;          ///< of one block; kNone: any number
-  std::int32_t max_title_tokens = kNone;    ///< of one title; kNone: any number
-  std::vector<TokenId> end_of_text = {};    ///< for well_formed
-  std::vector<TokenId> not_in_titles = {};  ///< for well_formed: those that hold a line break, say
+  std::int32_t max_titles = kNone;        ///< of one block; behind the last one only `<|para|>` may follow; kNone: any
+  std::int32_t max_title_tokens = kNone;  ///< a title of so many must be closed, with well_formed; kNone: any number
+  std::vector<TokenId> end_of_text = {};  ///< for well_formed
+  std::vector<TokenId> not_in_titles = {};  ///< for well_formed: tokens that hold a line break, for example
   /// Appends the text of tokens, so that a title in other tokens is known again; empty: tokens are compared.
   std::function<void(std::span<const TokenId>, std::string&)> text = {};
 };
@@ -73,8 +52,8 @@ class Aspd {
     bool in_branch = false;
     bool in_title = false;
     std::vector<TokenId> title;      ///< the open one
-    impl::TitleList titles;          ///< those closed that may not come again, the block's last
-    std::size_t first = 0;           ///< of them, the block's first
+    impl::TitleList titles;          ///< the closed ones: all that may not come again, then those of the block
+    std::size_t first = 0;           ///< index of the block's first
     std::vector<TokenId> forbidden;  ///< next
     std::size_t n_titles() const noexcept { return titles.size() - first + (in_title ? 1 : 0); }
   };
@@ -124,11 +103,11 @@ class Aspd {
   Constraint constrain(const State& s) const {
     if (!s.in_title && full(s)) return {{&tags_.para, 1}, {}, ids_};
     if (options_.well_formed && !s.in_title && s.n_titles() > 0)
-      return {std::span(behind_title_).first(s.n_titles() > 1 ? 2 : 1), {}, ids_};
+      return {std::span(behind_title_).first(keeps_rules(grammar_state(s), Symbol::para) ? 2 : 1), {}, ids_};
     if (must_close(s)) return {{&tags_.title_end, 1}, {}, ids_};
     return {{}, s.forbidden, ids_};
   }
-  /// A title ends with every token but its first (few have only one), and behind it comes another one.
+  /// Guesses that a title of two tokens or more ends, and that another one follows it.
   TokenId draft(const State& s) const {
     if (s.in_title) return s.title.size() > 1 && may_close(s) ? tags_.title_end : kUnknownToken;
     return s.n_titles() > 0 && !full(s) ? tags_.title : kUnknownToken;
@@ -136,7 +115,7 @@ class Aspd {
 
  private:
   bool full(const State& s) const {
-    return options_.max_titles != kNone && s.n_titles() >= static_cast<std::size_t>(options_.max_titles);
+    return options_.max_titles != kNone && std::cmp_greater_equal(s.n_titles(), options_.max_titles);
   }
 
   bool may_close(const State& s) const {
@@ -145,7 +124,7 @@ class Aspd {
 
   bool must_close(const State& s) const {
     return options_.well_formed && options_.max_title_tokens != kNone && may_close(s) &&
-           s.title.size() >= static_cast<std::size_t>(options_.max_title_tokens);
+           std::ssize(s.title) >= options_.max_title_tokens;
   }
 
   void close_title(State& s) const {
@@ -168,18 +147,25 @@ class Aspd {
     if (s.in_title) forbid_titles(s);
   }
 
+  /// Where the grammar sees the state. Titles that were closed without `<|/title|>` count.
+  TagState grammar_state(const State& s) const {
+    TagState at;
+    at.in_branch = s.in_branch;
+    at.in_title = s.in_title;
+    at.title_is_empty = s.title.empty();
+    at.n_titles = static_cast<std::int32_t>(s.n_titles());
+    return at;
+  }
+
   void forbid_ill_formed(State& s) const {
-    const auto never = [&s](std::initializer_list<TokenId> tokens) { s.forbidden.insert(s.forbidden.end(), tokens); };
-    never({tags_.branch, tags_.para_end});
-    if (!s.in_branch || s.in_title) never({tags_.branch_end});
-    if (s.in_branch || s.in_title)
-      s.forbidden.insert(s.forbidden.end(), options_.end_of_text.begin(), options_.end_of_text.end());
-    if (s.in_title) {
-      never({tags_.title, tags_.para});
-      s.forbidden.insert(s.forbidden.end(), options_.not_in_titles.begin(), options_.not_in_titles.end());
-    }
-    if (s.title.empty()) never({tags_.title_end});
-    if (!s.in_title && s.n_titles() < 2) never({tags_.para});
+    const TagState at = grammar_state(s);
+    for (const TokenId tag : ids_)
+      if (!keeps_rules(at, tags_.symbol(tag))) s.forbidden.push_back(tag);
+    const auto forbid_all = [&s](const std::vector<TokenId>& tokens) {
+      s.forbidden.insert(s.forbidden.end(), tokens.begin(), tokens.end());
+    };
+    if (s.in_branch || s.in_title) forbid_all(options_.end_of_text);
+    if (s.in_title) forbid_all(options_.not_in_titles);
   }
 
   void forbid_titles(State& s) const {

@@ -1,8 +1,8 @@
-// The token grammar that says where branches start and end.
+// Markup: the state machine that says where branches start and end.
 //
-// A markup is a small state machine, one state per line. It is shown each token that the line sampled, before the
-// token is fed to the model, and answers with an action. It owns nothing else: no cache, no sampling, no limits. A
-// decoder that cannot do as told (depth, positions) says so in its events; no token sequence makes a markup throw.
+// There is one state per branch (and one for the trunk). A markup is shown each token that the branch sampled, before
+// the token is fed to the model, and returns an action. It has no cache, no sampling, no limits: where the decoder
+// cannot carry an action out (depth, positions), it says so in its events. No token sequence makes a markup throw.
 #pragma once
 
 #include <concepts>
@@ -20,7 +20,7 @@ namespace anabranch::markup {
 /// The part that a token plays for the reader of the answer.
 enum class Role : std::uint8_t {
   text,   ///< part of the answer's text
-  title,  ///< names a branch to come; the branch says it again, so it is not shown here
+  title,  ///< part of the name of a branch to come; the branch repeats it, so it is not shown here
   tag,    ///< control token: never shown
 };
 
@@ -39,22 +39,22 @@ inline Forced& push(Forced& out, std::span<const TokenId> tokens, Role role) {
 
 /// A branch to be forked.
 struct Seed {
-  Forced prefix;               ///< what the branch starts with; may be empty: it then samples from its parent's row
+  Forced prefix;               ///< the branch's first tokens; empty: it samples its first from its parent's row
   std::vector<TokenId> title;  ///< for display; may be empty
 };
 
-/// The work to be done after a token, in this order: take tokens back, feed `forced`, then `next`.
+/// The steps to take after a token, in this order: take tokens back, feed `forced`, then `next`.
 struct Action {
   enum class Next : std::uint8_t {
-    sample,      ///< the line goes on
-    fork,        ///< one branch per seed; the line waits for them, then `joined` is asked
-    end_branch,  ///< the branch is complete with what was fed; on the trunk the same as `finish`
+    sample,      ///< the branch samples its next token
+    fork,        ///< into one branch per seed; the parent waits for them, then `joined` is called
+    end_branch,  ///< the branch is complete; on the trunk the same as `finish`
     finish,      ///< the answer is complete; open branches are closed
   };
   Next next = Next::sample;
   Role role = Role::text;   ///< of the sampled token
-  std::int32_t forget = 0;  ///< last tokens of the line to take back, the sampled one included: 1 = do not feed it.
-                            ///< Reaches back to the line's start or its last join, never further
+  std::int32_t forget = 0;  ///< last tokens of the branch to take back, the sampled one included: 1 = do not feed it.
+                            ///< Reaches back to the branch's start or its last join, never further
   Forced forced;
   std::vector<Seed> seeds;  ///< of `fork`
 
@@ -67,33 +67,31 @@ struct Action {
   static Action finish(Role role = Role::tag) { return {Next::finish, role, 0, {}, {}}; }
 };
 
-/// Which tokens may be sampled next. Borrowed from the markup or the state: valid until the state changes.
+/// The tokens that may be sampled next. Borrowed from the markup or the state: valid until the state changes.
 struct Constraint {
   std::span<const TokenId> allowed;      ///< nothing else; empty: everything
   std::span<const TokenId> forbidden;    ///< none of these
-  std::span<const TokenId> spared = {};  ///< by the repetition penalty: a grammar's tokens come again and again
+  std::span<const TokenId> spared = {};  ///< exempt from the repetition penalty: the grammar needs them repeatedly
 };
 
 }  // namespace anabranch::markup
 
 namespace anabranch {
 
-/// A markup. `State` is a value: copied at will, one per line.
-///   start()          state of a trunk
-///   child(s, k)      state of branch k of the fork that `s` has just asked for
+/// A markup. `State` is a value: copied at will, one per branch.
+///   start()          the state of a trunk
+///   child(s, k)      the state of branch k of the fork that `s` has just asked for
 ///   next(s, token)   a token was sampled
-///   joined(s)        all branches of the line's block have ended and were joined, in order (or the fork had no
-///                    branches, or was refused). Going on needs at least one forced token: its row is the first that
-///                    sees the branches
-///   closing(s)       what has to end a branch in this state when its end is not its own doing (end of text, a limit).
-///                    The decoder keeps as many slots and positions free for it
+///   joined(s)        all branches of the block have ended and were joined, in order (or the fork had no branches, or
+///                    was refused). To go on it forces at least one token, whose row is the first to see the branches
+///   closing(s)       the tokens that end a branch in this state when something else ends it (end of text, a limit).
+///                    The decoder keeps as many slots and positions free for them
 /// Optional:
 ///   open(s)          called once for a trunk, before anything is sampled; default: sample
-///   end_of_text(s)   the model sampled an end-of-text token, which is not fed. Default: the branch ends, with
-///   `closing`
-///                    in the token's place; on the trunk the answer ends. The action's `forget` counts the token
-///   constrain(s)     which tokens may be sampled next
-///   draft(s)         a tag that may well be sampled next; kUnknownToken: none
+///   end_of_text(s)   the model sampled an end-of-text token, which is not fed. Default: the branch ends with `closing`
+///                    in the token's place, the trunk ends the answer. The action's `forget` counts the token
+///   constrain(s)     the tokens that may be sampled next
+///   draft(s)         a tag that is likely to be sampled next; kUnknownToken: none
 template <class M>
 concept Markup = std::copyable<typename M::State> &&
     requires(const M& markup, typename M::State& s, const typename M::State& cs, TokenId t, std::int32_t k) {

@@ -1,4 +1,4 @@
-// The markup that never forks: ordinary serial decoding.
+// Serial: the markup that never forks. It is ordinary serial decoding.
 #pragma once
 
 #include <anabranch/markup/markup.hpp>

@@ -1,18 +1,19 @@
-// Branches from any instruct model, without training: a short numbered outline first, then every point at once.
+// Skeleton: branches from any instruct model, without training. A short numbered outline first, then every point at
+// once.
 //
 //   Here are the main points:\n\n1. **Title A**\n2. **Title B**\n\n     written by the trunk, point by point
 //     1. **Title A**: body ...\n                                        branch, seeded with its own title
 //     2. **Title B**: body ...                                          branch
 //
 // The reader sees the opening and the points; the outline stays in the history, hidden. Its text there is clean:
-//   a title ends where the text holds `**`. Byte-level vocabularies glue (`.**`, `**:`, `**\n`): a title that was not
-//   closed by `**` exactly is taken back and forced again as its trimmed text and `**`
-//   a title that is repeated, empty, too long, or in which the model ends the text is taken back with its number, and
-//   the outline stops; so it does after a title that ran into a line break, and at `max_points`
-//   when even the first title is like that, it is taken as it stands; an empty one: no points, plain serial answer
-// A body ends at its first line break (or end of text, or a limit); text glued in front of the break is kept. Between
-// points the separator is forced, into the branch that it ends. Forced text must never end in a bare blank, because
-// tokens carry their leading blank: a seed that takes it away gives empty or broken bodies.
+//   A title ends at `**`. Tokens may hold more than that (`.**`, `**:`, `**\n`): a title that was not closed by `**`
+//   exactly is taken back and forced again as its trimmed text and `**`.
+//   A title that is repeated, empty, too long, or in which the model ends the text is taken back with its number, and
+//   the outline stops. It also stops behind a title that ran into a line break, and at `max_points`.
+//   A first title like that is kept as it stands; without any title there are no points but a plain serial answer.
+// A body ends at its first line break (or end of text, or a limit); text in front of the break is kept, even if it is
+// part of the same token. The separator is forced at the end of each point but the last. Forced text must not end in a
+// blank: tokens carry their leading blank, and a prefix that takes it away gives empty or broken bodies.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,7 @@ struct SkeletonOptions {
   std::string separator = "\n";      ///< between points
   std::int32_t max_points = 8;
   std::int32_t max_title_tokens = 16;
-  std::int32_t min_body_tokens = 0;  ///< sampled of a body before it may end; a constraint, which takes n_vocabulary
+  std::int32_t min_body_tokens = 0;  ///< sampled of a body before it may end; a constraint, which needs n_vocabulary
   AfterPoints after = AfterPoints::finish;
   std::string after_text = "\n\n";  ///< forced after the points when the answer goes on
   /// Size of the vocabulary, so that a first title and the bodies can be kept from starting with a line break (or
@@ -43,6 +44,7 @@ struct SkeletonOptions {
   std::vector<TokenId> end_of_text = {};
 };
 
+/// `Encode` and `Decode` are the two directions of the caller's tokenizer (hf::Tokenizer is both).
 template <TextToTokens Encode, Detokenizer Decode>
 class Skeleton {
  public:
@@ -52,8 +54,8 @@ class Skeleton {
     std::vector<std::string> titles;
     std::string title;                ///< text of the open title
     std::int32_t n_title_tokens = 0;  ///< sampled for it
-    std::int32_t n_unsettled = 0;     ///< tokens since the last complete title: the number and what follows
-    std::int32_t point = 0;           ///< of a body
+    std::int32_t n_unsettled = 0;     ///< tokens since the last complete title: the number and all behind it
+    std::int32_t point = 0;           ///< of a body: its number, from 0
     bool blank = true;                ///< the body has no text yet
     std::int32_t n_body_tokens = 0;   ///< sampled for the body
   };
@@ -75,7 +77,7 @@ class Skeleton {
   Action next_in_title(State& s, std::string_view text) const;
   Action next_in_body(State& s, std::string_view text) const;
   bool settle_title(State& s, Action& action, std::string_view written, std::string_view last) const;
-  Action give_up_title(State& s) const;
+  Action discard_title(State& s) const;
   void finish_outline(State& s, Action& action) const;
   bool repeated(const State& s, std::string_view title) const;
   Forced number(State& s) const;
@@ -87,8 +89,8 @@ class Skeleton {
   Encode encode_;
   Decode decode_;
   SkeletonOptions options_;
-  std::vector<TokenId> not_first_;  ///< what a first title or a body must not start with
-  std::vector<TokenId> no_break_;   ///< what a first title or a body that is too short must not hold
+  std::vector<TokenId> not_first_;  ///< tokens that a first title or a body must not start with
+  std::vector<TokenId> no_break_;   ///< tokens that a first title or a body that is too short must not hold
 };
 
 }  // namespace anabranch::markup

@@ -1,4 +1,4 @@
-// Between tokens and text: what a markup or a decoder asks of a tokenizer, and no more.
+// Detokenizer, TextToTokens: the two things that markups and decoders need of a tokenizer.
 #pragma once
 
 #include <concepts>
@@ -11,13 +11,15 @@
 
 namespace anabranch {
 
-/// Turns tokens into text bytes (not necessarily whole UTF-8 characters): appends to `out`.
+/// Turns tokens into text bytes (not necessarily whole UTF-8 characters) and appends them to `out`. Every decoder needs
+/// one; hf::Tokenizer and llama::Vocabulary are.
 template <class T>
 concept Detokenizer = requires(const T& text, std::span<const TokenId> tokens, std::string& out) {
   text(tokens, out);
 };
 
-/// Turns text into tokens, without adding any of its own (no beginning-of-text token).
+/// Turns text into tokens and adds none of its own (no beginning-of-text token). Markups that write text need one:
+/// Skeleton.
 template <class T>
 concept TextToTokens = requires(const T& tokens, std::string_view text) {
   { tokens(text) } -> std::convertible_to<std::vector<TokenId>>;

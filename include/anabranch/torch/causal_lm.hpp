@@ -1,9 +1,9 @@
 // A model runner on LibTorch: a Hugging Face folder in, step plans through it, logits out.
 //
-// It satisfies the decoder's Model concept. K and V live in kv addressed by slot, so nothing is ever moved when
-// sequences fork and join. Attention is anabranch::attention, which reads what several rows share once for all of them;
-// products are LibTorch's (float32, bfloat16) or anabranch::linear's (int8). With int8 weights a row's logits are the
-// same, bit for bit, whatever other rows are in the pass. No torch header is needed to use it.
+// It satisfies the decoder's Model concept. K/V tensors are addressed by slot, so forks and joins move no K or V.
+// Attention is anabranch::attention, which reads the keys that several rows share once for all of them; products are
+// LibTorch's (float32, bfloat16) or anabranch::linear's (int8). With int8 weights a row's logits are the same, bit for
+// bit, whatever other rows are in the pass. No torch header is needed to use it.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,9 @@
 
 namespace anabranch::torch {
 
-/// In what the big matrices are kept and multiplied. Everything between products is float32 always.
+/// The type in which the big matrices are kept and multiplied. Everything between products is float32.
 enum class Weights : std::uint8_t {
-  automatic,  ///< the fastest on this CPU: a quick measurement of one layer when the model is loaded
+  automatic,  ///< the fastest on this CPU, found by a quick measurement of one layer when the model is loaded
   float32,
   bfloat16,  ///< half the bytes per pass; logits have 8 significant bits. Slow where the CPU lacks it
   int8,      ///< a quarter of the bytes: 8 bits and a scale per output channel, inputs rounded to 8 bits by 32 of them,
@@ -32,32 +32,31 @@ enum class Weights : std::uint8_t {
 
 enum class AttentionPath : std::uint8_t {
   native,  ///< anabranch::attention
-  groups,  ///< LibTorch, one call per visibility group, merged by log-sum-exp: a reference without kernels of ours
+  groups,  ///< LibTorch, call by call for keys that rows share, merged by log-sum-exp: a reference without our kernels
   dense,   ///< LibTorch, all visible slots gathered, one dense mask: the slow reference
 };
 
 struct LoadOptions {
   Weights weights = Weights::automatic;
   AttentionPath attention = AttentionPath::native;
-  /// Type of K and V in the kv; none: float32 with float32 weights, else bfloat16. The LibTorch paths take all but
-  /// int8.
+  /// Element type of K and V; none: float32 with float32 weights, else bfloat16. The LibTorch paths take all but int8.
   std::optional<attention::Element> kv = {};
   std::int32_t n_slots = 0;  ///< slots to make room for at once; a plan over a larger pool makes the K/V tensors grow
   std::int32_t max_rows = 256;  ///< hint for whoever feeds prompts: the best number of rows of one prefill chunk
-  std::int32_t n_threads = 0;   ///< threads of LibTorch, of the whole process; 0 leaves what is set
+  std::int32_t n_threads = 0;   ///< threads of LibTorch, for the whole process; 0 leaves their number as it is
   /// Folder of a LoRA adapter (hf/adapter.hpp). It is merged into the weights in float32, before they are rounded to
   /// their type: a pass costs what it costs without.
   std::optional<std::filesystem::path> adapter = {};
 };
 
-/// The passes that are measured: every number of rows over every number of keys.
+/// The passes to be measured: every number of rows over every number of keys.
 struct RowCostOptions {
   std::vector<std::int32_t> rows = {1, 2, 4, 6, 8, 12, 16, 24, 32};
   std::vector<std::int32_t> keys = {128, 1024};
   std::int32_t repeats = 5;  ///< the best counts
 };
 
-/// Where the time of all passes went, in seconds.
+/// The time of all passes, in seconds.
 struct PassTimes {
   double total = 0;
   double products = 0;   ///< weight products, with the rounding of their inputs
@@ -75,29 +74,30 @@ class CausalLm {
   CausalLm& operator=(CausalLm&&) noexcept;
   ~CausalLm();
 
-  /// A runner over the same weights with empty kv of its own, for a second cache.
+  /// A runner over the same weights with empty K/V tensors of its own, for a second cache.
   CausalLm with_own_slots() const;
 
-  /// One forward pass: writes K and V of all rows, returns float32 logits [n_outputs, vocabulary] of the outputs,
-  /// valid until the next call. Throws bad_argument (token unknown or outside the vocabulary, slot outside the kv,
-  /// a row that sees nothing) or out_of_range (position) and has then written nothing.
+  /// Runs one forward pass: writes K and V of all rows and returns the float32 logits [n_outputs, vocabulary] of the
+  /// outputs, valid until the next call. Throws bad_argument (a token that is unknown or outside the vocabulary, a slot
+  /// outside the pool, groups and views that GroupCheck refuses) or out_of_range (position), and has then written
+  /// nothing.
   LogitsView operator()(const StepPlan& plan);
 
   /// Times decoding passes of this model on this machine: one token of each branch over a shared trunk, logits for all.
-  /// Takes about a second for a model of 135 million weights, needs kv of its own for the largest case, and leaves
-  /// this runner as it is. For DecoderOptions::row_costs. Throws bad_argument.
+  /// Takes about a second for a model of 135 million weights, needs K/V tensors of its own for the largest case, and
+  /// leaves this runner as it is. For DecoderOptions::row_costs. Throws bad_argument.
   RowCosts measure_row_costs(const RowCostOptions& options = {}) const;
 
-  /// Makes room for `n_slots` slots, keeping what is there. Never shrinks.
+  /// Makes room for `n_slots` slots and keeps K and V. Never shrinks.
   void reserve(std::int32_t n_slots);
-  /// Throws bad_argument for a LibTorch path over int8 kv.
+  /// Throws bad_argument for a LibTorch path over K and V in int8.
   void set_attention(AttentionPath path);
 
   const hf::ModelConfig& config() const noexcept;
   /// Tokenizer, chat template and markup settings of the folder, read at the first call; an adapter's own markup
   /// settings come first. Throws bad_file, unsupported.
   const hf::ModelText& text() const;
-  Weights weights() const noexcept;  ///< what was chosen: never `automatic`
+  Weights weights() const noexcept;  ///< never `automatic`
   attention::Element kv() const noexcept;
   AttentionPath attention() const noexcept;
   std::int32_t max_rows() const noexcept;

@@ -6,8 +6,8 @@
 #include <memory_resource>
 #include <vector>
 
-#include <anabranch/mask/visibility.hpp>
 #include <anabranch/pool/index.hpp>
+#include <anabranch/tree/view.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {

@@ -24,25 +24,60 @@ inline void count_titles(AnswerCounts& counts, const std::vector<std::string>& t
   counts.n_repeated_titles += count_repeated(titles);
 }
 
-/// Follows the tags of a token sequence with a stack of its own.
+/// The fault that a broken rule of the grammar is. None for those that training data may break: a block of one title,
+/// a title without text.
+constexpr Fault fault_of(markup::Breach breach) noexcept {
+  using markup::Breach;
+  switch (breach) {
+    case Breach::title_not_closed: return Fault::title_open;
+    case Breach::text_in_block: return Fault::text_in_block;
+    case Breach::empty_title:
+    case Breach::few_titles: return Fault::none;
+    case Breach::stray_title_end:
+    case Breach::tag_in_block:
+    case Breach::stray_branch:
+    case Breach::stray_branch_end:
+    case Breach::stray_para_end: break;
+  }
+  return Fault::stray_tag;
+}
+
+/// Follows the tags of a whole answer: the grammar for each branch, and a stack of the branches that are open.
 template <class Text>
 class TagReader {
  public:
   TagReader(const markup::AspdTags& tags, const Text& text) : tags_(tags), text_(text) { open_.emplace_back(); }
 
   void read(TokenId token) {
-    if (token == tags_.title) return title();
-    if (token == tags_.title_end) return title_end();
-    if (token == tags_.para) return para();
-    if (token == tags_.branch) return branch();
-    if (token == tags_.branch_end) return branch_end();
-    if (token == tags_.para_end) return para_end();
-    text_token(token);
+    using markup::Symbol;
+    const Symbol symbol = tags_.symbol(token);
+    Branch& branch = open_.back();
+    const markup::TagState before = branch.state;
+    advance(branch.state, symbol, [this](markup::Breach breach) { note(fault_of(breach)); });
+    switch (symbol) {
+      case Symbol::text: return read_text(branch, token);
+      case Symbol::title:
+        if (!before.in_block) branch.titles.emplace_back();
+        return;
+      case Symbol::title_end: return;
+      case Symbol::para:
+        if (!before.in_block) start_block(branch);
+        return;
+      case Symbol::para_end:
+        if (before.in_block) end_block(branch);
+        return;
+      case Symbol::branch:
+        if (before.in_block) start_branch(branch);
+        return;
+      case Symbol::branch_end:
+        if (before.in_branch && !before.in_block) end_branch();
+        return;
+    }
   }
 
   AnswerCounts finish() {
-    end_line();
-    if (open_.size() > 1 || open_.back().in_block) fault(Fault::not_closed);
+    check_end(open_.back());
+    if (open_.size() > 1 || open_.back().state.in_block) note(Fault::not_closed);
     count_4grams(counts_, tokens_);
     return counts_;
   }
@@ -50,41 +85,23 @@ class TagReader {
  private:
   using Tokens = std::vector<TokenId>;
   /// The trunk, or a branch that is not closed yet.
-  struct Line {
+  struct Branch {
+    markup::TagState state;
     std::vector<Tokens> titles;  ///< since the last block, or of the open one
     std::size_t n_branches = 0;  ///< of the open block
-    bool in_title = false;
-    bool in_block = false;
-    Tokens prefix = {};      ///< that a branch must begin with
-    std::size_t n_read = 0;  ///< of its text tokens, while they are part of the prefix
+    Tokens prefix = {};          ///< that the branch must begin with
+    std::size_t n_read = 0;      ///< of its text tokens, while they are part of the prefix
   };
 
-  void fault(Fault fault) {
+  void note(Fault fault) {
     if (counts_.fault == Fault::none) counts_.fault = fault;
   }
-  void title() {
-    Line& line = open_.back();
-    if (line.in_title) fault(Fault::title_open);
-    if (line.in_block) return fault(Fault::stray_tag);
-    line.titles.emplace_back();
-    line.in_title = true;
-  }
-  void title_end() {
-    Line& line = open_.back();
-    if (!line.in_title) fault(Fault::stray_tag);
-    line.in_title = false;
-  }
-  void para() {
-    Line& line = open_.back();
-    if (line.in_block) return fault(Fault::stray_tag);
-    if (line.in_title) fault(Fault::title_open);
-    if (line.titles.empty()) fault(Fault::block_without_title);
-    line.in_title = false;
-    line.in_block = true;
-    line.n_branches = 0;
-    counts_.n_blocks += line.titles.empty() ? 0 : 1;
+  void start_block(Branch& branch) {
+    if (branch.titles.empty()) note(Fault::block_without_title);
+    branch.n_branches = 0;
+    counts_.n_blocks += branch.titles.empty() ? 0 : 1;
     std::vector<std::string> keys;
-    for (const Tokens& title : line.titles) {
+    for (const Tokens& title : branch.titles) {
       std::string words;
       text_(std::span<const TokenId>(title), words);
       keys.push_back(word_key(words));
@@ -92,49 +109,41 @@ class TagReader {
     }
     count_titles(counts_, keys);
   }
-  void branch() {
-    Line& line = open_.back();
-    if (!line.in_block) return fault(Fault::stray_tag);
-    Line child;
-    if (line.n_branches < line.titles.size() && !line.titles[line.n_branches].empty()) {
-      child.prefix = line.titles[line.n_branches];
+  void end_block(Branch& branch) {
+    if (branch.n_branches != branch.titles.size()) note(Fault::branch_count);
+    branch.titles.clear();
+  }
+  void start_branch(Branch& parent) {
+    Branch child;
+    child.state.in_branch = true;
+    if (parent.n_branches < parent.titles.size() && !parent.titles[parent.n_branches].empty()) {
+      child.prefix = parent.titles[parent.n_branches];
       child.prefix.insert(child.prefix.end(), tags_.title_separator.begin(), tags_.title_separator.end());
     }
-    ++line.n_branches;
+    ++parent.n_branches;
     ++counts_.n_branches;
     open_.push_back(std::move(child));
   }
-  void branch_end() {
-    if (open_.size() == 1 || open_.back().in_block) return fault(Fault::stray_tag);
-    end_line();
+  void end_branch() {
+    check_end(open_.back());
     open_.pop_back();
   }
-  /// Marks that must not be left open where a line ends.
-  void end_line() {
-    const Line& line = open_.back();
-    if (line.in_title) fault(Fault::title_open);
-    if (!line.titles.empty() && !line.in_block) fault(Fault::titles_unused);
-    if (line.n_read < line.prefix.size()) fault(Fault::branch_title);
+  /// Notes what must not be left open where a branch or the answer ends.
+  void check_end(const Branch& branch) {
+    if (branch.state.in_title) note(Fault::title_open);
+    if (!branch.titles.empty() && !branch.state.in_block) note(Fault::titles_unused);
+    if (branch.n_read < branch.prefix.size()) note(Fault::branch_title);
   }
-  void para_end() {
-    Line& line = open_.back();
-    if (!line.in_block) return fault(Fault::stray_tag);
-    if (line.n_branches != line.titles.size()) fault(Fault::branch_count);
-    line.in_block = false;
-    line.titles.clear();
-  }
-  void text_token(TokenId token) {
-    Line& line = open_.back();
-    if (line.in_title) return line.titles.back().push_back(token);
-    if (line.in_block) fault(Fault::text_in_block);
-    if (line.n_read < line.prefix.size() && line.prefix[line.n_read++] != token) fault(Fault::branch_title);
+  void read_text(Branch& branch, TokenId token) {
+    if (branch.state.in_title) return branch.titles.back().push_back(token);
+    if (branch.n_read < branch.prefix.size() && branch.prefix[branch.n_read++] != token) note(Fault::branch_title);
     ++(open_.size() > 1 ? counts_.n_branch : counts_.n_serial);
     tokens_.push_back(token);
   }
 
   const markup::AspdTags& tags_;
   const Text& text_;
-  std::vector<Line> open_;
+  std::vector<Branch> open_;
   AnswerCounts counts_;
   Tokens tokens_;
 };

@@ -11,7 +11,7 @@ namespace anabranch {
 
 namespace impl {
 
-/// Tokens among which the n of the largest log-probabilities are, and few others. Two logits can have the same
+/// Tokens that hold the n with the largest log-probabilities, and few others. Two logits can have the same
 /// log-probability once it is rounded to float; then the lower token counts, so some below the n-th logit are needed.
 template <std::floating_point Logit>
 std::vector<TokenId> likely_tokens(LogitBlocks<Logit>& blocks, std::size_t n, double log_sum) {
@@ -33,14 +33,14 @@ std::vector<TokenId> likely_tokens(LogitBlocks<Logit>& blocks, std::size_t n, do
 template <std::floating_point Logit>
 std::pair<float, std::vector<TokenLogProbability>> log_probabilities(std::span<const Logit> logits, TokenId token,
                                                                      std::int32_t n) {
-  // Also those that no constraint allowed, which the sampler has not looked at: they are part of the sum.
+  // Reads all logits, also those that no constraint allowed: the sampler has not checked them, and the sum needs them.
   impl::LogitBlocks<Logit> blocks;
   blocks.read(logits);
   const Logit best = blocks.largest();
   double sum = 0;
   for (const Logit logit : logits) sum += std::exp(static_cast<double>(logit) - best);
   const double log_sum = best + std::log(sum);
-  const auto value = [&](TokenId t) { return static_cast<float>(logits[static_cast<std::size_t>(t)] - log_sum); };
+  const auto value = [&](TokenId t) { return static_cast<float>(logits[impl::index_of(t)] - log_sum); };
   const auto n_top = std::min(static_cast<std::size_t>(n), logits.size());
   std::vector<TokenId> order = impl::likely_tokens(blocks, n_top, log_sum);
   std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(n_top), order.end(),

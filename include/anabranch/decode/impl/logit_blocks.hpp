@@ -1,4 +1,4 @@
-// LogitBlocks: one output's logits, read once: whether they can be sampled from, and where the large ones are.
+// LogitBlocks: one output's logits, read once to check them and to know where the large ones are.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +18,9 @@
 #include <anabranch/types.hpp>
 
 namespace anabranch::impl {
+
+/// Index of a token's logit. REQUIRES: token >= 0.
+constexpr std::size_t index_of(TokenId token) noexcept { return static_cast<std::uint32_t>(token); }
 
 inline bool has(std::span<const TokenId> tokens, TokenId token) {
   return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
@@ -49,17 +52,13 @@ class LogitBlocks {
   std::size_t n_blocks() const noexcept { return copies_.size(); }
   /// 256 of them, those behind the end -infinity.
   std::span<const Logit, kBlock> block(std::size_t b) const noexcept {
-    if (copies_[b] != kNone) return copied_[static_cast<std::size_t>(copies_[b])];
+    if (copies_[b] != kNoCopy) return copied_[copies_[b]];
     return logits_.subspan(b * kBlock).template first<kBlock>();
   }
-  Logit operator[](TokenId token) const noexcept {
-    return block(static_cast<std::size_t>(token) / kBlock)[static_cast<std::size_t>(token) % kBlock];
-  }
+  Logit operator[](TokenId token) const noexcept { return block(index_of(token) / kBlock)[index_of(token) % kBlock]; }
 
   /// REQUIRES: a token of these logits. The maxima are as before until `renew`.
-  void replace(TokenId token, Logit logit) {
-    copy(static_cast<std::size_t>(token) / kBlock)[static_cast<std::size_t>(token) % kBlock] = logit;
-  }
+  void replace(TokenId token, Logit logit) { copy(index_of(token) / kBlock)[index_of(token) % kBlock] = logit; }
   /// Makes the maxima those of the logits as they are now.
   void renew();
 
@@ -79,14 +78,15 @@ class LogitBlocks {
   std::array<Logit, kBlock>& copy(std::size_t b);
 
   std::span<const Logit> logits_;
-  std::vector<std::int32_t> copies_;  // [n_blocks] index into copied_; kNone: as the caller gave it
+  static constexpr std::uint32_t kNoCopy = 0xffffffffu;
+  std::vector<std::uint32_t> copies_;  // [n_blocks] index into copied_; kNoCopy: as the caller gave it
   std::vector<std::array<Logit, kBlock>> copied_;
   std::vector<Logit> maxima_;   // [n_blocks][kCells], then -infinity up to whole blocks of these
   std::vector<Logit> highest_;  // scratch of reached_by
 };
 
 /// Maxima of the cells of one block. True: one of the logits is NaN or +infinity. With both trip counts constant this
-/// becomes vector code without any license to reorder: a cell is always computed in the same order.
+/// becomes vector code, and a cell is always computed in the same order.
 template <std::floating_point Logit>
 bool LogitBlocks<Logit>::scan(std::span<const Logit, kBlock> values, Logit* maxima) noexcept {
   using Mask = std::conditional_t<sizeof(Logit) == 4, std::int32_t, std::int64_t>;  // as wide as a logit
@@ -109,7 +109,7 @@ bool LogitBlocks<Logit>::scan(std::span<const Logit, kBlock> values, Logit* maxi
 template <std::floating_point Logit>
 void LogitBlocks<Logit>::read(std::span<const Logit> logits) {
   logits_ = logits;
-  copies_.assign((logits.size() + kBlock - 1) / kBlock, kNone);
+  copies_.assign((logits.size() + kBlock - 1) / kBlock, kNoCopy);
   copied_.clear();
   maxima_.assign((copies_.size() * kCells + kBlock - 1) / kBlock * kBlock, kNever);
   if (logits.size() % kBlock != 0) copy(n_blocks() - 1);
@@ -121,19 +121,19 @@ void LogitBlocks<Logit>::read(std::span<const Logit> logits) {
 
 template <std::floating_point Logit>
 std::array<Logit, LogitBlocks<Logit>::kBlock>& LogitBlocks<Logit>::copy(std::size_t b) {
-  if (copies_[b] == kNone) {
+  if (copies_[b] == kNoCopy) {
     const std::span<const Logit> own = logits_.subspan(b * kBlock, std::min(kBlock, logits_.size() - b * kBlock));
     copied_.emplace_back();
     std::fill(std::copy(own.begin(), own.end(), copied_.back().begin()), copied_.back().end(), kNever);
-    copies_[b] = static_cast<std::int32_t>(copied_.size() - 1);
+    copies_[b] = static_cast<std::uint32_t>(copied_.size() - 1);
   }
-  return copied_[static_cast<std::size_t>(copies_[b])];
+  return copied_[copies_[b]];
 }
 
 template <std::floating_point Logit>
 void LogitBlocks<Logit>::renew() {
   for (std::size_t b = 0; b < n_blocks(); ++b)
-    if (copies_[b] != kNone) scan(block(b), maxima_.data() + b * kCells);
+    if (copies_[b] != kNoCopy) scan(block(b), maxima_.data() + b * kCells);
 }
 
 template <std::floating_point Logit>
@@ -152,8 +152,8 @@ TokenId LogitBlocks<Logit>::first(Logit value) const noexcept {
   const auto cell = std::find(maxima_.begin(), maxima_.end(), value);
   const std::size_t b = static_cast<std::size_t>(cell - maxima_.begin()) / kCells;
   const std::span<const Logit, kBlock> values = block(b);
-  const auto place = std::find(values.begin(), values.end(), value) - values.begin();
-  return static_cast<TokenId>(b * kBlock + static_cast<std::size_t>(place));
+  const auto offset = std::find(values.begin(), values.end(), value) - values.begin();
+  return static_cast<TokenId>(b * kBlock) + static_cast<TokenId>(offset);
 }
 
 template <std::floating_point Logit>

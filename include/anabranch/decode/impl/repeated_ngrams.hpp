@@ -2,7 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -13,15 +13,13 @@ namespace anabranch::impl {
 
 /// Appends the tokens that would end a group of n tokens which `seen` holds already, but none of `spared`; some of them
 /// more than once. O(seen).
-inline void append_ngram_repeats(std::span<const TokenId> seen, std::size_t n, std::span<const TokenId> spared,
+inline void append_ngram_repeats(std::span<const TokenId> seen, std::ptrdiff_t n, std::span<const TokenId> spared,
                                  std::vector<TokenId>& out) {
-  if (n == 0 || seen.size() < n) return;
-  const auto last = seen.last(n - 1);
-  for (std::size_t i = 0; i + n <= seen.size(); ++i) {
-    const TokenId token = seen[i + n - 1];
-    if (std::equal(last.begin(), last.end(), seen.begin() + static_cast<std::ptrdiff_t>(i)) && token >= 0 &&
-        !has(spared, token))
-      out.push_back(token);
+  if (n <= 0 || std::ssize(seen) < n) return;
+  const auto last = seen.end() - (n - 1);  // of the n - 1 tokens that the next one would complete
+  for (auto group = seen.begin(); seen.end() - group >= n; ++group) {
+    const TokenId token = group[n - 1];
+    if (std::equal(last, seen.end(), group) && token >= 0 && !has(spared, token)) out.push_back(token);
   }
 }
 

@@ -1,4 +1,4 @@
-// RequestStateMachine: forks, ends of branches, joins, and the end of a request.
+// RequestStateMachine: forks, ends of branches, joins, admission, and the end of a request.
 #pragma once
 
 #include <algorithm>
@@ -8,230 +8,239 @@
 namespace anabranch::impl {
 
 /// A refused fork is a block without branches: the markup goes on as after a join.
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::fork(RequestT& r, BranchT& t, std::vector<markup::Seed> seeds) {
-  if (seeds.empty()) return refuse(r, t, EndReason::none);
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::fork(Request& request, BranchState& branch, std::vector<markup::Seed> seeds) {
+  if (seeds.empty()) return refuse(request, branch, EndReason::none);
   const bool samples_from_parent =
       std::any_of(seeds.begin(), seeds.end(), [](const markup::Seed& seed) { return seed.prefix.empty(); });
-  if (samples_from_parent && !make_row(r, t)) return close(r, EndReason::malformed);
-  const EndReason denied = add_block(r, t, seeds);
-  if (denied != EndReason::none) return refuse(r, t, denied);
+  if (samples_from_parent && !ensure_row(request, branch)) return close(request, EndReason::malformed);
+  const EndReason denied = add_block(request, branch, seeds);
+  if (denied != EndReason::none) return refuse(request, branch, denied);
+  report_fork(request, branch, seeds);
 
-  const std::int32_t block = t.block;
-  const BranchIndex first = r.block(block).first;
-  Event& event = emit(Event::Kind::fork, r, t);
-  event.text = keep_text(t, t.text.flush());
-  event.first_branch = first;
-  event.n_branches = r.block(block).n;
-  for (std::size_t k = 0; k < seeds.size(); ++k) {
-    std::string& title = r.edit(first + static_cast<BranchIndex>(k)).title;
-    if (!seeds[k].title.empty()) text_(std::span<const TokenId>(seeds[k].title), title);
-    event.titles.push_back(title);
+  const BlockIndex block = branch.block;
+  ++request.block(block).n_open;  // so that the block does not end before all its branches have started
+  BranchIndex child = request.block(block).first;
+  for (const markup::Seed& seed : seeds) {
+    start_child(request, request.edit(child++), seed.prefix);
+    if (!request.active) return;
   }
-  t.parts.back().block = block;
-  ++r.statistics.n_blocks;
-  r.statistics.n_branches += event.n_branches;
-
-  ++r.block(block).n_open;  // so that the block does not end before all its branches have started
-  for (std::size_t k = 0; k < seeds.size() && r.active; ++k)
-    start_child(r, r.edit(first + static_cast<BranchIndex>(k)), seeds[k].prefix);
-  if (!r.active) return;
-  if (--r.block(block).n_open == 0) resume(r, t);
+  if (--request.block(block).n_open == 0) resume(request, branch);
 }
 
-/// Makes the block and its branches; or, with nothing changed, why not.
-template <class Cache, Markup M, Detokenizer Text>
-EndReason RequestStateMachine<Cache, M, Text>::add_block(RequestT& r, BranchT& t,
-                                                         const std::vector<markup::Seed>& seeds) {
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::report_fork(Request& request, BranchState& branch,
+                                               const std::vector<markup::Seed>& seeds) {
+  const Block& block = request.block(branch.block);
+  Event& event = emit(Event::Kind::fork, request, branch);
+  event.text = keep_text(branch, branch.text.flush());
+  event.first_branch = block.first;
+  event.n_branches = block.n;
+  BranchIndex child = block.first;
+  for (const markup::Seed& seed : seeds) {
+    std::string& title = request.edit(child++).title;
+    if (!seed.title.empty()) text_(std::span<const TokenId>(seed.title), title);
+    event.titles.push_back(title);
+  }
+  branch.parts.back().block = branch.block;
+  ++request.statistics.n_blocks;
+  request.statistics.n_branches += block.n;
+}
+
+/// Adds the block and its branches; or changes nothing and says why.
+template <Markup M, Detokenizer Text>
+EndReason RequestStateMachine<M, Text>::add_block(Request& request, BranchState& branch,
+                                                  const std::vector<markup::Seed>& seeds) {
   const auto n = static_cast<std::int32_t>(seeds.size());
-  const auto depth = static_cast<std::int32_t>(t.path.size());
-  const auto& limits = cache_->options();
-  if (depth >= std::min(options_.max_depth, limits.max_depth)) return EndReason::limit;
+  const CacheOptions& limits = cache_->options();
+  if (std::ssize(branch.path) >= std::min(options_.max_depth, limits.max_depth)) return EndReason::limit;
   if (n > limits.max_sequences - cache_->n_sequences() - n_sequences_due_()) return EndReason::limit;
 
-  const auto block = static_cast<std::int32_t>(r.blocks.size());
-  const auto first = static_cast<BranchIndex>(r.branches.size());
-  r.blocks.push_back({first, n, n});
-  for (std::int32_t k = 0; k < n; ++k) add_child(r, t, k);
-  t.operations.push_back({Operation::Kind::fork, {}, block});
-  t.block = block;
-  t.phase = Phase::waiting;
-  State after = t.state;
-  t.n_rejoining = static_cast<std::int32_t>(markup_.joined(after).forced.size());
+  const BlockIndex index{static_cast<std::int32_t>(request.blocks.size())};
+  const Block block{request.n_branches(), n, n};
+  request.blocks.push_back(block);
+  for (std::int32_t k = 0; k < n; ++k) add_child(request, branch, k);
+  branch.operations.push_back({Operation::Kind::fork, {}, 0, index});
+  branch.block = index;
+  branch.phase = Phase::waiting;
+  State after = branch.state;
+  branch.n_rejoining = static_cast<std::int32_t>(markup_.joined(after).forced.size());
   bool fits = true;
-  for (BranchIndex i = first; i < first + n; ++i) fits = fits && reserve_.fits(r, i);
+  for (BranchIndex i = block.first; i < block.end(); ++i) fits = fits && budget_.fits(request, i);
   if (fits) {
-    ++t.n_blocks;
+    ++branch.n_blocks;
     return EndReason::none;
   }
-  r.blocks.pop_back();
-  r.branches.erase(r.branches.begin() + first, r.branches.end());
-  t.operations.pop_back();
-  t.block = kNone;
-  t.phase = Phase::running;
-  t.n_rejoining = 0;
+  request.blocks.pop_back();
+  request.branches.erase(request.branches.begin() + block.first, request.branches.end());
+  branch.operations.pop_back();
+  branch.block = kNoBlock;
+  branch.phase = Phase::running;
+  branch.n_rejoining = 0;
   return EndReason::range;
 }
 
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::add_child(RequestT& r, BranchT& parent, std::int32_t k) {
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::add_child(Request& request, const BranchState& parent, std::int32_t k) {
+  const auto clipped = [](WidePosition p) { return static_cast<Position>(std::min<WidePosition>(p, kUnlimited)); };
   const Positions& positions = options_.positions;
-  const auto at = static_cast<Position>(std::min<WidePosition>(reserve_.next_of(r, parent), kUnlimited));
-  BranchT child(markup_.child(parent.state, k));
-  child.index = static_cast<BranchIndex>(r.branches.size());
+  const Position at = clipped(budget_.next_of(request, parent));
+  BranchState child(markup_.child(parent.state, k));
+  child.index = request.n_branches();
   child.parent = parent.index;
   child.path = parent.path;
   child.path.push_back({parent.n_blocks, k});
   child.phase = Phase::queued;
-  child.start = static_cast<Position>(std::min<WidePosition>(positions.start(at, k), kUnlimited));
+  child.start = clipped(positions.start(at, k));
   child.limit = std::min(parent.limit, positions.end(at, k));
-  child.n_closing = static_cast<std::int32_t>(markup::Forced(markup_.closing(child.state)).size());
+  child.n_closing = n_closing_tokens(child.state);
   child.stream = branch_stream(parent.stream, parent.n_blocks, k);
   child.seen = parent.seen.apart();
   child.n_inherited = child.n_settled = child.seen.size();
-  r.branches.push_back(std::make_shared<BranchT>(std::move(child)));
+  request.branches.push_back(std::make_shared<BranchState>(std::move(child)));
 }
 
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::start_child(RequestT& r, BranchT& t, const markup::Forced& prefix) {
-  if (!force(r, t, prefix)) return close_sequence(r, t, EndReason::range);
-  const EndReason denied = grant(r, t);
-  if (denied != EndReason::none) return close_sequence(r, t, denied);
-  if (prefix.empty()) t.phase = Phase::running;  // its parent's row is in the coming pass only: it cannot wait
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::start_child(Request& request, BranchState& branch, const markup::Forced& prefix) {
+  if (!force(request, branch, prefix)) return close_branch(request, branch, EndReason::range);
+  const EndReason denied = allow_token(request, branch);
+  if (denied != EndReason::none) return close_branch(request, branch, denied);
+  if (prefix.empty()) branch.phase = Phase::running;  // its parent's row is in the coming pass only: it cannot wait
 }
 
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::refuse(RequestT& r, BranchT& t, EndReason reason) {
-  Event& event = emit(Event::Kind::fork, r, t);
-  event.text = keep_text(t, t.text.flush());
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::refuse(Request& request, BranchState& branch, EndReason reason) {
+  Event& event = emit(Event::Kind::fork, request, branch);
+  event.text = keep_text(branch, branch.text.flush());
   event.reason = reason;
-  Action action = markup_.joined(t.state);
-  if (action.next == Action::Next::fork) return close(r, reason == EndReason::none ? EndReason::malformed : reason);
-  apply(r, t, std::move(action), nullptr, EndReason::end_tag);
+  Action action = markup_.joined(branch.state);
+  if (action.next == Action::Next::fork)
+    return close(request, reason == EndReason::none ? EndReason::malformed : reason);
+  apply(request, branch, std::move(action), nullptr, EndReason::end_tag);
 }
 
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::report_branch_end(RequestT& r, BranchT& t, EndReason reason) {
-  t.phase = Phase::ended;
-  t.reason = reason;
-  t.n_closing = 0;
-  Event& event = emit(Event::Kind::branch_end, r, t);
-  event.text = keep_text(t, t.text.flush());
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::report_branch_end(Request& request, BranchState& branch, EndReason reason) {
+  branch.phase = Phase::ended;
+  branch.reason = reason;
+  branch.n_closing = 0;
+  Event& event = emit(Event::Kind::branch_end, request, branch);
+  event.text = keep_text(branch, branch.text.flush());
   event.reason = reason;
 }
 
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::end_branch(RequestT& r, BranchT& t, EndReason reason) {
-  report_branch_end(r, t, reason);
-  BranchT& parent = r.edit(t.parent);
-  if (--r.block(parent.block).n_open == 0) resume(r, parent);
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::end_branch(Request& request, BranchState& branch, EndReason reason) {
+  report_branch_end(request, branch, reason);
+  BranchState& parent = request.edit(branch.parent);
+  if (--request.block(parent.block).n_open == 0) resume(request, parent);
 }
 
-/// All branches of the sequence's block have ended: they are joined in order.
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::join(RequestT& r, BranchT& t) {
-  const Block& block = r.block(t.block);
-  t.operations.push_back({Operation::Kind::join, {}, t.block});
-  Event& event = emit(Event::Kind::join, r, t);
+/// Joins the block that the branch waits for. REQUIRES: all branches of the block have ended.
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::join(Request& request, BranchState& branch) {
+  const Block& block = request.block(branch.block);
+  branch.operations.push_back({Operation::Kind::join, {}, 0, branch.block});
+  Event& event = emit(Event::Kind::join, request, branch);
   event.first_branch = block.first;
   event.n_branches = block.n;
-  for (std::int32_t k = 0; k < block.n; ++k) {
-    const BranchT& child = r.branch(block.first + k);
-    t.seen.append(child.seen.from(child.n_inherited));
+  for (BranchIndex i = block.first; i < block.end(); ++i) {
+    const BranchState& child = request.branch(i);
+    branch.seen.append(child.seen.from(child.n_inherited));
   }
-  t.n_settled = t.seen.size();
-  t.n_rejoining = 0;
-  t.block = kNone;
-  t.phase = Phase::running;
+  branch.n_settled = branch.seen.size();
+  branch.n_rejoining = 0;
+  branch.block = kNoBlock;
+  branch.phase = Phase::running;
 }
 
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::resume(RequestT& r, BranchT& t) {
-  const Block block = r.block(t.block);
-  join(r, t);
-  Action action = markup_.joined(t.state);
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::resume(Request& request, BranchState& branch) {
+  const Block block = request.block(branch.block);
+  join(request, branch);
+  Action action = markup_.joined(branch.state);
   bool sampled = false;
-  for (BranchIndex i = block.first; i < block.first + block.n; ++i) sampled = sampled || r.branch(i).n_sampled > 0;
+  for (BranchIndex i = block.first; i < block.end(); ++i) sampled = sampled || request.branch(i).n_sampled > 0;
   if (!sampled && action.next == Action::Next::fork)  // it would fork for ever
-    return close(r, r.branch(block.first).reason);
-  apply(r, t, std::move(action), nullptr, EndReason::end_tag);
+    return close(request, request.branch(block.first).reason);
+  apply(request, branch, std::move(action), nullptr, EndReason::end_tag);
 }
 
-/// Places go in reading order, so that with one place a branch's own blocks come before its siblings. Branches without
-/// a prefix may be more than there are places; then those wait that have a token to go on with, the last ones first.
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::place(RequestT& r) {
-  if (!r.active) return;
-  std::vector<BranchIndex> queued, movable;
+/// Branches are admitted in reading order, so that with one at a time a branch's own blocks come before its siblings.
+/// Branches without a prefix run at once and may be too many; then those that have a token to feed go back to the
+/// queue, the last ones first.
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::admit_branches(Request& request) {
+  if (!request.active) return;
+  std::vector<BranchIndex> queued, can_wait;
   std::int32_t n_running = 0;
-  for (BranchIndex i = 1; i < static_cast<BranchIndex>(r.branches.size()); ++i) {
-    const BranchT& t = r.branch(i);
-    if (t.phase == Phase::queued) queued.push_back(i);
-    if (t.phase != Phase::running) continue;
+  for (BranchIndex i = 1; i < request.n_branches(); ++i) {
+    const BranchState& branch = request.branch(i);
+    if (branch.phase == Phase::queued) queued.push_back(i);
+    if (branch.phase != Phase::running) continue;
     ++n_running;
-    if (!t.operations.empty()) movable.push_back(i);
+    if (!branch.operations.empty()) can_wait.push_back(i);
   }
-  const auto before = [&](BranchIndex a, BranchIndex b) { return reads_before(r.branch(a), r.branch(b)); };
+  const auto before = [&](BranchIndex a, BranchIndex b) { return reads_before(request.branch(a), request.branch(b)); };
   std::sort(queued.begin(), queued.end(), before);
-  std::sort(movable.begin(), movable.end(), before);
-  const std::int32_t n_places = r.options->max_parallel_branches;
-  for (std::size_t k = 0; n_running < n_places && k < queued.size(); ++k, ++n_running)
-    r.edit(queued[k]).phase = Phase::running;
-  for (; n_running > n_places && !movable.empty(); movable.pop_back(), --n_running)
-    r.edit(movable.back()).phase = Phase::queued;
+  std::sort(can_wait.begin(), can_wait.end(), before);
+  const std::int32_t n_most = request.options->max_parallel_branches;
+  for (std::size_t k = 0; n_running < n_most && k < queued.size(); ++k, ++n_running)
+    request.edit(queued[k]).phase = Phase::running;
+  for (; n_running > n_most && !can_wait.empty(); can_wait.pop_back(), --n_running)
+    request.edit(can_wait.back()).phase = Phase::queued;
 }
 
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::close(RequestT& r, EndReason reason) {
-  if (!r.active) return;
-  r.active = false;
-  close_tree(r, r.edit(kTrunk), reason);
-  finish(r, reason);
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::close(Request& request, EndReason reason) {
+  if (!request.active) return;
+  request.active = false;
+  close_tree(request, request.edit(kTrunk), reason);
+  finish(request, reason);
 }
 
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::abandon(RequestT& r, EndReason reason) {
-  if (!r.active) return;
-  r.active = false;
-  r.history_kept = false;
-  for (std::size_t i = r.branches.size(); i-- > 1;)
-    if (const auto branch = static_cast<BranchIndex>(i); r.branch(branch).phase != Phase::ended)
-      report_branch_end(r, r.edit(branch), reason);
-  finish(r, reason);
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::abandon(Request& request, EndReason reason) {
+  if (!request.active) return;
+  request.active = false;
+  request.history_kept = false;
+  for (BranchIndex i = request.n_branches() - 1; i > kTrunk; --i)
+    if (request.branch(i).phase != Phase::ended) report_branch_end(request, request.edit(i), reason);
+  finish(request, reason);
 }
 
-/// What is left to feed stays in the operations: nothing is sampled any more, so no pass is spent on it; a request
-/// that goes on with this history feeds it first.
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::close_tree(RequestT& r, BranchT& t, EndReason reason) {
-  if (t.phase == Phase::ended) return;
-  t.n_granted = 0;
-  if (t.block != kNone) {
-    const Block block = r.block(t.block);
-    for (BranchIndex i = block.first; i < block.first + block.n; ++i)
-      if (r.branch(i).phase != Phase::ended) close_tree(r, r.edit(i), reason);
-    join(r, t);
-    force(r, t, markup_.joined(t.state).forced);
+/// Tokens that are still to be fed stay in the operations. Nothing is sampled any more, so no pass is spent on them; a
+/// request that continues this history feeds them first.
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::close_tree(Request& request, BranchState& branch, EndReason reason) {
+  if (branch.phase == Phase::ended) return;
+  branch.n_allowed = 0;
+  if (branch.block != kNoBlock) {
+    const Block block = request.block(branch.block);
+    for (BranchIndex i = block.first; i < block.end(); ++i)
+      if (request.branch(i).phase != Phase::ended) close_tree(request, request.edit(i), reason);
+    join(request, branch);
+    force(request, branch, markup_.joined(branch.state).forced);
   }
-  if (t.parent == kNone) return;
-  t.n_closing = 0;
-  force(r, t, markup_.closing(t.state));
-  report_branch_end(r, t, reason);
+  if (branch.is_trunk()) return;
+  branch.n_closing = 0;
+  force(request, branch, markup_.closing(branch.state));
+  report_branch_end(request, branch, reason);
 }
 
-template <class Cache, Markup M, Detokenizer Text>
-void RequestStateMachine<Cache, M, Text>::finish(RequestT& r, EndReason reason) {
-  r.reason = reason;
-  r.n_granted = 0;
-  BranchT& trunk = r.edit(kTrunk);
+template <Markup M, Detokenizer Text>
+void RequestStateMachine<M, Text>::finish(Request& request, EndReason reason) {
+  request.reason = reason;
+  request.n_allowed = 0;
+  BranchState& trunk = request.edit(kTrunk);
   trunk.phase = Phase::ended;
   trunk.reason = reason;
-  trunk.n_granted = 0;
-  r.statistics.ended_by_text = reason == EndReason::end_of_text;
-  Event& event = emit(Event::Kind::end, r, trunk);
+  trunk.n_allowed = 0;
+  request.statistics.ended_by_text = reason == EndReason::end_of_text;
+  Event& event = emit(Event::Kind::end, request, trunk);
   event.text = keep_text(trunk, trunk.text.flush());
   event.reason = reason;
-  event.statistics = r.statistics;
+  event.statistics = request.statistics;
 }
 
 }  // namespace anabranch::impl

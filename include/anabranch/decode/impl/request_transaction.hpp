@@ -1,4 +1,4 @@
-// RequestTransaction: changes to requests that happen whole or not at all.
+// RequestTransaction: changes several requests as a whole or not at all.
 #pragma once
 
 #include <cstddef>
@@ -7,39 +7,39 @@
 #include <vector>
 
 #include <anabranch/decode/events.hpp>
-#include <anabranch/decode/impl/branch_state.hpp>
+#include <anabranch/decode/impl/request_state.hpp>
 #include <anabranch/pool/reserve.hpp>
 
 namespace anabranch::impl {
 
-/// Copies of requests stand in their places, so that whoever walks the requests sees what has been decided so far.
-/// Unless they are kept, the originals come back and the events since are forgotten.
+/// Puts a copy in the place of each request that is changed, so that a walk over the requests sees the changes so far.
+/// Without `keep`, the destructor puts the originals back and forgets the events since the constructor.
 template <class State>
 class RequestTransaction {
  public:
-  using Requests = std::vector<std::unique_ptr<Request<State>>>;
+  using Requests = std::vector<std::unique_ptr<RequestState<State>>>;
 
-  /// `retired` gets the originals of copies that are kept: what is borrowed from them stays valid in there.
+  /// Kept copies move their originals to `retired`, where references to them stay valid.
   RequestTransaction(Requests& requests, std::vector<Event>& events, Requests& retired) noexcept
-      : requests_(requests), events_(events), retired_(retired), n_events_(events.size()) {}
+      : requests_(requests), events_(events), retired_(retired), n_events_(std::ssize(events)) {}
   RequestTransaction(const RequestTransaction&) = delete;
   RequestTransaction& operator=(const RequestTransaction&) = delete;
   ~RequestTransaction() {
     if (kept_) return;
     for (std::size_t i = originals_.size(); i-- > 0;) requests_[originals_[i].first].swap(originals_[i].second);
-    events_.erase(events_.begin() + static_cast<std::ptrdiff_t>(n_events_), events_.end());
+    events_.erase(events_.begin() + n_events_, events_.end());
   }
 
-  /// A copy of request `i`, now in its place.
-  Request<State>& change(std::size_t i) {
+  /// Copies the request at `index`; the copy is in its place from now on.
+  RequestState<State>& change(std::size_t index) {
     reserve_more(retired_, originals_.size() + 1);
-    originals_.emplace_back(i, std::make_unique<Request<State>>(*requests_[i]));
-    requests_[i].swap(originals_.back().second);
-    return *requests_[i];
+    originals_.emplace_back(index, std::make_unique<RequestState<State>>(*requests_[index]));
+    requests_[index].swap(originals_.back().second);
+    return *requests_[index];
   }
   /// The copies stay. Never fails.
   void keep() noexcept {
-    for (auto& [i, original] : originals_) retired_.push_back(std::move(original));
+    for (auto& [index, original] : originals_) retired_.push_back(std::move(original));
     kept_ = true;
   }
 
@@ -47,8 +47,8 @@ class RequestTransaction {
   Requests& requests_;
   std::vector<Event>& events_;
   Requests& retired_;
-  std::size_t n_events_;
-  std::vector<std::pair<std::size_t, std::unique_ptr<Request<State>>>> originals_;
+  std::ptrdiff_t n_events_;
+  std::vector<std::pair<std::size_t, std::unique_ptr<RequestState<State>>>> originals_;
   bool kept_ = false;
 };
 

@@ -1,4 +1,4 @@
-// RowCosts: from samples to a table that never falls, and its interpolation.
+// RowCosts: the table that is made from samples, and its interpolation.
 #pragma once
 
 #include <algorithm>
@@ -17,13 +17,13 @@ namespace anabranch {
 
 namespace impl {
 
-inline std::string place(std::int32_t n_rows, std::int32_t n_keys) {
+inline std::string point(std::int32_t n_rows, std::int32_t n_keys) {
   return std::to_string(n_rows) + (n_rows == 1 ? " row at " : " rows at ") + std::to_string(n_keys) + " keys";
 }
 
-inline void check_place(std::int32_t n_rows, std::int32_t n_keys) {
+inline void check_point(std::int32_t n_rows, std::int32_t n_keys) {
   if (n_rows < 1 || n_keys < 0)
-    fail(Status::bad_argument, "costs of ", place(n_rows, n_keys), "; rows must be >= 1, keys >= 0");
+    fail(Status::bad_argument, "costs of ", point(n_rows, n_keys), "; rows must be >= 1, keys >= 0");
 }
 
 /// Index of `value` in an ascending list. REQUIRES: it is there.
@@ -40,9 +40,9 @@ inline void sort_unique(std::vector<std::int32_t>& list) {
 
 inline RowCosts::RowCosts(std::span<const RowCost> samples) {
   for (const RowCost& s : samples) {
-    impl::check_place(s.n_rows, s.n_keys);
+    impl::check_point(s.n_rows, s.n_keys);
     if (!(s.seconds > 0) || !std::isfinite(s.seconds))
-      fail(Status::bad_argument, "a pass of ", impl::place(s.n_rows, s.n_keys), " took ", s.seconds,
+      fail(Status::bad_argument, "a pass of ", impl::point(s.n_rows, s.n_keys), " took ", s.seconds,
            " s; it must be finite and > 0");
     rows_.push_back(s.n_rows);
     keys_.push_back(s.n_keys);
@@ -66,7 +66,7 @@ inline void RowCosts::fill(std::span<const RowCost> samples) {
     for (std::size_t r = 0; r < n; ++r) {
       double& cell = seconds_[k * n + r];
       if (cell == kMissing)
-        fail(Status::bad_argument, "no sample of ", impl::place(rows_[r], keys_[k]),
+        fail(Status::bad_argument, "no sample of ", impl::point(rows_[r], keys_[k]),
              "; every number of rows must be measured at every number of keys");
       if (r > 0) cell = std::max(cell, seconds_[k * n + r - 1]);
       if (k > 0) cell = std::max(cell, seconds_[(k - 1) * n + r]);
@@ -86,7 +86,7 @@ inline std::vector<double> RowCosts::column(std::int32_t n_keys) const {
   std::vector<double> result(n);
   for (std::size_t r = 0; r < n; ++r) {
     result[r] = std::lerp(seconds_[low * n + r], seconds_[high * n + r], part);
-    if (r > 0) result[r] = std::max(result[r], result[r - 1]);  // sequences may cross beyond the largest n_keys
+    if (r > 0) result[r] = std::max(result[r], result[r - 1]);  // lines may cross beyond the largest n_keys
   }
   return result;
 }
@@ -100,12 +100,12 @@ inline double RowCosts::at(const std::vector<double>& column, std::int32_t n_row
 }
 
 inline double RowCosts::seconds(std::int32_t n_rows, std::int32_t n_keys) const {
-  impl::check_place(n_rows, n_keys);
+  impl::check_point(n_rows, n_keys);
   return at(column(n_keys), n_rows);
 }
 
 inline std::int32_t RowCosts::widest_within(double factor, std::int32_t n_keys) const {
-  impl::check_place(1, n_keys);
+  impl::check_point(1, n_keys);
   if (!(factor >= 1)) fail(Status::bad_argument, "a pass within ", factor, " times that of one row; it must be >= 1");
   const std::vector<double> seconds = column(n_keys);
   std::int32_t n_rows = rows_.back();

@@ -1,4 +1,4 @@
-// Sampler: of candidates, which are copied. Where everything is allowed they are the k likeliest, or there are none.
+// Sampler: picks among candidates, which are copied: the allowed tokens, or the k likeliest of all.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ TokenId BasicSampler<Logit>::operator()(std::span<const Logit> logits, const Out
 
 inline bool greedy(const SamplingOptions& options) { return options.temperature == 0.0f || options.top_k == 1; }
 
-/// Candidates, by ascending id: allowed, not forbidden, with a finite logit.
+/// Collects the candidates by ascending id: allowed, not forbidden, with a finite logit.
 template <std::floating_point Logit>
 void BasicSampler<Logit>::collect(std::span<const Logit> logits, const OutputSettings& settings) {
   candidates_.clear();
@@ -34,7 +34,7 @@ void BasicSampler<Logit>::collect(std::span<const Logit> logits, const OutputSet
   auto forbidden = sorted_.begin();
   const auto consider = [&](TokenId token) {
     while (forbidden != sorted_.end() && *forbidden < token) ++forbidden;
-    const Logit logit = logits[static_cast<std::size_t>(token)];
+    const Logit logit = logits[impl::index_of(token)];
     impl::check_logit(token, logit);
     if (forbidden != sorted_.end() && *forbidden == token) return;
     if (std::isfinite(logit)) candidates_.push_back({logit, token});
@@ -76,12 +76,12 @@ TokenId BasicSampler<Logit>::choose_of_candidates(const OutputSettings& settings
 
 template <std::floating_point Logit>
 void BasicSampler<Logit>::keep_top_k(std::int32_t k) {
-  if (k <= 0 || static_cast<std::size_t>(k) >= candidates_.size()) return;
+  if (k <= 0 || k >= std::ssize(candidates_)) return;
   const auto likelier = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
   };
   std::nth_element(candidates_.begin(), candidates_.begin() + (k - 1), candidates_.end(), likelier);
-  candidates_.resize(static_cast<std::size_t>(k));
+  candidates_.erase(candidates_.begin() + k, candidates_.end());
   std::sort(candidates_.begin(), candidates_.end(),
             [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
 }

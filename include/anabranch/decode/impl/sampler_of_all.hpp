@@ -1,4 +1,4 @@
-// Sampler: of all tokens, where everything is allowed; the logits stay where they are.
+// Sampler: picks among all tokens, where everything is allowed; the logits are not copied.
 #pragma once
 
 #include <algorithm>
@@ -11,12 +11,12 @@
 
 namespace anabranch {
 
-/// With what is forbidden and penalised replaced. False: a penalty took a logit out of the finite numbers; candidates
-/// keep apart which of the infinite ones may be chosen.
+/// Reads the logits and replaces the forbidden and penalised ones. False: a penalty made a logit infinite; then only
+/// candidates tell which of the infinite ones may be chosen.
 template <std::floating_point Logit>
 bool BasicSampler<Logit>::read(std::span<const Logit> logits, const OutputSettings& settings) {
   blocks_.read(logits);
-  const auto is_there = [&](TokenId token) { return token >= 0 && static_cast<std::size_t>(token) < logits.size(); };
+  const auto is_there = [&](TokenId token) { return token >= 0 && impl::index_of(token) < logits.size(); };
   for (const TokenId token : settings.forbidden)
     if (is_there(token)) blocks_.replace(token, blocks_.kNever);
   const Logit penalty = settings.sampling.repetition_penalty;
@@ -25,7 +25,7 @@ bool BasicSampler<Logit>::read(std::span<const Logit> logits, const OutputSettin
       if (!is_there(token) || impl::has(settings.spared, token)) continue;
       const Logit logit = blocks_[token];
       // One that differs is forbidden, or was seen more than once and has been penalised.
-      if (!std::isfinite(logit) || logit != logits[static_cast<std::size_t>(token)]) continue;
+      if (!std::isfinite(logit) || logit != logits[impl::index_of(token)]) continue;
       const Logit penalised = logit > 0 ? logit / penalty : logit * penalty;
       if (!std::isfinite(penalised)) return false;
       blocks_.replace(token, penalised);
@@ -81,8 +81,8 @@ TokenId BasicSampler<Logit>::draw_of_all(const OutputSettings& settings) {
   return token != kNone ? token : draw_exactly(u * weigh_all(best, temperature));
 }
 
-/// Those that can be in the nucleus, with their weights. The others weigh less than `least` each, and all of them
-/// together less than what the nucleus leaves out: half of it, so that rounding cannot matter.
+/// Collects the tokens that can be in the nucleus, with their weights. The others weigh less than `least` each, and all
+/// of them together less than what the nucleus leaves out: half of it, so that rounding cannot matter.
 template <std::floating_point Logit>
 void BasicSampler<Logit>::collect_heavy(double total, const SamplingOptions& options) {
   const Logit best = blocks_.largest(), temperature = options.temperature;

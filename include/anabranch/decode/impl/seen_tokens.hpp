@@ -1,4 +1,4 @@
-// SeenTokens: the answer's tokens that a sequence sees, in one piece, cheap to copy for a transaction.
+// SeenTokens: the answer's tokens that a branch sees, in one array, cheap to copy for a transaction.
 #pragma once
 
 #include <algorithm>
@@ -10,9 +10,10 @@
 
 namespace anabranch::impl {
 
-/// Copies share one array and see its first tokens, each as many as it has; what is appended to one comes after what
-/// the others see. REQUIRES: of copies that share, one is appended to, and the others are not from then on, unless it
-/// is given up: an original and its copy in a transaction. Sequences that live side by side take `apart`.
+/// Copies share one array; each sees as many of its first tokens as it had when it was copied, and appending to one
+/// adds tokens behind those. REQUIRES: of the copies that share an array only one is ever appended to, unless the one
+/// that was appended to is dropped. So it is with a request's copy in a transaction: either the copy or the original is
+/// dropped. Branches that live side by side take `apart`.
 class SeenTokens {
  public:
   std::size_t size() const noexcept { return size_; }

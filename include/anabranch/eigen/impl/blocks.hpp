@@ -18,7 +18,7 @@ Vector rms_norm(const Row& x, const Vector& weight, double epsilon) {
 }
 
 /// Rotary embedding in the half-rotation layout of Hugging Face: element i is paired with i + head_size / 2, and the
-/// pair is turned by position * theta^(-2i / head_size).
+/// pair is rotated by position * theta^(-2i / head_size).
 template <class Head>
 void rotate(Head&& x, Position position, double theta) {
   const ::Eigen::Index half = x.size() / 2;
@@ -32,7 +32,7 @@ void rotate(Head&& x, Position position, double theta) {
   }
 }
 
-/// q, k and v of one token, q and k after their norm and RoPE; heads one after the other.
+/// q, k and v of one token, head by head; q and k after their norm and RoPE.
 struct Projection {
   Vector query, key, value;
 };
@@ -77,7 +77,7 @@ Vector attend(const Vector& query, ::Eigen::Index n_keys, const Shape& s, Key&& 
   return out;
 }
 
-/// The rest of a layer, after attention: output projection, residual, norm, SwiGLU, residual.
+/// The part of a layer behind attention: output projection, residual, norm, SwiGLU, residual.
 inline void finish_layer(Vector& hidden, const Vector& attended, const LayerWeights& w, const Shape& s) {
   hidden += w.out * attended;
   const Vector x = rms_norm(hidden, w.ffn_norm, s.norm_epsilon);

@@ -1,4 +1,4 @@
-// Bodies of PlanModel.
+// PlanModel's functions.
 #pragma once
 
 #include <anabranch/eigen/plan_model.hpp>
@@ -34,7 +34,7 @@ inline void PlanModel::check_visible(const StepPlan& plan, std::size_t row, cons
     refuse(plan.slots[row], "is hidden from its own");
 }
 
-/// For each row the slots it sees, in history order.
+/// The slots that each row sees, in history order.
 inline std::vector<PlanModel::Slots> PlanModel::visible_slots(const StepPlan& plan) const {
   std::vector<Slots> visible(plan.tokens.size());
   for (const VisibilityGroup& group : plan.groups) {

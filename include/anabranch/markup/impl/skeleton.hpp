@@ -121,12 +121,12 @@ Action Skeleton<Encode, Decode>::next_in_title(State& s, std::string_view text) 
   const std::size_t bold = s.title.find(impl::kBold);
   const std::size_t line_break = s.title.find('\n');
   if (bold == std::string::npos && line_break == std::string::npos)
-    return s.n_title_tokens < options_.max_title_tokens ? Action::go_on(Role::title) : give_up_title(s);
+    return s.n_title_tokens < options_.max_title_tokens ? Action::go_on(Role::title) : discard_title(s);
 
   Action action = Action::go_on(Role::tag);
   const std::string written = s.title.substr(0, std::min(bold, line_break));
   const bool kept = settle_title(s, action, written, text);
-  if (kept && bold < line_break && static_cast<std::int32_t>(s.titles.size()) < options_.max_points) {
+  if (kept && bold < line_break && std::ssize(s.titles) < options_.max_points) {
     const Forced following = number(s);
     action.forced.insert(action.forced.end(), following.begin(), following.end());
   } else {
@@ -153,9 +153,9 @@ bool Skeleton<Encode, Decode>::settle_title(State& s, Action& action, std::strin
   return true;
 }
 
-/// Too long, or the model ended the text inside it: taken back, unless there is no other.
+/// The title is too long, or the model ended the text inside it: it is taken back, unless it is the only one.
 template <TextToTokens Encode, Detokenizer Decode>
-Action Skeleton<Encode, Decode>::give_up_title(State& s) const {
+Action Skeleton<Encode, Decode>::discard_title(State& s) const {
   Action action = Action::go_on(Role::tag);
   if (s.titles.empty()) {
     settle_title(s, action, std::string(s.title), std::string_view());
@@ -203,7 +203,7 @@ Action Skeleton<Encode, Decode>::end_of_text(State& s) const {
   if (s.stage == Stage::outline) {
     ++s.n_unsettled;  // the end-of-text token itself
     ++s.n_title_tokens;
-    return give_up_title(s);
+    return discard_title(s);
   }
   Action action = s.stage == Stage::body ? Action::end_branch() : Action::finish();
   action.forget = 1;
@@ -225,7 +225,7 @@ Action Skeleton<Encode, Decode>::joined(State& s) const {
 template <TextToTokens Encode, Detokenizer Decode>
 Forced Skeleton<Encode, Decode>::closing(const State& s) const {
   Forced forced;
-  if (s.stage == Stage::body && s.point + 1 < static_cast<std::int32_t>(s.titles.size()))
+  if (s.stage == Stage::body && s.point + 1 < std::ssize(s.titles))
     push(forced, encode(options_.separator), Role::text);
   return forced;
 }

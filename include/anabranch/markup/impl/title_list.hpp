@@ -1,4 +1,4 @@
-// TitleList: the titles that a line knows, cheap to copy.
+// TitleList: the titles that a branch knows, cheap to copy.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace anabranch::markup::impl {
 
 struct Title {
   std::vector<TokenId> tokens;
-  std::string text;  ///< trimmed; empty when nobody can tell it
+  std::string text;  ///< trimmed; empty without AspdOptions::text
 };
 
 /// Copies share one list until one of them grows. O(1) to copy, O(titles) to append, without copying titles.

@@ -1,4 +1,4 @@
-// Tells whether two titles are the same to a reader.
+// The comparison of titles as a reader compares them.
 #pragma once
 
 #include <algorithm>

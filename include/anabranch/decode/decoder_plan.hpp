@@ -1,0 +1,30 @@
+// DecoderPlan: the result of `Decoder::plan`: a pass to run, and how each of its outputs is to be sampled.
+#pragma once
+
+#include <span>
+
+#include <anabranch/decode/sampler.hpp>
+#include <anabranch/plan/step_plan.hpp>
+
+namespace anabranch {
+
+/// False: there is no pass to run. Then `shortage` has the pages that are short; none: nothing is left to do.
+class DecoderPlan {
+ public:
+  DecoderPlan(const StepPlan& plan, std::span<const OutputSettings> outputs) : plan_(&plan), outputs_(outputs) {}
+  explicit DecoderPlan(Shortage shortage) : shortage_(shortage) {}
+  explicit operator bool() const noexcept { return plan_ != nullptr; }
+  /// REQUIRES: there is a plan.
+  const StepPlan& operator*() const noexcept { return *plan_; }
+  const StepPlan* operator->() const noexcept { return plan_; }
+  Shortage shortage() const noexcept { return shortage_; }
+  /// [n_outputs], for hosts that sample themselves; borrowed until commit or abort.
+  std::span<const OutputSettings> outputs() const noexcept { return outputs_; }
+
+ private:
+  const StepPlan* plan_ = nullptr;
+  std::span<const OutputSettings> outputs_;
+  Shortage shortage_;
+};
+
+}  // namespace anabranch

@@ -1,0 +1,32 @@
+// GenerateOptions: the options of every `generate` (torch/generate.hpp, llama/generate.hpp) and of RequestLoop.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <anabranch/decode/events.hpp>
+#include <anabranch/decode/request.hpp>
+#include <anabranch/markup/markup_kind.hpp>
+
+namespace anabranch {
+
+struct GenerateOptions {
+  std::optional<MarkupKind> markup = {};           ///< none: the model's own
+  std::optional<Positions> positions = {};         ///< none: the model's own
+  std::string system = {};                         ///< system message; empty: the chat template's default
+  RequestOptions request = {};                     ///< of every question; a limit that is kNone is the runner's
+  std::int32_t max_branches = 8;                   ///< points or titles of a block, and branches decoded at once
+  bool draft = true;                               ///< as DecoderOptions::draft
+  std::shared_ptr<const RowCosts> row_costs = {};  ///< as DecoderOptions::row_costs
+  std::int32_t max_requests = 4;                   ///< questions that are answered at once
+  std::int32_t n_pages = 0;                        ///< of the cache; 0: what `max_requests` answers can need
+  bool unique_titles = true;                       ///< aspd: as AspdOptions::unique_titles
+  bool well_formed = true;                         ///< aspd: as AspdOptions::well_formed
+  std::function<void(const Event&)> on_event = {};
+  std::function<void()> on_pass = {};  ///< after the events of a pass
+};
+
+}  // namespace anabranch

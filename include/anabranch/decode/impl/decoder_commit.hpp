@@ -1,0 +1,173 @@
+// Decoder: the commit of a pass: sampling, the acceptance of drafts, and what the samples do to the requests.
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+#include <tuple>
+
+#include <anabranch/decode/decoder.hpp>
+
+namespace anabranch {
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::need_plan(const char* call) const {
+  if (plan_ == nullptr) fail(Status::wrong_state, call, " without an open plan");
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+std::span<const Event> Decoder<M, Text, S>::commit(const LogitsView& logits) {
+  need_plan("commit");
+  const auto n = static_cast<std::int32_t>(owners_.size());
+  if (logits.n_outputs != n || (n > 0 && (logits.values == nullptr || logits.vocabulary < 1)))
+    fail(Status::bad_logits, "logits of shape [", logits.n_outputs, ", ", logits.vocabulary,
+         (logits.values == nullptr ? "] without values" : "]"), "; the plan has ", n, " outputs");
+  std::vector<SampledToken> sampled(owners_.size());
+  for (std::size_t i = 0; i < sampled.size(); ++i)
+    if (is_wanted(i, sampled)) sampled[i] = sample(i, logits.row(static_cast<std::int32_t>(i)));
+  return accept(sampled);
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+std::span<const Event> Decoder<M, Text, S>::commit_sampled(std::span<const TokenId> tokens) {
+  need_plan("commit_sampled");
+  if (tokens.size() != owners_.size())
+    fail(Status::bad_argument, tokens.size(), " sampled tokens; the plan has ", owners_.size(), " outputs");
+  std::vector<SampledToken> sampled(tokens.size());
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    sampled[i].token = tokens[i];
+    if (!is_wanted(i, sampled)) continue;
+    const OutputSettings& s = settings_[i];
+    if (tokens[i] < 0 || (!s.allowed.empty() && !impl::has(s.allowed, tokens[i])) || impl::has(s.forbidden, tokens[i]))
+      fail(Status::bad_argument, "sampled token ", tokens[i], " of output ", i,
+           (tokens[i] < 0 ? " is negative" : " is not allowed there"));
+  }
+  return accept(sampled);
+}
+
+/// Is the output's token used? Not if its row follows a wrong draft. REQUIRES: `sampled` holds the outputs before it.
+template <Markup M, Detokenizer Text, SamplerLike S>
+bool Decoder<M, Text, S>::is_wanted(std::size_t output, const std::vector<SampledToken>& sampled) const {
+  const Request& request = owner(output);
+  const std::size_t n = owners_[output].n_drafts;
+  const auto& drafts = request.branch(owners_[output].branch).drafts;
+  for (std::size_t k = 0; request.active && k < n; ++k)
+    if (sampled[output - n + k].token != drafts[k].token) return false;
+  return request.active;
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+impl::SampledToken Decoder<M, Text, S>::sample(std::size_t output, std::span<const float> logits) {
+  const Request& request = owner(output);
+  const OutputSettings& settings = settings_[output];
+  if (request.options->hook) {
+    scratch_.assign(logits.begin(), logits.end());
+    const std::span<const PathStep> path = request.branch(settings.branch).path;
+    request.options->hook({request.id, settings.branch, path, settings.index, settings.seen}, scratch_);
+    logits = scratch_;
+  }
+  SampledToken sampled;
+  sampled.token = sampler_(logits, settings);
+  if (sampled.token < 0 || sampled.token >= std::ssize(logits))
+    fail(Status::bad_logits, "the sampler chose token ", sampled.token, " of ", logits.size());
+  if (request.options->n_log_probabilities == kNone) return sampled;
+  auto [own, top] = log_probabilities<float>(logits, sampled.token, request.options->n_log_probabilities);
+  sampled.log_probability = own;
+  sampled.top = std::move(top);
+  return sampled;
+}
+
+/// Works on copies of the requests: each strikes off the operations of the step, and every branch takes its token.
+/// Then the step and the copies become final together. While the step is open the cache reads as it will after it.
+template <Markup M, Detokenizer Text, SamplerLike S>
+std::span<const Event> Decoder<M, Text, S>::accept(const std::vector<SampledToken>& sampled) {
+  Transaction transaction = begin_transaction();
+  for (std::size_t i = 0; i < requests_.size(); ++i) {
+    if (!requests_[i]->in_pass || !requests_[i]->active) continue;
+    Request& request = transaction.change(i);
+    count_pass(request);
+    settle(request);
+  }
+  try {
+    reject_wrong_drafts(sampled);
+    accept_each(sampled);
+  } catch (...) {
+    restore_rejected_drafts();  // the plan stays open as it was
+    throw;
+  }
+  step_->commit();
+  transaction.keep();  // nothing can fail from here on
+  for (auto& request : requests_)
+    if (request->in_pass) count_pass(*request);  // cancelled since it was planned
+  end_plan();
+  try_sweep();
+  return delivered_ = take_events();
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::reject_wrong_drafts(const std::vector<SampledToken>& sampled) {
+  for (std::size_t i = owners_.size(); i-- > 0;) {  // from a branch's last draft to its first wrong one
+    if (!owner(i).active || is_wanted(i, sampled)) continue;
+    const BranchState& branch = owner(i).branch(owners_[i].branch);
+    step_->reject(branch.sequence, static_cast<std::int32_t>(branch.drafts.size() + 1 - owners_[i].n_drafts));
+  }
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::restore_rejected_drafts() {
+  for (std::size_t i = 0; i < owners_.size(); ++i)
+    if (owners_[i].n_drafts > 0 && owner(i).active) step_->reject(owner(i).branch(owners_[i].branch).sequence, 0);
+}
+
+/// Within a request in the order of its branches, so that what they share does not depend on the batch.
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::accept_each(const std::vector<SampledToken>& sampled) {
+  std::vector<std::size_t> order(sampled.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const OutputOwner &x = owners_[a], &y = owners_[b];
+    return std::tuple(x.request, x.branch, a) < std::tuple(y.request, y.branch, b);
+  });
+  for (std::size_t k = 0; k < order.size();) {
+    const OutputOwner& owner = owners_[order[k]];
+    const std::span<const SampledToken> of_branch(&sampled[order[k]], n_outputs_of_branch(order[k]));
+    k += of_branch.size();
+    Request& request = *requests_[owner.request];
+    if (request.active) machine_.accept(request, request.edit(owner.branch), of_branch);
+    const bool is_last = k == order.size() || owners_[order[k]].request != owner.request;
+    if (is_last) machine_.admit_branches(request);
+  }
+}
+
+/// Outputs of the branch whose first one is `first`: one, and one behind each of its drafts.
+template <Markup M, Detokenizer Text, SamplerLike S>
+std::size_t Decoder<M, Text, S>::n_outputs_of_branch(std::size_t first) const noexcept {
+  std::size_t n = 1;
+  while (first + n < owners_.size() && owners_[first + n].n_drafts == n) ++n;
+  return n;
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::count_pass(Request& request) noexcept {
+  ++request.statistics.n_passes;
+  if (request.prefill_in_pass) ++request.statistics.n_prefill;
+  request.in_pass = false;
+}
+
+/// Ends what was borrowed for the plan.
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::end_plan() noexcept {
+  step_.reset();
+  plan_ = nullptr;
+  owners_.clear();
+  settings_.clear();
+  retired_.clear();
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::abort() noexcept {
+  end_plan();
+  for (auto& request : requests_) request->in_pass = false;
+  try_sweep();
+}
+
+}  // namespace anabranch

@@ -1,0 +1,259 @@
+// Decoder: the table of requests, and how they come, continue, end and go.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <anabranch/decode/decoder.hpp>
+
+namespace anabranch {
+
+namespace impl {
+
+inline void check_count(std::int32_t value, std::int32_t least, const char* name) {
+  if (value < least) fail(Status::bad_request, name, " is ", value, "; at least ", least, " is needed");
+}
+/// The same for an option that may be kNone.
+inline void check_optional(std::int32_t value, std::int32_t least, const char* name) {
+  if (value != kNone) check_count(value, least, name);
+}
+
+}  // namespace impl
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+Decoder<M, Text, S>::Decoder(KvCache& cache, M markup, Text text, DecoderOptions options, S sampler)
+    : cache_(&cache),
+      machine_(cache, std::move(markup), std::move(text), std::move(options), [this] { return n_sequences_due(); }),
+      sampler_(std::move(sampler)) {
+  const DecoderOptions& o = machine_.options();
+  impl::check_count(o.max_branches, 1, "max_branches");
+  impl::check_count(o.max_tokens, 1, "max_tokens");
+  impl::check_count(o.max_branch_tokens, 1, "max_branch_tokens");
+  impl::check_count(o.max_depth, 0, "max_depth");
+  impl::check_count(o.max_rows, 1, "max_rows");
+  if (!o.positions.valid() || o.positions.is_given())
+    fail(Status::bad_request,
+         "the decoder cannot work with this position policy: sequential, longest, or reserved "
+         "with an extent of at least 1");
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+Decoder<M, Text, S>::~Decoder() {
+  abort();
+  for (auto& request : requests_) request->history_kept = false;
+  try {
+    drop_abandoned();
+  } catch (...) {  // the sequences stay in the cache, which is all that can be done here
+  }
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::check(std::span<const TokenId> prompt, const RequestOptions& options) const {
+  anabranch::check(options.sampling);
+  for (const TokenId token : prompt)
+    if (token < 0) fail(Status::bad_request, "prompt token ", token, " is negative");
+  impl::check_optional(options.max_tokens, 1, "max_tokens");
+  impl::check_optional(options.max_branch_tokens, 1, "max_branch_tokens");
+  impl::check_optional(options.max_parallel_branches, 1, "max_parallel_branches");
+  impl::check_count(options.no_repeat_ngram, 0, "no_repeat_ngram");
+  impl::check_optional(options.n_log_probabilities, 0, "n_log_probabilities");
+  for (const std::string& stop : options.stop)
+    if (stop.empty()) fail(Status::bad_request, "a stop string is empty");
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+RequestId Decoder<M, Text, S>::submit(std::span<const TokenId> prompt, const RequestOptions& options) {
+  check(prompt, options);
+  Request* before = history_of(options.after);
+  std::unique_ptr<Request> added = new_request(options, before);
+  Request& request = *added;
+  BranchState& trunk = request.edit(kTrunk);
+  for (const TokenId token : prompt) feed(trunk, token);
+  if (trunk.operations.empty() || trunk.operations.back().kind != impl::Operation::Kind::feed)
+    fail(Status::bad_request, "the prompt is empty, and no earlier answer waits to go on");
+  request.last_prompt_token = trunk.operations.back().tokens.back();
+  request.statistics.n_prompt = static_cast<std::int32_t>(prompt.size());
+  const WidePosition end = machine_.budget().end_of(request, trunk);
+  if (end > trunk.limit)
+    fail(Status::bad_request, "a prompt of ", prompt.size(), " tokens ends at position ", end, "; the limit is ",
+         trunk.limit);
+  if (!prompt.empty()) trunk.state = machine_.markup().start();
+  impl::reserve_more(requests_, 1);
+  request.id = RequestId{last_id_ + 1};
+  Transaction transaction = begin_transaction();
+  prompt.empty() ? machine_.resume_trunk(request) : machine_.open(request);
+  machine_.admit_branches(request);
+  transaction.keep();
+  ++last_id_;
+  requests_.push_back(std::move(added));
+  if (before != nullptr) before->release_sequences();
+  return request.id;
+}
+
+/// The finished request whose history a new one continues; null for none.
+template <Markup M, Detokenizer Text, SamplerLike S>
+impl::RequestState<typename M::State>* Decoder<M, Text, S>::history_of(RequestId after) {
+  if (after == kNoRequest) return nullptr;
+  Request& before = *requests_[index_of(after)];
+  const std::string name = "request " + std::to_string(static_cast<std::uint64_t>(after));
+  if (before.active) fail(Status::bad_request, name, " is still running; it cannot be continued yet");
+  if (!before.history_kept)
+    fail(Status::bad_request, name, " has no history any more: it was cancelled, or another request goes on with it");
+  return &before;
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S>::new_request(const RequestOptions& options,
+                                                                                        const Request* before) const {
+  auto request = std::make_unique<Request>();
+  auto own = std::make_shared<RequestOptions>(options);
+  if (own->max_tokens == kNone) own->max_tokens = this->options().max_tokens;
+  if (own->max_branch_tokens == kNone) own->max_branch_tokens = this->options().max_branch_tokens;
+  if (own->max_parallel_branches == kNone) own->max_parallel_branches = this->options().max_branches;
+  request->options = std::move(own);
+  if (before != nullptr) {
+    continue_history(*request, *before);
+  } else {
+    request->branches.push_back(std::make_shared<BranchState>(machine_.markup().start()));
+    request->edit(kTrunk).limit = cache_->options().max_position;
+  }
+  request->edit(kTrunk).stream = trunk_stream(options.sampling.seed);
+  return request;
+}
+
+/// Takes over the trunk, and the branches that have ended and are not joined in the cache yet.
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::continue_history(Request& request, const Request& before) const {
+  const BranchState& trunk = before.trunk();
+  const bool has_block = trunk.forked_block != impl::kNoBlock ||
+                         std::any_of(trunk.operations.begin(), trunk.operations.end(),
+                                     [](const impl::Operation& op) { return op.kind == impl::Operation::Kind::fork; });
+  for (BranchIndex i = 0; i < (has_block ? before.n_branches() : 1); ++i) {
+    const BranchState& old = before.branch(i);
+    BranchState branch(old.state);
+    branch.index = old.index;
+    branch.parent = old.parent;
+    branch.path = old.path;
+    branch.sequence = old.sequence;
+    branch.phase = impl::Phase::ended;
+    branch.reason = old.reason;
+    branch.operations = old.operations;
+    branch.forked_block = old.forked_block;
+    branch.start = old.start;
+    branch.limit = old.limit;
+    branch.title = old.title;
+    request.branches.push_back(std::make_shared<BranchState>(std::move(branch)));
+  }
+  if (has_block) request.blocks = before.blocks;
+  request.edit(kTrunk).phase = impl::Phase::running;
+  request.edit(kTrunk).reason = EndReason::none;
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+std::size_t Decoder<M, Text, S>::index_of(RequestId id) const {
+  const auto it = std::lower_bound(requests_.begin(), requests_.end(), id,
+                                   [](const auto& request, RequestId wanted) { return request->id < wanted; });
+  if (it == requests_.end() || (*it)->id != id || (*it)->released)
+    fail(Status::stale_request, "request ", static_cast<std::uint64_t>(id),
+         " is not known: it was released, or never submitted here");
+  return static_cast<std::size_t>(it - requests_.begin());
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+Branch Decoder<M, Text, S>::branch(RequestId id, BranchIndex index) const {
+  const Request& request = find(id);
+  if (index < 0 || index >= request.n_branches())
+    fail(Status::bad_argument, "branch ", index, " of a request with branches 0 to ", request.n_branches() - 1);
+  const BranchState& state = request.branch(index);
+  const bool in_cache = cache_->alive(state.sequence);
+  Branch branch{state.path, state.title, {}, state.reason, in_cache ? state.sequence : kNoSequence};
+  append_text(request, index, branch.text);
+  return branch;
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+bool Decoder<M, Text, S>::has_work() const noexcept {
+  return std::any_of(requests_.begin(), requests_.end(), [](const auto& request) { return request->active; });
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::cancel(RequestId id) {
+  end_by_caller(index_of(id));
+  try_sweep();
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::release(RequestId id) {
+  const std::size_t i = index_of(id);
+  end_by_caller(i);
+  requests_[i]->history_kept = false;
+  requests_[i]->released = true;
+  try_sweep();
+}
+
+/// Leaves in place whatever the open plan's outputs borrow from the request.
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::end_by_caller(std::size_t index) {
+  if (!requests_[index]->active) return;
+  Transaction transaction = begin_transaction();
+  machine_.abandon(transaction.change(index), EndReason::cancelled);
+  transaction.keep();
+  if (plan_ == nullptr) retired_.clear();
+}
+
+/// Sequences that the next passes will create.
+template <Markup M, Detokenizer Text, SamplerLike S>
+std::int32_t Decoder<M, Text, S>::n_sequences_due() const {
+  std::int32_t n = 0;
+  for (const auto& request : requests_) {
+    if (!request->active) continue;
+    if (!cache_->alive(request->trunk().sequence)) ++n;
+    for (const auto& branch : request->branches)
+      for (const impl::Operation& op : branch->operations)
+        if (op.kind == impl::Operation::Kind::fork) n += request->block(op.block).n;
+  }
+  return n;
+}
+
+/// Does what had to wait for the end of a plan: drops sequences, forgets released requests.
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::sweep() {
+  if (plan_ != nullptr) return;
+  drop_abandoned();
+  std::erase_if(requests_,
+                [&](const auto& request) { return request->released && !cache_->alive(request->trunk().sequence); });
+}
+
+/// For calls that are complete already: the next plan drops what cannot be dropped now.
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::try_sweep() noexcept {
+  try {
+    sweep();
+  } catch (...) {
+  }
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+void Decoder<M, Text, S>::drop_abandoned() {
+  std::vector<SequenceId> sequences;
+  for (const auto& request : requests_)
+    if (!request->history_kept && cache_->alive(request->trunk().sequence))
+      sequences.push_back(request->trunk().sequence);
+  if (sequences.empty()) return;
+  try {
+    Step step = cache_->begin_step();
+    for (const SequenceId sequence : sequences) step.drop(sequence);
+    if (step.plan()) step.commit();
+  } catch (const Error& error) {
+    if (error.status() != Status::wrong_state) throw;  // the caller has a step open: the next sweep does it
+  }
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S>
+std::vector<Event> Decoder<M, Text, S>::take_events() {
+  return std::exchange(machine_.events(), {});
+}
+
+}  // namespace anabranch

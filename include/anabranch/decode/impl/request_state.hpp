@@ -1,0 +1,74 @@
+// RequestState: the decoder's record of one request: its options, its branches, its blocks.
+//
+// Whatever may fail while a decision is taken works on a copy of the request (request_transaction.hpp). Copies share a
+// branch until one of them edits it, so a copy costs what the pass changes and not what the request has written.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <anabranch/decode/impl/branch_state.hpp>
+
+namespace anabranch::impl {
+
+/// The branches of one fork: [first, first + n).
+struct Block {
+  BranchIndex first = 0;
+  std::int32_t n = 0;
+  std::int32_t n_open = 0;  ///< have not ended yet
+  BranchIndex end() const noexcept { return first + n; }
+};
+
+/// References to branches stay valid while branches are added; one from `branch` is not to be held across an `edit` of
+/// the same branch.
+template <class State>
+struct RequestState {
+  RequestId id = kNoRequest;
+  std::shared_ptr<const RequestOptions> options;  ///< with every limit filled in
+  std::vector<std::shared_ptr<BranchState<State>>> branches;
+  std::vector<Block> blocks;
+  std::int32_t n_allowed = 0;  ///< tokens that the next pass may sample
+  bool prefilling = true;      ///< part of the prompt has not been fed by a committed pass
+  TokenId last_prompt_token = kUnknownToken;
+  bool active = true;
+  bool history_kept = true;  ///< its sequences are in the cache, or can be made
+  bool released = false;
+  bool in_pass = false;  ///< has rows in the planned pass
+  bool prefill_in_pass = false;
+  EndReason reason = EndReason::none;
+  Statistics statistics;
+
+  /// The trunk counts.
+  std::int32_t n_branches() const noexcept { return static_cast<std::int32_t>(branches.size()); }
+  const BranchState<State>& trunk() const { return *branches.front(); }
+  const BranchState<State>& branch(BranchIndex i) const { return *branches[static_cast<std::size_t>(i)]; }
+  /// The branch to be changed, copied first when another request has it too. Without a copy it never fails.
+  BranchState<State>& edit(BranchIndex i) {
+    std::shared_ptr<BranchState<State>>& branch = branches[static_cast<std::size_t>(i)];
+    if (branch.use_count() > 1) branch = std::make_shared<BranchState<State>>(*branch);
+    return *branch;
+  }
+  /// Its sequences belong to another request now.
+  void release_sequences() noexcept {
+    history_kept = false;
+    for (const auto& branch : branches) branch->sequence = kNoSequence;
+  }
+  Block& block(BlockIndex i) { return blocks[static_cast<std::size_t>(i)]; }
+  const Block& block(BlockIndex i) const { return blocks[static_cast<std::size_t>(i)]; }
+};
+
+/// Appends the text of a branch and, in reading order, of the blocks inside it.
+template <class State>
+void append_text(const RequestState<State>& request, BranchIndex index, std::string& out) {
+  for (const TextPart& part : request.branch(index).parts) {
+    out += part.text;
+    if (part.block == kNoBlock) continue;
+    const Block& block = request.block(part.block);
+    for (BranchIndex i = block.first; i < block.end(); ++i) append_text(request, i, out);
+  }
+}
+
+}  // namespace anabranch::impl
