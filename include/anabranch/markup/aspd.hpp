@@ -107,7 +107,7 @@ class Aspd {
     if (must_close(s)) return {{&tags_.title_end, 1}, {}, ids_};
     return {{}, s.forbidden, ids_};
   }
-  /// Drafts that a title of two tokens or more ends, and that another one follows it.
+  /// The draft is that a title of two tokens or more ends, and that another one follows it.
   TokenId draft(const State& s) const {
     if (s.in_title) return s.title.size() > 1 && may_close(s) ? tags_.title_end : kUnknownToken;
     return s.n_titles() > 0 && !full(s) ? tags_.title : kUnknownToken;

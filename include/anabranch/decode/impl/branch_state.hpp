@@ -77,7 +77,7 @@ struct BranchState {
   std::int32_t n_closing = 0;        ///< slots and positions kept free for the tokens that end the branch
   std::int32_t n_rejoining = 0;      ///< positions kept free for the tokens that are forced after the join
   std::int32_t n_allowed = 0;        ///< 1: the next pass may sample a token
-  std::vector<Draft<State>> drafts;  ///< drafts at that token and those after it, to be fed in the same pass
+  std::vector<Draft<State>> drafts;  ///< of that token and of those after it, to be fed in the same pass
 
   StreamKey stream{};
   std::int64_t n_sampled = 0;
