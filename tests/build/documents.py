@@ -15,7 +15,7 @@ FILE_NAME = re.compile(r"[\w.-]+(/[\w.*-]+)*\.(hpp|h|cpp|c|cu|cuh|py|rs|md|sh|cm
 LIBRARY_NAME = re.compile(r"(ab::|anabranch::|::)?[A-Za-z_]\w*((::|\.)~?\w+)*")
 OWN = re.compile(r"README\.md|CONTRIBUTING\.md|(docs|capi)/\w+\.md|examples/README\.md")  # of these the names are checked
 # In a comment: what lies in a folder of the tree, or a header by its module's folder.
-NAMED_FILE = re.compile(r"(?<![\w/$}.-])(?:(?:include|src|capi|docs|tests|bench|examples|cmake)/[\w./-]*\w"
+NAMED_FILE = re.compile(r"(?<![\w/$}.-])(?:(?:include|src|capi|docs|tests|bench|examples|cmake)/[\w./*-]*\w"
                         r"|[a-z_]+/[\w./-]*\.hpp)")
 TEMPLATE = "examples/train/card/page.md"  # its links are those of the card that is made of it
 SHAPES = {"CamelCase", "snake_case", "kName", "anb_noun_verb", "anb_noun", "ANB_NOUN_VALUE", "n_x", "torch/torch.h"}
@@ -114,7 +114,7 @@ def check_citations(tree):
                 if not (cited.startswith("build/") or tree.has(cited) or tree.has(normal(folder, cited) or "?")):
                     yield f"{name}: cites {cited}, which is not there"
             for file in NAMED_FILE.findall(said):
-                if not (file.endswith(".md") or is_file(tree, name, file)):
+                if not (file.endswith(".md") or "*" in file or is_file(tree, name, file)):
                     yield f"{name}: names {file}, which is not there"
 
 
