@@ -15,7 +15,6 @@ AspdOptions well_formed() {
   options.end_of_text = {kEnd};
   return options;
 }
-Aspd with(AspdOptions options) { return Aspd(aspd().tags(), std::move(options)); }
 
 }  // namespace
 

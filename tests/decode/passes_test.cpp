@@ -5,14 +5,14 @@ using namespace scripted;
 
 namespace {
 /// `n` sampled tokens, the last one `last`.
-std::string letters(int n, char last) { return std::string(static_cast<std::size_t>(n - 1), 'x') + last; }
+std::string x_run(int n, char last) { return std::string(static_cast<std::size_t>(n - 1), 'x') + last; }
 }  // namespace
 
 TEST_CASE("The example of the design takes 60 passes") {
   AspdRun run(aspd());
   // 20 sampled serial tokens, <|para|> included
-  run.script({}, "(a)(b)(c)" + letters(11, '{') + letters(10, '.'));
-  run.script({{0, 0}}, letters(30, ']')).script({{0, 1}}, letters(12, ']')).script({{0, 2}}, letters(25, ']'));
+  run.script({}, "(a)(b)(c)" + x_run(11, '{') + x_run(10, '.'));
+  run.script({{0, 0}}, x_run(30, ']')).script({{0, 1}}, x_run(12, ']')).script({{0, 2}}, x_run(25, ']'));
   const auto id = run.submit(tokens("prompt"));
   run.run();
   CHECK(run.n_passes() == 60);
@@ -23,8 +23,8 @@ TEST_CASE("The example of the design takes 60 passes") {
 
 TEST_CASE("Branches that end with end of text take as many passes as those that end with their tag") {
   AspdRun run(aspd());
-  run.script({}, "(a)(b)(c)" + letters(11, '{') + letters(10, '.'));
-  run.script({{0, 0}}, letters(30, '.')).script({{0, 1}}, letters(12, '.')).script({{0, 2}}, letters(25, '.'));
+  run.script({}, "(a)(b)(c)" + x_run(11, '{') + x_run(10, '.'));
+  run.script({{0, 0}}, x_run(30, '.')).script({{0, 1}}, x_run(12, '.')).script({{0, 2}}, x_run(25, '.'));
   run.submit(tokens("prompt"));
   run.run();
   CHECK(run.n_passes() == 60);
@@ -73,10 +73,10 @@ TEST_CASE("A block whose branches all end at once costs one pass") {
 TEST_CASE("Nested blocks count recursively") {
   AspdRun run(aspd());
   // Branch 0: 5 tokens to its own <|para|>, inner block of 7 and 3, then 4 more. Branch 1: 9.
-  run.script({}, "(a)(b){" + letters(3, '.'));
-  run.script({{0, 0}}, "x(c)(d){" + letters(4, ']'));
-  run.script({{0, 0}, {0, 0}}, letters(7, ']')).script({{0, 0}, {0, 1}}, letters(3, ']'));
-  run.script({{0, 1}}, letters(9, ']'));
+  run.script({}, "(a)(b){" + x_run(3, '.'));
+  run.script({{0, 0}}, "x(c)(d){" + x_run(4, ']'));
+  run.script({{0, 0}, {0, 0}}, x_run(7, ']')).script({{0, 0}, {0, 1}}, x_run(3, ']'));
+  run.script({{0, 1}}, x_run(9, ']'));
   const auto id = run.submit(tokens("p"));
   run.run();
   CHECK(run.n_passes() == 1 + (7 + 3 - 1) + std::max(8 + 7 + 4, 9));

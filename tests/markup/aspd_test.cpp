@@ -1,4 +1,4 @@
-// The ASPD markup as a state machine, token by token; tests/decode/aspd_*_test.cpp have it in a decoder.
+// The ASPD markup as a state machine, token by token; tests/decode runs it in a decoder.
 #include <anabranch/markup/aspd.hpp>
 
 #include <algorithm>
@@ -11,8 +11,6 @@ namespace {
 
 using namespace letters;
 using ab::markup::Action;
-using ab::markup::Aspd;
-using ab::markup::AspdOptions;
 using ab::markup::Role;
 
 AspdOptions well_formed() {
@@ -21,13 +19,6 @@ AspdOptions well_formed() {
   options.end_of_text = {kEnd};
   return options;
 }
-Aspd with(AspdOptions options) { return Aspd(aspd().tags(), std::move(options)); }
-
-Aspd::State after(const Aspd& markup, const std::string& text, Aspd::State s) {
-  for (const TokenId token : tokens(text)) markup.next(s, token);
-  return s;
-}
-
 /// The signs of those tokens that may come next, of all tags, the end of text and a letter.
 std::string next(const Aspd& markup, const Aspd::State& s) {
   const ab::markup::Constraint c = markup.constrain(s);

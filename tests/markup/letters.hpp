@@ -5,6 +5,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <anabranch/markup/aspd.hpp>
@@ -13,15 +14,16 @@ namespace letters {
 
 namespace ab = anabranch;
 using ab::TokenId;
+using ab::markup::Aspd;
+using ab::markup::AspdOptions;
 using Tokens = std::vector<TokenId>;
 
 constexpr TokenId kEnd = 0, kBranch = 1, kBranchEnd = 2, kTitle = 3, kTitleEnd = 4, kPara = 5, kParaEnd = 6, kColon = 7;
 constexpr TokenId kFirstLetter = 10;  // 'a'
 constexpr std::int32_t kVocabulary = 64;
 
-inline ab::markup::Aspd aspd() {
-  return ab::markup::Aspd({kBranch, kBranchEnd, kTitle, kTitleEnd, kPara, kParaEnd, {kColon}});
-}
+inline Aspd aspd() { return Aspd({kBranch, kBranchEnd, kTitle, kTitleEnd, kPara, kParaEnd, {kColon}}); }
+inline Aspd with(AspdOptions options) { return Aspd(aspd().tags(), std::move(options)); }
 
 /// 'a'..'z' for letters, tags as <N>.
 struct Letters {
@@ -59,5 +61,12 @@ inline std::string spelled(const Tokens& list) {
                                 : static_cast<char>('a' + token - kFirstLetter);
   return text;
 }
+
+/// The state after `text`, written in signs, was sampled.
+inline Aspd::State after(const Aspd& markup, const std::string& text, Aspd::State s) {
+  for (const TokenId token : tokens(text)) markup.next(s, token);
+  return s;
+}
+inline Aspd::State after(const Aspd& markup, const std::string& text) { return after(markup, text, markup.start()); }
 
 }  // namespace letters
