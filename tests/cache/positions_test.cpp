@@ -31,7 +31,42 @@ struct Block {
   Position next() const { return cache.next_position(trunk); }
 };
 
+/// A policy of a program's own: branches start at the next multiple of 8, and so does the parent behind them.
+struct Blocks {
+  Position block = 8;
+  bool valid() const { return block > 0; }
+  bool is_given() const { return false; }
+  WidePosition start(Position next, std::int32_t) const { return (WidePosition{next} + block - 1) / block * block; }
+  WidePosition end(Position next, std::int32_t k) const { return start(next, k) + 2 * block; }
+  WidePosition after_fork(Position next, std::int32_t k) const { return start(next, k); }
+  NextRule after_join(Position next, Position) const { return {next, 0}; }
+};
+
 }  // namespace
+
+TEST_CASE("a program's own policy says where branches start and end, and where their parent goes on") {
+  BasicKvCache<NoPayload, Blocks> cache({.n_pages = 32, .page_size = 4});
+  const SequenceId trunk = cache.create_sequence();
+  std::vector<SequenceId> kids;
+  in_step(cache, [&](auto& step) {
+    step.append(trunk, 9);
+    kids = step.fork(trunk, 2);
+    step.append(kids[1], 3);
+  });
+  CHECK(cache.start_position(kids[0]) == 16);
+  CHECK(cache.position_limit(kids[0]) == 32);
+  CHECK(cache.next_position(trunk) == 16);
+  in_step(cache, [&](auto& step) { step.join(trunk, kids); });
+  CHECK(cache.next_position(trunk) == 19);
+  CHECK(cache.n_tokens(trunk) == 12);
+  CHECK(violations(cache) == "");
+  const BasicKvCache<NoPayload, Blocks> again(Snapshot::load(cache.snapshot().save()));
+  CHECK(again.next_position(trunk) == 19);
+  in_step(cache, [&](auto& step) { step.fork(trunk, 1, {.positions = {4}}); });
+  CHECK(cache.next_position(trunk) == 20);
+  auto step = cache.begin_step();
+  CHECK(status_of([&] { step.fork(trunk, 1, {.positions = {0}}); }) == Status::bad_argument);
+}
 
 TEST_CASE("9 + [6, 4, 5] joined in any order goes on at 24, 15 or 27") {
   const std::vector<std::pair<Positions, Position>> policies{

@@ -18,10 +18,11 @@
 namespace anabranch {
 
 /// The template parameters are types that enter from the caller's side; examples/custom_cache uses all three.
-/// `Payload`: kept per sequence and found by its id in constant time, for programs that would otherwise search a list
-/// of their own. Default for a new sequence, neither copied by a fork nor rolled back by an abort. `Policy`: where
-/// branches start and where their parent goes on, for models trained with positions of their own. `PageSize`:
-/// RuntimePageSize, or FixedPageSize<N> for programs that know the number; see there what that buys.
+///
+///   Payload    kept per sequence and found by its id in constant time, for programs that would otherwise search a list
+///              of their own. Default for a new sequence, neither copied by a fork nor rolled back by an abort.
+///   Policy     where branches start and their parent goes on, for models trained with positions of their own
+///   PageSize   RuntimePageSize, or FixedPageSize<N> for programs whose kernels are compiled for one page size
 template <class Payload = NoPayload, PositionPolicy Policy = Positions, PageSizeChoice PageSize = RuntimePageSize>
 class BasicKvCache {
  public:

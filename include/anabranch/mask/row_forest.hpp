@@ -64,11 +64,18 @@ class RowForest {
     RowIndex row_end = 0;
   };
 
+  /// The first `end` tokens of a segment.
+  struct Tokens {
+    std::uint64_t ordinal;
+    SegmentIndex segment;
+    std::int32_t end;
+  };
+
   EntryIndex insert_history(const History<PageSize>& history, NodeIndex node);
-  EntryIndex insert_view(EntryIndex parent, Entry view);
-  void insert_rows(EntryIndex parent, Entry rows);
+  EntryIndex insert_view(EntryIndex parent, Tokens view);
+  void insert_rows(EntryIndex parent, Tokens rows, std::int32_t begin, BlockIndex block);
   EntryIndex split(EntryIndex entry, std::int32_t end);
-  EntryIndex add_child(EntryIndex parent, EntryIndex after, Entry entry);
+  EntryIndex add_child(EntryIndex parent, EntryIndex after, Tokens tokens);
   void number_rows(Blocks& blocks);
   EntryIndex next_in_preorder(EntryIndex entry) const noexcept;
   bool is_one_row(const Blocks& blocks, EntryIndex entry) const noexcept;

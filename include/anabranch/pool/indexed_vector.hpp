@@ -29,6 +29,8 @@ class IndexedVector {
     items_.push_back(item);
     return index;
   }
+  /// Appends an item with its default values, to be filled in place.
+  T& add() { return items_.emplace_back(); }
   /// Makes the next `n` push_backs free of allocation; repeated calls stay linear.
   void reserve_more(std::size_t n) { impl::reserve_more(items_, n); }
   /// Appends copies of `value` until there are at least `n` items.

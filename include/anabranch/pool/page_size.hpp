@@ -12,7 +12,8 @@ struct RuntimePageSize {
   constexpr std::int32_t get() const noexcept { return value; }
 };
 
-/// Slots per page as a constant: divisions by a power of two become shifts.
+/// Slots per page as a constant, for programs whose kernels are compiled for one page size: a cache that is made with
+/// another is refused. It buys no time: fork, join and plan take within 2 % of the same instructions (bench/cache).
 template <std::int32_t N>
 struct FixedPageSize {
   static_assert(N > 0);

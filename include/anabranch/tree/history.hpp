@@ -16,20 +16,16 @@
 
 namespace anabranch {
 
-/// The first `end` tokens of a segment, after everything that `parent` holds.
-struct HistoryView {
+/// One view: the first `end` tokens of a segment, after everything that `parent` holds.
+struct HistoryNode {
+  explicit HistoryNode(std::pmr::memory_resource*) {}
   std::uint64_t ordinal = 0;  ///< the segment's, or of a joined view its own; equal: the same view, cut shorter
   NextRule rule;              ///< the sequence's next position when the view is cut to k tokens
   NodeIndex parent;
   SegmentIndex segment;
   std::int32_t end = 0;
-  Position next_before = 0;  ///< the sequence's next position just before this view came
-};
-
-/// A view in the list, with its links and who refers to it.
-struct HistoryNode : HistoryView {
-  explicit HistoryNode(std::pmr::memory_resource*) {}
   std::int32_t n_tokens = 0;  ///< of the history up to and including this view
+  Position next_before = 0;   ///< the sequence's next position just before this view came
   std::int32_t refs = 0;      ///< child nodes, sequence states, staged appends
   NodeIndex next_of_segment;  ///< in the list of nodes that view the segment
   NodeIndex previous_of_segment;
@@ -57,9 +53,10 @@ class History {
   std::uint64_t next_ordinal() noexcept { return ++ordinal_; }
 
   void reserve_nodes(std::int32_t n) { nodes_.reserve(n); }
-  /// Adds a node with one reference. Takes over the caller's reference to the parent, adds one to the segment.
+  /// Adds a node with one reference: the first `end` tokens of a segment, at the positions that they were written at.
+  /// Takes over the caller's reference to the parent, adds one to the segment.
   /// REQUIRES: reserve_nodes, when this must not throw.
-  NodeIndex add_node(const HistoryView& view);
+  NodeIndex add_node(NodeIndex parent, SegmentIndex segment, std::int32_t end);
   /// Adds an empty segment with one reference, open for `writer`.
   SegmentIndex add_segment(Position first, std::uint64_t ordinal, SequenceIndex writer);
 

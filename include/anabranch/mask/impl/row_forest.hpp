@@ -15,16 +15,10 @@ void RowForest<PageSize>::build(const History<PageSize>& history, Blocks& blocks
   entry_of_node_.grow(history.nodes().size(), kNoIndex);
   for (BlockIndex i{0}; i != blocks.end_index(); ++i) {
     const RowBlock& block = blocks[i];
-    Entry view;
-    view.ordinal = history.segment(block.segment).ordinal;
-    view.segment = block.segment;
-    view.end = block.begin;
+    const std::uint64_t ordinal = history.segment(block.segment).ordinal;
     EntryIndex entry = insert_history(history, block.base);
-    if (block.begin > 0) entry = insert_view(entry, view);
-    view.begin = block.begin;
-    view.end = block.end;
-    view.block = i;
-    insert_rows(entry, view);
+    if (block.begin > 0) entry = insert_view(entry, {ordinal, block.segment, block.begin});
+    insert_rows(entry, {ordinal, block.segment, block.end}, block.begin, i);
   }
   number_rows(blocks);
 }
@@ -40,42 +34,42 @@ typename RowForest<PageSize>::EntryIndex RowForest<PageSize>::insert_history(con
   }
   EntryIndex entry = node == kNoIndex ? kRoot : entry_of_node_[node];
   for (std::size_t i = path_.size(); i-- > 0;) {
-    const HistoryNode& from = history.node(path_[i]);
-    Entry view;
-    view.ordinal = from.ordinal;
-    view.segment = from.segment;
-    view.end = from.end;
-    entry = insert_view(entry, view);
+    const HistoryNode& view = history.node(path_[i]);
+    entry = insert_view(entry, {view.ordinal, view.segment, view.end});
     touched_.push_back(path_[i]);
     entry_of_node_[path_[i]] = entry;
   }
   return entry;
 }
 
-/// Gives the entry below `parent` that ends where `view` ends; entries that reach further are split there. Of `view`
-/// the ordinal, the segment and the end are read.
+/// Gives the entry below `parent` that ends where `view` ends; entries that reach further are split there.
 template <PageSizeChoice PageSize>
-typename RowForest<PageSize>::EntryIndex RowForest<PageSize>::insert_view(EntryIndex parent, Entry view) {
-  view.begin = 0;
+typename RowForest<PageSize>::EntryIndex RowForest<PageSize>::insert_view(EntryIndex parent, Tokens view) {
+  std::int32_t begin = 0;
   while (true) {
     EntryIndex sibling = entries_[parent].last_child;
     while (sibling != kNoIndex && entries_[sibling].ordinal > view.ordinal) sibling = entries_[sibling].previous;
-    if (sibling == kNoIndex || entries_[sibling].ordinal != view.ordinal || entries_[sibling].block != kNoIndex)
-      return add_child(parent, sibling, view);
+    if (sibling == kNoIndex || entries_[sibling].ordinal != view.ordinal || entries_[sibling].block != kNoIndex) {
+      const EntryIndex entry = add_child(parent, sibling, view);
+      entries_[entry].begin = begin;
+      return entry;
+    }
     const std::int32_t end = entries_[sibling].end;
     if (end == view.end) return sibling;
     if (end > view.end) return split(sibling, view.end);
     parent = sibling;  // go on below it
-    view.begin = end;
+    begin = end;
   }
 }
 
 /// Puts the rows of a block before a view of the same tokens, through which later rows see them.
 template <PageSizeChoice PageSize>
-void RowForest<PageSize>::insert_rows(EntryIndex parent, Entry rows) {
+void RowForest<PageSize>::insert_rows(EntryIndex parent, Tokens rows, std::int32_t begin, BlockIndex block) {
   EntryIndex sibling = entries_[parent].last_child;
   while (sibling != kNoIndex && entries_[sibling].ordinal >= rows.ordinal) sibling = entries_[sibling].previous;
-  add_child(parent, sibling, rows);
+  const EntryIndex entry = add_child(parent, sibling, rows);
+  entries_[entry].begin = begin;
+  entries_[entry].block = block;
 }
 
 /// The entry keeps the tokens from `end` on, and its children; a new entry, which is returned, takes its place above
@@ -96,14 +90,18 @@ typename RowForest<PageSize>::EntryIndex RowForest<PageSize>::split(EntryIndex e
   return index;
 }
 
-/// Adds `entry` below `parent`, behind the sibling `after` or in front of all.
+/// Adds an entry below `parent`, behind the sibling `after` or in front of all.
 template <PageSizeChoice PageSize>
 typename RowForest<PageSize>::EntryIndex RowForest<PageSize>::add_child(EntryIndex parent, EntryIndex after,
-                                                                        Entry entry) {
+                                                                        Tokens tokens) {
+  const EntryIndex index = entries_.end_index();
+  Entry& entry = entries_.add();
+  entry.ordinal = tokens.ordinal;
+  entry.segment = tokens.segment;
+  entry.end = tokens.end;
   entry.parent = parent;
   entry.previous = after;
   entry.next = after == kNoIndex ? entries_[parent].first_child : entries_[after].next;
-  const EntryIndex index = entries_.push_back(entry);
   (after == kNoIndex ? entries_[parent].first_child : entries_[after].next) = index;
   (entry.next == kNoIndex ? entries_[parent].last_child : entries_[entry.next].previous) = index;
   return index;

@@ -194,12 +194,12 @@ void BranchTree<Policy, PageSize>::join_one(SequenceIndex parent, SequenceIndex 
   collect_views(child);
   State& p = sequences_[parent];
   for (const NodeIndex index : views_) {
-    HistoryView view = history_.node(index);
-    view.ordinal = history_.next_ordinal();
-    view.rule = view.rule.then(outer);
-    view.next_before = static_cast<Position>(outer(view.next_before));
-    view.parent = p.head;
-    p.head = history_.add_node(view);
+    const HistoryNode& own = history_.node(index);
+    p.head = history_.add_node(p.head, own.segment, own.end);
+    HistoryNode& joined = history_.node(p.head);
+    joined.ordinal = history_.next_ordinal();
+    joined.rule = own.rule.then(outer);
+    joined.next_before = static_cast<Position>(outer(own.next_before));
   }
   p.next = static_cast<Position>(outer(sequences_[child].next));
   end_sequence(child, parent);

@@ -8,14 +8,20 @@
 namespace anabranch {
 
 template <PageSizeChoice PageSize>
-NodeIndex History<PageSize>::add_node(const HistoryView& view) {
+NodeIndex History<PageSize>::add_node(NodeIndex parent, SegmentIndex segment, std::int32_t end) {
   const NodeIndex index = nodes_.acquire();
   HistoryNode& node = nodes_[index];
-  static_cast<HistoryView&>(node) = view;
-  node.n_tokens = n_tokens(view.parent) + view.end;
+  Segment& s = segments_[segment];
+  node.ordinal = s.ordinal;
+  node.rule = {kNever, s.first};
+  node.parent = parent;
+  node.segment = segment;
+  node.end = end;
+  node.n_tokens = n_tokens(parent) + end;
+  node.next_before = s.first;
   node.refs = 1;
   link(index);
-  ++segments_[view.segment].refs;
+  ++s.refs;
   return index;
 }
 
@@ -72,14 +78,16 @@ template <PageSizeChoice PageSize>
 NodeIndex History<PageSize>::cut(NodeIndex head, std::int32_t n_keep, Position& next) {
   while (n_tokens(head) > n_keep) {
     const NodeIndex longer = head;
-    HistoryView view = nodes_[longer];
-    head = view.parent;
-    next = view.next_before;
+    head = nodes_[longer].parent;
+    next = nodes_[longer].next_before;
     retain_node(head);
     if (const std::int32_t end = n_keep - n_tokens(head); end > 0) {
-      view.end = end;
-      head = add_node(view);
-      next = static_cast<Position>(view.rule(end));
+      head = add_node(head, nodes_[longer].segment, end);
+      HistoryNode& shorter = nodes_[head];
+      shorter.ordinal = nodes_[longer].ordinal;
+      shorter.rule = nodes_[longer].rule;
+      shorter.next_before = next;
+      next = static_cast<Position>(shorter.rule(end));
     }
     release_node(longer, kNoIndex);
   }

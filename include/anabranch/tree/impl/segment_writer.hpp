@@ -35,11 +35,7 @@ void SegmentWriter<Policy, PageSize>::append(SequenceIndex sequence, std::span<c
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void SegmentWriter<Policy, PageSize>::cut(SequenceIndex sequence, std::int32_t keep) {
   State& s = (*sequences_)[sequence];
-  if (keep > 0) {
-    const Segment& segment = history_->segment(s.open);
-    const NextRule rule{kNever, segment.first};
-    s.head = history_->add_node({segment.ordinal, rule, s.head, s.open, keep, segment.first});
-  }
+  if (keep > 0) s.head = history_->add_node(s.head, s.open, keep);
   close(sequence);
 }
 

@@ -7,14 +7,23 @@ namespace anabranch {
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void UndoLog<Policy, PageSize>::note_created(SequenceIndex sequence) {
-  if (open_) sequences_->saved(sequence) = saved_.push_back({sequence, true, State{}});
+  if (!open_) return;
+  const SavedIndex index = saved_.end_index();
+  Saved& saved = saved_.add();
+  saved.sequence = sequence;
+  saved.created = true;
+  sequences_->saved(sequence) = index;
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void UndoLog<Policy, PageSize>::touch(SequenceIndex sequence) {
   if (!open_ || sequences_->saved(sequence) != kNoIndex) return;
   const State& s = (*sequences_)[sequence];
-  sequences_->saved(sequence) = saved_.push_back({sequence, false, s});
+  const SavedIndex index = saved_.end_index();
+  Saved& saved = saved_.add();
+  saved.sequence = sequence;
+  saved.before = s;
+  sequences_->saved(sequence) = index;
   history_->retain_node(s.head);
   history_->retain_segment(s.open);
 }
