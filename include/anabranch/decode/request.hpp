@@ -50,7 +50,7 @@ struct HookContext {
 /// Changes one branch's logits [vocabulary] before sampling. Called again if the commit fails and is repeated.
 using LogitHook = std::function<void(const HookContext&, std::span<float>)>;
 
-/// Options of one request. A limit that is kNone is the decoder's.
+/// Options of one request. A limit that is kNone is the decoder's (of `generate`: the runner's).
 struct RequestOptions {
   SamplingOptions sampling = {};
   std::vector<std::string> stop = {};      ///< the request ends where a branch writes one; the text is cut before it
@@ -58,7 +58,7 @@ struct RequestOptions {
   std::int32_t max_branch_tokens = kNone;  ///< tokens that one branch may sample
   std::int32_t max_parallel_branches = kNone;  ///< branches decoded at once, the others wait; kNone: max_branches
   std::int32_t n_log_probabilities = kNone;    ///< report the sampled token's and those of the n likeliest; kNone: none
-  std::int32_t no_repeat_ngram = 0;  ///< n: forbid every n tokens in a row that the answer holds; 0: allow all
+  std::int32_t no_repeat_ngram = 0;  ///< n: no n tokens in a row come twice, tags aside; 0: they may
   LogitHook hook = {};
   RequestId after = kNoRequest;  ///< continue the history of this finished request
 };

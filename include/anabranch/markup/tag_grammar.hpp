@@ -1,7 +1,7 @@
 // TagGrammar: the grammar of the six tags of ASPD, stated once. `Aspd` derives from it which tags may be sampled, the
 // evaluation (examples/train/evaluate) which rules a model broke, and `corpus::count_tokens` the fault of an answer.
 //
-// It follows one branch, or the trunk, in reading order; a branch inside a block has a state of its own:
+// It follows one branch, or the trunk. A branch inside a block, its end tag included, has a state of its own:
 //
 //   branch  = (text | title* para (`<|branch|>` branch `<|/branch|>`)* `<|/para|>`)*
 //   title   = `<|title|>` text+ `<|/title|>`           two or more before a `<|para|>`
