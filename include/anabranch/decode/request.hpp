@@ -58,7 +58,7 @@ struct RequestOptions {
   std::int32_t max_branch_tokens = kNone;  ///< tokens that one branch may sample
   std::int32_t max_parallel_branches = kNone;  ///< branches decoded at once, the others wait; kNone: max_branches
   std::int32_t n_log_probabilities = kNone;    ///< report the sampled token's and those of the n likeliest; kNone: none
-  std::int32_t no_repeat_ngram = 0;  ///< n: no n tokens in a row come twice, tags aside; 0: they may
+  std::int32_t no_repeat_ngram = 0;            ///< n: no n tokens in a row come twice, tags aside; 0: they may
   LogitHook hook = {};
   RequestId after = kNoRequest;  ///< continue the history of this finished request
 };
