@@ -271,7 +271,7 @@ std::vector<std::string> read_questions(const std::string& path) {
     end = text.find('\n', begin);
     std::string line = text.substr(begin, end - begin);
     if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (!line.empty()) questions.push_back(sequence);
+    if (!line.empty()) questions.push_back(line);
   }
   return questions;
 }
@@ -327,7 +327,7 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app{"Questions about one document as branches, joined for a summary; measured against serial decoding"};
   app.add_option("--document", o.document, "UTF-8 text that all questions are about")->capture_default_str();
-  app.add_option("--questions", o.questions, "one a sequence")->capture_default_str();
+  app.add_option("--questions", o.questions, "one a line")->capture_default_str();
   app.add_option("--request", o.request, "last turn, which sees all answers")->capture_default_str();
   app.add_option("--positions", o.positions, "of the branches: sequential, longest")
       ->check(CLI::IsMember({"sequential", "longest"}))

@@ -12,7 +12,7 @@ namespace evaluate {
 namespace {
 
 namespace ab = anabranch;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr const char* kWanted =
     R"({"question_id" or "id": number or text, "category": text, "turns": [text, ...] or "prompt": text})";

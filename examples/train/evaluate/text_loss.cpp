@@ -32,10 +32,10 @@ double text_loss(ab::torch::CausalLm& model, const std::string& question, const 
 
   ab::KvCache cache({.n_pages = static_cast<std::int32_t>((prompt.size() + tokens.size()) / 16 + 8)});
   ab::Step step = cache.begin_step();
-  const ab::SequenceId line = step.create_sequence();
-  step.append(line, std::span(prompt), ab::Logits::last);
+  const ab::SequenceId sequence = step.create_sequence();
+  step.append(sequence, std::span(prompt), ab::Logits::last);
   // The last token predicts nothing that counts.
-  step.append(line, std::span(tokens).first(tokens.size() - 1), ab::Logits::all);
+  step.append(sequence, std::span(tokens).first(tokens.size() - 1), ab::Logits::all);
   const auto plan = step.plan();
   if (!plan) ab::fail(ab::Status::no_room, "a text of ", tokens.size(), " tokens does not fit");
   const ab::LogitsView logits = model(*plan);
