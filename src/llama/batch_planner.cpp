@@ -20,7 +20,7 @@ void BatchPlanner::run() {
     }
   }
   for (std::size_t r = 0; r < by_sequence_.size();) {
-    const std::span<const RowIndex> rows = rows_of(plan_.sequences[static_cast<std::size_t>(by_sequence_[r])]);
+    const std::span<const PlanRow> rows = rows_of(sequence_of(by_sequence_[r]));
     place_remaining(rows);
     r += rows.size();
   }
@@ -40,67 +40,63 @@ TokenSet BatchPlanner::keys_of(const VisibilityGroup& group) const {
 /// Groups are intervals of rows, so one pass over the rows is enough: it adds a group's keys where the interval begins
 /// and subtracts them where it ends.
 void BatchPlanner::read_pasts() {
-  const auto n = static_cast<std::size_t>(plan_.n_rows());
-  placed_.assign(n, 0);
-  past_.assign(n, TokenSet{});
+  placed_.assign(plan_.n_rows(), 0);
+  past_.assign(plan_.n_rows(), TokenSet{});
   for (const Slot slot : plan_.slots) table_.marks_.write(slot);
-  const auto own = [&](std::size_t r) { return table_.marks_.at(plan_.slots[r]); };
-  std::vector<TokenSet> change(n + 1);
+  Table<TokenSet, PlanRow> change;
+  change.assign(plan_.n_rows() + 1, TokenSet{});
   for (const VisibilityGroup& group : plan_.groups) {
     TokenSet keys = keys_of(group);
-    const auto begin = static_cast<std::size_t>(group.row_begin), end = static_cast<std::size_t>(group.row_end);
+    const PlanRow begin(group.row_begin), end(group.row_end);
     if (group.visibility == Visibility::causal) {
-      for (std::size_t r = begin; r < end; ++r) keys -= own(r);
+      for (PlanRow r = begin; r < end; ++r) keys -= token_of(r);
       TokenSet rows;
-      for (std::size_t r = begin; r < end; ++r) past_[r] += (rows += own(r));
+      for (PlanRow r = begin; r < end; ++r) past_[r] += (rows += token_of(r));
     }
     change[begin] += keys;
     change[end] -= keys;
   }
   TokenSet seen;
-  for (std::size_t r = 0; r < n; ++r) {
+  for (PlanRow r(0); r < past_.end_index(); ++r) {
     seen += change[r];
     past_[r] += seen;
-    past_[r] -= own(r);  // itself
+    past_[r] -= token_of(r);  // itself
   }
 }
 
 void BatchPlanner::sort_rows() {
-  by_sequence_.resize(past_.size());
-  for (std::size_t r = 0; r < by_sequence_.size(); ++r) by_sequence_[r] = static_cast<RowIndex>(r);
-  std::stable_sort(by_sequence_.begin(), by_sequence_.end(), [&](RowIndex a, RowIndex b) {
-    return plan_.sequences[static_cast<std::size_t>(a)] < plan_.sequences[static_cast<std::size_t>(b)];
-  });
+  by_sequence_.reserve(plan_.sequences.size());
+  for (PlanRow r(0); r < past_.end_index(); ++r) by_sequence_.push_back(r);
+  std::stable_sort(by_sequence_.begin(), by_sequence_.end(),
+                   [&](PlanRow a, PlanRow b) { return sequence_of(a) < sequence_of(b); });
 }
 
 // ---- rows
 
 /// True when the row is still to be placed, sees exactly what its sequence's seq_id holds, and continues its positions.
-bool BatchPlanner::fits(RowIndex row, const Sequence& sequence) {
-  const auto r = static_cast<std::size_t>(row);
-  if (placed_[r] != 0) return false;
-  if (sequence.seq_id == kNone) return past_[r] == TokenSet{};
+bool BatchPlanner::fits(PlanRow row, const Sequence& sequence) {
+  if (placed_[row] != 0) return false;
+  if (sequence.seq_id == kNone) return past_[row] == TokenSet{};
   const Content& held = table_.entry(sequence.seq_id).content;
-  return past_[r] == held.all() && (held.empty() || plan_.positions[r] == held.next());
+  return past_[row] == held.all() && (held.empty() || position_of(row) == held.next());
 }
 
-std::span<const RowIndex> BatchPlanner::rows_of(SequenceId sequence) const {
-  const auto sequence_of = [&](RowIndex r) { return plan_.sequences[static_cast<std::size_t>(r)]; };
+std::span<const PlanRow> BatchPlanner::rows_of(SequenceId sequence) const {
   const auto first = std::lower_bound(by_sequence_.begin(), by_sequence_.end(), sequence,
-                                      [&](RowIndex r, SequenceId l) { return sequence_of(r) < l; });
+                                      [&](PlanRow r, SequenceId l) { return sequence_of(r) < l; });
   auto last = first;
   while (last != by_sequence_.end() && sequence_of(*last) == sequence) ++last;
-  return {by_sequence_.data() + (first - by_sequence_.begin()), static_cast<std::size_t>(last - first)};
+  return {first, last};
 }
 
 /// Places the sequence's rows that see what its seq_id holds, as long as their position is below `end`.
 void BatchPlanner::place_rows(SequenceId id, Position end) {
-  const std::span<const RowIndex> rows = rows_of(id);
+  const std::span<const PlanRow> rows = rows_of(id);
   Sequence& sequence = table_.find_or_add(id);
   for (bool placed = true; placed;) {  // rows are nearly always in order: the second round then finds none
     placed = false;
-    for (const RowIndex row : rows) {
-      if (plan_.positions[static_cast<std::size_t>(row)] >= end || !fits(row, sequence)) continue;
+    for (const PlanRow row : rows) {
+      if (position_of(row) >= end || !fits(row, sequence)) continue;
       place(row, sequence);
       placed = true;
     }
@@ -110,35 +106,33 @@ void BatchPlanner::place_rows(SequenceId id, Position end) {
 /// Places the rows that come after the last operation. A row that a rewind took back may still be in the plan, though
 /// no sequence sees it: it is placed only if its sequence has that many tokens, and never instead of a row that came
 /// later.
-void BatchPlanner::place_remaining(std::span<const RowIndex> rows) {
-  const auto position = [&](RowIndex row) { return plan_.positions[static_cast<std::size_t>(row)]; };
-  const SequenceId id = plan_.sequences[static_cast<std::size_t>(rows.front())];
-  const auto not_later = [&](RowIndex a, RowIndex b) { return position(b) <= position(a); };
+void BatchPlanner::place_remaining(std::span<const PlanRow> rows) {
+  const SequenceId id = sequence_of(rows.front());
+  const auto not_later = [&](PlanRow a, PlanRow b) { return position_of(b) <= position_of(a); };
   const bool doubled = std::adjacent_find(rows.begin(), rows.end(), not_later) != rows.end();
   Sequence& sequence = table_.find_or_add(id);
   const std::int32_t n_tokens = table_.n_tokens(id);
   for (bool placed = true; placed;) {
     placed = false;
-    for (const RowIndex row : rows) {
+    for (const PlanRow row : rows) {
       if (n_tokens != kNone && n_held(sequence) >= n_tokens) return;
       if (!fits(row, sequence)) continue;
-      const auto here = [&](RowIndex r) { return fits(r, sequence); };
+      const auto here = [&](PlanRow r) { return fits(r, sequence); };
       place(doubled ? *std::find_if(rows.rbegin(), rows.rend(), here) : row, sequence);
       placed = true;
     }
   }
 }
 
-void BatchPlanner::place(RowIndex row, Sequence& sequence) {
-  const auto r = static_cast<std::size_t>(row);
+void BatchPlanner::place(PlanRow row, Sequence& sequence) {
   if (sequence.seq_id == kNone) sequence.seq_id = table_.take();
   table_.touch(sequence.seq_id);
   Entry& e = table_.entry(sequence.seq_id);
   DecodeBatch& to = batch(e.batch);
-  e.rows.push_back(static_cast<std::int32_t>(to.rows.size()));
-  to.rows.push_back({row, sequence.seq_id});
-  e.content.add(plan_.positions[r], table_.marks_.at(plan_.slots[r]));
-  placed_[r] = 1;
+  e.rows.push_back(to.rows.size());
+  to.rows.push_back({row.value, sequence.seq_id});
+  e.content.add(position_of(row), token_of(row));
+  placed_[row] = 1;
 }
 
 // ---- refusing
@@ -152,7 +146,7 @@ void BatchPlanner::check_tokens(SequenceId id) {
   for (const Slot slot : slots_) seen += table_.marks_.at(slot);
   Sequence& sequence = table_.find_or_add(id);
   if (seen == (sequence.seq_id == kNone ? TokenSet{} : table_.entry(sequence.seq_id).content.all())) return;
-  for (const RowIndex row : by_sequence_) check_jump(row);
+  for (const PlanRow row : by_sequence_) check_jump(row);
   fail(Status::not_exact, "sequence ", id.index, " has ", n_tokens, " tokens after this step; its seq_id would hold ",
        n_held(sequence), " and not the same ones (a rewind into a join, or an earlier step that the host did not run)");
 }
@@ -163,32 +157,29 @@ void BatchPlanner::check_rows() {
     const auto names = [&](const HostOp& op) { return op.sequence == id; };
     return table_.n_tokens(id) == kNone || std::any_of(plan_.ops_before.begin(), plan_.ops_before.end(), names);
   };
-  for (RowIndex row = 0; row < plan_.n_rows(); ++row) {
-    const auto r = static_cast<std::size_t>(row);
-    if (placed_[r] != 0) continue;
-    const auto here = [&](const Output& output) { return output.row == row; };
-    if (changed(plan_.sequences[r]) && std::none_of(plan_.outputs.begin(), plan_.outputs.end(), here)) continue;
+  for (PlanRow row(0); row < past_.end_index(); ++row) {
+    if (placed_[row] != 0) continue;
+    const auto here = [&](const Output& output) { return output.row == row.value; };
+    if (changed(sequence_of(row)) && std::none_of(plan_.outputs.begin(), plan_.outputs.end(), here)) continue;
     check_jump(row);
-    fail(Status::not_exact, name_of(row), " sees ", past_[r].n,
+    fail(Status::not_exact, name_of(row), " sees ", past_[row].n,
          " tokens, which no seq_id holds (a rewind into a join, or an earlier step that the host did not run)");
   }
 }
 
 /// Refuses a row whose position does not continue what its seq_id holds: the likeliest cause, so it is named first.
-void BatchPlanner::check_jump(RowIndex row) {
-  const auto r = static_cast<std::size_t>(row);
-  const Sequence& sequence = table_.find_or_add(plan_.sequences[r]);
-  if (placed_[r] != 0 || sequence.seq_id == kNone) return;
+void BatchPlanner::check_jump(PlanRow row) {
+  const Sequence& sequence = table_.find_or_add(sequence_of(row));
+  if (placed_[row] != 0 || sequence.seq_id == kNone) return;
   const Content& held = table_.entry(sequence.seq_id).content;
-  if (held.empty() || plan_.positions[r] == held.next()) return;
+  if (held.empty() || position_of(row) == held.next()) return;
   fail(Status::not_exact, name_of(row), ": its seq_id goes on at position ", held.next(),
        ", and llama.cpp takes no jumps; of the position policies only `longest` makes none");
 }
 
-std::string BatchPlanner::name_of(RowIndex row) const {
-  return "row " + std::to_string(row) + " of sequence " +
-         std::to_string(plan_.sequences[static_cast<std::size_t>(row)].index) + " at position " +
-         std::to_string(plan_.positions[static_cast<std::size_t>(row)]);
+std::string BatchPlanner::name_of(PlanRow row) const {
+  return "row " + std::to_string(row.value) + " of sequence " + std::to_string(sequence_of(row).index) +
+         " at position " + std::to_string(position_of(row));
 }
 
 std::int64_t BatchPlanner::n_held(const Sequence& sequence) const noexcept {
@@ -236,8 +227,8 @@ void BatchPlanner::start(Sequence& sequence, std::int32_t from, const HostOp& op
   const Entry& s = table_.entry(from);
   DecodeBatch& source = batch(s.batch);
   e.batch = s.batch;
-  for (const std::int32_t row : s.rows) {
-    const Position position = plan_.positions[static_cast<std::size_t>(source.rows[static_cast<std::size_t>(row)].row)];
+  for (const std::size_t row : s.rows) {
+    const Position position = position_of(PlanRow(source.rows[row].row));
     if (position < op.begin || position >= op.end) continue;
     e.rows.push_back(row);
     source.also.emplace_back(row, sequence.seq_id);
@@ -251,8 +242,8 @@ void BatchPlanner::join(const HostOp& op, Sequence& parent, const Sequence& bran
     fail(Status::not_exact, "sequence ", op.source.index, " starts at position ", op.begin, ", before position ",
          branch.fork_end, " where it was forked: llama.cpp cannot tell the two apart");
   const Entry& b = table_.entry(branch.seq_id);
-  const auto after_rows = [](const Entry& e) { return e.rows.empty() ? e.batch : e.batch + 1; };
-  const std::int32_t at = std::max(after_rows(b), after_rows(table_.entry(parent.seq_id)));
+  const auto after_rows = [](const Entry& e) { return e.rows.empty() ? e.batch : BatchIndex(e.batch.value + 1); };
+  const BatchIndex at = std::max(after_rows(b), after_rows(table_.entry(parent.seq_id)));
   table_.touch(parent.seq_id);
   if (const Entry& old = table_.entry(parent.seq_id); !old.fresh && op.begin < old.kept) {
     // The parent's own tokens lie among the branch's, so a copy takes the join: in place it could not be undone.
@@ -279,14 +270,14 @@ void BatchPlanner::become(const HostOp& op) {
 
 // ---- batches
 
-DecodeBatch& BatchPlanner::batch(std::int32_t index) {
-  if (table_.batches_.size() <= static_cast<std::size_t>(index))
-    table_.batches_.resize(static_cast<std::size_t>(index) + 1);
-  return table_.batches_[static_cast<std::size_t>(index)];
+DecodeBatch& BatchPlanner::batch(BatchIndex index) {
+  std::vector<DecodeBatch>& batches = table_.batches_;
+  if (batches.size() <= index.offset()) batches.resize(index.offset() + 1);
+  return batches[index.offset()];
 }
 
 /// Puts the copy at the start of batch `at`, where the next rows of the seq_id then run.
-void BatchPlanner::add(std::int32_t seq_id, std::int32_t at, const Copy& copy) {
+void BatchPlanner::add(std::int32_t seq_id, BatchIndex at, const Copy& copy) {
   Entry& e = table_.entry(seq_id);
   if (e.batch != at) e.rows.clear();
   e.batch = at;

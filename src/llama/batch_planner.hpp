@@ -36,25 +36,28 @@ class BatchPlanner {
   void join(const HostOp& op, Sequence& parent, const Sequence& branch);
   void restart(const HostOp& op);
   void become(const HostOp& op);
-  std::span<const RowIndex> rows_of(SequenceId sequence) const;
+  std::span<const PlanRow> rows_of(SequenceId sequence) const;
   void place_rows(SequenceId id, Position end);
-  void place_remaining(std::span<const RowIndex> rows);
-  bool fits(RowIndex row, const Sequence& sequence);
-  void place(RowIndex row, Sequence& sequence);
+  void place_remaining(std::span<const PlanRow> rows);
+  bool fits(PlanRow row, const Sequence& sequence);
+  void place(PlanRow row, Sequence& sequence);
   void check_tokens(SequenceId id);
   void check_rows();
-  void check_jump(RowIndex row);
-  std::string name_of(RowIndex row) const;
+  void check_jump(PlanRow row);
+  std::string name_of(PlanRow row) const;
   std::int64_t n_held(const Sequence& sequence) const noexcept;
-  void add(std::int32_t seq_id, std::int32_t at, const Copy& copy);
-  DecodeBatch& batch(std::int32_t index);
+  void add(std::int32_t seq_id, BatchIndex at, const Copy& copy);
+  DecodeBatch& batch(BatchIndex index);
+  Position position_of(PlanRow row) const noexcept { return plan_.positions[row.offset()]; }
+  SequenceId sequence_of(PlanRow row) const noexcept { return plan_.sequences[row.offset()]; }
+  TokenSet token_of(PlanRow row) const noexcept { return table_.marks_.at(plan_.slots[row.offset()]); }
 
   SeqTable& table_;
   const StepPlan& plan_;
-  std::vector<TokenSet> past_;  // [n_rows]: what the row sees beside itself
-  std::vector<char> placed_;    // [n_rows]: whether a batch has the row
+  Table<TokenSet, PlanRow> past_;  // [n_rows]: what the row sees beside itself
+  Table<char, PlanRow> placed_;    // [n_rows]: whether a batch has the row
   std::vector<Slot> slots_;
-  std::vector<RowIndex> by_sequence_;  // all rows, sorted by sequence, then in the plan's order
+  std::vector<PlanRow> by_sequence_;  // all rows, sorted by sequence, then in the plan's order
 };
 
 }  // namespace anabranch::llama

@@ -9,6 +9,8 @@
 
 #include <anabranch/types.hpp>
 
+#include "indices.hpp"
+
 namespace anabranch::llama {
 
 /// A set of tokens, as their number and the sum of their marks; two different sets have the same sum with probability
@@ -42,18 +44,18 @@ inline std::uint64_t mark_of(std::uint64_t n) noexcept {
 class SlotMarks {
  public:
   TokenSet at(Slot slot) const noexcept {
-    const auto i = static_cast<std::size_t>(slot);
-    return {1, i < marks_.size() ? marks_[i] : 0};
+    const MarkIndex i(slot);
+    return {1, i < marks_.end_index() ? marks_[i] : 0};
   }
   void write(Slot slot) {
-    const auto i = static_cast<std::size_t>(slot);
-    if (i >= marks_.size()) marks_.resize(std::max(i + 1, 2 * marks_.size()));
+    const MarkIndex i(slot);
+    if (i >= marks_.end_index()) marks_.grow(slot + 1, 0);
     before_.push_back({slot, marks_[i]});
     marks_[i] = mark_of(++n_written_);
   }
   /// Takes the writes of the open pass back.
   void undo() noexcept {
-    for (std::size_t i = before_.size(); i-- > 0;) marks_[static_cast<std::size_t>(before_[i].slot)] = before_[i].mark;
+    for (std::size_t i = before_.size(); i-- > 0;) marks_[MarkIndex(before_[i].slot)] = before_[i].mark;
     before_.clear();
   }
   /// Makes them final.
@@ -64,7 +66,7 @@ class SlotMarks {
     Slot slot;
     std::uint64_t mark;
   };
-  std::vector<std::uint64_t> marks_;
+  Table<std::uint64_t, MarkIndex> marks_;
   std::vector<Before> before_;  // what the open pass has overwritten
   std::uint64_t n_written_ = 0;
 };
@@ -82,10 +84,10 @@ class Content {
     if (tokens.n == 0) return;
     if (at_.empty()) first_ = position;
     if (position < first_) {
-      at_.insert(at_.begin(), static_cast<std::size_t>(first_ - position), TokenSet{});
+      at_.insert(at_.begin(), distance(position, first_), TokenSet{});
       first_ = position;
     }
-    const auto index = static_cast<std::size_t>(position - first_);
+    const std::size_t index = distance(first_, position);
     if (index >= at_.size()) at_.resize(index + 1);
     at_[index] += tokens;
     all_ += tokens;
@@ -94,14 +96,13 @@ class Content {
   std::int64_t add(const Content& other, Position begin, Position end) {
     const std::int64_t before = all_.n;
     for (Position p = std::max(begin, other.first_); p < std::min(end, other.next()); ++p)
-      add(p, other.at_[static_cast<std::size_t>(p - other.first_)]);
+      add(p, other.at_[distance(other.first_, p)]);
     return all_.n - before;
   }
   /// Number of tokens at positions [begin, end).
   std::int64_t count(Position begin, Position end) const noexcept {
     std::int64_t n = 0;
-    for (Position p = std::max(begin, first_); p < std::min(end, next()); ++p)
-      n += at_[static_cast<std::size_t>(p - first_)].n;
+    for (Position p = std::max(begin, first_); p < std::min(end, next()); ++p) n += at_[distance(first_, p)].n;
     return n;
   }
   /// Forgets the tokens at positions >= end.
@@ -114,6 +115,9 @@ class Content {
   }
 
  private:
+  /// REQUIRES: from <= to.
+  static std::size_t distance(Position from, Position to) noexcept { return static_cast<std::size_t>(to - from); }
+
   Position first_ = 0;
   std::vector<TokenSet> at_;  // [next() - first_]; the last holds a token, those before it may be empty
   TokenSet all_;

@@ -10,6 +10,7 @@
 
 #include <anabranch/error.hpp>
 
+#include "indices.hpp"
 #include "seq_table.hpp"
 
 namespace anabranch::llama {
@@ -132,6 +133,7 @@ struct Host::Impl {
   void decode();
   void keep_logits(const StepPlan& plan);
   LogitsView logits_of(const StepPlan& plan);
+  std::size_t logits_width() const noexcept { return static_cast<std::size_t>(vocabulary); }
   void take_back() noexcept;
   void remove(std::int32_t seq_id, Position begin) noexcept;
   void empty(const std::vector<std::int32_t>& seq_ids) noexcept;
@@ -144,8 +146,8 @@ struct Host::Impl {
   HostStatistics statistics;
   // Of the pass that runs:
   BatchArrays arrays;
-  std::vector<std::int8_t> wanted;           // [n_rows]
-  std::vector<std::int32_t> index_in_batch;  // [n_rows], of the last llama_decode; kNone: not in it
+  Table<std::int8_t, PlanRow> wanted;           // [n_rows]
+  Table<std::int32_t, PlanRow> index_in_batch;  // [n_rows], of the last llama_decode; kNone: not in it
   std::size_t next_also = 0;
   std::int32_t n_calls = 0;
   std::vector<float> logits;  // [n_outputs, vocabulary], unless llama.cpp's own can be handed out
@@ -189,8 +191,8 @@ LogitsView Host::operator()(const StepPlan& plan) {
 }
 
 void Host::Impl::run(const StepPlan& plan, const std::vector<DecodeBatch>& batches) {
-  wanted.assign(plan.tokens.size(), 0);
-  for (const Output& output : plan.outputs) wanted[static_cast<std::size_t>(output.row)] = 1;
+  wanted.assign(plan.n_rows(), 0);
+  for (const Output& output : plan.outputs) wanted[PlanRow(output.row)] = 1;
   n_calls = 0;
   logits.clear();
   for (const DecodeBatch& batch : batches) run(plan, batch);
@@ -202,7 +204,7 @@ void Host::Impl::run(const StepPlan& plan, const DecodeBatch& batch) {
     for (const Copy& copy : batch.copies) llama_memory_seq_cp(memory, copy.from, copy.to, copy.begin, copy.end);
     statistics.n_copies += static_cast<std::int64_t>(batch.copies.size());
   }
-  const auto most = static_cast<std::size_t>(llama_n_batch(context));
+  const std::size_t most = llama_n_batch(context);
   next_also = 0;
   for (std::size_t begin = 0; begin < batch.rows.size(); begin += most) {
     if (n_calls > 0) keep_logits(plan);
@@ -217,13 +219,13 @@ void Host::Impl::run(const StepPlan& plan, const DecodeBatch& batch) {
 /// Fills the arrays with rows [begin, end) of a batch. `next_also` moves along, because `also` is in the order of rows.
 void Host::Impl::fill(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin, std::size_t end) {
   arrays.start(end - begin);
-  index_in_batch.assign(plan.tokens.size(), kNone);
+  index_in_batch.assign(plan.n_rows(), kNone);
   for (std::size_t i = begin; i < end; ++i) {
-    const auto r = static_cast<std::size_t>(batch.rows[i].row);
-    index_in_batch[r] = arrays.n_rows();
-    arrays.add(plan.tokens[r], plan.positions[r], wanted[r]);
+    const PlanRow row(batch.rows[i].row);
+    index_in_batch[row] = arrays.n_rows();
+    arrays.add(plan.tokens[row.offset()], plan.positions[row.offset()], wanted[row]);
     arrays.add_seq_id(batch.rows[i].seq_id);
-    for (; next_also < batch.also.size() && batch.also[next_also].first == static_cast<std::int32_t>(i); ++next_also)
+    for (; next_also < batch.also.size() && batch.also[next_also].first == i; ++next_also)
       arrays.add_seq_id(batch.also[next_also].second);
   }
 }
@@ -247,10 +249,10 @@ void Host::Impl::decode() {
 
 /// Saves the logits of the last llama_decode, which the next one overwrites.
 void Host::Impl::keep_logits(const StepPlan& plan) {
-  const auto n = static_cast<std::size_t>(vocabulary);
+  const std::size_t n = logits_width();
   logits.resize(plan.outputs.size() * n);
   for (std::size_t k = 0; k < plan.outputs.size(); ++k) {
-    const std::int32_t index = index_in_batch[static_cast<std::size_t>(plan.outputs[k].row)];
+    const std::int32_t index = index_in_batch[PlanRow(plan.outputs[k].row)];
     if (index == kNone) continue;
     const float* from = llama_get_logits_ith(context, index);
     ANABRANCH_ASSERT(from != nullptr);
@@ -262,11 +264,10 @@ LogitsView Host::Impl::logits_of(const StepPlan& plan) {
   const auto n_outputs = static_cast<std::int32_t>(plan.outputs.size());
   if (n_outputs == 0) return {nullptr, 0, vocabulary};
   const auto own = [&](std::size_t k) {
-    return llama_get_logits_ith(context, index_in_batch[static_cast<std::size_t>(plan.outputs[k].row)]);
+    return llama_get_logits_ith(context, index_in_batch[PlanRow(plan.outputs[k].row)]);
   };
   bool in_order = n_calls == 1;
-  for (std::size_t k = 0; in_order && k < plan.outputs.size(); ++k)
-    in_order = own(k) == own(0) + k * static_cast<std::size_t>(vocabulary);
+  for (std::size_t k = 0; in_order && k < plan.outputs.size(); ++k) in_order = own(k) == own(0) + k * logits_width();
   if (in_order) return {own(0), n_outputs, vocabulary};
   keep_logits(plan);
   return {logits.data(), n_outputs, vocabulary};

@@ -10,11 +10,13 @@
 namespace anabranch::llama {
 
 SeqTable::SeqTable(std::int32_t first, std::int32_t n, ReadSequence read_sequence)
-    : first_(first), read_sequence_(std::move(read_sequence)), entries_(static_cast<std::size_t>(n)) {
-  sequences_.reserve(entries_.size());
-  sequences_before_.reserve(entries_.size());
-  gained_.reserve(entries_.size());
-  released_.reserve(entries_.size());
+    : first_(first), read_sequence_(std::move(read_sequence)) {
+  entries_.assign(n, Entry{});
+  const std::size_t n_entries = entries_.end_index().offset();
+  sequences_.reserve(n_entries);
+  sequences_before_.reserve(n_entries);
+  gained_.reserve(n_entries);
+  released_.reserve(n_entries);
 }
 
 const std::vector<DecodeBatch>& SeqTable::plan_batches(const StepPlan& plan) {
@@ -121,7 +123,7 @@ void SeqTable::touch(std::int32_t seq_id) {
 void SeqTable::forget_pass() noexcept {
   for (Entry& e : entries_) {
     e.gained = e.fresh = false;
-    e.batch = 0;
+    e.batch = BatchIndex(0);
     e.rows.clear();
   }
   gained_.clear();

@@ -4,6 +4,7 @@
 // other, and changes the table as if they had run; `undo` takes that change back, `settle` makes it final.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -12,6 +13,7 @@
 #include <anabranch/plan/step_plan.hpp>
 
 #include "content.hpp"
+#include "indices.hpp"
 
 namespace anabranch::llama {
 
@@ -35,7 +37,7 @@ struct DecodeBatch {
   std::vector<BatchRow> rows;
   /// Pairs of an index into `rows` and a further seq_id that gets the row, sorted: a sequence was forked after the row
   /// in the same pass. Both seq_ids then hold the same tokens, as llama.cpp requires of a row that has several.
-  std::vector<std::pair<std::int32_t, std::int32_t>> also;
+  std::vector<std::pair<std::size_t, std::int32_t>> also;
 };
 
 /// The open pass has added positions to a seq_id; those below `kept` were there before.
@@ -65,7 +67,7 @@ class SeqTable {
   const std::vector<std::int32_t>& sweep(const StepPlan& open) noexcept;
   const std::vector<std::int32_t>& sweep() noexcept;
 
-  std::int32_t n() const noexcept { return static_cast<std::int32_t>(entries_.size()); }
+  std::int32_t n() const noexcept { return entries_.size(); }
   std::int32_t n_used() const noexcept;
   /// kNone while llama.cpp holds no token of the sequence.
   std::int32_t seq_id_of(SequenceId sequence) const noexcept;
@@ -84,15 +86,15 @@ class SeqTable {
     bool used = false;
     Content content;
     // Of the open pass:
-    bool gained = false;             ///< it is in gained_
-    bool fresh = false;              ///< the pass has taken it into use
-    Position kept = 0;               ///< Gained::kept, if gained
-    std::int32_t batch = 0;          ///< index of the batch in which its next row runs
-    std::vector<std::int32_t> rows;  ///< the rows of that batch that it holds, by their index there
+    bool gained = false;            ///< it is in gained_
+    bool fresh = false;             ///< the pass has taken it into use
+    Position kept = 0;              ///< Gained::kept, if gained
+    BatchIndex batch{0};            ///< in which its next row runs
+    std::vector<std::size_t> rows;  ///< the rows of that batch that it holds, by their index there
   };
 
   /// REQUIRES: a seq_id of this table.
-  Entry& entry(std::int32_t seq_id) noexcept { return entries_[static_cast<std::size_t>(seq_id - first_)]; }
+  Entry& entry(std::int32_t seq_id) noexcept { return entries_[EntryIndex(seq_id - first_)]; }
   std::int32_t n_tokens(SequenceId sequence) const { return read_sequence_(sequence, nullptr); }
   const Sequence* find(SequenceId sequence) const noexcept;
   Sequence* find(SequenceId sequence) noexcept { return const_cast<Sequence*>(std::as_const(*this).find(sequence)); }
@@ -105,7 +107,7 @@ class SeqTable {
   std::int32_t first_;
   ReadSequence read_sequence_;
   SlotMarks marks_;
-  std::vector<Entry> entries_;
+  Table<Entry, EntryIndex> entries_;
   std::vector<Sequence> sequences_;
   std::vector<Sequence> sequences_before_;
   std::vector<Gained> gained_;

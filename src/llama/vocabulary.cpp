@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 
 #include <llama.h>
 
@@ -17,6 +18,9 @@ void append(std::vector<TokenId>& out, const std::vector<TokenId>& tokens) {
   out.insert(out.end(), tokens.begin(), tokens.end());
 }
 
+/// A length that llama.cpp returned: negative when the buffer was shorter.
+std::size_t length(std::int32_t n) { return static_cast<std::size_t>(std::abs(n)); }
+
 }  // namespace
 
 Vocabulary::Vocabulary(const llama_model* model) : model_(model), vocabulary_(nullptr) {
@@ -31,16 +35,16 @@ Vocabulary::Vocabulary(const llama_model* model) : model_(model), vocabulary_(nu
 }
 
 std::vector<TokenId> Vocabulary::tokenize(std::string_view text, Special special, bool at_start) const {
-  const auto length = static_cast<std::int32_t>(text.size());
+  const auto n_bytes = static_cast<std::int32_t>(text.size());
   const bool parse = special == Special::parse;
   std::vector<TokenId> tokens(text.size() + 8);
   const auto room = [&] { return static_cast<std::int32_t>(tokens.size()); };
-  std::int32_t n = llama_tokenize(vocabulary_, text.data(), length, tokens.data(), room(), at_start, parse);
+  std::int32_t n = llama_tokenize(vocabulary_, text.data(), n_bytes, tokens.data(), room(), at_start, parse);
   if (n < 0) {
-    tokens.resize(static_cast<std::size_t>(-n));
-    n = llama_tokenize(vocabulary_, text.data(), length, tokens.data(), room(), at_start, parse);
+    tokens.resize(length(n));
+    n = llama_tokenize(vocabulary_, text.data(), n_bytes, tokens.data(), room(), at_start, parse);
   }
-  tokens.resize(static_cast<std::size_t>(std::max(n, 0)));
+  tokens.resize(length(std::max(n, 0)));
   return tokens;
 }
 
@@ -63,10 +67,10 @@ void Vocabulary::operator()(std::span<const TokenId> tokens, std::string& out) c
       fail(Status::bad_argument, "token ", token, " is outside the vocabulary [0, ", n_tokens_, ")");
     const std::int32_t n = llama_token_to_piece(vocabulary_, token, piece, sizeof piece, 0, false);
     if (n >= 0) {
-      out.append(piece, static_cast<std::size_t>(n));
+      out.append(piece, length(n));
       continue;
     }
-    std::string longer(static_cast<std::size_t>(-n), '\0');
+    std::string longer(length(n), '\0');
     llama_token_to_piece(vocabulary_, token, longer.data(), -n, 0, false);
     out += longer;
   }
@@ -85,11 +89,11 @@ std::string Vocabulary::render(std::span<const Message> messages) const {
   std::string text;
   std::int32_t n = static_cast<std::int32_t>(n_bytes);
   do {
-    text.resize(static_cast<std::size_t>(n));
+    text.resize(length(n));
     n = llama_chat_apply_template(chat_template, chat.data(), chat.size(), true, text.data(), n);
     if (n < 0) fail(Status::unsupported, "llama.cpp does not know the chat template of this model");
-  } while (static_cast<std::size_t>(n) > text.size());
-  text.resize(static_cast<std::size_t>(n));
+  } while (length(n) > text.size());
+  text.resize(length(n));
   return text;
 }
 
