@@ -5,6 +5,7 @@
 
 #include <ATen/ops/from_blob.h>
 
+#include "sizes.hpp"
 #include "thread_team.hpp"
 
 namespace anabranch::torch {
@@ -32,10 +33,6 @@ void grow(std::vector<T>& buffer, std::size_t size) {
   if (buffer.size() < size) buffer.resize(size);
 }
 
-std::size_t product(std::int32_t a, std::int32_t b) {
-  return static_cast<std::size_t>(a) * static_cast<std::size_t>(b);
-}
-
 at::ScalarType type_of(attention::Element element) {
   switch (element) {
     case attention::Element::bfloat16: return at::kBFloat16;
@@ -61,11 +58,11 @@ void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
   n_rows_ = plan.n_rows();
   scratch_.rounded = false;
   rope_.set(plan.positions, model_->frequencies);
-  grow(hidden_, product(n_rows_, c.hidden));
-  grow(qkv_, product(n_rows_, c.q_width() + 2 * c.kv_width()));
-  grow(context_, product(n_rows_, c.q_width()));
-  grow(ffn_, product(n_rows_, c.ffn));
-  grow(logits_, product(static_cast<std::int32_t>(plan.outputs.size()), c.vocabulary));
+  grow(hidden_, n_elements(n_rows_, c.hidden));
+  grow(qkv_, n_elements(n_rows_, c.q_width() + 2 * c.kv_width()));
+  grow(context_, n_elements(n_rows_, c.q_width()));
+  grow(ffn_, n_elements(n_rows_, c.ffn));
+  grow(logits_, n_elements(plan.outputs.size(), c.vocabulary));
   embed(model_->tensors, c, plan.tokens, hidden_.data());
   reference_.reset();
   if (path != AttentionPath::native) {
@@ -143,17 +140,16 @@ void ForwardPass::attend_by_reference(std::size_t layer) {
 /// Moves the row of output k to row k. Outputs are in the order of rows, but several may name one row.
 void ForwardPass::keep_outputs(const StepPlan& plan) {
   const hf::ModelConfig& c = model_->config;
-  const auto n = plan.outputs.size();
-  grow(hidden_, n * static_cast<std::size_t>(c.hidden));
-  grow(context_, n * static_cast<std::size_t>(c.q_width()));
-  grow(ffn_, n * static_cast<std::size_t>(c.ffn));
+  const std::size_t n = plan.outputs.size();
+  grow(hidden_, n_elements(n, c.hidden));
+  grow(context_, n_elements(n, c.q_width()));
+  grow(ffn_, n_elements(n, c.ffn));
   const auto gather = [&](std::vector<float>& rows, std::int32_t width) {
     std::vector<float>& kept = logits_;  // free until the last product
-    grow(kept, n * static_cast<std::size_t>(width));
-    for (std::size_t k = 0; k < n; ++k)
-      std::copy_n(rows.data() + product(plan.outputs[k].row, width), width,
-                  kept.data() + k * static_cast<std::size_t>(width));
-    std::copy_n(kept.data(), n * static_cast<std::size_t>(width), rows.data());
+    grow(kept, n_elements(n, width));
+    float* to = kept.data();
+    for (const Output& output : plan.outputs) to = std::copy_n(rows.data() + n_elements(output.row, width), width, to);
+    std::copy_n(kept.data(), n_elements(n, width), rows.data());
   };
   gather(hidden_, c.hidden);
   gather(context_, c.q_width());

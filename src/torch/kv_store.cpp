@@ -3,6 +3,8 @@
 #include <cstring>
 #include <utility>
 
+#include "sizes.hpp"
+
 namespace anabranch::torch {
 
 void KvStore::reserve(std::int32_t n_slots) {
@@ -17,8 +19,8 @@ void KvStore::reserve(std::int32_t n_slots) {
 }
 
 attention::KvTensors KvStore::make_layer(linear::WeightMemory& memory, std::int32_t n_slots) const {
-  const std::size_t n_heads = static_cast<std::size_t>(n_slots) * static_cast<std::size_t>(shape_.kv_heads);
-  const std::size_t bytes = n_heads * static_cast<std::size_t>(shape_.head_dim) * element_size(element_);
+  const std::size_t n_heads = n_elements(n_slots, shape_.kv_heads);
+  const std::size_t bytes = n_elements(n_heads, shape_.head_dim) * element_size(element_);
   const auto take = [&memory](std::size_t n) { return memory.allocate(n, 64); };
   const bool scaled = element_ == attention::Element::int8;
   void* const keys = take(bytes);
@@ -38,14 +40,13 @@ void KvStore::copy_layer(const attention::KvTensors& from, const attention::KvTe
                   static_cast<const std::byte*>(source) + h * source_stride, bytes);
   };
   const auto bytes = static_cast<std::int64_t>(size);
-  const std::size_t of_head = static_cast<std::size_t>(n_slots_) * static_cast<std::size_t>(shape_.head_dim) * size;
+  const std::size_t of_head = n_elements(n_slots_, shape_.head_dim) * size;
   for (const auto& [a, b] : {std::pair{from.keys, to.keys}, std::pair{from.values, to.values}})
     copy(a, b, from.head_stride * bytes, to.head_stride * bytes, of_head);
   if (from.key_scales == nullptr) return;
   constexpr std::int64_t kScale = sizeof(float);
   for (const auto& [a, b] : {std::pair{from.key_scales, to.key_scales}, std::pair{from.value_scales, to.value_scales}})
-    copy(a, b, from.scale_head_stride * kScale, to.scale_head_stride * kScale,
-         static_cast<std::size_t>(n_slots_) * sizeof(float));
+    copy(a, b, from.scale_head_stride * kScale, to.scale_head_stride * kScale, n_elements(n_slots_) * sizeof(float));
 }
 
 }  // namespace anabranch::torch

@@ -53,7 +53,7 @@ void add_rows(const PieceList& list, const Piece& piece, RowIndex row, std::span
   const auto [least, most] = std::ranges::minmax(limits);
   const std::int32_t shared_end = least == most ? most : least - 1;
   const auto add = [&](std::int32_t begin, std::int32_t end) -> AttentionCall& {
-    return layout.calls.emplace_back(AttentionCall{row, n, end - begin, {}, cut(list.runs(piece), begin, end)});
+    return layout.calls.add() = {row, n, end - begin, {}, cut(list.runs(piece), begin, end), kNoIndex};
   };
   if (shared_end > piece.begin) add(piece.begin, shared_end);
   if (least == most) return;
@@ -77,16 +77,15 @@ void add_piece(const PieceList& list, const Piece& piece, PassLayout& layout) {
 void make_batches(PassLayout& layout) {
   for (const auto& [low, high] : {std::pair{0, kMaxBatchedKeys / 4}, std::pair{kMaxBatchedKeys / 4, kMaxBatchedKeys}}) {
     CallBatch batch;
-    for (std::size_t i = 0; i < layout.calls.size(); ++i) {
+    for (CallIndex i(0); i < layout.calls.end_index(); ++i) {
       const AttentionCall& call = layout.calls[i];
       if (call.n_rows != 1 || call.n_keys <= low || call.n_keys > high) continue;
-      batch.calls.push_back(static_cast<std::int32_t>(i));
+      batch.calls.push_back(i);
       batch.max_keys = std::max(batch.max_keys, call.n_keys);
     }
     if (batch.calls.size() < 2) continue;
-    for (const std::int32_t i : batch.calls)
-      layout.calls[static_cast<std::size_t>(i)].batch = static_cast<std::int32_t>(layout.batches.size());
-    layout.batches.push_back(std::move(batch));
+    for (const CallIndex i : batch.calls) layout.calls[i].batch = layout.batches.end_index();
+    layout.batches.add() = std::move(batch);
   }
 }
 

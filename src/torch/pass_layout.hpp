@@ -4,9 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory_resource>
 #include <vector>
 
 #include <anabranch/plan/step_plan.hpp>
+#include <anabranch/pool/index.hpp>
+#include <anabranch/pool/indexed_vector.hpp>
 
 namespace anabranch::torch {
 
@@ -14,6 +17,11 @@ namespace anabranch::torch {
 inline constexpr std::int32_t kMaxCallRows = 256;
 /// Single rows over at most this many keys are gathered and run as one batch.
 inline constexpr std::int32_t kMaxBatchedKeys = 128;
+
+/// A call of the layout.
+using CallIndex = Index<struct AttentionCall>;
+/// A batch of calls.
+using BatchIndex = Index<struct CallBatch>;
 
 struct KeyRun {
   Slot first = 0;
@@ -27,18 +35,18 @@ struct AttentionCall {
   std::int32_t n_keys = 0;
   std::vector<std::int32_t> limits;  ///< [n_rows]: row i sees keys [0, limits[i]), at least one; empty: all see all
   std::vector<KeyRun> runs;          ///< adjacent runs are one
-  std::int32_t batch = kNone;        ///< index into PassLayout::batches, if it runs there
+  BatchIndex batch;                  ///< the batch that it runs in, if there is one
 };
 
 /// Calls of one row each that run together, their keys padded to the longest.
 struct CallBatch {
-  std::vector<std::int32_t> calls;
+  std::vector<CallIndex> calls;
   std::int32_t max_keys = 0;
 };
 
 struct PassLayout {
-  std::vector<AttentionCall> calls;  ///< for every row in history order
-  std::vector<CallBatch> batches;
+  IndexedVector<AttentionCall, CallIndex> calls{std::pmr::new_delete_resource()};  ///< for every row in history order
+  IndexedVector<CallBatch, BatchIndex> batches{std::pmr::new_delete_resource()};
 };
 
 /// The limits of the model and its K/V tensors.

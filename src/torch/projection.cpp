@@ -14,6 +14,7 @@
 #include <c10/util/Exception.h>
 
 #include "row_ops.hpp"
+#include "sizes.hpp"
 
 namespace anabranch::torch {
 namespace {
@@ -87,7 +88,7 @@ at::Tensor Projection::product(const FloatRows& in, const InputNorm& norm, Produ
   const float* values = in.first;
   std::int64_t stride = in.stride;
   if (norm.weight != nullptr) {
-    scratch.normed.resize(std::max(scratch.normed.size(), static_cast<std::size_t>(in.n_rows * in_)));
+    scratch.normed.resize(std::max(scratch.normed.size(), n_elements(in.n_rows, in_)));
     for (std::int64_t r = 0; r < in.n_rows; ++r)
       rms_norm(in.first + r * in.stride, norm.weight, 1, width, static_cast<double>(norm.epsilon),
                scratch.normed.data() + r * in_);

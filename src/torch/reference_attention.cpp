@@ -13,6 +13,8 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
 
+#include "sizes.hpp"
+
 namespace anabranch::torch {
 namespace {
 
@@ -57,22 +59,20 @@ class PieceAttention final : public ReferenceAttention {
 
   at::Tensor run(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) const override {
     std::vector<OutAndLse> results;  // keeps the memory of `parts` alive
-    std::vector<AttentionPart> parts(layout_.calls.size());
-    for (std::size_t i = 0; i < layout_.calls.size(); ++i) {
-      if (layout_.calls[i].batch != kNone) continue;
+    IndexedVector<AttentionPart, CallIndex> parts(std::pmr::new_delete_resource());
+    parts.grow(layout_.calls.size(), {});
+    for (CallIndex i(0); i < layout_.calls.end_index(); ++i) {
+      if (layout_.calls[i].batch != kNoIndex) continue;
       results.push_back(run_call(i, queries, keys, values));
       parts[i] = part_of(results.back(), 0, layout_.calls[i]);
     }
-    for (std::size_t b = 0; b < batches_.size(); ++b) {
+    for (BatchIndex b(0); b < batches_.end_index(); ++b) {
       results.push_back(run_batch(batches_[b], queries, keys, values));
-      const std::vector<std::int32_t>& calls = layout_.batches[b].calls;
-      for (std::size_t i = 0; i < calls.size(); ++i) {
-        const auto call = static_cast<std::size_t>(calls[i]);
-        parts[call] = part_of(results.back(), static_cast<std::int64_t>(i), layout_.calls[call]);
-      }
+      std::int64_t entry = 0;
+      for (const CallIndex i : layout_.batches[b].calls) parts[i] = part_of(results.back(), entry++, layout_.calls[i]);
     }
     at::Tensor context = at::empty({n_rows_, shape_.q_width()}, at::kFloat);
-    merge_parts(parts, shape_, n_rows_, context.data_ptr<float>());
+    merge_parts({parts.begin(), parts.end()}, shape_, n_rows_, context.data_ptr<float>());
     return context;
   }
 
@@ -86,7 +86,7 @@ class PieceAttention final : public ReferenceAttention {
 
   /// The slots of a call's keys; undefined for a single run, which is read where it lies.
   static at::Tensor gather_of(const AttentionCall& call) {
-    if (call.batch != kNone || call.runs.size() == 1) return {};
+    if (call.batch != kNoIndex || call.runs.size() == 1) return {};
     std::vector<std::int64_t> slots;
     append_slots(call, slots);
     return index_tensor(slots);
@@ -96,22 +96,23 @@ class PieceAttention final : public ReferenceAttention {
     const auto n = static_cast<std::int64_t>(batch.calls.size());
     std::vector<std::int64_t> rows, slots;
     at::Tensor mask = at::full({n, 1, 1, batch.max_keys}, 0.0, at::kFloat);
-    for (std::int64_t i = 0; i < n; ++i) {
-      const AttentionCall& call = layout_.calls[static_cast<std::size_t>(batch.calls[static_cast<std::size_t>(i)])];
+    float* hidden = mask.data_ptr<float>();
+    for (const CallIndex i : batch.calls) {
+      const AttentionCall& call = layout_.calls[i];
       rows.push_back(call.row_begin);
       append_slots(call, slots);
-      slots.resize(static_cast<std::size_t>((i + 1) * batch.max_keys), call.runs.front().first);
-      std::fill_n(mask.data_ptr<float>() + i * batch.max_keys + call.n_keys, batch.max_keys - call.n_keys, kHidden);
+      slots.resize(n_elements(rows.size(), batch.max_keys), call.runs.front().first);
+      hidden = std::fill_n(hidden + call.n_keys, batch.max_keys - call.n_keys, kHidden);
     }
     return {index_tensor(rows), index_tensor(slots), std::move(mask), n, batch.max_keys};
   }
 
-  at::Tensor keys_of(std::size_t call, const at::Tensor& kv) const {
+  at::Tensor keys_of(CallIndex call, const at::Tensor& kv) const {
     const KeyRun& run = layout_.calls[call].runs.front();
     return gathers_[call].defined() ? kv.index_select(0, gathers_[call]) : kv.narrow(0, run.first, run.count);
   }
 
-  OutAndLse run_call(std::size_t index, const at::Tensor& queries, const at::Tensor& keys,
+  OutAndLse run_call(CallIndex index, const at::Tensor& queries, const at::Tensor& keys,
                      const at::Tensor& values) const {
     const AttentionCall& call = layout_.calls[index];
     const std::int64_t share = shape_.share();
@@ -142,9 +143,9 @@ class PieceAttention final : public ReferenceAttention {
   PassLayout layout_;
   HeadShape shape_;
   std::int32_t n_rows_;
-  std::vector<at::Tensor> masks_;    ///< per call
-  std::vector<at::Tensor> gathers_;  ///< per call
-  std::vector<Batch> batches_;
+  IndexedVector<at::Tensor, CallIndex> masks_{std::pmr::new_delete_resource()};
+  IndexedVector<at::Tensor, CallIndex> gathers_{std::pmr::new_delete_resource()};
+  IndexedVector<Batch, BatchIndex> batches_{std::pmr::new_delete_resource()};
 };
 
 /// One call over all visible slots, through one mask. It shares nothing with PieceAttention but the plan.
@@ -186,8 +187,8 @@ class DenseAttention final : public ReferenceAttention {
     for (RowIndex row = group.row_begin; row < group.row_end; ++row) {
       const std::int32_t hidden = group.visibility == Visibility::causal ? group.row_end - 1 - row : 0;
       float* mask = mask_.data_ptr<float>() + row * shape_.share() * n_columns;
-      for (std::size_t k = 0; k < keys.size() - static_cast<std::size_t>(hidden); ++k) {
-        const auto column = std::lower_bound(columns.begin(), columns.end(), keys[k]) - columns.begin();
+      for (auto key = keys.begin(); key != keys.end() - hidden; ++key) {
+        const auto column = std::lower_bound(columns.begin(), columns.end(), *key) - columns.begin();
         for (std::int32_t j = 0; j < shape_.share(); ++j) mask[j * n_columns + column] = 0.0f;
       }
     }

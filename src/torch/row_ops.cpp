@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include "sizes.hpp"
+
 namespace anabranch::torch {
 namespace {
 
@@ -72,15 +74,15 @@ void apply_rope(float* qkv, std::int32_t n_rows, std::int32_t head, const HeadSp
   const float* norm = head < s.query_heads ? split.query_norm : split.key_norm;
   float* row = qkv + std::ptrdiff_t{head} * s.head_dim;
   for (std::int32_t r = 0; r < n_rows; ++r, row += s.q_width() + 2 * s.kv_width()) {
-    const std::size_t angles = static_cast<std::size_t>(r) * static_cast<std::size_t>(half);
+    const std::ptrdiff_t angles = std::ptrdiff_t{r} * half;
     if (norm != nullptr) rms_norm(row, norm, 1, s.head_dim, split.epsilon, row);
     rotate(row, split.rope->cosines.data() + angles, split.rope->sines.data() + angles, half);
   }
 }
 
 void merge_parts(std::span<const AttentionPart> parts, const HeadShape& shape, std::int32_t n_rows, float* context) {
-  const auto n_queries = static_cast<std::size_t>(n_rows) * static_cast<std::size_t>(shape.query_heads);
-  std::fill_n(context, n_queries * static_cast<std::size_t>(shape.head_dim), 0.0f);
+  const std::size_t n_queries = n_elements(n_rows, shape.query_heads);
+  std::fill_n(context, n_elements(n_queries, shape.head_dim), 0.0f);
   // Nothing seen yet is weight 0 = exp(-inf); every row has a first part with a finite lse, so no inf - inf arises.
   std::vector<float> lse(n_queries, -std::numeric_limits<float>::infinity());
   const std::int32_t share = shape.share();
@@ -89,11 +91,10 @@ void merge_parts(std::span<const AttentionPart> parts, const HeadShape& shape, s
       for (std::int32_t h = 0; h < shape.query_heads; ++h) {
         const std::int64_t kv_head = h / share;
         const std::int64_t query = std::int64_t{r} * share + h % share;
-        const auto place = static_cast<std::size_t>(part.row_begin + r) * static_cast<std::size_t>(shape.query_heads) +
-                           static_cast<std::size_t>(h);
+        const std::ptrdiff_t place = std::ptrdiff_t{part.row_begin + r} * shape.query_heads + h;
         merge_query(part.out + kv_head * part.out_head + query * part.out_query,
                     part.lse[kv_head * part.lse_head + query * part.lse_query], shape.head_dim,
-                    context + place * static_cast<std::size_t>(shape.head_dim), lse[place]);
+                    context + place * shape.head_dim, lse.data()[place]);
       }
 }
 

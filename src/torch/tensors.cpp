@@ -16,6 +16,7 @@
 #include <anabranch/hf/layer_tensors.hpp>
 #include <anabranch/hf/safetensors.hpp>
 
+#include "sizes.hpp"
 #include "thread_team.hpp"
 
 namespace anabranch::torch {
@@ -85,7 +86,7 @@ class Reader {
   /// Reads one tensor into `to` as the adapter has it, and returns the end of what it wrote.
   float* read(const std::string& name, std::span<const std::int64_t> shape, float* to) const {
     const hf::Tensor& tensor = file_.require(name, shape);
-    const std::span<float> values(to, static_cast<std::size_t>(tensor.n_elements()));
+    const std::span<float> values(to, to + tensor.n_elements());
     hf::read_floats(tensor, values);
     if (adapter_ != nullptr) adapter_->merge_into(name, values);
     return to + values.size();
@@ -128,10 +129,9 @@ struct Candidate {
 /// Runs the candidate's products once, with weights out of cache.
 void measure(Candidate& candidate, const hf::ModelConfig& c, std::vector<char>& elsewhere) {
   constexpr std::int32_t kRows = 4;
-  const auto row = static_cast<std::size_t>(std::max({c.hidden, c.q_width() + 2 * c.kv_width(), c.ffn}));
-  std::vector<float> in(kRows * row, 1.0f), out(kRows * row);
+  const std::int64_t stride = std::max({c.hidden, c.q_width() + 2 * c.kv_width(), c.ffn});
+  std::vector<float> in(n_elements(kRows, stride), 1.0f), out(in.size());
   ProductScratch scratch;
-  const auto stride = static_cast<std::int64_t>(row);
   for (char& byte : elsewhere) ++byte;
   const auto begin = std::chrono::steady_clock::now();
   const LayerTensors& layer = candidate.layer;
