@@ -1,7 +1,7 @@
 /* Anabranch in C, the cache tier: branch trees over one paged K/V cache.
  *
- * The library keeps the books of a K/V cache, not its bytes, and never runs a model. A step is a transaction: tree
- * operations and appends, then a plan (one forward pass as plain arrays), then commit or abort.
+ * The library does the bookkeeping of a K/V cache. It never touches its bytes and never runs a model. A step is a
+ * transaction: tree operations and appends, then a plan (one forward pass as plain arrays), then commit or abort.
  *
  *     anb_cache_options o = ANB_CACHE_OPTIONS_INIT;
  *     anb_cache* cache; anb_step* step; anb_sequence trunk, kids[3]; anb_plan plan = ANB_PLAN_INIT;
@@ -114,6 +114,7 @@ enum {
   ANB_POSITIONS_SEQUENTIAL = 0, /* children start at the parent's next; each join adds the child's extent to it */
   ANB_POSITIONS_LONGEST = -1    /* the same start; a join goes on after the longest child so far */
 };
+/* extent >= 1 positions are set aside for each child; 0 and -1 are the policies above. */
 #define ANB_POSITIONS_RESERVED(extent) ((anb_positions)(extent))
 
 /* Which rows of an append are wanted as outputs. */

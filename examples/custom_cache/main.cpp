@@ -5,6 +5,7 @@
 // of 8 positions, so branches start at a multiple of 8, and so does the parent once it goes on. The trunk adopts the
 // best candidate.
 #include <cstdio>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,7 @@ ab::TokenId next_token(const ab::StepPlan& plan, ab::RowIndex row, std::uint32_t
 /// Runs a step: each output's token goes to the payload of its sequence.
 void pass(Cache& cache, Cache::Step& step) {
   const ab::PlanResult plan = step.plan();
+  if (!plan) throw std::runtime_error("the cache is short of pages");
   for (const ab::Output& output : plan->outputs) {
     const ab::TokenId token = next_token(*plan, output.row, output.sequence.index);
     Candidate& candidate = cache.payload(output.sequence);

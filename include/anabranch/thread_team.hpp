@@ -42,7 +42,7 @@ class ThreadTeam {
     }
   }
 
-  /// For the leader: sends the others home. The team is not used afterwards.
+  /// For the leader: makes the others return from `serve`. The team is not used afterwards.
   void end() noexcept {
     task_ = nullptr;
     turn_.fetch_add(1, std::memory_order_release);

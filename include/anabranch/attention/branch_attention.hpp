@@ -40,7 +40,7 @@ class BranchAttention {
 
   /// Cuts the keys of a pass's rows into tasks; call it once per pass. It copies the slot runs, so the plan need not
   /// outlive the call. Throws bad_argument for groups and views that GroupCheck refuses (mask/check_groups.hpp). The
-  /// previous plan then stays, also when memory runs out. O(rows + runs). Allocates nothing once the buffers have
+  /// previous plan stays then, and also when memory runs out. O(rows + runs). Allocates nothing once the buffers have
   /// grown.
   void plan(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows);
 

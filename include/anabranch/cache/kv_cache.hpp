@@ -1,7 +1,7 @@
 // The cache that users hold: branch trees over one pool of pages.
 //
-// It keeps the books of a K/V cache, not its bytes: which slot holds which token of which sequence. One thread at a
-// time; distinct caches are independent. Not movable: steps and models refer to it.
+// It does the bookkeeping of a K/V cache and never touches its bytes: which slot holds which token of which sequence.
+// One thread at a time; distinct caches are independent. Not movable: steps and models refer to it.
 #pragma once
 
 #include <concepts>

@@ -102,8 +102,9 @@ class BasicStep {
   /// After the plan: the last `n` of the rows that the sequence itself writes there were drafts that the pass has
   /// proved wrong. They stay rows of the plan, but the sequence ends before them, and the commit gives their slots
   /// back, as if they had never been appended. Another call takes the place of the one before; 0 keeps all. Costs
-  /// nothing, and nothing is cut, unlike a rewind in the next step. Throws bad_argument for more rows than that,
-  /// wrong_state without a plan.
+  /// nothing, and nothing is cut, unlike a rewind in the next step. Rows that the sequence wrote before this step
+  /// forked it or joined into it cannot be rejected. Throws bad_argument for more rows than that, wrong_state without a
+  /// plan.
   void reject(SequenceId sequence, std::int32_t n) { need_plan("reject in").tree.reject(sequence, n); }
   /// Makes the step final. REQUIRES a successful plan (else throws wrong_state). Cannot fail, does not allocate.
   void commit() {

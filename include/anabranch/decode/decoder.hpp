@@ -39,10 +39,10 @@
 
 namespace anabranch {
 
-/// `M` is the grammar of the tags: for whoever has a checkpoint trained on other tags (examples/custom_markup).
-/// `Text` turns tokens into text: for whoever has a tokenizer (examples/custom_markup; hf::Tokenizer is one).
-/// `S` picks tokens from logits: for whoever wants another distribution than Sampler's
-/// (examples/custom_markup/min_p.hpp).
+/// M      the grammar of the tags. Write one for a checkpoint that was trained on other tags (examples/custom_markup)
+/// Text   turns tokens into text. Any tokenizer can (examples/custom_markup; hf::Tokenizer is one)
+/// S      picks tokens from logits. Write one for another distribution than Sampler's
+/// (examples/custom_markup/min_p.hpp)
 template <Markup M, Detokenizer Text, SamplerLike S = Sampler>
 class Decoder {
  public:

@@ -31,11 +31,10 @@ struct PathStep {
 
 /// How a token is chosen. Stated here alone: requests, `generate` and hosts that sample themselves compose it.
 struct SamplingOptions {
-  float temperature = 0.0f;  ///< 0: greedy
-  std::int32_t top_k = 0;    ///< only the k likeliest tokens; 0: all
-  float top_p = 1.0f;        ///< only the likeliest tokens that together reach this probability
-  float repetition_penalty =
-      1.0f;  ///< on tokens of the answer that the branch sees, not on a sibling's or the prompt's
+  float temperature = 0.0f;         ///< 0: greedy
+  std::int32_t top_k = 0;           ///< only the k likeliest tokens; 0: all
+  float top_p = 1.0f;               ///< only the likeliest tokens that together reach this probability
+  float repetition_penalty = 1.0f;  ///< on the answer's tokens that the branch sees, not on the prompt's
   std::uint64_t seed = 0;
 };
 

@@ -29,8 +29,8 @@ struct OutputSettings {
   std::span<const TokenId> spared = {};  ///< exempt from the repetition penalty, though seen
 };
 
-/// Picks a token of [0, logits.size()), obeying `allowed` and `forbidden`. Must depend on its arguments alone. For
-/// whoever wants another distribution than the built-in ones (examples/custom_markup/min_p.hpp).
+/// Picks a token of [0, logits.size()), obeying `allowed` and `forbidden`. Must depend on its arguments alone. Write
+/// one for another distribution than the built-in ones (examples/custom_markup/min_p.hpp).
 template <class S>
 concept SamplerLike = requires(S& sampler, std::span<const float> logits, const OutputSettings& settings) {
   { sampler(logits, settings) } -> std::same_as<TokenId>;

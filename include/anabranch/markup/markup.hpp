@@ -85,7 +85,7 @@ namespace anabranch {
 ///   joined(s)        all branches of the block have ended and were joined, in order (or the fork had no branches, or
 ///                    was refused). To go on it forces at least one token, whose row is the first to see the branches
 ///   closing(s)       the tokens that end a branch in this state when something else ends it (end of text, a limit).
-///                    The decoder keeps as many slots and positions free for them
+///                    The decoder keeps that many slots and positions free
 /// Optional:
 ///   open(s)          called once for a trunk, before anything is sampled; default: sample
 ///   end_of_text(s)   the model sampled an end-of-text token, which is not fed. Default: the branch ends with `closing`

@@ -22,13 +22,13 @@ struct PassSize {
 };
 
 /// Throws bad_argument, naming the bad value and its limit, unless all of this holds:
-///   - a view is [begin, end) with 0 <= begin <= end. Its runs list its tokens in order, each once, in slots [0,
-///   n_slots);
-///     runs of no tokens, and runs outside the view, are skipped;
-///   - a group is an interval of rows, perhaps an empty one, and an interval of the views. Its n_keys is the sum of
-///   their
-///     lengths; a causal group has a key for each of its rows;
-///   - every row is in a group with keys.
+///
+///   view   [begin, end) with 0 <= begin <= end. Its runs list its tokens in order, each once, in slots [0, n_slots);
+///          runs of no tokens, and runs outside the view, are skipped
+///   group  an interval of rows, perhaps an empty one, and an interval of the views. Its n_keys is the sum of the
+///          views' lengths; a causal group has a key for each of its rows
+///   row    is in a group with keys
+///
 /// O(rows + views + runs). An object keeps its memory from check to check.
 class GroupCheck {
  public:

@@ -1,7 +1,7 @@
 // The log of an open step: what every sequence was before its first change.
 //
 // A saved state keeps a reference to its history, so that nothing which a committed sequence sees is freed, and none of
-// its slots used again, before the step is over. A commit lets go of the saved states; an abort puts them back. Both
+// its slots used again, before the step is over. A commit releases the saved states; an abort puts them back. Both
 // take time by the sequences that the step changed, and allocate nothing.
 #pragma once
 
@@ -44,11 +44,11 @@ class UndoLog {
   /// Touches the sequence and everything below it.
   void touch_subtree(SequenceIndex sequence);
 
-  /// Commit, first: lets go of the saved histories. What only they saw goes back to the pool.
+  /// Commit, first: releases the saved histories. The slots that only they saw go back to the pool.
   void release_saved(PagePool<PageSize>& pool) noexcept;
   /// Commit, last: the cells of sequences that ended are free, and the log is empty.
   void finish_commit() noexcept;
-  /// Abort, first: lets go of what the changed sequences see now.
+  /// Abort, first: releases the histories that the changed sequences have now.
   void release_current() noexcept;
   /// Abort, last: every sequence is what it was, new ones are gone, and the log is empty.
   void finish_abort() noexcept;

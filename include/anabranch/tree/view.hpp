@@ -1,4 +1,4 @@
-// A view: a stretch of one segment, as the slots that hold its tokens.
+// A view: tokens [begin, end) of one segment, as the slots that hold them.
 //
 // Histories hand views out, visibility groups list them, and kernels read them. A view borrows the runs of its segment.
 #pragma once

@@ -82,7 +82,7 @@ TokenId BasicSampler<Logit>::draw_of_all(const OutputSettings& settings) {
 }
 
 /// Collects the tokens that can be in the nucleus, with their weights. The others weigh less than `least` each, and all
-/// of them together less than what the nucleus leaves out: half of it, so that rounding cannot matter.
+/// of them together less than the nucleus excludes: half of it, so that rounding cannot matter.
 template <std::floating_point Logit>
 void BasicSampler<Logit>::collect_heavy(double total, const SamplingOptions& options) {
   const Logit best = blocks_.largest(), temperature = options.temperature;
