@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <iterator>
 #include <set>
 #include <utility>
 
@@ -136,8 +135,8 @@ void check_rows(const TokenRows& rows, const char* name) {
   const std::set<TokenId> ids(rows.ids.begin(), rows.ids.end());
   require(ids.size() == rows.ids.size() && (ids.empty() || *ids.begin() >= 0),
           std::string(name) + ": expected different token ids of at least 0");
-  const std::int64_t n = width_of(rows) * std::ssize(rows.ids);
-  require(n == std::ssize(rows.rows) && (n > 0 || rows.empty()),
+  const auto n = static_cast<std::size_t>(width_of(rows)) * rows.ids.size();
+  require(n == rows.rows.size() && (n > 0 || rows.empty()),
           std::string(name) + ": expected " + std::to_string(rows.ids.size()) + " rows of one length, found " +
               std::to_string(rows.rows.size()) + " values");
 }
@@ -146,8 +145,9 @@ void check_pair(const std::string& module, const LoraPair& pair) {
   require(pair.in > 0 && pair.out > 0 && pair.rank() > 0,
           module + ": expected sizes above 0, found " + std::to_string(pair.in) + " in, " + std::to_string(pair.out) +
               " out, rank " + std::to_string(pair.rank()));
-  const std::int64_t rank = pair.rank();
-  require(std::ssize(pair.a) == rank * pair.in && std::ssize(pair.b) == rank * pair.out,
+  const auto rank = static_cast<std::size_t>(pair.rank());
+  require(pair.a.size() == rank * static_cast<std::size_t>(pair.in) &&
+              pair.b.size() == rank * static_cast<std::size_t>(pair.out),
           module + ": expected A [rank, in] and B [out, rank], found " + std::to_string(pair.a.size()) + " and " +
               std::to_string(pair.b.size()) + " values for " + std::to_string(pair.in) + " in and " +
               std::to_string(pair.out) + " out");

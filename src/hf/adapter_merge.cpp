@@ -1,7 +1,6 @@
 // Adds an adapter to a model's tensors.
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 
 #include <anabranch/error.hpp>
 #include <anabranch/hf/adapter.hpp>
@@ -21,19 +20,18 @@ void require_rows(const TokenRows& rows, const ModelConfig& config, const std::s
     if (id < 0 || id >= config.vocabulary)
       fail(Status::bad_file, where, ": expected token ids from 0 to ", config.vocabulary - 1,
            " (the model's vocabulary), found ", id);
-  if (std::ssize(rows.rows) != std::ssize(rows.ids) * config.hidden)
+  const std::size_t expected = rows.ids.size() * static_cast<std::size_t>(config.hidden);
+  if (rows.rows.size() != expected)
     fail(Status::bad_file, where, ": expected ", rows.ids.size(), " token rows of ", config.hidden,
          " (the model's hidden size), found ", rows.rows.size(), " values");
 }
 
 void replace_rows(const TokenRows& rows, std::span<float> values) {
   if (rows.empty()) return;
-  const std::ptrdiff_t width = std::ssize(rows.rows) / std::ssize(rows.ids);
-  auto row = rows.rows.begin();
-  for (const TokenId id : rows.ids) {
-    std::copy_n(row, width, values.begin() + id * width);
-    row += width;
-  }
+  const std::size_t width = rows.rows.size() / rows.ids.size();
+  for (std::size_t i = 0; i < rows.ids.size(); ++i)
+    std::copy_n(rows.rows.begin() + static_cast<std::ptrdiff_t>(i * width), width,
+                values.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(rows.ids[i]) * width));
 }
 
 /// W += scale * (B A), row by row; the sum of a row's products is made before it is scaled, as `peft` does.
@@ -99,7 +97,7 @@ void Adapter::merge_into(std::string_view tensor, std::span<float> values) const
   const std::string_view module = tensor.substr(0, tensor.size() - kWeight.size());
   if (const auto found = modules.find(module); found != modules.end()) {
     const LoraPair& pair = found->second;
-    ANABRANCH_ASSERT(std::ssize(values) == std::int64_t{pair.in} * pair.out);
+    ANABRANCH_ASSERT(values.size() == static_cast<std::size_t>(pair.in) * static_cast<std::size_t>(pair.out));
     add_product(pair, scale_of(pair), values);
   }
   if (module == kEmbeddingModule) replace_rows(tokens, values);

@@ -63,9 +63,9 @@ void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<TokenId>& 
 void Bpe::start(std::string_view word, Scratch& scratch) const {
   scratch.symbols.clear();
   const auto add = [&](TokenId token) {
-    const std::int32_t n = scratch.symbols.size();
-    if (n > 0) scratch.symbols.back().next = SymbolIndex(n);
-    scratch.symbols.push_back({token, SymbolIndex(n - 1), kNoIndex, false});
+    const auto n = static_cast<std::int32_t>(scratch.symbols.size());
+    if (n > 0) scratch.symbols.back().next = n;
+    scratch.symbols.push_back({token, n - 1, kNone, false});
   };
   bool pending = false;
   for (const char c : word) {
@@ -84,8 +84,9 @@ void Bpe::start(std::string_view word, Scratch& scratch) const {
   if (pending) add(unknown);
 }
 
-void Bpe::propose(Scratch& scratch, SymbolIndex left, SymbolIndex right) const {
-  const Merge* merge = merges.find(scratch.symbols[left].token, scratch.symbols[right].token);
+void Bpe::propose(Scratch& scratch, std::int32_t left, std::int32_t right) const {
+  const Merge* merge = merges.find(scratch.symbols[static_cast<std::size_t>(left)].token,
+                                   scratch.symbols[static_cast<std::size_t>(right)].token);
   if (!merge) return;
   scratch.heap.push_back({merge->rank, left, merge->merged});
   std::push_heap(scratch.heap.begin(), scratch.heap.end(), worse);
@@ -94,23 +95,24 @@ void Bpe::propose(Scratch& scratch, SymbolIndex left, SymbolIndex right) const {
 void Bpe::merge_all(Scratch& scratch) const {
   auto& symbols = scratch.symbols;
   scratch.heap.clear();
-  for (SymbolIndex left(0), right(1); right < symbols.end_index(); ++left, ++right) propose(scratch, left, right);
+  for (std::size_t i = 1; i < symbols.size(); ++i)
+    propose(scratch, static_cast<std::int32_t>(i - 1), static_cast<std::int32_t>(i));
   while (!scratch.heap.empty()) {
     std::pop_heap(scratch.heap.begin(), scratch.heap.end(), worse);
     const Scratch::Candidate best = scratch.heap.back();
     scratch.heap.pop_back();
-    Scratch::Symbol& left = symbols[best.position];
-    if (left.removed || left.next == kNoIndex) continue;
-    Scratch::Symbol& right = symbols[left.next];
+    Scratch::Symbol& left = symbols[static_cast<std::size_t>(best.position)];
+    if (left.removed || left.next == kNone) continue;
+    Scratch::Symbol& right = symbols[static_cast<std::size_t>(left.next)];
     // The neighbours may have changed since; like the reference, what counts is that they still become the same token.
     const Merge* merge = merges.find(left.token, right.token);
     if (!merge || merge->merged != best.merged) continue;
     left.token = best.merged;
     left.next = right.next;
     right.removed = true;
-    if (right.next != kNoIndex) symbols[right.next].previous = best.position;
-    if (left.previous != kNoIndex) propose(scratch, left.previous, best.position);
-    if (left.next != kNoIndex) propose(scratch, best.position, left.next);
+    if (right.next != kNone) symbols[static_cast<std::size_t>(right.next)].previous = best.position;
+    if (left.previous != kNone) propose(scratch, left.previous, best.position);
+    if (left.next != kNone) propose(scratch, best.position, left.next);
   }
 }
 

@@ -4,14 +4,11 @@
 
 #include <array>
 #include <cstdint>
-#include <memory_resource>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
-#include <anabranch/pool/index.hpp>
-#include <anabranch/pool/indexed_vector.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch::hf::impl {
@@ -46,9 +43,6 @@ struct ByteSymbols {
   std::array<TokenId, 2> tokens{};
 };
 
-/// A symbol of the word that is encoded.
-using SymbolIndex = Index<struct BpeSymbol>;
-
 class Bpe {
  public:
   MergeTable merges;
@@ -62,15 +56,14 @@ class Bpe {
   struct Scratch {
     struct Symbol {
       TokenId token;
-      SymbolIndex previous, next;  ///< none at the ends
+      std::int32_t previous, next;  ///< indices; kNone at the ends
       bool removed;
     };
     struct Candidate {
-      std::int32_t rank;
-      SymbolIndex position;
+      std::int32_t rank, position;
       TokenId merged;
     };
-    IndexedVector<Symbol, SymbolIndex> symbols{std::pmr::new_delete_resource()};
+    std::vector<Symbol> symbols;
     std::vector<Candidate> heap;  ///< best rank, then leftmost, on top
     std::string key;
   };
@@ -80,7 +73,7 @@ class Bpe {
 
  private:
   void start(std::string_view word, Scratch& scratch) const;
-  void propose(Scratch& scratch, SymbolIndex left, SymbolIndex right) const;
+  void propose(Scratch& scratch, std::int32_t left, std::int32_t right) const;
   void merge_all(Scratch& scratch) const;
 };
 

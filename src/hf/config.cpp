@@ -3,7 +3,6 @@
 #include <array>
 #include <cmath>
 #include <numbers>
-#include <utility>
 
 #include "json_file.hpp"
 
@@ -25,8 +24,6 @@ constexpr std::array<Shape, 3> kShapes{{
     {Architecture::qwen3, "Qwen3ForCausalLM", "qwen3", 32768},
 }};
 constexpr const char* kSupported = "supported are LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM";
-
-const Shape& shape_of(Architecture architecture) noexcept { return kShapes[static_cast<std::size_t>(architecture)]; }
 
 // `architectures` names the class with its output head; `model_type` is all that a bare configuration has.
 Architecture read_architecture(const JsonObject& config) {
@@ -107,7 +104,7 @@ void refuse_other_features(const JsonObject& config) {
 void refuse_sliding_windows(const JsonObject& config, std::int32_t n_layers) {
   if (config.find("layer_types")) {
     const Json& types = config.array("layer_types");
-    if (std::cmp_not_equal(types.size(), n_layers))
+    if (types.size() != static_cast<std::size_t>(n_layers))
       config.wrong("layer_types", "one entry for each of " + std::to_string(n_layers) + " layers", types);
     for (const Json& type : types)
       if (type != "full_attention")
@@ -188,7 +185,8 @@ ModelConfig read_model(const JsonObject& config) {
   model.n_layers = config.integer("num_hidden_layers", 1);
   read_heads(config, model);
   if (model.architecture != Architecture::llama) refuse_sliding_windows(config, model.n_layers);
-  model.max_positions = config.integer_or("max_position_embeddings", 1, shape_of(model.architecture).max_positions);
+  const Shape& shape = kShapes[static_cast<std::size_t>(model.architecture)];
+  model.max_positions = config.integer_or("max_position_embeddings", 1, shape.max_positions);
   model.rms_eps = config.positive_or("rms_norm_eps", 1e-6);
   model.rope = read_rope(config, model.max_positions);
   model.tied_embeddings = config.flag_or("tie_word_embeddings", false);
@@ -203,7 +201,9 @@ ModelConfig read_model(const JsonObject& config) {
 
 }  // namespace
 
-const char* architecture_name(Architecture architecture) noexcept { return shape_of(architecture).class_name; }
+const char* architecture_name(Architecture architecture) noexcept {
+  return kShapes[static_cast<std::size_t>(architecture)].class_name;
+}
 
 std::vector<double> rope_inverse_frequencies(const RopeConfig& rope, std::int32_t head_dim) {
   if (head_dim <= 0 || head_dim % 2 != 0)

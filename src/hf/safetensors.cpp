@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <iterator>
 #include <optional>
 #include <set>
 
@@ -276,7 +275,7 @@ void read_floats(const Tensor& tensor, std::span<float> out) {
   const std::string where = tensor.file.string() + ": tensor \"" + tensor.name + "\"";
   if (tensor.dtype == Dtype::other)
     fail(Status::unsupported, where, ": expected F32, F16 or BF16, found ", tensor.stored_dtype);
-  if (std::ssize(out) != tensor.n_elements())
+  if (out.size() != static_cast<std::size_t>(tensor.n_elements()))
     fail(Status::bad_argument, where, ": expected room for ", tensor.n_elements(), " elements, found ", out.size());
   const std::byte* from = tensor.bytes.data();
   switch (tensor.dtype) {

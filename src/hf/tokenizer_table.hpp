@@ -1,7 +1,6 @@
 // The contents of a tokenizer.json, ready for use.
 #pragma once
 
-#include <memory_resource>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,13 +13,6 @@
 
 namespace anabranch::hf::impl {
 
-/// A token of the vocabulary; its value is the token's id.
-using TokenIndex = Index<struct VocabularyToken>;
-struct VocabularyToken {
-  std::string bytes;  ///< empty where the id names no token
-  bool special = false;
-};
-
 struct TokenizerTable {
   bool compose = false;        ///< text is normalised to NFC, outside added tokens that are taken verbatim
   AddedTokens verbatim{{}};    ///< looked for in the text as it is
@@ -28,7 +20,8 @@ struct TokenizerTable {
   std::optional<PreTokenizer> pre_tokenizer;
   Bpe bpe;
   std::vector<TokenId> before, after;  ///< put around every text when asked for
-  IndexedVector<VocabularyToken, TokenIndex> tokens{std::pmr::new_delete_resource()};
+  std::vector<std::string> bytes;      ///< of each id; empty where there is no token
+  std::vector<bool> special;           ///< by id
   std::unordered_map<std::string, TokenId> added;
 };
 
