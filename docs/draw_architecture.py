@@ -28,7 +28,7 @@ ALLOWED = {
     "corpus": WHOLE_CORE,
     "simd": [],
     "linear": ["simd"],
-    "attention": ["simd", "mask", "plan"],
+    "attention": ["simd", "pool", "mask", "plan"],
     "cuda": ["attention", "mask", "plan"],
     "hf": ["markup", "tree", "corpus"],
     "torch": [*WHOLE_CORE, "hf", "attention", "linear", "simd"],

@@ -102,8 +102,7 @@ anb_status anb_attention_store(const anb_attention* attention, const anb_attenti
     const attention::HeadShape& shape = object.kernels.shape();
     const attention::KvTensors to = read_kv(kv, shape);
     const anb_attention_new_rows from = read_new_rows(new_rows, shape, to.n_slots);
-    attention::store_rows(from.keys, from.values, from.row_stride, {from.slots, static_cast<std::size_t>(from.n_rows)},
-                          shape, to);
+    attention::store_rows(from.keys, from.values, from.row_stride, {from.slots, from.slots + from.n_rows}, shape, to);
   });
 }
 

@@ -25,7 +25,8 @@ std::int64_t read_stride(std::int64_t stride, std::int64_t standard, std::int64_
 
 std::span<const View> read_views(const anb_view* views, std::int32_t n) {
   need_array(views, n, "views");
-  const std::span<const View> all(reinterpret_cast<const View*>(views), static_cast<std::size_t>(n));
+  const auto* first = reinterpret_cast<const View*>(views);
+  const std::span<const View> all(first, first + n);
   for (const View& view : all) need_array(view.runs, view.n_runs, "the runs of a view");
   return all;
 }
@@ -36,7 +37,8 @@ std::span<const VisibilityGroup> read_groups(const anb_group* groups, std::int32
     if (groups[i].visibility != ANB_VISIBILITY_FULL && groups[i].visibility != ANB_VISIBILITY_CAUSAL)
       fail(Status::bad_argument, "group ", i, ": visibility is ", groups[i].visibility,
            ", must be 0 (full) or 1 (causal)");
-  return {reinterpret_cast<const VisibilityGroup*>(groups), static_cast<std::size_t>(n)};
+  const auto* first = reinterpret_cast<const VisibilityGroup*>(groups);
+  return {first, first + n};
 }
 
 attention::HeadShape read_shape(const anb_attention_options& options) {

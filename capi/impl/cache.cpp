@@ -151,8 +151,7 @@ anb_status anb_sequence_children(const anb_cache* cache, anb_sequence sequence, 
     need(n, "n");
     const std::vector<SequenceId> all = object.cache.children(capi::to_cpp(sequence));
     const auto n_all = static_cast<std::int32_t>(all.size());
-    for (std::int32_t i = 0; i < std::min(capacity, n_all); ++i)
-      children[i] = capi::to_c(all[static_cast<std::size_t>(i)]);
+    for (std::int32_t i = 0; i < std::min(capacity, n_all); ++i) children[i] = capi::to_c(all.begin()[i]);
     *n = n_all;
     return Status::ok;
   });

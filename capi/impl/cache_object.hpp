@@ -82,10 +82,12 @@ inline SequenceId to_cpp(anb_sequence sequence) noexcept {
   return {static_cast<std::uint32_t>(sequence), static_cast<std::uint32_t>(sequence >> 32)};
 }
 inline std::span<const SequenceId> to_cpp(const anb_sequence* sequences, std::int32_t n) noexcept {
-  return {reinterpret_cast<const SequenceId*>(sequences), static_cast<std::size_t>(n)};
+  const auto* first = reinterpret_cast<const SequenceId*>(sequences);
+  return {first, first + n};
 }
 inline std::span<SequenceId> to_cpp(anb_sequence* sequences, std::int32_t n) noexcept {
-  return {reinterpret_cast<SequenceId*>(sequences), static_cast<std::size_t>(n)};
+  auto* first = reinterpret_cast<SequenceId*>(sequences);
+  return {first, first + n};
 }
 /// Throws bad_argument for a number that names no policy.
 Positions to_cpp(anb_positions positions);

@@ -79,7 +79,7 @@ Forced forced_of(const char* name, const char* what, const anb_forced_token* tok
 std::span<const TokenId> tokens_of(const char* name, const char* what, const anb_token* tokens, std::int32_t n) {
   check_array(name, what, tokens, n);
   for (std::int32_t i = 0; i < n; ++i) checked_token(name, tokens[i]);
-  return {tokens, static_cast<std::size_t>(n)};
+  return {tokens, tokens + n};
 }
 
 Action action_of(const char* name, const anb_action& from) {

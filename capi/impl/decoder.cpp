@@ -52,7 +52,7 @@ anb_status anb_decoder_submit(anb_decoder* decoder, const anb_token* prompt, int
     need(request, "request");
     const auto o = read_struct(options, anb_request_options ANB_REQUEST_OPTIONS_INIT, "anb_request_options");
     const RequestOptions checked_options = checked(object, o);
-    const std::span<const TokenId> tokens(prompt, static_cast<std::size_t>(n));
+    const std::span<const TokenId> tokens(prompt, prompt + n);
     *request = object.to_c(object.core.submit(tokens, checked_options));
     return Status::ok;
   });
@@ -79,9 +79,9 @@ anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_out
   return with_decoder(decoder, [&](const DecoderObject& object) {
     check_out(settings, "anb_output_settings");
     need_plan(object, "anb_decoder_get_output");
-    if (i < 0 || static_cast<std::size_t>(i) >= object.outputs.size())
+    if (i < 0 || i >= std::ssize(object.outputs))
       fail(Status::bad_argument, "output ", i, " of a plan with ", object.outputs.size());
-    const OutputSettings& from = object.outputs[static_cast<std::size_t>(i)];
+    const OutputSettings& from = object.outputs.begin()[i];
     anb_output_settings s = ANB_OUTPUT_SETTINGS_INIT;
     s.branch = from.branch;
     s.request = object.to_c(from.request);
@@ -109,7 +109,7 @@ anb_status anb_decoder_commit(anb_decoder* decoder, const float* logits, int32_t
 anb_status anb_decoder_commit_sampled(anb_decoder* decoder, const anb_token* tokens, int32_t n) {
   return with_decoder(decoder, [&](DecoderObject& object) {
     need_array(tokens, n, "tokens");
-    return finish_pass(object, object.core.commit_sampled({tokens, static_cast<std::size_t>(n)}));
+    return finish_pass(object, object.core.commit_sampled({tokens, tokens + n}));
   });
 }
 

@@ -86,7 +86,7 @@ anb_status anb_cache_mask(const anb_cache* cache, const anb_mask_options* option
     if (o.columns == nullptr)
       write(ColumnsBySlot{});
     else
-      write(ColumnsByMap{{o.columns, static_cast<std::size_t>(plan.n_slots)}});
+      write(ColumnsByMap{{o.columns, o.columns + plan.n_slots}});
     return Status::ok;
   });
 }

@@ -59,7 +59,7 @@ anb_status anb_step_append(anb_step* step, anb_sequence sequence, const anb_toke
     const Logits wanted = logits_of(logits);
     if (n < 0) fail(Status::bad_argument, "append of ", n, " tokens");
     if (tokens != nullptr)
-      s.append(capi::to_cpp(sequence), std::span<const TokenId>(tokens, static_cast<std::size_t>(n)), wanted);
+      s.append(capi::to_cpp(sequence), std::span(tokens, tokens + n), wanted);
     else
       s.append(capi::to_cpp(sequence), n, wanted);
     return Status::ok;
@@ -85,7 +85,7 @@ anb_status anb_step_fork_given(anb_step* step, anb_sequence parent, int32_t n, c
                                anb_sequence* children) {
   return with_step(step, [&](CacheObject&, Step& s) {
     need_array(starts, n, "starts");
-    const std::span<const Position> span(starts, static_cast<std::size_t>(n));
+    const std::span<const Position> span(starts, starts + n);
     fork(s, parent, n, {.positions = Positions::given, .starts = span}, children);
     return Status::ok;
   });

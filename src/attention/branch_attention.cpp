@@ -16,22 +16,27 @@
 namespace anabranch::attention {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
+constexpr std::int64_t kAlignment = 64;
 /// Queries times keys times head_dim below which a second thread costs more than it saves.
 constexpr std::int64_t kWorthSharing = 1 << 17;
 /// The same for merging: partial states times head_dim.
 constexpr std::int64_t kWorthSharingMerge = 1 << 13;
 
-constexpr std::size_t aligned(std::size_t bytes) noexcept { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+/// Bytes of `n` elements, up to where the next array may begin.
+template <class T = float>
+constexpr std::int64_t bytes_of(std::int64_t n) noexcept {
+  const std::int64_t bytes = n * std::int64_t{sizeof(T)};
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 /// Hands out parts of a block of memory, one behind the other.
 class BumpAllocator {
  public:
   explicit BumpAllocator(std::byte* begin) noexcept : at_(begin) {}
   template <class T = float>
-  T* take(std::size_t n) noexcept {
+  T* take(std::int64_t n) noexcept {
     T* const part = reinterpret_cast<T*>(at_);
-    at_ += aligned(n * sizeof(T));
+    at_ += bytes_of<T>(n);
     return part;
   }
 
@@ -43,9 +48,8 @@ std::byte* align(std::byte* at) noexcept {
   return at + (kAlignment - reinterpret_cast<std::uintptr_t>(at) % kAlignment) % kAlignment;
 }
 
-std::size_t partial_bytes(std::int64_t n_partials, std::int32_t head_dim) noexcept {
-  const auto n = static_cast<std::size_t>(n_partials);
-  return 2 * aligned(n * sizeof(float)) + aligned(n * static_cast<std::size_t>(head_dim) * sizeof(float));
+std::int64_t partial_bytes(std::int64_t n_partials, std::int32_t head_dim) noexcept {
+  return 2 * bytes_of(n_partials) + bytes_of(n_partials * head_dim);
 }
 
 void check_shape(const HeadShape& s, float scale) {
@@ -79,28 +83,25 @@ void check_rows(const Rows& rows, const HeadShape& shape) {
 
 }  // namespace
 
-std::size_t Scratch::bytes(std::int32_t head_dim) noexcept {
-  const auto dim = static_cast<std::size_t>(head_dim);
+std::int64_t Scratch::bytes(std::int32_t head_dim) noexcept {
   // `keys` is also where four queries at a time wait to be transposed into lanes, so it has room for four rows.
-  return 2 * aligned(dim * kMaxLanes * sizeof(float)) + aligned(std::size_t{kTile} * kMaxLanes * sizeof(float)) +
-         2 * aligned(dim * kTile * sizeof(float)) + aligned(dim * sizeof(float)) +
-         4 * aligned(kMaxLanes * sizeof(float));
+  return 2 * bytes_of(head_dim * kMaxLanes) + bytes_of(kTile * kMaxLanes) + 2 * bytes_of(head_dim * kTile) +
+         bytes_of(head_dim) + 4 * bytes_of(kMaxLanes);
 }
 
 Scratch Scratch::over(std::byte* memory, std::int32_t head_dim) noexcept {
-  const auto dim = static_cast<std::size_t>(head_dim);
   BumpAllocator allocator(memory);
   Scratch s;
-  s.queries = allocator.take(dim * kMaxLanes);
-  s.out = allocator.take(dim * kMaxLanes);
-  s.scores = allocator.take(std::size_t{kTile} * kMaxLanes);
-  s.keys = allocator.take(dim * kTile);
-  s.values = allocator.take(dim * kTile);
+  s.queries = allocator.take(head_dim * kMaxLanes);
+  s.out = allocator.take(head_dim * kMaxLanes);
+  s.scores = allocator.take(kTile * kMaxLanes);
+  s.keys = allocator.take(head_dim * kTile);
+  s.values = allocator.take(head_dim * kTile);
   s.max = allocator.take(kMaxLanes);
   s.sum = allocator.take(kMaxLanes);
   s.shrink = allocator.take(kMaxLanes);
-  s.zeros = allocator.take(dim);
-  std::fill_n(s.zeros, dim, 0.0f);
+  s.zeros = allocator.take(head_dim);
+  std::fill_n(s.zeros, head_dim, 0.0f);
   s.limits = allocator.take<std::int32_t>(kMaxLanes);
   return s;
 }
@@ -136,13 +137,13 @@ struct BranchAttention::Impl {
 
 void BranchAttention::Impl::attend(const Call& call, const Kernels& kernels, std::byte* scratch,
                                    const ParallelFor& parallel) const {
-  const auto n_jobs = static_cast<std::size_t>(schedule.n_jobs());
-  const std::size_t scratch_bytes = Scratch::bytes(shape.head_dim);
-  std::atomic<std::size_t> next{0};
+  const std::int32_t n_jobs = schedule.n_jobs();
+  const std::int64_t scratch_bytes = Scratch::bytes(shape.head_dim);
+  std::atomic<std::int32_t> next{0};
   parallel(useful_workers(parallel.n_workers()), [&](std::int32_t worker) {
-    Scratch own = Scratch::over(scratch + static_cast<std::size_t>(worker) * scratch_bytes, shape.head_dim);
-    for (std::size_t i = next++; i < n_jobs;) {
-      const std::size_t after = next++;
+    Scratch own = Scratch::over(scratch + worker * scratch_bytes, shape.head_dim);
+    for (std::int32_t i = next++; i < n_jobs;) {
+      const std::int32_t after = next++;
       const std::span<const Task> job = schedule.job(i);
       for (std::size_t t = 0; t < job.size(); ++t) {
         const bool last = t + 1 == job.size();
@@ -183,9 +184,9 @@ void BranchAttention::plan(std::span<const VisibilityGroup> groups, std::span<co
 }
 
 std::size_t BranchAttention::workspace_bytes(std::int32_t n_workers) const noexcept {
-  const auto n = static_cast<std::size_t>(impl_->useful_workers(n_workers));
-  return kAlignment + partial_bytes(impl_->schedule.n_partials(), impl_->shape.head_dim) +
-         n * Scratch::bytes(impl_->shape.head_dim);
+  const std::int64_t scratch = impl_->useful_workers(n_workers) * Scratch::bytes(impl_->shape.head_dim);
+  return static_cast<std::size_t>(kAlignment + partial_bytes(impl_->schedule.n_partials(), impl_->shape.head_dim) +
+                                  scratch);
 }
 
 void BranchAttention::run(const Rows& rows, const KvTensors& kv, std::span<std::byte> workspace,
@@ -197,12 +198,12 @@ void BranchAttention::run(const Rows& rows, const KvTensors& kv, std::span<std::
   if (workspace.size() < needed)
     fail(Status::bad_argument, "the workspace has ", workspace.size(), " bytes, needed are ", needed);
   const Kernels kernels = kernels_for(kv.element, impl_->shape.head_dim);
-  const auto n_partials = static_cast<std::size_t>(impl_->schedule.n_partials());
+  const std::int64_t n_partials = impl_->schedule.n_partials();
   BumpAllocator allocator(align(workspace.data()));
   Call call{rows, kv, impl_->shape, impl_->scale, &impl_->list, &impl_->schedule, nullptr, nullptr, nullptr};
   call.max = allocator.take(n_partials);
   call.sum = allocator.take(n_partials);
-  call.out = allocator.take(n_partials * static_cast<std::size_t>(impl_->shape.head_dim));
+  call.out = allocator.take(n_partials * impl_->shape.head_dim);
   impl_->attend(call, kernels, allocator.take<std::byte>(0), parallel);
   impl_->merge(call, kernels, parallel, epilogue);
 }

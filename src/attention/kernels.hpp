@@ -51,7 +51,7 @@ struct Scratch {
   std::int32_t arranged_n = 0;       ///< number of queries there
   std::int32_t arranged_head = 0;    ///< their KV head
 
-  static std::size_t bytes(std::int32_t head_dim) noexcept;
+  static std::int64_t bytes(std::int32_t head_dim) noexcept;
   /// Over `bytes(head_dim)` bytes at a multiple of 64.
   static Scratch over(std::byte* memory, std::int32_t head_dim) noexcept;
 };

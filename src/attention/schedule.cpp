@@ -27,14 +27,14 @@ void Schedule::build(const PieceList& list, const HeadShape& shape) {
 }
 
 void Schedule::cut(const PieceList& list, const HeadShape& shape) {
-  for (std::size_t p = 0; p < list.pieces().size(); ++p) {
+  for (Index<Piece> p(0); p != list.pieces().end_index(); ++p) {
     const Piece& piece = list.pieces()[p];
     const std::span<const std::int32_t> limits = list.limits(piece);
     for (std::int32_t begin = piece.begin; begin < piece.end; begin = chunk_end(begin)) {
       const auto sees = [begin](std::int32_t limit) { return limit > begin; };
       const auto first = std::find_if(limits.begin(), limits.end(), sees) - limits.begin();
       const auto last = limits.rend() - std::find_if(limits.rbegin(), limits.rend(), sees);
-      Chunk chunk{static_cast<std::int32_t>(p),
+      Chunk chunk{p,
                   begin,
                   std::min(chunk_end(begin), piece.end),
                   piece.row_begin + static_cast<RowIndex>(first),
@@ -62,7 +62,7 @@ void Schedule::add_tasks(const PieceList& list, const HeadShape& shape) {
       for (std::int32_t query = 0; query < n_queries; query += kMaxLanes)
         for (std::size_t c = first; c < last; ++c) {
           const Chunk& chunk = chunks_[c];
-          const Piece& piece = list.pieces()[static_cast<std::size_t>(chunk.piece)];
+          const Piece& piece = list.pieces()[chunk.piece];
           const std::int32_t before = (chunk.row_begin - piece.row_begin) * share;
           tasks_.push_back({chunk.piece, head, before + query, std::min(kMaxLanes, n_queries - query), chunk.begin,
                             chunk.end, chunk.partial + std::int64_t{head} * n_queries + query});
@@ -82,28 +82,27 @@ void Schedule::gather_jobs(const HeadShape& shape) {
 }
 
 void Schedule::list_parts(const PieceList& list, const HeadShape& shape) {
-  const auto n_rows = static_cast<std::size_t>(list.n_rows());
+  const std::int32_t n_rows = list.n_rows();
   const auto visit = [&](auto&& seen) {
     for (const Chunk& chunk : chunks_) {
-      const Piece& piece = list.pieces()[static_cast<std::size_t>(chunk.piece)];
+      const Piece& piece = list.pieces()[chunk.piece];
       const std::span<const std::int32_t> limits = list.limits(piece);
       for (RowIndex row = chunk.row_begin; row < chunk.row_end; ++row)
-        if (limits[static_cast<std::size_t>(row - piece.row_begin)] > chunk.begin)
-          seen(static_cast<std::size_t>(row), chunk);
+        if (limits.begin()[row - piece.row_begin] > chunk.begin) seen(row, chunk);
     }
   };
   first_part_.assign(n_rows + 1, 0);
-  visit([&](std::size_t row, const Chunk&) { ++first_part_[row + 1]; });
-  for (std::size_t row = 0; row < n_rows; ++row) first_part_[row + 1] += first_part_[row];
-  parts_.resize(static_cast<std::size_t>(first_part_[n_rows]));
+  visit([&](RowIndex row, const Chunk&) { ++first_part_[row + 1]; });
+  for (RowIndex row = 0; row < n_rows; ++row) first_part_[row + 1] += first_part_[row];
+  parts_.assign(first_part_[n_rows], {});
   const std::int32_t share = shape.share();
   // Filling moves first_part_[row] to where the next row's parts begin, so all are moved back by one afterwards.
-  visit([&](std::size_t row, const Chunk& chunk) {
+  visit([&](RowIndex row, const Chunk& chunk) {
     const std::int64_t n_chunk_rows = chunk.row_end - chunk.row_begin;
-    const std::int64_t index = static_cast<std::int64_t>(row) - chunk.row_begin;
-    parts_[static_cast<std::size_t>(first_part_[row]++)] = {chunk.partial + index * share, n_chunk_rows * share};
+    const std::int64_t index = row - chunk.row_begin;
+    parts_[first_part_[row]++] = {chunk.partial + index * share, n_chunk_rows * share};
   });
-  for (std::size_t row = n_rows; row > 0; --row) first_part_[row] = first_part_[row - 1];
+  for (RowIndex row = n_rows; row > 0; --row) first_part_[row] = first_part_[row - 1];
   first_part_[0] = 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/mask/pieces.hpp>
+#include <anabranch/pool/indexed_vector.hpp>
 
 namespace anabranch::attention {
 
@@ -33,7 +34,7 @@ static_assert(kLongFrom % kLongChunk == 0);
 /// Queries [query_begin, query_begin + n_queries) of KV head `head` over keys [begin, end) of a piece. Query i is the
 /// i-th of the piece's rows times the query heads that share the KV head, row by row.
 struct Task {
-  std::int32_t piece = 0;
+  Index<Piece> piece;
   std::int32_t head = 0;
   std::int32_t query_begin = 0;
   std::int32_t n_queries = 0;
@@ -55,22 +56,22 @@ class Schedule {
 
   const std::vector<Task>& tasks() const noexcept { return tasks_; }
   /// A job is some tasks that one thread runs in order: together they take long enough to be worth handing out.
-  std::int32_t n_jobs() const noexcept { return static_cast<std::int32_t>(job_ends_.size()); }
-  std::span<const Task> job(std::size_t index) const noexcept {
-    const std::size_t begin = index == 0 ? 0 : job_ends_[index - 1];
-    return {tasks_.data() + begin, job_ends_[index] - begin};
+  std::int32_t n_jobs() const noexcept { return job_ends_.size(); }
+  std::span<const Task> job(std::int32_t index) const noexcept {
+    const auto begin = index == 0 ? 0 : job_ends_[index - 1];
+    return {tasks_.begin() + begin, tasks_.begin() + job_ends_[index]};
   }
   std::int64_t n_partials() const noexcept { return n_partials_; }
   /// The row's chunks, in history order.
   std::span<const RowPart> parts(RowIndex row) const noexcept {
-    const auto r = static_cast<std::size_t>(row);
-    return {parts_.data() + first_part_[r], static_cast<std::size_t>(first_part_[r + 1] - first_part_[r])};
+    return {parts_.begin() + first_part_[row], parts_.begin() + first_part_[row + 1]};
   }
   std::int64_t n_scores() const noexcept { return n_scores_; }  ///< queries times keys; the work grows with it
 
  private:
   struct Chunk {
-    std::int32_t piece, begin, end;
+    Index<Piece> piece;
+    std::int32_t begin, end;
     RowIndex row_begin, row_end;  ///< from the first to the last row that sees some of it
     std::int64_t partial;
   };
@@ -81,9 +82,9 @@ class Schedule {
 
   std::vector<Chunk> chunks_;
   std::vector<Task> tasks_;
-  std::vector<std::size_t> job_ends_;
-  std::vector<std::int32_t> first_part_;
-  std::vector<RowPart> parts_;
+  IndexedVector<std::ptrdiff_t, std::int32_t> job_ends_;  ///< [n_jobs]: index behind its last task
+  IndexedVector<std::int32_t, RowIndex> first_part_;      ///< [n_rows + 1]
+  IndexedVector<RowPart, std::int32_t> parts_;
   std::int64_t n_partials_ = 0;
   std::int64_t n_scores_ = 0;
 };

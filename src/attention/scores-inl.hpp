@@ -125,7 +125,7 @@ HWY_INLINE void few_key(D d, const char* key, Vec<D> query, Vec<D> (&acc)[kSize]
 template <class Multiply, class D, int kSize, std::size_t... m>
 HWY_INLINE void few_units(D d, const ScoreOperands& o, std::int32_t k, Vec<D> (&acc)[kSize],
                           std::index_sequence<m...>) {
-  const Vec<D> query = hn::LoadU(d, o.queries + static_cast<std::size_t>(k / 2) * hn::Lanes(d));
+  const Vec<D> query = hn::LoadU(d, o.queries + k / 2 * static_cast<std::ptrdiff_t>(hn::Lanes(d)));
   const char* key = o.keys + std::ptrdiff_t{4} * k;
   (few_key<Multiply, static_cast<int>(m)>(d, key + static_cast<std::ptrdiff_t>(m) * o.key_stride, query, acc), ...);
 }

@@ -26,7 +26,7 @@ HWY_INLINE void store_row(const float* from, std::int32_t dim, void* tensor, std
 
 template <>
 HWY_INLINE void store_row<Float32>(const float* from, std::int32_t dim, void* tensor, std::int64_t place, float*) {
-  std::memcpy(static_cast<float*>(tensor) + place, from, static_cast<std::size_t>(dim) * sizeof(float));
+  std::copy_n(from, dim, static_cast<float*>(tensor) + place);
 }
 
 template <>
@@ -43,7 +43,7 @@ HWY_INLINE void store_row<Int8>(const float* from, std::int32_t dim, void* tenso
   if (finite && largest > 0 && factor < std::numeric_limits<float>::infinity())
     convert_row<Float32, Int8>(from, dim, factor, to);
   else
-    std::memset(to, finite ? 0 : 1, static_cast<std::size_t>(dim));  // 1: times a scale of NaN
+    std::fill_n(to, dim, std::int8_t{!finite});  // 1: times a scale of NaN
 }
 
 template <class Element>

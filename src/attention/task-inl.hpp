@@ -52,7 +52,7 @@ class TaskRun {
  private:
   using Stored = typename Form::Stored;
   std::int32_t dim() const { return kDim > 0 ? kDim : call_.shape.head_dim; }
-  const Piece& piece_of(const Task& task) const { return call_.list->pieces()[static_cast<std::size_t>(task.piece)]; }
+  const Piece& piece_of(const Task& task) const { return call_.list->pieces()[task.piece]; }
   HeadRows<Stored> rows_of(const void* base, std::int32_t head) const {
     return {static_cast<const Stored*>(base) + head * call_.kv.head_stride,
             static_cast<std::ptrdiff_t>(call_.kv.slot_stride)};
@@ -70,8 +70,7 @@ class TaskRun {
     end_ = task_.begin;
     shortest_ = task_.end;
     for (std::int32_t i = 0; i < lanes_; ++i) {
-      const auto row = static_cast<std::size_t>((task_.query_begin + i) / share);
-      s_.limits[i] = i < task_.n_queries ? limits[row] : 0;
+      s_.limits[i] = i < task_.n_queries ? limits.begin()[(task_.query_begin + i) / share] : 0;
       if (i >= task_.n_queries) continue;
       end_ = std::max(end_, std::min(s_.limits[i], task_.end));
       shortest_ = std::min(shortest_, s_.limits[i]);
@@ -95,16 +94,16 @@ class TaskRun {
   template <class Visit>
   void for_each_run_of(const Piece& piece, std::int32_t begin, std::int32_t end, Visit&& visit) const {
     const std::span<const SlotRun> runs = call_.list->runs(piece);
-    for (std::size_t r = run_of(runs, begin); begin < end; ++r) {
-      const std::int32_t last = std::min(end, runs[r].offset + runs[r].count);
-      visit(runs[r].first + begin - runs[r].offset, last - begin);
+    for (auto run = run_of(runs, begin); begin < end; ++run) {
+      const std::int32_t last = std::min(end, run->offset + run->count);
+      visit(run->first + begin - run->offset, last - begin);
       begin = last;
     }
   }
-  static std::size_t run_of(std::span<const SlotRun> runs, std::int32_t offset) {
+  static auto run_of(std::span<const SlotRun> runs, std::int32_t offset) {
     const auto after = std::upper_bound(runs.begin(), runs.end(), offset,
                                         [](std::int32_t value, const SlotRun& run) { return value < run.offset; });
-    return static_cast<std::size_t>(after - runs.begin()) - 1;
+    return after - 1;
   }
 
   void attend() {

@@ -129,7 +129,7 @@ void DevicePlan::Impl::number_states() {
 }
 
 void DevicePlan::Impl::sort_pieces() {
-  pieces = list.pieces();
+  pieces.assign(list.pieces().begin(), list.pieces().end());
   const auto before = [](const Piece& a, const Piece& b) {
     return std::tie(a.segment, a.begin, a.row_begin) < std::tie(b.segment, b.begin, b.row_begin);
   };

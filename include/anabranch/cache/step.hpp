@@ -61,7 +61,7 @@ class BasicStep {
   std::vector<SequenceId> fork(SequenceId parent, std::int32_t n, const Options& options = {}) {
     if (n < 1) fail(Status::bad_argument, "fork into ", n, " children; at least 1 is needed");
     check_new(parent, n);  // before there is memory for them
-    std::vector<SequenceId> children(static_cast<std::size_t>(n));
+    std::vector<SequenceId> children(impl::offset_of(n));
     fork(parent, std::span<SequenceId>(children), options);
     return children;
   }

@@ -16,7 +16,8 @@ struct LogitsView {
   std::int32_t n_outputs = 0;
   std::int32_t vocabulary = 0;
   std::span<const float> row(std::int32_t i) const noexcept {
-    return {values + static_cast<std::ptrdiff_t>(i) * vocabulary, static_cast<std::size_t>(vocabulary)};
+    const float* const first = values + std::ptrdiff_t{i} * vocabulary;
+    return {first, first + vocabulary};
   }
 };
 

@@ -77,8 +77,8 @@ class Oracle {
       std::vector<const impl::Projection*> seen;
       for (std::size_t k = 0; k < tokens.size(); ++k)
         if (mask(static_cast<::Eigen::Index>(i), static_cast<::Eigen::Index>(k))) seen.push_back(&tokens[k]);
-      const auto key = [&](::Eigen::Index j) -> const Vector& { return seen[static_cast<std::size_t>(j)]->key; };
-      const auto value = [&](::Eigen::Index j) -> const Vector& { return seen[static_cast<std::size_t>(j)]->value; };
+      const auto key = [&](::Eigen::Index j) -> const Vector& { return seen.begin()[j]->key; };
+      const auto value = [&](::Eigen::Index j) -> const Vector& { return seen.begin()[j]->value; };
       const auto n_keys = static_cast<::Eigen::Index>(seen.size());
       impl::finish_layer(hidden[i], impl::attend(tokens[i].query, n_keys, weights_.shape, key, value), layer,
                          weights_.shape);

@@ -14,6 +14,7 @@
 #include <anabranch/eigen/impl/blocks.hpp>
 #include <anabranch/eigen/weights.hpp>
 #include <anabranch/plan/step_plan.hpp>
+#include <anabranch/pool/indexed_vector.hpp>
 
 namespace anabranch::eigen {
 
@@ -35,10 +36,7 @@ class PlanModel {
   std::int64_t n_passes() const noexcept { return n_passes_; }
   std::int64_t n_rows() const noexcept { return n_rows_; }  ///< of all passes
   /// Token kNone where nothing was written yet. REQUIRES: 0 <= slot.
-  SlotContent content(Slot slot) const {
-    const auto s = static_cast<std::size_t>(slot);
-    return s < content_.size() ? content_[s] : SlotContent{};
-  }
+  SlotContent content(Slot slot) const { return slot < content_.size() ? content_[slot] : SlotContent{}; }
 
  private:
   using Slots = std::vector<Slot>;
@@ -51,12 +49,12 @@ class PlanModel {
                  const std::vector<Slots>& visible);
 
   struct LayerKv {
-    std::vector<Vector> keys, values;  ///< by slot; empty where nothing was written
+    IndexedVector<Vector, Slot> keys, values;  ///< empty where nothing was written
   };
 
   Weights weights_;
   std::vector<LayerKv> layers_kv_;  ///< one per layer
-  std::vector<SlotContent> content_;
+  IndexedVector<SlotContent, Slot> content_;
   std::vector<float> logits_;
   std::int64_t n_passes_ = 0;
   std::int64_t n_rows_ = 0;

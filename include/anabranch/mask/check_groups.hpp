@@ -7,10 +7,11 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include <anabranch/error.hpp>
 #include <anabranch/mask/visibility.hpp>
+#include <anabranch/pool/indexed_vector.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {
@@ -35,7 +36,7 @@ class GroupCheck {
   void operator()(std::span<const VisibilityGroup> groups, std::span<const View> views, const PassSize& size);
 
  private:
-  std::vector<char> sees_;  ///< [n_rows]: whether a group with keys has the row
+  IndexedVector<char, RowIndex> sees_;  ///< [n_rows]: whether a group with keys has the row
 };
 
 namespace impl {
@@ -81,14 +82,10 @@ inline void check_group(const VisibilityGroup& group, std::span<const View> view
   };
   if (group.row_begin < 0 || group.row_begin > group.row_end || group.row_end > n_rows)
     fail_group(" does not fit a plan of ", n_rows, " rows");
-  if (group.view_begin < 0 || group.view_begin > group.view_end ||
-      static_cast<std::size_t>(group.view_end) > views.size())
+  if (group.view_begin < 0 || group.view_begin > group.view_end || std::cmp_greater(group.view_end, views.size()))
     fail_group(" has views ", interval(group.view_begin, group.view_end), " of ", views.size());
   std::int64_t n_keys = 0;
-  for (std::int32_t v = group.view_begin; v < group.view_end; ++v) {
-    const View& view = views[static_cast<std::size_t>(v)];
-    n_keys += view.end - view.begin;
-  }
+  for (const View& view : views_of(group, views)) n_keys += view.end - view.begin;
   if (n_keys != group.n_keys) fail_group(" says ", group.n_keys, " keys and lists ", n_keys);
   if (group.visibility == Visibility::causal && n_keys < group.row_end - group.row_begin)
     fail_group(" is causal and has only ", n_keys, " keys");
@@ -101,7 +98,7 @@ inline void GroupCheck::operator()(std::span<const VisibilityGroup> groups, std:
   if (size.n_rows < 0) fail(Status::bad_argument, "n_rows is ", size.n_rows, ", must be 0 or more");
   for (std::size_t v = 0; v < views.size(); ++v) impl::check_view(v, views[v], size.n_slots);
   for (const VisibilityGroup& group : groups) impl::check_group(group, views, size.n_rows);
-  sees_.assign(static_cast<std::size_t>(size.n_rows), 0);
+  sees_.assign(size.n_rows, 0);
   for (const VisibilityGroup& group : groups)
     if (group.n_keys > 0) std::fill(sees_.begin() + group.row_begin, sees_.begin() + group.row_end, char{1});
   const auto blind = std::find(sees_.begin(), sees_.end(), char{0});

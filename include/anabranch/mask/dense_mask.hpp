@@ -14,6 +14,7 @@
 
 #include <anabranch/error.hpp>
 #include <anabranch/mask/visibility.hpp>
+#include <anabranch/pool/indexed_vector.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {
@@ -33,8 +34,7 @@ struct ColumnsBySlot {
 struct ColumnsByMap {
   std::span<const std::int32_t> columns;  ///< [n_slots], borrowed
   std::int32_t column(Slot slot) const noexcept {
-    return slot >= 0 && static_cast<std::size_t>(slot) < columns.size() ? columns[static_cast<std::size_t>(slot)]
-                                                                        : kNone;
+    return slot >= 0 && slot < std::ssize(columns) ? columns.begin()[slot] : kNone;
   }
 };
 
@@ -46,10 +46,9 @@ class ColumnsByArrival {
     std::vector<Before> before;
     before.reserve(slots.size());
     const Slot highest = slots.empty() ? kNoSlot : *std::max_element(slots.begin(), slots.end());
-    if (static_cast<std::size_t>(highest + 1) > columns_.size())
-      columns_.resize(static_cast<std::size_t>(highest + 1), kNone);
+    columns_.grow(highest + 1, kNone);
     for (const Slot slot : slots) {
-      std::int32_t& column = columns_[static_cast<std::size_t>(slot)];
+      std::int32_t& column = columns_[slot];
       before.push_back({slot, column});
       column = size_++;
     }
@@ -57,7 +56,7 @@ class ColumnsByArrival {
   }
   /// The last pass was aborted and the host has cropped its cache: undoes the last `add`, once.
   void remove_last() noexcept {
-    for (const Before& b : last_) columns_[static_cast<std::size_t>(b.slot)] = b.column;
+    for (const Before& b : last_) columns_[b.slot] = b.column;
     size_ -= static_cast<std::int32_t>(last_.size());
     last_.clear();
   }
@@ -70,7 +69,7 @@ class ColumnsByArrival {
     Slot slot;
     std::int32_t column;
   };
-  std::vector<std::int32_t> columns_;
+  IndexedVector<std::int32_t, Slot> columns_;
   std::vector<Before> last_;
   std::int32_t size_ = 0;
 };
@@ -81,8 +80,7 @@ class ColumnsByArrival {
 template <SlotColumns Columns, class T>
 void dense_mask(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows,
                 const Columns& columns, std::int32_t n_columns, std::span<T> out, T visible, T hidden) {
-  const auto width = static_cast<std::size_t>(n_columns);
-  if (n_rows < 0 || n_columns < 0 || out.size() != static_cast<std::size_t>(n_rows) * width)
+  if (n_rows < 0 || n_columns < 0 || std::ssize(out) != std::ptrdiff_t{n_rows} * n_columns)
     fail(Status::bad_argument, "dense mask of ", n_rows, " x ", n_columns, " into ", out.size(), " elements");
   for (const VisibilityGroup& group : groups)
     for_each_run(group, views, [&](Slot first, std::int32_t count) {
@@ -101,7 +99,7 @@ void dense_mask(std::span<const VisibilityGroup> groups, std::span<const View> v
                                   ? std::max(group.row_begin, group.row_end - 1 - n_after)
                                   : group.row_begin;
         for (RowIndex row = from; row < group.row_end; ++row)
-          out[static_cast<std::size_t>(row) * width + static_cast<std::size_t>(column)] = visible;
+          out.begin()[std::ptrdiff_t{row} * n_columns + column] = visible;
       }
     });
   }

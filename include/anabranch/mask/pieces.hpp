@@ -9,10 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include <anabranch/mask/check_groups.hpp>
 #include <anabranch/mask/visibility.hpp>
+#include <anabranch/pool/indexed_vector.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch {
@@ -37,16 +37,17 @@ class PieceList {
   void build(std::span<const VisibilityGroup> groups, std::span<const View> views, const PassSize& size);
 
   /// For every row in history order.
-  const std::vector<Piece>& pieces() const noexcept { return pieces_; }
+  const IndexedVector<Piece, Index<Piece>>& pieces() const noexcept { return pieces_; }
   /// [row_end - row_begin]: row i of the piece sees tokens [piece.begin, limits[i]).
   std::span<const std::int32_t> limits(const Piece& piece) const noexcept {
-    return {limits_.data() + piece.first_limit, static_cast<std::size_t>(piece.row_end - piece.row_begin)};
+    const auto first = limits_.begin() + piece.first_limit;
+    return {first, first + (piece.row_end - piece.row_begin)};
   }
-  std::size_t n_limits() const noexcept { return limits_.size(); }  ///< of all pieces
+  std::int32_t n_limits() const noexcept { return limits_.size(); }  ///< of all pieces
   /// The slots of tokens [piece.begin, piece.end) and perhaps of some more, as few runs as there can be; offsets are in
   /// the segment.
   std::span<const SlotRun> runs(const Piece& piece) const noexcept {
-    return {runs_.data() + piece.first_run, static_cast<std::size_t>(piece.last_run - piece.first_run)};
+    return {runs_.begin() + piece.first_run, runs_.begin() + piece.last_run};
   }
   Slot highest_slot() const noexcept { return highest_slot_; }
   std::int32_t n_rows() const noexcept { return n_rows_; }
@@ -54,16 +55,16 @@ class PieceList {
  private:
   struct Keys;
   void add_view(const Keys& keys, const View& view);
-  std::int32_t continued_piece(RowIndex row, const View& view) const;
-  std::int32_t open_piece(RowIndex row_begin, RowIndex row_end, const View& view);
+  Index<Piece> continued_piece(RowIndex row, const View& view) const;
+  Index<Piece> open_piece(RowIndex row_begin, RowIndex row_end, const View& view);
   void set_limits(const Keys& keys, const View& view, RowIndex row_begin, RowIndex row_end);
   void add_runs(Piece& piece, const View& view);
 
   GroupCheck check_;
-  std::vector<Piece> pieces_;
-  std::vector<std::int32_t> limits_;
-  std::vector<SlotRun> runs_;
-  std::vector<std::int32_t> last_piece_;  ///< [n_rows]: index of the piece that the row saw last, or kNone
+  IndexedVector<Piece, Index<Piece>> pieces_;
+  IndexedVector<std::int32_t, std::int32_t> limits_;
+  IndexedVector<SlotRun, std::int32_t> runs_;
+  IndexedVector<Index<Piece>, RowIndex> last_piece_;  ///< [n_rows]: the piece that the row saw last, or none
   Slot highest_slot_ = kNoSlot;
   std::int32_t n_rows_ = 0;
 };

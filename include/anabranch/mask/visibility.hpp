@@ -30,11 +30,15 @@ struct VisibilityGroup {
   Visibility visibility = Visibility::full;
 };
 
+/// The views of a group.
+constexpr std::span<const View> views_of(const VisibilityGroup& group, std::span<const View> views) noexcept {
+  return {views.begin() + group.view_begin, views.begin() + group.view_end};
+}
+
 /// Calls `visit(Slot first, std::int32_t count)` for each slot run of a group, in history order. O(runs).
 template <class Visit>
 constexpr void for_each_run(const VisibilityGroup& group, std::span<const View> views, Visit&& visit) {
-  for (std::int32_t v = group.view_begin; v < group.view_end; ++v)
-    for_each_run(views[static_cast<std::size_t>(v)], visit);
+  for (const View& view : views_of(group, views)) for_each_run(view, visit);
 }
 
 }  // namespace anabranch

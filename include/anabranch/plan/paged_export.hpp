@@ -13,6 +13,7 @@
 
 #include <anabranch/error.hpp>
 #include <anabranch/plan/step_plan.hpp>
+#include <anabranch/pool/indexed_vector.hpp>
 
 namespace anabranch {
 
@@ -31,16 +32,16 @@ namespace impl {
 inline std::vector<std::vector<const VisibilityGroup*>> levels_of(const StepPlan& plan) {
   std::vector<std::vector<const VisibilityGroup*>> levels;
   std::vector<const VisibilityGroup*> causal;
-  std::vector<std::size_t> depth(static_cast<std::size_t>(plan.n_rows()), 0);
+  IndexedVector<std::size_t, RowIndex> depth;  // [n_rows]: groups that the row has before
+  depth.assign(plan.n_rows(), 0);
   for (const VisibilityGroup& group : plan.groups) {
     if (group.visibility == Visibility::causal) {
       causal.push_back(&group);
       continue;
     }
     std::size_t level = 0;
-    for (RowIndex row = group.row_begin; row < group.row_end; ++row)
-      level = std::max(level, depth[static_cast<std::size_t>(row)]);
-    for (RowIndex row = group.row_begin; row < group.row_end; ++row) depth[static_cast<std::size_t>(row)] = level + 1;
+    for (RowIndex row = group.row_begin; row < group.row_end; ++row) level = std::max(level, depth[row]);
+    for (RowIndex row = group.row_begin; row < group.row_end; ++row) depth[row] = level + 1;
     if (levels.size() <= level) levels.resize(level + 1);
     levels[level].push_back(&group);
   }

@@ -41,8 +41,7 @@ struct StepPlan {
 
   std::int32_t n_rows() const noexcept { return static_cast<std::int32_t>(tokens.size()); }
   std::span<const View> views_of(const VisibilityGroup& group) const noexcept {
-    return views.subspan(static_cast<std::size_t>(group.view_begin),
-                         static_cast<std::size_t>(group.view_end - group.view_begin));
+    return anabranch::views_of(group, views);
   }
 };
 

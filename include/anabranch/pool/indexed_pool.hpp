@@ -21,7 +21,7 @@ class IndexedPool {
 
   /// Makes the next `n` calls of `acquire` free of allocation.
   void reserve(std::int32_t n) {
-    if (n > n_free_) impl::reserve_more(cells_, static_cast<std::size_t>(n - n_free_));
+    if (n > n_free_) impl::reserve_more(cells_, n - n_free_);
   }
 
   /// Gives a cell with the value that its last owner left. O(1) amortised.
@@ -51,7 +51,7 @@ class IndexedPool {
   /// Replaces everything by `size` cells, of which those in `used` (ascending) are in use.
   void rebuild(std::int32_t size, std::span<const I> used) {
     cells_.clear();
-    impl::reserve_more(cells_, static_cast<std::size_t>(size));
+    impl::reserve_more(cells_, size);
     for (std::int32_t i = 0; i < size; ++i) cells_.emplace_back(cells_.get_allocator().resource());
     first_free_ = kNoIndex;
     n_free_ = 0;

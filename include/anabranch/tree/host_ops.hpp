@@ -1,7 +1,7 @@
 // The host operations of an open step, in order; see tree/host_op.hpp.
 #pragma once
 
-#include <cstddef>
+#include <concepts>
 #include <memory_resource>
 #include <span>
 #include <vector>
@@ -22,7 +22,7 @@ class HostOps {
   std::span<const HostOp> after() const noexcept { return after_; }
 
   /// Makes the calls below free of allocation: those that add an operation before the pass, after the commit.
-  void reserve(std::size_t n_before, std::size_t n_after) {
+  void reserve(std::integral auto n_before, std::integral auto n_after) {
     impl::reserve_more(before_, n_before);
     impl::reserve_more(after_, n_after);
   }

@@ -56,7 +56,7 @@ class Staged {
   const StagedPiece& operator[](PieceIndex piece) const noexcept { return pieces_[piece]; }
   /// The given tokens from a piece's first one on. REQUIRES: piece.known.
   std::span<const TokenId> tokens_of(const StagedPiece& piece) const noexcept {
-    return std::span(tokens_).subspan(static_cast<std::size_t>(piece.first_token));
+    return {tokens_.begin() + piece.first_token, tokens_.end()};
   }
 
   void reserve_segment() { segments_.reserve_more(1); }

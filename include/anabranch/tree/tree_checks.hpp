@@ -28,7 +28,7 @@ void check_fork(const SequenceTable<Policy>& sequences, SequenceIndex parent, st
   const auto& [policy, starts] = options;
   if (n == 0) fail(Status::bad_argument, "fork into 0 children; at least 1 is needed");
   if (!policy.valid()) fail(Status::bad_argument, "fork with a position policy whose numbers make no sense");
-  if (policy.is_given() ? starts.size() != static_cast<std::size_t>(n) : !starts.empty())
+  if (policy.is_given() ? std::ssize(starts) != n : !starts.empty())
     fail(Status::bad_argument, "fork into ", n, " children with ", starts.size(), " start positions");
   sequences.check_limits(parent, n);
   const Position p = sequences[parent].next;

@@ -26,7 +26,7 @@ class UndoLog {
   bool open() const noexcept { return open_; }
   void begin() noexcept { open_ = true; }
   /// Sequences that the step created or changed.
-  std::size_t size() const noexcept { return static_cast<std::size_t>(saved_.size()); }
+  std::int32_t size() const noexcept { return saved_.size(); }
   /// Calls visit(sequence) for each of them, in the order of their first changes.
   template <class Visit>
   void for_each(Visit&& visit) const {
@@ -34,7 +34,7 @@ class UndoLog {
   }
 
   /// Makes the next `n` calls of `note_created` free of allocation.
-  void reserve(std::size_t n) { saved_.reserve_more(n); }
+  void reserve(std::int32_t n) { saved_.reserve_more(n); }
   /// The sequence is new: an abort frees it. REQUIRES: reserve, when this must not throw.
   void note_created(SequenceIndex sequence);
   /// Saves the sequence's state, unless that was done. To be called before it changes.

@@ -42,8 +42,7 @@ class SnapshotCheck {
   bool sizes() {
     expect(s_.page_size > 0, "page size ", s_.page_size);
     expect(s_.n_pages >= 0, "number of pages ", s_.n_pages);
-    expect(static_cast<std::size_t>(s_.n_pages) == s_.pages.size(), s_.pages.size(), " pages, ", s_.n_pages,
-           " expected");
+    expect(s_.n_pages == std::ssize(s_.pages), s_.pages.size(), " pages, ", s_.n_pages, " expected");
     expect(std::int64_t{s_.n_pages} * s_.page_size <= kUnlimited, "more slots than 31 bits hold");
     expect(s_.max_sequences > 0 && s_.max_depth >= 0 && s_.max_position > 0, "limits of ", s_.max_sequences,
            " sequences, ", s_.max_depth, " levels, ", s_.max_position, " positions");
@@ -64,7 +63,7 @@ class SnapshotCheck {
   }
 
   void segments() {
-    owner_.assign(static_cast<std::size_t>(s_.n_pages * s_.page_size), kNone);
+    owner_.assign(s_.n_pages * s_.page_size, kNone);
     std::map<std::uint64_t, std::int32_t> by_ordinal;
     for (const auto& s : s_.segments) {
       expect(s.ordinal > 0 && s.ordinal <= s_.ordinal, "segment ", s.index, " has ordinal ", s.ordinal);
@@ -75,8 +74,7 @@ class SnapshotCheck {
         expect(run.count > 0 && run.offset == offset, "segment ", s.index, ": run at offset ", run.offset,
                ", expected ", offset);
         offset += std::max(0, run.count);
-        const bool inside = run.first >= 0 && run.count >= 0 &&
-                            std::int64_t{run.first} + run.count <= static_cast<std::int64_t>(owner_.size());
+        const bool inside = run.first >= 0 && run.count >= 0 && std::int64_t{run.first} + run.count <= owner_.size();
         expect(inside, "segment ", s.index, " holds ", run.count, " slots from ", run.first, ", the pool has ",
                owner_.size());
         for (std::int32_t i = 0; inside && i < run.count; ++i) own(run.first + i, s.index);
@@ -85,7 +83,7 @@ class SnapshotCheck {
     }
   }
   void own(Slot slot, std::int32_t segment) {
-    std::int32_t& owner = owner_[static_cast<std::size_t>(slot)];
+    std::int32_t& owner = owner_[slot];
     expect(owner == kNone, "slot ", slot, " is held by segments ", owner, " and ", segment);
     owner = segment;
   }
@@ -177,7 +175,7 @@ class SnapshotCheck {
   void tail_of(std::int32_t sequence, std::int32_t page) {
     if (page < 0 || page >= s_.n_pages)
       return expect(false, "sequence ", sequence, " writes page ", page, " outside the pool");
-    const auto& p = s_.pages[static_cast<std::size_t>(page)];
+    const auto& p = s_.pages.begin()[page];
     expect(p.writer == sequence, "sequence ", sequence, " writes page ", page, ", whose writer is ", p.writer);
     expect(++tails_[page] == 1, "page ", page, " is twice among the tails");
     expect(p.fill < s_.page_size, "page ", page, " has a writer and no room");
@@ -200,10 +198,10 @@ class SnapshotCheck {
   void pages() {
     std::int32_t n_free = 0;
     for (std::int32_t i = 0; i < s_.n_pages; ++i) {
-      const auto& p = s_.pages[static_cast<std::size_t>(i)];
+      const auto& p = s_.pages.begin()[i];
       std::int32_t used = 0, fill = 0;
       for (std::int32_t k = 0; k < s_.page_size; ++k) {
-        if (owner_[static_cast<std::size_t>(i * s_.page_size + k)] == kNone) continue;
+        if (owner_[i * s_.page_size + k] == kNone) continue;
         ++used;
         fill = k + 1;
       }
@@ -223,7 +221,7 @@ class SnapshotCheck {
   std::map<std::int32_t, const Snapshot::NodeEntry*> node_;
   std::map<std::int32_t, const Snapshot::SequenceEntry*> sequence_;
   std::map<std::int32_t, std::int32_t> segment_refs_, node_refs_, seen_, tails_;
-  std::vector<std::int32_t> owner_;  // [slot] segment
+  IndexedVector<std::int32_t, Slot> owner_;  // [slot] segment
 };
 
 }  // namespace impl

@@ -16,12 +16,12 @@
 #include <anabranch/decode/impl/seen_tokens.hpp>
 #include <anabranch/decode/random.hpp>
 #include <anabranch/decode/text_stream.hpp>
+#include <anabranch/pool/index.hpp>
 
 namespace anabranch::impl {
 
 /// Names a block inside its request, in the order of the forks.
-enum class BlockIndex : std::int32_t {};
-inline constexpr BlockIndex kNoBlock{-1};
+using BlockIndex = Index<struct Block>;
 
 /// A change to a branch's sequence in the cache that has not been committed.
 struct Operation {
@@ -29,13 +29,13 @@ struct Operation {
   Kind kind = Kind::feed;
   std::vector<TokenId> tokens;  ///< of feed
   std::int32_t count = 0;       ///< of rewind: tokens to take back
-  BlockIndex block = kNoBlock;  ///< of fork and join
+  BlockIndex block;             ///< of fork and join
 };
 
 /// A stretch of a branch's text, and the block that follows it, if any.
 struct TextPart {
   std::string text;
-  BlockIndex block = kNoBlock;
+  BlockIndex block;
 };
 
 enum class Phase : std::uint8_t {
@@ -65,12 +65,12 @@ struct BranchState {
   Phase phase = Phase::running;
   EndReason reason = EndReason::none;
 
-  std::vector<Operation> operations;   ///< to be done, in order
-  std::size_t n_planned = 0;           ///< of them, whole in the open step
-  std::size_t n_planned_tokens = 0;    ///< of the next one, a prompt, when only a chunk of it is in the open step
-  BlockIndex block = kNoBlock;         ///< the block that it waits for
-  BlockIndex forked_block = kNoBlock;  ///< the block that is forked in the cache and not yet joined
-  std::int32_t n_blocks = 0;           ///< forks so far
+  std::vector<Operation> operations;  ///< to be done, in order
+  std::size_t n_planned = 0;          ///< of them, whole in the open step
+  std::size_t n_planned_tokens = 0;   ///< of the next one, a prompt, when only a chunk of it is in the open step
+  BlockIndex block;                   ///< the block that it waits for
+  BlockIndex forked_block;            ///< the block that is forked in the cache and not yet joined
+  std::int32_t n_blocks = 0;          ///< forks so far
 
   Position start = 0;                ///< of a branch: its first position
   WidePosition limit = 0;            ///< first position refused
@@ -103,14 +103,14 @@ bool reads_before(const BranchState<State>& a, const BranchState<State>& b) {
 template <class State>
 void feed(BranchState<State>& branch, TokenId token) {
   if (branch.operations.empty() || branch.operations.back().kind != Operation::Kind::feed)
-    branch.operations.push_back({Operation::Kind::feed, {}, 0, kNoBlock});
+    branch.operations.push_back({Operation::Kind::feed, {}, 0, kNoIndex});
   branch.operations.back().tokens.push_back(token);
 }
 
 /// Adds printable text to the branch's record.
 template <class State>
 const std::string& keep_text(BranchState<State>& branch, const std::string& text) {
-  if (branch.parts.empty() || branch.parts.back().block != kNoBlock) branch.parts.emplace_back();
+  if (branch.parts.empty() || branch.parts.back().block != kNoIndex) branch.parts.emplace_back();
   branch.parts.back().text += text;
   return text;
 }

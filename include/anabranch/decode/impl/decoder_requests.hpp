@@ -127,7 +127,7 @@ std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S>::new_
 template <Markup M, Detokenizer Text, SamplerLike S>
 void Decoder<M, Text, S>::continue_history(Request& request, const Request& before) const {
   const BranchState& trunk = before.trunk();
-  const bool has_block = trunk.forked_block != impl::kNoBlock ||
+  const bool has_block = trunk.forked_block != kNoIndex ||
                          std::any_of(trunk.operations.begin(), trunk.operations.end(),
                                      [](const impl::Operation& op) { return op.kind == impl::Operation::Kind::fork; });
   for (BranchIndex i = 0; i < (has_block ? before.n_branches() : 1); ++i) {

@@ -21,7 +21,7 @@ class PositionBudget {
   /// are allowed to sample.
   WidePosition end_of(const Request& request, const BranchState& branch) const {
     WidePosition next = next_in_cache(branch);
-    if (branch.forked_block != kNoBlock) next = after_block(request, next, request.block(branch.forked_block));
+    if (branch.forked_block != kNoIndex) next = after_block(request, next, request.block(branch.forked_block));
     for (const Operation& op : branch.operations) {
       if (op.kind == Operation::Kind::feed) next += std::ssize(op.tokens);
       if (op.kind == Operation::Kind::rewind) next -= op.count;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <anabranch/decode/impl/branch_state.hpp>
+#include <anabranch/pool/indexed_vector.hpp>
 
 namespace anabranch::impl {
 
@@ -28,8 +29,8 @@ template <class State>
 struct RequestState {
   RequestId id = kNoRequest;
   std::shared_ptr<const RequestOptions> options;  ///< with every limit filled in
-  std::vector<std::shared_ptr<BranchState<State>>> branches;
-  std::vector<Block> blocks;
+  IndexedVector<std::shared_ptr<BranchState<State>>, BranchIndex> branches;
+  IndexedVector<Block, BlockIndex> blocks;
   std::int32_t n_allowed = 0;  ///< tokens that the next pass may sample
   bool prefilling = true;      ///< part of the prompt has not been fed by a committed pass
   TokenId last_prompt_token = kUnknownToken;
@@ -42,12 +43,12 @@ struct RequestState {
   Statistics statistics;
 
   /// The trunk counts.
-  std::int32_t n_branches() const noexcept { return static_cast<std::int32_t>(branches.size()); }
+  std::int32_t n_branches() const noexcept { return branches.size(); }
   const BranchState<State>& trunk() const { return *branches.front(); }
-  const BranchState<State>& branch(BranchIndex i) const { return *branches[static_cast<std::size_t>(i)]; }
+  const BranchState<State>& branch(BranchIndex i) const { return *branches[i]; }
   /// The branch to be changed, copied first when another request has it too. Without a copy it never fails.
   BranchState<State>& edit(BranchIndex i) {
-    std::shared_ptr<BranchState<State>>& branch = branches[static_cast<std::size_t>(i)];
+    std::shared_ptr<BranchState<State>>& branch = branches[i];
     if (branch.use_count() > 1) branch = std::make_shared<BranchState<State>>(*branch);
     return *branch;
   }
@@ -56,8 +57,8 @@ struct RequestState {
     history_kept = false;
     for (const auto& branch : branches) branch->sequence = kNoSequence;
   }
-  Block& block(BlockIndex i) { return blocks[static_cast<std::size_t>(i)]; }
-  const Block& block(BlockIndex i) const { return blocks[static_cast<std::size_t>(i)]; }
+  Block& block(BlockIndex i) { return blocks[i]; }
+  const Block& block(BlockIndex i) const { return blocks[i]; }
 };
 
 /// Appends the text of a branch and, in reading order, of the blocks inside it.
@@ -65,7 +66,7 @@ template <class State>
 void append_text(const RequestState<State>& request, BranchIndex index, std::string& out) {
   for (const TextPart& part : request.branch(index).parts) {
     out += part.text;
-    if (part.block == kNoBlock) continue;
+    if (part.block == kNoIndex) continue;
     const Block& block = request.block(part.block);
     for (BranchIndex i = block.first; i < block.end(); ++i) append_text(request, i, out);
   }

@@ -169,7 +169,7 @@ void RequestStateMachine<M, Text>::take_back(Request& request, BranchState& bran
   const std::size_t n_wanted = n > n_unfed ? static_cast<std::size_t>(n - n_unfed) : 0;
   const std::size_t n_fed = std::min(n_wanted, branch.seen.size() - branch.n_settled);
   if (n_fed > 0) {
-    branch.operations.push_back({Operation::Kind::rewind, {}, static_cast<std::int32_t>(n_fed), kNoBlock});
+    branch.operations.push_back({Operation::Kind::rewind, {}, static_cast<std::int32_t>(n_fed), kNoIndex});
     branch.seen.shorten(branch.seen.size() - n_fed);
   }
   request.statistics.n_forgotten += static_cast<std::int32_t>(n_fed) + n_unfed;
@@ -271,7 +271,7 @@ bool RequestStateMachine<M, Text>::ensure_row(const Request& request, BranchStat
   const bool has_prompt = branch.is_trunk() && branch.n_blocks == 0 && branch.n_settled == 0;
   if (!has_own && !has_prompt) return false;
   if (branch.operations.empty() || branch.operations.back().kind != Operation::Kind::rewind)
-    branch.operations.push_back({Operation::Kind::rewind, {}, 0, kNoBlock});
+    branch.operations.push_back({Operation::Kind::rewind, {}, 0, kNoIndex});
   ++branch.operations.back().count;
   feed(branch, has_own ? branch.seen.back() : request.last_prompt_token);
   return true;

@@ -56,9 +56,8 @@ EndReason RequestStateMachine<M, Text>::add_block(Request& request, BranchState&
   if (std::ssize(branch.path) >= std::min(options_.max_depth, limits.max_depth)) return EndReason::limit;
   if (n > limits.max_sequences - cache_->n_sequences() - n_sequences_due_()) return EndReason::limit;
 
-  const BlockIndex index{static_cast<std::int32_t>(request.blocks.size())};
   const Block block{request.n_branches(), n, n};
-  request.blocks.push_back(block);
+  const BlockIndex index = request.blocks.push_back(block);
   for (std::int32_t k = 0; k < n; ++k) add_child(request, branch, k);
   branch.operations.push_back({Operation::Kind::fork, {}, 0, index});
   branch.block = index;
@@ -72,9 +71,9 @@ EndReason RequestStateMachine<M, Text>::add_block(Request& request, BranchState&
     return EndReason::none;
   }
   request.blocks.pop_back();
-  request.branches.erase(request.branches.begin() + block.first, request.branches.end());
+  request.branches.truncate(block.first);
   branch.operations.pop_back();
-  branch.block = kNoBlock;
+  branch.block = kNoIndex;
   branch.phase = Phase::running;
   branch.n_rejoining = 0;
   return EndReason::range;
@@ -150,7 +149,7 @@ void RequestStateMachine<M, Text>::join(Request& request, BranchState& branch) {
   }
   branch.n_settled = branch.seen.size();
   branch.n_rejoining = 0;
-  branch.block = kNoBlock;
+  branch.block = kNoIndex;
   branch.phase = Phase::running;
 }
 
@@ -215,7 +214,7 @@ template <Markup M, Detokenizer Text>
 void RequestStateMachine<M, Text>::close_tree(Request& request, BranchState& branch, EndReason reason) {
   if (branch.phase == Phase::ended) return;
   branch.n_allowed = 0;
-  if (branch.block != kNoBlock) {
+  if (branch.block != kNoIndex) {
     const Block block = request.block(branch.block);
     for (BranchIndex i = block.first; i < block.end(); ++i)
       if (request.branch(i).phase != Phase::ended) close_tree(request, request.edit(i), reason);

@@ -17,7 +17,7 @@ namespace anabranch::impl {
 class SeenTokens {
  public:
   std::size_t size() const noexcept { return size_; }
-  TokenId back() const noexcept { return tokens_[size_ - 1]; }
+  TokenId back() const noexcept { return all().back(); }
   std::span<const TokenId> all() const noexcept { return {tokens_.get(), size_}; }
   /// Those from the n-th on.
   std::span<const TokenId> from(std::size_t n) const noexcept { return all().subspan(n); }

@@ -24,7 +24,7 @@ class StepBuilder {
   /// Adds everything that a request has to do in this pass; of a prompt at most `n_prompt_rows`.
   void add(Request& request, std::int32_t n_prompt_rows) {
     const std::int32_t n_before = n_rows_;
-    n_prompt_rows_ = static_cast<std::size_t>(n_prompt_rows);
+    n_prompt_rows_ = n_prompt_rows;
     add_branch(request, request.edit(kTrunk));
     request.in_pass = n_rows_ > n_before;
   }
@@ -36,7 +36,7 @@ class StepBuilder {
     if (branch.is_trunk() && !cache_.alive(branch.sequence)) branch.sequence = step_.create_sequence(branch.start);
     branch.n_planned = branch.n_planned_tokens = 0;
     if (branch.phase == Phase::queued) return step_.hold(branch.sequence, 0);
-    if (branch.forked_block != kNoBlock) add_block(request, request.block(branch.forked_block));
+    if (branch.forked_block != kNoIndex) add_block(request, request.block(branch.forked_block));
     for (const Operation& op : branch.operations) {
       if (!add_operation(request, branch, op)) return;
       ++branch.n_planned;
@@ -69,9 +69,9 @@ class StepBuilder {
   bool add_tokens(Request& request, BranchState& branch, const Operation& op) {
     std::span<const TokenId> tokens(op.tokens);
     const bool is_prompt = branch.is_trunk() && request.prefilling;
-    if (is_prompt && tokens.size() > n_prompt_rows_) {
-      branch.n_planned_tokens = n_prompt_rows_;
-      tokens = tokens.first(n_prompt_rows_);
+    if (is_prompt && std::ssize(tokens) > n_prompt_rows_) {
+      tokens = {tokens.begin(), tokens.begin() + n_prompt_rows_};
+      branch.n_planned_tokens = tokens.size();
     }
     const bool whole = tokens.size() == op.tokens.size();
     const bool samples = whole && branch.phase == Phase::running && &op == &branch.operations.back();
@@ -107,7 +107,7 @@ class StepBuilder {
   bool with_drafts_;
   bool has_drafts_ = false;
   std::int32_t n_rows_ = 0;
-  std::size_t n_prompt_rows_ = 0;
+  std::int32_t n_prompt_rows_ = 0;
 };
 
 template <class State>
@@ -115,7 +115,7 @@ void settle(BranchState<State>& branch) noexcept {
   const auto done = std::span(branch.operations).first(branch.n_planned);
   for (const Operation& op : done) {
     if (op.kind == Operation::Kind::fork) branch.forked_block = op.block;
-    if (op.kind == Operation::Kind::join) branch.forked_block = kNoBlock;
+    if (op.kind == Operation::Kind::join) branch.forked_block = kNoIndex;
   }
   branch.operations.erase(branch.operations.begin(), branch.operations.begin() + std::ssize(done));
   if (branch.n_planned_tokens > 0) {

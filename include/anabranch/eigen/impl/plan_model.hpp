@@ -46,7 +46,7 @@ inline std::vector<PlanModel::Slots> PlanModel::visible_slots(const StepPlan& pl
       fail(Status::bad_argument, "a group lists ", keys.size(), " keys and says ", group.n_keys);
     for (RowIndex r = group.row_begin; r < group.row_end; ++r) {
       const std::int32_t hidden = group.visibility == Visibility::causal ? group.row_end - 1 - r : 0;
-      Slots& row = visible[static_cast<std::size_t>(r)];
+      Slots& row = visible.begin()[r];
       row.insert(row.end(), keys.begin(), keys.end() - hidden);
     }
   }
@@ -55,15 +55,13 @@ inline std::vector<PlanModel::Slots> PlanModel::visible_slots(const StepPlan& pl
 }
 
 inline void PlanModel::write_content(const StepPlan& plan) {
-  const auto n_slots = static_cast<std::size_t>(plan.n_slots);
-  if (content_.size() < n_slots) content_.resize(n_slots);
+  content_.grow(plan.n_slots, {});
   layers_kv_.resize(weights_.layers.size());
   for (LayerKv& kv : layers_kv_) {
-    kv.keys.resize(content_.size());
-    kv.values.resize(content_.size());
+    kv.keys.grow(plan.n_slots, {});
+    kv.values.grow(plan.n_slots, {});
   }
-  for (std::size_t r = 0; r < plan.tokens.size(); ++r)
-    content_[static_cast<std::size_t>(plan.slots[r])] = {plan.tokens[r], plan.positions[r]};
+  for (std::size_t r = 0; r < plan.tokens.size(); ++r) content_[plan.slots[r]] = {plan.tokens[r], plan.positions[r]};
 }
 
 inline void PlanModel::run_layer(std::vector<Vector>& hidden, std::size_t layer, const StepPlan& plan,
@@ -73,20 +71,17 @@ inline void PlanModel::run_layer(std::vector<Vector>& hidden, std::size_t layer,
   std::vector<Vector> queries;
   for (std::size_t r = 0; r < hidden.size(); ++r) {
     impl::Projection p = impl::project(hidden[r], w, weights_.shape, plan.positions[r]);
-    const auto slot = static_cast<std::size_t>(plan.slots[r]);
+    const Slot slot = plan.slots[r];
     kv.keys[slot] = std::move(p.key);
     kv.values[slot] = std::move(p.value);
     queries.push_back(std::move(p.query));
   }
   for (std::size_t r = 0; r < hidden.size(); ++r) {
     const Slots& slots = visible[r];
-    const auto at = [&](const std::vector<Vector>& of, ::Eigen::Index j) -> const Vector& {
-      return of[static_cast<std::size_t>(slots[static_cast<std::size_t>(j)])];
-    };
     const Vector attended = impl::attend(
         queries[r], static_cast<::Eigen::Index>(slots.size()), weights_.shape,
-        [&](::Eigen::Index j) -> const Vector& { return at(kv.keys, j); },
-        [&](::Eigen::Index j) -> const Vector& { return at(kv.values, j); });
+        [&](::Eigen::Index j) -> const Vector& { return kv.keys[slots.begin()[j]]; },
+        [&](::Eigen::Index j) -> const Vector& { return kv.values[slots.begin()[j]]; });
     impl::finish_layer(hidden[r], attended, w, weights_.shape);
   }
 }
@@ -100,7 +95,7 @@ inline LogitsView PlanModel::operator()(const StepPlan& plan) {
   for (std::size_t l = 0; l < weights_.layers.size(); ++l) run_layer(hidden, l, plan, visible);
   logits_.clear();
   for (const Output& output : plan.outputs) {
-    const Vector row = impl::logits(hidden[static_cast<std::size_t>(output.row)], weights_);
+    const Vector row = impl::logits(hidden.begin()[output.row], weights_);
     for (::Eigen::Index i = 0; i < row.size(); ++i) logits_.push_back(static_cast<float>(row[i]));
   }
   ++n_passes_;

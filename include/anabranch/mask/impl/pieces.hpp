@@ -21,7 +21,7 @@ struct PieceList::Keys {
 inline void PieceList::build(std::span<const VisibilityGroup> groups, std::span<const View> views,
                              const PassSize& size) {
   check_(groups, views, size);
-  last_piece_.assign(static_cast<std::size_t>(size.n_rows), kNone);
+  last_piece_.assign(size.n_rows, kNoIndex);
   pieces_.clear();
   limits_.clear();
   runs_.clear();
@@ -30,8 +30,7 @@ inline void PieceList::build(std::span<const VisibilityGroup> groups, std::span<
   for (const VisibilityGroup& group : groups) {
     if (group.row_begin == group.row_end) continue;
     Keys keys{group, 0, group.visibility == Visibility::causal ? group.row_end - group.row_begin - 1 : 0};
-    for (std::int32_t v = group.view_begin; v < group.view_end; ++v) {
-      const View& view = views[static_cast<std::size_t>(v)];
+    for (const View& view : views_of(group, views)) {
       if (view.begin < view.end) add_view(keys, view);
       keys.n_before += view.end - view.begin;
     }
@@ -46,41 +45,40 @@ inline void PieceList::build(std::span<const VisibilityGroup> groups, std::span<
 /// Rows that continue one piece, or none, are taken together.
 inline void PieceList::add_view(const Keys& keys, const View& view) {
   for (RowIndex begin = keys.group.row_begin, end = begin; begin < keys.group.row_end; begin = end) {
-    std::int32_t index = continued_piece(begin, view);
+    Index<Piece> index = continued_piece(begin, view);
     while (++end < keys.group.row_end && continued_piece(end, view) == index) {
     }
-    if (index == kNone) index = open_piece(begin, end, view);
+    if (index == kNoIndex) index = open_piece(begin, end, view);
     std::fill(last_piece_.begin() + begin, last_piece_.begin() + end, index);
     set_limits(keys, view, begin, end);
-    add_runs(pieces_[static_cast<std::size_t>(index)], view);
+    add_runs(pieces_[index], view);
   }
 }
 
-/// The piece that the row saw last, if it ends for this row exactly where the view begins; else kNone.
-inline std::int32_t PieceList::continued_piece(RowIndex row, const View& view) const {
-  const std::int32_t index = last_piece_[static_cast<std::size_t>(row)];
-  if (view.begin == 0 || index == kNone) return kNone;
-  const Piece& piece = pieces_[static_cast<std::size_t>(index)];
-  const std::int32_t limit = limits_[static_cast<std::size_t>(piece.first_limit + row - piece.row_begin)];
-  return piece.segment == view.segment && limit == view.begin ? index : kNone;
+/// The piece that the row saw last, if it ends for this row exactly where the view begins; else none.
+inline Index<Piece> PieceList::continued_piece(RowIndex row, const View& view) const {
+  const Index<Piece> index = last_piece_[row];
+  if (view.begin == 0 || index == kNoIndex) return kNoIndex;
+  const Piece& piece = pieces_[index];
+  const std::int32_t limit = limits_[piece.first_limit + row - piece.row_begin];
+  return piece.segment == view.segment && limit == view.begin ? index : kNoIndex;
 }
 
-inline std::int32_t PieceList::open_piece(RowIndex row_begin, RowIndex row_end, const View& view) {
+inline Index<Piece> PieceList::open_piece(RowIndex row_begin, RowIndex row_end, const View& view) {
   Piece piece;
   piece.row_begin = row_begin;
   piece.row_end = row_end;
   piece.segment = view.segment;
   piece.begin = piece.end = view.begin;
-  piece.first_limit = static_cast<std::int32_t>(limits_.size());
-  piece.first_run = piece.last_run = static_cast<std::int32_t>(runs_.size());
-  limits_.resize(limits_.size() + static_cast<std::size_t>(row_end - row_begin), view.begin);
-  pieces_.push_back(piece);
-  return static_cast<std::int32_t>(pieces_.size()) - 1;
+  piece.first_limit = limits_.size();
+  piece.first_run = piece.last_run = runs_.size();
+  limits_.grow(limits_.size() + row_end - row_begin, view.begin);
+  return pieces_.push_back(piece);
 }
 
 /// REQUIRES: the rows' last piece is the same.
 inline void PieceList::set_limits(const Keys& keys, const View& view, RowIndex row_begin, RowIndex row_end) {
-  const Piece& piece = pieces_[static_cast<std::size_t>(last_piece_[static_cast<std::size_t>(row_begin)])];
+  const Piece& piece = pieces_[last_piece_[row_begin]];
   std::int32_t* limit = limits_.data() + piece.first_limit - piece.row_begin;
   for (RowIndex row = row_begin; row < row_end; ++row)
     limit[row] = view.begin + std::clamp(keys.n_visible(row), 0, view.end - view.begin);
@@ -89,9 +87,9 @@ inline void PieceList::set_limits(const Keys& keys, const View& view, RowIndex r
 /// Adds the slots of the view's tokens that the piece does not have yet; while it is built, `end` is where they begin.
 inline void PieceList::add_runs(Piece& piece, const View& view) {
   if (view.end <= piece.end) return;
-  if (piece.last_run != static_cast<std::int32_t>(runs_.size())) {  // other pieces came after it: it moves to the end
-    const auto first = static_cast<std::int32_t>(runs_.size());
-    for (std::int32_t r = piece.first_run; r < piece.last_run; ++r) runs_.push_back(runs_[static_cast<std::size_t>(r)]);
+  if (piece.last_run != runs_.size()) {  // other pieces came after it: it moves to the end
+    const std::int32_t first = runs_.size();
+    for (std::int32_t r = piece.first_run; r < piece.last_run; ++r) runs_.push_back(runs_[r]);
     piece.first_run = first;
   }
   std::int32_t offset = view.begin;
@@ -102,14 +100,14 @@ inline void PieceList::add_runs(Piece& piece, const View& view) {
     count -= known;
     if (count == 0) return;
     highest_slot_ = std::max(highest_slot_, first + count - 1);
-    const bool empty = static_cast<std::int32_t>(runs_.size()) == piece.first_run;
+    const bool empty = runs_.size() == piece.first_run;
     if (!empty && runs_.back().first + runs_.back().count == first)
       runs_.back().count += count;
     else
       runs_.push_back({first, count, offset - count});
   });
   piece.end = view.end;
-  piece.last_run = static_cast<std::int32_t>(runs_.size());
+  piece.last_run = runs_.size();
 }
 
 }  // namespace anabranch

@@ -47,7 +47,7 @@ template <PositionPolicy Policy, PageSizeChoice PageSize>
 void BranchTree<Policy, PageSize>::reserve_sequences(std::int32_t n) {
   sequences_.reserve(n);
   pool_->reserve_writers(sequences_.size() + n);
-  undo_.reserve(static_cast<std::size_t>(n));
+  undo_.reserve(n);
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
@@ -137,14 +137,13 @@ void BranchTree<Policy, PageSize>::fork(SequenceId parent_id, std::span<Sequence
     c.head = c.fork_node = from.head;
     history_.retain_node(c.head);
     c.fork_tokens = history_.n_tokens(c.head);
-    const auto place = static_cast<std::size_t>(k);
-    c.start = c.next = policy.is_given() ? starts[place] : static_cast<Position>(policy.start(p, k));
+    c.start = c.next = policy.is_given() ? starts.begin()[k] : static_cast<Position>(policy.start(p, k));
     c.limit = static_cast<Position>(std::min<WidePosition>(from.limit, policy.end(p, k)));
     c.policy = policy;
     c.reserved_ordinal = history_.next_ordinal();
     sequences_.link_child(parent, child);
-    children[place] = sequences_.id(child);
-    host_ops_.share(children[place], parent_id, 0, p);
+    children.begin()[k] = sequences_.id(child);
+    host_ops_.share(children.begin()[k], parent_id, 0, p);
   }
   State& s = sequences_[parent];
   s.next = static_cast<Position>(policy.after_fork(p, n));
