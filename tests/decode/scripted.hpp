@@ -27,10 +27,10 @@ struct Pass {
   std::int32_t n_outputs = 0;
 };
 
-template <class Markup, class Text = Letters>
+template <class Markup, class Text = Letters, class Cache = ab::KvCache>
 class Run {
  public:
-  using Decoder = ab::Decoder<Markup, Text>;
+  using Decoder = ab::Decoder<Markup, Text, ab::Sampler, Cache>;
   Run(Markup markup, ab::DecoderOptions options = {}, ab::CacheOptions cache_options = {}, Text text = {})
       : cache(cache_options), decoder(cache, std::move(markup), text, with_end(std::move(options))) {}
 
@@ -97,7 +97,7 @@ class Run {
   }
   std::int32_t n_passes() const { return static_cast<std::int32_t>(passes.size()); }
 
-  ab::KvCache cache;
+  Cache cache;
   Decoder decoder;
   std::vector<ab::Event> events;
   std::vector<Pass> passes;

@@ -24,8 +24,8 @@
 #include <string>
 #include <vector>
 
-#include <anabranch/cache/kv_cache.hpp>
 #include <anabranch/decode/branch.hpp>
+#include <anabranch/decode/decoder_cache.hpp>
 #include <anabranch/decode/decoder_plan.hpp>
 #include <anabranch/decode/events.hpp>
 #include <anabranch/decode/impl/branch_state.hpp>
@@ -42,12 +42,13 @@ namespace anabranch {
 /// M      the grammar of the tags. Write one for a checkpoint that was trained on other tags (examples/custom_markup)
 /// Text   turns tokens into text. Any tokenizer can (examples/custom_markup; hf::Tokenizer is one)
 /// S      picks tokens from logits. Write one for another distribution than Sampler's
-/// (examples/custom_markup/min_p.hpp)
-template <Markup M, Detokenizer Text, SamplerLike S = Sampler>
+///        (examples/custom_markup/min_p.hpp)
+/// Cache  a cache with a payload, or with a constant page size, for programs that need one (examples/custom_cache)
+template <Markup M, Detokenizer Text, SamplerLike S = Sampler, DecoderCache Cache = KvCache>
 class Decoder {
  public:
   /// Throws bad_request when an option makes no sense.
-  Decoder(KvCache& cache, M markup, Text text, DecoderOptions options = {}, S sampler = {});
+  Decoder(Cache& cache, M markup, Text text, DecoderOptions options = {}, S sampler = {});
   ~Decoder();
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
@@ -96,6 +97,7 @@ class Decoder {
 
  private:
   using State = typename M::State;
+  using Step = typename Cache::Step;
   using Request = impl::RequestState<State>;
   using BranchState = impl::BranchState<State>;
   using Transaction = impl::RequestTransaction<State>;
@@ -143,8 +145,8 @@ class Decoder {
   static void count_pass(Request& request) noexcept;
   void end_plan() noexcept;
 
-  KvCache* cache_;
-  impl::RequestStateMachine<M, Text> machine_;
+  Cache* cache_;
+  impl::RequestStateMachine<M, Text, Cache> machine_;
   S sampler_;
   typename Transaction::Requests requests_;  // ascending id
   typename Transaction::Requests retired_;   // their former states, while settings_ borrows from them

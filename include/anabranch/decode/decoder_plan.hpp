@@ -14,9 +14,12 @@ class DecoderPlan {
   DecoderPlan(const StepPlan& plan, std::span<const OutputSettings> outputs) : plan_(&plan), outputs_(outputs) {}
   explicit DecoderPlan(Shortage shortage) : shortage_(shortage) {}
   explicit operator bool() const noexcept { return plan_ != nullptr; }
-  /// REQUIRES: there is a plan.
-  const StepPlan& operator*() const noexcept { return *plan_; }
-  const StepPlan* operator->() const noexcept { return plan_; }
+  /// Throws wrong_state when there is none.
+  const StepPlan& operator*() const {
+    if (plan_ == nullptr) impl::fail_without_plan(shortage_);
+    return *plan_;
+  }
+  const StepPlan* operator->() const { return &**this; }
   Shortage shortage() const noexcept { return shortage_; }
   /// [n_outputs], for hosts that sample themselves; borrowed until commit or abort.
   std::span<const OutputSettings> outputs() const noexcept { return outputs_; }

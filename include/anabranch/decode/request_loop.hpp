@@ -11,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include <anabranch/cache/kv_cache.hpp>
 #include <anabranch/decode/answer.hpp>
 #include <anabranch/decode/decoder.hpp>
 #include <anabranch/decode/generate_options.hpp>
@@ -34,13 +33,13 @@ inline std::int32_t pages_for(std::size_t longest_prompt, const GenerateOptions&
   return static_cast<std::int32_t>(std::min<std::int64_t>(pages * std::max(1, options.max_requests), 1 << 20));
 }
 
-/// `M` is the runner's model; the other two are the decoder's.
-template <Model M, Markup Tags, Detokenizer Text>
+/// `M` is the runner's model; the others are the decoder's.
+template <Model M, Markup Tags, Detokenizer Text, SamplerLike S = Sampler, DecoderCache Cache = KvCache>
 class RequestLoop {
  public:
   using Prompts = std::vector<std::vector<TokenId>>;
   /// Of the options it reads `request`, `max_requests` and the callbacks. All arguments must outlive it.
-  RequestLoop(M& model, KvCache& cache, Decoder<Tags, Text>& decoder, const GenerateOptions& options)
+  RequestLoop(M& model, Cache& cache, Decoder<Tags, Text, S, Cache>& decoder, const GenerateOptions& options)
       : model_(model), cache_(cache), decoder_(decoder), options_(options) {}
 
   /// Throws no_room when the answers of one time do not fit together, and what model and decoder throw.
@@ -144,8 +143,8 @@ class RequestLoop {
   }
 
   M& model_;
-  KvCache& cache_;
-  Decoder<Tags, Text>& decoder_;
+  Cache& cache_;
+  Decoder<Tags, Text, S, Cache>& decoder_;
   const GenerateOptions& options_;
   std::vector<Answer> answers_;
   std::map<RequestId, Running> running_;

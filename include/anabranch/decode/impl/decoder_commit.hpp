@@ -9,13 +9,13 @@
 
 namespace anabranch {
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::need_plan(const char* call) const {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::need_plan(const char* call) const {
   if (plan_ == nullptr) fail(Status::wrong_state, call, " without an open plan");
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-std::span<const Event> Decoder<M, Text, S>::commit(const LogitsView& logits) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::span<const Event> Decoder<M, Text, S, Cache>::commit(const LogitsView& logits) {
   need_plan("commit");
   const auto n = static_cast<std::int32_t>(owners_.size());
   if (logits.n_outputs != n || (n > 0 && (logits.values == nullptr || logits.vocabulary < 1)))
@@ -27,8 +27,8 @@ std::span<const Event> Decoder<M, Text, S>::commit(const LogitsView& logits) {
   return accept(sampled);
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-std::span<const Event> Decoder<M, Text, S>::commit_sampled(std::span<const TokenId> tokens) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::span<const Event> Decoder<M, Text, S, Cache>::commit_sampled(std::span<const TokenId> tokens) {
   need_plan("commit_sampled");
   if (tokens.size() != owners_.size())
     fail(Status::bad_argument, tokens.size(), " sampled tokens; the plan has ", owners_.size(), " outputs");
@@ -45,8 +45,8 @@ std::span<const Event> Decoder<M, Text, S>::commit_sampled(std::span<const Token
 }
 
 /// Is the output's token used? Not if its row follows a wrong draft. REQUIRES: `sampled` holds the outputs before it.
-template <Markup M, Detokenizer Text, SamplerLike S>
-bool Decoder<M, Text, S>::is_wanted(std::size_t output, const std::vector<SampledToken>& sampled) const {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+bool Decoder<M, Text, S, Cache>::is_wanted(std::size_t output, const std::vector<SampledToken>& sampled) const {
   const Request& request = owner(output);
   const std::size_t n = owners_[output].n_drafts;
   const auto& drafts = request.branch(owners_[output].branch).drafts;
@@ -55,8 +55,8 @@ bool Decoder<M, Text, S>::is_wanted(std::size_t output, const std::vector<Sample
   return request.active;
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-impl::SampledToken Decoder<M, Text, S>::sample(std::size_t output, std::span<const float> logits) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+impl::SampledToken Decoder<M, Text, S, Cache>::sample(std::size_t output, std::span<const float> logits) {
   const Request& request = owner(output);
   const OutputSettings& settings = settings_[output];
   if (request.options->hook) {
@@ -78,8 +78,8 @@ impl::SampledToken Decoder<M, Text, S>::sample(std::size_t output, std::span<con
 
 /// Works on copies of the requests: each strikes off the operations of the step, and every branch takes its token.
 /// Then the step and the copies become final together. While the step is open the cache reads as it will after it.
-template <Markup M, Detokenizer Text, SamplerLike S>
-std::span<const Event> Decoder<M, Text, S>::accept(const std::vector<SampledToken>& sampled) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::span<const Event> Decoder<M, Text, S, Cache>::accept(const std::vector<SampledToken>& sampled) {
   Transaction transaction = begin_transaction();
   for (std::size_t i = 0; i < requests_.size(); ++i) {
     if (!requests_[i]->in_pass || !requests_[i]->active) continue;
@@ -103,8 +103,8 @@ std::span<const Event> Decoder<M, Text, S>::accept(const std::vector<SampledToke
   return delivered_ = take_events();
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::reject_wrong_drafts(const std::vector<SampledToken>& sampled) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::reject_wrong_drafts(const std::vector<SampledToken>& sampled) {
   for (std::size_t i = owners_.size(); i-- > 0;) {  // from a branch's last draft to its first wrong one
     if (!owner(i).active || is_wanted(i, sampled)) continue;
     const BranchState& branch = owner(i).branch(owners_[i].branch);
@@ -112,15 +112,15 @@ void Decoder<M, Text, S>::reject_wrong_drafts(const std::vector<SampledToken>& s
   }
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::restore_rejected_drafts() {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::restore_rejected_drafts() {
   for (std::size_t i = 0; i < owners_.size(); ++i)
     if (owners_[i].n_drafts > 0 && owner(i).active) step_->reject(owner(i).branch(owners_[i].branch).sequence, 0);
 }
 
 /// Within a request in the order of its branches, so that what they share does not depend on the batch.
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::accept_each(const std::vector<SampledToken>& sampled) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::accept_each(const std::vector<SampledToken>& sampled) {
   std::vector<std::size_t> order(sampled.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -139,23 +139,23 @@ void Decoder<M, Text, S>::accept_each(const std::vector<SampledToken>& sampled) 
 }
 
 /// Outputs of the branch whose first one is `first`: one, and one behind each of its drafts.
-template <Markup M, Detokenizer Text, SamplerLike S>
-std::size_t Decoder<M, Text, S>::n_outputs_of_branch(std::size_t first) const noexcept {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::size_t Decoder<M, Text, S, Cache>::n_outputs_of_branch(std::size_t first) const noexcept {
   std::size_t n = 1;
   while (first + n < owners_.size() && owners_[first + n].n_drafts == n) ++n;
   return n;
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::count_pass(Request& request) noexcept {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::count_pass(Request& request) noexcept {
   ++request.statistics.n_passes;
   if (request.prefill_in_pass) ++request.statistics.n_prefill;
   request.in_pass = false;
 }
 
 /// Ends what was borrowed for the plan.
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::end_plan() noexcept {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::end_plan() noexcept {
   step_.reset();
   plan_ = nullptr;
   owners_.clear();
@@ -163,8 +163,8 @@ void Decoder<M, Text, S>::end_plan() noexcept {
   retired_.clear();
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::abort() noexcept {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::abort() noexcept {
   end_plan();
   for (auto& request : requests_) request->in_pass = false;
   try_sweep();

@@ -8,8 +8,8 @@
 
 namespace anabranch {
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-DecoderPlan Decoder<M, Text, S>::plan() {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+DecoderPlan Decoder<M, Text, S, Cache>::plan() {
   if (plan_ != nullptr) fail(Status::wrong_state, "a plan is open; commit or abort it first");
   sweep();
   Transaction transaction = begin_transaction();
@@ -28,15 +28,15 @@ DecoderPlan Decoder<M, Text, S>::plan() {
 
 /// Opens a step with everything that is to be done, without drafts where these make it too large. Null, with no step
 /// open: a shortage.
-template <Markup M, Detokenizer Text, SamplerLike S>
-const StepPlan* Decoder<M, Text, S>::plan_step(Shortage& shortage) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+const StepPlan* Decoder<M, Text, S, Cache>::plan_step(Shortage& shortage) {
   bool has_drafts = false;
   const StepPlan* const planned = plan_step(shortage, true, has_drafts);
   return planned == nullptr && has_drafts ? plan_step(shortage, false, has_drafts) : planned;
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-const StepPlan* Decoder<M, Text, S>::plan_step(Shortage& shortage, bool with_drafts, bool& has_drafts) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+const StepPlan* Decoder<M, Text, S, Cache>::plan_step(Shortage& shortage, bool with_drafts, bool& has_drafts) {
   try {
     step_.emplace(cache_->begin_step());
     has_drafts = build_step(*step_, with_drafts);
@@ -55,9 +55,9 @@ const StepPlan* Decoder<M, Text, S>::plan_step(Shortage& shortage, bool with_dra
 }
 
 /// Rows of decoding come first; prompts share the rows that are left, the oldest first. True: it holds drafts.
-template <Markup M, Detokenizer Text, SamplerLike S>
-bool Decoder<M, Text, S>::build_step(Step& step, bool with_drafts) {
-  impl::StepBuilder<State> builder(*cache_, step, options().positions, with_drafts);
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
+  impl::StepBuilder<State, Cache> builder(*cache_, step, options().positions, with_drafts);
   for (auto& request : requests_) {
     request->in_pass = request->prefill_in_pass = false;
     if (request->active && !request->prefilling) builder.add(*request, 0);
@@ -75,8 +75,8 @@ bool Decoder<M, Text, S>::build_step(Step& step, bool with_drafts) {
 }
 
 /// Finds the branch of each output, and states how it is to be sampled.
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::assign_outputs(const StepPlan& plan) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::assign_outputs(const StepPlan& plan) {
   std::vector<std::pair<SequenceId, OutputOwner>> running;
   for (std::size_t i = 0; i < requests_.size(); ++i) {
     if (!requests_[i]->active || !requests_[i]->in_pass) continue;
@@ -99,8 +99,8 @@ void Decoder<M, Text, S>::assign_outputs(const StepPlan& plan) {
   }
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::add_settings(const OutputOwner& owner) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::add_settings(const OutputOwner& owner) {
   const Request& request = *requests_[owner.request];
   const BranchState& branch = request.branch(owner.branch);
   const std::size_t output = settings_.size();
@@ -132,8 +132,8 @@ void Decoder<M, Text, S>::add_settings(const OutputOwner& owner) {
 }
 
 /// Ends the requests whose prompts are longer than the pool.
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::end_oversized(Transaction& transaction) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::end_oversized(Transaction& transaction) {
   using Kind = impl::Operation::Kind;
   for (std::size_t i = 0; i < requests_.size(); ++i) {
     const Request& request = *requests_[i];
@@ -146,8 +146,8 @@ void Decoder<M, Text, S>::end_oversized(Transaction& transaction) {
 }
 
 /// Ends the first request that would be short of pages even if all others returned theirs. False: there is none.
-template <Markup M, Detokenizer Text, SamplerLike S>
-bool Decoder<M, Text, S>::end_starved(Transaction& transaction) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+bool Decoder<M, Text, S, Cache>::end_starved(Transaction& transaction) {
   for (std::size_t i = 0; i < requests_.size(); ++i) {
     if (!requests_[i]->active) continue;
     const std::int32_t n_short = n_pages_short_alone(*requests_[i]);
@@ -159,17 +159,17 @@ bool Decoder<M, Text, S>::end_starved(Transaction& transaction) {
 }
 
 /// Pages that are short even if this request were the only one to go on.
-template <Markup M, Detokenizer Text, SamplerLike S>
-std::int32_t Decoder<M, Text, S>::n_pages_short_alone(Request& request) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::int32_t Decoder<M, Text, S, Cache>::n_pages_short_alone(Request& request) {
   Step step = cache_->begin_step();
-  impl::StepBuilder<State>(*cache_, step, options().positions, false).add(request, options().max_rows);
+  impl::StepBuilder<State, Cache>(*cache_, step, options().positions, false).add(request, options().max_rows);
   const PlanResult result = step.plan();
   return result ? 0 : result.shortage().n_pages;
 }
 
 /// Pages in use that hold none of the request's tokens and are not kept free for it: those that others could return.
-template <Markup M, Detokenizer Text, SamplerLike S>
-std::int32_t Decoder<M, Text, S>::n_pages_of_others(const Request& request) const {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::int32_t Decoder<M, Text, S, Cache>::n_pages_of_others(const Request& request) const {
   const auto snapshot = cache_->snapshot();
   std::vector<std::int32_t> own;
   for (const auto& branch : request.branches) {

@@ -22,8 +22,8 @@ inline void check_optional(std::int32_t value, std::int32_t least, const char* n
 
 }  // namespace impl
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-Decoder<M, Text, S>::Decoder(KvCache& cache, M markup, Text text, DecoderOptions options, S sampler)
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+Decoder<M, Text, S, Cache>::Decoder(Cache& cache, M markup, Text text, DecoderOptions options, S sampler)
     : cache_(&cache),
       machine_(cache, std::move(markup), std::move(text), std::move(options), [this] { return n_sequences_due(); }),
       sampler_(std::move(sampler)) {
@@ -34,13 +34,12 @@ Decoder<M, Text, S>::Decoder(KvCache& cache, M markup, Text text, DecoderOptions
   impl::check_count(o.max_depth, 0, "max_depth");
   impl::check_count(o.max_rows, 1, "max_rows");
   if (!o.positions.valid() || o.positions.is_given())
-    fail(Status::bad_request,
-         "the decoder cannot work with this position policy: sequential, longest, or reserved "
-         "with an extent of at least 1");
+    fail(Status::bad_request, "the decoder forks with sequential, longest or reserved positions, not with ",
+         o.positions.is_given() ? std::string("given ones") : impl::text_of(o.positions));
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-Decoder<M, Text, S>::~Decoder() {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+Decoder<M, Text, S, Cache>::~Decoder() {
   abort();
   for (auto& request : requests_) request->history_kept = false;
   try {
@@ -49,8 +48,8 @@ Decoder<M, Text, S>::~Decoder() {
   }
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::check(std::span<const TokenId> prompt, const RequestOptions& options) const {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::check(std::span<const TokenId> prompt, const RequestOptions& options) const {
   anabranch::check(options.sampling);
   for (const TokenId token : prompt)
     if (token < 0) fail(Status::bad_request, "prompt token ", token, " is negative");
@@ -63,8 +62,8 @@ void Decoder<M, Text, S>::check(std::span<const TokenId> prompt, const RequestOp
     if (stop.empty()) fail(Status::bad_request, "a stop string is empty");
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-RequestId Decoder<M, Text, S>::submit(std::span<const TokenId> prompt, const RequestOptions& options) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, const RequestOptions& options) {
   check(prompt, options);
   Request* before = history_of(options.after);
   std::unique_ptr<Request> added = new_request(options, before);
@@ -93,8 +92,8 @@ RequestId Decoder<M, Text, S>::submit(std::span<const TokenId> prompt, const Req
 }
 
 /// The finished request whose history a new one continues; null for none.
-template <Markup M, Detokenizer Text, SamplerLike S>
-impl::RequestState<typename M::State>* Decoder<M, Text, S>::history_of(RequestId after) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+impl::RequestState<typename M::State>* Decoder<M, Text, S, Cache>::history_of(RequestId after) {
   if (after == kNoRequest) return nullptr;
   Request& before = *requests_[index_of(after)];
   const std::string name = "request " + std::to_string(static_cast<std::uint64_t>(after));
@@ -104,9 +103,9 @@ impl::RequestState<typename M::State>* Decoder<M, Text, S>::history_of(RequestId
   return &before;
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S>::new_request(const RequestOptions& options,
-                                                                                        const Request* before) const {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S, Cache>::new_request(
+    const RequestOptions& options, const Request* before) const {
   auto request = std::make_unique<Request>();
   auto own = std::make_shared<RequestOptions>(options);
   if (own->max_tokens == kNone) own->max_tokens = this->options().max_tokens;
@@ -124,8 +123,8 @@ std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S>::new_
 }
 
 /// Takes over the trunk, and the branches that have ended and are not joined in the cache yet.
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::continue_history(Request& request, const Request& before) const {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::continue_history(Request& request, const Request& before) const {
   const BranchState& trunk = before.trunk();
   const bool has_block = trunk.forked_block != kNoIndex ||
                          std::any_of(trunk.operations.begin(), trunk.operations.end(),
@@ -151,8 +150,8 @@ void Decoder<M, Text, S>::continue_history(Request& request, const Request& befo
   request.edit(kTrunk).reason = EndReason::none;
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-std::size_t Decoder<M, Text, S>::index_of(RequestId id) const {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::size_t Decoder<M, Text, S, Cache>::index_of(RequestId id) const {
   const auto it = std::lower_bound(requests_.begin(), requests_.end(), id,
                                    [](const auto& request, RequestId wanted) { return request->id < wanted; });
   if (it == requests_.end() || (*it)->id != id || (*it)->released)
@@ -161,8 +160,8 @@ std::size_t Decoder<M, Text, S>::index_of(RequestId id) const {
   return static_cast<std::size_t>(it - requests_.begin());
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-Branch Decoder<M, Text, S>::branch(RequestId id, BranchIndex index) const {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+Branch Decoder<M, Text, S, Cache>::branch(RequestId id, BranchIndex index) const {
   const Request& request = find(id);
   if (index < 0 || index >= request.n_branches())
     fail(Status::bad_argument, "branch ", index, " of a request with branches 0 to ", request.n_branches() - 1);
@@ -173,19 +172,19 @@ Branch Decoder<M, Text, S>::branch(RequestId id, BranchIndex index) const {
   return branch;
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-bool Decoder<M, Text, S>::has_work() const noexcept {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+bool Decoder<M, Text, S, Cache>::has_work() const noexcept {
   return std::any_of(requests_.begin(), requests_.end(), [](const auto& request) { return request->active; });
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::cancel(RequestId id) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::cancel(RequestId id) {
   end_by_caller(index_of(id));
   try_sweep();
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::release(RequestId id) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::release(RequestId id) {
   const std::size_t i = index_of(id);
   end_by_caller(i);
   requests_[i]->history_kept = false;
@@ -194,8 +193,8 @@ void Decoder<M, Text, S>::release(RequestId id) {
 }
 
 /// Leaves in place whatever the open plan's outputs borrow from the request.
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::end_by_caller(std::size_t index) {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::end_by_caller(std::size_t index) {
   if (!requests_[index]->active) return;
   Transaction transaction = begin_transaction();
   machine_.abandon(transaction.change(index), EndReason::cancelled);
@@ -204,8 +203,8 @@ void Decoder<M, Text, S>::end_by_caller(std::size_t index) {
 }
 
 /// Sequences that the next passes will create.
-template <Markup M, Detokenizer Text, SamplerLike S>
-std::int32_t Decoder<M, Text, S>::n_sequences_due() const {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::int32_t Decoder<M, Text, S, Cache>::n_sequences_due() const {
   std::int32_t n = 0;
   for (const auto& request : requests_) {
     if (!request->active) continue;
@@ -218,8 +217,8 @@ std::int32_t Decoder<M, Text, S>::n_sequences_due() const {
 }
 
 /// Does what had to wait for the end of a plan: drops sequences, forgets released requests.
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::sweep() {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::sweep() {
   if (plan_ != nullptr) return;
   drop_abandoned();
   std::erase_if(requests_,
@@ -227,16 +226,16 @@ void Decoder<M, Text, S>::sweep() {
 }
 
 /// For calls that are complete already: the next plan drops what cannot be dropped now.
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::try_sweep() noexcept {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::try_sweep() noexcept {
   try {
     sweep();
   } catch (...) {
   }
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-void Decoder<M, Text, S>::drop_abandoned() {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::drop_abandoned() {
   std::vector<SequenceId> sequences;
   for (const auto& request : requests_)
     if (!request->history_kept && cache_->alive(request->trunk().sequence))
@@ -251,8 +250,8 @@ void Decoder<M, Text, S>::drop_abandoned() {
   }
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S>
-std::vector<Event> Decoder<M, Text, S>::take_events() {
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::vector<Event> Decoder<M, Text, S, Cache>::take_events() {
   return std::exchange(machine_.events(), {});
 }
 

@@ -5,17 +5,17 @@
 // order in which branches are served.
 #pragma once
 
-#include <anabranch/cache/kv_cache.hpp>
+#include <anabranch/decode/decoder_cache.hpp>
 #include <anabranch/decode/impl/request_state.hpp>
 
 namespace anabranch::impl {
 
-template <class State>
+template <class State, DecoderCache Cache>
 class PositionBudget {
  public:
   using BranchState = impl::BranchState<State>;
   using Request = RequestState<State>;
-  PositionBudget(const KvCache& cache, const Positions& positions) : cache_(&cache), positions_(&positions) {}
+  PositionBudget(const Cache& cache, const Positions& positions) : cache_(&cache), positions_(&positions) {}
 
   /// First position that a branch will not need, if it and the branches inside it are closed after the tokens that they
   /// are allowed to sample.
@@ -63,7 +63,7 @@ class PositionBudget {
     return next;
   }
 
-  const KvCache* cache_;
+  const Cache* cache_;
   const Positions* positions_;
 };
 

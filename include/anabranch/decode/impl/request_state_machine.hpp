@@ -26,7 +26,7 @@ struct SampledToken {
   std::vector<TokenLogProbability> top;
 };
 
-template <Markup M, Detokenizer Text>
+template <Markup M, Detokenizer Text, DecoderCache Cache>
 class RequestStateMachine {
  public:
   using State = typename M::State;
@@ -35,7 +35,7 @@ class RequestStateMachine {
   using Action = markup::Action;
 
   /// `n_sequences_due` counts the sequences that steps to come will create.
-  RequestStateMachine(const KvCache& cache, M markup, Text text, DecoderOptions options,
+  RequestStateMachine(const Cache& cache, M markup, Text text, DecoderOptions options,
                       std::function<std::int32_t()> n_sequences_due)
       : cache_(&cache),
         markup_(std::move(markup)),
@@ -48,7 +48,7 @@ class RequestStateMachine {
 
   const M& markup() const noexcept { return markup_; }
   const DecoderOptions& options() const noexcept { return options_; }
-  const PositionBudget<State>& budget() const noexcept { return budget_; }
+  const PositionBudget<State, Cache>& budget() const noexcept { return budget_; }
   std::vector<Event>& events() noexcept { return events_; }
 
   /// Starts a request whose prompt is in the trunk's operations: adds what the markup forces after it, and allows the
@@ -97,17 +97,17 @@ class RequestStateMachine {
   void close_tree(Request& request, BranchState& branch, EndReason reason);
   void finish(Request& request, EndReason reason);
 
-  const KvCache* cache_;
+  const Cache* cache_;
   M markup_;
   Text text_;
   DecoderOptions options_;
   std::function<std::int32_t()> n_sequences_due_;
-  PositionBudget<State> budget_;
+  PositionBudget<State, Cache> budget_;
   std::vector<Event> events_;  // not taken yet
 };
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::open(Request& request) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::open(Request& request) {
   BranchState& trunk = request.edit(kTrunk);
   if constexpr (MarkupWithOpening<M>)
     apply(request, trunk, markup_.open(trunk.state), nullptr, EndReason::finished);
@@ -115,9 +115,9 @@ void RequestStateMachine<M, Text>::open(Request& request) {
     continue_branch(request, trunk);
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::accept(Request& request, BranchState& branch,
-                                          std::span<const SampledToken> sampled) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::accept(Request& request, BranchState& branch,
+                                                 std::span<const SampledToken> sampled) {
   const std::vector<Draft<State>> drafts = std::exchange(branch.drafts, {});
   std::size_t k = 0;
   for (; k + 1 < sampled.size() && sampled[k].token == drafts[k].token; ++k) {
@@ -129,8 +129,8 @@ void RequestStateMachine<M, Text>::accept(Request& request, BranchState& branch,
   accept(request, branch, sampled[k]);
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::accept(Request& request, BranchState& branch, const SampledToken& sampled) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::accept(Request& request, BranchState& branch, const SampledToken& sampled) {
   request.n_allowed -= branch.n_allowed;
   branch.n_allowed = 0;
   ++branch.n_sampled;
@@ -142,9 +142,9 @@ void RequestStateMachine<M, Text>::accept(Request& request, BranchState& branch,
 }
 
 /// Does what the markup wants, as far as tokens, positions and depth allow.
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::apply(Request& request, BranchState& branch, Action action,
-                                         const SampledToken* sampled, EndReason reason) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::apply(Request& request, BranchState& branch, Action action,
+                                                const SampledToken* sampled, EndReason reason) {
   using Next = Action::Next;
   if (action.forget > 0) {
     take_back(request, branch, action.forget, sampled != nullptr ? 1 : 0);
@@ -163,9 +163,9 @@ void RequestStateMachine<M, Text>::apply(Request& request, BranchState& branch, 
 }
 
 /// Takes back the last n tokens, of which the newest `n_unfed` never reached the cache.
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::take_back(Request& request, BranchState& branch, std::int32_t n,
-                                             std::int32_t n_unfed) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::take_back(Request& request, BranchState& branch, std::int32_t n,
+                                                    std::int32_t n_unfed) {
   const std::size_t n_wanted = n > n_unfed ? static_cast<std::size_t>(n - n_unfed) : 0;
   const std::size_t n_fed = std::min(n_wanted, branch.seen.size() - branch.n_settled);
   if (n_fed > 0) {
@@ -176,8 +176,8 @@ void RequestStateMachine<M, Text>::take_back(Request& request, BranchState& bran
 }
 
 /// Feeds tokens without sampling them. False: only as many as there are positions for.
-template <Markup M, Detokenizer Text>
-bool RequestStateMachine<M, Text>::force(Request& request, BranchState& branch, const markup::Forced& forced) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+bool RequestStateMachine<M, Text, Cache>::force(Request& request, BranchState& branch, const markup::Forced& forced) {
   if (forced.empty()) return true;
   for (const markup::ForcedToken& token : forced) feed(branch, token.token);
   std::vector<TokenId>& fed = branch.operations.back().tokens;
@@ -192,9 +192,9 @@ bool RequestStateMachine<M, Text>::force(Request& request, BranchState& branch, 
 }
 
 /// Counts and reports a token that is to be fed. `sampled` is null for a forced one.
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::record(Request& request, BranchState& branch, markup::ForcedToken token,
-                                          const SampledToken* sampled) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::record(Request& request, BranchState& branch, markup::ForcedToken token,
+                                                 const SampledToken* sampled) {
   branch.seen.push_back(token.token);
   Event& event = emit(Event::Kind::token, request, branch);
   event.token = token.token;
@@ -214,9 +214,9 @@ void RequestStateMachine<M, Text>::record(Request& request, BranchState& branch,
       branch, sampled != nullptr ? branch.text.push(bytes, request.options->stop) : branch.text.push_forced(bytes));
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::count(Request& request, const BranchState& branch,
-                                         markup::Role role) const noexcept {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::count(Request& request, const BranchState& branch,
+                                                markup::Role role) const noexcept {
   Statistics& s = request.statistics;
   switch (role) {
     case markup::Role::tag: ++s.n_tag; break;
@@ -226,8 +226,8 @@ void RequestStateMachine<M, Text>::count(Request& request, const BranchState& br
 }
 
 /// The branch samples its next token in the coming pass, unless something is used up.
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::continue_branch(Request& request, BranchState& branch) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::continue_branch(Request& request, BranchState& branch) {
   if (!ensure_row(request, branch)) return close(request, EndReason::malformed);
   const EndReason denied = allow_token(request, branch);
   if (denied != EndReason::none) return close_branch(request, branch, denied);
@@ -236,8 +236,8 @@ void RequestStateMachine<M, Text>::continue_branch(Request& request, BranchState
 
 /// Collects the drafts that the coming pass may hold behind the trunk's last token. Each saves a pass if it is right.
 /// Only tags after which the markup wants nothing but the next token are drafted.
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::collect_drafts(const Request& request, BranchState& branch) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::collect_drafts(const Request& request, BranchState& branch) {
   if constexpr (MarkupWithDraft<M>) {
     if (!options_.draft || !branch.is_trunk() || request.options->max_parallel_branches == 1) return;
     constexpr std::size_t kMostDrafts = 4;
@@ -264,8 +264,8 @@ void RequestStateMachine<M, Text>::collect_drafts(const Request& request, Branch
 
 /// Makes the branch's last token a row of the coming pass. When tokens were taken back and none was forced, the last
 /// one that is left is fed again. False: the branch has no token of its own.
-template <Markup M, Detokenizer Text>
-bool RequestStateMachine<M, Text>::ensure_row(const Request& request, BranchState& branch) const {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+bool RequestStateMachine<M, Text, Cache>::ensure_row(const Request& request, BranchState& branch) const {
   if (!branch.operations.empty() && branch.operations.back().kind == Operation::Kind::feed) return true;
   const bool has_own = branch.seen.size() > branch.n_settled;
   const bool has_prompt = branch.is_trunk() && branch.n_blocks == 0 && branch.n_settled == 0;
@@ -278,8 +278,8 @@ bool RequestStateMachine<M, Text>::ensure_row(const Request& request, BranchStat
 }
 
 /// Allows the branch to sample one token in the coming pass; or says why not.
-template <Markup M, Detokenizer Text>
-EndReason RequestStateMachine<M, Text>::allow_token(Request& request, BranchState& branch) const {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+EndReason RequestStateMachine<M, Text, Cache>::allow_token(Request& request, BranchState& branch) const {
   if (!branch.is_trunk() && branch.n_sampled >= request.options->max_branch_tokens) return EndReason::limit;
   if (request.statistics.n_sampled + request.n_allowed >= request.options->max_tokens) return EndReason::limit;
   branch.n_allowed = 1;
@@ -292,16 +292,16 @@ EndReason RequestStateMachine<M, Text>::allow_token(Request& request, BranchStat
 }
 
 /// Ends a branch that would have gone on.
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::close_branch(Request& request, BranchState& branch, EndReason reason) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::close_branch(Request& request, BranchState& branch, EndReason reason) {
   if (branch.is_trunk()) return close(request, reason);
   branch.n_closing = 0;
   force(request, branch, markup_.closing(branch.state));
   end_branch(request, branch, reason);
 }
 
-template <Markup M, Detokenizer Text>
-markup::Action RequestStateMachine<M, Text>::end_of_text(BranchState& branch) const {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+markup::Action RequestStateMachine<M, Text, Cache>::end_of_text(BranchState& branch) const {
   if constexpr (MarkupWithEndOfText<M>) {
     return markup_.end_of_text(branch.state);
   } else {
@@ -312,18 +312,18 @@ markup::Action RequestStateMachine<M, Text>::end_of_text(BranchState& branch) co
   }
 }
 
-template <Markup M, Detokenizer Text>
-bool RequestStateMachine<M, Text>::is_end_of_text(TokenId token) const {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+bool RequestStateMachine<M, Text, Cache>::is_end_of_text(TokenId token) const {
   return std::find(options_.end_of_text.begin(), options_.end_of_text.end(), token) != options_.end_of_text.end();
 }
 
-template <Markup M, Detokenizer Text>
-std::int32_t RequestStateMachine<M, Text>::n_closing_tokens(const State& s) const {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+std::int32_t RequestStateMachine<M, Text, Cache>::n_closing_tokens(const State& s) const {
   return static_cast<std::int32_t>(markup::Forced(markup_.closing(s)).size());
 }
 
-template <Markup M, Detokenizer Text>
-Event& RequestStateMachine<M, Text>::emit(Event::Kind kind, const Request& request, const BranchState& branch) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+Event& RequestStateMachine<M, Text, Cache>::emit(Event::Kind kind, const Request& request, const BranchState& branch) {
   Event& event = events_.emplace_back();
   event.kind = kind;
   event.request = request.id;

@@ -8,8 +8,8 @@
 namespace anabranch::impl {
 
 /// A refused fork is a block without branches: the markup goes on as after a join.
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::fork(Request& request, BranchState& branch, std::vector<markup::Seed> seeds) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::fork(Request& request, BranchState& branch, std::vector<markup::Seed> seeds) {
   if (seeds.empty()) return refuse(request, branch, EndReason::none);
   const bool samples_from_parent =
       std::any_of(seeds.begin(), seeds.end(), [](const markup::Seed& seed) { return seed.prefix.empty(); });
@@ -28,9 +28,9 @@ void RequestStateMachine<M, Text>::fork(Request& request, BranchState& branch, s
   if (--request.block(block).n_open == 0) resume(request, branch);
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::report_fork(Request& request, BranchState& branch,
-                                               const std::vector<markup::Seed>& seeds) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::report_fork(Request& request, BranchState& branch,
+                                                      const std::vector<markup::Seed>& seeds) {
   const Block& block = request.block(branch.block);
   Event& event = emit(Event::Kind::fork, request, branch);
   event.text = keep_text(branch, branch.text.flush());
@@ -48,9 +48,9 @@ void RequestStateMachine<M, Text>::report_fork(Request& request, BranchState& br
 }
 
 /// Adds the block and its branches; or changes nothing and says why.
-template <Markup M, Detokenizer Text>
-EndReason RequestStateMachine<M, Text>::add_block(Request& request, BranchState& branch,
-                                                  const std::vector<markup::Seed>& seeds) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+EndReason RequestStateMachine<M, Text, Cache>::add_block(Request& request, BranchState& branch,
+                                                         const std::vector<markup::Seed>& seeds) {
   const auto n = static_cast<std::int32_t>(seeds.size());
   const CacheOptions& limits = cache_->options();
   if (std::ssize(branch.path) >= std::min(options_.max_depth, limits.max_depth)) return EndReason::limit;
@@ -79,8 +79,8 @@ EndReason RequestStateMachine<M, Text>::add_block(Request& request, BranchState&
   return EndReason::range;
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::add_child(Request& request, const BranchState& parent, std::int32_t k) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::add_child(Request& request, const BranchState& parent, std::int32_t k) {
   const auto clipped = [](WidePosition p) { return static_cast<Position>(std::min<WidePosition>(p, kUnlimited)); };
   const Positions& positions = options_.positions;
   const Position at = clipped(budget_.next_of(request, parent));
@@ -99,16 +99,17 @@ void RequestStateMachine<M, Text>::add_child(Request& request, const BranchState
   request.branches.push_back(std::make_shared<BranchState>(std::move(child)));
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::start_child(Request& request, BranchState& branch, const markup::Forced& prefix) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::start_child(Request& request, BranchState& branch,
+                                                      const markup::Forced& prefix) {
   if (!force(request, branch, prefix)) return close_branch(request, branch, EndReason::range);
   const EndReason denied = allow_token(request, branch);
   if (denied != EndReason::none) return close_branch(request, branch, denied);
   if (prefix.empty()) branch.phase = Phase::running;  // its parent's row is in the coming pass only: it cannot wait
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::refuse(Request& request, BranchState& branch, EndReason reason) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::refuse(Request& request, BranchState& branch, EndReason reason) {
   Event& event = emit(Event::Kind::fork, request, branch);
   event.text = keep_text(branch, branch.text.flush());
   event.reason = reason;
@@ -118,8 +119,8 @@ void RequestStateMachine<M, Text>::refuse(Request& request, BranchState& branch,
   apply(request, branch, std::move(action), nullptr, EndReason::end_tag);
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::report_branch_end(Request& request, BranchState& branch, EndReason reason) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::report_branch_end(Request& request, BranchState& branch, EndReason reason) {
   branch.phase = Phase::ended;
   branch.reason = reason;
   branch.n_closing = 0;
@@ -128,16 +129,16 @@ void RequestStateMachine<M, Text>::report_branch_end(Request& request, BranchSta
   event.reason = reason;
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::end_branch(Request& request, BranchState& branch, EndReason reason) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::end_branch(Request& request, BranchState& branch, EndReason reason) {
   report_branch_end(request, branch, reason);
   BranchState& parent = request.edit(branch.parent);
   if (--request.block(parent.block).n_open == 0) resume(request, parent);
 }
 
 /// Joins the block that the branch waits for. REQUIRES: all branches of the block have ended.
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::join(Request& request, BranchState& branch) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::join(Request& request, BranchState& branch) {
   const Block& block = request.block(branch.block);
   branch.operations.push_back({Operation::Kind::join, {}, 0, branch.block});
   Event& event = emit(Event::Kind::join, request, branch);
@@ -153,8 +154,8 @@ void RequestStateMachine<M, Text>::join(Request& request, BranchState& branch) {
   branch.phase = Phase::running;
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::resume(Request& request, BranchState& branch) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::resume(Request& request, BranchState& branch) {
   const Block block = request.block(branch.block);
   join(request, branch);
   Action action = markup_.joined(branch.state);
@@ -168,8 +169,8 @@ void RequestStateMachine<M, Text>::resume(Request& request, BranchState& branch)
 /// Branches are admitted in reading order, so that with one at a time a branch's own blocks come before its siblings.
 /// Branches without a prefix run at once and may be too many; then those that have a token to feed go back to the
 /// queue, the last ones first.
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::admit_branches(Request& request) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::admit_branches(Request& request) {
   if (!request.active) return;
   std::vector<BranchIndex> queued, can_wait;
   std::int32_t n_running = 0;
@@ -190,16 +191,16 @@ void RequestStateMachine<M, Text>::admit_branches(Request& request) {
     request.edit(can_wait.back()).phase = Phase::queued;
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::close(Request& request, EndReason reason) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::close(Request& request, EndReason reason) {
   if (!request.active) return;
   request.active = false;
   close_tree(request, request.edit(kTrunk), reason);
   finish(request, reason);
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::abandon(Request& request, EndReason reason) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::abandon(Request& request, EndReason reason) {
   if (!request.active) return;
   request.active = false;
   request.history_kept = false;
@@ -210,8 +211,8 @@ void RequestStateMachine<M, Text>::abandon(Request& request, EndReason reason) {
 
 /// Tokens that are still to be fed stay in the operations. Nothing is sampled any more, so no pass is spent on them; a
 /// request that continues this history feeds them first.
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::close_tree(Request& request, BranchState& branch, EndReason reason) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::close_tree(Request& request, BranchState& branch, EndReason reason) {
   if (branch.phase == Phase::ended) return;
   branch.n_allowed = 0;
   if (branch.block != kNoIndex) {
@@ -227,8 +228,8 @@ void RequestStateMachine<M, Text>::close_tree(Request& request, BranchState& bra
   report_branch_end(request, branch, reason);
 }
 
-template <Markup M, Detokenizer Text>
-void RequestStateMachine<M, Text>::finish(Request& request, EndReason reason) {
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::finish(Request& request, EndReason reason) {
   request.reason = reason;
   request.n_allowed = 0;
   BranchState& trunk = request.edit(kTrunk);

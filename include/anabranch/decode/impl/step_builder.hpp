@@ -6,19 +6,20 @@
 #include <span>
 #include <vector>
 
-#include <anabranch/cache/kv_cache.hpp>
+#include <anabranch/decode/decoder_cache.hpp>
 #include <anabranch/decode/impl/request_state.hpp>
 
 namespace anabranch::impl {
 
-template <class State>
+template <class State, DecoderCache Cache>
 class StepBuilder {
  public:
   using BranchState = impl::BranchState<State>;
   using Request = RequestState<State>;
+  using Step = typename Cache::Step;
 
   /// `with_drafts`: the step holds the branches' drafts too.
-  StepBuilder(KvCache& cache, Step& step, const Positions& positions, bool with_drafts)
+  StepBuilder(Cache& cache, Step& step, const Positions& positions, bool with_drafts)
       : cache_(cache), step_(step), positions_(positions), with_drafts_(with_drafts) {}
 
   /// Adds everything that a request has to do in this pass; of a prompt at most `n_prompt_rows`.
@@ -101,7 +102,7 @@ class StepBuilder {
     return sequences;
   }
 
-  KvCache& cache_;
+  Cache& cache_;
   Step& step_;
   const Positions& positions_;
   bool with_drafts_;
