@@ -57,7 +57,7 @@ anb_status anb_step_create_sequence(anb_step* step, anb_position first, anb_sequ
 anb_status anb_step_append(anb_step* step, anb_sequence sequence, const anb_token* tokens, int32_t n, int32_t logits) {
   return with_step(step, [&](CacheObject&, Step& s) {
     const Logits wanted = logits_of(logits);
-    if (n < 0) fail(Status::bad_argument, "append of ", n, " tokens");
+    if (n < 0) fail(Status::bad_argument, "append of ", n, " tokens; 0 or more are needed");
     if (tokens != nullptr)
       s.append(capi::to_cpp(sequence), std::span(tokens, tokens + n), wanted);
     else

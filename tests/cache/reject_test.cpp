@@ -186,7 +186,7 @@ TEST_CASE("Only rows that the sequence has written since its last fork or join c
   CHECK(status_of([&] { step.reject(kids[0], 1); }) == Status::bad_argument);
   CHECK(status_of([&] { step.reject(other, 1); }) == Status::bad_argument);
   CHECK_THROWS_WITH(step.reject(sequence, 7),
-                    "rejecting 7 rows of sequence 0; the last 1 of its tokens can be rejected");
+                    "rejecting 7 rows of sequence 0; it wrote 1 since its last fork or join in this step");
   CHECK(status_of([&] { step.reject(SequenceId{99, 0}, 0); }) == Status::stale_sequence);
   CHECK(cache.n_tokens(sequence) == 6);
   step.reject(other, 0);

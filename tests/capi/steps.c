@@ -171,7 +171,7 @@ static void rewinds_drops_and_holds_refuse(void) {
   REFUSED(&w, anb_step_detach(w.step, 7), ANB_STALE_SEQUENCE, "sequence 7");
   REFUSED(&w, anb_step_detach(w.step, trunk), ANB_NOT_A_CHILD, "sequence 0, which is a root");
   REFUSED(&w, anb_step_hold(w.step, trunk, -1), ANB_BAD_ARGUMENT, "hold of -1 slots");
-  REFUSED(&w, anb_step_hold(w.step, trunk, 65), ANB_BAD_ARGUMENT, "hold of 65 slots; the pool has 64");
+  REFUSED(&w, anb_step_hold(w.step, trunk, 65), ANB_BAD_ARGUMENT, "hold of 65 slots; 0 to the pool's 64");
   REFUSED(&w, anb_step_hold(w.step, 7, 1), ANB_STALE_SEQUENCE, "sequence 7");
   end_world(&w);
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 
+#include <anabranch/error.hpp>
 #include <anabranch/mask/visibility.hpp>
 #include <anabranch/tree/host_op.hpp>
 #include <anabranch/types.hpp>
@@ -51,15 +52,26 @@ struct Shortage {
   std::int32_t n_free = 0;   ///< pages free now
 };
 
+namespace impl {
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_without_plan(const Shortage& shortage) {
+  fail(Status::wrong_state, "there is no plan to read: ", shortage.n_pages, " pages are short, ", shortage.n_free,
+       " are free; test the result of plan() first");
+}
+}  // namespace impl
+
 /// A plan, or a shortage. The plan is borrowed from the step.
 class PlanResult {
  public:
   explicit PlanResult(const StepPlan& plan) noexcept : plan_(&plan) {}
   explicit PlanResult(Shortage shortage) noexcept : shortage_(shortage) {}
   explicit operator bool() const noexcept { return plan_ != nullptr; }
-  /// REQUIRES: there is a plan.
-  const StepPlan& operator*() const noexcept { return *plan_; }
-  const StepPlan* operator->() const noexcept { return plan_; }
+  /// Throws wrong_state when there is none.
+  const StepPlan& operator*() const {
+    if (plan_ == nullptr) impl::fail_without_plan(shortage_);
+    return *plan_;
+  }
+  const StepPlan* operator->() const { return &**this; }
+  /// Nothing is short where there is a plan.
   Shortage shortage() const noexcept { return shortage_; }
 
  private:

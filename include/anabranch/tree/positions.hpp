@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <string>
 
 #include <anabranch/types.hpp>
 
@@ -88,5 +89,19 @@ inline constexpr Positions Positions::sequential{Positions::Kind::sequential, 0}
 inline constexpr Positions Positions::longest{Positions::Kind::longest, 0};
 inline constexpr Positions Positions::given{Positions::Kind::given, 0};
 static_assert(PositionPolicy<Positions>);
+
+namespace impl {
+/// For messages about a policy that is not valid.
+template <PositionPolicy Policy>
+std::string text_of(const Policy&) {
+  return "a position policy that calls itself not valid";
+}
+inline std::string text_of(const Positions& policy) {
+  if (policy.kind == Positions::Kind::reserved)
+    return "reserved positions of extent " + std::to_string(policy.extent) + "; the extent must be 1 or more";
+  return "a position policy of kind " + std::to_string(static_cast<std::int32_t>(policy.kind)) +
+         "; kinds are 0 to 3: sequential, longest, reserved, given";
+}
+}  // namespace impl
 
 }  // namespace anabranch

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <memory_resource>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include <anabranch/error.hpp>
@@ -27,9 +26,10 @@ void check_fork(const SequenceTable<Policy>& sequences, SequenceIndex parent, st
                 const BasicForkOptions<Policy>& options) {
   const auto& [policy, starts] = options;
   if (n == 0) fail(Status::bad_argument, "fork into 0 children; at least 1 is needed");
-  if (!policy.valid()) fail(Status::bad_argument, "fork with a position policy whose numbers make no sense");
+  if (!policy.valid()) fail(Status::bad_argument, "fork with ", text_of(policy));
   if (policy.is_given() ? std::ssize(starts) != n : !starts.empty())
-    fail(Status::bad_argument, "fork into ", n, " children with ", starts.size(), " start positions");
+    fail(Status::bad_argument, "fork into ", n, " children with ", starts.size(),
+         " start positions; this policy takes ", policy.is_given() ? n : 0);
   sequences.check_limits(parent, n);
   const Position p = sequences[parent].next;
   const WidePosition after = policy.after_fork(p, n);
@@ -63,7 +63,9 @@ bool check_children(const SequenceTable<Policy>& sequences, SequenceIndex parent
       fail(Status::open_children, "join of sequence ", child.index, ", which has open children");
     given = given || c.policy.is_given();
     const WidePosition after = join_rule(next, c)(c.next);
-    if (after > kUnlimited) fail(Status::out_of_range, "join leads to position ", after);
+    if (after > kUnlimited)
+      fail(Status::out_of_range, "join of sequence ", child.index, " leads to position ", after, "; the largest is ",
+           kUnlimited);
     next = static_cast<Position>(after);
   }
   return given;
@@ -71,9 +73,12 @@ bool check_children(const SequenceTable<Policy>& sequences, SequenceIndex parent
 
 /// Throws bad_argument when the next position is given and should not be, or the other way round, or is past `limit`.
 inline void check_given(bool given, Position next, Position limit) {
-  if (given != (next != kNone) || next < kNone || next > limit)
-    fail(Status::bad_argument, "join of ", std::string_view(given ? "" : "no "), "`given` branches with next position ",
-         next, "; limit ", limit);
+  if (!given && next != kNone)
+    fail(Status::bad_argument, "join with next position ", next,
+         ", which only branches with `given` positions take; theirs follows from their policy");
+  if (given && (next < 0 || next > limit))
+    fail(Status::bad_argument, "join of branches with `given` positions and next position ", next,
+         "; it must be given, 0 to ", limit);
 }
 
 /// Throws bad_argument for a rewind of a sequence that sees `n_tokens` to its first `n_keep`.

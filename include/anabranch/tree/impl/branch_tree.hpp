@@ -73,7 +73,7 @@ void BranchTree<Policy, PageSize>::append(SequenceId id, std::span<const TokenId
   const SequenceIndex sequence = sequences_.find(id);
   const State& s = sequences_[sequence];
   const auto n = tokens.empty() ? n_unknown : static_cast<std::int32_t>(tokens.size());
-  if (n < 0) fail(Status::bad_argument, "append of ", n, " tokens");
+  if (n < 0) fail(Status::bad_argument, "append of ", n, " tokens; 0 or more are needed");
   if (n == 0) return;
   if (n > s.limit - s.next)
     fail(Status::out_of_range, "appending ", n, " tokens at position ", s.next, " passes the sequence's limit of ",
@@ -107,7 +107,7 @@ template <PositionPolicy Policy, PageSizeChoice PageSize>
 void BranchTree<Policy, PageSize>::hold(SequenceId id, std::int32_t n_slots) {
   const SequenceIndex sequence = sequences_.find(id);
   if (n_slots < 0 || n_slots > pool_->n_slots())
-    fail(Status::bad_argument, "hold of ", n_slots, " slots; the pool has ", pool_->n_slots());
+    fail(Status::bad_argument, "hold of ", n_slots, " slots; 0 to the pool's ", pool_->n_slots(), " can be held");
   undo_.touch(sequence);
   sequences_[sequence].hold = n_slots;
 }
@@ -327,8 +327,8 @@ void BranchTree<Policy, PageSize>::reject(SequenceId id, std::int32_t n) {
   const SequenceIndex sequence = sequences_.find(id);
   const std::int32_t n_rows = writer_.n_rows(sequence);
   if (n < 0 || n > n_rows)
-    fail(Status::bad_argument, "rejecting ", n, " rows of sequence ", id.index, "; the last ", n_rows,
-         " of its tokens can be rejected");
+    fail(Status::bad_argument, "rejecting ", n, " rows of sequence ", id.index, "; it wrote ", n_rows,
+         " since its last fork or join in this step");
   writer_.reject(sequence, n);
 }
 

@@ -13,6 +13,7 @@ bool SequenceTable<Policy>::alive(SequenceId sequence) const noexcept {
 
 template <PositionPolicy Policy>
 SequenceIndex SequenceTable<Policy>::find(SequenceId sequence) const {
+  if (sequence == kNoSequence) fail(Status::stale_sequence, "kNoSequence names no sequence");
   if (!alive(sequence))
     fail(Status::stale_sequence, "sequence ", sequence.index, " of generation ", sequence.generation, " is not alive; ",
          n_alive_, " sequences are");
