@@ -8,10 +8,12 @@
 
 namespace anabranch {
 
+/// Children of `given` may start at max_position, and ranges of `reserved` may reach past it: such a child is forked, and
+/// refused its tokens when they are appended.
 template <PositionPolicy Policy = Positions>
 struct BasicForkOptions {
   Policy positions{};                     ///< where the children start, and where the parent goes on
-  std::span<const Position> starts = {};  ///< one per child, for `given`
+  std::span<const Position> starts = {};  ///< one per child, for `given`; 0 to max_position
 };
 using ForkOptions = BasicForkOptions<>;
 
