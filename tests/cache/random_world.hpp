@@ -85,6 +85,7 @@ class RandomWorld {
   void do_planned(const RandomOp& op);
   void create_sequence(const RandomOp& op);
   void append(const RandomOp& op);
+  void append_to_all(const RandomOp& op);
   void fork(const RandomOp& op);
   void join(const RandomOp& op);
   void truncate_before_join(const std::vector<SequenceId>& kids, std::uint32_t choice);
@@ -144,7 +145,8 @@ class RandomWorld {
   std::uint64_t last_token_ = 0;
   std::int32_t most_pages_ = 0;  ///< more than the open step can need
   std::int32_t free_before_ = 0;
-  bool crowded_ = false;  ///< a shortage happened: drop something next
+  std::uint32_t n_steady_ = 0;  ///< steps to come in which every sequence only goes on
+  bool crowded_ = false;        ///< a shortage happened: drop something next
 };
 
 inline std::string name(SequenceId sequence) {

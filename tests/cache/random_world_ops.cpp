@@ -109,6 +109,11 @@ void RandomWorld::do_in_step(const RandomOp& op) {
     return plan(op);
   }
   const std::uint32_t kind = op.kind % 100;
+  if (n_steady_ > 0 || kind < 3) {
+    n_steady_ = n_steady_ > 0 ? n_steady_ - 1 : op.b % 4;
+    append_to_all(op);
+    return plan(op);
+  }
   if (kind < 34) return append(op);
   if (kind < 44) return fork(op);
   if (kind < 57) return join(op);
@@ -130,6 +135,13 @@ void RandomWorld::create_sequence(const RandomOp& op) {
   const SequenceId sequence = step_->create_sequence(first);
   note("const SequenceId " + name(sequence) + " = step.create_sequence(" + std::to_string(first) + ");");
   now_.create(sequence, first, options_.max_position);
+}
+
+/// Every sequence in an order of its own.
+void RandomWorld::append_to_all(const RandomOp& op) {
+  const auto n = static_cast<std::uint32_t>(now_.sequences.size());
+  for (std::uint32_t i = 0; i < n && !now_.sequences.empty(); ++i)
+    append({op.kind, op.a % 2 == 0 ? op.a + i : op.a + n - i, 1 + (op.b + i * op.c) % 2, op.c});
 }
 
 void RandomWorld::append(const RandomOp& op) {

@@ -32,16 +32,13 @@ struct Forest {
   }
 
   /// "[0,2) causal 0+2" per group, in order.
-  std::vector<std::string> groups() {
-    forest.build(history, blocks);
-    std::pmr::vector<VisibilityGroup> groups(memory);
-    std::pmr::vector<View> views(memory);
-    forest.groups(history, blocks, groups, views);
+  std::vector<std::string> groups(std::uint64_t epoch = 1) {
+    forest.build(history, epoch, blocks);
     std::vector<std::string> result;
-    for (const VisibilityGroup& group : groups) {
+    for (const VisibilityGroup& group : forest.groups()) {
       std::string text = "[" + std::to_string(group.row_begin) + "," + std::to_string(group.row_end) + ") " +
                          (group.visibility == Visibility::causal ? "causal" : "full");
-      for_each_run(group, views, [&](Slot first, std::int32_t count) {
+      for_each_run(group, forest.views(), [&](Slot first, std::int32_t count) {
         text += " " + std::to_string(first) + "+" + std::to_string(count);
       });
       result.push_back(text);
@@ -108,4 +105,50 @@ TEST_CASE("a forest that is built again knows nothing of the build before") {
   f.blocks.clear();
   f.rows(trunk, f.segment(30, 1), 0, 1);
   CHECK(f.groups() == Texts{"[0,1) full 0+5 30+1"});
+}
+
+TEST_CASE("sequences that only went on take over the forest, in another order and with other numbers of rows") {
+  Forest f;
+  const NodeIndex trunk = f.view(kNoIndex, f.segment(0, 10), 10);
+  const SegmentIndex first = f.segment(20, 1), second = f.segment(30, 2);
+  f.rows(trunk, first, 0, 1);
+  f.rows(trunk, second, 0, 2);
+  CHECK(f.groups(7) == Texts{"[0,3) full 0+10", "[0,1) full 20+1", "[1,3) causal 30+2"});
+  f.history.segment(first).add_slots(21, 2);
+  f.history.segment(second).add_slots(32, 1);
+  for (const std::uint64_t epoch : {7, 8}) {  // 7 is that of the build before, 8 is not
+    f.blocks.clear();
+    f.rows(trunk, second, 2, 3);
+    f.rows(trunk, first, 1, 3);
+    CHECK(f.groups(epoch) == Texts{"[0,3) full 0+10", "[0,2) causal 20+3", "[2,3) full 30+3"});
+    CHECK(f.blocks[BlockIndex(0)].first_row == 2);
+    CHECK(f.blocks[BlockIndex(1)].first_row == 0);
+  }
+}
+
+TEST_CASE("a forest of other sequences is not taken over") {
+  Forest f;
+  const NodeIndex trunk = f.view(kNoIndex, f.segment(0, 10), 10);
+  const SegmentIndex first = f.segment(20, 3), second = f.segment(30, 1);
+  f.rows(trunk, first, 0, 1);
+  CHECK(f.groups(7) == Texts{"[0,1) full 0+10 20+1"});
+  f.blocks.clear();
+  f.rows(trunk, second, 0, 1);
+  CHECK(f.groups(7) == Texts{"[0,1) full 0+10 30+1"});
+  f.rows(trunk, first, 1, 3);
+  CHECK(f.groups(7) == Texts{"[0,3) full 0+10", "[0,2) causal 20+3", "[2,3) full 30+1"});
+}
+
+TEST_CASE("a serial sequence takes over its one group") {
+  Forest f;
+  const NodeIndex trunk = f.view(kNoIndex, f.segment(0, 10), 10);
+  const SegmentIndex s = f.segment(20, 4);
+  for (const std::int32_t begin : {0, 1, 2}) {
+    f.blocks.clear();
+    f.rows(trunk, s, begin, begin + 1);
+    CHECK(f.groups(7) == Texts{"[0,1) full 0+10 20+" + std::to_string(begin + 1)});
+  }
+  f.blocks.clear();
+  f.rows(trunk, s, 2, 4);
+  CHECK(f.groups(7) == Texts{"[0,2) causal 0+10 20+4"});
 }

@@ -37,7 +37,7 @@ TEST_CASE("a cell that is used again refuses the id of the sequence before") {
   const SequenceId before = table.id(cell);
   CHECK(before == SequenceId{0, 7});
   CHECK(table.find(before) == cell);
-  table.end(cell, kNoIndex);
+  table.end(cell, kNoIndex, false);
   CHECK_FALSE(table.alive(before));
   table.free(cell);
   CHECK(table.create() == cell);
@@ -76,12 +76,12 @@ TEST_CASE("the pages of a sequence that ended go to the nearest one above that i
   table.link_child(child, grandchild);
   CHECK(table.tail_recipient(grandchild) == grandchild);
   CHECK(table.above(grandchild) == child);
-  table.end(grandchild, child);
-  table.end(child, root);
+  table.end(grandchild, child, false);
+  table.end(child, root, false);
   CHECK(table.above(grandchild) == child);
   CHECK(table.tail_recipient(grandchild) == root);
   CHECK(table.n_alive() == 1);
-  table.end(root, kNoIndex);
+  table.end(root, kNoIndex, false);
   CHECK(table.tail_recipient(grandchild) == kNoIndex);
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory_resource>
+#include <tuple>
 #include <vector>
 
 #include <anabranch/mask/row_forest.hpp>
@@ -20,7 +21,8 @@ class Planner {
   using Tree = BranchTree<Policy, PageSize>;
   Planner(PagePool<PageSize>& pool, ShareTail share_tail, std::pmr::memory_resource* memory);
 
-  /// Reserves pages and describes the pass, or, with a shortage, changes nothing. O(rows + views on their paths).
+  /// Reserves pages and describes the pass, or, with a shortage, changes nothing. O(rows + groups) when the sequences
+  /// only went on since the last plan, with v views on the paths of the rows O(rows + v log v) else.
   PlanResult plan(Tree& tree);
   /// The step is over: nothing can be undone any more.
   void commit() noexcept { slot_writer_.commit(); }
@@ -28,14 +30,24 @@ class Planner {
   void abort() noexcept { slot_writer_.abort(); }
 
  private:
+  /// An output, and when it was asked for among those of its row.
+  struct RequestedOutput {
+    Output output;
+    std::int32_t order;
+    auto by_sequence() const noexcept {
+      return std::tuple(output.row, output.sequence.index, output.sequence.generation, order);
+    }
+    auto by_order() const noexcept { return std::tuple(output.row, order); }
+  };
+
   void find_blocks(const Tree& tree);
+  std::int32_t n_pages_short(Tree& tree);
   std::int32_t reserve_slots(Tree& tree);
   void undo_slots(Tree& tree) noexcept;
   void fill_rows(const Tree& tree);
   void fill_block(const Tree& tree, BlockIndex block);
   void fill_piece(const Tree& tree, const StagedSegment& entry, const StagedPiece& piece, std::int32_t end);
   void add_extra_outputs(const Tree& tree);
-  void add_output(const Output& output);
   void publish(const Tree& tree);
 
   PagePool<PageSize>* pool_;
@@ -43,13 +55,13 @@ class Planner {
   RowForest<PageSize> forest_;
   IndexedVector<RowBlock, BlockIndex> blocks_;
   IndexedVector<StagedIndex, BlockIndex> entry_of_block_;
+  IndexedVector<BlockIndex, StagedIndex> block_of_entry_;  // none for those without rows
   std::pmr::vector<TokenId> tokens_;
   std::pmr::vector<Position> positions_;
   std::pmr::vector<Slot> slots_;
   std::pmr::vector<SequenceId> sequences_;
   std::pmr::vector<Output> outputs_;
-  std::pmr::vector<VisibilityGroup> groups_;
-  std::pmr::vector<View> views_;
+  std::pmr::vector<RequestedOutput> requested_;
   StepPlan plan_;
 };
 

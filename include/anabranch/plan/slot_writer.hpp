@@ -25,12 +25,20 @@ class SlotWriter {
   SlotWriter(PagePool<PageSize>& pool, ShareTail share_tail, std::pmr::memory_resource* memory)
       : pool_(&pool), share_tail_(share_tail), undo_(memory) {}
 
-  /// Gives the block's tokens slots, written for `sequence`. Returns how many pages are short; 0: all have slots.
+  /// Gives the block's tokens slots, written for `sequence`. Returns how many pages are short; 0: all have slots. Where
+  /// pages are short, the last tokens get a page that is not there, behind which others may write as they would.
   std::int32_t place(Tree& tree, const RowBlock& block, SequenceIndex sequence);
   /// Gives every changed sequence the free slots that it holds. Returns how many pages are short.
   std::int64_t reserve_holds(const Tree& tree);
+  /// Whether tokens went behind a hole in a page only because no page was free.
+  bool left_hole() const noexcept { return left_hole_; }
+  /// From now on tokens are short of a page rather than leave a hole.
+  void refuse_holes() noexcept { refuses_holes_ = true; }
   /// Keeps the pages as they are now.
-  void commit() noexcept { undo_.clear(); }
+  void commit() noexcept {
+    undo_.clear();
+    left_hole_ = refuses_holes_ = false;
+  }
   /// Gives the pages back as they were. REQUIRES: the tree has forgotten the slots.
   void abort() noexcept;
 
@@ -50,10 +58,13 @@ class SlotWriter {
   PageIndex page_of_last(const Tree& tree, SequenceIndex sequence, Slot last) const noexcept;
   PageIndex page_from_above(const Tree& tree, SequenceIndex sequence) const noexcept;
   PageIndex take_page(SequenceIndex sequence);
+  std::int32_t lack(Segment& segment, SequenceIndex sequence, std::int32_t missing);
 
   PagePool<PageSize>* pool_;
   ShareTail share_tail_;
   std::pmr::vector<PageBefore> undo_;
+  bool left_hole_ = false;
+  bool refuses_holes_ = false;
 };
 
 }  // namespace anabranch

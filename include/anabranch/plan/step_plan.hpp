@@ -48,8 +48,10 @@ struct StepPlan {
 
 /// Expected outcome of `Step::plan`: there is no room, and how much is missing.
 struct Shortage {
-  std::int32_t n_pages = 0;  ///< pages short
-  std::int32_t n_free = 0;   ///< pages free now
+  /// Pages short: with so many more free pages the step can be planned, with one less it cannot. Only where the step
+  /// rewinds a sequence, fewer may do.
+  std::int32_t n_pages = 0;
+  std::int32_t n_free = 0;  ///< pages free now
 };
 
 namespace impl {

@@ -32,7 +32,7 @@ class PagePool {
  public:
   PagePool(std::int32_t n_pages, PageSize page_size, std::pmr::memory_resource* memory);
 
-  std::int32_t n_pages() const noexcept { return pages_.size(); }
+  std::int32_t n_pages() const noexcept { return n_pages_; }
   std::int32_t n_free() const noexcept { return n_free_; }
   std::int32_t page_size() const noexcept { return page_size_.get(); }
   std::int32_t n_slots() const noexcept { return n_pages() * page_size(); }
@@ -41,9 +41,9 @@ class PagePool {
   const Page& operator[](PageIndex page) const noexcept { return pages_[page]; }
 
   /// Makes room to record the tails of writers [0, n). May allocate.
-  void reserve_writers(std::int32_t n) { tails_.grow(n, kNoIndex); }
+  void reserve_writers(std::int32_t n) { tails_.grow(n, {}); }
   /// First page that `writer` may write into, or none.
-  PageIndex tail(SequenceIndex writer) const noexcept { return tails_[writer]; }
+  PageIndex tail(SequenceIndex writer) const noexcept { return tails_[writer].first; }
   /// Slots that can still be written.
   std::int32_t room(PageIndex page) const noexcept { return page_size_.get() - pages_[page].fill; }
 
@@ -63,19 +63,32 @@ class PagePool {
   void release(Slot first, std::int32_t count, SequenceIndex tail_recipient) noexcept;
   /// All tails of `writer` go to `tail_recipient`, or to nobody; empty pages become free. O(tails).
   void hand_over_tails(SequenceIndex writer, SequenceIndex tail_recipient) noexcept;
-  /// Frees the empty pages among the tails of `writer` beyond the first `keep` free slots. O(tails).
+  /// Frees the empty pages among the tails of `writer` beyond the first `keep` free slots. O(tails up to the last empty
+  /// one).
   void trim(SequenceIndex writer, std::int32_t keep) noexcept;
+
+  /// Adds a page that is not there, with `fill` slots used, to the tails of `writer`, so that it can be counted how
+  /// many pages a plan lacks; none when its slots would pass kUnlimited.
+  PageIndex add_missing(SequenceIndex writer, std::int32_t fill);
+  /// Forgets the pages of `add_missing`. REQUIRES: nothing but lists of tails knows them.
+  void drop_missing() noexcept;
 
  private:
   template <class, PageSizeChoice>
   friend class SnapshotAccess;
+  /// The pages that a sequence may write into.
+  struct Tails {
+    PageIndex first;
+    std::int32_t n_empty = 0;  ///< those without used slots: taken ahead for a hold, or given back
+  };
   void link(PageIndex page, SequenceIndex writer, PageIndex previous = kNoIndex) noexcept;
   void unlink(PageIndex page) noexcept;
   void free_if_empty(PageIndex page) noexcept;
 
   [[no_unique_address]] PageSize page_size_;
-  IndexedVector<Page, PageIndex> pages_;
-  IndexedVector<PageIndex, SequenceIndex> tails_;  // first page of each writer's list
+  std::int32_t n_pages_ = 0;
+  IndexedVector<Page, PageIndex> pages_;  // behind the first n_pages_: those of add_missing
+  IndexedVector<Tails, SequenceIndex> tails_;
   PageIndex first_free_;
   std::int32_t n_free_ = 0;
 };

@@ -58,6 +58,8 @@ class BranchTree {
   void detach(SequenceId id);
   void hold(SequenceId id, std::int32_t n_slots);
 
+  /// Lets go of what only rows that nobody sees any more refer to. Part of planning; nothing that an abort needs.
+  void forget_unseen() noexcept;
   /// Makes room so that commit() need not allocate. Part of planning.
   void prepare_commit();
   /// Of a planned step: the last `n` of the rows that the sequence writes will not be its own. Allocates nothing.
@@ -72,9 +74,10 @@ class BranchTree {
 
   void reserve_sequences(std::int32_t n);
   SequenceIndex new_sequence();
-  void end_sequence(SequenceIndex sequence, SequenceIndex recipient) noexcept;
+  void end_sequence(SequenceIndex sequence, SequenceIndex recipient, bool hand_on) noexcept;
   void end_subtree(SequenceIndex top) noexcept;
 
+  void check_sum(SequenceIndex parent, std::span<const SequenceId> children) const;
   void join_one(SequenceIndex parent, SequenceIndex child, const NextRule& outer);
   void collect_views(SequenceIndex child);
   void avoid_last_pages(SequenceIndex sequence, std::int32_t n_keep);

@@ -27,8 +27,10 @@ struct HistoryNode {
   std::int32_t n_tokens = 0;  ///< of the history up to and including this view
   Position next_before = 0;   ///< the sequence's next position just before this view came
   std::int32_t refs = 0;      ///< child nodes, sequence states, staged appends
-  NodeIndex next_of_segment;  ///< in the list of nodes that view the segment
-  NodeIndex previous_of_segment;
+  // Its place in the heap of the nodes that view the segment, the one that sees most on top.
+  NodeIndex heap_child;     ///< first node below it
+  NodeIndex heap_next;      ///< next node below the same one
+  NodeIndex heap_previous;  ///< the one before it there; of a first child: its parent
 };
 
 template <PageSizeChoice PageSize>
@@ -49,6 +51,8 @@ class History {
   }
   /// Tokens of the history that ends with `node`; 0 for none.
   std::int32_t n_tokens(NodeIndex node) const noexcept { return node == kNoIndex ? 0 : nodes_[node].n_tokens; }
+  /// Grows whenever the runs of a segment move in memory, but by an append.
+  std::uint64_t n_moves() const noexcept { return n_moves_; }
   /// A number that no segment and no joined view has had before.
   std::uint64_t next_ordinal() noexcept { return ++ordinal_; }
 
@@ -78,7 +82,7 @@ class History {
   /// REQUIRES: reserve_nodes(1), when this must not throw.
   NodeIndex cut(NodeIndex head, std::int32_t n_keep, Position& next);
 
-  /// Tokens of the segment that some view, or the sequence that writes it, still sees. O(views of the segment).
+  /// Tokens of the segment that some view, or the sequence that writes it, still sees.
   std::int32_t seen(const Segment& s) const noexcept;
   /// Ends a step for one segment: slots that nobody sees go back to the pool.
   void settle(SegmentIndex index, SequenceIndex tail_recipient) noexcept;
@@ -99,13 +103,17 @@ class History {
   bool can_merge(const HistoryNode& node, SegmentIndex open, Position next) const noexcept;
   void move_runs(SegmentIndex from, Segment& to) noexcept;
   void cut_slots(Segment& s, std::int32_t n, SequenceIndex tail_recipient) noexcept;
+  // A pairing heap for each segment: insertion and the top are O(1), removal is O(log views) amortised.
   void link(NodeIndex index) noexcept;
   void unlink(NodeIndex index) noexcept;
+  NodeIndex meld(NodeIndex a, NodeIndex b) noexcept;
+  NodeIndex meld_children(NodeIndex first) noexcept;
 
   PagePool<PageSize>* pool_;
   IndexedPool<HistoryNode, NodeIndex> nodes_;
   IndexedPool<Segment, SegmentIndex> segments_;
   std::uint64_t ordinal_ = 0;
+  std::uint64_t n_moves_ = 0;
 };
 
 }  // namespace anabranch

@@ -27,7 +27,7 @@ struct Segment {
   std::int32_t committed = 0;      ///< tokens before the open step; they have slots
   std::int32_t refs = 0;           ///< nodes, and sequence states that have it open
   SequenceIndex writer;            ///< who has it open now
-  NodeIndex first_node;            ///< nodes that view it: the head of their list
+  NodeIndex top_node;              ///< of the nodes that view it, the one that sees most
   StagedIndex staged;              ///< its entry among the open step's appends
 
   /// Tokens that have slots.

@@ -44,6 +44,7 @@ struct SequenceRecord {
   std::uint32_t generation = 0;
   SavedIndex saved;
   SequenceIndex tail_recipient;  ///< once it is gone: who gets the tails of its pages
+  bool handed_on = false;        ///< once it is gone: its tokens went to that sequence, too
 };
 
 }  // namespace anabranch

@@ -50,6 +50,12 @@ class SequenceTable {
   SequenceIndex above(SequenceIndex sequence) const noexcept;
   /// Who gets the pages that `sequence` could still have written: itself, or the next above that is alive.
   SequenceIndex tail_recipient(SequenceIndex sequence) const noexcept;
+  /// The same, and the next look is O(1), also for those that ended on the way.
+  SequenceIndex settle_recipient(SequenceIndex sequence) noexcept;
+  /// Whether the sequence is alive, or was joined or adopted in the open step.
+  bool goes_on(SequenceIndex sequence) const noexcept {
+    return records_[sequence].state.alive || records_[sequence].handed_on;
+  }
   /// The entry of the sequence in the log of the open step.
   SavedIndex& saved(SequenceIndex sequence) noexcept { return records_[sequence].saved; }
 
@@ -62,8 +68,9 @@ class SequenceTable {
   void reserve(std::int32_t n) { records_.reserve(n); }
   /// A new sequence: alive, a root, without tokens.
   SequenceIndex create();
-  /// The sequence leaves its parent and is alive no more; `recipient` gets its tails. Its cell stays until `free`.
-  void end(SequenceIndex sequence, SequenceIndex recipient) noexcept;
+  /// The sequence leaves its parent and is alive no more; `recipient` gets its tails, and its tokens if they are handed
+  /// on. Its cell stays until `free`.
+  void end(SequenceIndex sequence, SequenceIndex recipient, bool hand_on) noexcept;
   /// Its cell may be used again, with another generation.
   void free(SequenceIndex sequence) noexcept;
   /// Sets the state to an earlier one, alive or not. The links of relatives are the caller's business.

@@ -86,8 +86,9 @@ template <PositionPolicy Policy>
 void check_rewind(const SequenceTable<Policy>& sequences, SequenceIndex sequence, std::int32_t n_tokens,
                   std::int32_t n_keep) {
   std::int32_t least = sequences[sequence].fork_tokens;
-  for (SequenceIndex c = sequences[sequence].first_child; c != kNoIndex; c = sequences[c].next_sibling)
-    least = std::max(least, sequences[c].fork_tokens);
+  if (const SequenceIndex last = sequences[sequence].last_child;
+      last != kNoIndex)  // no child was forked at more tokens
+    least = std::max(least, sequences[last].fork_tokens);
   if (n_keep < least || n_keep > n_tokens)
     fail(Status::bad_argument, "rewind of sequence ", sequence.value, " to ", n_keep, " tokens; it can keep ", least,
          " to ", n_tokens);

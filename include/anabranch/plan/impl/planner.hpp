@@ -14,25 +14,25 @@ Planner<Policy, PageSize>::Planner(PagePool<PageSize>& pool, ShareTail share_tai
       forest_(memory),
       blocks_(memory),
       entry_of_block_(memory),
+      block_of_entry_(memory),
       tokens_(memory),
       positions_(memory),
       slots_(memory),
       sequences_(memory),
       outputs_(memory),
-      groups_(memory),
-      views_(memory) {}
+      requested_(memory) {}
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 PlanResult Planner<Policy, PageSize>::plan(Tree& tree) {
+  tree.forget_unseen();
   find_blocks(tree);
   try {
-    if (const std::int32_t short_of = reserve_slots(tree); short_of > 0) {
+    if (const std::int32_t short_of = n_pages_short(tree); short_of > 0) {
       undo_slots(tree);
       return PlanResult(Shortage{short_of, pool_->n_free()});
     }
     tree.prepare_commit();
-    forest_.build(tree.history(), blocks_);
-    forest_.groups(tree.history(), blocks_, groups_, views_);
+    forest_.build(tree.history(), tree.epoch(), blocks_);
     fill_rows(tree);
     publish(tree);
   } catch (...) {
@@ -47,6 +47,7 @@ template <PositionPolicy Policy, PageSizeChoice PageSize>
 void Planner<Policy, PageSize>::find_blocks(const Tree& tree) {
   blocks_.clear();
   entry_of_block_.clear();
+  block_of_entry_.assign(tree.staged().segments().size(), kNoIndex);
   const auto& staged = tree.staged().segments();
   const History<PageSize>& history = tree.history();
   for (StagedIndex i{0}; i != staged.end_index(); ++i) {
@@ -55,9 +56,20 @@ void Planner<Policy, PageSize>::find_blocks(const Tree& tree) {
     const Segment& segment = history.segment(entry.segment);
     const std::int32_t end = std::min(segment.length, history.seen(segment));
     if (end <= segment.committed) continue;
-    blocks_.push_back({entry.segment, entry.base, segment.committed, end, 0});
+    block_of_entry_[i] = blocks_.push_back({entry.segment, entry.base, segment.committed, end, 0});
     entry_of_block_.push_back(i);
   }
+}
+
+/// Reserves slots. Pages that are short are counted as if tokens never left a hole for want of a page: with so many
+/// more free pages there is room.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+std::int32_t Planner<Policy, PageSize>::n_pages_short(Tree& tree) {
+  const std::int32_t short_of = reserve_slots(tree);
+  if (short_of == 0 || !slot_writer_.left_hole()) return short_of;
+  undo_slots(tree);
+  slot_writer_.refuse_holes();
+  return reserve_slots(tree);
 }
 
 /// Gives every block its slots and every sequence the slots that it holds. Returns how many pages are short.
@@ -120,27 +132,33 @@ void Planner<Policy, PageSize>::fill_piece(const Tree& tree, const StagedSegment
   }
 }
 
-/// Adds the outputs of sequences that sample from a row which another sequence, or an earlier append, brought.
+/// Adds the outputs of sequences that sample from a row which another sequence, or an earlier append, brought. Of one
+/// row they come in the order in which they were asked for, each once. O(o log o) for o outputs.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void Planner<Policy, PageSize>::add_extra_outputs(const Tree& tree) {
+  requested_.clear();
+  const auto request = [this](const Output& output) {
+    requested_.push_back({output, static_cast<std::int32_t>(requested_.size())});
+  };
+  for (const Output& output : outputs_) request(output);
   for (const StagedOutput& wanted : tree.staged().outputs()) {
-    if (!tree.sequences()[wanted.sequence].alive) continue;
-    if (tree.history().segment(wanted.segment).ordinal != wanted.ordinal) continue;
-    for (const RowBlock& block : blocks_)
-      if (block.segment == wanted.segment && wanted.offset >= block.begin && wanted.offset < block.end)
-        add_output({block.first_row + (wanted.offset - block.begin), tree.sequences().id(wanted.sequence)});
+    const Segment& segment = tree.history().segment(wanted.segment);
+    if (!tree.sequences().goes_on(wanted.sequence) || segment.ordinal != wanted.ordinal) continue;
+    const BlockIndex index = block_of_entry_[segment.staged];
+    if (index == kNoIndex || wanted.offset < blocks_[index].begin || wanted.offset >= blocks_[index].end) continue;
+    const RowIndex row = blocks_[index].first_row + (wanted.offset - blocks_[index].begin);
+    request({row, tree.sequences().id(wanted.sequence)});
   }
-  // Few outputs, nearly sorted: an insertion sort keeps the order of requests within a row and needs no memory.
-  for (std::size_t i = 1; i < outputs_.size(); ++i)
-    for (std::size_t j = i; j > 0 && outputs_[j].row < outputs_[j - 1].row; --j)
-      std::swap(outputs_[j], outputs_[j - 1]);
-}
-
-/// Adds an output unless it is there.
-template <PositionPolicy Policy, PageSizeChoice PageSize>
-void Planner<Policy, PageSize>::add_output(const Output& output) {
-  const auto same = [&](const Output& o) { return o.row == output.row && o.sequence == output.sequence; };
-  if (std::none_of(outputs_.begin(), outputs_.end(), same)) outputs_.push_back(output);
+  std::sort(requested_.begin(), requested_.end(),
+            [](const auto& a, const auto& b) { return a.by_sequence() < b.by_sequence(); });
+  const auto same = [](const auto& a, const auto& b) {
+    return a.output.row == b.output.row && a.output.sequence == b.output.sequence;
+  };
+  requested_.erase(std::unique(requested_.begin(), requested_.end(), same), requested_.end());
+  std::sort(requested_.begin(), requested_.end(),
+            [](const auto& a, const auto& b) { return a.by_order() < b.by_order(); });
+  outputs_.clear();
+  for (const RequestedOutput& requested : requested_) outputs_.push_back(requested.output);
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
@@ -150,8 +168,8 @@ void Planner<Policy, PageSize>::publish(const Tree& tree) {
   plan_.slots = slots_;
   plan_.sequences = sequences_;
   plan_.outputs = outputs_;
-  plan_.groups = groups_;
-  plan_.views = views_;
+  plan_.groups = forest_.groups();
+  plan_.views = forest_.views();
   plan_.ops_before = tree.host_ops().before();
   plan_.ops_after_commit = tree.host_ops().after();
   plan_.epoch = tree.epoch();

@@ -11,7 +11,7 @@ std::int32_t SlotWriter<Policy, PageSize>::place(Tree& tree, const RowBlock& blo
   std::int32_t missing = block.end - block.begin;
   while (missing > 0) {
     const PageIndex page = page_for(tree, sequence, last_slot(tree, block));
-    if (page == kNoIndex) return pages_for(missing);
+    if (page == kNoIndex) return lack(segment, sequence, missing);
     const std::int32_t n = std::min(missing, pool_->room(page));
     impl::reserve_more(segment.runs, 1);
     note(page);
@@ -54,14 +54,17 @@ PageIndex SlotWriter<Policy, PageSize>::page_for(const Tree& tree, SequenceIndex
     pool_->hand_over(page, sequence);
     return page;
   }
-  return pool_->n_free() > 0 ? take_page(sequence) : pool_->tail(sequence);
+  if (pool_->n_free() > 0) return take_page(sequence);
+  page = refuses_holes_ ? PageIndex{} : pool_->tail(sequence);
+  left_hole_ = left_hole_ || page != kNoIndex;
+  return page;
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 PageIndex SlotWriter<Policy, PageSize>::page_of_last(const Tree& tree, SequenceIndex sequence,
                                                      Slot last) const noexcept {
   const bool is_root = tree.sequences().above(sequence) == kNoIndex;
-  if (last == kNoSlot || (share_tail_ == ShareTail::never && !is_root)) return kNoIndex;
+  if (last < 0 || (share_tail_ == ShareTail::never && !is_root)) return kNoIndex;
   const PageIndex page = pool_->page_of(last);
   const Page& p = (*pool_)[page];
   const bool at_fill = last - pool_->first_slot(page) + 1 == p.fill;
@@ -80,6 +83,21 @@ PageIndex SlotWriter<Policy, PageSize>::page_from_above(const Tree& tree, Sequen
   return kNoIndex;
 }
 
+/// Gives the next `missing` tokens of the segment slots that are not there. Returns how many pages they need.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+std::int32_t SlotWriter<Policy, PageSize>::lack(Segment& segment, SequenceIndex sequence, std::int32_t missing) {
+  const std::int32_t n = pages_for(missing);
+  const std::int32_t n_in_full_pages = (n - 1) * pool_->page_size();
+  const std::int32_t n_in_last = missing - n_in_full_pages;
+  if (n_in_last == pool_->page_size()) return n;
+  impl::reserve_more(segment.runs, 2);
+  const PageIndex page = pool_->add_missing(sequence, n_in_last);
+  if (page == kNoIndex) return n;
+  if (n_in_full_pages > 0) segment.add_slots(kNoSlot - n_in_full_pages, n_in_full_pages);
+  segment.add_slots(pool_->first_slot(page), n_in_last);
+  return n;
+}
+
 /// REQUIRES: a free page, and room in undo_.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 PageIndex SlotWriter<Policy, PageSize>::take_page(SequenceIndex sequence) {
@@ -95,7 +113,7 @@ std::int64_t SlotWriter<Policy, PageSize>::reserve_holds(const Tree& tree) {
     const SequenceState<Policy>& state = tree.sequences()[sequence];
     if (!state.alive || state.hold == 0) return;
     std::int32_t missing = state.hold;
-    for (PageIndex page = pool_->tail(sequence); page != kNoIndex; page = (*pool_)[page].next)
+    for (PageIndex page = pool_->tail(sequence); page != kNoIndex && missing > 0; page = (*pool_)[page].next)
       missing -= pool_->room(page);
     for (; missing > 0 && pool_->n_free() > 0; missing -= pool_->page_size()) {
       impl::reserve_more(undo_, 1);
@@ -110,6 +128,8 @@ template <PositionPolicy Policy, PageSizeChoice PageSize>
 void SlotWriter<Policy, PageSize>::abort() noexcept {
   for (std::size_t i = undo_.size(); i-- > 0;) pool_->restore(undo_[i].page, undo_[i].before);
   undo_.clear();
+  pool_->drop_missing();
+  left_hole_ = refuses_holes_ = false;
 }
 
 }  // namespace anabranch

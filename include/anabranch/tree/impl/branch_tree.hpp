@@ -59,8 +59,9 @@ SequenceIndex BranchTree<Policy, PageSize>::new_sequence() {
 
 /// The sequence is gone from the tree; the log keeps what it was until the step is over.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
-void BranchTree<Policy, PageSize>::end_sequence(SequenceIndex sequence, SequenceIndex recipient) noexcept {
-  sequences_.end(sequence, recipient);
+void BranchTree<Policy, PageSize>::end_sequence(SequenceIndex sequence, SequenceIndex recipient,
+                                                bool hand_on) noexcept {
+  sequences_.end(sequence, recipient, hand_on);
   writer_.close(sequence);
   State& s = sequences_[sequence];
   history_.release_node(s.head, kNoIndex);
@@ -80,6 +81,9 @@ void BranchTree<Policy, PageSize>::append(SequenceId id, std::span<const TokenId
          s.limit);
   for (const TokenId token : tokens)
     if (token < 0) fail(Status::bad_argument, "token ", token, " is negative");
+  if (n > kUnlimited - n_tokens(sequence))
+    fail(Status::out_of_range, "appending ", n, " tokens to the ", n_tokens(sequence), " that sequence ", id.index,
+         " sees passes the limit of ", kUnlimited);
   undo_.touch(sequence);
   staged_.reserve_piece(tokens.size());
   reserve_restart(sequence);
@@ -159,6 +163,7 @@ void BranchTree<Policy, PageSize>::join(SequenceId parent_id, std::span<const Se
   const SequenceIndex parent = sequences_.find(parent_id);
   const bool given = impl::check_children(sequences_, parent, children);
   impl::check_distinct(children, sorted_);
+  check_sum(parent, children);
   impl::check_given(given, options.next, sequences_.limits().max_position);
   undo_.touch(parent);
   std::size_t n_nodes = 1;
@@ -186,6 +191,17 @@ void BranchTree<Policy, PageSize>::join(SequenceId parent_id, std::span<const Se
   changed();
 }
 
+/// Throws out_of_range when the parent would see more tokens than can be counted.
+template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::check_sum(SequenceIndex parent, std::span<const SequenceId> children) const {
+  std::int64_t n = n_tokens(parent);
+  for (const SequenceId child : children) {
+    const SequenceIndex c = sequences_.cell_of(child);
+    n += n_tokens(c) - sequences_[c].fork_tokens;
+  }
+  if (n > kUnlimited) fail(Status::out_of_range, "join leads to ", n, " tokens, past the limit of ", kUnlimited);
+}
+
 /// Appends the child's own views to the parent's history and ends the child. REQUIRES: room for the nodes.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void BranchTree<Policy, PageSize>::join_one(SequenceIndex parent, SequenceIndex child, const NextRule& outer) {
@@ -201,7 +217,7 @@ void BranchTree<Policy, PageSize>::join_one(SequenceIndex parent, SequenceIndex 
     joined.next_before = static_cast<Position>(outer(own.next_before));
   }
   p.next = static_cast<Position>(outer(sequences_[child].next));
-  end_sequence(child, parent);
+  end_sequence(child, parent, true);
 }
 
 /// Sets views_ to the nodes that `child` has beyond its fork, oldest first.
@@ -247,7 +263,7 @@ void BranchTree<Policy, PageSize>::end_subtree(SequenceIndex top) noexcept {
     while (sequences_[i].first_child != kNoIndex) i = sequences_[i].first_child;
     const SequenceIndex parent = sequences_[i].parent;
     host_ops_.remove(sequences_.id(i), 0, kUnlimited);
-    end_sequence(i, parent);
+    end_sequence(i, parent, false);
     if (i == top) return;
     i = parent;
   }
@@ -283,7 +299,7 @@ void BranchTree<Policy, PageSize>::adopt(SequenceId parent_id, SequenceId child_
     sequences_.unlink_child(grandchild);
     sequences_.link_child(parent, grandchild);
   }
-  end_sequence(child, parent);
+  end_sequence(child, parent, true);
   changed();
 }
 
@@ -350,6 +366,17 @@ void BranchTree<Policy, PageSize>::restart_now(SequenceIndex sequence) noexcept 
 // The end of a step.
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
+void BranchTree<Policy, PageSize>::forget_unseen() noexcept {
+  for (std::int32_t i = staged_.segments().size();
+       i-- > 0;) {  // from the back: histories are staged before what follows
+    StagedSegment& entry = staged_[StagedIndex(i)];
+    if (history_.has(entry.segment, entry.ordinal)) continue;
+    history_.release_node(entry.base, kNoIndex);
+    entry.base = kNoIndex;
+  }
+}
+
+template <PositionPolicy Policy, PageSizeChoice PageSize>
 void BranchTree<Policy, PageSize>::prepare_commit() {
   undo_.for_each([&](SequenceIndex sequence) {
     const State& s = sequences_[sequence];
@@ -359,6 +386,7 @@ void BranchTree<Policy, PageSize>::prepare_commit() {
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void BranchTree<Policy, PageSize>::commit() noexcept {
+  undo_.for_each([&](SequenceIndex sequence) { sequences_.settle_recipient(sequence); });
   for (const StagedSegment& entry : staged_.segments())
     history_.release_node(entry.base, sequences_.tail_recipient(entry.sequence));
   for (const StagedSegment& entry : staged_.segments())
@@ -373,9 +401,8 @@ void BranchTree<Policy, PageSize>::commit() noexcept {
 /// Brings a changed sequence into the form that the next step starts from.
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void BranchTree<Policy, PageSize>::tidy(SequenceIndex sequence) noexcept {
-  const SequenceIndex recipient = sequences_.tail_recipient(sequence);
-  if (recipient != kNoIndex) pool_->trim(recipient, sequences_[recipient].hold);
-  if (recipient != sequence) return;
+  if (!sequences_[sequence].alive) return;
+  pool_->trim(sequence, sequences_[sequence].hold);
   if (writer_.close_if_empty(sequence)) changed();
   if (writer_.merge(sequence)) changed();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include <anabranch/tree/history.hpp>
 
@@ -35,7 +36,7 @@ SegmentIndex History<PageSize>::add_segment(Position first, std::uint64_t ordina
   s.length = s.committed = 0;
   s.refs = 1;
   s.writer = writer;
-  s.first_node = kNoIndex;
+  s.top_node = kNoIndex;
   s.staged = kNoIndex;
   return index;
 }
@@ -96,9 +97,8 @@ NodeIndex History<PageSize>::cut(NodeIndex head, std::int32_t n_keep, Position& 
 
 template <PageSizeChoice PageSize>
 std::int32_t History<PageSize>::seen(const Segment& s) const noexcept {
-  std::int32_t end = s.writer != kNoIndex ? s.length : 0;
-  for (NodeIndex n = s.first_node; n != kNoIndex; n = nodes_[n].next_of_segment) end = std::max(end, nodes_[n].end);
-  return end;
+  const std::int32_t written = s.writer != kNoIndex ? s.length : 0;
+  return s.top_node == kNoIndex ? written : std::max(written, nodes_[s.top_node].end);
 }
 
 template <PageSizeChoice PageSize>
@@ -123,8 +123,10 @@ void History<PageSize>::reserve_merge(NodeIndex head, SegmentIndex open) {
   const Segment& newer = segments_[open];
   Segment& older = segments_[nodes_[head].segment];
   const std::size_t needed = older.runs.size() + newer.runs.size();
-  if (newer.first == older.first + nodes_[head].end && needed > older.runs.capacity())
+  if (newer.first == older.first + nodes_[head].end && needed > older.runs.capacity()) {
     older.runs.reserve(std::max(needed, 2 * older.runs.capacity()));
+    ++n_moves_;
+  }
 }
 
 template <PageSizeChoice PageSize>
@@ -182,24 +184,66 @@ void History<PageSize>::cut_slots(Segment& s, std::int32_t n, SequenceIndex tail
   }
 }
 
-/// Puts the node in front of the list of nodes that view its segment.
+/// Puts the node into the heap of its segment.
 template <PageSizeChoice PageSize>
 void History<PageSize>::link(NodeIndex index) noexcept {
   HistoryNode& node = nodes_[index];
+  node.heap_child = node.heap_next = node.heap_previous = kNoIndex;
   Segment& s = segments_[node.segment];
-  node.previous_of_segment = kNoIndex;
-  node.next_of_segment = s.first_node;
-  if (s.first_node != kNoIndex) nodes_[s.first_node].previous_of_segment = index;
-  s.first_node = index;
+  s.top_node = meld(s.top_node, index);
 }
 
 template <PageSizeChoice PageSize>
 void History<PageSize>::unlink(NodeIndex index) noexcept {
   HistoryNode& node = nodes_[index];
-  NodeIndex& before = node.previous_of_segment != kNoIndex ? nodes_[node.previous_of_segment].next_of_segment
-                                                           : segments_[node.segment].first_node;
-  before = node.next_of_segment;
-  if (node.next_of_segment != kNoIndex) nodes_[node.next_of_segment].previous_of_segment = node.previous_of_segment;
+  Segment& s = segments_[node.segment];
+  const NodeIndex below = meld_children(node.heap_child);
+  if (s.top_node == index) {
+    s.top_node = below;
+    return;
+  }
+  HistoryNode& before = nodes_[node.heap_previous];
+  (before.heap_child == index ? before.heap_child : before.heap_next) = node.heap_next;
+  if (node.heap_next != kNoIndex) nodes_[node.heap_next].heap_previous = node.heap_previous;
+  s.top_node = meld(s.top_node, below);
+}
+
+/// Makes one heap of two, either of which may be none. Their tops have neither siblings nor parents.
+template <PageSizeChoice PageSize>
+NodeIndex History<PageSize>::meld(NodeIndex a, NodeIndex b) noexcept {
+  if (a == kNoIndex || b == kNoIndex) return a == kNoIndex ? b : a;
+  if (nodes_[a].end < nodes_[b].end) std::swap(a, b);
+  HistoryNode& top = nodes_[a];
+  nodes_[b].heap_previous = a;
+  nodes_[b].heap_next = top.heap_child;
+  if (top.heap_child != kNoIndex) nodes_[top.heap_child].heap_previous = b;
+  top.heap_child = b;
+  return a;
+}
+
+/// Makes one heap of a list of siblings that has lost its parent: pair by pair, then all pairs from the last on.
+template <PageSizeChoice PageSize>
+NodeIndex History<PageSize>::meld_children(NodeIndex first) noexcept {
+  const auto alone = [this](NodeIndex index) {
+    nodes_[index].heap_next = nodes_[index].heap_previous = kNoIndex;
+    return index;
+  };
+  NodeIndex pairs;  // melded, the last one first, linked by heap_next
+  while (first != kNoIndex) {
+    const NodeIndex a = first;
+    const NodeIndex b = nodes_[a].heap_next;
+    first = b == kNoIndex ? b : nodes_[b].heap_next;
+    const NodeIndex pair = b == kNoIndex ? alone(a) : meld(alone(a), alone(b));
+    nodes_[pair].heap_next = pairs;
+    pairs = pair;
+  }
+  NodeIndex heap;
+  while (pairs != kNoIndex) {
+    const NodeIndex next = nodes_[pairs].heap_next;
+    heap = meld(heap, alone(pairs));
+    pairs = next;
+  }
+  return heap;
 }
 
 }  // namespace anabranch

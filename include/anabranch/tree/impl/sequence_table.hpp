@@ -39,6 +39,17 @@ SequenceIndex SequenceTable<Policy>::tail_recipient(SequenceIndex sequence) cons
 }
 
 template <PositionPolicy Policy>
+SequenceIndex SequenceTable<Policy>::settle_recipient(SequenceIndex sequence) noexcept {
+  const SequenceIndex recipient = tail_recipient(sequence);
+  while (sequence != recipient) {
+    SequenceRecord<Policy>& record = records_[sequence];
+    sequence = record.tail_recipient;
+    record.tail_recipient = recipient;
+  }
+  return recipient;
+}
+
+template <PositionPolicy Policy>
 std::int32_t SequenceTable<Policy>::depth(SequenceIndex sequence) const noexcept {
   std::int32_t n = 0;
   for (SequenceIndex up = (*this)[sequence].parent; up != kNoIndex; up = (*this)[up].parent) ++n;
@@ -78,10 +89,11 @@ SequenceIndex SequenceTable<Policy>::create() {
 }
 
 template <PositionPolicy Policy>
-void SequenceTable<Policy>::end(SequenceIndex sequence, SequenceIndex recipient) noexcept {
+void SequenceTable<Policy>::end(SequenceIndex sequence, SequenceIndex recipient, bool hand_on) noexcept {
   unlink_child(sequence);
   records_[sequence].state.alive = false;
   records_[sequence].tail_recipient = recipient;
+  records_[sequence].handed_on = hand_on;
   --n_alive_;
 }
 
