@@ -162,17 +162,22 @@ double plan_shuffled_roots(std::int32_t n) {
   return world.plan(roots);
 }
 
-/// Branches forked after every token of a trunk, which are roots now.
+/// Roots that see the first 1, 2, ... n tokens of one segment, shuffled.
 struct Prefixes {
   explicit Prefixes(std::int32_t n) : world(n) {
     Step step = world.cache.begin_step();
-    for (std::int32_t i = 0; i < n; ++i) {
-      step.append(world.root, {kWord});
-      kids.push_back(step.fork(world.root, 1)[0]);
-      step.append(kids.back(), {kWord});
-    }
-    for (const SequenceId kid : kids) step.detach(kid);
+    const SequenceId trunk = step.create_sequence();
+    step.append(trunk, std::vector<TokenId>(static_cast<std::size_t>(n), kWord));
+    kids = step.fork(trunk, n);
     World::finish(step);
+    Step cut = world.cache.begin_step();
+    for (std::int32_t i = 0; i < n; ++i) {
+      const SequenceId kid = kids[static_cast<std::size_t>(i)];
+      cut.detach(kid);
+      cut.rewind(kid, i + 1);
+      cut.append(kid, {kWord});
+    }
+    World::finish(cut);
     std::shuffle(kids.begin(), kids.end(), std::mt19937(1));
   }
   World world;
@@ -261,7 +266,7 @@ constexpr Case kCases[] = {
     {"plan of n branches in order", plan_in_order},
     {"plan of n branches in reverse order", plan_reversed},
     {"plan of n roots, shuffled", plan_shuffled_roots},
-    {"plan of n roots cut at n prefixes of a trunk", plan_prefixes},
+    {"plan of n roots that see n prefixes of a segment", plan_prefixes},
     {"drop of these, one in a step", drop_prefixes},
     {"plan behind n joined branches, unchanged", plan_behind_joins},
     {"outputs of n children without tokens: plan", request_logits},
