@@ -66,7 +66,7 @@ std::vector<TokenRow> rows_of(const std::filesystem::path& file, const Renderer&
 std::string losses_text(const Losses& losses) {
   std::string text = fmt::format("{:.4f}", losses.mean());
   for (std::int32_t k = 0; k < kTokenKinds; ++k)
-    if (const auto kind = static_cast<TokenKind>(k); losses.count[static_cast<std::size_t>(k)] > 0)
+    if (const auto kind = static_cast<TokenKind>(k); losses.count[kind] > 0)
       text += fmt::format("  {} {:.3f}", token_kind_name(kind), losses.mean(kind));
   return text;
 }

@@ -16,7 +16,7 @@ Json by_kind(const Losses& losses) {
   Json out = Json::object();
   for (std::int32_t k = 0; k < kTokenKinds; ++k) {
     const auto kind = static_cast<TokenKind>(k);
-    if (losses.count[static_cast<std::size_t>(k)] > 0) out[token_kind_name(kind)] = losses.mean(kind);
+    if (losses.count[kind] > 0) out[token_kind_name(kind)] = losses.mean(kind);
   }
   return out;
 }

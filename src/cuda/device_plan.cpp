@@ -42,8 +42,8 @@ void check_limits(const PlanSizes& limits) {
 std::size_t plan_bytes(const PlanSizes& bucket) noexcept { return packed_plan(nullptr, bucket).n_bytes; }
 
 std::size_t workspace_bytes(const HeadShape& shape, const PlanSizes& bucket) noexcept {
-  return sizeof(float) * static_cast<std::size_t>(bucket.n_states) * static_cast<std::size_t>(shape.query_heads) *
-         static_cast<std::size_t>(shape.head_dim + 2);
+  const std::int64_t n_floats = std::int64_t{bucket.n_states} * shape.query_heads * (shape.head_dim + 2);
+  return sizeof(float) * static_cast<std::size_t>(n_floats);
 }
 
 struct DevicePlan::Impl {
@@ -104,25 +104,29 @@ void DevicePlan::build(const StepPlan& plan, const PlanSizes& at_least) {
 /// Row by row, each row's states in history order.
 void DevicePlan::Impl::number_states() {
   const auto visit = [this](auto&& seen_by) {
-    for (const Piece& piece : list.pieces())
-      for (std::size_t i = 0; i < list.limits(piece).size(); ++i)
-        if (list.limits(piece)[i] > piece.begin)
-          seen_by(static_cast<std::size_t>(piece.row_begin) + i, n_chunks(piece.begin, list.limits(piece)[i]),
-                  static_cast<std::size_t>(piece.first_limit) + i);
+    for (const Piece& piece : list.pieces()) {
+      std::int32_t row = piece.row_begin, limit = piece.first_limit;
+      for (const std::int32_t end : list.limits(piece)) {
+        if (end > piece.begin) seen_by(row, n_chunks(piece.begin, end), limit);
+        ++row;
+        ++limit;
+      }
+    }
   };
   row_states.assign(static_cast<std::size_t>(list.n_rows()) + 1, 0);
   std::int64_t n_states = 0;
-  visit([&](std::size_t row, std::int32_t n, std::size_t) {
+  std::int32_t* const states = row_states.data();
+  visit([&](std::int32_t row, std::int32_t n, std::int32_t) {
     n_states += n;
-    row_states[row + 1] += n;
+    states[row + 1] += n;
   });
   check_size(n_states, limits.n_states, "states");
   for (std::size_t row = 1; row < row_states.size(); ++row) row_states[row] += row_states[row - 1];
   first_states.assign(list.n_limits(), 0);
   // Filling moves row_states[row] to where the next row's states begin, so all are moved back by one afterwards.
-  visit([&](std::size_t row, std::int32_t n, std::size_t limit) {
-    first_states[limit] = row_states[row];
-    row_states[row] += n;
+  visit([&](std::int32_t row, std::int32_t n, std::int32_t limit) {
+    first_states.begin()[limit] = states[row];
+    states[row] += n;
   });
   for (std::size_t row = row_states.size() - 1; row > 0; --row) row_states[row] = row_states[row - 1];
   row_states.front() = 0;
@@ -140,10 +144,11 @@ void DevicePlan::Impl::sort_pieces() {
 void DevicePlan::Impl::check_seen_once() {
   for (std::size_t p = 0; p < pieces.size(); ++p) {
     const Piece& piece = pieces[p];
-    if (p == 0 || piece.segment != pieces[p - 1].segment) seen.assign(static_cast<std::size_t>(list.n_rows()), 0);
+    if (p == 0 || piece.segment != pieces[p - 1].segment) seen.assign(row_states.size() - 1, 0);
     const std::span<const std::int32_t> ends = list.limits(piece);
+    std::int32_t* const seen_by = seen.data() + piece.row_begin;
     for (std::size_t i = 0; i < ends.size(); ++i) {
-      std::int32_t& row_seen = seen[static_cast<std::size_t>(piece.row_begin) + i];
+      std::int32_t& row_seen = seen_by[i];
       if (ends[i] > piece.begin && piece.begin < row_seen)
         fail(Status::bad_argument, "row ", piece.row_begin + static_cast<RowIndex>(i), " sees token ", piece.begin,
              " of segment ", piece.segment, " twice");
@@ -187,6 +192,7 @@ void DevicePlan::Impl::add_chunk(std::span<const Piece> stretch, Task chunk) {
   Task* task = nullptr;
   for (const Piece& piece : stretch) {
     const std::span<const std::int32_t> ends = list.limits(piece);
+    const std::int32_t* const firsts = first_states.data() + piece.first_limit;
     for (std::size_t i = 0; i < ends.size(); ++i) {
       if (ends[i] <= chunk.key_begin) continue;
       if (task == nullptr || task->n_entries == rows_of_block) {
@@ -194,8 +200,7 @@ void DevicePlan::Impl::add_chunk(std::span<const Piece> stretch, Task chunk) {
         task->entry_begin = static_cast<std::int32_t>(entries.size());
       }
       const std::int32_t end = std::min(ends[i], chunk.chunk_begin + kChunkKeys);
-      const std::int32_t first = first_states[static_cast<std::size_t>(piece.first_limit) + i];
-      const std::int32_t state = first + chunk.chunk_begin / kChunkKeys - piece.begin / kChunkKeys;
+      const std::int32_t state = firsts[i] + chunk.chunk_begin / kChunkKeys - piece.begin / kChunkKeys;
       entries.push_back({piece.row_begin + static_cast<RowIndex>(i), end, state});
       task->key_end = std::max(task->key_end, end);
       ++task->n_entries;

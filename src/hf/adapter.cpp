@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -33,9 +34,7 @@ std::vector<float> read_matrix(const Tensor& tensor) {
   const auto& shape = tensor.shape;
   if (shape.size() != 2 || std::any_of(shape.begin(), shape.end(), [](auto n) { return n < 1 || n > INT32_MAX; }))
     damaged(tensor, "a matrix", "shape " + shape_text(shape));
-  std::vector<float> values;
-  if (tensor.dtype != Dtype::other) values.resize(static_cast<std::size_t>(tensor.n_elements()));
-  read_floats(tensor, values);
+  std::vector<float> values = read_floats(tensor);
   const auto bad = std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
   if (bad != values.end())
     damaged(tensor, "finite numbers", std::to_string(*bad) + " as element " + std::to_string(bad - values.begin()));
@@ -127,16 +126,14 @@ void require(bool holds, const std::string& text) {
   if (!holds) fail(Status::bad_argument, "adapter: ", text);
 }
 
-std::int64_t width_of(const TokenRows& rows) {
-  return rows.empty() ? 0 : static_cast<std::int64_t>(rows.rows.size() / rows.ids.size());
-}
+std::int64_t width_of(const TokenRows& rows) { return rows.empty() ? 0 : std::ssize(rows.rows) / std::ssize(rows.ids); }
 
 void check_rows(const TokenRows& rows, const char* name) {
   const std::set<TokenId> ids(rows.ids.begin(), rows.ids.end());
   require(ids.size() == rows.ids.size() && (ids.empty() || *ids.begin() >= 0),
           std::string(name) + ": expected different token ids of at least 0");
-  const auto n = static_cast<std::size_t>(width_of(rows)) * rows.ids.size();
-  require(n == rows.rows.size() && (n > 0 || rows.empty()),
+  const std::int64_t n = width_of(rows) * std::ssize(rows.ids);
+  require(n == std::ssize(rows.rows) && (n > 0 || rows.empty()),
           std::string(name) + ": expected " + std::to_string(rows.ids.size()) + " rows of one length, found " +
               std::to_string(rows.rows.size()) + " values");
 }
@@ -145,9 +142,8 @@ void check_pair(const std::string& module, const LoraPair& pair) {
   require(pair.in > 0 && pair.out > 0 && pair.rank() > 0,
           module + ": expected sizes above 0, found " + std::to_string(pair.in) + " in, " + std::to_string(pair.out) +
               " out, rank " + std::to_string(pair.rank()));
-  const auto rank = static_cast<std::size_t>(pair.rank());
-  require(pair.a.size() == rank * static_cast<std::size_t>(pair.in) &&
-              pair.b.size() == rank * static_cast<std::size_t>(pair.out),
+  const std::int64_t rank = pair.rank();
+  require(std::ssize(pair.a) == rank * pair.in && std::ssize(pair.b) == rank * pair.out,
           module + ": expected A [rank, in] and B [out, rank], found " + std::to_string(pair.a.size()) + " and " +
               std::to_string(pair.b.size()) + " values for " + std::to_string(pair.in) + " in and " +
               std::to_string(pair.out) + " out");

@@ -1,6 +1,7 @@
 // Adds an adapter to a model's tensors.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include <anabranch/error.hpp>
 #include <anabranch/hf/adapter.hpp>
@@ -20,32 +21,35 @@ void require_rows(const TokenRows& rows, const ModelConfig& config, const std::s
     if (id < 0 || id >= config.vocabulary)
       fail(Status::bad_file, where, ": expected token ids from 0 to ", config.vocabulary - 1,
            " (the model's vocabulary), found ", id);
-  const std::size_t expected = rows.ids.size() * static_cast<std::size_t>(config.hidden);
-  if (rows.rows.size() != expected)
+  if (std::ssize(rows.rows) != std::ssize(rows.ids) * config.hidden)
     fail(Status::bad_file, where, ": expected ", rows.ids.size(), " token rows of ", config.hidden,
          " (the model's hidden size), found ", rows.rows.size(), " values");
 }
 
 void replace_rows(const TokenRows& rows, std::span<float> values) {
   if (rows.empty()) return;
-  const std::size_t width = rows.rows.size() / rows.ids.size();
-  for (std::size_t i = 0; i < rows.ids.size(); ++i)
-    std::copy_n(rows.rows.begin() + static_cast<std::ptrdiff_t>(i * width), width,
-                values.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(rows.ids[i]) * width));
+  const std::ptrdiff_t width = std::ssize(rows.rows) / std::ssize(rows.ids);
+  const float* row = rows.rows.data();
+  for (const TokenId id : rows.ids) {
+    std::copy_n(row, width, values.data() + id * width);
+    row += width;
+  }
 }
 
 /// W += scale * (B A), row by row; the sum of a row's products is made before it is scaled, as `peft` does.
 void add_product(const LoraPair& pair, float scale, std::span<float> values) {
-  const auto in = static_cast<std::size_t>(pair.in), rank = static_cast<std::size_t>(pair.rank());
+  const auto in = static_cast<std::size_t>(pair.in);
+  const std::int32_t rank = pair.rank();
   std::vector<float> change(in);
-  for (std::size_t row = 0; row < static_cast<std::size_t>(pair.out); ++row) {
+  const float* b = pair.b.data();
+  float* w = values.data();
+  for (std::int32_t row = 0; row < pair.out; ++row, w += in) {
     std::fill(change.begin(), change.end(), 0.0f);
-    for (std::size_t r = 0; r < rank; ++r) {
-      const float factor = pair.b[row * rank + r];
-      const float* a = pair.a.data() + r * in;
+    const float* a = pair.a.data();
+    for (std::int32_t r = 0; r < rank; ++r, a += in) {
+      const float factor = *b++;
       for (std::size_t i = 0; i < in; ++i) change[i] += factor * a[i];
     }
-    float* w = values.data() + row * in;
     for (std::size_t i = 0; i < in; ++i) w[i] += scale * change[i];
   }
 }
@@ -97,7 +101,7 @@ void Adapter::merge_into(std::string_view tensor, std::span<float> values) const
   const std::string_view module = tensor.substr(0, tensor.size() - kWeight.size());
   if (const auto found = modules.find(module); found != modules.end()) {
     const LoraPair& pair = found->second;
-    ANABRANCH_ASSERT(values.size() == static_cast<std::size_t>(pair.in) * static_cast<std::size_t>(pair.out));
+    ANABRANCH_ASSERT(std::ssize(values) == std::int64_t{pair.in} * pair.out);
     add_product(pair, scale_of(pair), values);
   }
   if (module == kEmbeddingModule) replace_rows(tokens, values);

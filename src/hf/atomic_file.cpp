@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -33,13 +34,12 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(const void* bytes, std::size_t size) {
-  const char* next = static_cast<const char*>(bytes);
-  while (size > 0) {
-    const ::ssize_t written = ::write(descriptor_, next, size);
+  std::span rest(static_cast<const std::byte*>(bytes), size);
+  while (!rest.empty()) {
+    const ::ssize_t written = ::write(descriptor_, rest.data(), rest.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) cannot("write", temporary_);
-    next += written;
-    size -= static_cast<std::size_t>(written);
+    rest = std::span(rest.begin() + written, rest.end());
   }
 }
 

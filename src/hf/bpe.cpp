@@ -20,7 +20,7 @@ std::size_t MergeTable::place(std::uint64_t pair) const noexcept {
   const std::size_t mask = places_.size() - 1;
   std::uint64_t mixed = pair * 0x9e3779b97f4a7c15u;
   mixed ^= mixed >> 32;
-  std::size_t i = static_cast<std::size_t>(mixed) & mask;
+  std::size_t i = mixed & mask;
   while (places_[i].pair != Merge::kEmpty && places_[i].pair != pair) i = (i + 1) & mask;
   return i;
 }
@@ -85,32 +85,32 @@ void Bpe::start(std::string_view word, Scratch& scratch) const {
 }
 
 void Bpe::propose(Scratch& scratch, std::int32_t left, std::int32_t right) const {
-  const Merge* merge = merges.find(scratch.symbols[static_cast<std::size_t>(left)].token,
-                                   scratch.symbols[static_cast<std::size_t>(right)].token);
+  const Scratch::Symbol* const symbols = scratch.symbols.data();
+  const Merge* merge = merges.find(symbols[left].token, symbols[right].token);
   if (!merge) return;
   scratch.heap.push_back({merge->rank, left, merge->merged});
   std::push_heap(scratch.heap.begin(), scratch.heap.end(), worse);
 }
 
 void Bpe::merge_all(Scratch& scratch) const {
-  auto& symbols = scratch.symbols;
+  Scratch::Symbol* const symbols = scratch.symbols.data();
+  const auto n = static_cast<std::int32_t>(scratch.symbols.size());
   scratch.heap.clear();
-  for (std::size_t i = 1; i < symbols.size(); ++i)
-    propose(scratch, static_cast<std::int32_t>(i - 1), static_cast<std::int32_t>(i));
+  for (std::int32_t i = 1; i < n; ++i) propose(scratch, i - 1, i);
   while (!scratch.heap.empty()) {
     std::pop_heap(scratch.heap.begin(), scratch.heap.end(), worse);
     const Scratch::Candidate best = scratch.heap.back();
     scratch.heap.pop_back();
-    Scratch::Symbol& left = symbols[static_cast<std::size_t>(best.position)];
+    Scratch::Symbol& left = symbols[best.position];
     if (left.removed || left.next == kNone) continue;
-    Scratch::Symbol& right = symbols[static_cast<std::size_t>(left.next)];
+    Scratch::Symbol& right = symbols[left.next];
     // The neighbours may have changed since; like the reference, what counts is that they still become the same token.
     const Merge* merge = merges.find(left.token, right.token);
     if (!merge || merge->merged != best.merged) continue;
     left.token = best.merged;
     left.next = right.next;
     right.removed = true;
-    if (right.next != kNone) symbols[static_cast<std::size_t>(right.next)].previous = best.position;
+    if (right.next != kNone) symbols[right.next].previous = best.position;
     if (left.previous != kNone) propose(scratch, left.previous, best.position);
     if (left.next != kNone) propose(scratch, best.position, left.next);
   }

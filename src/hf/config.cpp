@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "json_file.hpp"
 
@@ -26,7 +27,7 @@ constexpr std::array<Shape, 3> kShapes{{
 constexpr const char* kSupported = "supported are LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM";
 
 // `architectures` names the class with its output head; `model_type` is all that a bare configuration has.
-Architecture read_architecture(const JsonObject& config) {
+const Shape& supported_shape(const JsonObject& config) {
   const auto type = config.optional_text("model_type");
   const Shape* by_class = nullptr;
   if (config.find("architectures")) {
@@ -37,11 +38,11 @@ Architecture read_architecture(const JsonObject& config) {
     if (!by_class) config.unsupported("architectures", impl::shown(names[0]) + " is not supported; " + kSupported);
     if (type && *type != by_class->model_type)
       config.unsupported("model_type", "\"" + *type + "\" does not belong to " + by_class->class_name);
-    return by_class->architecture;
+    return *by_class;
   }
   if (!type) fail(Status::bad_file, config.where(), ": expected 'architectures' or 'model_type', found neither");
   for (const Shape& shape : kShapes)
-    if (*type == shape.model_type) return shape.architecture;
+    if (*type == shape.model_type) return shape;
   config.unsupported("model_type", "\"" + *type + "\" is not supported; " + kSupported);
 }
 
@@ -104,7 +105,7 @@ void refuse_other_features(const JsonObject& config) {
 void refuse_sliding_windows(const JsonObject& config, std::int32_t n_layers) {
   if (config.find("layer_types")) {
     const Json& types = config.array("layer_types");
-    if (types.size() != static_cast<std::size_t>(n_layers))
+    if (std::cmp_not_equal(types.size(), n_layers))
       config.wrong("layer_types", "one entry for each of " + std::to_string(n_layers) + " layers", types);
     for (const Json& type : types)
       if (type != "full_attention")
@@ -177,7 +178,8 @@ std::optional<Dtype> read_dtype(const JsonObject& config) {
 
 ModelConfig read_model(const JsonObject& config) {
   ModelConfig model;
-  model.architecture = read_architecture(config);
+  const Shape& shape = supported_shape(config);
+  model.architecture = shape.architecture;
   refuse_other_features(config);
   model.vocabulary = config.integer("vocab_size", 1);
   model.hidden = config.integer("hidden_size", 1);
@@ -185,7 +187,6 @@ ModelConfig read_model(const JsonObject& config) {
   model.n_layers = config.integer("num_hidden_layers", 1);
   read_heads(config, model);
   if (model.architecture != Architecture::llama) refuse_sliding_windows(config, model.n_layers);
-  const Shape& shape = kShapes[static_cast<std::size_t>(model.architecture)];
   model.max_positions = config.integer_or("max_position_embeddings", 1, shape.max_positions);
   model.rms_eps = config.positive_or("rms_norm_eps", 1e-6);
   model.rope = read_rope(config, model.max_positions);
@@ -202,15 +203,17 @@ ModelConfig read_model(const JsonObject& config) {
 }  // namespace
 
 const char* architecture_name(Architecture architecture) noexcept {
-  return kShapes[static_cast<std::size_t>(architecture)].class_name;
+  for (const Shape& shape : kShapes)
+    if (shape.architecture == architecture) return shape.class_name;
+  return "unknown";
 }
 
 std::vector<double> rope_inverse_frequencies(const RopeConfig& rope, std::int32_t head_dim) {
   if (head_dim <= 0 || head_dim % 2 != 0)
     fail(Status::bad_argument, "head_dim: expected an even number above 0, found ", head_dim);
-  std::vector<double> result(static_cast<std::size_t>(head_dim / 2));
-  for (std::size_t i = 0; i < result.size(); ++i) {
-    double frequency = std::pow(rope.theta, -2.0 * static_cast<double>(i) / head_dim);
+  std::vector<double> result;
+  for (std::int32_t i = 0; i < head_dim / 2; ++i) {
+    double frequency = std::pow(rope.theta, -2.0 * i / head_dim);
     if (rope.scaling == RopeScaling::llama3) {
       const double turns = rope.original_max_positions * frequency / (2 * std::numbers::pi);  // in the old context
       const double blend = (turns - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
@@ -220,7 +223,7 @@ std::vector<double> rope_inverse_frequencies(const RopeConfig& rope, std::int32_
         frequency = (1 - blend) * frequency / rope.factor + blend * frequency;
       }
     }
-    result[i] = frequency;
+    result.push_back(frequency);
   }
   return result;
 }

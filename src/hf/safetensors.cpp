@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <set>
 
@@ -140,15 +141,15 @@ void check_layout(std::vector<Tensor>& tensors, const Header& header, const std:
   std::sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
     return a.bytes.data() != b.bytes.data() ? a.bytes.data() < b.bytes.data() : a.bytes.size() < b.bytes.size();
   });
-  std::size_t expected = 0;
+  std::ptrdiff_t expected = 0;
   for (const Tensor& tensor : tensors) {
-    const auto begin = static_cast<std::size_t>(tensor.bytes.data() - header.tensors.data());
+    const std::ptrdiff_t begin = tensor.bytes.data() - header.tensors.data();
     if (begin != expected)
       fail(Status::bad_file, where, ": tensor \"", tensor.name, "\": expected its bytes to begin at ", expected,
            ", found ", begin, (begin < expected ? " (overlaps another tensor)" : " (a hole)"));
-    expected = begin + tensor.bytes.size();
+    expected = begin + std::ssize(tensor.bytes);
   }
-  if (expected != header.tensors.size())
+  if (expected != std::ssize(header.tensors))
     fail(Status::bad_file, where, ": expected ", expected, " bytes behind the header, found ", header.tensors.size());
 }
 
@@ -275,7 +276,7 @@ void read_floats(const Tensor& tensor, std::span<float> out) {
   const std::string where = tensor.file.string() + ": tensor \"" + tensor.name + "\"";
   if (tensor.dtype == Dtype::other)
     fail(Status::unsupported, where, ": expected F32, F16 or BF16, found ", tensor.stored_dtype);
-  if (out.size() != static_cast<std::size_t>(tensor.n_elements()))
+  if (std::ssize(out) != tensor.n_elements())
     fail(Status::bad_argument, where, ": expected room for ", tensor.n_elements(), " elements, found ", out.size());
   const std::byte* from = tensor.bytes.data();
   switch (tensor.dtype) {
@@ -291,6 +292,13 @@ void read_floats(const Tensor& tensor, std::span<float> out) {
       break;
     case Dtype::other: break;
   }
+}
+
+std::vector<float> read_floats(const Tensor& tensor) {
+  std::vector<float> values;
+  if (tensor.dtype != Dtype::other) values.resize(tensor.bytes.size() / dtype_size(tensor.dtype));
+  read_floats(tensor, values);
+  return values;
 }
 
 }  // namespace anabranch::hf

@@ -1,5 +1,8 @@
 #include <anabranch/hf/tokenizer.hpp>
 
+#include <iterator>
+#include <utility>
+
 #include "json_file.hpp"
 #include "tokenizer_table.hpp"
 #include "utf8.hpp"
@@ -70,7 +73,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& folder_or_file) {
 std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   if (const std::size_t bad = impl::first_bad_utf8(text); bad != text.size())
     fail(Status::bad_argument, "text to encode: not well-formed UTF-8 at byte ", bad, " of ", text.size());
-  if (text.size() > static_cast<std::size_t>(kUnlimited))
+  if (std::ssize(text) > kUnlimited)
     fail(Status::bad_argument, "text to encode: expected at most ", kUnlimited, " bytes, found ", text.size());
   std::vector<TokenId> tokens;
   tokens.reserve(text.size() / 3 + 2);
@@ -88,7 +91,7 @@ void Tokenizer::decode(std::span<const TokenId> tokens, std::string& out, Specia
     if (id < 0) fail(Status::bad_argument, "token to decode: expected an id of at least 0, found ", id);
   for (const TokenId id : tokens) {
     if (id >= n_tokens() || (special == SpecialText::skip && is_special(id))) continue;
-    out += table_->bytes[static_cast<std::size_t>(id)];
+    out += table_->bytes[id];
   }
 }
 
@@ -98,17 +101,15 @@ std::string Tokenizer::decode(std::span<const TokenId> tokens, SpecialText speci
   return out;
 }
 
-std::int32_t Tokenizer::n_tokens() const noexcept { return static_cast<std::int32_t>(table_->bytes.size()); }
+std::int32_t Tokenizer::n_tokens() const noexcept { return table_->bytes.n(); }
 
 std::string_view Tokenizer::token_bytes(TokenId id) const {
   if (id < 0 || id >= n_tokens())
     fail(Status::bad_argument, "token id: expected 0 to ", n_tokens() - 1, ", found ", id);
-  return table_->bytes[static_cast<std::size_t>(id)];
+  return table_->bytes[id];
 }
 
-bool Tokenizer::is_special(TokenId id) const noexcept {
-  return id >= 0 && id < n_tokens() && table_->special[static_cast<std::size_t>(id)];
-}
+bool Tokenizer::is_special(TokenId id) const noexcept { return id >= 0 && id < n_tokens() && table_->special[id]; }
 
 std::optional<TokenId> Tokenizer::find_added(std::string_view text) const {
   const auto found = table_->added.find(std::string(text));

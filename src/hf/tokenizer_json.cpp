@@ -65,15 +65,14 @@ class Reader {
 
   // Makes room for an id and gives it its bytes.
   void place(TokenId id, const std::string& content, std::string bytes) {
-    const auto index = static_cast<std::size_t>(id);
-    if (index >= owner_.size()) {
-      owner_.resize(index + 1);
-      table_.bytes.resize(index + 1);
-      table_.special.resize(index + 1);
-    }
-    owner_[index] = content;
-    table_.bytes[index] = std::move(bytes);
+    owner_.reach(id);
+    table_.bytes.reach(id);
+    table_.special.reach(id);
+    owner_[id] = content;
+    table_.bytes[id] = std::move(bytes);
   }
+
+  bool has_owner(TokenId id) const { return id < owner_.n() && !owner_[id].empty(); }
 
   void read_vocabulary() {
     const JsonObject json = model_.object("vocab");
@@ -81,13 +80,11 @@ class Reader {
     for (const auto& [entry, value] : json.json().items()) {
       if (entry.empty()) json.wrong("", "no empty token", value);
       const TokenId id = checked_id(json, entry.c_str(), value);
-      const auto index = static_cast<std::size_t>(id);
-      if (index < owner_.size() && !owner_[index].empty())
-        json.wrong(entry.c_str(), "an id of its own (\"" + owner_[index] + "\" has it)", value);
+      if (has_owner(id)) json.wrong(entry.c_str(), "an id of its own (\"" + owner_[id] + "\" has it)", value);
       place(id, entry, alphabet_to_bytes(entry).value_or(entry));
     }
-    for (std::size_t id = 0; id < owner_.size(); ++id)
-      if (!owner_[id].empty()) vocabulary_.emplace(owner_[id], static_cast<TokenId>(id));
+    for (TokenId id = 0; id < owner_.n(); ++id)
+      if (has_owner(id)) vocabulary_.emplace(owner_[id], id);
     entries_ = std::move(owner_);  // what vocabulary_ points into stays where it is
     owner_ = entries_;
     table_.bpe.whole_words = model_.flag_or("ignore_merges", false);
@@ -197,8 +194,7 @@ class Reader {
   // False for a repetition of what is there already.
   bool add_added(const JsonObject& json, const AddedToken& token) {
     const TokenId same_text = find(token.content);
-    const auto index = static_cast<std::size_t>(token.id);
-    const bool taken = index < owner_.size() && !owner_[index].empty() && owner_[index] != token.content;
+    const bool taken = has_owner(token.id) && owner_[token.id] != token.content;
     if (taken || (same_text != kNone && same_text != token.id))
       fail(Status::bad_file, json.where(), ": 'id': expected ",
            (taken ? "an id of its own for" : std::to_string(same_text) + ", the vocabulary's id of"), " \"",
@@ -207,7 +203,7 @@ class Reader {
     if (!fresh && entry->second != token.id)
       fail(Status::bad_file, json.where(), ": 'content': \"", token.content, "\" is there twice");
     place(token.id, token.content, token.content);  // literal text, not spelled in the byte alphabet
-    table_.special[index] = token.special;
+    table_.special[token.id] = token.special;
     return fresh;
   }
 
@@ -259,8 +255,7 @@ class Reader {
     const JsonObject token = json.object("special_tokens").object(name.c_str());
     for (const Json& value : token.array("ids")) {
       const TokenId id = checked_id(token, "ids", value);
-      const auto index = static_cast<std::size_t>(id);
-      if (index >= owner_.size() || owner_[index].empty()) token.wrong("ids", "ids of known tokens", value);
+      if (!has_owner(id)) token.wrong("ids", "ids of known tokens", value);
       out.push_back(id);
     }
   }
@@ -268,9 +263,9 @@ class Reader {
   const JsonObject& root_;
   JsonObject model_;
   TokenizerTable& table_;
-  std::vector<std::string> entries_;  ///< the vocabulary's entries by id
-  std::vector<std::string> owner_;    ///< entries and added tokens by id
-  Vocabulary vocabulary_;             ///< into entries_
+  TokenTable<std::string> entries_;  ///< of the vocabulary
+  TokenTable<std::string> owner_;    ///< entries and added tokens
+  Vocabulary vocabulary_;            ///< into entries_
 };
 
 }  // namespace

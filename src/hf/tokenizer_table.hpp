@@ -10,6 +10,7 @@
 #include "added_tokens.hpp"
 #include "bpe.hpp"
 #include "pre_tokenizer.hpp"
+#include "token_table.hpp"
 
 namespace anabranch::hf::impl {
 
@@ -20,8 +21,8 @@ struct TokenizerTable {
   std::optional<PreTokenizer> pre_tokenizer;
   Bpe bpe;
   std::vector<TokenId> before, after;  ///< put around every text when asked for
-  std::vector<std::string> bytes;      ///< of each id; empty where there is no token
-  std::vector<bool> special;           ///< by id
+  TokenTable<std::string> bytes;       ///< empty where there is no token
+  TokenTable<bool> special;
   std::unordered_map<std::string, TokenId> added;
 };
 

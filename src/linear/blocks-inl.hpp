@@ -23,7 +23,7 @@ HWY_BEFORE_NAMESPACE();
 namespace anabranch::linear::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-inline constexpr std::size_t kQuadsOfBlock = 8;
+inline constexpr std::ptrdiff_t kQuadsOfBlock = 8;
 inline constexpr int kHalf = impl::kChannels / 2;
 
 /// The same product on any CPU, slowly. Without vpdpbusd only tests quantise rows per block.
@@ -32,12 +32,12 @@ inline void sum_blocks_plainly(const impl::Tile& tile, int n_rows, float* sums) 
     for (int c = 0; c < impl::kChannels; ++c) {
       const std::uint8_t* const half = tile.half(c / kHalf);
       float total = 0;
-      for (std::size_t block = 0; block < tile.n_blocks; ++block) {
-        const std::size_t place = static_cast<std::size_t>(r) * tile.n_blocks + block;
-        const std::size_t end = std::min(4 * tile.n_groups, 4 * kQuadsOfBlock * (block + 1));
+      for (std::ptrdiff_t block = 0; block < tile.n_blocks; ++block) {
+        const std::ptrdiff_t place = r * tile.n_blocks + block;
+        const std::ptrdiff_t end = std::min(4 * tile.n_groups, 4 * kQuadsOfBlock * (block + 1));
         std::int32_t sum = tile.starts[place];
-        for (std::size_t k = 4 * kQuadsOfBlock * block; k < end; ++k)
-          sum += tile.row8(r)[k] * half[(k / 4 * kHalf + static_cast<std::size_t>(c % kHalf)) * 4 + k % 4];
+        for (std::ptrdiff_t k = 4 * kQuadsOfBlock * block; k < end; ++k)
+          sum += tile.row8(r)[k] * half[(k / 4 * kHalf + c % kHalf) * 4 + k % 4];
         total += static_cast<float>(sum) * tile.scales[place];
       }
       sums[r * impl::kChannels + c] = total;
@@ -88,11 +88,11 @@ HWY_INLINE void sum_half(const impl::Tile& tile, const std::uint8_t* HWY_RESTRIC
   const std::int32_t* starts = tile.starts;
   const float* scales = tile.scales;
   ANABRANCH_EACH_ROW(ANABRANCH_ZERO)
-  for (std::size_t left = tile.n_groups; left > 0;) {
-    const std::size_t quads = std::min(left, kQuadsOfBlock);
+  for (std::ptrdiff_t left = tile.n_groups; left > 0;) {
+    const std::ptrdiff_t quads = std::min(left, kQuadsOfBlock);
     left -= quads;
     ANABRANCH_EACH_ROW(ANABRANCH_START)
-    for (std::size_t quad = 0; quad < quads; ++quad) {
+    for (std::ptrdiff_t quad = 0; quad < quads; ++quad) {
       __builtin_prefetch(w + 8192, 0, 2);  // with few rows every other line: asking for all was slower
       const auto w0 = hn::LoadU(d8, w);
       ANABRANCH_EACH_ROW(ANABRANCH_ADD)

@@ -80,8 +80,8 @@ Int8Matrix::~Int8Matrix() {
 }
 
 std::size_t Int8Matrix::bytes() const noexcept {
-  const auto inputs = static_cast<std::size_t>(n_groups()) * static_cast<std::size_t>(group());
-  return static_cast<std::size_t>(n_panels_) * kPanel * (inputs + 2 * sizeof(float));
+  constexpr std::int64_t kScaleAndBias = 2 * sizeof(float);
+  return static_cast<std::size_t>(std::int64_t{n_panels_} * kPanel * (n_groups() * group() + kScaleAndBias));
 }
 
 std::size_t Int8Matrix::allocated() const noexcept { return bytes(); }
@@ -90,9 +90,9 @@ void Int8Matrix::allocate(std::pmr::memory_resource* memory) {
   void* const place = memory->allocate(allocated(), kLine);
   const std::int64_t n_values = std::int64_t{n_panels_} * kPanel * n_groups() * group();
   std::memset(place, 0, allocated());
-  std::memset(place, zero(), static_cast<std::size_t>(n_values));
   memory_ = memory;
   values_ = static_cast<std::uint8_t*>(place);
+  std::fill_n(values_, n_values, zero());
   scales_ = reinterpret_cast<float*>(values_ + n_values);
 }
 

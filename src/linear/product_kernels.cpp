@@ -115,8 +115,7 @@ void multiply_panels(const Product& p, std::int32_t begin, std::int32_t end) {
   HWY_ALIGN float sums[kMaxRows * kChannels];
   const QuantisedRows& x = *p.rows;
   const Finish finish = finish_of(p);
-  const auto n_groups = static_cast<std::size_t>(p.matrix->n_groups()),
-             n_blocks = static_cast<std::size_t>(x.n_blocks());
+  const std::int32_t n_groups = p.matrix->n_groups(), n_blocks = x.n_blocks();
   const auto block =
       static_cast<std::int32_t>(std::max<std::int64_t>(kMaxRows, kBlockBytes / x.stride() / kMaxRows * kMaxRows));
   for (std::int32_t first = 0; first < x.n_rows(); first += block) {

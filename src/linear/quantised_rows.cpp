@@ -26,8 +26,8 @@ std::int64_t stride_of(std::int64_t bytes) noexcept {
 }
 
 template <class T>
-T* allocate(std::size_t n) {
-  return static_cast<T*>(::operator new(n * sizeof(T), kLine));
+T* allocate(std::int64_t n) {
+  return static_cast<T*>(::operator new(static_cast<std::size_t>(n) * sizeof(T), kLine));
 }
 
 }  // namespace
@@ -57,10 +57,9 @@ void QuantisedRows::resize(std::int32_t n_rows, const RowShape& shape) {
     fail(Status::bad_argument, "rows of width ", width, "; it must be 1 to ", kMaxWidth);
   if (n_rows < 0) fail(Status::bad_argument, "a number of rows of ", n_rows);
   const std::int64_t stride = stride_of(std::int64_t{width} * (quantisation == Quantisation::per_block ? 1 : 2));
-  const auto bytes = static_cast<std::size_t>(n_rows * stride);
-  const auto blocks =
-      static_cast<std::size_t>(n_rows) *
-      static_cast<std::size_t>(quantisation == Quantisation::per_block ? (width + kBlock - 1) / kBlock : 1);
+  const std::int64_t bytes = n_rows * stride;
+  const std::int64_t blocks =
+      std::int64_t{n_rows} * (quantisation == Quantisation::per_block ? (width + kBlock - 1) / kBlock : 1);
   if (bytes > room_) {
     values_.reset(allocate<std::byte>(bytes));
     room_ = bytes;

@@ -32,7 +32,7 @@ HWY_INLINE VF load_part(const float* x, std::int32_t i, std::int32_t n) {
   const auto lanes = static_cast<std::int32_t>(hn::Lanes(df));
   if (i + lanes <= n) return hn::LoadU(df, x + i);
   HWY_ALIGN float part[16] = {};
-  std::memcpy(part, x + i, static_cast<std::size_t>(n - i) * sizeof(float));
+  std::copy_n(x + i, n - i, part);
   return hn::Load(df, part);
 }
 
@@ -85,7 +85,7 @@ float round_per_row(const float* x, std::int32_t n, const Value& value, std::int
   std::memcpy(&largest, &bits, sizeof(largest));
   const bool finite = bits < 0x7f800000;
   if (!finite || largest < kSmallest) {
-    std::memset(out, 0, static_cast<std::size_t>(n + n % 2) * sizeof(*out));
+    std::fill_n(out, n + n % 2, std::int16_t{0});
     return finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
   }
   const auto limit = static_cast<float>(QuantisedRows::limit(Quantisation::per_row, n));

@@ -34,7 +34,7 @@ template <int kRows>
 void sum_panel(const Tile& tile, float* HWY_RESTRICT sums) {
   for (int r = 0; r < kRows; ++r) {
     std::int32_t sum[kChannels] = {};
-    for (std::size_t pair = 0; pair < tile.n_groups; ++pair) {
+    for (std::ptrdiff_t pair = 0; pair < tile.n_groups; ++pair) {
       const std::int16_t* x = tile.row16(r) + 2 * pair;
       const std::int8_t* w = tile.pairs() + pair * 2 * kChannels;
       for (int c = 0; c < kChannels; ++c) sum[c] += w[2 * c] * x[0] + w[2 * c + 1] * x[1];
@@ -116,7 +116,7 @@ HWY_INLINE void sum_columns(const Tile& tile, const std::int8_t* HWY_RESTRICT w,
   [[maybe_unused]] const std::int16_t* HWY_RESTRICT x4 = x0 + 4 * stride;
   [[maybe_unused]] const std::int16_t* HWY_RESTRICT x8 = x0 + 8 * stride;
   ANABRANCH_EACH_ROW(ANABRANCH_ZERO)
-  for (std::size_t pair = 0; pair < tile.n_groups; ++pair) {
+  for (std::ptrdiff_t pair = 0; pair < tile.n_groups; ++pair) {
     if constexpr (kAsk) ask_ahead<kRows>(w);
     const V16 w0 = hn::PromoteTo(d16, hn::LoadU(d8, w));
     const V16 w1 = hn::PromoteTo(d16, hn::LoadU(d8, w + 2 * n));
@@ -145,7 +145,7 @@ HWY_INLINE void sum_wide(const Tile& tile, const std::int8_t* HWY_RESTRICT w, fl
   V32 a0 = hn::Zero(d32), b0 = a0, c0 = a0, d0 = a0, a1 = a0, b1 = a0, c1 = a0, d1 = a0;
   [[maybe_unused]] V32 e0 = a0, f0 = a0, g0 = a0, h0 = a0, e1 = a0, f1 = a0, g1 = a0, h1 = a0;  // rests
   const std::int16_t* HWY_RESTRICT x = tile.row16(0);
-  for (std::size_t pair = 0; pair < tile.n_groups; ++pair) {
+  for (std::ptrdiff_t pair = 0; pair < tile.n_groups; ++pair) {
     if constexpr (kAsk) ask_ahead<kRows>(w);
     const V16 x0 = both(x), x1 = kRows > 1 ? both(x + tile.stride / 2) : x0;
     const auto add = [&](std::size_t place, V32& sum0, V32& rest0, V32& sum1, V32& rest1) HWY_ATTR {

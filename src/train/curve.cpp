@@ -112,10 +112,10 @@ std::string curve_svg(const std::string& title, std::span<const Curve> curves) {
   return out + "</svg>\n";
 }
 
-std::vector<CurvePoint> smoothed(std::span<const CurvePoint> points, std::int32_t n) {
+std::vector<CurvePoint> smoothed(std::span<const CurvePoint> points, std::size_t n) {
   std::vector<CurvePoint> out;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    const std::size_t first = i + 1 > static_cast<std::size_t>(n) ? i + 1 - static_cast<std::size_t>(n) : 0;
+    const std::size_t first = i + 1 > n ? i + 1 - n : 0;
     double sum = 0;
     for (std::size_t j = first; j <= i; ++j) sum += points[j].loss;
     out.push_back({points[i].step, sum / static_cast<double>(i + 1 - first)});

@@ -1,5 +1,6 @@
 #include <anabranch/train/model.hpp>
 
+#include <iterator>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -26,7 +27,7 @@ void check(const ModelOptions& o, const hf::ModelConfig& c) {
   require(o.rank >= 1 && o.rank <= c.hidden, "rank", o.rank, "in [1, hidden size]");
   require(o.alpha > 0, "alpha", static_cast<double>(o.alpha), "positive");
   require(o.n_threads >= 0, "n_threads", o.n_threads, "at least 0");
-  require(o.initial_rows.empty() || o.initial_rows.size() == o.token_rows.size() * static_cast<std::size_t>(c.hidden),
+  require(o.initial_rows.empty() || std::ssize(o.initial_rows) == std::ssize(o.token_rows) * c.hidden,
           "size of initial_rows", static_cast<double>(o.initial_rows.size()), "token rows times hidden size");
   for (const TokenId token : o.token_rows)
     require(token >= 0 && token < c.vocabulary, "trained token", token, "inside the vocabulary");
@@ -34,7 +35,7 @@ void check(const ModelOptions& o, const hf::ModelConfig& c) {
 
 std::span<float> values_of(const at::Tensor& tensor) {
   if (!tensor.defined()) return {};
-  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+  return {tensor.data_ptr<float>(), tensor.data_ptr<float>() + tensor.numel()};
 }
 
 /// Sorts the losses of a pass by the kinds of the targets.

@@ -21,7 +21,7 @@ at::Tensor mask_of(const TokenRow& row) {
   const std::int64_t n = row.n_tokens();
   at::Tensor mask = at::empty({1, 1, n, n}, at::kFloat);
   fill_mask(row.runs, row.n_tokens(), 0.0f, -std::numeric_limits<float>::infinity(),
-            std::span<float>(mask.data_ptr<float>(), static_cast<std::size_t>(n * n)));
+            {mask.data_ptr<float>(), mask.data_ptr<float>() + n * n});
   return mask;
 }
 

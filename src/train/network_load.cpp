@@ -16,8 +16,7 @@ namespace {
 
 at::Tensor read(const hf::Weights& file, const std::string& name, std::vector<std::int64_t> shape) {
   at::Tensor out = at::empty(shape, at::kFloat);
-  hf::read_floats(file.require(name, shape),
-                  std::span<float>(out.data_ptr<float>(), static_cast<std::size_t>(out.numel())));
+  hf::read_floats(file.require(name, shape), {out.data_ptr<float>(), out.data_ptr<float>() + out.numel()});
   return out;
 }
 
@@ -182,9 +181,9 @@ std::vector<ModelTensor> Network::tensors() const {
     if (tensor.defined()) out.push_back({name, tensor.sizes().vec(), copied(tensor)});
   };
   add(hf::embedding_spec(config_).weight(), embedding_);
-  for (std::int32_t l = 0; l < config_.n_layers; ++l) {
-    const NetworkLayer& layer = layers_[static_cast<std::size_t>(l)];
-    const hf::LayerSpec spec = hf::layer_spec(config_, l);
+  std::int32_t index = 0;
+  for (const NetworkLayer& layer : layers_) {
+    const hf::LayerSpec spec = hf::layer_spec(config_, index++);
     add(spec.input_norm.name, layer.input_norm);
     add(spec.ffn_norm.name, layer.ffn_norm);
     if (spec.query_norm) add(spec.query_norm->name, layer.query_norm);

@@ -1,6 +1,7 @@
 #include <anabranch/train/optimizer.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -72,7 +73,7 @@ std::vector<Moments> Optimizer::moments() const {
   for (const NamedTensor& p : impl_->model->network.parameters()) {
     const auto found = states.find(p.tensor.unsafeGetTensorImpl());
     if (found == states.end()) {
-      const std::vector<float> zeros(static_cast<std::size_t>(p.tensor.numel()));
+      const std::vector<float> zeros = copied(at::zeros(p.tensor.sizes(), at::kFloat));
       out.push_back({p.name, zeros, zeros});
     } else {
       const auto& state = static_cast<const State&>(*found->second);
@@ -85,8 +86,8 @@ std::vector<Moments> Optimizer::moments() const {
 void Optimizer::restore(std::int64_t n_steps, const std::vector<Moments>& moments) {
   const std::vector<NamedTensor>& parameters = impl_->model->network.parameters();
   const auto fits = [](const NamedTensor& p, const Moments& m) {
-    const auto n = static_cast<std::size_t>(p.tensor.numel());
-    return p.name == m.name && m.first.size() == n && m.second.size() == n;
+    const std::int64_t n = p.tensor.numel();
+    return p.name == m.name && std::ssize(m.first) == n && std::ssize(m.second) == n;
   };
   if (!std::equal(parameters.begin(), parameters.end(), moments.begin(), moments.end(), fits))
     fail(Status::bad_argument, "the moments are not those of this model's ", parameters.size(), " parameters");

@@ -91,7 +91,7 @@ void fill_mask(std::span<const VisibleRun> runs, std::int32_t n, float sees, flo
   std::fill(mask.begin(), mask.end(), hides);
   for (const VisibleRun& run : runs)
     for (std::int32_t q = run.begin; q < run.end; ++q) {
-      float* row = mask.data() + static_cast<std::size_t>(q) * static_cast<std::size_t>(n);
+      float* row = mask.data() + std::int64_t{q} * n;
       for (const Interval& i : run.before) std::fill(row + i.begin, row + i.end, sees);
       std::fill(row + run.own_begin, row + q + 1, sees);
     }

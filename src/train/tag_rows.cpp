@@ -36,15 +36,15 @@ std::vector<TokenId> tag_tokens(const markup::AspdTags& tags) {
 std::vector<float> initial_tag_rows(const std::filesystem::path& folder, const hf::ModelConfig& config,
                                     const hf::Tokenizer& tokenizer, std::span<const TokenId> tags) {
   const auto width = static_cast<std::size_t>(config.hidden);
-  const auto n_rows = static_cast<std::size_t>(config.vocabulary);
-  std::vector<float> table(n_rows * width);
   const hf::Weights weights = hf::Weights::open(folder);
-  hf::read_floats(weights.require(hf::embedding_spec(config).weight(), {config.vocabulary, config.hidden}), table);
-  const auto row = [&](std::size_t i) { return std::span<const float>(table).subspan(i * width, width); };
+  const std::vector<float> table =
+      hf::read_floats(weights.require(hf::embedding_spec(config).weight(), {config.vocabulary, config.hidden}));
+  const auto row = [&](TokenId token) { return std::span(table.data() + std::int64_t{token} * config.hidden, width); };
   std::vector<double> lengths;
-  for (std::size_t i = 0; i < n_rows; ++i) lengths.push_back(length_of(row(i)));
-  std::nth_element(lengths.begin(), lengths.begin() + static_cast<std::ptrdiff_t>(n_rows / 2), lengths.end());
-  const double median = lengths[n_rows / 2];
+  for (TokenId token = 0; token < config.vocabulary; ++token) lengths.push_back(length_of(row(token)));
+  const auto middle = lengths.begin() + config.vocabulary / 2;
+  std::nth_element(lengths.begin(), middle, lengths.end());
+  const double median = *middle;
   // The words' own means would be likely everywhere: what all tags share is taken away, and the row that the unused
   // token has, which is likely nowhere, is put in its place.
   std::vector<float> means;
@@ -52,7 +52,7 @@ std::vector<float> initial_tag_rows(const std::filesystem::path& folder, const h
   for (const char* words : kWords) {
     std::vector<float> mean(width, 0.0f);
     for (const TokenId token : tokenizer.encode(words, hf::Special::plain)) {
-      const auto values = row(static_cast<std::size_t>(token));
+      const auto values = row(token);
       for (std::size_t i = 0; i < width; ++i) mean[i] += values[i];
     }
     const auto scale = static_cast<float>(median / std::max(length_of(mean), 1e-6));
@@ -63,7 +63,7 @@ std::vector<float> initial_tag_rows(const std::filesystem::path& folder, const h
   }
   std::vector<float> out;
   for (std::size_t k = 0; k < tags.size(); ++k) {
-    const auto own = row(static_cast<std::size_t>(tags[k]));
+    const auto own = row(tags[k]);
     for (std::size_t i = 0; i < width; ++i) out.push_back(own[i] + means[k * width + i] - shared[i]);
   }
   return out;

@@ -19,11 +19,11 @@ class RowWriter {
 
   void append(TokenId token, TokenKind kind, Origin origin = Origin::sampled) {
     layout_.append();
-    if (origin == Origin::sampled && last_ != kNone) {
-      row_.targets[static_cast<std::size_t>(last_)] = token;
-      row_.target_kinds[static_cast<std::size_t>(last_)] = kind;
+    // The row before is its own line's: flat order is the line's order wherever a token is sampled.
+    if (origin == Origin::sampled && !row_.targets.empty()) {
+      row_.targets.back() = token;
+      row_.target_kinds.back() = kind;
     }
-    last_ = row_.n_tokens();
     row_.tokens.push_back(token);
     row_.kinds.push_back(kind);
     row_.targets.push_back(kNone);
@@ -44,8 +44,6 @@ class RowWriter {
  private:
   TokenRow row_;
   RowLayout layout_;
-  std::int32_t last_ =
-      kNone;  ///< the row before: in flat order, which is the line's own order wherever a token is sampled
 };
 
 /// The answer in markup.

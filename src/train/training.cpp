@@ -32,7 +32,7 @@ Training::Training(Model& model, std::vector<TokenRow> rows, const TrainingOptio
 StepReport Training::step() {
   if (done()) fail(Status::wrong_state, "all ", n_steps(), " steps are done");
   const auto begin = std::chrono::steady_clock::now();
-  const StepRows& rows = steps_[static_cast<std::size_t>(n_done())];
+  const StepRows& rows = steps_.begin()[n_done()];
   StepReport report;
   report.epoch = rows.epoch;
   report.rate = learning_rate(n_done(), n_steps(), options_.rate);

@@ -147,6 +147,7 @@ TEST_CASE("what cannot be scored is refused before any pass") {
   CHECK(status(block, {.max_position = 5}) == ab::Status::out_of_range);
   CHECK(model.n_passes() == 0);
   CHECK(status(block, {.max_position = 6}) == ab::Status::ok);
+  CHECK(status(block, {.max_position = -1}) == ab::Status::bad_argument);
 }
 
 TEST_CASE("blocks of a sample have what stands before them as context, nested ones without siblings") {

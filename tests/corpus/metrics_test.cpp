@@ -125,6 +125,6 @@ TEST_CASE("the figures are those of the paper's definitions") {
   CHECK(m.repeated_titles == Approx(1.0 / 6));
   CHECK(m.well_formed == Approx(4.0 / 5));
   CHECK(m.mean_tokens == Approx((13.0 + 6 + 6 + 0 + 6) / 5));
-  CHECK(m.faults[static_cast<std::size_t>(corpus::Fault::title_open)] == 1);
+  CHECK(m.faults[corpus::Fault::title_open] == 1);
   CHECK(corpus::metrics({}).ppd == 0.0);
 }

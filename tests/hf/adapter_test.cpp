@@ -105,10 +105,8 @@ std::string error_with(const std::function<void(std::vector<Stored>&)>& edit) {
   std::vector<Stored> stored;
   {
     const hf::Weights weights = hf::Weights::open(folder / kTensors);
-    for (const auto& [name, tensor] : weights.tensors()) {
-      stored.push_back({name, tensor.shape, std::vector<float>(static_cast<std::size_t>(tensor.n_elements()))});
-      hf::read_floats(tensor, stored.back().values);
-    }
+    for (const auto& [name, tensor] : weights.tensors())
+      stored.push_back({name, tensor.shape, hf::read_floats(tensor)});
   }
   edit(stored);
   std::vector<hf::FloatTensor> tensors;

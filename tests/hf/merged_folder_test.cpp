@@ -43,10 +43,7 @@ class Folders {
   std::vector<float> tensor(const char* name) const {
     const hf::Weights weights = hf::Weights::open(merged());
     const hf::Tensor* tensor = weights.find(name);
-    if (tensor == nullptr) return {};
-    std::vector<float> values(static_cast<std::size_t>(tensor->n_elements()));
-    hf::read_floats(*tensor, values);
-    return values;
+    return tensor == nullptr ? std::vector<float>() : hf::read_floats(*tensor);
   }
 
  private:

@@ -32,11 +32,7 @@ std::string error_of_header(const std::string& header, std::size_t n_bytes = 8) 
   return file_error(file_bytes(header, std::string(n_bytes, '\0')));
 }
 
-std::vector<float> values(const hf::Tensor& tensor) {
-  std::vector<float> out(static_cast<std::size_t>(tensor.n_elements()));
-  hf::read_floats(tensor, out);
-  return out;
-}
+std::vector<float> values(const hf::Tensor& tensor) { return hf::read_floats(tensor); }
 
 }  // namespace
 

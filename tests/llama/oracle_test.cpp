@@ -27,8 +27,7 @@ class Reader {
   Matrix matrix(const std::string& name) const {
     const ab::hf::Tensor& tensor =
         weights_.require("model." + name + ".weight", weights_.find("model." + name + ".weight")->shape);
-    std::vector<float> values(static_cast<std::size_t>(tensor.n_elements()));
-    ab::hf::read_floats(tensor, values);
+    std::vector<float> values = ab::hf::read_floats(tensor);
     const Eigen::Index columns = tensor.shape.back(), rows = tensor.n_elements() / tensor.shape.back();
     return Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(values.data(), rows,
                                                                                              columns)

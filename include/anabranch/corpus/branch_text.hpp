@@ -7,7 +7,6 @@
 // `parts` (parts.hpp), which drops markers.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -28,8 +27,17 @@ enum class BlockKind : std::uint8_t {
 
 /// Name of a kind as written above.
 constexpr const char* block_kind_name(BlockKind kind) noexcept {
-  constexpr const char* kNames[] = {"none", "numbered", "lettered", "bulleted", "steps", "ordinals", "bold", "headed"};
-  return kNames[static_cast<std::size_t>(kind)];
+  switch (kind) {
+    case BlockKind::none: return "none";
+    case BlockKind::numbered: return "numbered";
+    case BlockKind::lettered: return "lettered";
+    case BlockKind::bulleted: return "bulleted";
+    case BlockKind::steps: return "steps";
+    case BlockKind::ordinals: return "ordinals";
+    case BlockKind::bold: return "bold";
+    case BlockKind::headed: return "headed";
+  }
+  return "unknown";
 }
 
 /// How deep blocks may lie inside one another, in answers and in samples: functions that visit them are recursive.

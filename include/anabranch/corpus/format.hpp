@@ -9,6 +9,7 @@
 
 #include <anabranch/corpus/branch_text.hpp>
 #include <anabranch/corpus/parts.hpp>
+#include <anabranch/enum_array.hpp>
 
 namespace anabranch::corpus {
 
@@ -34,11 +35,24 @@ inline constexpr std::size_t kReasons = 15;
 
 /// Name of a reason as written above.
 constexpr const char* reason_name(Reason reason) noexcept {
-  constexpr const char* kNames[kReasons] = {
-      "round_trip",    "empty_answer",     "title_empty",        "title_repeated", "title_too_long",
-      "title_markup",  "too_few_branches", "too_many_branches",  "too_deep",       "body_too_short",
-      "body_too_long", "body_repeated",    "branches_redundant", "looping_text",   "unfinished"};
-  return kNames[static_cast<std::size_t>(reason)];
+  switch (reason) {
+    case Reason::round_trip: return "round_trip";
+    case Reason::empty_answer: return "empty_answer";
+    case Reason::title_empty: return "title_empty";
+    case Reason::title_repeated: return "title_repeated";
+    case Reason::title_too_long: return "title_too_long";
+    case Reason::title_markup: return "title_markup";
+    case Reason::too_few_branches: return "too_few_branches";
+    case Reason::too_many_branches: return "too_many_branches";
+    case Reason::too_deep: return "too_deep";
+    case Reason::body_too_short: return "body_too_short";
+    case Reason::body_too_long: return "body_too_long";
+    case Reason::body_repeated: return "body_repeated";
+    case Reason::branches_redundant: return "branches_redundant";
+    case Reason::looping_text: return "looping_text";
+    case Reason::unfinished: return "unfinished";
+  }
+  return "unknown";
 }
 
 struct Finding {
@@ -71,12 +85,12 @@ double redundancy(const Part& block);
 class ReasonCounts {
  public:
   void add(const std::vector<Finding>& findings);
-  std::int64_t operator[](Reason reason) const noexcept { return counts_[static_cast<std::size_t>(reason)]; }
+  std::int64_t operator[](Reason reason) const noexcept { return counts_[reason]; }
   std::int64_t n_answers() const noexcept { return n_answers_; }    ///< all that were added
   std::int64_t n_rejected() const noexcept { return n_rejected_; }  ///< with at least one finding
 
  private:
-  std::int64_t counts_[kReasons] = {};
+  EnumArray<Reason, std::int64_t, kReasons> counts_{};
   std::int64_t n_answers_ = 0;
   std::int64_t n_rejected_ = 0;
 };

@@ -8,6 +8,7 @@
 // decode/parallelism.hpp computes them for one answer and says which tokens count.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -15,6 +16,7 @@
 
 #include <anabranch/corpus/parts.hpp>
 #include <anabranch/decode/parallelism.hpp>
+#include <anabranch/enum_array.hpp>
 #include <anabranch/markup/aspd_tags.hpp>
 #include <anabranch/markup/text.hpp>
 
@@ -36,10 +38,18 @@ inline constexpr std::size_t kFaults = 9;
 
 /// Name of a fault as written above.
 constexpr const char* fault_name(Fault fault) noexcept {
-  constexpr const char* kNames[kFaults] = {"none",         "title_open",   "titles_unused", "block_without_title",
-                                           "branch_count", "branch_title", "text_in_block", "not_closed",
-                                           "stray_tag"};
-  return kNames[static_cast<std::size_t>(fault)];
+  switch (fault) {
+    case Fault::none: return "none";
+    case Fault::title_open: return "title_open";
+    case Fault::titles_unused: return "titles_unused";
+    case Fault::block_without_title: return "block_without_title";
+    case Fault::branch_count: return "branch_count";
+    case Fault::branch_title: return "branch_title";
+    case Fault::text_in_block: return "text_in_block";
+    case Fault::not_closed: return "not_closed";
+    case Fault::stray_tag: return "stray_tag";
+  }
+  return "unknown";
 }
 
 /// One answer, counted.
@@ -72,7 +82,7 @@ struct Metrics {
   double repeated_4grams = 0;  ///< share of all 4-grams
   double well_formed = 0;      ///< share of answers without a fault
   double mean_tokens = 0;      ///< text tokens per answer
-  std::int64_t faults[kFaults] = {};
+  EnumArray<Fault, std::int64_t, kFaults> faults{};
 };
 
 Metrics metrics(std::span<const AnswerCounts> answers);

@@ -70,8 +70,9 @@ class Weights {
 };
 
 /// Converts F32, F16 or BF16 elements; exact. Throws `unsupported` for another type and `bad_argument` if `out` has not
-/// n_elements() places.
+/// n_elements() places. Without `out` it returns them.
 void read_floats(const Tensor& tensor, std::span<float> out);
+std::vector<float> read_floats(const Tensor& tensor);
 
 /// A tensor to write. Values are borrowed, row-major.
 struct FloatTensor {

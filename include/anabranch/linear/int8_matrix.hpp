@@ -69,7 +69,7 @@ class Int8Matrix {
   void allocate(std::pmr::memory_resource* memory);
   void pack(const FloatMatrix& from, std::int32_t row, std::int32_t place);
   std::int64_t index_of(std::int32_t place, std::int32_t input) const noexcept;
-  int zero() const noexcept {
+  std::uint8_t zero() const noexcept {
     return quantisation_ == Quantisation::per_block ? 128 : 0;
   }  ///< the byte that stands for a weight of 0
   std::size_t allocated() const noexcept;

@@ -85,11 +85,11 @@ class QuantisedRows {
   template <class T>
   using Array = std::unique_ptr<T[], Free>;
 
-  Array<std::byte> values_;         ///< [n_rows, stride]
-  Array<float> scales_;             ///< [n_rows, n_blocks]
-  Array<std::int32_t> starts_;      ///< [n_rows, n_blocks]
-  std::size_t room_ = 0;            ///< bytes
-  std::size_t room_of_blocks_ = 0;  ///< scales, and starts
+  Array<std::byte> values_;          ///< [n_rows, stride]
+  Array<float> scales_;              ///< [n_rows, n_blocks]
+  Array<std::int32_t> starts_;       ///< [n_rows, n_blocks]
+  std::int64_t room_ = 0;            ///< bytes
+  std::int64_t room_of_blocks_ = 0;  ///< scales, and starts
   std::int32_t n_rows_ = 0, width_ = 0;
   Quantisation quantisation_ = Quantisation::per_row;
   std::int64_t stride_ = 0;

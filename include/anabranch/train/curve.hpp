@@ -1,6 +1,7 @@
 // The course of a training run as a picture.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -24,6 +25,6 @@ struct Curve {
 std::string curve_svg(const std::string& title, std::span<const Curve> curves);
 
 /// Means of up to `n` neighbours before each point, itself included: what single steps scatter around.
-std::vector<CurvePoint> smoothed(std::span<const CurvePoint> points, std::int32_t n);
+std::vector<CurvePoint> smoothed(std::span<const CurvePoint> points, std::size_t n);
 
 }  // namespace anabranch::train

@@ -1,22 +1,22 @@
 // Sums of losses by the kind of the token that was to be predicted.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
+#include <anabranch/enum_array.hpp>
 #include <anabranch/train/token_row.hpp>
 
 namespace anabranch::train {
 
 /// Negative log-likelihoods in nats. Sums, not means, so that parts of a data set add up exactly.
 struct Losses {
-  std::array<double, kTokenKinds> sum{};          ///< by TokenKind of the target
-  std::array<std::int64_t, kTokenKinds> count{};  ///< targets
+  EnumArray<TokenKind, double, kTokenKinds> sum{};          ///< by TokenKind of the target
+  EnumArray<TokenKind, std::int64_t, kTokenKinds> count{};  ///< targets
 
   void add(TokenKind kind, double loss) noexcept {
-    sum[static_cast<std::size_t>(kind)] += loss;
-    ++count[static_cast<std::size_t>(kind)];
+    sum[kind] += loss;
+    ++count[kind];
   }
   Losses& operator+=(const Losses& other) noexcept {
     for (std::size_t k = 0; k < sum.size(); ++k) {
@@ -38,8 +38,7 @@ struct Losses {
   /// Per target; 0 where there are none.
   double mean() const noexcept { return n_targets() > 0 ? total() / static_cast<double>(n_targets()) : 0.0; }
   double mean(TokenKind kind) const noexcept {
-    const auto k = static_cast<std::size_t>(kind);
-    return count[k] > 0 ? sum[k] / static_cast<double>(count[k]) : 0.0;
+    return count[kind] > 0 ? sum[kind] / static_cast<double>(count[kind]) : 0.0;
   }
 };
 

@@ -134,8 +134,7 @@ class Extractor {
   }
 
   TitleCut find_title(const Line& first, BlockKind kind, std::size_t body_end) const {
-    const TitleFinder finder(answer_, first.end, body_end,
-                             {static_cast<std::size_t>(options_.max_title_bytes), options_.max_title_words});
+    const TitleFinder finder(answer_, first.end, body_end, {options_.max_title_bytes, options_.max_title_words});
     if (kind == BlockKind::headed) return finder.heading(first.text);
     if (fence_length(answer_, first.marker.content, first.end) > 0)  // the item is a code fence from its start
       return {first.marker.title, first.marker.title, first.marker.title};

@@ -72,11 +72,11 @@ class FormatCheck {
   void add(Reason reason, std::string text) { findings_.push_back({reason, std::move(text)}); }
   /// `what`: who has how many of what, with `#` for the number.
   void check_count(std::size_t n, std::int32_t most, Reason reason, const std::string& what) {
-    if (n > static_cast<std::size_t>(std::max(most, 0)))
+    if (std::cmp_greater(n, std::max(most, 0)))
       add(reason, with_number(what, n) + ", at most " + std::to_string(most) + " are allowed");
   }
   void check_least(std::size_t n, std::int32_t least, Reason reason, const std::string& what) {
-    if (n < static_cast<std::size_t>(std::max(least, 0)))
+    if (std::cmp_less(n, least))
       add(reason, with_number(what, n) + ", at least " + std::to_string(least) + " are needed");
   }
   static std::string with_number(std::string what, std::size_t n) {
@@ -201,8 +201,8 @@ inline double redundancy(const Part& block) {
 }
 
 inline void ReasonCounts::add(const std::vector<Finding>& findings) {
-  std::array<bool, kReasons> found{};
-  for (const Finding& finding : findings) found[static_cast<std::size_t>(finding.reason)] = true;
+  EnumArray<Reason, bool, kReasons> found{};
+  for (const Finding& finding : findings) found[finding.reason] = true;
   for (std::size_t i = 0; i < kReasons; ++i) counts_[i] += found[i] ? 1 : 0;
   ++n_answers_;
   n_rejected_ += findings.empty() ? 0 : 1;

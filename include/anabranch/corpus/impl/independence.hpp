@@ -38,7 +38,7 @@ inline double log_probability(std::span<const float> logits, TokenId token) {
     sum += anabranch::impl::rough_sum(weights);
   }
   for (; i < logits.size(); ++i) sum += std::exp(logits[i] - best);
-  return static_cast<double>(logits[static_cast<std::size_t>(token)]) - best - std::log(sum);
+  return static_cast<double>(logits.data()[token]) - best - std::log(sum);
 }
 
 /// The payload of a sequence: the branch that it holds, and the token that its next row of logits predicts.
@@ -68,10 +68,12 @@ class IndependencePasses {
  private:
   void check() const {
     if (options_.max_rows < 1) fail(Status::bad_argument, "max_rows is ", options_.max_rows, ", must be at least 1");
+    if (options_.max_position < 0)
+      fail(Status::bad_argument, "max_position is ", options_.max_position, ", must not be negative");
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
       if (blocks_[i].context.empty())
         fail(Status::bad_argument, "block ", i, " has no context; at least one token is needed");
-      if (n_tokens(blocks_[i]) > static_cast<std::size_t>(options_.max_position))
+      if (std::cmp_greater(n_tokens(blocks_[i]), options_.max_position))
         fail(Status::out_of_range, "block ", i, " has ", n_tokens(blocks_[i]), " tokens, the model takes ",
              options_.max_position);
     }
@@ -79,10 +81,9 @@ class IndependencePasses {
 
   /// groups_: index of each group's first block, and the end.
   void cut_groups() {
-    const auto most = static_cast<std::size_t>(options_.max_rows);
-    std::size_t n_rows = most + 1;
+    std::size_t n_rows = 0;
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      if (n_rows + n_tokens(blocks_[i]) > most) {
+      if (i == 0 || std::cmp_greater(n_rows + n_tokens(blocks_[i]), options_.max_rows)) {
         groups_.push_back(i);
         n_rows = 0;
       }

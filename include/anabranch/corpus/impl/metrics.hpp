@@ -210,7 +210,7 @@ inline Metrics metrics(std::span<const AnswerCounts> answers) {
   AnswerCounts sum;
   std::int64_t n_parallel = 0;
   for (const AnswerCounts& a : answers) {
-    ++m.faults[static_cast<std::size_t>(a.fault)];
+    ++m.faults[a.fault];
     sum.n_serial += a.n_serial;
     sum.n_branch += a.n_branch;
     sum.n_titles += a.n_titles;
@@ -229,7 +229,7 @@ inline Metrics metrics(std::span<const AnswerCounts> answers) {
     if (n_parallel > 0) *measure /= static_cast<double>(n_parallel);
   m.repeated_titles = ratio(sum.n_repeated_titles, sum.n_titles);
   m.repeated_4grams = ratio(sum.n_repeated_4grams, sum.n_4grams);
-  m.well_formed = ratio(m.faults[0], m.n_answers);
+  m.well_formed = ratio(m.faults[Fault::none], m.n_answers);
   m.mean_tokens = ratio(sum.n_text(), m.n_answers);
   return m;
 }

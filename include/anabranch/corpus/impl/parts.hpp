@@ -49,7 +49,9 @@ inline bool needs_own_line(std::string_view text) {
 }
 
 inline std::size_t n_line_breaks(std::string_view text) {
-  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+  std::size_t n = 0;
+  for (const char c : text) n += c == '\n' ? 1 : 0;
+  return n;
 }
 
 /// Makes the parts of a tree. The recursion is as deep as the tree.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include <anabranch/corpus/impl/markers.hpp>
 
@@ -18,7 +19,7 @@ struct TitleCut {
 };
 
 struct TitleLimits {
-  std::size_t max_bytes = 80;
+  std::int32_t max_bytes = 80;
   std::int32_t max_words = 10;
 };
 
@@ -80,7 +81,7 @@ class TitleFinder {
   bool text_follows() const noexcept { return next_text(line_end_) > line_end_; }
 
   bool fits(std::size_t begin, std::size_t end) const noexcept {
-    if (end <= begin || end - begin > limits_.max_bytes) return false;
+    if (end <= begin || std::cmp_greater(end - begin, limits_.max_bytes)) return false;
     std::int32_t words = 1;
     for (std::size_t i = begin; i + 1 < end; ++i)
       if (is_blank(answer_[i]) && !is_blank(answer_[i + 1])) ++words;
@@ -140,7 +141,7 @@ class TitleFinder {
   }
 
   TitleCut plain_title(std::size_t begin) const {
-    for (std::size_t at = begin; at < line_end_ && at - begin <= limits_.max_bytes; ++at) {
+    for (std::size_t at = begin; at < line_end_ && std::cmp_less_equal(at - begin, limits_.max_bytes); ++at) {
       const bool colon = answer_[at] == ':' && (at + 1 == line_end_ || is_blank(answer_[at + 1]));
       const bool dash = dash_length(at) > 0;
       const bool dot = answer_[at] == '.' && at + 1 < line_end_ && is_blank(answer_[at + 1]) && at - begin >= 4;
