@@ -1,18 +1,6 @@
 // The host's table against a model of llama.cpp's memory: adopts of rewound drafts, and sequences that end in other
 // steps.
-#include "catch.hpp"
-
 #include "seq_table_world.hpp"
-
-namespace {
-
-namespace ab = anabranch;
-using ab::Positions;
-using ab::SequenceId;
-using ab::test::words;
-using ab::test::World;
-
-}  // namespace
 
 TEST_CASE("an adopt of a rewound draft and a detached branch go on in their own sequences") {
   World world;
