@@ -37,12 +37,12 @@ TEST_CASE("random trees give every row what it gets alone, with aborts in betwee
     t.append(trunk, words(random, 5));
     t.pass();
     RandomTree tree(seed, t.cache, {trunk},
-                    {.mix = {.append = 4, .fork = 3, .join = 3, .rewind = 0, .adopt = 0, .drop = 0},
+                    {.mix = {.append = 4, .fork = 3, .join = 3},
                      .max_sequences = 10,
                      .max_children = 2,
                      .max_tokens = 2,
                      .policies = {ab::Positions::longest},
-                     .take_back = ab::test::TakeBack::settled});
+                     .reach = ab::test::RewindReach::tail});
     RandomCalls calls{t, random};
     for (int round = 0; round < 12; ++round) {
       for (const bool abort_it : {true, false}) {
