@@ -89,14 +89,32 @@ std::span<const PlanRow> BatchPlanner::rows_of(SequenceId sequence) const {
   return {first, last};
 }
 
-/// Places the sequence's rows that see what its seq_id holds, as long as their position is below `end`.
-void BatchPlanner::place_rows(SequenceId id, Position end) {
-  const std::span<const PlanRow> rows = rows_of(id);
+/// Sets stays_ to the slots of all that the sequence sees when the step ends. False: it is not alive then.
+bool BatchPlanner::read_stays(SequenceId id) {
+  if (table_.read_sequence_(id, &stays_) == kNone) return false;
+  std::sort(stays_.begin(), stays_.end());
+  return true;
+}
+
+/// Places the sequence's rows that come before `op`, as long as they see what its seq_id holds and their position is
+/// below `end`.
+///
+/// Where a later operation takes the sequence back, it may have rows of one position, which see the same, before and
+/// after that: those that it still sees when the step ends came after. (An adopt gives it the child's rows too.)
+void BatchPlanner::place_rows(SequenceId id, Position end, const HostOp& op) {
   Sequence& sequence = table_.find_or_add(id);
+  const std::span<const PlanRow> rows = rows_of(id);
+  if (rows.empty()) return;
+  const Position taken_back = taken_back_from(op, id);
+  const bool knows_later = taken_back < end && read_stays(id);
+  const auto comes_later = [&](PlanRow row) {
+    if (position_of(row) < taken_back) return false;
+    return !knows_later || stays(row);
+  };
   for (bool placed = true; placed;) {  // rows are nearly always in order: the second round then finds none
     placed = false;
     for (const PlanRow row : rows) {
-      if (position_of(row) >= end || !fits(row, sequence)) continue;
+      if (position_of(row) >= end || comes_later(row) || !fits(row, sequence)) continue;
       place(row, sequence);
       placed = true;
     }
@@ -191,8 +209,8 @@ std::int64_t BatchPlanner::n_held(const Sequence& sequence) const noexcept {
 /// The first operation that names a forked sequence is its fork; a later one is a join.
 void BatchPlanner::share(const HostOp& op) {
   const bool is_fork = table_.find(op.sequence) == nullptr;
-  if (!is_fork) place_rows(op.sequence, taken_back_from(op));
-  place_rows(op.source, op.end);
+  if (!is_fork) place_rows(op.sequence, kUnlimited, op);
+  place_rows(op.source, op.end, op);
   Sequence& to = table_.find_or_add(op.sequence);
   const Sequence& source = *table_.find(op.source);
   if (is_fork) to.fork_end = op.end;
@@ -200,12 +218,11 @@ void BatchPlanner::share(const HostOp& op) {
   to.seq_id == kNone ? start(to, source.seq_id, op) : join(op, to, source);
 }
 
-/// The position to which a later rewind or adopt of this step takes the sequence back: rows from there on come after
-/// it.
-Position BatchPlanner::taken_back_from(const HostOp& op) const {
+/// The position to which a rewind or adopt behind `op` in this step takes the sequence back.
+Position BatchPlanner::taken_back_from(const HostOp& op, SequenceId id) const {
   Position first = kUnlimited;
   for (const HostOp* later = &op; later != plan_.ops_before.data() + plan_.ops_before.size(); ++later) {
-    if (later->sequence != op.sequence) continue;
+    if (later->sequence != id) continue;
     if (later->kind == HostOp::Kind::restart) first = std::min(first, later->end);
     if (later->kind == HostOp::Kind::become) first = std::min(first, forked_at(later->source));
   }
@@ -263,7 +280,7 @@ void BatchPlanner::restart(const HostOp& op) {
 }
 
 void BatchPlanner::become(const HostOp& op) {
-  place_rows(op.source, kUnlimited);
+  place_rows(op.source, kUnlimited, op);
   Sequence& sequence = table_.find_or_add(op.sequence);
   sequence.seq_id = table_.find(op.source)->seq_id;
 }

@@ -5,6 +5,7 @@
 // is no such moment, llama.cpp would show the row other tokens, and the plan is refused.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -30,14 +31,16 @@ class BatchPlanner {
   void read_pasts();
   void sort_rows();
   void share(const HostOp& op);
-  Position taken_back_from(const HostOp& op) const;
+  Position taken_back_from(const HostOp& op, SequenceId id) const;
   Position forked_at(SequenceId id) const;
   void start(Sequence& sequence, std::int32_t from, const HostOp& op);
   void join(const HostOp& op, Sequence& parent, const Sequence& branch);
   void restart(const HostOp& op);
   void become(const HostOp& op);
   std::span<const PlanRow> rows_of(SequenceId sequence) const;
-  void place_rows(SequenceId id, Position end);
+  bool read_stays(SequenceId id);
+  bool stays(PlanRow row) const { return std::binary_search(stays_.begin(), stays_.end(), plan_.slots[row.offset()]); }
+  void place_rows(SequenceId id, Position end, const HostOp& op);
   void place_remaining(std::span<const PlanRow> rows);
   bool fits(PlanRow row, const Sequence& sequence);
   void place(PlanRow row, Sequence& sequence);
@@ -56,7 +59,7 @@ class BatchPlanner {
   const StepPlan& plan_;
   Table<TokenSet, PlanRow> past_;  // [n_rows]: what the row sees beside itself
   Table<char, PlanRow> placed_;    // [n_rows]: whether a batch has the row
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_, stays_;
   std::vector<PlanRow> by_sequence_;  // all rows, sorted by sequence, then in the plan's order
 };
 

@@ -1,12 +1,28 @@
 #include <anabranch/train/adapter.hpp>
 
+#include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <anabranch/error.hpp>
+#include <anabranch/hf/layer_tensors.hpp>
 #include <anabranch/hf/safetensors.hpp>
 
 namespace anabranch::train {
+namespace {
+
+/// Names of the projections of every layer as `peft` has them: the last word of each module's path.
+std::vector<std::string> projection_names(const hf::ModelConfig& config) {
+  const hf::LayerSpec layer = hf::layer_spec(config, 0);
+  std::vector<std::string> names;
+  for (const hf::MatrixSpec* matrix :
+       {&layer.qkv[0], &layer.qkv[1], &layer.qkv[2], &layer.out, &layer.gate_up[0], &layer.gate_up[1], &layer.down})
+    names.push_back(matrix->module.substr(matrix->module.rfind('.') + 1));
+  return names;
+}
+
+}  // namespace
 
 hf::Adapter adapter_of(const Model& model, const std::string& base_model) {
   const ModelOptions& options = model.options();
@@ -15,7 +31,7 @@ hf::Adapter adapter_of(const Model& model, const std::string& base_model) {
   adapter.rank = options.rank;
   adapter.alpha = options.alpha;
   adapter.base_model = base_model;
-  adapter.target_modules = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+  adapter.target_modules = projection_names(model.config());
   for (LoraModule& m : model.lora_modules())
     adapter.modules[m.path] = {
         static_cast<std::int32_t>(m.in), static_cast<std::int32_t>(m.out), std::move(m.a), std::move(m.b), {}};

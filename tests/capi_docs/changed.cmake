@@ -1,4 +1,4 @@
-# Runs check.cmake over copies of the headers and documents in which one thing is wrong, named by CHANGE; it must say so.
+# Runs check.cmake over copies of headers and documents in which one thing is wrong, named by CHANGE; it must say so.
 cmake_minimum_required(VERSION 3.25)
 
 file(REMOVE_RECURSE "${WORK}")
@@ -18,12 +18,15 @@ function(replace name pattern replacement)
   file(WRITE "${WORK}/${name}" "${after}")
 endfunction()
 
-if(CHANGE STREQUAL "function_without_row")
-  replace(README.md "\n\\| `anb_step_detach` [^\n]*" "")
-  set(complaint "anb_step_detach has no row")
-elseif(CHANGE STREQUAL "row_without_function")
+if(CHANGE STREQUAL "function_without_item")
+  replace(README.md "\n\\* `anb_step_detach`[^*]*" "\n")
+  set(complaint "anb_step_detach has no item")
+elseif(CHANGE STREQUAL "item_without_cost")
+  replace(README.md "a new root\\. Cost: O\\(1\\)\\." "a new root.")
+  set(complaint "anb_step_create_sequence in README.md does not say what it costs")
+elseif(CHANGE STREQUAL "item_without_function")
   replace(anabranch.h "ANB_API uint32_t anb_version" "ANB_API uint32_t anb_number")
-  set(complaint "a row for anb_version, which no header declares")
+  set(complaint "an item for anb_version, which no header declares")
 elseif(CHANGE STREQUAL "status_without_row")
   replace(README.md "\n\\| 14 \\| [^\n]*" "")
   set(complaint "status '14 bad_logits' has no row")
@@ -31,7 +34,7 @@ elseif(CHANGE STREQUAL "wrong_number")
   replace(README.md "\\| 21 \\| `poisoned`" "| 23 | `poisoned`")
   set(complaint "a row for the status '23 poisoned'")
 elseif(CHANGE STREQUAL "unknown_status")
-  replace(README.md "`stale_request` \\|\n\\| `anb_decoder_release`" "`stale_query` |\n| `anb_decoder_release`")
+  replace(README.md "`stale_request`\\.\n\\* `anb_decoder_release`" "`stale_query`.\n* `anb_decoder_release`")
   set(complaint "give 'stale_query', which is no status")
 elseif(CHANGE STREQUAL "unknown_name")
   replace(embedding.md "anb_cache_mask" "anb_cache_masks")
@@ -40,7 +43,8 @@ else()
   message(FATAL_ERROR "no such change: '${CHANGE}'")
 endif()
 
-execute_process(COMMAND ${CMAKE_COMMAND} "-DCAPI=${WORK}" "-DDOCS=${WORK}" -P "${CMAKE_CURRENT_LIST_DIR}/check.cmake"
+execute_process(COMMAND ${CMAKE_COMMAND} "-DHEADERS=${WORK}/anabranch.h;${WORK}/anabranch_decoder.h"
+    "-DDOCUMENT=${WORK}/README.md" "-DOTHERS=${WORK}/embedding.md" -DLEAST=50 -P "${CMAKE_CURRENT_LIST_DIR}/check.cmake"
   RESULT_VARIABLE status ERROR_VARIABLE errors)
 string(REGEX REPLACE "[ \n]+" " " errors "${errors}")
 if(status EQUAL 0 OR NOT errors MATCHES "${complaint}")

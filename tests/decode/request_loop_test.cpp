@@ -86,6 +86,25 @@ TEST_CASE("The request's options hold for every prompt, and the callbacks see ev
   CHECK(n_passes == model.n_passes);
 }
 
+TEST_CASE("Requests with options of their own are asked for in turn, and answers are handed over when they end") {
+  Alphabet model;
+  ab::KvCache cache({.n_pages = 64, .page_size = 4});
+  ab::Decoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 40, .end_of_text = {kEnd}}};
+  const ab::GenerateOptions options{.max_requests = 2};
+  ab::RequestLoop loop(model, cache, decoder, options);
+  std::string story;
+  const std::vector<std::string> prompts = {"a", "c", "d"};
+  loop.run(
+      prompts.size(),
+      [&](std::size_t index) {
+        story += "ask " + std::to_string(index) + ", ";
+        return decltype(loop)::Request{tokens(prompts[index]), {.max_tokens = index == 1 ? 1 : 3}};
+      },
+      [&](std::size_t index, ab::Answer&& answer) { story += answer.text + " of " + std::to_string(index) + ", "; });
+  CHECK(story == "ask 0, ask 1, d of 1, ask 2, bcd of 0, e of 2, ");
+  CHECK(model.most_outputs == 2);
+}
+
 TEST_CASE("A model that fails is told that its pass was aborted") {
   Alphabet model{.fails_in = 2};
   CHECK_THROWS_AS(answers(model, {tokens("a")}, {}), std::runtime_error);

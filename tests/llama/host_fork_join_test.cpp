@@ -1,21 +1,5 @@
 // The host on real weights in float32, every logit compared with llama.cpp one token at a time: forks and joins.
-#include "catch.hpp"
-
-#include <random>
-
-#include "gguf.hpp"
-#include "tree.hpp"
-
-namespace {
-
-namespace ab = anabranch;
-using ab::SequenceId;
-using ab::llama::GgufModel;
-using ab::test::gguf_model;
-using ab::test::Tree;
-using ab::test::words;
-
-}  // namespace
+#include "host_world.hpp"
 
 TEST_CASE("forks, nested forks, subset joins and late joins give every row what it gets alone") {
   GgufModel* model = gguf_model("f32");

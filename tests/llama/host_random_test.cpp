@@ -1,33 +1,10 @@
 // The host on real weights: random trees, and thousands of steps on few seq_ids.
-#include "catch.hpp"
-
-#include <random>
-#include <vector>
-
-#include <llama.h>
-
-#include <anabranch/anabranch.hpp>
-#include <anabranch/llama/host.hpp>
-
-#include "gguf.hpp"
-#include "host_checks.hpp"
+#include "host_world.hpp"
 #include "support/random_tree.hpp"
-#include "tree.hpp"
 
 namespace {
 
-namespace ab = anabranch;
-using ab::Positions;
-using ab::SequenceId;
-using ab::llama::GgufModel;
-using ab::llama::Host;
-using ab::test::ends;
-using ab::test::gguf_model;
-using ab::test::kLongest;
 using ab::test::RandomTree;
-using ab::test::TakeBack;
-using ab::test::Tree;
-using ab::test::words;
 
 /// The calls of a Step on a Tree, with random words for tokens.
 struct RandomCalls {
@@ -60,12 +37,12 @@ TEST_CASE("random trees give every row what it gets alone, with aborts in betwee
     t.append(trunk, words(random, 5));
     t.pass();
     RandomTree tree(seed, t.cache, {trunk},
-                    {.mix = {.append = 4, .fork = 3, .join = 3, .rewind = 0, .adopt = 0, .drop = 0},
+                    {.mix = {.append = 4, .fork = 3, .join = 3},
                      .max_sequences = 10,
                      .max_children = 2,
                      .max_tokens = 2,
-                     .policies = {Positions::longest},
-                     .take_back = TakeBack::settled});
+                     .policies = {ab::Positions::longest},
+                     .reach = ab::test::RewindReach::tail});
     RandomCalls calls{t, random};
     for (int round = 0; round < 12; ++round) {
       for (const bool abort_it : {true, false}) {

@@ -1,29 +1,5 @@
 // Contexts, tokens and calls that the host refuses.
-#include "catch.hpp"
-
-#include <vector>
-
-#include <llama.h>
-
-#include <anabranch/anabranch.hpp>
-#include <anabranch/llama/host.hpp>
-
-#include "gguf.hpp"
-#include "host_checks.hpp"
-
-namespace {
-
-namespace ab = anabranch;
-using ab::SequenceId;
-using ab::Status;
-using ab::llama::GgufModel;
-using ab::llama::Host;
-using ab::test::error_of;
-using ab::test::gguf_model;
-using ab::test::says;
-using Tokens = std::vector<ab::TokenId>;
-
-}  // namespace
+#include "host_world.hpp"
 
 TEST_CASE("contexts, tokens and calls that cannot be are refused with the value and the limit") {
   GgufModel* model = gguf_model("q4_1");

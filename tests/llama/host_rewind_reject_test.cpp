@@ -1,22 +1,6 @@
 // The host on real weights in float32, every logit compared with llama.cpp one token at a time: rewinds, adopts and
 // rejects.
-#include "catch.hpp"
-
-#include <random>
-
-#include "gguf.hpp"
-#include "tree.hpp"
-
-namespace {
-
-namespace ab = anabranch;
-using ab::SequenceId;
-using ab::llama::GgufModel;
-using ab::test::gguf_model;
-using ab::test::Tree;
-using ab::test::words;
-
-}  // namespace
+#include "host_world.hpp"
 
 TEST_CASE("rewind, adopt, detach and drop give every row what it gets alone") {
   GgufModel* model = gguf_model("f32");
@@ -55,6 +39,32 @@ TEST_CASE("rewind, adopt, detach and drop give every row what it gets alone") {
   CHECK(t.host.n_used_seq_ids() == 2);
   t.end();
   CHECK(t.compare(other.context()) > 25);
+}
+
+TEST_CASE("an adopt after the parent went on and forked again gives every row what it gets alone") {
+  GgufModel* model = gguf_model("f32");
+  if (model == nullptr) return;
+  const GgufModel other = model->with_own_cells();
+  std::mt19937 random(9);
+  Tree t(model->context());
+  const SequenceId trunk = t.create();
+  t.append(trunk, words(random, 5));
+  t.pass();
+  const SequenceId child = t.fork(trunk, 1)[0];
+  t.append(child, words(random, 2));
+  t.append(trunk, words(random, 2));
+  const SequenceId aside = t.fork(trunk, 1)[0];
+  t.append(aside, words(random, 1));
+  t.step().detach(aside);
+  t.adopt(trunk, child);
+  t.append(trunk, words(random, 1));
+  t.pass();
+  t.append(trunk, words(random, 1));
+  t.append(aside, words(random, 1));
+  t.pass();
+  CHECK(t.host.n_used_seq_ids() == 2);
+  t.end();
+  CHECK(t.compare(other.context()) == 5 + 2 + 2 + 1 + 1 + 2);
 }
 
 TEST_CASE("rejected rows are gone for llama.cpp too when their sequence goes on") {

@@ -1,33 +1,9 @@
 // The host on real weights: passes that are aborted, or fail halfway, leave llama.cpp as it was.
-#include "catch.hpp"
+#include "host_world.hpp"
 
 #include <functional>
-#include <random>
 #include <set>
 #include <utility>
-#include <vector>
-
-#include <llama.h>
-
-#include "gguf.hpp"
-#include "host_checks.hpp"
-#include "tree.hpp"
-
-namespace {
-
-namespace ab = anabranch;
-using ab::SequenceId;
-using ab::Status;
-using ab::llama::GgufModel;
-using ab::test::ends;
-using ab::test::error_of;
-using ab::test::gguf_model;
-using ab::test::says;
-using ab::test::Tree;
-using ab::test::words;
-using Tokens = std::vector<ab::TokenId>;
-
-}  // namespace
 
 TEST_CASE("an abort after any pass leaves llama.cpp as it was, and the pass can be repeated") {
   GgufModel* model = gguf_model("f32");

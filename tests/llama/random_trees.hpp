@@ -106,3 +106,8 @@ class RandomTrees {
 };
 
 }  // namespace anabranch::test
+
+using ab::test::Counts;
+using ab::test::followed;
+using ab::test::RandomTrees;
+using ab::test::unrestricted;

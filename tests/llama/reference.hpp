@@ -87,7 +87,6 @@ class Book {
     for (const TokenId token : tokens) {
       fed_.push_back({token, position++, sees_[sequence]});
       sees_[sequence].push_back(static_cast<int>(fed_.size()) - 1);
-      brought_[sequence].push_back(static_cast<int>(fed_.size()) - 1);
     }
   }
   void fork(SequenceId parent, std::span<const SequenceId> children) {
@@ -108,14 +107,18 @@ class Book {
   }
   void adopt(SequenceId parent, SequenceId child) { sees_[parent] = sees_[child]; }
 
-  /// Token number of each row of the plan. The rows of a sequence are the tokens that it got in this step, in order.
+  /// Token number of each row of the plan: what a sequence sees, the cache lists as slots in the same order.
   std::vector<int> numbers(const StepPlan& plan) const {
-    std::map<SequenceId, std::size_t> next;
+    std::map<Slot, int> number;
+    for (const auto& [sequence, seen] : sees_) {
+      if (!cache_->alive(sequence)) continue;
+      const std::vector<Slot> slots = cache_->slots_of(sequence);
+      for (std::size_t i = 0; i < slots.size(); ++i) number[slots[i]] = seen.at(i);
+    }
     std::vector<int> all;
-    for (const SequenceId sequence : plan.sequences) all.push_back(brought_.at(sequence).at(next[sequence]++));
+    for (const Slot slot : plan.slots) all.push_back(number.at(slot));
     return all;
   }
-  void end_step() { brought_.clear(); }
 
   const Fed& fed(int number) const { return fed_[static_cast<std::size_t>(number)]; }
   int n_fed() const { return static_cast<int>(fed_.size()); }
@@ -125,7 +128,6 @@ class Book {
   std::vector<Fed> fed_;
   std::map<SequenceId, std::vector<int>> sees_;
   std::map<SequenceId, std::size_t> forked_at_;
-  std::map<SequenceId, std::vector<int>> brought_;  ///< in the open step
 };
 
 }  // namespace anabranch::test

@@ -1,17 +1,5 @@
 // The host's table against a model of llama.cpp's memory: forks and joins.
-#include "catch.hpp"
-
 #include "seq_table_world.hpp"
-
-namespace {
-
-namespace ab = anabranch;
-using ab::Positions;
-using ab::SequenceId;
-using ab::test::words;
-using ab::test::World;
-
-}  // namespace
 
 TEST_CASE("a fork with ragged prefixes is one batch, a join with branch ends two") {
   World world;

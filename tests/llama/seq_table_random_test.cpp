@@ -1,17 +1,5 @@
 // The host's table against a model of llama.cpp's memory: random trees.
-#include "catch.hpp"
-
 #include "random_trees.hpp"
-
-namespace {
-
-namespace ab = anabranch;
-using ab::test::Counts;
-using ab::test::followed;
-using ab::test::RandomTrees;
-using ab::test::unrestricted;
-
-}  // namespace
 
 TEST_CASE("random trees with longest positions: every row sees what the plan says, nothing is refused") {
   Counts counts;

@@ -1,19 +1,5 @@
 // The host's table against a model of llama.cpp's memory: plans that it refuses.
-#include "catch.hpp"
-
-#include <string>
-
 #include "seq_table_world.hpp"
-
-namespace {
-
-namespace ab = anabranch;
-using ab::Positions;
-using ab::SequenceId;
-using ab::test::words;
-using ab::test::World;
-
-}  // namespace
 
 TEST_CASE("position jumps are refused with the position, and the step can be aborted") {
   World world;

@@ -1,18 +1,6 @@
 // The host's table against a model of llama.cpp's memory: adopts of rewound drafts, and sequences that end in other
 // steps.
-#include "catch.hpp"
-
 #include "seq_table_world.hpp"
-
-namespace {
-
-namespace ab = anabranch;
-using ab::Positions;
-using ab::SequenceId;
-using ab::test::words;
-using ab::test::World;
-
-}  // namespace
 
 TEST_CASE("an adopt of a rewound draft and a detached branch go on in their own sequences") {
   World world;
@@ -36,6 +24,50 @@ TEST_CASE("an adopt of a rewound draft and a detached branch go on in their own 
   }
   CHECK(world.table.n_used() == 2);
   CHECK(world.memory.n_used() == 4 + 2 + 1 + 4 + 2);
+}
+
+TEST_CASE("an adopt after the parent went on and forked again takes the child's tokens, not the parent's") {
+  for (const bool detached : {false, true}) {
+    for (const int n_child : {0, 1, 3}) {
+      INFO((detached ? "detached, " : "dropped, ") << n_child << " tokens of the child");
+      World world;
+      const SequenceId trunk = world.cache.create_sequence();
+      ab::Step first = world.cache.begin_step();
+      first.append(trunk, words(4));
+      REQUIRE(world.run(first));
+      world.commit(first);
+      for (const bool commit : {false, true}) {
+        ab::Step step = world.cache.begin_step();
+        const SequenceId child = step.fork(trunk, 1, {.positions = Positions::longest})[0];
+        step.append(child, words(n_child));
+        step.append(trunk, words(2));
+        const SequenceId other = step.fork(trunk, 1, {.positions = Positions::longest})[0];
+        step.append(other, words(1));
+        if (detached) step.detach(other);
+        step.adopt(trunk, child);
+        step.append(trunk, words(1));
+        REQUIRE(world.run(step));
+        commit ? world.commit(step) : world.abort(step);
+      }
+      CHECK(world.table.n_used() == (detached ? 2 : 1));
+      CHECK(world.memory.n_used() == static_cast<std::size_t>(4 + n_child + 1 + (detached ? 3 : 0)));
+    }
+  }
+}
+
+TEST_CASE("a rewind behind a fork that was detached leaves the fork the tokens that it takes back") {
+  World world;
+  const SequenceId trunk = world.cache.create_sequence();
+  ab::Step step = world.cache.begin_step();
+  step.append(trunk, words(4));
+  const SequenceId other = step.fork(trunk, 1, {.positions = Positions::longest})[0];
+  step.detach(other);
+  step.rewind(trunk, 2);
+  step.append(trunk, words(3));
+  step.append(other, words(1));
+  REQUIRE(world.run(step));
+  world.commit(step);
+  CHECK(world.memory.n_used() == 4 + 1 + 3);
 }
 
 TEST_CASE("a sequence that ends in a step that did not run through the host gives its seq_id back") {

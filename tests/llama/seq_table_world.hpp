@@ -2,6 +2,8 @@
 // pass must leave nothing behind.
 #pragma once
 
+#include "catch.hpp"
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -137,3 +139,10 @@ class World {
 inline std::vector<TokenId> words(int n) { return std::vector<TokenId>(static_cast<std::size_t>(n), 7); }
 
 }  // namespace anabranch::test
+
+// What the cases call by its short name.
+namespace ab = anabranch;
+using ab::Positions;
+using ab::SequenceId;
+using ab::test::words;
+using ab::test::World;

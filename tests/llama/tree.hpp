@@ -84,7 +84,6 @@ class Tree {
     host.aborted();
   }
   void next() {
-    book.end_step();
     step_.reset();
     step_.emplace(cache.begin_step());
   }

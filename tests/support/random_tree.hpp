@@ -32,10 +32,10 @@ enum class TakeBack : std::uint8_t {
   settled,  ///< only sequences that the open step has fed nothing: every row of the step is planned
 };
 
-/// How much a rewind or an adopt may take back.
+/// How much a rewind may take back.
 enum class RewindReach : std::uint8_t {
   fork,  ///< everything since the fork, through joins
-  tail,  ///< a rewind: tokens written since the last fork or join; an adopt: none that the step has fed the parent
+  tail,  ///< a rewind: tokens written since the last fork or join
 };
 
 struct TreeOptions {
@@ -219,8 +219,7 @@ class RandomTree {
   bool adopt(Target& target) {
     const auto child = any([&](SequenceId s) {
       const SequenceId parent = cache_.parent(s);
-      return parent != kNoSequence && may_lose(parent) &&
-             (options_.reach == RewindReach::fork || fresh_.count(parent) == 0);
+      return parent != kNoSequence && may_lose(parent);
     });
     if (!child) return false;
     const SequenceId parent = cache_.parent(*child);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <utility>
@@ -38,28 +39,45 @@ template <Model M, Markup Tags, Detokenizer Text, SamplerLike S = Sampler, Decod
 class RequestLoop {
  public:
   using Prompts = std::vector<std::vector<TokenId>>;
+  /// A prompt with options of its own.
+  struct Request {
+    std::vector<TokenId> prompt;
+    RequestOptions options;
+  };
   /// Of the options it reads `request`, `max_requests` and the callbacks. All arguments must outlive it.
   RequestLoop(M& model, Cache& cache, Decoder<Tags, Text, S, Cache>& decoder, const GenerateOptions& options)
       : model_(model), cache_(cache), decoder_(decoder), options_(options) {}
 
   /// Throws no_room when the answers of one time do not fit together, and what model and decoder throw.
   std::vector<Answer> run(const Prompts& prompts) {
-    answers_.assign(prompts.size(), Answer{});
-    std::size_t next = 0;
+    std::vector<Answer> answers(prompts.size());
+    run(
+        prompts.size(),
+        [&](std::size_t index) {
+          return Request{prompts[index], options_.request};
+        },
+        [&](std::size_t index, Answer&& answer) { answers[index] = std::move(answer); });
+    return answers;
+  }
+  /// The same for `n` requests: `request_of` makes one when its turn has come, `done` gets its answer as soon as it has
+  /// ended. Both may throw; the answers that are not done are lost then.
+  void run(std::size_t n, const std::function<Request(std::size_t index)>& request_of,
+           const std::function<void(std::size_t index, Answer&&)>& done) {
+    done_ = done;
     const std::int32_t n_most = std::max(1, options_.max_requests);
-    while (next < prompts.size() || decoder_.has_work()) {
-      for (; next < prompts.size() && std::ssize(running_) < n_most; ++next) submit(prompts[next], next);
+    for (std::size_t next = 0; next < n || decoder_.has_work();) {
+      for (; next < n && std::ssize(running_) < n_most; ++next) submit(request_of(next), next);
       one_pass();
     }
     take(decoder_.take_events());
-    return std::move(answers_);
   }
 
  private:
   using Clock = std::chrono::steady_clock;
-  /// A running request: the prompt that it answers, and its clock.
+  /// A running request: its number, what is known of its answer, and its clock.
   struct Running {
-    std::size_t prompt = 0;
+    std::size_t index = 0;
+    Answer answer = {};
     Clock::time_point begin;
     std::int32_t n_open_blocks = 0;
     std::int32_t n_prefill = 0;
@@ -69,8 +87,8 @@ class RequestLoop {
     return std::chrono::duration<double>(Clock::now() - begin).count();
   }
 
-  void submit(std::span<const TokenId> prompt, std::size_t index) {
-    running_[decoder_.submit(prompt, options_.request)] = {index, Clock::now(), 0, 0};
+  void submit(const Request& request, std::size_t index) {
+    running_[decoder_.submit(request.prompt, request.options)] = {.index = index, .begin = Clock::now()};
   }
 
   void one_pass() {
@@ -101,7 +119,7 @@ class RequestLoop {
   /// Adds the time of a pass to the answers that it was for.
   void charge(double seconds) {
     for (auto& [id, running] : running_) {
-      Answer& answer = answers_[running.prompt];
+      Answer& answer = running.answer;
       const std::int32_t n_prefill = decoder_.statistics(id).n_prefill;
       if (n_prefill > running.n_prefill) answer.prefill_seconds += seconds;
       running.n_prefill = n_prefill;
@@ -115,22 +133,22 @@ class RequestLoop {
       const auto found = running_.find(event.request);
       if (found == running_.end()) continue;
       Running& running = found->second;
-      Answer& answer = answers_[running.prompt];
+      Answer& answer = running.answer;
       const bool in_branch = event.branch != kTrunk && event.kind == Event::Kind::token;
       if (in_branch && event.role == markup::Role::text && event.source == Source::sampled) ++answer.n_parallel_tokens;
       if (event.kind == Event::Kind::fork && !event.titles.empty()) ++running.n_open_blocks;
       if (event.kind == Event::Kind::join) --running.n_open_blocks;
       if (event.kind == Event::Kind::end) finish(event.request, running, event);
     }
-    for (const RequestId id : ended_) {  // its pages are free for the next prompt
-      running_.erase(id);
-      decoder_.release(id);
+    for (const RequestId id : std::exchange(ended_, {})) {
+      decoder_.release(id);  // its pages are free for the next prompt
+      Running ended = std::move(running_.extract(id).mapped());
+      done_(ended.index, std::move(ended.answer));
     }
-    ended_.clear();
   }
 
-  void finish(RequestId id, const Running& running, const Event& end) {
-    Answer& answer = answers_[running.prompt];
+  void finish(RequestId id, Running& running, const Event& end) {
+    Answer& answer = running.answer;
     answer.seconds = seconds_since(running.begin);
     answer.reason = end.reason;
     answer.statistics = end.statistics;
@@ -146,7 +164,7 @@ class RequestLoop {
   Cache& cache_;
   Decoder<Tags, Text, S, Cache>& decoder_;
   const GenerateOptions& options_;
-  std::vector<Answer> answers_;
+  std::function<void(std::size_t index, Answer&&)> done_;
   std::map<RequestId, Running> running_;
   std::vector<RequestId> ended_;
 };

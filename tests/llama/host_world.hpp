@@ -1,14 +1,19 @@
-// Checks that several tests of the llama.cpp host share: the seq_ids of a context, and errors.
+// What the tests of the llama.cpp host share: a model and a tree on it, the seq_ids of a context, and errors.
 #pragma once
 
 #include "catch.hpp"
 
+#include <random>
 #include <string>
 #include <vector>
 
 #include <llama.h>
 
 #include <anabranch/anabranch.hpp>
+#include <anabranch/llama/host.hpp>
+
+#include "gguf.hpp"
+#include "tree.hpp"
 
 namespace anabranch::test {
 
@@ -36,3 +41,18 @@ inline bool says(const Error& error, const std::string& part) {
 }
 
 }  // namespace anabranch::test
+
+// What the cases call by its short name.
+namespace ab = anabranch;
+using ab::SequenceId;
+using ab::Status;
+using ab::llama::GgufModel;
+using ab::llama::Host;
+using ab::test::ends;
+using ab::test::error_of;
+using ab::test::gguf_model;
+using ab::test::kLongest;
+using ab::test::says;
+using ab::test::Tree;
+using ab::test::words;
+using Tokens = std::vector<ab::TokenId>;
