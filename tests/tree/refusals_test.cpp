@@ -25,7 +25,7 @@ struct World {
 TEST_CASE("Refused appends, holds and ids name value and limit") {
   World world;
   auto step = world.cache.begin_step();
-  CHECK_THROWS_WITH(step.append(world.root, -3), "append of -3 tokens; 0 or more are needed");
+  CHECK_THROWS_WITH(step.append_unknown(world.root, -3), "append of -3 tokens; 0 or more are needed");
   CHECK_THROWS_WITH(step.hold(world.root, 65), "hold of 65 slots; 0 to the pool's 64 can be held");
   CHECK_THROWS_WITH(step.drop(ab::kNoSequence), "kNoSequence names no sequence");
   CHECK_THROWS_WITH(step.drop(ab::SequenceId{7, 2}), "sequence 7 of generation 2 is not alive; 1 sequences are");
@@ -63,7 +63,7 @@ TEST_CASE("Refused joins name the next position and who takes one") {
 TEST_CASE("A result without a plan says what is short when it is read all the same") {
   World world;
   auto step = world.cache.begin_step();
-  step.append(world.root, 100);
+  step.append_unknown(world.root, 100);
   const ab::PlanResult plan = step.plan();
   REQUIRE(!plan);
   CHECK_THROWS_WITH(plan->n_rows(), "there is no plan to read: " + std::to_string(plan.shortage().n_pages) +

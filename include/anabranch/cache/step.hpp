@@ -1,6 +1,6 @@
 // One step of a cache: a transaction.
 //
-//   begin_step -> create_sequence / append / fork / join / rewind / adopt / drop / detach / hold
+//   begin_step -> create_sequence / append / append_unknown / fork / join / rewind / adopt / drop / detach / hold
 //              -> plan -> reject, where rows were drafts -> commit or abort
 //
 // Nothing that a step does is final before commit, not even after the model ran: abort, also by destroying the step,
@@ -8,6 +8,7 @@
 // changed and planned again. A call that throws has changed nothing. Reads of the cache see the step's own state.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -50,9 +51,11 @@ class BasicStep {
   void append(SequenceId sequence, std::initializer_list<TokenId> tokens, Logits logits = Logits::none) {
     append(sequence, std::span<const TokenId>(tokens.begin(), tokens.size()), logits);
   }
-  /// `n` tokens that the host will only know on its device.
-  void append(SequenceId sequence, std::int32_t n, Logits logits = Logits::none) {
-    changing("append").append(sequence, {}, n, logits);
+  template <std::integral NoList>  // one token: append(sequence, {token}); a count of unknown ones: append_unknown
+  void append(SequenceId, NoList, Logits = Logits::none) = delete;
+  /// Adds `n` tokens that the host will only know on its device: one row each, with kUnknownToken in the plan.
+  void append_unknown(SequenceId sequence, std::int32_t n, Logits logits = Logits::none) {
+    changing("append_unknown").append(sequence, {}, n, logits);
   }
   /// Logits of the sequence's last token, which must be a row of this step: what a fork without tokens samples from.
   void request_logits(SequenceId sequence) { changing("request_logits").request_logits(sequence); }
