@@ -95,8 +95,9 @@ class BasicStep {
   /// From this step's plan on the sequence keeps at least `n_slots` free slots of its own beside what it appends.
   void hold(SequenceId sequence, std::int32_t n_slots) { changing("hold").hold(sequence, n_slots); }
 
-  /// Reserves pages and describes the pass. The plan is valid until commit or abort.
-  PlanResult plan() {
+  /// Reserves pages and describes the pass. The plan is valid until commit or abort. A step that only joins, rewinds or
+  /// drops is planned too before it can be committed: its plan has no rows, and nothing is to be run.
+  [[nodiscard]] PlanResult plan() {
     BranchTree<Policy, PageSize>& tree = changing("plan");
     const PlanResult result = core_->planner.plan(tree);
     core_->planned = static_cast<bool>(result);

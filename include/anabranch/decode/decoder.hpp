@@ -65,7 +65,7 @@ class Decoder {
   /// The next pass of all requests. A request that can never fit, even alone, ends with reason no_room. After a
   /// shortage no step is open: release or cancel something and plan again. Throws wrong_state when a plan is open,
   /// what the cache throws (limit_reached), and what the markup throws; no step is open then.
-  DecoderPlan plan();
+  [[nodiscard]] DecoderPlan plan();
   /// Samples, makes the pass final, and reports it; the events are valid until the next commit that succeeds. Throws
   /// bad_logits, and what hook, sampler, markup and text throw; the plan is still open then and nothing has changed.
   /// O(outputs * vocabulary), and a copy of the records of the pass's requests.

@@ -21,7 +21,7 @@ class Planner {
   Planner(PagePool<PageSize>& pool, ShareTail share_tail, std::pmr::memory_resource* memory);
 
   /// Reserves pages and describes the pass, or, with a shortage, changes nothing. O(rows + views on their paths).
-  PlanResult plan(Tree& tree);
+  [[nodiscard]] PlanResult plan(Tree& tree);
   /// The step is over: nothing can be undone any more.
   void commit() noexcept { slot_writer_.commit(); }
   /// Gives the pages back as they were before `plan`. REQUIRES: the tree has forgotten the slots.

@@ -60,7 +60,7 @@ namespace impl {
 }  // namespace impl
 
 /// A plan, or a shortage. The plan is borrowed from the step.
-class PlanResult {
+class [[nodiscard]] PlanResult {
  public:
   explicit PlanResult(const StepPlan& plan) noexcept : plan_(&plan) {}
   explicit PlanResult(Shortage shortage) noexcept : shortage_(shortage) {}
