@@ -51,8 +51,8 @@ class BasicStep {
   void append(SequenceId sequence, std::initializer_list<TokenId> tokens, Logits logits = Logits::none) {
     append(sequence, std::span<const TokenId>(tokens.begin(), tokens.size()), logits);
   }
-  template <std::integral NoList>  // one token: append(sequence, {token}); a count of unknown ones: append_unknown
-  void append(SequenceId, NoList, Logits = Logits::none) = delete;
+  template <std::integral NoList>
+  void append(SequenceId, NoList, Logits = Logits::none) = delete;  // a token: {token}; a count: append_unknown
   /// Adds `n` tokens that the host will only know on its device: one row each, with kUnknownToken in the plan.
   void append_unknown(SequenceId sequence, std::int32_t n, Logits logits = Logits::none) {
     changing("append_unknown").append(sequence, {}, n, logits);
