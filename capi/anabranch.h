@@ -358,10 +358,12 @@ ANB_API anb_status anb_sequence_tokens(const anb_cache* cache, anb_sequence sequ
 ANB_API anb_status anb_step_begin(anb_cache* cache, anb_step** step);
 /* A new root whose first token gets position `first`. O(1). Limit reached, out of range, out of memory. */
 ANB_API anb_status anb_step_create_sequence(anb_step* step, anb_position first, anb_sequence* sequence);
-/* Adds n tokens, one row each; `tokens` NULL: tokens that only the host will know. `logits`: ANB_LOGITS_*. O(n).
- * Stale sequence, out of range past the sequence's position limit. */
+/* Adds n tokens, one row each. `logits`: ANB_LOGITS_*. O(n). Stale sequence, out of range past the sequence's position
+ * limit. */
 ANB_API anb_status anb_step_append(anb_step* step, anb_sequence sequence, const anb_token* tokens, int32_t n,
                                    int32_t logits);
+/* Adds n tokens that only the host will know: the plan has ANB_UNKNOWN_TOKEN in their rows. Else as append. */
+ANB_API anb_status anb_step_append_unknown(anb_step* step, anb_sequence sequence, int32_t n, int32_t logits);
 /* Logits of the sequence's last token, which must be a row of this step: what a fork without tokens samples from. */
 ANB_API anb_status anb_step_request_logits(anb_step* step, anb_sequence sequence);
 /* Splits a sequence into n children that see what it sees now. O(n). Stale sequence, limit reached, out of range. */

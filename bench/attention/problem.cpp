@@ -46,7 +46,7 @@ std::string ProblemShape::branches() const {
 Problem::Problem(const ProblemShape& shape) : shape_(shape), cache_({.n_pages = pages_for(shape), .page_size = kPage}) {
   grow(shape);
   step_.emplace(cache_.begin_step());
-  for (const SequenceId branch : branches_) step_->append(branch, 1, Logits::last);
+  for (const SequenceId branch : branches_) step_->append_unknown(branch, 1, Logits::last);
   plan_.emplace(step_->plan());
   if (!*plan_) throw std::logic_error("the pool is too small");
   read_plan();
@@ -62,7 +62,7 @@ Problem::Problem(const ProblemShape& shape) : shape_(shape), cache_({.n_pages = 
 void Problem::grow(const ProblemShape& shape) {
   const SequenceId trunk = cache_.create_sequence();
   Step first = cache_.begin_step();
-  first.append(trunk, shape.trunk);
+  first.append_unknown(trunk, shape.trunk);
   finish(first);
   std::vector<SequenceId> parents = {trunk};
   for (const std::int32_t n : {shape.outer, shape.inner}) {
@@ -71,7 +71,7 @@ void Problem::grow(const ProblemShape& shape) {
     branches_.clear();
     for (const SequenceId parent : parents)
       for (const SequenceId child : step.fork(parent, n)) branches_.push_back(child);
-    for (const SequenceId branch : branches_) step.append(branch, shape.written);
+    for (const SequenceId branch : branches_) step.append_unknown(branch, shape.written);
     finish(step);
     parents = branches_;
   }

@@ -38,7 +38,7 @@ void fork_join(benchmark::State& state, std::int32_t n_tokens, Pool pool, Timed 
     double spent = 0;
     one_step(spent, [&](Step& step) { step.fork(trunk.sequence, kids); });
     Step decode = cache.begin_step();
-    for (const SequenceId kid : kids) decode.append(kid, 1);
+    for (const SequenceId kid : kids) decode.append_unknown(kid, 1);
     finish(decode);
     one_step(spent, [&](Step& step) { step.join(trunk.sequence, kids); });
     state.SetIterationTime(spent);

@@ -69,7 +69,7 @@ void branches(benchmark::State& state, std::int32_t n_tokens, Pool pool, Timed t
   Trunk trunk(n_tokens, pool);
   Step step = trunk.cache.begin_step();
   const std::vector<SequenceId> kids = step.fork(trunk.sequence, kBranches);
-  for (const SequenceId kid : kids) step.append(kid, 3);
+  for (const SequenceId kid : kids) step.append_unknown(kid, 3);
   finish(step);
   measure(state, trunk.cache, kids, timed);
 }
@@ -80,9 +80,9 @@ void joined_blocks(benchmark::State& state) {
   const SequenceId sequence = cache.create_sequence();
   for (int block = 0; block < 20; ++block) {
     Step step = cache.begin_step();
-    step.append(sequence, 30);
+    step.append_unknown(sequence, 30);
     const std::vector<SequenceId> kids = step.fork(sequence, kBranches);
-    for (const SequenceId kid : kids) step.append(kid, 40);
+    for (const SequenceId kid : kids) step.append_unknown(kid, 40);
     finish(step);
     Step join = cache.begin_step();
     join.join(sequence, kids);
@@ -90,7 +90,7 @@ void joined_blocks(benchmark::State& state) {
   }
   Step step = cache.begin_step();
   const std::vector<SequenceId> kids = step.fork(sequence, kBranches);
-  for (const SequenceId kid : kids) step.append(kid, 3);
+  for (const SequenceId kid : kids) step.append_unknown(kid, 3);
   finish(step);
   measure(state, cache, kids, Timed::plan);
   check(state.counters["groups"] < 20, "20 joined blocks make 20 groups or more");

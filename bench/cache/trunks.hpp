@@ -39,11 +39,11 @@ struct Trunk {
     const std::int32_t piece = pool == Pool::fresh ? n_tokens : 16;
     for (std::int32_t n = 0; n < n_tokens; n += piece) {
       Step step = cache.begin_step();
-      step.append(sequence, piece);
+      step.append_unknown(sequence, piece);
       finish(step);
       if (pool == Pool::fresh) continue;
       Step other = cache.begin_step();
-      other.append(between, 16);
+      other.append_unknown(between, 16);
       finish(other);
     }
     std::int32_t n_runs = 0;

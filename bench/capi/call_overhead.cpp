@@ -50,7 +50,7 @@ class Cpp {
  public:
   Cpp() : cache_({.n_pages = kPages, .page_size = 16}), trunk_(cache_.create_sequence()), kids_(kBranches) {
     Step step = cache_.begin_step();
-    step.append(trunk_, kTrunkTokens);
+    step.append_unknown(trunk_, kTrunkTokens);
     finish(step);
   }
   Cost fork_join() {
@@ -66,7 +66,7 @@ class Cpp {
   void fork() {
     Step s = cache_.begin_step();
     s.fork(trunk_, kids_);
-    for (const SequenceId kid : kids_) s.append(kid, 3);
+    for (const SequenceId kid : kids_) s.append_unknown(kid, 3);
     finish(s);
   }
   Cost plan() {
@@ -98,7 +98,7 @@ class Cpp {
   }
   void decode() {
     Step s = cache_.begin_step();
-    for (const SequenceId kid : kids_) s.append(kid, 1);
+    for (const SequenceId kid : kids_) s.append_unknown(kid, 1);
     finish(s);
   }
 
@@ -117,7 +117,7 @@ class C {
     ok(anb_cache_create(&options, &cache_));
     anb_step* s = begin();
     ok(anb_step_create_sequence(s, 0, &trunk_));
-    ok(anb_step_append(s, trunk_, nullptr, kTrunkTokens, ANB_LOGITS_NONE));
+    ok(anb_step_append_unknown(s, trunk_, kTrunkTokens, ANB_LOGITS_NONE));
     finish_step(s);
   }
   ~C() { anb_cache_destroy(cache_); }
@@ -136,7 +136,7 @@ class C {
   void fork() {
     anb_step* s = begin();
     ok(anb_step_fork(s, trunk_, kBranches, ANB_POSITIONS_SEQUENTIAL, kids_.data()));
-    for (const anb_sequence kid : kids_) ok(anb_step_append(s, kid, nullptr, 3, ANB_LOGITS_NONE));
+    for (const anb_sequence kid : kids_) ok(anb_step_append_unknown(s, kid, 3, ANB_LOGITS_NONE));
     finish_step(s);
   }
   Cost plan() {
@@ -180,7 +180,7 @@ class C {
   }
   void decode() {
     anb_step* s = begin();
-    for (const anb_sequence kid : kids_) ok(anb_step_append(s, kid, nullptr, 1, ANB_LOGITS_NONE));
+    for (const anb_sequence kid : kids_) ok(anb_step_append_unknown(s, kid, 1, ANB_LOGITS_NONE));
     finish_step(s);
   }
 

@@ -47,9 +47,9 @@ class World {
  public:
   World() : sequence_(cache_.create_sequence()) {
     Step step = cache_.begin_step();
-    step.append(sequence_, kTrunk);
+    step.append_unknown(sequence_, kTrunk);
     kids_ = step.fork(sequence_, kBranches);
-    for (const SequenceId kid : kids_) step.append(kid, 3);
+    for (const SequenceId kid : kids_) step.append_unknown(kid, 3);
     if (!step.plan()) fail(Status::no_room, "the pool is too small");
     step.commit();
     check(cudaMemset(keys_.get(), 0, tensor_bytes()));
@@ -60,7 +60,7 @@ class World {
   /// The pass in which branches [begin, end) get one token each.
   Uploaded upload(std::size_t begin, std::size_t end) {
     Step step = cache_.begin_step();
-    for (std::size_t k = begin; k < end; ++k) step.append(kids_[k], 1);
+    for (std::size_t k = begin; k < end; ++k) step.append_unknown(kids_[k], 1);
     const PlanResult plan = step.plan();
     if (!plan) fail(Status::no_room, "the pool is too small");
     return {attention_, *plan};  // the step is aborted

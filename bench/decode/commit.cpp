@@ -90,7 +90,7 @@ void commit(benchmark::State& state, Setting setting) {
       id = decoder.submit({1, 2, 3}, setting.request);
     }
     const DecoderPlan plan = decoder.plan();
-    if (!plan || plan.outputs().size() != kOutputs) return state.SkipWithError("not a pass of 8 outputs");
+    if (!plan || plan.output_settings().size() != kOutputs) return state.SkipWithError("not a pass of 8 outputs");
     state.SetIterationTime(seconds([&] { decoder.commit({logits().data(), kOutputs, kVocabulary}); }));
   }
 }

@@ -68,7 +68,7 @@ anb_status anb_decoder_plan(anb_decoder* decoder, anb_plan* plan) {
       return Status::no_room;
     }
     object.planned = true;
-    object.outputs = result.outputs();
+    object.outputs = result.output_settings();
     object.cache.plan = &*result;
     write_struct(plan, capi::to_c(*result));
     return Status::ok;

@@ -58,10 +58,17 @@ anb_status anb_step_append(anb_step* step, anb_sequence sequence, const anb_toke
   return with_step(step, [&](CacheObject&, Step& s) {
     const Logits wanted = logits_of(logits);
     if (n < 0) fail(Status::bad_argument, "append of ", n, " tokens; 0 or more are needed");
-    if (tokens != nullptr)
-      s.append(capi::to_cpp(sequence), std::span(tokens, tokens + n), wanted);
-    else
-      s.append(capi::to_cpp(sequence), n, wanted);
+    if (tokens == nullptr && n > 0)
+      fail(Status::bad_argument, "tokens is NULL for an append of ", n,
+           "; anb_step_append_unknown adds tokens that only the host will know");
+    s.append(capi::to_cpp(sequence), std::span(tokens, tokens + n), wanted);
+    return Status::ok;
+  });
+}
+
+anb_status anb_step_append_unknown(anb_step* step, anb_sequence sequence, int32_t n, int32_t logits) {
+  return with_step(step, [&](CacheObject&, Step& s) {
+    s.append_unknown(capi::to_cpp(sequence), n, logits_of(logits));
     return Status::ok;
   });
 }

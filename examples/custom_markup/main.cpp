@@ -43,9 +43,9 @@ int main() {
   while (decoder.has_work()) {
     const auto plan = decoder.plan();
     if (!plan) return std::puts("the pool is too small"), 1;
-    const auto n_outputs = static_cast<std::int32_t>(plan.outputs().size());
+    const auto n_outputs = static_cast<std::int32_t>(plan.output_settings().size());
     std::vector<float> logits;  // [n_outputs, vocabulary]; a model computes them from *plan
-    for (const ab::OutputSettings& output : plan.outputs()) {
+    for (const ab::OutputSettings& output : plan.output_settings()) {
       const auto path = decoder.branch(output.request, output.branch).path;
       const auto& tokens = kAnswer.at(path.empty() ? -1 : path.back().branch);
       const ab::TokenId next = tokens.at(static_cast<std::size_t>(output.index));

@@ -19,7 +19,7 @@ using Slot = std::int32_t;
 /// Index of a row of the current forward pass.
 using RowIndex = std::int32_t;
 
-/// A token that the host fills in on its own device (`append(sequence, n)`).
+/// A token that the host fills in on its own device (`append_unknown(sequence, n)`).
 inline constexpr TokenId kUnknownToken = -1;
 inline constexpr Slot kNoSlot = -1;
 inline constexpr std::int32_t kNone = -1;

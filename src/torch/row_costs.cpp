@@ -28,7 +28,7 @@ double seconds_of_pass(CausalLm& model, std::int32_t n_rows, std::int32_t n_keys
   KvCache cache({.n_pages = n_keys / 16 + n_rows + 2, .page_size = 16});
   const SequenceId trunk = cache.create_sequence();
   Step read = cache.begin_step();
-  read.append(trunk, n_keys);
+  read.append_unknown(trunk, n_keys);
   const std::vector<SequenceId> branches = read.fork(trunk, n_rows);
   if (!read.plan()) fail(Status::internal, "the pool for a measurement is too small");
   read.commit();

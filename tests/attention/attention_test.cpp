@@ -97,7 +97,7 @@ TEST_CASE("a row that sees one key gets its value, and the score as log-sum-exp"
   KvCache cache({.n_pages = 2});
   const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  step.append(sequence, 1);
+  step.append_unknown(sequence, 1);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   const Pass pass(*plan);
@@ -142,7 +142,7 @@ TEST_CASE("a long prompt in one pass agrees with the definition") {
   KvCache cache({.n_pages = 200});
   const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  step.append(sequence, 1500);
+  step.append_unknown(sequence, 1500);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   std::mt19937 random(5);

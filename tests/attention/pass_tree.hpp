@@ -35,7 +35,7 @@ class PassTree {
       Step step = cache_.begin_step();
       tree_.begin_step();
       for (int op = 0; op < 3; ++op) tree_.act(step);
-      step.append(tree_.sequences().front(), 1);
+      step.append_unknown(tree_.sequences().front(), 1);
       if (!step.plan()) {
         tree_.abort_step();
         break;
@@ -48,9 +48,9 @@ class PassTree {
   /// Tokens for every sequence: rows of one pass, forks of this very step among them. Then undone.
   Pass pass_of_all() {
     Step step = cache_.begin_step();
-    for (const SequenceId sequence : sequences_) step.append(sequence, 1 + below(4));
+    for (const SequenceId sequence : sequences_) step.append_unknown(sequence, 1 + below(4));
     if (below(2) == 0)
-      for (const SequenceId child : step.fork(any(), 2 + below(3))) step.append(child, 1 + below(3));
+      for (const SequenceId child : step.fork(any(), 2 + below(3))) step.append_unknown(child, 1 + below(3));
     const PlanResult plan = step.plan();
     return plan ? Pass(*plan) : Pass();
   }
@@ -58,7 +58,7 @@ class PassTree {
   /// `n_tokens` for each of these sequences, nothing else. Then undone.
   Pass pass_of(std::span<const SequenceId> sequences, std::int32_t n_tokens) {
     Step step = cache_.begin_step();
-    for (const SequenceId sequence : sequences) step.append(sequence, n_tokens);
+    for (const SequenceId sequence : sequences) step.append_unknown(sequence, n_tokens);
     const PlanResult plan = step.plan();
     return plan ? Pass(*plan) : Pass();
   }

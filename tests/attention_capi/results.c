@@ -112,12 +112,12 @@ static void make_real(real* r) {
   OK(anb_cache_create(&options, &r->cache));
   OK(anb_step_begin(r->cache, &r->step));
   OK(anb_step_create_sequence(r->step, 0, &trunk));
-  OK(anb_step_append(r->step, trunk, NULL, kTrunk, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(r->step, trunk, kTrunk, ANB_LOGITS_NONE));
   OK(anb_step_fork(r->step, trunk, kBranches, ANB_POSITIONS_LONGEST, kids));
   OK(anb_step_plan(r->step, &r->plan));
   OK(anb_step_commit(r->step));
   OK(anb_step_begin(r->cache, &r->step));
-  for (i = 0; i < kBranches; ++i) OK(anb_step_append(r->step, kids[i], NULL, 1 + i % 2, ANB_LOGITS_LAST));
+  for (i = 0; i < kBranches; ++i) OK(anb_step_append_unknown(r->step, kids[i], 1 + i % 2, ANB_LOGITS_LAST));
   OK(anb_step_plan(r->step, &r->plan));
   r->keys = random_floats((size_t)kSlots * kKvWidth);
   r->values = random_floats((size_t)kSlots * kKvWidth);

@@ -68,10 +68,10 @@ TEST_CASE("a call that runs out of memory leaves everything as it was") {
           [&] { step.append(sequence, some); },
           [&] { step.fork(sequence, kids); },
           [&] { step.append(kids[0], some, Logits::all); },
-          [&] { step.append(kids[1], 3); },
+          [&] { step.append_unknown(kids[1], 3); },
           [&] { step.request_logits(kids[2]); },
           [&] { extra = step.create_sequence(); },
-          [&] { step.append(sequence, 2); },
+          [&] { step.append_unknown(sequence, 2); },
           [&] { step.rewind(kids[0], 50); },
           [&] {
             step.join(sequence, {kids[1], kids[0]});
@@ -123,9 +123,9 @@ TEST_CASE("in the steady state a decoding step allocates nothing") {
   const SequenceId sequence = cache.create_sequence();
   std::vector<SequenceId> kids(8);
   in_step(cache, [&](Step& step) {
-    step.append(sequence, 100);
+    step.append_unknown(sequence, 100);
     step.fork(sequence, kids);
-    for (const SequenceId kid : kids) step.append(kid, 300);
+    for (const SequenceId kid : kids) step.append_unknown(kid, 300);
   });
   const auto round = [&] {
     Step step = cache.begin_step();

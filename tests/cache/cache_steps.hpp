@@ -37,7 +37,7 @@ void in_step(Cache& cache, Calls&& calls) {
 /// One committed step that appends n tokens.
 template <class Cache>
 void append(Cache& cache, SequenceId sequence, std::int32_t n) {
-  in_step(cache, [&](auto& step) { step.append(sequence, n); });
+  in_step(cache, [&](auto& step) { step.append_unknown(sequence, n); });
 }
 
 /// Every violated invariant, one a sequence; empty is good.

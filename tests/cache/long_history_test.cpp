@@ -15,10 +15,10 @@ TEST_CASE("100,000 forks and joins in a row keep working") {
     Step step = cache.begin_step();
     for (std::int32_t k = 0; k < 500; ++k) {
       std::vector<SequenceId> kids = step.fork(sequence, 1);
-      step.append(kids[0], 1);
+      step.append_unknown(kids[0], 1);
       step.join(sequence, kids);
       kids = step.fork(sequence, 2, {.positions = Positions::longest});
-      step.append(kids[1], 1);
+      step.append_unknown(kids[1], 1);
       step.join(sequence, kids);
     }
     REQUIRE(step.plan());
@@ -37,8 +37,8 @@ TEST_CASE("branches joined in the step that forked them fill their pages") {
   for (std::int32_t i = 0; i < 1000; ++i) {
     in_step(cache, [&](Step& step) {
       const std::vector<SequenceId> kids = step.fork(sequence, 2);
-      step.append(kids[1], 1);
-      step.append(kids[0], 1);
+      step.append_unknown(kids[1], 1);
+      step.append_unknown(kids[0], 1);
       step.join(sequence, kids);
     });
   }
@@ -55,8 +55,8 @@ TEST_CASE("a history of a million views is released without recursion") {
     Step step = cache.begin_step();
     for (int i = 0; i < 25000; ++i) {
       const std::vector<SequenceId> kids = step.fork(sequence, 2);
-      step.append(kids[0], 1);
-      step.append(kids[1], 1);
+      step.append_unknown(kids[0], 1);
+      step.append_unknown(kids[1], 1);
       step.join(sequence, kids);
       n_views += 2;
     }
@@ -85,7 +85,7 @@ TEST_CASE("a cache is destroyed with a long history and an open step") {
   SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
   for (int i = 0; i < 5000; ++i) {
-    step.append(sequence, 1);
+    step.append_unknown(sequence, 1);
     sequence = step.fork(sequence, 1)[0];
   }
   CHECK(cache.n_tokens(sequence) == 5000);
@@ -97,7 +97,7 @@ TEST_CASE("a deep chain of open branches is dropped, adopted and aborted without
   std::vector<SequenceId> chain{root};
   in_step(cache, [&](Step& step) {
     for (int i = 0; i < 5000; ++i) {
-      step.append(chain.back(), 1);
+      step.append_unknown(chain.back(), 1);
       chain.push_back(step.fork(chain.back(), 1)[0]);
     }
   });

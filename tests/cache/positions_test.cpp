@@ -19,7 +19,7 @@ struct Block {
     in_step(cache, [&](Step& step) {
       step.append(trunk, tokens(9));
       kids = step.fork(trunk, static_cast<std::int32_t>(lengths.size()), {.positions = policy, .starts = starts});
-      for (std::size_t k = 0; k < kids.size(); ++k) step.append(kids[k], lengths[k]);
+      for (std::size_t k = 0; k < kids.size(); ++k) step.append_unknown(kids[k], lengths[k]);
     });
   }
   void join(const std::vector<SequenceId>& sequences, JoinOptions options = {}) {
@@ -49,9 +49,9 @@ TEST_CASE("a program's own policy says where branches start and end, and where t
   const SequenceId trunk = cache.create_sequence();
   std::vector<SequenceId> kids;
   in_step(cache, [&](auto& step) {
-    step.append(trunk, 9);
+    step.append_unknown(trunk, 9);
     kids = step.fork(trunk, 2);
-    step.append(kids[1], 3);
+    step.append_unknown(kids[1], 3);
   });
   CHECK(cache.start_position(kids[0]) == 16);
   CHECK(cache.position_limit(kids[0]) == 32);
@@ -151,12 +151,12 @@ TEST_CASE("the extent of a nested branch is its positions, not its tokens") {
   Block block(Positions::sequential, {2});
   in_step(block.cache, [&](Step& step) {
     const auto inner = step.fork(block.kids[0], 3, {.positions = Positions::longest});
-    step.append(inner[0], 5);
-    step.append(inner[1], 7);
-    step.append(inner[2], 1);
+    step.append_unknown(inner[0], 5);
+    step.append_unknown(inner[1], 7);
+    step.append_unknown(inner[2], 1);
     step.join(block.kids[0], inner);
     CHECK(block.cache.next_position(block.kids[0]) == 9 + 2 + 7);
-    step.append(block.kids[0], 1);
+    step.append_unknown(block.kids[0], 1);
     step.join(block.trunk, block.kids);
   });
   CHECK(block.next() == 9 + 10);
@@ -212,7 +212,7 @@ TEST_CASE("a rewind stops at the sequence's own fork and at the fork of an open 
   CHECK(status_of([&] { step.rewind(block.kids[0], 8); }) == Status::bad_argument);
   CHECK(status_of([&] { step.rewind(block.kids[0], 9); }) == Status::ok);
   CHECK(block.cache.next_position(block.kids[0]) == 9);
-  step.append(block.trunk, 2);
+  step.append_unknown(block.trunk, 2);
   CHECK(status_of([&] { step.rewind(block.trunk, 8); }) == Status::bad_argument);
   CHECK(status_of([&] { step.rewind(block.trunk, 9); }) == Status::ok);
   step.drop(block.kids[0]);
@@ -228,16 +228,16 @@ TEST_CASE("positions beyond a reserved range or the model's maximum are refused"
   auto step = block.cache.begin_step();
   CHECK(block.cache.position_limit(block.kids[0]) == 15);
   CHECK(status_of([&] { step.append(block.kids[0], {1}); }) == Status::out_of_range);
-  CHECK(status_of([&] { step.append(block.kids[1], 3); }) == Status::out_of_range);
-  CHECK(status_of([&] { step.append(block.kids[1], 2); }) == Status::ok);
+  CHECK(status_of([&] { step.append_unknown(block.kids[1], 3); }) == Status::out_of_range);
+  CHECK(status_of([&] { step.append_unknown(block.kids[1], 2); }) == Status::ok);
   step.abort();
 
   KvCache small({.n_pages = 8, .max_position = 10});
   CHECK(status_of([&] { small.create_sequence(10); }) == Status::out_of_range);
   const SequenceId sequence = small.create_sequence(4);
   Step again = small.begin_step();
-  CHECK(status_of([&] { again.append(sequence, 7); }) == Status::out_of_range);
-  again.append(sequence, 6);
+  CHECK(status_of([&] { again.append_unknown(sequence, 7); }) == Status::out_of_range);
+  again.append_unknown(sequence, 6);
   CHECK(status_of([&] { again.append(sequence, {1}); }) == Status::out_of_range);
   const auto kids = again.fork(sequence, 1);
   CHECK(status_of([&] { again.append(kids[0], {1}); }) == Status::out_of_range);
@@ -260,9 +260,9 @@ TEST_CASE("adopting a branch takes its position, its history and its children") 
   Block block(Positions::reserved(6), {6, 4});
   std::vector<SequenceId> inner;
   in_step(block.cache, [&](Step& step) {
-    step.append(block.trunk, 2);
+    step.append_unknown(block.trunk, 2);
     inner = step.fork(block.kids[1], 2);
-    step.append(inner[0], 1);
+    step.append_unknown(inner[0], 1);
     step.adopt(block.trunk, block.kids[1]);
   });
   CHECK(block.next() == 19);

@@ -30,7 +30,7 @@ void RandomWorld::misuse(const RandomOp& op) {
   const SequenceId sequence = pick(op.b);
   const NaiveSequence& naive = now_.at(sequence);
   switch (op.c % 9) {
-    case 0: return refused(Status::bad_argument, "append of -1", [&] { step_->append(sequence, -1); });
+    case 0: return refused(Status::bad_argument, "append of -1", [&] { step_->append_unknown(sequence, -1); });
     case 1:
       return refused(Status::bad_argument, "append of token -5", [&] {
         if (naive.limit - naive.next < 2) fail(Status::bad_argument, "no room to try");
@@ -57,7 +57,7 @@ void RandomWorld::misuse_stale(const RandomOp& op) {
   const std::vector<SequenceId> kids{gone};
   switch (op.c % 10) {
     case 0: return refused(Status::stale_sequence, "append", [&] { step_->append(gone, {1}); });
-    case 1: return refused(Status::stale_sequence, "append unknown", [&] { step_->append(gone, 2); });
+    case 1: return refused(Status::stale_sequence, "append unknown", [&] { step_->append_unknown(gone, 2); });
     case 2: return refused(Status::stale_sequence, "fork", [&] { step_->fork(gone, 2); });
     case 3: return refused(Status::stale_sequence, "join of", [&] { step_->join(sequence, kids); });
     case 4: return refused(Status::stale_sequence, "join into", [&] { step_->join(gone, kids); });
@@ -108,7 +108,7 @@ void RandomWorld::misuse_state(const RandomOp& op) {
     case 1: return refused(Status::wrong_state, "fork after plan", [&] { step_->fork(sequence, 2); });
     case 2: return refused(Status::wrong_state, "join after plan", [&] { step_->join(sequence, some); });
     case 3: return refused(Status::wrong_state, "drop after plan", [&] { step_->drop(sequence); });
-    case 4: return refused(Status::wrong_state, "plan after plan", [&] { step_->plan(); });
+    case 4: return refused(Status::wrong_state, "plan after plan", [&] { (void)step_->plan(); });
     case 5:
       return refused(Status::wrong_state, "rewind after plan",
                      [&] { step_->rewind(sequence, now_.at(sequence).n_tokens()); });

@@ -156,7 +156,8 @@ void RandomWorld::append(const RandomOp& op) {
   const std::string call = "step.append(" + name(sequence) + ", " + (known ? "tokens " : "") + std::to_string(n) +
                            ", Logits(" + std::to_string(static_cast<int>(logits)) + "));";
   const auto real = [&] {
-    known ? step_->append(sequence, std::span<const TokenId>(tokens), logits) : step_->append(sequence, n, logits);
+    known ? step_->append(sequence, std::span<const TokenId>(tokens), logits)
+          : step_->append_unknown(sequence, n, logits);
   };
   if (n > 0 && n > naive.limit - naive.next) return refused(Status::out_of_range, call, real);
   note(call);

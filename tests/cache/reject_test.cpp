@@ -201,7 +201,7 @@ TEST_CASE("1,000 steps of four appended tokens, three of them rejected, fill the
   const SequenceId sequence = cache.create_sequence();
   for (std::int32_t i = 0; i < 1000; ++i) {
     Step step = cache.begin_step();
-    step.append(sequence, 4, Logits::all);
+    step.append_unknown(sequence, 4, Logits::all);
     REQUIRE(step.plan());
     step.reject(sequence, 3);
     step.commit();

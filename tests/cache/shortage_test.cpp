@@ -128,7 +128,7 @@ TEST_CASE("a step that needs more than all slots there could ever be is short of
   KvCache cache({.n_pages = 4, .page_size = 16});
   const SequenceId sequence = cache.create_sequence();
   auto step = cache.begin_step();
-  step.append(sequence, kUnlimited - 1);
+  step.append_unknown(sequence, kUnlimited - 1);
   const PlanResult plan = step.plan();
   REQUIRE(!plan);
   CHECK(plan.shortage().n_pages == kUnlimited / 16 + 1 - 4);

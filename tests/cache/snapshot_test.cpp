@@ -18,15 +18,15 @@ struct Busy {
   std::vector<SequenceId> kids, inner;
   Busy() {
     in_step(cache, [&](Step& step) {
-      step.append(trunk, 9);
+      step.append_unknown(trunk, 9);
       kids = step.fork(trunk, 3, {.positions = Positions::reserved(8)});
-      for (const SequenceId kid : kids) step.append(kid, 3);
+      for (const SequenceId kid : kids) step.append_unknown(kid, 3);
     });
     in_step(cache, [&](Step& step) {
       step.join(trunk, {kids[1]});
-      step.append(trunk, 2);
+      step.append_unknown(trunk, 2);
       inner = step.fork(kids[0], 3, {.positions = Positions::longest});
-      step.append(inner[0], 2);
+      step.append_unknown(inner[0], 2);
       step.drop(inner[2]);
       step.detach(kids[2]);
       step.hold(trunk, 3);
@@ -64,7 +64,7 @@ TEST_CASE("a restored cache has the same sequences, histories and free pages, an
     in_step(*cache, [&](Step& step) {
       step.join(busy.kids[0], {busy.inner[1], busy.inner[0]});
       step.join(busy.trunk, {busy.kids[0]});
-      step.append(busy.trunk, 6);
+      step.append_unknown(busy.trunk, 6);
       step.rewind(busy.trunk, 20);
     });
   }

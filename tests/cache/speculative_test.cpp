@@ -48,7 +48,7 @@ TEST_CASE("1,000 steps of four appended tokens with three rewound stay near 80 p
   for (std::int32_t i = 0; i < kSteps; ++i) {
     in_step(cache, [&](Step& step) {
       if (i > 0) step.rewind(sequence, i);
-      step.append(sequence, 4, Logits::all);
+      step.append_unknown(sequence, 4, Logits::all);
     });
     REQUIRE(pages_in_use(cache) <= kMostPages);
   }
@@ -65,8 +65,8 @@ TEST_CASE("a sequence that grows beside a rejected branch fills its pages") {
     in_step(cache, [&](Step& step) {
       const std::vector<SequenceId> old = cache.children(sequence);
       for (const SequenceId kid : old) step.drop(kid);
-      step.append(sequence, 1);
-      for (const SequenceId kid : step.fork(sequence, 2)) step.append(kid, 3);
+      step.append_unknown(sequence, 1);
+      for (const SequenceId kid : step.fork(sequence, 2)) step.append_unknown(kid, 3);
     });
   }
   INFO(pages_in_use(cache) << " pages for 200 tokens and two drafts");
@@ -80,12 +80,12 @@ TEST_CASE("1,000 blocks of four branches joined one after another fill their pag
   for (std::int32_t i = 0; i < 1000; ++i) {
     std::vector<SequenceId> kids;
     in_step(cache, [&](Step& step) {
-      step.append(sequence, 1);
+      step.append_unknown(sequence, 1);
       kids = step.fork(sequence, 4);
-      for (const SequenceId kid : kids) step.append(kid, 2);
+      for (const SequenceId kid : kids) step.append_unknown(kid, 2);
     });
     in_step(cache, [&](Step& step) {
-      for (const SequenceId kid : kids) step.append(kid, 1);
+      for (const SequenceId kid : kids) step.append_unknown(kid, 1);
       step.join(sequence, kids);
     });
   }

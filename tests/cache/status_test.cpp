@@ -90,7 +90,7 @@ TEST_CASE("open_children: a branch with open branches of its own cannot be joine
   const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
   const auto kids = step.fork(sequence, 2);
-  step.append(kids[0], 3);
+  step.append_unknown(kids[0], 3);
   step.fork(kids[1], 1);
   CHECK(status_of([&] { step.join(sequence, kids); }) == Status::open_children);
   CHECK(cache.alive(kids[0]));
@@ -102,8 +102,8 @@ TEST_CASE("out_of_range: positions that do not exist, with the limit in the text
   KvCache cache({.n_pages = 8, .max_position = 100});
   const SequenceId sequence = cache.create_sequence(90);
   Step step = cache.begin_step();
-  CHECK(holds(text_of([&] { step.append(sequence, 11); }), "100"));
-  CHECK(status_of([&] { step.append(sequence, 11); }) == Status::out_of_range);
+  CHECK(holds(text_of([&] { step.append_unknown(sequence, 11); }), "100"));
+  CHECK(status_of([&] { step.append_unknown(sequence, 11); }) == Status::out_of_range);
   CHECK(status_of([&] { step.create_sequence(-1); }) == Status::out_of_range);
   const std::vector<Position> starts{101};
   CHECK(status_of([&] { step.fork(sequence, 1, {.positions = Positions::given, .starts = starts}); }) ==
@@ -113,10 +113,10 @@ TEST_CASE("out_of_range: positions that do not exist, with the limit in the text
   const SequenceId far = wide.create_sequence(kUnlimited - 10);
   Step again = wide.begin_step();
   CHECK(status_of([&] { again.fork(far, 3, {.positions = Positions::reserved(kUnlimited)}); }) == Status::out_of_range);
-  CHECK(status_of([&] { again.append(far, 11); }) == Status::out_of_range);
+  CHECK(status_of([&] { again.append_unknown(far, 11); }) == Status::out_of_range);
   const auto kids = again.fork(far, 2);
-  again.append(kids[0], 9);
-  again.append(kids[1], 9);
+  again.append_unknown(kids[0], 9);
+  again.append_unknown(kids[1], 9);
   CHECK(status_of([&] { again.join(far, kids); }) == Status::out_of_range);
   CHECK(wide.children(far) == kids);
 }
@@ -142,14 +142,14 @@ TEST_CASE("wrong_state: calls that do not fit the state of the step") {
   CHECK(status_of([&] { (void)cache.snapshot(); }) == Status::wrong_state);
   CHECK(status_of([&] { step.commit(); }) == Status::wrong_state);
   CHECK(step.open());
-  step.append(sequence, 1);
+  step.append_unknown(sequence, 1);
   REQUIRE(step.plan());
-  CHECK(status_of([&] { step.append(sequence, 1); }) == Status::wrong_state);
-  CHECK(status_of([&] { step.plan(); }) == Status::wrong_state);
+  CHECK(status_of([&] { step.append_unknown(sequence, 1); }) == Status::wrong_state);
+  CHECK(status_of([&] { (void)step.plan(); }) == Status::wrong_state);
   CHECK(status_of([&] { cache.create_sequence(); }) == Status::wrong_state);
   step.commit();
-  CHECK(status_of([&] { step.append(sequence, 1); }) == Status::wrong_state);
-  CHECK(status_of([&] { step.plan(); }) == Status::wrong_state);
+  CHECK(status_of([&] { step.append_unknown(sequence, 1); }) == Status::wrong_state);
+  CHECK(status_of([&] { (void)step.plan(); }) == Status::wrong_state);
   CHECK(status_of([&] { step.commit(); }) == Status::wrong_state);
   step.abort();
   CHECK(cache.n_tokens(sequence) == 1);
@@ -159,14 +159,14 @@ TEST_CASE("a moved step goes on under its new name, and the old one is over") {
   KvCache cache({.n_pages = 8});
   const SequenceId sequence = cache.create_sequence();
   Step first = cache.begin_step();
-  first.append(sequence, 2);
+  first.append_unknown(sequence, 2);
   Step second = std::move(first);
   CHECK_FALSE(first.open());
-  CHECK(status_of([&] { first.append(sequence, 1); }) == Status::wrong_state);
+  CHECK(status_of([&] { first.append_unknown(sequence, 1); }) == Status::wrong_state);
   finish(second);
   CHECK(cache.n_tokens(sequence) == 2);
   Step third = cache.begin_step();
-  third.append(sequence, 5);
+  third.append_unknown(sequence, 5);
   second = std::move(third);
   second.abort();
   CHECK(cache.n_tokens(sequence) == 2);
@@ -176,7 +176,7 @@ TEST_CASE("no_room: a shortage is an outcome, and more than the pool has is repo
   KvCache cache({.n_pages = 2, .page_size = 4});
   const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  step.append(sequence, 17);
+  step.append_unknown(sequence, 17);
   const PlanResult plan = step.plan();
   REQUIRE_FALSE(plan);
   CHECK(plan.shortage().n_pages == 3);

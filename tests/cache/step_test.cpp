@@ -61,9 +61,9 @@ TEST_CASE("a step that is destroyed, aborted before or after its plan leaves no 
   std::vector<SequenceId> made;
   for (int how = 0; how < 3; ++how) {
     Step step = cache.begin_step();
-    step.append(sequence, 7);
+    step.append_unknown(sequence, 7);
     made = step.fork(sequence, 3);
-    step.append(made[0], 5);
+    step.append_unknown(made[0], 5);
     made.push_back(step.create_sequence());
     step.rewind(sequence, 13);
     if (how > 0) REQUIRE(step.plan());
@@ -86,7 +86,7 @@ TEST_CASE("pages freed by a step are not written by that step, so that abort is 
   Step step = cache.begin_step();
   step.drop(old_sequence);
   const SequenceId fresh = step.create_sequence();
-  step.append(fresh, 8);
+  step.append_unknown(fresh, 8);
   const PlanResult refused = step.plan();
   REQUIRE_FALSE(refused);
   CHECK(refused.shortage().n_pages == 1);
@@ -109,7 +109,7 @@ TEST_CASE("the slots of a rejected draft are not written by the step that reject
   const std::vector<Slot> before = cache.slots_of(sequence);
   Step step = cache.begin_step();
   step.rewind(sequence, 3);
-  step.append(sequence, 3);
+  step.append_unknown(sequence, 3);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   for (const Slot slot : plan->slots) CHECK(std::find(before.begin(), before.end(), slot) == before.end());
@@ -122,7 +122,7 @@ TEST_CASE("after a shortage the step may be changed and planned again") {
   const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
   const auto kids = step.fork(sequence, 4);
-  for (const SequenceId kid : kids) step.append(kid, 2);
+  for (const SequenceId kid : kids) step.append_unknown(kid, 2);
   for (int i = 0; i < 2; ++i) {
     const PlanResult plan = step.plan();
     REQUIRE_FALSE(plan);
@@ -185,7 +185,7 @@ TEST_CASE("all rows of an append may be wanted, for speculative verification") {
   Step step = cache.begin_step();
   step.append(sequence, tokens(4), Logits::all);
   step.append(sequence, tokens(2));
-  step.append(sequence, 2, Logits::last);
+  step.append_unknown(sequence, 2, Logits::last);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   std::vector<RowIndex> rows;
@@ -216,14 +216,14 @@ TEST_CASE("a held slot is there when the pool is exhausted, forks included") {
     KvCache cache({.n_pages = 8, .page_size = 4, .share_tail = share});
     const SequenceId trunk = cache.create_sequence();
     in_step(cache, [&](Step& step) {
-      step.append(trunk, 3);
+      step.append_unknown(trunk, 3);
       step.hold(trunk, 2);
     });
     std::vector<SequenceId> kids;
     in_step(cache, [&](Step& step) {
       kids = step.fork(trunk, 2);
       for (const SequenceId kid : kids) {
-        step.append(kid, 1);
+        step.append_unknown(kid, 1);
         step.hold(kid, 1);
       }
     });
@@ -231,10 +231,10 @@ TEST_CASE("a held slot is there when the pool is exhausted, forks included") {
     while (cache.n_free_pages() > 0) append(cache, greedy, 4);
     in_step(cache, [&](Step& step) {
       step.hold(trunk, 0);
-      step.append(trunk, 2);
+      step.append_unknown(trunk, 2);
       for (const SequenceId kid : kids) {
         step.hold(kid, 0);
-        step.append(kid, 1);
+        step.append_unknown(kid, 1);
       }
     });
     CHECK(cache.n_tokens(trunk) == 5);
@@ -263,7 +263,7 @@ TEST_CASE("branches are page-disjoint when tails are never shared, and share the
     append(cache, trunk, 20);
     const std::int32_t n_free = cache.n_free_pages();
     in_step(cache, [&](Step& step) {
-      for (const SequenceId kid : step.fork(trunk, 4)) step.append(kid, 2);
+      for (const SequenceId kid : step.fork(trunk, 4)) step.append_unknown(kid, 2);
     });
     return n_free - cache.n_free_pages();
   };
@@ -281,7 +281,7 @@ TEST_CASE("a detached branch keeps its prefix when its parent is gone") {
     users = step.fork(prompt, 3);
     for (const SequenceId user : users) step.detach(user);
     step.drop(prompt);
-    for (const SequenceId user : users) step.append(user, 1);
+    for (const SequenceId user : users) step.append_unknown(user, 1);
   });
   for (const SequenceId user : users) {
     std::vector<Slot> slots = cache.slots_of(user);
@@ -290,7 +290,7 @@ TEST_CASE("a detached branch keeps its prefix when its parent is gone") {
     CHECK(cache.parent(user) == kNoSequence);
   }
   Step step = cache.begin_step();
-  for (const SequenceId user : users) step.append(user, 1);
+  for (const SequenceId user : users) step.append_unknown(user, 1);
   const PlanResult plan = step.plan();
   REQUIRE(plan);
   std::int32_t groups_over_all = 0;

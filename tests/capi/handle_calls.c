@@ -50,6 +50,7 @@ CACHE_CALL(create, anb_decoder* decoder = no_decoder(), anb_decoder_create(cache
 
 STEP_CALL(create_sequence, anb_sequence sequence = 78, anb_step_create_sequence(step, 0, &sequence), sequence == 78)
 STEP_CALL(append, anb_token token = 1, anb_step_append(step, 1, &token, 1, 0), 1)
+STEP_CALL(append_unknown, (void)0, anb_step_append_unknown(step, 1, 1, 0), 1)
 STEP_CALL(request_logits, (void)0, anb_step_request_logits(step, 1), 1)
 STEP_CALL(fork, anb_sequence sequence = 78, anb_step_fork(step, 1, 1, 0, &sequence), sequence == 78)
 STEP_CALL(fork_given, anb_sequence sequence = 78;
@@ -89,6 +90,7 @@ const handle_call kHandleCalls[] = {{"anb_cache_get_statistics", kCacheHandle, g
                                     {"anb_decoder_create", kCacheHandle, create},
                                     {"anb_step_create_sequence", kStepHandle, create_sequence},
                                     {"anb_step_append", kStepHandle, append},
+                                    {"anb_step_append_unknown", kStepHandle, append_unknown},
                                     {"anb_step_request_logits", kStepHandle, request_logits},
                                     {"anb_step_fork", kStepHandle, fork},
                                     {"anb_step_fork_given", kStepHandle, fork_given},

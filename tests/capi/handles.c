@@ -93,7 +93,7 @@ static void handles_of_another_kind(void) {
   anb_cache_destroy((anb_cache*)w.decoder);
   anb_decoder_destroy((anb_decoder*)w.cache);
   anb_decoder_destroy((anb_decoder*)w.step);
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 1, ANB_LOGITS_NONE));
   OK(anb_decoder_abort(w.decoder));
   end_world(&w);
 }
@@ -133,7 +133,7 @@ static void steps_that_are_over(void) {
     CHECK(steps[i] != steps[2]);
     refuse_everywhere(kStepHandle, steps[i], ANB_WRONG_STATE, "an old step while another is open");
   }
-  OK(anb_step_append(steps[2], w.sequences[0], NULL, 1, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(steps[2], w.sequences[0], 1, ANB_LOGITS_NONE));
   OK(anb_step_abort(steps[2]));
   end_world(&w);
 }
@@ -206,7 +206,7 @@ static void sequences_of_another_cache(void) {
     REFUSED(&b, anb_sequence_get_state(b.cache, a.sequences[i], &s), ANB_STALE_SEQUENCE, "sequence ");
     REFUSED(&b, anb_sequence_children(b.cache, a.sequences[i], 1, &child, &n), ANB_STALE_SEQUENCE, "sequence ");
     REFUSED(&b, anb_sequence_tokens(b.cache, a.sequences[i], 0, NULL, NULL, &n), ANB_STALE_SEQUENCE, "sequence ");
-    REFUSED(&b, anb_step_append(b.step, a.sequences[i], NULL, 1, 0), ANB_STALE_SEQUENCE, "sequence ");
+    REFUSED(&b, anb_step_append_unknown(b.step, a.sequences[i], 1, 0), ANB_STALE_SEQUENCE, "sequence ");
     REFUSED(&b, anb_step_fork(b.step, a.sequences[i], 1, 0, &child), ANB_STALE_SEQUENCE, "sequence ");
     REFUSED(&b, anb_step_join(b.step, b.sequences[0], &a.sequences[i], 1), ANB_STALE_SEQUENCE, "sequence ");
     REFUSED(&b, anb_step_drop(b.step, a.sequences[i]), ANB_STALE_SEQUENCE, "sequence ");

@@ -72,14 +72,14 @@ static void an_allocator_gets_everything_back(void) {
   CHECK(h.n_calls > 0 && h.n_bytes > 0);
   OK(anb_step_begin(w.cache, &w.step));
   OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 100, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 100, ANB_LOGITS_NONE));
   OK(anb_step_fork(w.step, w.sequences[0], 20, ANB_POSITIONS_LONGEST, kids));
-  for (i = 0; i < 20; ++i) OK(anb_step_append(w.step, kids[i], NULL, 3, ANB_LOGITS_LAST));
+  for (i = 0; i < 20; ++i) OK(anb_step_append_unknown(w.step, kids[i], 3, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
   OK(anb_step_commit(w.step));
   CHECK(h.n_bytes > 1000);
   OK(anb_step_begin(w.cache, &w.step)); /* left open */
-  OK(anb_step_append(w.step, kids[3], NULL, 30, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, kids[3], 30, ANB_LOGITS_NONE));
   anb_cache_destroy(w.cache);
   CHECK_SAME(h.n_blocks, 0);
   CHECK_SAME(h.n_bytes, 0);
@@ -145,7 +145,7 @@ static void a_step_without_memory(void) {
   OK(create_on(&h, &w.cache));
   OK(anb_step_begin(w.cache, &w.step));
   OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 50, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 50, ANB_LOGITS_NONE));
   w.n_sequences = 1;
   nothing_more_can_be_had(&h);
   REFUSED(&w, anb_step_fork(w.step, w.sequences[0], 300, ANB_POSITIONS_LONGEST, kids), ANB_OUT_OF_MEMORY, "memory");
@@ -154,7 +154,7 @@ static void a_step_without_memory(void) {
   while (n_refused == 0) { /* appends fit until a vector is full */
     const int32_t before = sequence_state(w.cache, w.sequences[0]).n_tokens;
     const uint64_t state = state_of(&w);
-    if (anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_NONE) == ANB_OK) {
+    if (anb_step_append_unknown(w.step, w.sequences[0], 1, ANB_LOGITS_NONE) == ANB_OK) {
       CHECK_SAME(sequence_state(w.cache, w.sequences[0]).n_tokens, before + 1);
       continue;
     }
@@ -162,7 +162,7 @@ static void a_step_without_memory(void) {
     CHECK(state_of(&w) == state);
   }
   h.refuse_at = 0;
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_LAST));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 1, ANB_LOGITS_LAST));
   OK(anb_step_fork(w.step, w.sequences[0], 300, ANB_POSITIONS_LONGEST, kids));
   OK(anb_step_plan(w.step, &plan));
   nothing_more_can_be_had(&h);

@@ -129,7 +129,7 @@ void grow(Life& life) {
   MAKE(anb_step_create_sequence(w.step, 0, made));
   w.sequences[w.n_sequences++] = made[0];
   MAKE(anb_step_append(w.step, w.sequences[0], kTokens, 7, ANB_LOGITS_LAST));
-  MAKE(anb_step_append(w.step, w.sequences[0], nullptr, 3, ANB_LOGITS_NONE));
+  MAKE(anb_step_append_unknown(w.step, w.sequences[0], 3, ANB_LOGITS_NONE));
   MAKE(anb_step_fork(w.step, w.sequences[0], 3, ANB_POSITIONS_LONGEST, made));
   for (const anb_sequence sequence : made) w.sequences[w.n_sequences++] = sequence;
   MAKE(anb_step_request_logits(w.step, w.sequences[1]));
@@ -162,10 +162,10 @@ void change(Life& life) {
   MAKE(anb_step_join_given(w.step, w.sequences[2], &w.sequences[4], 1, 60));
   MAKE(anb_step_detach(w.step, w.sequences[5]));
   MAKE(anb_step_join(w.step, w.sequences[0], &w.sequences[1], 2));
-  MAKE(anb_step_append(w.step, w.sequences[3], nullptr, 9, ANB_LOGITS_LAST));
+  MAKE(anb_step_append_unknown(w.step, w.sequences[3], 9, ANB_LOGITS_LAST));
   MAKE(anb_step_rewind(w.step, w.sequences[3], 11));
   MAKE(anb_step_adopt(w.step, w.sequences[0], w.sequences[3]));
-  MAKE(anb_step_append(w.step, w.sequences[0], nullptr, 2, ANB_LOGITS_LAST));
+  MAKE(anb_step_append_unknown(w.step, w.sequences[0], 2, ANB_LOGITS_LAST));
   MAKE(anb_step_drop(w.step, w.sequences[5]));
 }
 
@@ -181,7 +181,7 @@ void cache_life(Life& life) {
   end(life, anb_step_abort);
   change(life);
   anb_plan shortage = ANB_PLAN_INIT;
-  MAKE(anb_step_append(life.w.step, life.w.sequences[0], nullptr, 300, ANB_LOGITS_NONE));
+  MAKE(anb_step_append_unknown(life.w.step, life.w.sequences[0], 300, ANB_LOGITS_NONE));
   MAKE_REFUSED(anb_step_plan(life.w.step, &shortage), ANB_NO_ROOM);
   note_plan(life, shortage);
   end(life, anb_step_abort);
@@ -190,7 +190,7 @@ void cache_life(Life& life) {
   MAKE(anb_step_reject(life.w.step, life.w.sequences[0], 1));
   end(life, anb_step_commit);
   begin(life);
-  MAKE(anb_step_append(life.w.step, life.w.sequences[0], nullptr, 1, ANB_LOGITS_LAST));
+  MAKE(anb_step_append_unknown(life.w.step, life.w.sequences[0], 1, ANB_LOGITS_LAST));
   plan(life);
   end(life, anb_step_abort);
   anb_cache_statistics s = ANB_CACHE_STATISTICS_INIT;

@@ -13,7 +13,7 @@ static world planned_world(anb_plan* plan) {
   OK(anb_step_append(w.step, w.sequences[0], kTokens, 2, ANB_LOGITS_NONE));
   OK(anb_step_fork(w.step, w.sequences[0], 2, ANB_POSITIONS_LONGEST, &w.sequences[1]));
   OK(anb_step_append(w.step, w.sequences[1], &kTokens[2], 1, ANB_LOGITS_LAST));
-  OK(anb_step_append(w.step, w.sequences[2], NULL, 2, ANB_LOGITS_ALL));
+  OK(anb_step_append_unknown(w.step, w.sequences[2], 2, ANB_LOGITS_ALL));
   OK(anb_step_plan(w.step, plan));
   return w;
 }
@@ -189,7 +189,7 @@ static void whole_pages_are_exact(void) {
   int32_t row, seen[32], expected[32];
   OK(anb_step_begin(w.cache, &w.step));
   OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 5, ANB_LOGITS_LAST));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 5, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
   OK(anb_cache_paged(w.cache, ANB_PAGED_PAGES, &paged));
   for (row = 0; row < 5; ++row) {
@@ -227,7 +227,7 @@ static void a_fork_without_tokens_samples_from_its_parent(void) {
   world w = empty_world(4);
   OK(anb_step_begin(w.cache, &w.step));
   OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 3, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 3, ANB_LOGITS_NONE));
   OK(anb_step_fork(w.step, w.sequences[0], 2, ANB_POSITIONS_SEQUENTIAL, &w.sequences[1]));
   OK(anb_step_request_logits(w.step, w.sequences[1]));
   OK(anb_step_request_logits(w.step, w.sequences[2]));
@@ -243,7 +243,7 @@ static void no_room_is_an_outcome(void) {
   anb_plan plan = untouched_plan();
   OK(anb_step_begin(w.cache, &w.step));
   OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 17, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 17, ANB_LOGITS_NONE));
   w.n_sequences = 1;
   REFUSED(&w, anb_step_plan(w.step, &plan), ANB_NO_ROOM, NULL);
   CHECK_SAME(plan.n_pages_short, 2);
@@ -266,11 +266,11 @@ static void after_a_plan_only_commit_or_abort(void) {
   anb_plan plan = ANB_PLAN_INIT, second = untouched_plan();
   world w = open_world();
   anb_sequence sequence = 9;
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_LAST));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 1, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
   REFUSED(&w, anb_step_create_sequence(w.step, 0, &sequence), ANB_WRONG_STATE,
           "create_sequence after a successful plan");
-  REFUSED(&w, anb_step_append(w.step, w.sequences[0], NULL, 1, 0), ANB_WRONG_STATE, "append after");
+  REFUSED(&w, anb_step_append_unknown(w.step, w.sequences[0], 1, 0), ANB_WRONG_STATE, "append after");
   REFUSED(&w, anb_step_request_logits(w.step, w.sequences[0]), ANB_WRONG_STATE, "request_logits after");
   REFUSED(&w, anb_step_fork(w.step, w.sequences[0], 1, 0, &sequence), ANB_WRONG_STATE, "fork after");
   REFUSED(&w, anb_step_fork_given(w.step, w.sequences[0], 1, kStart, &sequence), ANB_WRONG_STATE, "fork after");
@@ -294,7 +294,7 @@ static void rejected_rows_are_not_committed(void) {
   world w = open_world();
   REFUSED(&w, anb_step_reject(w.step, w.sequences[0], 0), ANB_WRONG_STATE, "reject in a step that has no plan");
   OK(anb_sequence_get_state(w.cache, w.sequences[0], &state));
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 4, ANB_LOGITS_ALL));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 4, ANB_LOGITS_ALL));
   OK(anb_step_plan(w.step, &plan));
   CHECK_SAME(plan.n_rows, 4);
   REFUSED(&w, anb_step_reject(w.step, w.sequences[0], 5), ANB_BAD_ARGUMENT, "rejecting 5 rows");
@@ -311,7 +311,7 @@ static void rejected_rows_are_not_committed(void) {
     CHECK_SAME(after.n_tokens, state.n_tokens + 1);
   }
   OK(anb_step_begin(w.cache, &w.step));
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 1, ANB_LOGITS_LAST));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 1, ANB_LOGITS_LAST));
   OK(anb_step_plan(w.step, &plan));
   CHECK_SAME(plan.n_ops_before, 1);
   CHECK(plan.ops_before[0].kind == ANB_HOST_OP_RESTART && plan.ops_before[0].sequence == w.sequences[0]);

@@ -43,7 +43,7 @@ TEST_CASE("a broken invariant poisons the handle and whatever shares its cache, 
   anb_cache_statistics statistics = ANB_CACHE_STATISTICS_INIT;
   CHECK(anb_cache_get_statistics(bad.handle, &statistics) == ANB_POISONED);
   CHECK(statistics.n_pages == 0);
-  CHECK(anb_step_append(step, sequence, nullptr, 1, ANB_LOGITS_NONE) == ANB_POISONED);
+  CHECK(anb_step_append_unknown(step, sequence, 1, ANB_LOGITS_NONE) == ANB_POISONED);
   CHECK(anb_step_abort(step) == ANB_POISONED);
   anb_request request = 77;
   const anb_token prompt[] = {1};

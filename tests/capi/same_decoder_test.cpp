@@ -300,7 +300,7 @@ struct Both {
     for (std::int32_t i = 0; i < plan.n_outputs; ++i) {
       anb_output_settings s = ANB_OUTPUT_SETTINGS_INIT;
       REQUIRE(anb_decoder_get_output(c.decoder, i, &s) == ANB_OK);
-      REQUIRE(same_settings(s, planned.outputs()[static_cast<std::size_t>(i)]));
+      REQUIRE(same_settings(s, planned.output_settings()[static_cast<std::size_t>(i)]));
     }
   }
   void compare_events(std::span<const ab::Event> events) {

@@ -78,7 +78,7 @@ static void the_step_is_part_of_the_statistics(void) {
   begin(&w);
   CHECK_SAME(statistics_of(w.cache).step, 1);
   OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 5, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 5, ANB_LOGITS_NONE));
   CHECK_SAME(statistics_of(w.cache).n_sequences, 1);
   OK(anb_step_plan(w.step, &plan));
   CHECK_SAME(statistics_of(w.cache).step, 2);
@@ -140,7 +140,7 @@ static void sequences_tell_their_tokens(void) {
   OK(anb_sequence_tokens(w.cache, w.sequences[3], INT32_MAX, NULL, NULL, &n));
   CHECK_SAME(n, 8);
   begin(&w); /* tokens that are not planned yet have no slots */
-  OK(anb_step_append(w.step, w.sequences[3], NULL, 2, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[3], 2, ANB_LOGITS_NONE));
   OK(anb_sequence_tokens(w.cache, w.sequences[3], 10, slots, positions, &n));
   CHECK_SAME(n, 8);
   CHECK_SAME(sequence_state(w.cache, w.sequences[3]).n_tokens, 10);
@@ -156,11 +156,11 @@ static void join_follows(anb_positions positions, anb_position next, const anb_p
   int k;
   begin(&w);
   OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 9, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 9, ANB_LOGITS_NONE));
   OK(anb_step_fork(w.step, w.sequences[0], 3, positions, &w.sequences[1]));
   for (k = 0; k < 3; ++k) {
     CHECK_SAME(sequence_state(w.cache, kids[k]).start_position, starts[k]);
-    OK(anb_step_append(w.step, kids[k], NULL, kExtents[k], ANB_LOGITS_NONE));
+    OK(anb_step_append_unknown(w.step, kids[k], kExtents[k], ANB_LOGITS_NONE));
   }
   order[0] = kids[2];
   order[1] = kids[0];
@@ -189,8 +189,8 @@ static void joins_keep_the_given_order(void) {
   begin(&w);
   OK(anb_step_create_sequence(w.step, 3, &w.sequences[0]));
   OK(anb_step_fork(w.step, w.sequences[0], 2, ANB_POSITIONS_SEQUENTIAL, &w.sequences[1]));
-  OK(anb_step_append(w.step, w.sequences[1], NULL, 1, ANB_LOGITS_NONE));
-  OK(anb_step_append(w.step, w.sequences[2], NULL, 1, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[1], 1, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[2], 1, ANB_LOGITS_NONE));
   plan_and_commit(&w);
   OK(anb_sequence_tokens(w.cache, w.sequences[1], 1, &first, NULL, &n));
   OK(anb_sequence_tokens(w.cache, w.sequences[2], 1, &second, NULL, &n));
@@ -210,9 +210,9 @@ static void given_positions(void) {
   world w = empty_world(8);
   begin(&w);
   OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 3, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 3, ANB_LOGITS_NONE));
   OK(anb_step_fork_given(w.step, w.sequences[0], 2, kStarts, &w.sequences[1]));
-  OK(anb_step_append(w.step, w.sequences[1], NULL, 2, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[1], 2, ANB_LOGITS_NONE));
   SEQUENCE(&w, w.sequences[1], 5, 102);
   SEQUENCE(&w, w.sequences[2], 3, 7);
   OK(anb_step_join_given(w.step, w.sequences[0], &w.sequences[1], 2, 500));
@@ -228,7 +228,7 @@ static void rewinds(void) {
   OK(anb_step_drop(w.step, w.sequences[2]));
   OK(anb_step_rewind(w.step, w.sequences[0], 2));
   SEQUENCE(&w, w.sequences[0], 2, 2);
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 4, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 4, ANB_LOGITS_NONE));
   OK(anb_step_rewind(w.step, w.sequences[0], 5)); /* only what this step wrote */
   OK(anb_step_rewind(w.step, w.sequences[0], 5)); /* nothing */
   SEQUENCE(&w, w.sequences[0], 5, 5);
@@ -283,7 +283,7 @@ static void abort_brings_everything_back(void) {
     anb_cache_statistics after, before = statistics_of(w.cache);
     begin(&w);
     OK(anb_step_create_sequence(w.step, 0, &made));
-    OK(anb_step_append(w.step, w.sequences[3], NULL, 9, ANB_LOGITS_ALL));
+    OK(anb_step_append_unknown(w.step, w.sequences[3], 9, ANB_LOGITS_ALL));
     OK(anb_step_fork(w.step, w.sequences[3], 1, ANB_POSITIONS_LONGEST, &child));
     OK(anb_step_drop(w.step, w.sequences[2]));
     OK(anb_step_rewind(w.step, w.sequences[1], 7));

@@ -31,13 +31,13 @@ static anb_status limit_reached(world* w) {
 }
 static anb_status no_room(world* w) {
   OK(anb_step_begin(w->cache, &w->step));
-  OK(anb_step_append(w->step, w->sequences[0], NULL, 1000, 0));
+  OK(anb_step_append_unknown(w->step, w->sequences[0], 1000, 0));
   return anb_step_plan(w->step, &(anb_plan)ANB_PLAN_INIT);
 }
 static anb_status not_exact(world* w) {
   int i;
   OK(anb_step_begin(w->cache, &w->step));
-  for (i = 0; i < 4; ++i) OK(anb_step_append(w->step, w->sequences[i], NULL, 1, 0));
+  for (i = 0; i < 4; ++i) OK(anb_step_append_unknown(w->step, w->sequences[i], 1, 0));
   OK(anb_step_plan(w->step, &(anb_plan)ANB_PLAN_INIT));
   return anb_cache_paged(w->cache, ANB_PAGED_PAGES, &(anb_paged)ANB_PAGED_INIT);
 }

@@ -81,16 +81,20 @@ static void new_sequences_and_appends_refuse(void) {
   REFUSED(&w, anb_step_append(w.step, trunk, kTokens, 3, 0), ANB_BAD_ARGUMENT, "token -1");
   REFUSED(&w, anb_step_append(w.step, trunk, kBad, 2, 0), ANB_BAD_ARGUMENT, "token -2147483648");
   REFUSED(&w, anb_step_append(w.step, trunk, kTokens, -2, 0), ANB_BAD_ARGUMENT, "append of -2 tokens");
-  REFUSED(&w, anb_step_append(w.step, trunk, NULL, -2, 0), ANB_BAD_ARGUMENT, "append of -2 tokens");
-  REFUSED(&w, anb_step_append(w.step, trunk, NULL, INT32_MIN, 0), ANB_BAD_ARGUMENT, "append of -2147483648");
-  REFUSED(&w, anb_step_append(w.step, trunk, NULL, INT32_MAX, 0), ANB_OUT_OF_RANGE, "appending 2147483647");
-  REFUSED(&w, anb_step_append(w.step, trunk, NULL, 1, 3), ANB_BAD_ARGUMENT, "logits is 3");
-  REFUSED(&w, anb_step_append(w.step, trunk, NULL, 1, -1), ANB_BAD_ARGUMENT, "logits is -1");
-  REFUSED(&w, anb_step_append(w.step, 7, NULL, 1, 0), ANB_STALE_SEQUENCE, "sequence 7");
-  REFUSED(&w, anb_step_append(w.step, 7, NULL, 0, 0), ANB_STALE_SEQUENCE, "sequence 7");
+  REFUSED(&w, anb_step_append_unknown(w.step, trunk, -2, 0), ANB_BAD_ARGUMENT, "append of -2 tokens");
+  REFUSED(&w, anb_step_append_unknown(w.step, trunk, INT32_MIN, 0), ANB_BAD_ARGUMENT, "append of -2147483648");
+  REFUSED(&w, anb_step_append_unknown(w.step, trunk, INT32_MAX, 0), ANB_OUT_OF_RANGE, "appending 2147483647");
+  REFUSED(&w, anb_step_append_unknown(w.step, trunk, 1, 3), ANB_BAD_ARGUMENT, "logits is 3");
+  REFUSED(&w, anb_step_append_unknown(w.step, trunk, 1, -1), ANB_BAD_ARGUMENT, "logits is -1");
+  REFUSED(&w, anb_step_append_unknown(w.step, 7, 1, 0), ANB_STALE_SEQUENCE, "sequence 7");
+  REFUSED(&w, anb_step_append_unknown(w.step, 7, 0, 0), ANB_STALE_SEQUENCE, "sequence 7");
   REFUSED(&w, anb_step_request_logits(w.step, trunk), ANB_BAD_ARGUMENT, "not a row of this step");
   REFUSED(&w, anb_step_request_logits(w.step, 7), ANB_STALE_SEQUENCE, "sequence 7");
-  OK(anb_step_append(w.step, trunk, NULL, 0, 0)); /* nothing, which is fine */
+  REFUSED(&w, anb_step_append(w.step, trunk, NULL, -2, 0), ANB_BAD_ARGUMENT, "append of -2 tokens");
+  REFUSED(&w, anb_step_append(w.step, trunk, NULL, 2, 0), ANB_BAD_ARGUMENT, "tokens is NULL for an append of 2; ");
+  REFUSED(&w, anb_step_append(w.step, trunk, NULL, 2, 0), ANB_BAD_ARGUMENT, "anb_step_append_unknown adds");
+  OK(anb_step_append_unknown(w.step, trunk, 0, 0)); /* nothing, which is fine */
+  OK(anb_step_append(w.step, trunk, NULL, 0, 0));
   OK(anb_step_append(w.step, trunk, kTokens, 0, 0));
   CHECK(sequence == 9);
   end_world(&w);
@@ -180,11 +184,11 @@ static void joined_and_dropped_sequences_are_stale(void) {
   world w = open_world();
   anb_sequence child = 9;
   OK(anb_step_join(w.step, w.sequences[0], &w.sequences[2], 1));
-  REFUSED(&w, anb_step_append(w.step, w.sequences[2], NULL, 1, 0), ANB_STALE_SEQUENCE, "sequence 2");
+  REFUSED(&w, anb_step_append_unknown(w.step, w.sequences[2], 1, 0), ANB_STALE_SEQUENCE, "sequence 2");
   REFUSED(&w, anb_step_fork(w.step, w.sequences[2], 1, 0, &child), ANB_STALE_SEQUENCE, "sequence 2");
   REFUSED(&w, anb_step_join(w.step, w.sequences[0], &w.sequences[2], 1), ANB_STALE_SEQUENCE, "sequence 2");
   OK(anb_step_drop(w.step, w.sequences[1]));
-  REFUSED(&w, anb_step_append(w.step, w.sequences[3], NULL, 1, 0), ANB_STALE_SEQUENCE,
+  REFUSED(&w, anb_step_append_unknown(w.step, w.sequences[3], 1, 0), ANB_STALE_SEQUENCE,
           "sequence 3"); /* it was below 1 */
   REFUSED(&w, anb_step_drop(w.step, w.sequences[1]), ANB_STALE_SEQUENCE, "sequence 1");
   end_world(&w);
@@ -203,8 +207,8 @@ static void limits_of_sequences_depth_and_positions(void) {
   OK(anb_step_create_sequence(w.step, 19, &w.sequences[0]));
   w.n_sequences = 1;
   REFUSED(&w, anb_step_create_sequence(w.step, 20, &sequence), ANB_OUT_OF_RANGE, "outside [0, 20)");
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 1, 0));
-  REFUSED(&w, anb_step_append(w.step, w.sequences[0], NULL, 1, 0), ANB_OUT_OF_RANGE, "at position 20");
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 1, 0));
+  REFUSED(&w, anb_step_append_unknown(w.step, w.sequences[0], 1, 0), ANB_OUT_OF_RANGE, "at position 20");
   OK(anb_step_fork(w.step, w.sequences[0], 1, 0, &w.sequences[1]));
   w.n_sequences = 2;
   REFUSED(&w, anb_step_fork(w.step, w.sequences[1], 3, 0, kids), ANB_LIMIT_REACHED, "3 new sequences beside 2");
@@ -218,7 +222,7 @@ static void limits_of_sequences_depth_and_positions(void) {
   OK(anb_step_drop(w.step, w.sequences[3]));
   OK(anb_step_fork(w.step, w.sequences[0], 1, ANB_POSITIONS_RESERVED(2), kids));
   w.sequences[3] = kids[0]; /* a range of 2 positions that begins at the maximum */
-  REFUSED(&w, anb_step_append(w.step, kids[0], NULL, 1, 0), ANB_OUT_OF_RANGE, "limit of 20");
+  REFUSED(&w, anb_step_append_unknown(w.step, kids[0], 1, 0), ANB_OUT_OF_RANGE, "limit of 20");
   end_world(&w);
 }
 
@@ -229,9 +233,9 @@ static void a_reserved_range_ends(void) {
   w.sequences[w.n_sequences++] = kids[0];
   CHECK_SAME(sequence_state(w.cache, kids[0]).position_limit, 8);
   CHECK_SAME(sequence_state(w.cache, kids[1]).position_limit, 11);
-  OK(anb_step_append(w.step, kids[0], NULL, 2, 0));
-  REFUSED(&w, anb_step_append(w.step, kids[0], NULL, 2, 0), ANB_OUT_OF_RANGE, "appending 2 tokens at position 7");
-  OK(anb_step_append(w.step, kids[0], NULL, 1, 0));
+  OK(anb_step_append_unknown(w.step, kids[0], 2, 0));
+  REFUSED(&w, anb_step_append_unknown(w.step, kids[0], 2, 0), ANB_OUT_OF_RANGE, "appending 2 tokens at position 7");
+  OK(anb_step_append_unknown(w.step, kids[0], 1, 0));
   end_world(&w);
 }
 

@@ -82,7 +82,7 @@ static anb_status read_mask_options(const void* s) {
   world w = empty_world(2);
   OK(anb_step_begin(w.cache, &w.step));
   OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 2, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 2, ANB_LOGITS_NONE));
   OK(anb_step_plan(w.step, &plan));
   mask[0] = 33;
   status = anb_cache_mask(w.cache, (const anb_mask_options*)s, 16, mask);
@@ -232,7 +232,7 @@ static void sizes_of_structs_that_are_written(void) {
   CHECK_WRITER(anb_cache_statistics, write_statistics, &w);
   CHECK_WRITER(anb_sequence_state, write_sequence_state, &w);
   CHECK_WRITER(anb_plan, write_step_plan, &w);
-  OK(anb_step_append(w.step, w.sequences[0], NULL, 2, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 2, ANB_LOGITS_NONE));
   OK(anb_step_plan(w.step, &plan));
   CHECK_WRITER(anb_paged, write_paged, &w);
   end_world(&w);

@@ -32,7 +32,7 @@ class RandomSteps {
   struct Numbered {
     TreeWorld& world;
     int operator[](SequenceId sequence) const { return world.number_of(sequence); }
-    void append(SequenceId sequence, std::int32_t n) { world.append((*this)[sequence], n); }
+    void append_unknown(SequenceId sequence, std::int32_t n) { world.append((*this)[sequence], n); }
     std::vector<SequenceId> fork(SequenceId parent, std::int32_t n, const ForkOptions&) {
       std::vector<SequenceId> children;
       for (const int child : world.fork((*this)[parent], n)) children.push_back(world.sequence(child).id);

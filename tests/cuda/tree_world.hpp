@@ -83,7 +83,7 @@ class TreeWorld {
       fed_[sequence(number).id].push_back(books_.n_tokens);
       sees_[books_.n_tokens++] = sequence(number).content;
     }
-    step_->append(sequence(number).id, n);
+    step_->append_unknown(sequence(number).id, n);
   }
   std::vector<int> fork(int number, int n) {
     std::vector<int> made;
@@ -177,7 +177,7 @@ class TreeWorld {
   /// Takes the next pages away, so that what follows lies elsewhere.
   void part() {
     Step step = cache_.begin_step();
-    step.append(filler_, 5);
+    step.append_unknown(filler_, 5);
     if (!step.plan()) fail(Status::no_room, "the test's cache is too small");
     step.commit();
   }

@@ -22,7 +22,7 @@ TEST_CASE("The repetition penalty spares tags") {
   AspdRun run(aspd());
   run.submit(tokens("p"), {.sampling = {.repetition_penalty = 2.0f}});
   const auto plan = run.decoder.plan();
-  const auto spared = plan.outputs()[0].spared;
+  const auto spared = plan.output_settings()[0].spared;
   CHECK(Tokens(spared.begin(), spared.end()) == Tokens{kBranch, kBranchEnd, kTitle, kTitleEnd, kPara, kParaEnd});
   run.decoder.abort();
 

@@ -204,8 +204,8 @@ TEST_CASE("The decoder's plan tells hosts that sample themselves what they may s
   for (int pass = 0; pass < 6; ++pass) REQUIRE(run.step());
   const auto plan = run.decoder.plan();
   REQUIRE(plan);
-  REQUIRE(plan.outputs().size() == 1);
-  CHECK(sorted(plan.outputs()[0].forbidden) == "b");
+  REQUIRE(plan.output_settings().size() == 1);
+  CHECK(sorted(plan.output_settings()[0].forbidden) == "b");
   const Tokens sampled = tokens("b");
   CHECK_THROWS_AS(run.decoder.commit_sampled(sampled), ab::Error);
   run.decoder.commit_sampled(tokens("c"));

@@ -196,9 +196,9 @@ TEST_CASE(
   {
     const auto plan = run.decoder.plan();
     REQUIRE(plan);
-    REQUIRE(plan.outputs().size() == 3);
+    REQUIRE(plan.output_settings().size() == 3);
     for (std::size_t i = 0; i < 3; ++i) {
-      const ab::OutputSettings& output = plan.outputs()[i];
+      const ab::OutputSettings& output = plan.output_settings()[i];
       CHECK(spelled(Tokens(output.seen.begin(), output.seen.end())) == std::string("(ab)(").substr(0, 3 + i));
       CHECK(output.index == static_cast<std::int64_t>(3 + i));
       CHECK(output.request == id);
@@ -222,7 +222,7 @@ TEST_CASE("A request may be cancelled while a draft is in the pass") {
   const auto id = run.submit(tokens("p"));
   for (int i = 0; i < 3; ++i) REQUIRE(run.step());
   const auto plan = run.decoder.plan();
-  REQUIRE(plan.outputs().size() == 3);
+  REQUIRE(plan.output_settings().size() == 3);
   run.decoder.cancel(id);
   const std::vector<float> values(3 * kVocabulary, 0.0f);
   run.decoder.commit({values.data(), 3, kVocabulary});

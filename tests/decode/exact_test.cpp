@@ -52,7 +52,7 @@ struct Exact {
       REQUIRE(plan);
       const ab::LogitsView logits = model(*plan);
       for (std::int32_t k = 0; k < logits.n_outputs; ++k) {
-        const auto& output = plan.outputs()[static_cast<std::size_t>(k)];
+        const auto& output = plan.output_settings()[static_cast<std::size_t>(k)];
         const auto row = static_cast<std::size_t>(plan->outputs[static_cast<std::size_t>(k)].row);
         const auto values = logits.row(k);
         samples.push_back(

@@ -240,7 +240,7 @@ class Life {
 
   void take(const ab::DecoderPlan& plan) {
     planned_ = static_cast<bool>(plan);
-    outputs_ = plan.outputs();
+    outputs_ = plan.output_settings();
     shortage_ = plan.shortage().n_pages;
     for (std::size_t r = 0; planned_ && r < plan->tokens.size(); ++r) held_[plan->slots[r]] = plan->tokens[r];
     sampled_.clear();

@@ -89,7 +89,7 @@ TEST_CASE("A token that would repeat a group is forbidden in the plan, and refus
     run.decoder.commit_sampled(tokens(std::string(1, letter)));
   }
   const auto plan = run.decoder.plan();
-  const auto forbidden = plan.outputs()[0].forbidden;
+  const auto forbidden = plan.output_settings()[0].forbidden;
   CHECK(Tokens(forbidden.begin(), forbidden.end()) == tokens("y"));
   CHECK_THROWS_AS(run.decoder.commit_sampled(tokens("y")), ab::Error);
   run.decoder.commit_sampled(tokens("z"));

@@ -108,7 +108,7 @@ TEST_CASE("The tokens that a branch has seen are its own, however long the trunk
     for (int k = 0; k < 3; ++k) run.script({{0, k}}, std::string(9, static_cast<char>('p' + k)) + "]");
     run.submit(tokens("p"));
     while (run.decoder.has_work()) {
-      for (const auto& output : run.decoder.plan().outputs()) {
+      for (const auto& output : run.decoder.plan().output_settings()) {
         if (output.branch == ab::kTrunk) continue;
         const std::string prefix = start + "[" + std::string(1, static_cast<char>('a' + output.branch - 1)) + ":";
         const std::string own(static_cast<std::size_t>(output.index), static_cast<char>('p' + output.branch - 1));
@@ -127,13 +127,13 @@ TEST_CASE("The penalty is on the tokens that the branch sees: a sibling's do not
   std::string in_branch, after;
   while (run.decoder.has_work()) {
     const auto plan = run.decoder.plan();
-    for (const auto& output : plan.outputs()) {
+    for (const auto& output : plan.output_settings()) {
       const std::string seen = spelled(Tokens(output.seen.begin(), output.seen.end()));
       if (output.branch == 2) in_branch = seen;
       if (output.branch == ab::kTrunk) after = seen;
     }
     const auto values = run.logits(plan);
-    run.decoder.commit({values.data(), static_cast<std::int32_t>(plan.outputs().size()), kVocabulary});
+    run.decoder.commit({values.data(), static_cast<std::int32_t>(plan.output_settings().size()), kVocabulary});
   }
   CHECK(in_branch == "x(a)(b){[b:e");
   CHECK(after == "x(a)(b){[a:cd][b:e]}z");
@@ -231,7 +231,7 @@ TEST_CASE("The tokens of a branch do not depend on the batch that it is in") {
       const auto plan = decoder.plan();
       REQUIRE(plan);
       std::vector<float> values;
-      for (const auto& output : plan.outputs()) {
+      for (const auto& output : plan.output_settings()) {
         std::uint64_t name = 17;
         for (const auto& step : decoder.branch(output.request, output.branch).path)
           name = ab::mix(name + 10 * static_cast<std::uint64_t>(step.block) + static_cast<std::uint64_t>(step.branch));
@@ -240,7 +240,7 @@ TEST_CASE("The tokens of a branch do not depend on the batch that it is in") {
           row[static_cast<std::size_t>(opening[static_cast<std::size_t>(output.index)])] = 200.0f;
         values.insert(values.end(), row.begin(), row.end());
       }
-      decoder.commit({values.data(), static_cast<std::int32_t>(plan.outputs().size()), kVocabulary});
+      decoder.commit({values.data(), static_cast<std::int32_t>(plan.output_settings().size()), kVocabulary});
     }
     return decoder.text(id);
   };

@@ -54,9 +54,9 @@ class Run {
     return script->second[static_cast<std::size_t>(output.index)];
   }
   std::vector<float> logits(const ab::DecoderPlan& plan) const {
-    std::vector<float> values(plan.outputs().size() * kVocabulary, 0.0f);
-    for (std::size_t i = 0; i < plan.outputs().size(); ++i)
-      values[i * kVocabulary + static_cast<std::size_t>(choice(plan.outputs()[i]))] = 10.0f;
+    std::vector<float> values(plan.output_settings().size() * kVocabulary, 0.0f);
+    for (std::size_t i = 0; i < plan.output_settings().size(); ++i)
+      values[i * kVocabulary + static_cast<std::size_t>(choice(plan.output_settings()[i]))] = 10.0f;
     return values;
   }
   void note(const ab::DecoderPlan& plan) {
@@ -75,7 +75,8 @@ class Run {
     if (!plan) return false;
     note(plan);
     const std::vector<float> values = logits(plan);
-    const auto got = decoder.commit({values.data(), static_cast<std::int32_t>(plan.outputs().size()), kVocabulary});
+    const auto got =
+        decoder.commit({values.data(), static_cast<std::int32_t>(plan.output_settings().size()), kVocabulary});
     events.insert(events.end(), got.begin(), got.end());
     REQUIRE(cache.snapshot().check() == std::vector<std::string>{});
     return true;

@@ -181,7 +181,7 @@ TEST_CASE("A body may not break or end before it has as many tokens as asked for
   std::vector<bool> forbidden;  // a line break and the end, at each token of the body
   while (run.decoder.has_work()) {
     const auto plan = run.decoder.plan();
-    const ab::OutputSettings s = plan.outputs()[0];
+    const ab::OutputSettings s = plan.output_settings()[0];
     const auto forbids = [&](TokenId token) {
       return std::find(s.forbidden.begin(), s.forbidden.end(), token) != s.forbidden.end();
     };
@@ -209,7 +209,7 @@ TEST_CASE("The constraint keeps first titles and bodies from starting with a bre
   bool title = false, body = false;
   while (run.decoder.has_work()) {
     const auto plan = run.decoder.plan();
-    const ab::OutputSettings s = plan.outputs()[0];
+    const ab::OutputSettings s = plan.output_settings()[0];
     if (s.branch == 0 && s.index == 0) {
       title = true;
       for (const char* text : {"<end>", "**", "*", "\n", " ", " **", "**:", ".\n"}) CHECK(forbids(s, text));

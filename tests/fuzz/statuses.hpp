@@ -34,6 +34,7 @@ constexpr Function kBegin = {"anb_step_begin", kStep};
 constexpr Function kCreateSequence = {"anb_step_create_sequence",
                                       kStep | statuses(ANB_LIMIT_REACHED, ANB_OUT_OF_RANGE)};
 constexpr Function kAppend = {"anb_step_append", kStep | kSequence | statuses(ANB_OUT_OF_RANGE)};
+constexpr Function kAppendUnknown = {"anb_step_append_unknown", kStep | kSequence | statuses(ANB_OUT_OF_RANGE)};
 constexpr Function kRequestLogits = {"anb_step_request_logits", kStep | kSequence};
 constexpr Function kFork = {"anb_step_fork", kStep | kSequence | statuses(ANB_LIMIT_REACHED, ANB_OUT_OF_RANGE)};
 constexpr Function kForkGiven = {"anb_step_fork_given", kFork.statuses};

@@ -51,8 +51,10 @@ struct TreeCalls {
     std::vector<anb_token> tokens(static_cast<std::size_t>(std::clamp(n, 0, 4096)), 7);
     if (!tokens.empty()) tokens.back() = input.number(0, 100);
     const std::int32_t logits = input.number(0, 3);
-    world.make(function::kAppend, about,
-               [&] { return anb_step_append(step, sequence, known ? tokens.data() : nullptr, n, logits); });
+    if (known)
+      world.make(function::kAppend, about, [&] { return anb_step_append(step, sequence, tokens.data(), n, logits); });
+    else
+      world.make(function::kAppendUnknown, about, [&] { return anb_step_append_unknown(step, sequence, n, logits); });
   }
   void create_sequence() {
     const OutArray<anb_sequence> sequence(1);

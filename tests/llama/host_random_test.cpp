@@ -11,7 +11,7 @@ struct RandomCalls {
   Tree& tree;
   std::mt19937& random;
   SequenceId create_sequence(ab::Position) { return tree.create(); }
-  void append(SequenceId sequence, std::int32_t n) { tree.append(sequence, words(random, n)); }
+  void append_unknown(SequenceId sequence, std::int32_t n) { tree.append(sequence, words(random, n)); }
   std::vector<SequenceId> fork(SequenceId parent, std::int32_t n, const ab::ForkOptions&) {
     return tree.fork(parent, n);
   }

@@ -22,7 +22,7 @@ TEST_CASE("contexts, tokens and calls that cannot be are refused with the value 
   const auto run = [&](const Tokens& tokens, std::int32_t n_unknown) {
     ab::Step step = cache.begin_step();
     step.append(sequence, tokens, ab::Logits::last);
-    if (n_unknown > 0) step.append(sequence, n_unknown);
+    if (n_unknown > 0) step.append_unknown(sequence, n_unknown);
     const ab::PlanResult plan = step.plan();
     host(*plan);
     return host(*plan);  // the pass before is still open

@@ -78,7 +78,7 @@ class RandomTrees {
     Step& step;
     Counts& counts;
     SequenceId create_sequence(Position first) { return step.create_sequence(first); }
-    void append(SequenceId sequence, std::int32_t n) {
+    void append_unknown(SequenceId sequence, std::int32_t n) {
       step.append(sequence, std::vector<TokenId>(static_cast<std::size_t>(n), 7));
     }
     std::vector<SequenceId> fork(SequenceId parent, std::int32_t n, const ForkOptions& options) {

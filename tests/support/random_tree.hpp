@@ -152,7 +152,7 @@ class RandomTree {
     const std::int32_t n = std::min(1 + below(is_long ? options_.long_tokens : options_.max_tokens),
                                     cache_.position_limit(sequence) - cache_.next_position(sequence));
     if (n <= 0) return false;
-    target.append(sequence, n);
+    target.append_unknown(sequence, n);
     now_.tail[sequence] += n;
     n_own_rows_[sequence] += n;
     fresh_.insert(sequence);

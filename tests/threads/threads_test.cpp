@@ -126,7 +126,7 @@ std::string try_graves(const Graves& graves) {
     anb_cache_destroy(graves.caches[i]);
     anb_step* step = graves.steps[i];
     NEED(step == nullptr || anb_step_commit(step) == ANB_BAD_HANDLE);
-    NEED(anb_step_append(step, 7, nullptr, 1, ANB_LOGITS_NONE) == ANB_BAD_HANDLE);
+    NEED(anb_step_append_unknown(step, 7, 1, ANB_LOGITS_NONE) == ANB_BAD_HANDLE);
   }
   return "";
 }
@@ -141,15 +141,15 @@ std::string tree(std::size_t me, int round, Graves& graves) {
   std::array<anb_sequence, 3> kids{};
   NEED(anb_step_begin(cache, &step) == ANB_OK);
   NEED(anb_step_create_sequence(step, 0, &trunk) == ANB_OK);
-  NEED(anb_step_append(step, trunk, nullptr, 5, ANB_LOGITS_LAST) == ANB_OK);
+  NEED(anb_step_append_unknown(step, trunk, 5, ANB_LOGITS_LAST) == ANB_OK);
   NEED(anb_step_fork(step, trunk, 3, ANB_POSITIONS_LONGEST, kids.data()) == ANB_OK);
-  for (const anb_sequence kid : kids) NEED(anb_step_append(step, kid, nullptr, 2, ANB_LOGITS_LAST) == ANB_OK);
+  for (const anb_sequence kid : kids) NEED(anb_step_append_unknown(step, kid, 2, ANB_LOGITS_LAST) == ANB_OK);
   const auto wrong = static_cast<std::int32_t>(1000 + 100 * static_cast<int>(me) + round);
-  NEED(anb_step_append(step, trunk, nullptr, 1, wrong) == ANB_BAD_ARGUMENT);
+  NEED(anb_step_append_unknown(step, trunk, 1, wrong) == ANB_BAD_ARGUMENT);
   const char* text = anb_last_error();
   const std::string failed = try_graves(graves);
   if (!failed.empty()) return failed;
-  NEED(anb_step_append(step, trunk, nullptr, 1, wrong) == ANB_BAD_ARGUMENT);
+  NEED(anb_step_append_unknown(step, trunk, 1, wrong) == ANB_BAD_ARGUMENT);
   std::this_thread::yield();
   NEED(text == anb_last_error() && std::strstr(text, std::to_string(wrong).c_str()) != nullptr);
   NEED(anb_step_join(step, trunk, kids.data(), 3) == ANB_OK);

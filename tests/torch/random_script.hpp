@@ -19,7 +19,7 @@ class RandomScript {
         step_(cache_.begin_step()),
         tree_(seed, cache_, roots(n_roots), std::move(options)) {
     tree_.begin_step();
-    for (const SequenceId root : tree_.sequences()) append(root, 1 + tree_.below(9));
+    for (const SequenceId root : tree_.sequences()) append_unknown(root, 1 + tree_.below(9));
     pass();
     for (int i = 0; i < n_operations; ++i) {
       tree_.act(*this);
@@ -35,7 +35,7 @@ class RandomScript {
     number_[made] = script_.create();
     return made;
   }
-  void append(SequenceId sequence, std::int32_t n) {
+  void append_unknown(SequenceId sequence, std::int32_t n) {
     std::vector<TokenId> tokens;
     for (std::int32_t i = 0; i < n; ++i) tokens.push_back(tree_.below(vocabulary_));
     step_->append(sequence, tokens);

@@ -87,8 +87,8 @@ std::map<std::pair<Path, std::size_t>, double> decoded_losses(const ab::eigen::W
     REQUIRE(plan);
     const ab::LogitsView logits = model(*plan);
     std::vector<TokenId> sampled;
-    for (std::size_t o = 0; o < plan.outputs().size(); ++o) {
-      const ab::OutputSettings& output = plan.outputs()[o];
+    for (std::size_t o = 0; o < plan.output_settings().size(); ++o) {
+      const ab::OutputSettings& output = plan.output_settings()[o];
       Path path;
       for (const ab::PathStep& step : decoder.branch(output.request, output.branch).path)
         path.emplace_back(step.block, step.branch);

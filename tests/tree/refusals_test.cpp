@@ -8,8 +8,8 @@ namespace ab = anabranch;
 namespace {
 
 /// A cache whose root has three tokens, with an open step.
-struct OneRoot {
-  explicit OneRoot(ab::Position max_position = ab::kUnlimited)
+struct SmallWorld {
+  explicit SmallWorld(ab::Position max_position = ab::kUnlimited)
       : cache({.n_pages = 4, .page_size = 16, .max_position = max_position}), root(cache.create_sequence()) {
     auto first = cache.begin_step();
     first.append(root, {1, 2, 3});
@@ -23,16 +23,16 @@ struct OneRoot {
 }  // namespace
 
 TEST_CASE("Refused appends, holds and ids name value and limit") {
-  OneRoot world;
+  SmallWorld world;
   auto step = world.cache.begin_step();
-  CHECK_THROWS_WITH(step.append(world.root, -3), "append of -3 tokens; 0 or more are needed");
+  CHECK_THROWS_WITH(step.append_unknown(world.root, -3), "append of -3 tokens; 0 or more are needed");
   CHECK_THROWS_WITH(step.hold(world.root, 65), "hold of 65 slots; 0 to the pool's 64 can be held");
   CHECK_THROWS_WITH(step.drop(ab::kNoSequence), "kNoSequence names no sequence");
   CHECK_THROWS_WITH(step.drop(ab::SequenceId{7, 2}), "sequence 7 of generation 2 is not alive; 1 sequences are");
 }
 
 TEST_CASE("Refused forks name the policy and what it takes") {
-  OneRoot world;
+  SmallWorld world;
   auto step = world.cache.begin_step();
   const std::vector<ab::Position> one{5};
   CHECK_THROWS_WITH(step.fork(world.root, 2, {ab::Positions::reserved(0)}),
@@ -46,7 +46,7 @@ TEST_CASE("Refused forks name the policy and what it takes") {
 }
 
 TEST_CASE("Refused joins name the next position and who takes one") {
-  OneRoot world(100);
+  SmallWorld world(100);
   auto step = world.cache.begin_step();
   const std::vector<ab::Position> start{50};
   const std::vector<ab::SequenceId> given = step.fork(world.root, 1, {ab::Positions::given, start});
@@ -61,9 +61,9 @@ TEST_CASE("Refused joins name the next position and who takes one") {
 }
 
 TEST_CASE("A result without a plan says what is short when it is read all the same") {
-  OneRoot world;
+  SmallWorld world;
   auto step = world.cache.begin_step();
-  step.append(world.root, 100);
+  step.append_unknown(world.root, 100);
   const ab::PlanResult plan = step.plan();
   REQUIRE(!plan);
   CHECK_THROWS_WITH(plan->n_rows(), "there is no plan to read: " + std::to_string(plan.shortage().n_pages) +

@@ -227,6 +227,7 @@ FUNCTIONS = {
     "anb_step_begin": (_status, _handle, _new_handle),
     "anb_step_create_sequence": (_status, _handle, i32, _new_line),
     "anb_step_append": (_status, _handle, u64, ints, i32, i32),
+    "anb_step_append_unknown": (_status, _handle, u64, i32, i32),
     "anb_step_request_logits": (_status, _handle, u64),
     "anb_step_fork": (_status, _handle, u64, i32, i32, sequences),
     "anb_step_fork_given": (_status, _handle, u64, i32, ints, sequences),

@@ -77,9 +77,14 @@ class Step:
         return sequence.value
 
     def append(self, sequence, tokens, logits=Logits.NONE):
-        """One row per token; `tokens` may be a count, when only the host will know them."""
-        array, n = (None, tokens) if isinstance(tokens, int) else int_array(tokens)
-        self._call("step_append", self, sequence, array, n, logits)
+        """One row per token of the list `tokens`."""
+        if isinstance(tokens, int):
+            raise TypeError(f"append takes a list of tokens: [{tokens}]; append_unknown takes a count")
+        self._call("step_append", self, sequence, *int_array(tokens), logits)
+
+    def append_unknown(self, sequence, n, logits=Logits.NONE):
+        """`n` rows whose tokens only the host will know: abi.UNKNOWN_TOKEN in the plan."""
+        self._call("step_append_unknown", self, sequence, n, logits)
 
     def request_logits(self, sequence):
         self._call("step_request_logits", self, sequence)

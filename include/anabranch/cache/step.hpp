@@ -1,6 +1,6 @@
 // One step of a cache: a transaction.
 //
-//   begin_step -> create_sequence / append / fork / join / rewind / adopt / drop / detach / hold
+//   begin_step -> create_sequence / append / append_unknown / fork / join / rewind / adopt / drop / detach / hold
 //              -> plan -> reject, where rows were drafts -> commit or abort
 //
 // Nothing that a step does is final before commit, not even after the model ran: abort, also by destroying the step,
@@ -8,6 +8,7 @@
 // changed and planned again. A call that throws has changed nothing. Reads of the cache see the step's own state.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -50,9 +51,11 @@ class BasicStep {
   void append(SequenceId sequence, std::initializer_list<TokenId> tokens, Logits logits = Logits::none) {
     append(sequence, std::span<const TokenId>(tokens.begin(), tokens.size()), logits);
   }
-  /// `n` tokens that the host will only know on its device.
-  void append(SequenceId sequence, std::int32_t n, Logits logits = Logits::none) {
-    changing("append").append(sequence, {}, n, logits);
+  template <std::integral NoList>
+  void append(SequenceId, NoList, Logits = Logits::none) = delete;  // a token: {token}; a count: append_unknown
+  /// Adds `n` tokens that the host will only know on its device: one row each, with kUnknownToken in the plan.
+  void append_unknown(SequenceId sequence, std::int32_t n, Logits logits = Logits::none) {
+    changing("append_unknown").append(sequence, {}, n, logits);
   }
   /// Logits of the sequence's last token, which must be a row of this step: what a fork without tokens samples from.
   void request_logits(SequenceId sequence) { changing("request_logits").request_logits(sequence); }
@@ -92,8 +95,9 @@ class BasicStep {
   /// From this step's plan on the sequence keeps at least `n_slots` free slots of its own beside what it appends.
   void hold(SequenceId sequence, std::int32_t n_slots) { changing("hold").hold(sequence, n_slots); }
 
-  /// Reserves pages and describes the pass. The plan is valid until commit or abort.
-  PlanResult plan() {
+  /// Reserves pages and describes the pass. The plan is valid until commit or abort. A step that only joins, rewinds or
+  /// drops is planned too before it can be committed: its plan has no rows, and nothing is to be run.
+  [[nodiscard]] PlanResult plan() {
     BranchTree<Policy, PageSize>& tree = changing("plan");
     const PlanResult result = core_->planner.plan(tree);
     core_->planned = static_cast<bool>(result);

@@ -29,12 +29,14 @@
 #include <anabranch/decode/decoder_plan.hpp>
 #include <anabranch/decode/events.hpp>
 #include <anabranch/decode/impl/branch_state.hpp>
+#include <anabranch/decode/impl/named_concepts.hpp>
 #include <anabranch/decode/impl/request_state_machine.hpp>
 #include <anabranch/decode/impl/request_transaction.hpp>
 #include <anabranch/decode/impl/step_builder.hpp>
 #include <anabranch/decode/model.hpp>
 #include <anabranch/decode/request.hpp>
 #include <anabranch/decode/sampler.hpp>
+#include <anabranch/markup/impl/optional_functions.hpp>
 #include <anabranch/markup/markup.hpp>
 
 namespace anabranch {
@@ -46,6 +48,8 @@ namespace anabranch {
 /// Cache  a cache with a payload, or with a constant page size, for programs that need one (examples/custom_cache)
 template <Markup M, Detokenizer Text, SamplerLike S = Sampler, DecoderCache Cache = KvCache>
 class Decoder {
+  static_assert(impl::check_optional_functions<M>());
+
  public:
   /// Throws bad_request when an option makes no sense.
   Decoder(Cache& cache, M markup, Text text, DecoderOptions options = {}, S sampler = {});
@@ -65,7 +69,7 @@ class Decoder {
   /// The next pass of all requests. A request that can never fit, even alone, ends with reason no_room. After a
   /// shortage no step is open: release or cancel something and plan again. Throws wrong_state when a plan is open,
   /// what the cache throws (limit_reached), and what the markup throws; no step is open then.
-  DecoderPlan plan();
+  [[nodiscard]] DecoderPlan plan();
   /// Samples, makes the pass final, and reports it; the events are valid until the next commit that succeeds. Throws
   /// bad_logits, and what hook, sampler, markup and text throw; the plan is still open then and nothing has changed.
   /// O(outputs * vocabulary), and a copy of the records of the pass's requests.
@@ -160,6 +164,11 @@ class Decoder {
   std::vector<float> scratch_;                            // logits that a hook may change
   std::vector<Event> delivered_;
 };
+
+template <class Cache, class M, class Text, class S = Sampler>
+Decoder(Cache&, M, Text, DecoderOptions = {}, S = {})
+    -> Decoder<typename impl::NamedMarkup<M>::Type, typename impl::NamedDetokenizer<Text>::Type,
+               typename impl::NamedSampler<S>::Type, typename impl::NamedCache<Cache>::Type>;
 
 }  // namespace anabranch
 

@@ -9,9 +9,9 @@
 namespace anabranch {
 
 /// False: there is no pass to run. Then `shortage` has the pages that are short; none: nothing is left to do.
-class DecoderPlan {
+class [[nodiscard]] DecoderPlan {
  public:
-  DecoderPlan(const StepPlan& plan, std::span<const OutputSettings> outputs) : plan_(&plan), outputs_(outputs) {}
+  DecoderPlan(const StepPlan& plan, std::span<const OutputSettings> settings) : plan_(&plan), settings_(settings) {}
   explicit DecoderPlan(Shortage shortage) : shortage_(shortage) {}
   explicit operator bool() const noexcept { return plan_ != nullptr; }
   /// Throws wrong_state when there is none.
@@ -21,12 +21,13 @@ class DecoderPlan {
   }
   const StepPlan* operator->() const { return &**this; }
   Shortage shortage() const noexcept { return shortage_; }
-  /// [n_outputs], for hosts that sample themselves; borrowed until commit or abort.
-  std::span<const OutputSettings> outputs() const noexcept { return outputs_; }
+  /// How each of the pass's outputs is to be sampled, [n_outputs] in their order; for hosts that sample themselves.
+  /// Borrowed until commit or abort.
+  std::span<const OutputSettings> output_settings() const noexcept { return settings_; }
 
  private:
   const StepPlan* plan_ = nullptr;
-  std::span<const OutputSettings> outputs_;
+  std::span<const OutputSettings> settings_;
   Shortage shortage_;
 };
 

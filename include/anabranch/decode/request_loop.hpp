@@ -15,6 +15,7 @@
 #include <anabranch/decode/answer.hpp>
 #include <anabranch/decode/decoder.hpp>
 #include <anabranch/decode/generate_options.hpp>
+#include <anabranch/decode/impl/named_concepts.hpp>
 
 namespace anabranch {
 
@@ -168,5 +169,9 @@ class RequestLoop {
   std::map<RequestId, Running> running_;
   std::vector<RequestId> ended_;
 };
+
+template <class M, Markup Tags, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+RequestLoop(M&, Cache&, Decoder<Tags, Text, S, Cache>&, const GenerateOptions&)
+    -> RequestLoop<typename impl::NamedModel<M>::Type, Tags, Text, S, Cache>;
 
 }  // namespace anabranch

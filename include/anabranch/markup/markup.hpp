@@ -86,15 +86,18 @@ namespace anabranch {
 ///                    was refused). To go on it forces at least one token, whose row is the first to see the branches
 ///   closing(s)       the tokens that end a branch in this state when something else ends it (end of text, a limit).
 ///                    The decoder keeps that many slots and positions free
-/// Optional:
+/// Optional (the decoder refuses to compile with a member of one of these names that it could not call so):
 ///   open(s)          called once for a trunk, before anything is sampled; default: sample
 ///   end_of_text(s)   the model sampled an end-of-text token, which is not fed. Default: the branch ends with `closing`
 ///                    in the token's place, the trunk ends the answer. The action's `forget` counts the token
 ///   constrain(s)     the tokens that may be sampled next
 ///   draft(s)         a tag that is likely to be sampled next; kUnknownToken: none
 template <class M>
-concept Markup = std::copyable<typename M::State> &&
-    requires(const M& markup, typename M::State& s, const typename M::State& cs, TokenId t, std::int32_t k) {
+concept Markup = requires {
+  typename M::State;
+}
+&&std::copyable<typename M::State>&& requires(const M& markup, typename M::State& s, const typename M::State& cs,
+                                              TokenId t, std::int32_t k) {
   { markup.start() } -> std::same_as<typename M::State>;
   { markup.child(cs, k) } -> std::same_as<typename M::State>;
   { markup.next(s, t) } -> std::same_as<markup::Action>;

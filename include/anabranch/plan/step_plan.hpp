@@ -23,7 +23,7 @@ struct Output {
 
 struct StepPlan {
   // One entry per row; [n_rows].
-  std::span<const TokenId> tokens;        ///< kUnknownToken where `append(sequence, n)` left it to the host
+  std::span<const TokenId> tokens;        ///< kUnknownToken where `append_unknown` left it to the host
   std::span<const Position> positions;    ///< what RoPE gets
   std::span<const Slot> slots;            ///< where the row's K and V are written, before attention
   std::span<const SequenceId> sequences;  ///< who appended the row (perhaps joined since) or adopted who did
@@ -62,7 +62,7 @@ namespace impl {
 }  // namespace impl
 
 /// A plan, or a shortage. The plan is borrowed from the step.
-class PlanResult {
+class [[nodiscard]] PlanResult {
  public:
   explicit PlanResult(const StepPlan& plan) noexcept : plan_(&plan) {}
   explicit PlanResult(Shortage shortage) noexcept : shortage_(shortage) {}
