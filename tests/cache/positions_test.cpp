@@ -275,3 +275,39 @@ TEST_CASE("adopting a branch takes its position, its history and its children") 
   CHECK(block.next() == 20);
   CHECK(violations(block.cache) == "");
 }
+
+TEST_CASE("given positions that go backwards never lead below position 0, or past the last") {
+  // A branch starts at 100; a join with given positions takes it back to 0, and another one its trunk.
+  KvCache cache({.n_pages = 16, .page_size = 4});
+  const SequenceId trunk = cache.create_sequence(100);
+  std::vector<SequenceId> kids;
+  const auto give = [&](SequenceId parent, Position next) {
+    in_step(cache, [&](Step& step) {
+      const std::vector<Position> starts{7};
+      const std::vector<SequenceId> given = step.fork(parent, 1, {.positions = Positions::given, .starts = starts});
+      step.append(given[0], 1);
+      step.join(parent, given, {.next = next});
+    });
+  };
+  in_step(cache, [&](Step& step) { kids = step.fork(trunk, 2, {.positions = Positions::sequential}); });
+  for (const SequenceId kid : kids) give(kid, 0);
+  append(cache, kids[1], 5);  // at positions 0 to 4
+  give(kids[1], 200);
+  give(trunk, 0);
+  {
+    Step step = cache.begin_step();
+    CHECK(status_of([&] { step.join(trunk, {kids[0]}); }) == Status::out_of_range);  // 0 + 0 - 100
+    step.join(trunk, {kids[1]});                                                     // 0 + 200 - 100
+    finish(step);
+  }
+  CHECK(cache.next_position(trunk) == 100);
+  CHECK(violations(cache) == "");
+  in_step(cache, [&](Step& step) {
+    step.drop(kids[0]);
+    step.rewind(trunk, 4);  // into the 5 tokens, which were before position 0 of the trunk
+  });
+  CHECK(cache.next_position(trunk) == 0);
+  CHECK(violations(cache) == "");
+  append(cache, trunk, 2);
+  CHECK(cache.positions_of(trunk).back() == 1);
+}

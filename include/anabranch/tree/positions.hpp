@@ -28,10 +28,17 @@ struct NextRule {
   WidePosition floor = kNever;
   WidePosition shift = kNever;
   constexpr WidePosition operator()(WidePosition x) const noexcept { return std::max(floor, shift + x); }
-  /// The rule x -> outer(this(x)).
-  constexpr NextRule then(const NextRule& outer) const noexcept {
-    return {std::max(outer.floor, add(outer.shift, floor)), add(outer.shift, shift)};
+  /// The same as a position: where joins with given positions went backwards, it is the first or the last one.
+  constexpr Position at(std::int32_t x) const noexcept {
+    return static_cast<Position>(std::clamp<WidePosition>((*this)(x), 0, kUnlimited));
   }
+  /// The rule x -> outer(this(x)), of which no part leaves the positions: the floor is one, the shift between two.
+  constexpr NextRule then(const NextRule& outer) const noexcept {
+    const WidePosition sum = add(outer.shift, shift);
+    return {std::clamp<WidePosition>(std::max(outer.floor, add(outer.shift, floor)), 0, kUnlimited),
+            sum == kNever ? sum : std::clamp<WidePosition>(sum, -kUnlimited, kUnlimited)};
+  }
+  friend constexpr bool operator==(const NextRule&, const NextRule&) = default;
 
  private:
   static constexpr WidePosition add(WidePosition a, WidePosition b) noexcept {

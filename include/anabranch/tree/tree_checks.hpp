@@ -63,9 +63,9 @@ bool check_children(const SequenceTable<Policy>& sequences, SequenceIndex parent
       fail(Status::open_children, "join of sequence ", child.index, ", which has open children");
     given = given || c.policy.is_given();
     const WidePosition after = join_rule(next, c)(c.next);
-    if (after > kUnlimited)
-      fail(Status::out_of_range, "join of sequence ", child.index, " leads to position ", after, "; the largest is ",
-           kUnlimited);
+    if (after < 0 || after > kUnlimited)
+      fail(Status::out_of_range, "join of sequence ", child.index, " leads to position ", after,
+           "; positions are 0 to ", kUnlimited);
     next = static_cast<Position>(after);
   }
   return given;

@@ -214,7 +214,7 @@ void BranchTree<Policy, PageSize>::join_one(SequenceIndex parent, SequenceIndex 
     HistoryNode& joined = history_.node(p.head);
     joined.ordinal = history_.next_ordinal();
     joined.rule = own.rule.then(outer);
-    joined.next_before = static_cast<Position>(outer(own.next_before));
+    joined.next_before = joined.rule.at(0);
   }
   p.next = static_cast<Position>(outer(sequences_[child].next));
   end_sequence(child, parent, true);

@@ -88,7 +88,7 @@ NodeIndex History<PageSize>::cut(NodeIndex head, std::int32_t n_keep, Position& 
       shorter.ordinal = nodes_[longer].ordinal;
       shorter.rule = nodes_[longer].rule;
       shorter.next_before = next;
-      next = static_cast<Position>(shorter.rule(end));
+      next = shorter.rule.at(end);
     }
     release_node(longer, kNoIndex);
   }
