@@ -393,7 +393,8 @@ ANB_API anb_status anb_step_detach(anb_step* step, anb_sequence sequence);
 ANB_API anb_status anb_step_hold(anb_step* step, anb_sequence sequence, int32_t n_slots);
 
 /* Reserves pages and describes the pass. ANB_OK: only reject, commit or abort may follow. ANB_NO_ROOM: n_pages_short
- * and n_pages_free are set, the rest of the plan is empty; the step is open as before. O(rows + views they see). */
+ * and n_pages_free are set, the rest of the plan is empty; the step is open as before. O(rows + groups) while sequences
+ * only go on; after a change O(rows + v log v) for the v views that the rows see. */
 ANB_API anb_status anb_step_plan(anb_step* step, anb_plan* plan);
 /* The planned step as a dense matrix for hosts that know nothing better: [n_rows, n_columns], row-major, into `mask` of
  * `n` floats. O(rows * columns). Wrong state without a plan; bad argument for a wrong n or a slot that is seen and has

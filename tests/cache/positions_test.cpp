@@ -285,7 +285,7 @@ TEST_CASE("given positions that go backwards never lead below position 0, or pas
     in_step(cache, [&](Step& step) {
       const std::vector<Position> starts{7};
       const std::vector<SequenceId> given = step.fork(parent, 1, {.positions = Positions::given, .starts = starts});
-      step.append(given[0], 1);
+      step.append_unknown(given[0], 1);
       step.join(parent, given, {.next = next});
     });
   };
