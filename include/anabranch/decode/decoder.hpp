@@ -128,6 +128,9 @@ class Decoder {
   bool build_step(Step& step, bool with_drafts);
   void assign_outputs(const StepPlan& plan);
   void add_settings(const OutputOwner& owner);
+  static std::vector<TokenId>& array_of(std::vector<std::vector<TokenId>>& arrays, std::size_t output);
+  std::span<const TokenId> seen_by(const OutputOwner& owner, std::vector<TokenId>& buffer) const;
+  void show_seen(std::size_t output);
   void end_oversized(Transaction& transaction);
   bool end_starved(Transaction& transaction);
   std::int32_t n_pages_short_alone(Request& request);
@@ -153,11 +156,12 @@ class Decoder {
   std::uint64_t last_id_ = 0;
   std::optional<Step> step_;
   const StepPlan* plan_ = nullptr;
-  std::vector<OutputOwner> owners_;                       // [n_outputs] of the open plan
-  std::vector<OutputSettings> settings_;                  // [n_outputs]
-  std::vector<std::vector<TokenId>> forbidden_;           // [n_outputs] with no_repeat_ngram, kept for their memory
-  std::vector<std::vector<TokenId>> seen_behind_drafts_;  // [n_outputs] of rows behind drafts, kept for their memory
-  std::vector<float> scratch_;                            // logits that a hook may change
+  std::vector<OutputOwner> owners_;              // [n_outputs] of the open plan
+  std::vector<OutputSettings> settings_;         // [n_outputs]
+  std::vector<std::vector<TokenId>> forbidden_;  // [n_outputs] with no_repeat_ngram, kept for their memory
+  std::vector<std::vector<TokenId>> seen_;       // [n_outputs] that a host read, likewise
+  std::vector<TokenId> scratch_seen_;            // of the output that is being sampled
+  std::vector<float> scratch_;                   // logits that a hook may change
   std::vector<Event> delivered_;
 };
 

@@ -11,7 +11,10 @@ namespace anabranch {
 /// False: there is no pass to run. Then `shortage` has the pages that are short; none: nothing is left to do.
 class DecoderPlan {
  public:
-  DecoderPlan(const StepPlan& plan, std::span<const OutputSettings> outputs) : plan_(&plan), outputs_(outputs) {}
+  /// Shows what output `output` of the decoder's plan has seen.
+  using ShowSeen = void (*)(void* decoder, std::size_t output);
+  DecoderPlan(const StepPlan& plan, std::span<const OutputSettings> outputs, void* decoder, ShowSeen show_seen)
+      : plan_(&plan), outputs_(outputs), decoder_(decoder), show_seen_(show_seen) {}
   explicit DecoderPlan(Shortage shortage) : shortage_(shortage) {}
   explicit operator bool() const noexcept { return plan_ != nullptr; }
   /// Throws wrong_state when there is none.
@@ -21,12 +24,23 @@ class DecoderPlan {
   }
   const StepPlan* operator->() const { return &**this; }
   Shortage shortage() const noexcept { return shortage_; }
-  /// [n_outputs], for hosts that sample themselves; borrowed until commit or abort.
-  std::span<const OutputSettings> outputs() const noexcept { return outputs_; }
+  /// [n_outputs], for hosts that sample themselves; borrowed until commit or abort. O(outputs), and O(tokens seen) for
+  /// each output whose request penalises or forbids tokens that were seen. REQUIRES: the decoder is there.
+  std::span<const OutputSettings> outputs() const {
+    for (std::size_t i = 0; i < outputs_.size(); ++i) show_seen_(decoder_, i);
+    return outputs_;
+  }
+  /// One of them. REQUIRES: 0 <= i < n_outputs.
+  const OutputSettings& output(std::int32_t i) const {
+    show_seen_(decoder_, static_cast<std::size_t>(i));
+    return outputs_.begin()[i];
+  }
 
  private:
   const StepPlan* plan_ = nullptr;
   std::span<const OutputSettings> outputs_;
+  void* decoder_ = nullptr;
+  ShowSeen show_seen_ = nullptr;
   Shortage shortage_;
 };
 

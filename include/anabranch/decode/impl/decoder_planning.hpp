@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <anabranch/decode/decoder.hpp>
+#include <anabranch/decode/impl/reading_order.hpp>
 #include <anabranch/decode/impl/repeated_ngrams.hpp>
 
 namespace anabranch {
@@ -23,7 +24,9 @@ DecoderPlan Decoder<M, Text, S, Cache>::plan() {
   transaction.keep();
   retired_.clear();
   plan_ = planned;
-  return planned != nullptr ? DecoderPlan(*planned, settings_) : DecoderPlan(shortage);
+  if (planned == nullptr) return DecoderPlan(shortage);
+  return DecoderPlan(*planned, settings_, this,
+                     [](void* decoder, std::size_t output) { static_cast<Decoder*>(decoder)->show_seen(output); });
 }
 
 /// Opens a step with everything that is to be done, without drafts where these make it too large. Null, with no step
@@ -103,32 +106,56 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::add_settings(const OutputOwner& owner) {
   const Request& request = *requests_[owner.request];
   const BranchState& branch = request.branch(owner.branch);
-  const std::size_t output = settings_.size();
-  const auto array_of_output = [output](std::vector<std::vector<TokenId>>& arrays) -> std::vector<TokenId>& {
-    if (arrays.size() <= output) arrays.resize(output + 1);  // moves the arrays, not the tokens that are borrowed
-    return arrays[output];
-  };
-  std::span<const TokenId> seen = branch.seen.all();
-  if (owner.n_drafts > 0) {
-    std::vector<TokenId>& more = array_of_output(seen_behind_drafts_);
-    more.assign(seen.begin(), seen.end());
-    for (std::size_t k = 0; k < owner.n_drafts; ++k) more.push_back(branch.drafts[k].token);
-    seen = more;
-  }
   markup::Constraint constraint;
   if constexpr (MarkupWithConstraint<M>)
     constraint =
         machine_.markup().constrain(owner.n_drafts > 0 ? branch.drafts[owner.n_drafts - 1].after : branch.state);
   const std::int32_t n = request.options->no_repeat_ngram;
   if (n > 0 && constraint.allowed.empty()) {
-    std::vector<TokenId>& forbidden = array_of_output(forbidden_);
+    std::vector<TokenId>& forbidden = array_of(forbidden_, settings_.size());
     forbidden.assign(constraint.forbidden.begin(), constraint.forbidden.end());
-    impl::append_ngram_repeats(seen, n, constraint.spared, forbidden);
+    impl::append_ngram_repeats(seen_by(owner, scratch_seen_), n, constraint.spared, forbidden);
     constraint.forbidden = forbidden;
   }
-  settings_.push_back({request.id, branch.index, request.options->sampling, branch.stream,
-                       branch.n_sampled + std::int64_t(owner.n_drafts), constraint.allowed, constraint.forbidden, seen,
+  settings_.push_back({request.id,
+                       branch.index,
+                       request.options->sampling,
+                       branch.stream,
+                       branch.n_sampled + std::int64_t(owner.n_drafts),
+                       constraint.allowed,
+                       constraint.forbidden,
+                       {},
                        constraint.spared});
+}
+
+/// The array of an output; the others stay where they are.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::vector<TokenId>& Decoder<M, Text, S, Cache>::array_of(std::vector<std::vector<TokenId>>& arrays,
+                                                           std::size_t output) {
+  if (arrays.size() <= output) arrays.resize(output + 1);
+  return arrays[output];
+}
+
+/// The answer's tokens that come before an output; in `buffer`, where they do not lie in one piece.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::span<const TokenId> Decoder<M, Text, S, Cache>::seen_by(const OutputOwner& owner,
+                                                             std::vector<TokenId>& buffer) const {
+  const Request& request = *requests_[owner.request];
+  const BranchState& branch = request.branch(owner.branch);
+  if (branch.is_trunk() && branch.blocks.empty() && owner.n_drafts == 0) return branch.tokens.all();
+  buffer.clear();
+  impl::append_seen(request, owner.branch, buffer);
+  for (std::size_t k = 0; k < owner.n_drafts; ++k) buffer.push_back(branch.drafts[k].token);
+  return buffer;
+}
+
+/// Fills in `seen` of an output's settings for a host that reads them.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::show_seen(std::size_t output) {
+  if (plan_ == nullptr || output >= owners_.size() || settings_[output].seen.data() != nullptr) return;
+  const RequestOptions& o = *owner(output).options;
+  if (o.sampling.repetition_penalty == 1.0f && o.no_repeat_ngram == 0 && !o.hook) return;
+  settings_[output].seen = seen_by(owners_[output], array_of(seen_, output));
 }
 
 /// Ends the requests whose prompts are longer than the pool.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <anabranch/decode/decoder.hpp>
+#include <anabranch/decode/impl/reading_order.hpp>
 
 namespace anabranch {
 
@@ -140,12 +141,14 @@ void Decoder<M, Text, S, Cache>::continue_history(Request& request, const Reques
     branch.reason = old.reason;
     branch.operations = old.operations;
     branch.forked_block = old.forked_block;
+    branch.own_block = old.own_block;
     branch.start = old.start;
     branch.limit = old.limit;
     branch.title = old.title;
     request.branches.push_back(std::make_shared<BranchState>(std::move(branch)));
   }
   if (has_block) request.blocks = before.blocks;
+  for (BranchIndex i = request.n_branches() - 1; i > kTrunk; --i) machine_.budget().count(request, i);
   request.edit(kTrunk).phase = impl::Phase::running;
   request.edit(kTrunk).reason = EndReason::none;
 }
@@ -167,8 +170,8 @@ Branch Decoder<M, Text, S, Cache>::branch(RequestId id, BranchIndex index) const
     fail(Status::bad_argument, "branch ", index, " of a request with branches 0 to ", request.n_branches() - 1);
   const BranchState& state = request.branch(index);
   const bool in_cache = cache_->alive(state.sequence);
-  Branch branch{state.path, state.title, {}, state.reason, in_cache ? state.sequence : kNoSequence};
-  append_text(request, index, branch.text);
+  Branch branch{state.path, state.title, {}, {}, state.reason, in_cache ? state.sequence : kNoSequence};
+  impl::append_written(request, index, branch.text, branch.tokens);
   return branch;
 }
 

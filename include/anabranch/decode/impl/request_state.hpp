@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <anabranch/decode/impl/block_ends.hpp>
 #include <anabranch/decode/impl/branch_state.hpp>
 #include <anabranch/pool/indexed_vector.hpp>
 
@@ -20,6 +21,7 @@ struct Block {
   BranchIndex first = 0;
   std::int32_t n = 0;
   std::int32_t n_open = 0;  ///< have not ended yet
+  BlockEnds ends;           ///< see position_budget.hpp
   BranchIndex end() const noexcept { return first + n; }
 };
 
@@ -32,6 +34,7 @@ struct RequestState {
   IndexedVector<std::shared_ptr<BranchState<State>>, BranchIndex> branches;
   IndexedVector<Block, BlockIndex> blocks;
   std::int32_t n_allowed = 0;  ///< tokens that the next pass may sample
+  BranchIndex turn = kTrunk;   ///< the branch that is being served; see PositionBudget::turn_to
   bool prefilling = true;      ///< part of the prompt has not been fed by a committed pass
   TokenId last_prompt_token = kUnknownToken;
   bool active = true;
@@ -60,16 +63,5 @@ struct RequestState {
   Block& block(BlockIndex i) { return blocks[i]; }
   const Block& block(BlockIndex i) const { return blocks[i]; }
 };
-
-/// Appends the text of a branch and, in reading order, of the blocks inside it.
-template <class State>
-void append_text(const RequestState<State>& request, BranchIndex index, std::string& out) {
-  for (const TextPart& part : request.branch(index).parts) {
-    out += part.text;
-    if (part.block == kNoIndex) continue;
-    const Block& block = request.block(part.block);
-    for (BranchIndex i = block.first; i < block.end(); ++i) append_text(request, i, out);
-  }
-}
 
 }  // namespace anabranch::impl

@@ -48,7 +48,7 @@ class StepBuilder {
     if (!branch.is_trunk()) step_.hold(branch.sequence, branch.n_closing);
   }
 
-  void add_block(Request& request, Block block) {
+  void add_block(Request& request, const Block& block) {
     for (BranchIndex i = block.first; i < block.end(); ++i) add_branch(request, request.edit(i));
   }
 
@@ -89,7 +89,7 @@ class StepBuilder {
     }
   }
 
-  void add_fork(Request& request, BranchState& branch, Block block) {
+  void add_fork(Request& request, BranchState& branch, const Block& block) {
     BranchIndex i = block.first;
     for (const SequenceId sequence : step_.fork(branch.sequence, block.n, {.positions = positions_}))
       request.edit(i++).sequence = sequence;
@@ -112,11 +112,13 @@ class StepBuilder {
 };
 
 template <class State>
-void settle(BranchState<State>& branch) noexcept {
+void settle(RequestState<State>& request, BranchState<State>& branch) noexcept {
   const auto done = std::span(branch.operations).first(branch.n_planned);
   for (const Operation& op : done) {
     if (op.kind == Operation::Kind::fork) branch.forked_block = op.block;
-    if (op.kind == Operation::Kind::join) branch.forked_block = kNoIndex;
+    if (op.kind != Operation::Kind::join) continue;
+    branch.forked_block = kNoIndex;
+    request.block(op.block).ends.clear();
   }
   branch.operations.erase(branch.operations.begin(), branch.operations.begin() + std::ssize(done));
   if (branch.n_planned_tokens > 0) {
@@ -132,7 +134,7 @@ template <class State>
 void settle(RequestState<State>& request) {
   if (request.trunk().n_planned_tokens == 0) request.prefilling = false;
   for (BranchIndex i = 0; i < request.n_branches(); ++i)
-    if (request.branch(i).n_planned > 0 || request.branch(i).n_planned_tokens > 0) settle(request.edit(i));
+    if (request.branch(i).n_planned > 0 || request.branch(i).n_planned_tokens > 0) settle(request, request.edit(i));
 }
 
 }  // namespace anabranch::impl
