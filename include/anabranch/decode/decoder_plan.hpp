@@ -8,6 +8,13 @@
 
 namespace anabranch {
 
+/// The pages of a request at a shortage.
+struct RequestPages {
+  RequestId request = kNoRequest;
+  std::int32_t n_needed = 0;  ///< free pages that its next pass takes, were it the only one
+  std::int32_t n_used = 0;    ///< hold its tokens or are kept free for it: its end returns them, but for shared ones
+};
+
 /// False: there is no pass to run. Then `shortage` has the pages that are short; none: nothing is left to do.
 class DecoderPlan {
  public:
@@ -15,7 +22,7 @@ class DecoderPlan {
   using ShowSeen = void (*)(void* decoder, std::size_t output);
   DecoderPlan(const StepPlan& plan, std::span<const OutputSettings> outputs, void* decoder, ShowSeen show_seen)
       : plan_(&plan), outputs_(outputs), decoder_(decoder), show_seen_(show_seen) {}
-  explicit DecoderPlan(Shortage shortage) : shortage_(shortage) {}
+  DecoderPlan(Shortage shortage, std::span<const RequestPages> pages) : shortage_(shortage), pages_(pages) {}
   explicit operator bool() const noexcept { return plan_ != nullptr; }
   /// Throws wrong_state when there is none.
   const StepPlan& operator*() const {
@@ -24,6 +31,8 @@ class DecoderPlan {
   }
   const StepPlan* operator->() const { return &**this; }
   Shortage shortage() const noexcept { return shortage_; }
+  /// At a shortage what each running request needs and uses, the oldest first; borrowed until the next plan.
+  std::span<const RequestPages> pages() const noexcept { return pages_; }
   /// [n_outputs], for hosts that sample themselves; borrowed until commit or abort. O(outputs), and O(tokens seen) for
   /// each output whose request penalises or forbids tokens that were seen. REQUIRES: the decoder is there.
   std::span<const OutputSettings> outputs() const {
@@ -42,6 +51,7 @@ class DecoderPlan {
   void* decoder_ = nullptr;
   ShowSeen show_seen_ = nullptr;
   Shortage shortage_;
+  std::span<const RequestPages> pages_;
 };
 
 }  // namespace anabranch

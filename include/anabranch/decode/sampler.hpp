@@ -19,6 +19,7 @@ namespace anabranch {
 /// decoder's plan. Spans are borrowed until commit or abort.
 struct OutputSettings {
   RequestId request = kNoRequest;
+  std::uint64_t user_data = 0;  ///< the request's
   BranchIndex branch = kTrunk;
   SamplingOptions sampling;
   StreamKey stream{};                  ///< with `index` the whole random state: uniform(stream, index)

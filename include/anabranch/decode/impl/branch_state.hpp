@@ -5,7 +5,6 @@
 // StepBuilder only reads them, so a step may be aborted and built again, and nothing that was sampled is lost.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -69,6 +68,8 @@ struct BranchState {
   std::vector<Operation> operations;  ///< to be done, in order
   std::size_t n_planned = 0;          ///< of them, whole in the open step
   std::size_t n_planned_tokens = 0;   ///< of the next one, a prompt, when only a chunk of it is in the open step
+  std::int32_t n_held = 0;            ///< free slots that its sequence holds
+  std::int32_t n_planned_hold = 0;    ///< the same after the open step
   BlockIndex block;                   ///< the block that it waits for
   BlockIndex forked_block;            ///< the block that is forked in the cache and not yet joined
   BlockIndex own_block;               ///< the block that it is a branch of
@@ -94,15 +95,6 @@ struct BranchState {
   std::string title;
   TextStream stream_of_text;
 };
-
-/// Does `a` come before `b` in reading order? A parent comes before its branches.
-template <class State>
-bool reads_before(const BranchState<State>& a, const BranchState<State>& b) {
-  return std::lexicographical_compare(a.path.begin(), a.path.end(), b.path.begin(), b.path.end(),
-                                      [](const PathStep& x, const PathStep& y) {
-                                        return x.block != y.block ? x.block < y.block : x.branch < y.branch;
-                                      });
-}
 
 /// Records that `token` is to be fed; tokens that follow each other share an operation.
 template <class State>

@@ -61,7 +61,7 @@ class PositionBudget {
     const BranchState& branch = request.branch(index);
     const WidePosition end = end_of(request, branch);
     if (branch.own_block != kNoIndex) {
-      Block& block = request.block(branch.own_block);
+      Block& block = request.edit(branch.own_block);
       block.ends.set(index - block.first, branch.start, end);
     }
     return end;

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 #include <string>
 #include <utility>
@@ -15,6 +14,7 @@
 #include <anabranch/decode/events.hpp>
 #include <anabranch/decode/impl/position_budget.hpp>
 #include <anabranch/decode/impl/request_state.hpp>
+#include <anabranch/decode/impl/request_transaction.hpp>
 #include <anabranch/markup/markup.hpp>
 
 namespace anabranch::impl {
@@ -34,14 +34,11 @@ class RequestStateMachine {
   using BranchState = impl::BranchState<State>;
   using Action = markup::Action;
 
-  /// `n_sequences_due` counts the sequences that steps to come will create.
-  RequestStateMachine(const Cache& cache, M markup, Text text, DecoderOptions options,
-                      std::function<std::int32_t()> n_sequences_due)
+  RequestStateMachine(const Cache& cache, M markup, Text text, DecoderOptions options)
       : cache_(&cache),
         markup_(std::move(markup)),
         text_(std::move(text)),
         options_(std::move(options)),
-        n_sequences_due_(std::move(n_sequences_due)),
         budget_(cache, options_.positions) {}
   RequestStateMachine(const RequestStateMachine&) = delete;
   RequestStateMachine& operator=(const RequestStateMachine&) = delete;
@@ -50,6 +47,11 @@ class RequestStateMachine {
   const DecoderOptions& options() const noexcept { return options_; }
   const PositionBudget<State, Cache>& budget() const noexcept { return budget_; }
   std::vector<Event>& events() noexcept { return events_; }
+  SequencesDue& sequences_due() noexcept { return sequences_due_; }
+  /// Sequences that can still be added to the cache once all running requests have those that they are due.
+  std::int64_t n_sequences_left() const {
+    return cache_->options().max_sequences - cache_->n_sequences() - (sequences_due_.n - sequences_due_.n_in_step);
+  }
 
   /// Starts a request whose prompt is in the trunk's operations: adds what the markup forces after it, and allows the
   /// first token.
@@ -101,9 +103,9 @@ class RequestStateMachine {
   M markup_;
   Text text_;
   DecoderOptions options_;
-  std::function<std::int32_t()> n_sequences_due_;
   PositionBudget<State, Cache> budget_;
   std::vector<Event> events_;  // not taken yet
+  SequencesDue sequences_due_;
 };
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
@@ -328,6 +330,7 @@ Event& RequestStateMachine<M, Text, Cache>::emit(Event::Kind kind, const Request
   Event& event = events_.emplace_back();
   event.kind = kind;
   event.request = request.id;
+  event.user_data = request.options->user_data;
   event.branch = branch.index;
   return event;
 }

@@ -19,13 +19,13 @@ void RequestStateMachine<M, Text, Cache>::fork(Request& request, BranchState& br
   report_fork(request, branch, seeds);
 
   const BlockIndex block = branch.block;
-  ++request.block(block).n_open;  // so that the block does not end before all its branches have started
+  ++request.edit(block).n_open;  // so that the block does not end before all its branches have started
   BranchIndex child = request.block(block).first;
   for (const markup::Seed& seed : seeds) {
     start_child(request, request.edit(child++), seed.prefix);
     if (!request.active) return;
   }
-  if (--request.block(block).n_open == 0) resume(request, branch);
+  if (--request.edit(block).n_open == 0) resume(request, branch);
 }
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
@@ -54,7 +54,7 @@ EndReason RequestStateMachine<M, Text, Cache>::add_block(Request& request, Branc
   const auto n = static_cast<std::int32_t>(seeds.size());
   const CacheOptions& limits = cache_->options();
   if (std::ssize(branch.path) >= std::min(options_.max_depth, limits.max_depth)) return EndReason::limit;
-  if (n > limits.max_sequences - cache_->n_sequences() - n_sequences_due_()) return EndReason::limit;
+  if (n > n_sequences_left()) return EndReason::limit;
 
   const Block block{request.n_branches(), n, n, BlockEnds(options_.positions, n)};
   const BlockIndex index = request.blocks.push_back(block);
@@ -68,10 +68,12 @@ EndReason RequestStateMachine<M, Text, Cache>::add_block(Request& request, Branc
   for (BranchIndex i = block.first; i < block.end(); ++i) fits = fits && budget_.fits(request, i);
   if (fits) {
     ++branch.n_blocks;
+    request.n_sequences_due += n;
+    sequences_due_.n += n;
     return EndReason::none;
   }
   request.turn = branch.index;
-  request.blocks.pop_back();
+  request.blocks.truncate(request.blocks.size() - 1);
   request.branches.truncate(block.first);
   branch.operations.pop_back();
   branch.block = kNoIndex;
@@ -137,7 +139,7 @@ template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::end_branch(Request& request, BranchState& branch, EndReason reason) {
   report_branch_end(request, branch, reason);
   BranchState& parent = request.edit(branch.parent);
-  if (--request.block(parent.block).n_open == 0) resume(request, parent);
+  if (--request.edit(parent.block).n_open == 0) resume(request, parent);
 }
 
 /// Joins the block that the branch waits for. REQUIRES: all branches of the block have ended.
@@ -174,16 +176,13 @@ void RequestStateMachine<M, Text, Cache>::admit_branches(Request& request) {
   if (!request.active) return;
   std::vector<BranchIndex> queued, can_wait;
   std::int32_t n_running = 0;
-  for (BranchIndex i = 1; i < request.n_branches(); ++i) {
+  for_each_unjoined(request, [&](BranchIndex i) {
     const BranchState& branch = request.branch(i);
     if (branch.phase == Phase::queued) queued.push_back(i);
-    if (branch.phase != Phase::running) continue;
+    if (branch.phase != Phase::running) return;
     ++n_running;
     if (!branch.operations.empty()) can_wait.push_back(i);
-  }
-  const auto before = [&](BranchIndex a, BranchIndex b) { return reads_before(request.branch(a), request.branch(b)); };
-  std::sort(queued.begin(), queued.end(), before);
-  std::sort(can_wait.begin(), can_wait.end(), before);
+  });
   const std::int32_t n_most = request.options->max_parallel_branches;
   for (std::size_t k = 0; n_running < n_most && k < queued.size(); ++k, ++n_running)
     request.edit(queued[k]).phase = Phase::running;
@@ -204,8 +203,12 @@ void RequestStateMachine<M, Text, Cache>::abandon(Request& request, EndReason re
   if (!request.active) return;
   request.active = false;
   request.history_kept = false;
-  for (BranchIndex i = request.n_branches() - 1; i > kTrunk; --i)
-    if (request.branch(i).phase != Phase::ended) report_branch_end(request, request.edit(i), reason);
+  std::vector<BranchIndex> open;
+  for_each_unjoined(request, [&](BranchIndex i) {
+    if (request.branch(i).phase != Phase::ended) open.push_back(i);
+  });
+  std::sort(open.begin(), open.end());  // the last forks first
+  for (std::size_t k = open.size(); k-- > 0;) report_branch_end(request, request.edit(open[k]), reason);
   finish(request, reason);
 }
 
@@ -233,6 +236,7 @@ template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::finish(Request& request, EndReason reason) {
   request.reason = reason;
   request.n_allowed = 0;
+  sequences_due_.n -= std::exchange(request.n_sequences_due, 0);
   BranchState& trunk = request.edit(kTrunk);
   trunk.phase = Phase::ended;
   trunk.reason = reason;
