@@ -46,7 +46,9 @@ enum {
   ANB_REASON_STOP = 6,        /* a stop string */
   ANB_REASON_CANCELLED = 7,   /* by the caller; its history is gone */
   ANB_REASON_NO_ROOM = 8,     /* it can never fit into the pool */
-  ANB_REASON_MALFORMED = 9    /* the markup asked for what cannot be */
+  ANB_REASON_MALFORMED = 9,   /* the markup asked for what cannot be */
+  ANB_REASON_LOST = 10        /* a sequence of it was dropped by others, or its prefix changed before its first pass;
+                               * its history is gone */
 };
 
 /* ---- Text and markup ---- */
@@ -211,11 +213,16 @@ typedef struct anb_request_options {
    * the mask, positions and tokens that they have together, and one token is sampled a pass */
   int32_t max_parallel_branches;
   int32_t no_repeat_ngram; /* 0: off; n: n-grams of the answer that the sequence sees are not written again */
+  /* ANB_NO_SEQUENCE. Else the request starts from what this sequence of the cache sees, which is not computed again; at
+   * least one token of prompt follows. The first pass forks it and detaches the fork. The sequence stays yours: leave
+   * it as it is until that pass is committed, then do anything with it. Not together with `after` */
+  anb_sequence prefix;
+  uint64_t user_data; /* yours; comes back in events, outputs and states */
 } anb_request_options;
 #define ANB_REQUEST_OPTIONS_INIT                                                                                \
   {                                                                                                             \
     sizeof(anb_request_options), 0.0f, 0, 1.0f, 1.0f, ANB_NONE, ANB_NONE, ANB_NONE, 0, ANB_NO_REQUEST, 0, 0, 0, \
-        ANB_NONE, 0                                                                                             \
+        ANB_NONE, 0, ANB_NO_SEQUENCE, 0                                                                         \
   }
 
 /* Everything that decides one output's token besides its logits, for hosts that sample themselves. Arrays are borrowed
@@ -232,7 +239,8 @@ typedef struct anb_output_settings {
   int64_t index;              /* tokens that the sequence has sampled before */
   const anb_token* allowed;   /* [n_allowed]; nothing else; none: everything */
   const anb_token* forbidden; /* [n_forbidden] */
-  const anb_token* seen;      /* [n_seen]; the answer's tokens that the sequence sees: what the penalty is over */
+  const anb_token* seen;      /* [n_seen]; the answer's tokens that the sequence sees: what the penalty is over. None
+                               * where neither repetition_penalty nor no_repeat_ngram asks for them */
   int32_t n_allowed;
   int32_t n_forbidden;
   int32_t n_seen;
@@ -240,9 +248,10 @@ typedef struct anb_output_settings {
   const anb_token* spared; /* [n_spared]; by the penalty, though seen: the tags of the markup aspd */
   int32_t n_spared;
   int32_t reserved2;
+  uint64_t user_data; /* of the request */
 } anb_output_settings;
 #define ANB_OUTPUT_SETTINGS_INIT \
-  { sizeof(anb_output_settings), 0, ANB_NO_REQUEST, 0.0f, 0, 1.0f, 1.0f, 0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(anb_output_settings), 0, ANB_NO_REQUEST, 0.0f, 0, 1.0f, 1.0f, 0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 typedef struct anb_token_log_probability {
   anb_token token;
@@ -275,9 +284,10 @@ typedef struct anb_event {
   int32_t n_branches;
   int32_t reason;
   int32_t reserved;
+  uint64_t user_data; /* of the request */
 } anb_event;
 #define ANB_EVENT_INIT \
-  { sizeof(anb_event), 0, ANB_NO_REQUEST, 0, 0, 0, 0, 0.0f, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(anb_event), 0, ANB_NO_REQUEST, 0, 0, 0, 0, 0.0f, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* The cost of an answer so far. */
 typedef struct anb_request_state {
@@ -297,9 +307,13 @@ typedef struct anb_request_state {
   int32_t n_prefill;       /* those of them with part of the prompt */
   int32_t n_serial_passes; /* passes of a decoder that writes the same text one token a pass */
   int32_t reserved;
+  uint64_t user_data;
+  /* After ANB_NO_ROOM, until the next anb_decoder_plan; else 0. */
+  int32_t n_pages_needed; /* free pages that its next pass takes, were it the only one */
+  int32_t n_pages_used;   /* hold its tokens or are kept free for it: its end returns them, but for shared ones */
 } anb_request_state;
 #define ANB_REQUEST_STATE_INIT \
-  { sizeof(anb_request_state), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(anb_request_state), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* One step of a branch's path from the trunk: branch `branch` of its parent's block `block`, both from 0. */
 typedef struct anb_path_step {
@@ -319,9 +333,12 @@ typedef struct anb_branch_state {
   const anb_path_step* path; /* [n_path]; none: the trunk */
   int32_t n_path;
   int32_t reserved;
+  const anb_token* tokens; /* [n_tokens]; likewise, sampled and forced: tags and titles are among them */
+  int32_t n_tokens;
+  int32_t reserved2;
 } anb_branch_state;
 #define ANB_BRANCH_STATE_INIT \
-  { sizeof(anb_branch_state), 0, ANB_NO_SEQUENCE, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(anb_branch_state), 0, ANB_NO_SEQUENCE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* As in anabranch.h: each sets `size` bytes to the INIT macro. */
 ANB_API void anb_text_init(anb_text* text, size_t size);
@@ -340,17 +357,20 @@ ANB_API anb_status anb_decoder_create(anb_cache* cache, const anb_decoder_option
 ANB_API void anb_decoder_destroy(anb_decoder* decoder);
 
 /* A new request; it takes part from the next plan on. With options->after, `prompt` follows a finished request's
- * history, which that one gives up; n = 0 then lets the answer go on. `options` NULL: greedy. O(n). Bad request, stale
- * request, callback failed. */
+ * history, which that one gives up; n = 0 then lets an answer go on that was cut (by a limit, a stop string), but not
+ * one that ended with an end-of-text token. `options` NULL: greedy. O(n). Bad request, stale request, stale sequence
+ * (the prefix), callback failed; limit reached: the cache has no sequence left for it. */
 ANB_API anb_status anb_decoder_submit(anb_decoder* decoder, const anb_token* prompt, int32_t n,
                                       const anb_request_options* options, anb_request* request);
 /* The next pass of all requests. ANB_NOTHING_TO_DO: no request runs. ANB_NO_ROOM: as anb_step_plan, no plan is open;
- * release or cancel something and plan again (a request that can never fit has ended with ANB_REASON_NO_ROOM). Wrong
- * state while a plan of this decoder or a step of the cache is open. Sequences of requests that are over are dropped
- * here or in cancel and release, in steps of the decoder's own: hosts with a cache of their own ask
- * anb_sequence_get_state. */
+ * release or cancel something and plan again: anb_decoder_get_request says what each request needs and uses (one that
+ * can never fit has ended with ANB_REASON_NO_ROOM). Limit reached: others took the sequences that a request needs.
+ * Wrong state while a plan of this decoder or a step of the cache is open. Sequences of requests that are over are
+ * dropped here or in cancel and release, in steps of the decoder's own, also when the call then fails: hosts with a
+ * cache of their own ask anb_sequence_get_state. */
 ANB_API anb_status anb_decoder_plan(anb_decoder* decoder, anb_plan* plan);
-/* Settings of output i of the open plan. O(1). Wrong state without a plan, bad argument. */
+/* Settings of output i of the open plan. O(1), and O(n_seen) where an option asks for them. Wrong state without a plan,
+ * bad argument. */
 ANB_API anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_output_settings* settings);
 /* Samples, makes the pass final, and makes the events. `logits`: [n_outputs, n_vocabulary], row-major, NULL for no
  * outputs. On failure the plan is still open: commit again, cancel what cannot go on, or abort. O(outputs *

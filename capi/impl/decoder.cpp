@@ -24,11 +24,13 @@ RequestOptions checked(const DecoderObject& object, const anb_request_options& o
   options.n_log_probabilities = o.n_log_probabilities;
   for (std::int32_t i = 0; i < o.n_stop; ++i) options.stop.emplace_back(need(o.stop[i], "a stop string"));
   if (o.after != ANB_NO_REQUEST) options.after = object.to_cpp(o.after);
+  if (o.prefix != ANB_NO_SEQUENCE) options.prefix = capi::to_cpp(o.prefix);
+  options.user_data = o.user_data;
   return options;
 }
 
 void need_plan(const DecoderObject& object, const char* call) {
-  if (!object.planned) fail(Status::wrong_state, call, " without a plan; call anb_decoder_plan first");
+  if (!object.planned.has_value()) fail(Status::wrong_state, call, " without a plan; call anb_decoder_plan first");
 }
 
 Status finish_pass(DecoderObject& object, std::span<const Event> events) noexcept {
@@ -61,14 +63,15 @@ anb_status anb_decoder_submit(anb_decoder* decoder, const anb_token* prompt, int
 anb_status anb_decoder_plan(anb_decoder* decoder, anb_plan* plan) {
   return with_decoder(decoder, [&](DecoderObject& object) {
     check_out(plan, "anb_plan");
+    object.pages = {};
     const DecoderPlan result = object.core.plan();
     if (!result) {
+      object.pages = result.pages();
       if (result.shortage().n_pages == 0) return Status::nothing_to_do;
       write_struct(plan, capi::to_c(result.shortage()));
       return Status::no_room;
     }
-    object.planned = true;
-    object.outputs = result.output_settings();
+    object.planned = result;
     object.cache.plan = &*result;
     write_struct(plan, capi::to_c(*result));
     return Status::ok;
@@ -79,12 +82,14 @@ anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_out
   return with_decoder(decoder, [&](const DecoderObject& object) {
     check_out(settings, "anb_output_settings");
     need_plan(object, "anb_decoder_get_output");
-    if (i < 0 || i >= std::ssize(object.outputs))
-      fail(Status::bad_argument, "output ", i, " of a plan with ", object.outputs.size());
-    const OutputSettings& from = object.outputs.begin()[i];
+    const std::size_t n_outputs = (*object.planned)->outputs.size();
+    if (i < 0 || static_cast<std::size_t>(i) >= n_outputs)
+      fail(Status::bad_argument, "output ", i, " of a plan with ", n_outputs);
+    const OutputSettings& from = object.planned->output(i);
     anb_output_settings s = ANB_OUTPUT_SETTINGS_INIT;
     s.branch = from.branch;
     s.request = object.to_c(from.request);
+    s.user_data = from.user_data;
     s.temperature = from.sampling.temperature;
     s.top_k = from.sampling.top_k;
     s.top_p = from.sampling.top_p;

@@ -81,9 +81,8 @@ DecoderObject::DecoderObject(CacheObject& on, AnyMarkup markup, const CallerText
 DecoderObject::~DecoderObject() { end_plan(); }
 
 void DecoderObject::end_plan() noexcept {
-  if (planned) cache.plan = nullptr;
-  planned = false;
-  outputs = {};
+  if (planned.has_value()) cache.plan = nullptr;
+  planned.reset();
 }
 
 RequestId DecoderObject::to_cpp(anb_request request) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -31,9 +32,9 @@ class DecoderObject {
   CacheObject& cache;
   const bool writes_text;
   Core core;
-  bool planned = false;
-  std::span<const OutputSettings> outputs;  ///< of the open plan
-  std::span<const Event> events;            ///< being handed out, from `next_event` on
+  std::optional<DecoderPlan> planned;   ///< the open plan
+  std::span<const RequestPages> pages;  ///< of the last plan, a shortage; ascending requests
+  std::span<const Event> events;        ///< being handed out, from `next_event` on
   std::size_t next_event = 0;
   std::vector<Event> taken;  ///< what `events` shows when no commit owns it
   Branch report;             ///< of the last get_branch

@@ -1,4 +1,5 @@
 // Reading a decoder: events, requests, branches.
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -19,7 +20,8 @@ static_assert(static_cast<int>(Event::Kind::token) == ANB_EVENT_TOKEN &&
               static_cast<int>(Event::Kind::end) == ANB_EVENT_END);
 static_assert(static_cast<int>(EndReason::end_tag) == ANB_REASON_END_TAG &&
               static_cast<int>(EndReason::stop) == ANB_REASON_STOP &&
-              static_cast<int>(EndReason::malformed) == ANB_REASON_MALFORMED);
+              static_cast<int>(EndReason::malformed) == ANB_REASON_MALFORMED &&
+              static_cast<int>(EndReason::lost) == ANB_REASON_LOST);
 
 namespace {
 
@@ -27,6 +29,7 @@ anb_event to_c(const DecoderObject& object, const Event& from) noexcept {
   anb_event e = ANB_EVENT_INIT;
   e.kind = static_cast<std::int32_t>(from.kind);
   e.request = object.to_c(from.request);
+  e.user_data = from.user_data;
   e.branch = from.branch;
   e.token = from.token;
   e.role = static_cast<std::int32_t>(from.role);
@@ -78,6 +81,13 @@ anb_status anb_decoder_get_request(const anb_decoder* decoder, anb_request reque
     s.n_passes = from.n_passes;
     s.n_prefill = from.n_prefill;
     s.n_serial_passes = from.n_serial_passes();
+    s.user_data = object.core.user_data(id);
+    const auto pages = std::lower_bound(object.pages.begin(), object.pages.end(), id,
+                                        [](const RequestPages& p, RequestId wanted) { return p.request < wanted; });
+    if (pages != object.pages.end() && pages->request == id) {
+      s.n_pages_needed = pages->n_needed;
+      s.n_pages_used = pages->n_used;
+    }
     write_struct(state, s);
     return Status::ok;
   });
@@ -97,6 +107,8 @@ anb_status anb_decoder_get_branch(anb_decoder* decoder, anb_request request, int
     s.n_text = from.text.size();
     s.path = reinterpret_cast<const anb_path_step*>(from.path.data());
     s.n_path = static_cast<std::int32_t>(from.path.size());
+    s.tokens = from.tokens.data();
+    s.n_tokens = static_cast<std::int32_t>(from.tokens.size());
     write_struct(state, s);
     return Status::ok;
   });

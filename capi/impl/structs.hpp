@@ -28,6 +28,12 @@ template <>
 inline constexpr std::size_t kFirstSize<anb_request_options> = offsetof(anb_request_options, max_parallel_branches);
 template <>
 inline constexpr std::size_t kFirstSize<anb_output_settings> = offsetof(anb_output_settings, spared);
+template <>
+inline constexpr std::size_t kFirstSize<anb_event> = offsetof(anb_event, user_data);
+template <>
+inline constexpr std::size_t kFirstSize<anb_request_state> = offsetof(anb_request_state, user_data);
+template <>
+inline constexpr std::size_t kFirstSize<anb_branch_state> = offsetof(anb_branch_state, tokens);
 
 /// The caller's options, with defaults where the caller's struct ends; null: the defaults.
 template <class T>

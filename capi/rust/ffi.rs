@@ -125,6 +125,7 @@ pub struct anb_event {
     pub n_branches: i32,
     pub reason: i32,
     pub reserved: i32,
+    pub user_data: u64,
 }
 
 #[repr(C)]
@@ -146,6 +147,9 @@ pub struct anb_request_state {
     pub n_prefill: i32,
     pub n_serial_passes: i32,
     pub reserved: i32,
+    pub user_data: u64,
+    pub n_pages_needed: i32,
+    pub n_pages_used: i32,
 }
 
 #[repr(C)]
@@ -160,6 +164,9 @@ pub struct anb_branch_state {
     pub path: *const c_void,
     pub n_path: i32,
     pub reserved: i32,
+    pub tokens: *const i32,
+    pub n_tokens: i32,
+    pub reserved2: i32,
 }
 
 // Sizes as C's sizeof gives them.
@@ -168,9 +175,9 @@ const _: () = assert!(size_of::<anb_plan>() == 128);
 const _: () = assert!(size_of::<anb_text>() == 32);
 const _: () = assert!(size_of::<anb_markup>() == 120);
 const _: () = assert!(size_of::<anb_decoder_options>() == 64);
-const _: () = assert!(size_of::<anb_event>() == 80);
-const _: () = assert!(size_of::<anb_request_state>() == 64);
-const _: () = assert!(size_of::<anb_branch_state>() == 64);
+const _: () = assert!(size_of::<anb_event>() == 88);
+const _: () = assert!(size_of::<anb_request_state>() == 80);
+const _: () = assert!(size_of::<anb_branch_state>() == 80);
 
 #[link(name = "anabranch")]
 extern "C" {

@@ -106,7 +106,7 @@ TEST_CASE("The tokens that a branch has seen are its own, however long the trunk
     const std::string start = std::string(n, 'x') + "(a)(b)(c){";
     run.script({}, start + "z.");
     for (int k = 0; k < 3; ++k) run.script({{0, k}}, std::string(9, static_cast<char>('p' + k)) + "]");
-    run.submit(tokens("p"));
+    run.submit(tokens("p"), {.sampling = {.repetition_penalty = 1.01f}});
     while (run.decoder.has_work()) {
       for (const auto& output : run.decoder.plan().output_settings()) {
         if (output.branch == ab::kTrunk) continue;

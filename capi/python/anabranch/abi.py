@@ -95,6 +95,7 @@ class Reason(enum.IntEnum):  # ANB_REASON_*
     CANCELLED = 7
     NO_ROOM = 8
     MALFORMED = 9
+    LOST = 10
 
 
 # Each enum with what its constants begin with in C.
@@ -190,24 +191,26 @@ DecoderOptions = _struct(
 RequestOptions = _struct(
     "anb_request_options", struct_size=u32, temperature=c_float, top_k=i32, top_p=c_float, repetition_penalty=c_float,
     max_tokens=i32, max_branch_tokens=i32, n_log_probabilities=i32, seed=u64, after=u64, stop=POINTER(c_char_p),
-    n_stop=i32, reserved=i32, max_parallel_branches=i32, no_repeat_ngram=i32)
+    n_stop=i32, reserved=i32, max_parallel_branches=i32, no_repeat_ngram=i32, prefix=u64, user_data=u64)
 OutputSettings = _struct(
     "anb_output_settings", struct_size=u32, branch=i32, request=u64, temperature=c_float, top_k=i32, top_p=c_float,
     repetition_penalty=c_float, uniform=c_double, index=i64, allowed=ints, forbidden=ints, seen=ints, n_allowed=i32,
-    n_forbidden=i32, n_seen=i32, reserved=i32, spared=ints, n_spared=i32, reserved2=i32)
+    n_forbidden=i32, n_seen=i32, reserved=i32, spared=ints, n_spared=i32, reserved2=i32,
+    user_data=u64)
 TokenLogProbability = _struct("anb_token_log_probability", token=i32, log_probability=c_float)
 EventStruct = _struct(
     "anb_event", struct_size=u32, kind=i32, request=u64, branch=i32, token=i32, role=i32, forced=i32,
     log_probability=c_float, n_top=i32, top=POINTER(TokenLogProbability), text=c_void_p, n_text=c_size_t,
-    first_branch=i32, n_branches=i32, reason=i32, reserved=i32)
+    first_branch=i32, n_branches=i32, reason=i32, reserved=i32, user_data=u64)
 RequestState = _struct(
     "anb_request_state", struct_size=u32, reason=i32, n_branches=i32, n_blocks=i32, n_serial=i32, n_branch=i32,
     n_title=i32, n_tag=i32, n_prompt=i32, n_sampled=i32, n_forced=i32, n_forgotten=i32, n_passes=i32, n_prefill=i32,
-    n_serial_passes=i32, reserved=i32)
+    n_serial_passes=i32, reserved=i32, user_data=u64, n_pages_needed=i32, n_pages_used=i32)
 PathStep = _struct("anb_path_step", block=i32, branch=i32)
 BranchState = _struct(
     "anb_branch_state", struct_size=u32, reason=i32, sequence=u64, title=c_void_p, text=c_void_p, n_title=c_size_t,
-    n_text=c_size_t, path=POINTER(PathStep), n_path=i32, reserved=i32)
+    n_text=c_size_t, path=POINTER(PathStep), n_path=i32, reserved=i32, tokens=ints, n_tokens=i32,
+    reserved2=i32)
 
 # ---- Functions: what each returns and takes. Handles are void pointers.
 

@@ -26,12 +26,14 @@ class Event:
     first_branch: int = 0
     n_branches: int = 0
     reason: Reason = Reason.NONE
+    user_data: int = 0  # of the request, as submitted
 
     @classmethod
     def of(cls, e):
         top = [(entry.token, entry.log_probability) for entry in e.top[: e.n_top]]
         return cls(EventKind(e.kind), e.request, e.branch, e.token, Role(e.role), bool(e.forced), e.log_probability,
-                   top, _text(e.text, e.n_text), e.first_branch, e.n_branches, Reason(e.reason))
+                   top, _text(e.text, e.n_text), e.first_branch, e.n_branches, Reason(e.reason),
+                   e.user_data)
 
     def __str__(self):
         what = {
@@ -51,6 +53,7 @@ class Branch:
     reason: Reason
     path: list
     sequence: int
+    tokens: list  # as `text`, sampled and forced: tags and titles are among them
 
 
 class Decoder:
@@ -224,7 +227,8 @@ class Decoder:
         b = self.lib.make(abi.BranchState)
         self._call("decoder_get_branch", self, request, branch, b)
         path = [(step.block, step.branch) for step in b.path[: b.n_path]]
-        return Branch(_text(b.title, b.n_title), _text(b.text, b.n_text), Reason(b.reason), path, b.sequence)
+        return Branch(_text(b.title, b.n_title), _text(b.text, b.n_text), Reason(b.reason), path, b.sequence,
+                      b.tokens[: b.n_tokens])
 
 
 def _text(address, n):

@@ -61,6 +61,10 @@ class BasicKvCache {
   /// Calls visit(View, first position) for everything committed that the sequence sees, in history order.
   template <class Visit>
   void for_each_view(SequenceId sequence, Visit&& visit) const;
+  /// Calls visit(std::int32_t page) for the pages that hold what the sequence has seen since its fork, or may write
+  /// next; some come more than once. O(slot runs + pages).
+  template <class Visit>
+  void for_each_own_page(SequenceId sequence, Visit&& visit) const;
   std::vector<Slot> slots_of(SequenceId sequence) const;
   std::vector<Position> positions_of(SequenceId sequence) const;
 

@@ -12,6 +12,7 @@ namespace anabranch {
 
 struct Answer {
   std::string text;              ///< in reading order, as joined
+  std::vector<TokenId> tokens;   ///< likewise, tags and titles included
   std::vector<Branch> branches;  ///< of all blocks, in the order of their forks
   EndReason reason = EndReason::none;
   Statistics statistics;

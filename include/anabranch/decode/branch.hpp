@@ -14,6 +14,7 @@ struct Branch {
   std::vector<PathStep> path;  ///< from the trunk; empty: it is the trunk
   std::string title;
   std::string text;                    ///< in reading order, the blocks inside it included
+  std::vector<TokenId> tokens;         ///< likewise, sampled and forced: tags and titles are among them
   EndReason reason = EndReason::none;  ///< why it is over; none: it is not
   SequenceId sequence = kNoSequence;   ///< in the cache, as long as it is there
 };

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -59,20 +60,25 @@ class Decoder {
 
   /// A new request; it takes part from the next plan on. With `options.after`, `prompt` follows the history of a
   /// finished request, which loses it (its text and statistics stay); an end-of-text token that ended that answer is
-  /// not in it. An empty prompt continues the answer. Throws bad_request, stale_request.
+  /// not in it. An empty prompt continues an answer that was cut (by a limit, a stop string, a range), but not one that
+  /// ended with an end-of-text token. Throws bad_request, stale_request, stale_sequence (the prefix), and limit_reached
+  /// when the cache has no sequence left for it that is neither alive nor due to requests before it.
   RequestId submit(std::span<const TokenId> prompt, const RequestOptions& options = {});
   RequestId submit(std::initializer_list<TokenId> prompt, const RequestOptions& options = {}) {
     return submit(std::span<const TokenId>(prompt.begin(), prompt.size()), options);
   }
   bool has_work() const noexcept;
 
-  /// The next pass of all requests. A request that can never fit, even alone, ends with reason no_room. After a
-  /// shortage no step is open: release or cancel something and plan again. Throws wrong_state when a plan is open,
-  /// what the cache throws (limit_reached), and what the markup throws; no step is open then.
+  /// The next pass of all requests. A request that can never fit, even alone, ends with reason no_room; one whose
+  /// sequences others have dropped, as lost. After a shortage no step is open: release or cancel something and plan
+  /// again. Throws wrong_state when a plan is open, limit_reached when others took the sequences that a request needs,
+  /// and what the markup throws; no step is open then. Like cancel and release it first drops the sequences of requests
+  /// that are over, in a step of its own, which stays done when the call then throws.
   [[nodiscard]] DecoderPlan plan();
   /// Samples, makes the pass final, and reports it; the events are valid until the next commit that succeeds. Throws
   /// bad_logits, and what hook, sampler, markup and text throw; the plan is still open then and nothing has changed.
-  /// O(outputs * vocabulary), and a copy of the records of the pass's requests.
+  /// O(outputs * vocabulary), a copy of the records of the branches in the pass, and a counted pointer per 32 branches
+  /// that its requests ever had.
   std::span<const Event> commit(const LogitsView& logits);
   /// The same with tokens that the host sampled: one per output. Throws bad_argument as above.
   std::span<const Event> commit_sampled(std::span<const TokenId> tokens);
@@ -92,6 +98,10 @@ class Decoder {
   /// `none` while it runs.
   EndReason reason(RequestId id) const { return find(id).reason; }
   const Statistics& statistics(RequestId id) const { return find(id).statistics; }
+  /// RequestOptions::user_data.
+  std::uint64_t user_data(RequestId id) const { return find(id).options->user_data; }
+  /// The answer's tokens so far, in reading order: sampled and forced, tags and titles included.
+  std::vector<TokenId> tokens(RequestId id) const { return branch(id, kTrunk).tokens; }
   std::int32_t n_branches(RequestId id) const { return find(id).n_branches() - 1; }
   /// The trunk, kTrunk, is one too. Throws bad_argument for a branch that is not there.
   Branch branch(RequestId id, BranchIndex branch) const;
@@ -106,6 +116,7 @@ class Decoder {
   using BranchState = impl::BranchState<State>;
   using Transaction = impl::RequestTransaction<State>;
   using SampledToken = impl::SampledToken;
+  static constexpr std::size_t kNoRequestIndex = std::numeric_limits<std::size_t>::max();
   /// The branch that an output of the open plan belongs to.
   struct OutputOwner {
     std::size_t request = 0;  ///< in requests_, where it stays while the plan is open
@@ -116,31 +127,40 @@ class Decoder {
   // impl/decoder_requests.hpp: the table of requests, and how they come and go
   std::size_t index_of(RequestId id) const;
   const Request& find(RequestId id) const { return *requests_[index_of(id)]; }
-  Transaction begin_transaction() noexcept { return {requests_, machine_.events(), retired_}; }
+  Transaction begin_transaction() noexcept {
+    return {requests_, machine_.events(), machine_.sequences_due(), retired_};
+  }
   void check(std::span<const TokenId> prompt, const RequestOptions& options) const;
   std::unique_ptr<Request> new_request(const RequestOptions& options, const Request* before) const;
   void continue_history(Request& request, const Request& before) const;
   Request* history_of(RequestId after);
-  std::int32_t n_sequences_due() const;
+  void count_sequences_due(Request& request);
   void end_by_caller(std::size_t index);
   void sweep();
+  void forget_released() noexcept;
   void try_sweep() noexcept;
   void drop_abandoned();
   // impl/decoder_planning.hpp: the plan of a pass, and the settings of its outputs
+  const StepPlan* plan_those_left(Shortage& shortage, Transaction& transaction, std::vector<std::size_t>& lost);
   const StepPlan* plan_step(Shortage& shortage);
   const StepPlan* plan_step(Shortage& shortage, bool with_drafts, bool& has_drafts);
   bool build_step(Step& step, bool with_drafts);
   void assign_outputs(const StepPlan& plan);
   void add_settings(const OutputOwner& owner);
+  static std::vector<TokenId>& array_of(std::vector<std::vector<TokenId>>& arrays, std::size_t output);
+  std::span<const TokenId> seen_by(const OutputOwner& owner, std::vector<TokenId>& buffer) const;
+  void show_seen(std::size_t output);
   void end_oversized(Transaction& transaction);
-  bool end_starved(Transaction& transaction);
-  std::int32_t n_pages_short_alone(Request& request);
-  std::int32_t n_pages_of_others(const Request& request) const;
+  bool end_starved(Transaction& transaction, std::size_t& n_checked);
+  std::int32_t n_pages_needed_alone(Request& request);
+  std::int32_t n_pages_used(const Request& request) const;
   // impl/decoder_commit.hpp: sampling, acceptance of drafts, and the end of a pass
   void need_plan(const char* call) const;
   const Request& owner(std::size_t output) const { return *requests_[owners_[output].request]; }
   bool is_wanted(std::size_t output, const std::vector<SampledToken>& sampled) const;
   SampledToken sample(std::size_t output, std::span<const float> logits);
+  SampledToken sample(std::span<const float> logits, const OutputSettings& settings, std::int32_t n_log_probabilities);
+  std::string name_of(std::size_t output) const;
   std::span<const Event> accept(const std::vector<SampledToken>& sampled);
   void reject_wrong_drafts(const std::vector<SampledToken>& sampled);
   void restore_rejected_drafts();
@@ -153,15 +173,22 @@ class Decoder {
   impl::RequestStateMachine<M, Text, Cache> machine_;
   S sampler_;
   typename Transaction::Requests requests_;  // ascending id
+  std::vector<std::size_t> running_;         // ascending, in requests_: all that run, and some that have ended since
+  std::vector<SequenceId> abandoned_;        // trunks that nobody goes on with, to be dropped
+  std::size_t n_released_ = 0;               // of requests_, to be forgotten
   typename Transaction::Requests retired_;   // their former states, while settings_ borrows from them
   std::uint64_t last_id_ = 0;
   std::optional<Step> step_;
   const StepPlan* plan_ = nullptr;
-  std::vector<OutputOwner> owners_;                       // [n_outputs] of the open plan
-  std::vector<OutputSettings> settings_;                  // [n_outputs]
-  std::vector<std::vector<TokenId>> forbidden_;           // [n_outputs] with no_repeat_ngram, kept for their memory
-  std::vector<std::vector<TokenId>> seen_behind_drafts_;  // [n_outputs] of rows behind drafts, kept for their memory
-  std::vector<float> scratch_;                            // logits that a hook may change
+  std::vector<RequestPages> pages_;              // of the last shortage
+  std::size_t in_building_ = kNoRequestIndex;    // the request whose operations are being put into the step
+  std::int32_t n_created_ = 0;                   // sequences that the step built last creates
+  std::vector<OutputOwner> owners_;              // [n_outputs] of the open plan
+  std::vector<OutputSettings> settings_;         // [n_outputs]
+  std::vector<std::vector<TokenId>> forbidden_;  // [n_outputs] with no_repeat_ngram, kept for their memory
+  std::vector<std::vector<TokenId>> seen_;       // [n_outputs] that a host read, likewise
+  std::vector<TokenId> scratch_seen_;            // of the output that is being sampled
+  std::vector<float> scratch_;                   // logits that a hook may change
   std::vector<Event> delivered_;
 };
 

@@ -4,7 +4,6 @@
 #include <concepts>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include <anabranch/cache/kv_cache.hpp>
 
@@ -20,6 +19,7 @@ concept DecoderStep = requires(S& step, SequenceId sequence, std::span<const Tok
   step.join(sequence, std::span<const SequenceId>(sequences), JoinOptions{});
   step.rewind(sequence, n);
   step.drop(sequence);
+  step.detach(sequence);
   step.reject(sequence, n);
   step.request_logits(sequence);
   { step.plan() } -> std::same_as<PlanResult>;
@@ -36,9 +36,8 @@ concept DecoderCache = DecoderStep<typename C::Step> && requires(C& cache, const
   { known.n_sequences() } -> std::same_as<std::int32_t>;
   { known.n_tokens(sequence) } -> std::same_as<std::int32_t>;
   { known.next_position(sequence) } -> std::same_as<Position>;
-  { known.slots_of(sequence) } -> std::same_as<std::vector<Slot>>;
-  { known.snapshot() } -> std::same_as<Snapshot>;
-  { known.page_size() } -> std::same_as<std::int32_t>;
+  known.for_each_own_page(sequence, [](std::int32_t) {});
+  { known.n_slots() } -> std::same_as<std::int32_t>;
   { known.n_pages() } -> std::same_as<std::int32_t>;
   { known.n_free_pages() } -> std::same_as<std::int32_t>;
 };

@@ -8,11 +8,21 @@
 
 namespace anabranch {
 
+/// The pages of a request at a shortage.
+struct RequestPages {
+  RequestId request = kNoRequest;
+  std::int32_t n_needed = 0;  ///< free pages that its next pass takes, were it the only one
+  std::int32_t n_used = 0;    ///< hold its tokens or are kept free for it: its end returns them, but for shared ones
+};
+
 /// False: there is no pass to run. Then `shortage` has the pages that are short; none: nothing is left to do.
 class [[nodiscard]] DecoderPlan {
  public:
-  DecoderPlan(const StepPlan& plan, std::span<const OutputSettings> settings) : plan_(&plan), settings_(settings) {}
-  explicit DecoderPlan(Shortage shortage) : shortage_(shortage) {}
+  /// Shows what output `output` of the decoder's plan has seen.
+  using ShowSeen = void (*)(void* decoder, std::size_t output);
+  DecoderPlan(const StepPlan& plan, std::span<const OutputSettings> settings, void* decoder, ShowSeen show_seen)
+      : plan_(&plan), settings_(settings), decoder_(decoder), show_seen_(show_seen) {}
+  DecoderPlan(Shortage shortage, std::span<const RequestPages> pages) : shortage_(shortage), pages_(pages) {}
   explicit operator bool() const noexcept { return plan_ != nullptr; }
   /// Throws wrong_state when there is none.
   const StepPlan& operator*() const {
@@ -21,14 +31,28 @@ class [[nodiscard]] DecoderPlan {
   }
   const StepPlan* operator->() const { return &**this; }
   Shortage shortage() const noexcept { return shortage_; }
+  /// At a shortage what each running request needs and uses, the oldest first; borrowed until the next plan.
+  std::span<const RequestPages> pages() const noexcept { return pages_; }
   /// How each of the pass's outputs is to be sampled, [n_outputs] in their order; for hosts that sample themselves.
-  /// Borrowed until commit or abort.
-  std::span<const OutputSettings> output_settings() const noexcept { return settings_; }
+  /// Borrowed until commit or abort. O(outputs), and O(tokens seen) for each output whose request penalises or forbids
+  /// tokens that were seen. REQUIRES: the decoder is there.
+  std::span<const OutputSettings> output_settings() const {
+    for (std::size_t i = 0; i < settings_.size(); ++i) show_seen_(decoder_, i);
+    return settings_;
+  }
+  /// The settings of output i alone. REQUIRES: 0 <= i < n_outputs.
+  const OutputSettings& output_settings(std::int32_t i) const {
+    show_seen_(decoder_, impl::offset_of(i));
+    return settings_.begin()[i];
+  }
 
  private:
   const StepPlan* plan_ = nullptr;
   std::span<const OutputSettings> settings_;
+  void* decoder_ = nullptr;
+  ShowSeen show_seen_ = nullptr;
   Shortage shortage_;
+  std::span<const RequestPages> pages_;
 };
 
 }  // namespace anabranch

@@ -24,6 +24,7 @@ enum class EndReason : std::uint8_t {
   cancelled,    ///< by the caller; its history is gone
   no_room,      ///< it can never fit into the pool
   malformed,    ///< the markup asked for something impossible: to go on after a join without a forced token
+  lost,         ///< others dropped a sequence of it, or changed its prefix before its first pass; its history is gone
 };
 
 constexpr const char* reason_name(EndReason reason) noexcept {
@@ -38,6 +39,7 @@ constexpr const char* reason_name(EndReason reason) noexcept {
     case EndReason::cancelled: return "cancelled";
     case EndReason::no_room: return "no_room";
     case EndReason::malformed: return "malformed";
+    case EndReason::lost: return "lost";
   }
   return "unknown";
 }
@@ -59,6 +61,7 @@ struct Event {
   };
   Kind kind = Kind::token;
   RequestId request = kNoRequest;
+  std::uint64_t user_data = 0;  ///< the request's
   BranchIndex branch = kTrunk;
   /// Text of the branch that became printable: whole UTF-8 characters, never part of a stop string that may still come.
   /// A fork, branch end or end carries the text that was held back until then.

@@ -41,6 +41,7 @@ struct SamplingOptions {
 /// Describes to a logit hook the branch (or trunk) whose next token is about to be sampled.
 struct HookContext {
   RequestId request = kNoRequest;
+  std::uint64_t user_data = 0;  ///< the request's
   BranchIndex branch = kTrunk;
   std::span<const PathStep> path;
   std::int64_t index = 0;         ///< tokens that the branch has sampled before
@@ -60,6 +61,11 @@ struct RequestOptions {
   std::int32_t no_repeat_ngram = 0;            ///< n: no n tokens in a row come twice, tags aside; 0: they may
   LogitHook hook = {};
   RequestId after = kNoRequest;  ///< continue the history of this finished request
+  /// Start from what this sequence of the cache sees, which is not computed again. The request's first pass forks it
+  /// and detaches the fork: the sequence stays its owner's, who must leave it as it is until then (else the request
+  /// ends as `lost`) and is free to do anything with it afterwards. The prompt follows at its next position.
+  SequenceId prefix = kNoSequence;
+  std::uint64_t user_data = 0;  ///< the caller's own; comes back in events, outputs and hooks
 };
 
 /// Options of all requests of a decoder.

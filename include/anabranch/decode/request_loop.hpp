@@ -153,7 +153,9 @@ class RequestLoop {
     answer.seconds = seconds_since(running.begin);
     answer.reason = end.reason;
     answer.statistics = end.statistics;
-    answer.text = decoder_.text(id);
+    Branch trunk = decoder_.branch(id, kTrunk);
+    answer.text = std::move(trunk.text);
+    answer.tokens = std::move(trunk.tokens);
     for (BranchIndex i = 1; i <= decoder_.n_branches(id); ++i) {
       answer.branches.push_back(decoder_.branch(id, i));
       answer.branches.back().sequence = kNoSequence;  // the request is about to be released

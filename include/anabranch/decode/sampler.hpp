@@ -19,13 +19,16 @@ namespace anabranch {
 /// decoder's plan. Spans are borrowed until commit or abort.
 struct OutputSettings {
   RequestId request = kNoRequest;
+  std::uint64_t user_data = 0;  ///< the request's
   BranchIndex branch = kTrunk;
   SamplingOptions sampling;
   StreamKey stream{};                  ///< with `index` the whole random state: uniform(stream, index)
   std::int64_t index = 0;              ///< tokens that the branch has sampled before
   std::span<const TokenId> allowed;    ///< nothing else; empty: everything
   std::span<const TokenId> forbidden;  ///< none of these
-  std::span<const TokenId> seen;       ///< the answer's tokens that the branch sees: the repetition penalty is on them
+  /// The answer's tokens that the branch sees: the repetition penalty is on them. Of a plan empty where neither
+  /// repetition_penalty, no_repeat_ngram nor a hook looks at them; a sampler of one's own always gets them.
+  std::span<const TokenId> seen;
   std::span<const TokenId> spared = {};  ///< exempt from the repetition penalty, though seen
 };
 

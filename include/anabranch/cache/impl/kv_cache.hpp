@@ -95,6 +95,25 @@ void BasicKvCache<Payload, Policy, PageSize>::for_each_view(SequenceId sequence,
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+template <class Visit>
+void BasicKvCache<Payload, Policy, PageSize>::for_each_own_page(SequenceId sequence, Visit&& visit) const {
+  const SequenceState<Policy>& s = state(sequence);
+  const History<PageSize>& history = core_.tree.history();
+  const auto show = [&](SegmentIndex index, std::int32_t end) {
+    for (const SlotRun& run : history.segment(index).runs) {
+      if (run.offset >= end) return;
+      const PageIndex last = core_.pool.page_of(run.first + std::min(run.count, end - run.offset) - 1);
+      for (std::int32_t page = core_.pool.page_of(run.first).value; page <= last.value; ++page) visit(page);
+    }
+  };
+  for (NodeIndex n = s.head; n != s.fork_node && n != kNoIndex; n = history.node(n).parent)
+    show(history.node(n).segment, history.node(n).end);
+  if (s.open != kNoIndex) show(s.open, history.segment(s.open).length);
+  const SequenceIndex own = table().find(sequence);
+  for (PageIndex page = core_.pool.tail(own); page != kNoIndex; page = core_.pool[page].next) visit(page.value);
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 std::vector<Slot> BasicKvCache<Payload, Policy, PageSize>::slots_of(SequenceId sequence) const {
   std::vector<Slot> slots;
   for_each_view(sequence, [&](const View& view, Position) {

@@ -5,7 +5,6 @@
 // StepBuilder only reads them, so a step may be aborted and built again, and nothing that was sampled is lost.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -13,7 +12,7 @@
 #include <vector>
 
 #include <anabranch/decode/events.hpp>
-#include <anabranch/decode/impl/seen_tokens.hpp>
+#include <anabranch/decode/impl/shared_array.hpp>
 #include <anabranch/decode/random.hpp>
 #include <anabranch/decode/text_stream.hpp>
 #include <anabranch/pool/index.hpp>
@@ -32,9 +31,10 @@ struct Operation {
   BlockIndex block;             ///< of fork and join
 };
 
-/// A stretch of a branch's text, and the block that follows it, if any.
-struct TextPart {
-  std::string text;
+/// Where a block stands in what a branch has written.
+struct BlockMark {
+  std::size_t n_tokens = 0;  ///< of the branch's own, before the block
+  std::size_t n_bytes = 0;   ///< of its own text, likewise
   BlockIndex block;
 };
 
@@ -68,8 +68,11 @@ struct BranchState {
   std::vector<Operation> operations;  ///< to be done, in order
   std::size_t n_planned = 0;          ///< of them, whole in the open step
   std::size_t n_planned_tokens = 0;   ///< of the next one, a prompt, when only a chunk of it is in the open step
+  std::int32_t n_held = 0;            ///< free slots that its sequence holds
+  std::int32_t n_planned_hold = 0;    ///< the same after the open step
   BlockIndex block;                   ///< the block that it waits for
   BlockIndex forked_block;            ///< the block that is forked in the cache and not yet joined
+  BlockIndex own_block;               ///< the block that it is a branch of
   std::int32_t n_blocks = 0;          ///< forks so far
 
   Position start = 0;                ///< of a branch: its first position
@@ -81,23 +84,17 @@ struct BranchState {
 
   StreamKey stream{};
   std::int64_t n_sampled = 0;
-  SeenTokens seen;              ///< the answer's tokens that the branch sees
-  std::size_t n_inherited = 0;  ///< of them, seen at the fork
-  std::size_t n_settled = 0;    ///< of them, inherited or joined: `Action::forget` does not reach them
+
+  // What it has written itself. What its blocks wrote stands with their branches; see reading_order.hpp.
+  SharedArray<TokenId> tokens;    ///< sampled and forced, tags and titles included
+  SharedArray<char> text;         ///< for the reader
+  SharedArray<BlockMark> blocks;  ///< in order
+  std::size_t n_settled = 0;      ///< of the tokens, before its last join: `Action::forget` does not reach them
+  std::size_t n_marks = 0;        ///< of its parent when it was forked: the blocks that it sees
 
   std::string title;
-  TextStream text;
-  std::vector<TextPart> parts;
+  TextStream stream_of_text;
 };
-
-/// Does `a` come before `b` in reading order? A parent comes before its branches.
-template <class State>
-bool reads_before(const BranchState<State>& a, const BranchState<State>& b) {
-  return std::lexicographical_compare(a.path.begin(), a.path.end(), b.path.begin(), b.path.end(),
-                                      [](const PathStep& x, const PathStep& y) {
-                                        return x.block != y.block ? x.block < y.block : x.branch < y.branch;
-                                      });
-}
 
 /// Records that `token` is to be fed; tokens that follow each other share an operation.
 template <class State>
@@ -110,8 +107,7 @@ void feed(BranchState<State>& branch, TokenId token) {
 /// Adds printable text to the branch's record.
 template <class State>
 const std::string& keep_text(BranchState<State>& branch, const std::string& text) {
-  if (branch.parts.empty() || branch.parts.back().block != kNoIndex) branch.parts.emplace_back();
-  branch.parts.back().text += text;
+  branch.text.append({text.data(), text.size()});
   return text;
 }
 

@@ -38,7 +38,7 @@ std::span<const Event> Decoder<M, Text, S, Cache>::commit_sampled(std::span<cons
     if (!is_wanted(i, sampled)) continue;
     const OutputSettings& s = settings_[i];
     if (tokens[i] < 0 || (!s.allowed.empty() && !impl::has(s.allowed, tokens[i])) || impl::has(s.forbidden, tokens[i]))
-      fail(Status::bad_argument, "sampled token ", tokens[i], " of output ", i,
+      fail(Status::bad_argument, name_of(i), "sampled token ", tokens[i],
            (tokens[i] < 0 ? " is negative" : " is not allowed there"));
   }
   return accept(sampled);
@@ -58,22 +58,45 @@ bool Decoder<M, Text, S, Cache>::is_wanted(std::size_t output, const std::vector
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 impl::SampledToken Decoder<M, Text, S, Cache>::sample(std::size_t output, std::span<const float> logits) {
   const Request& request = owner(output);
-  const OutputSettings& settings = settings_[output];
+  OutputSettings settings = settings_[output];
+  constexpr bool is_own_sampler = !std::is_same_v<S, Sampler>;  // it may look at the tokens without an option
+  if (is_own_sampler || request.options->sampling.repetition_penalty != 1.0f || request.options->hook)
+    settings.seen = seen_by(owners_[output], scratch_seen_);
   if (request.options->hook) {
     scratch_.assign(logits.begin(), logits.end());
     const std::span<const PathStep> path = request.branch(settings.branch).path;
-    request.options->hook({request.id, settings.branch, path, settings.index, settings.seen}, scratch_);
+    request.options->hook(
+        {request.id, request.options->user_data, settings.branch, path, settings.index, settings.seen}, scratch_);
     logits = scratch_;
   }
+  try {
+    return sample(logits, settings, request.options->n_log_probabilities);
+  } catch (const Error& error) {
+    if (error.status() != Status::bad_logits) throw;
+    fail(Status::bad_logits, name_of(output), error.what());
+  }
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+impl::SampledToken Decoder<M, Text, S, Cache>::sample(std::span<const float> logits, const OutputSettings& settings,
+                                                      std::int32_t n_log_probabilities) {
   SampledToken sampled;
   sampled.token = sampler_(logits, settings);
   if (sampled.token < 0 || sampled.token >= std::ssize(logits))
     fail(Status::bad_logits, "the sampler chose token ", sampled.token, " of ", logits.size());
-  if (request.options->n_log_probabilities == kNone) return sampled;
-  auto [own, top] = log_probabilities<float>(logits, sampled.token, request.options->n_log_probabilities);
+  if (n_log_probabilities == kNone) return sampled;
+  auto [own, top] = log_probabilities<float>(logits, sampled.token, n_log_probabilities);
   sampled.log_probability = own;
   sampled.top = std::move(top);
   return sampled;
+}
+
+/// The beginning of an error's text.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::string Decoder<M, Text, S, Cache>::name_of(std::size_t output) const {
+  return "output " + std::to_string(output) + " (request " +
+         std::to_string(static_cast<std::uint64_t>(owner(output).id)) + ", branch " +
+         std::to_string(owners_[output].branch) + "): ";
 }
 
 /// Works on copies of the requests: each strikes off the operations of the step, and every branch takes its token.
@@ -81,11 +104,12 @@ impl::SampledToken Decoder<M, Text, S, Cache>::sample(std::size_t output, std::s
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 std::span<const Event> Decoder<M, Text, S, Cache>::accept(const std::vector<SampledToken>& sampled) {
   Transaction transaction = begin_transaction();
-  for (std::size_t i = 0; i < requests_.size(); ++i) {
+  machine_.sequences_due().n_in_step = 0;
+  for (const std::size_t i : running_) {
     if (!requests_[i]->in_pass || !requests_[i]->active) continue;
     Request& request = transaction.change(i);
     count_pass(request);
-    settle(request);
+    machine_.sequences_due().n -= settle(request);
   }
   try {
     reject_wrong_drafts(sampled);
@@ -96,8 +120,8 @@ std::span<const Event> Decoder<M, Text, S, Cache>::accept(const std::vector<Samp
   }
   step_->commit();
   transaction.keep();  // nothing can fail from here on
-  for (auto& request : requests_)
-    if (request->in_pass) count_pass(*request);  // cancelled since it was planned
+  for (const std::size_t i : running_)
+    if (requests_[i]->in_pass) count_pass(*requests_[i]);  // cancelled since it was planned
   end_plan();
   try_sweep();
   return delivered_ = take_events();
@@ -158,6 +182,7 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::end_plan() noexcept {
   step_.reset();
   plan_ = nullptr;
+  machine_.sequences_due().n_in_step = 0;
   owners_.clear();
   settings_.clear();
   retired_.clear();
@@ -166,7 +191,7 @@ void Decoder<M, Text, S, Cache>::end_plan() noexcept {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::abort() noexcept {
   end_plan();
-  for (auto& request : requests_) request->in_pass = false;
+  for (const std::size_t i : running_) requests_[i]->in_pass = false;
   try_sweep();
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <anabranch/decode/decoder.hpp>
+#include <anabranch/decode/impl/reading_order.hpp>
 #include <anabranch/decode/impl/repeated_ngrams.hpp>
 
 namespace anabranch {
@@ -12,18 +13,45 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 DecoderPlan Decoder<M, Text, S, Cache>::plan() {
   if (plan_ != nullptr) fail(Status::wrong_state, "a plan is open; commit or abort it first");
   sweep();
+  std::erase_if(running_, [&](std::size_t i) { return !requests_[i]->active; });
   Transaction transaction = begin_transaction();
-  const StepPlan* planned = nullptr;
-  Shortage shortage;
+  std::vector<std::size_t> lost;
   end_oversized(transaction);
+  Shortage shortage;
+  const StepPlan* planned = nullptr;
+  pages_.clear();
+  std::size_t n_checked = 0;
   do {
     shortage = {};
-    planned = has_work() ? plan_step(shortage) : nullptr;
-  } while (planned == nullptr && end_starved(transaction));
+    planned = plan_those_left(shortage, transaction, lost);
+  } while (planned == nullptr && shortage.n_pages > 0 && end_starved(transaction, n_checked));
+  impl::reserve_more(abandoned_, lost.size());
+  machine_.sequences_due().n_in_step = planned != nullptr ? n_created_ : 0;
   transaction.keep();
+  for (const std::size_t i : lost) abandoned_.push_back(requests_[i]->trunk().sequence);
   retired_.clear();
   plan_ = planned;
-  return planned != nullptr ? DecoderPlan(*planned, settings_) : DecoderPlan(shortage);
+  if (planned == nullptr) return DecoderPlan(shortage, pages_);
+  return DecoderPlan(*planned, settings_, this,
+                     [](void* decoder, std::size_t output) { static_cast<Decoder*>(decoder)->show_seen(output); });
+}
+
+/// Plans without the requests that turn out to have lost a sequence, which end and are added to `lost`.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+const StepPlan* Decoder<M, Text, S, Cache>::plan_those_left(Shortage& shortage, Transaction& transaction,
+                                                            std::vector<std::size_t>& lost) {
+  while (has_work()) {
+    in_building_ = kNoRequestIndex;
+    try {
+      return plan_step(shortage);
+    } catch (const Error& error) {
+      const bool is_lost = error.status() == Status::stale_sequence || error.status() == Status::not_a_child;
+      if (!is_lost || in_building_ == kNoRequestIndex) throw;
+    }
+    lost.push_back(in_building_);
+    machine_.abandon(transaction.change(in_building_), EndReason::lost);
+  }
+  return nullptr;
 }
 
 /// Opens a step with everything that is to be done, without drafts where these make it too large. Null, with no step
@@ -58,19 +86,25 @@ const StepPlan* Decoder<M, Text, S, Cache>::plan_step(Shortage& shortage, bool w
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
   impl::StepBuilder<State, Cache> builder(*cache_, step, options().positions, with_drafts);
-  for (auto& request : requests_) {
-    request->in_pass = request->prefill_in_pass = false;
-    if (request->active && !request->prefilling) builder.add(*request, 0);
+  for (const std::size_t i : running_) {
+    Request& request = *requests_[i];
+    request.in_pass = request.prefill_in_pass = false;
+    in_building_ = i;
+    if (request.active && !request.prefilling) builder.add(request, 0);
   }
   bool is_oldest = true;
-  for (auto& request : requests_) {
-    if (!request->active || !request->prefilling) continue;
+  for (const std::size_t i : running_) {
+    Request& request = *requests_[i];
+    if (!request.active || !request.prefilling) continue;
     const std::int32_t n_left = std::max(options().max_rows - builder.n_rows(), is_oldest ? 1 : 0);
     is_oldest = false;
     if (n_left == 0) break;
-    builder.add(*request, n_left);
-    request->prefill_in_pass = true;
+    in_building_ = i;
+    builder.add(request, n_left);
+    request.prefill_in_pass = true;
   }
+  in_building_ = kNoRequestIndex;
+  n_created_ = builder.n_created();
   return builder.has_drafts();
 }
 
@@ -78,10 +112,13 @@ bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::assign_outputs(const StepPlan& plan) {
   std::vector<std::pair<SequenceId, OutputOwner>> running;
-  for (std::size_t i = 0; i < requests_.size(); ++i) {
-    if (!requests_[i]->active || !requests_[i]->in_pass) continue;
-    for (const auto& branch : requests_[i]->branches)
-      if (branch->phase == impl::Phase::running) running.push_back({branch->sequence, {i, branch->index}});
+  for (const std::size_t i : running_) {
+    const Request& request = *requests_[i];
+    if (!request.active || !request.in_pass) continue;
+    impl::for_each_in_cache(request, [&](BranchIndex k) {
+      const BranchState& branch = request.branch(k);
+      if (branch.phase == impl::Phase::running) running.push_back({branch.sequence, {i, k}});
+    });
   }
   const auto by_sequence = [](const auto& a, const auto& b) { return a.first < b.first; };
   std::sort(running.begin(), running.end(), by_sequence);
@@ -103,39 +140,64 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::add_settings(const OutputOwner& owner) {
   const Request& request = *requests_[owner.request];
   const BranchState& branch = request.branch(owner.branch);
-  const std::size_t output = settings_.size();
-  const auto array_of_output = [output](std::vector<std::vector<TokenId>>& arrays) -> std::vector<TokenId>& {
-    if (arrays.size() <= output) arrays.resize(output + 1);  // moves the arrays, not the tokens that are borrowed
-    return arrays[output];
-  };
-  std::span<const TokenId> seen = branch.seen.all();
-  if (owner.n_drafts > 0) {
-    std::vector<TokenId>& more = array_of_output(seen_behind_drafts_);
-    more.assign(seen.begin(), seen.end());
-    for (std::size_t k = 0; k < owner.n_drafts; ++k) more.push_back(branch.drafts[k].token);
-    seen = more;
-  }
   markup::Constraint constraint;
   if constexpr (MarkupWithConstraint<M>)
     constraint =
         machine_.markup().constrain(owner.n_drafts > 0 ? branch.drafts[owner.n_drafts - 1].after : branch.state);
   const std::int32_t n = request.options->no_repeat_ngram;
   if (n > 0 && constraint.allowed.empty()) {
-    std::vector<TokenId>& forbidden = array_of_output(forbidden_);
+    std::vector<TokenId>& forbidden = array_of(forbidden_, settings_.size());
     forbidden.assign(constraint.forbidden.begin(), constraint.forbidden.end());
-    impl::append_ngram_repeats(seen, n, constraint.spared, forbidden);
+    impl::append_ngram_repeats(seen_by(owner, scratch_seen_), n, constraint.spared, forbidden);
     constraint.forbidden = forbidden;
   }
-  settings_.push_back({request.id, branch.index, request.options->sampling, branch.stream,
-                       branch.n_sampled + std::int64_t(owner.n_drafts), constraint.allowed, constraint.forbidden, seen,
+  settings_.push_back({request.id,
+                       request.options->user_data,
+                       branch.index,
+                       request.options->sampling,
+                       branch.stream,
+                       branch.n_sampled + std::int64_t(owner.n_drafts),
+                       constraint.allowed,
+                       constraint.forbidden,
+                       {},
                        constraint.spared});
+}
+
+/// The array of an output; the others stay where they are.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::vector<TokenId>& Decoder<M, Text, S, Cache>::array_of(std::vector<std::vector<TokenId>>& arrays,
+                                                           std::size_t output) {
+  if (arrays.size() <= output) arrays.resize(output + 1);
+  return arrays[output];
+}
+
+/// The answer's tokens that come before an output; in `buffer`, where they do not lie in one piece.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::span<const TokenId> Decoder<M, Text, S, Cache>::seen_by(const OutputOwner& owner,
+                                                             std::vector<TokenId>& buffer) const {
+  const Request& request = *requests_[owner.request];
+  const BranchState& branch = request.branch(owner.branch);
+  if (branch.is_trunk() && branch.blocks.empty() && owner.n_drafts == 0) return branch.tokens.all();
+  buffer.clear();
+  impl::append_seen(request, owner.branch, buffer);
+  for (std::size_t k = 0; k < owner.n_drafts; ++k) buffer.push_back(branch.drafts[k].token);
+  return buffer;
+}
+
+/// Fills in `seen` of an output's settings for a host that reads them.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::show_seen(std::size_t output) {
+  if (plan_ == nullptr || output >= owners_.size() || settings_[output].seen.data() != nullptr) return;
+  const RequestOptions& o = *owner(output).options;
+  if (o.sampling.repetition_penalty == 1.0f && o.no_repeat_ngram == 0 && !o.hook) return;
+  settings_[output].seen = seen_by(owners_[output], array_of(seen_, output));
 }
 
 /// Ends the requests whose prompts are longer than the pool.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::end_oversized(Transaction& transaction) {
   using Kind = impl::Operation::Kind;
-  for (std::size_t i = 0; i < requests_.size(); ++i) {
+  for (const std::size_t i : running_) {
     const Request& request = *requests_[i];
     if (!request.active || !request.prefilling) continue;
     std::int64_t n = cache_->alive(request.trunk().sequence) ? cache_->n_tokens(request.trunk().sequence) : 0;
@@ -145,41 +207,45 @@ void Decoder<M, Text, S, Cache>::end_oversized(Transaction& transaction) {
   }
 }
 
-/// Ends the first request that would be short of pages even if all others returned theirs. False: there is none.
+/// Ends the first request, from running_[n_checked] on, that would be short of pages even if all others returned
+/// theirs. False: there is none. Notes what each request needs on the way, and sets `n_checked` behind the last: that
+/// one has ended takes nothing from what those before it could get.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
-bool Decoder<M, Text, S, Cache>::end_starved(Transaction& transaction) {
-  for (std::size_t i = 0; i < requests_.size(); ++i) {
+bool Decoder<M, Text, S, Cache>::end_starved(Transaction& transaction, std::size_t& n_checked) {
+  const std::int32_t n_free = cache_->n_free_pages(), n_in_use = cache_->n_pages() - n_free;
+  while (n_checked < running_.size()) {
+    const std::size_t i = running_[n_checked++];
     if (!requests_[i]->active) continue;
-    const std::int32_t n_short = n_pages_short_alone(*requests_[i]);
-    if (n_short == 0 || n_short <= n_pages_of_others(*requests_[i])) continue;
-    machine_.close(transaction.change(i), EndReason::no_room);
-    return true;
+    const RequestPages pages{requests_[i]->id, n_pages_needed_alone(*requests_[i]), n_pages_used(*requests_[i])};
+    if (pages.n_needed > n_free && pages.n_needed - n_free > n_in_use - pages.n_used) {
+      machine_.close(transaction.change(i), EndReason::no_room);
+      return true;
+    }
+    pages_.push_back(pages);
   }
   return false;
 }
 
-/// Pages that are short even if this request were the only one to go on.
+/// Free pages that the next pass takes if this request is the only one to go on.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
-std::int32_t Decoder<M, Text, S, Cache>::n_pages_short_alone(Request& request) {
+std::int32_t Decoder<M, Text, S, Cache>::n_pages_needed_alone(Request& request) {
+  const std::int32_t n_free = cache_->n_free_pages();
   Step step = cache_->begin_step();
   impl::StepBuilder<State, Cache>(*cache_, step, options().positions, false).add(request, options().max_rows);
   const PlanResult result = step.plan();
-  return result ? 0 : result.shortage().n_pages;
+  return result ? n_free - cache_->n_free_pages() : n_free + result.shortage().n_pages;
 }
 
-/// Pages in use that hold none of the request's tokens and are not kept free for it: those that others could return.
+/// Pages that hold the request's tokens or are kept free for it. O(those).
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
-std::int32_t Decoder<M, Text, S, Cache>::n_pages_of_others(const Request& request) const {
-  const auto snapshot = cache_->snapshot();
+std::int32_t Decoder<M, Text, S, Cache>::n_pages_used(const Request& request) const {
   std::vector<std::int32_t> own;
-  for (const auto& branch : request.branches) {
-    if (!cache_->alive(branch->sequence)) continue;
-    for (const Slot slot : cache_->slots_of(branch->sequence)) own.push_back(slot / cache_->page_size());
-    for (const std::int32_t page : snapshot.sequences[branch->sequence.index].tails) own.push_back(page);
-  }
+  impl::for_each_in_cache(request, [&](BranchIndex i) {
+    const SequenceId sequence = request.branch(i).sequence;
+    if (cache_->alive(sequence)) cache_->for_each_own_page(sequence, [&](std::int32_t page) { own.push_back(page); });
+  });
   std::sort(own.begin(), own.end());
-  own.erase(std::unique(own.begin(), own.end()), own.end());
-  return cache_->n_pages() - cache_->n_free_pages() - static_cast<std::int32_t>(own.size());
+  return static_cast<std::int32_t>(std::unique(own.begin(), own.end()) - own.begin());
 }
 
 }  // namespace anabranch

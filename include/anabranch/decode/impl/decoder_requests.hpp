@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <anabranch/decode/decoder.hpp>
+#include <anabranch/decode/impl/reading_order.hpp>
 
 namespace anabranch {
 
@@ -25,7 +26,7 @@ inline void check_optional(std::int32_t value, std::int32_t least, const char* n
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 Decoder<M, Text, S, Cache>::Decoder(Cache& cache, M markup, Text text, DecoderOptions options, S sampler)
     : cache_(&cache),
-      machine_(cache, std::move(markup), std::move(text), std::move(options), [this] { return n_sequences_due(); }),
+      machine_(cache, std::move(markup), std::move(text), std::move(options)),
       sampler_(std::move(sampler)) {
   const DecoderOptions& o = machine_.options();
   impl::check_count(o.max_branches, 1, "max_branches");
@@ -41,8 +42,9 @@ Decoder<M, Text, S, Cache>::Decoder(Cache& cache, M markup, Text text, DecoderOp
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 Decoder<M, Text, S, Cache>::~Decoder() {
   abort();
-  for (auto& request : requests_) request->history_kept = false;
   try {
+    for (const auto& request : requests_)
+      if (request->history_kept) abandoned_.push_back(request->trunk().sequence);
     drop_abandoned();
   } catch (...) {  // the sequences stay in the cache, which is all that can be done here
   }
@@ -58,6 +60,13 @@ void Decoder<M, Text, S, Cache>::check(std::span<const TokenId> prompt, const Re
   impl::check_optional(options.max_parallel_branches, 1, "max_parallel_branches");
   impl::check_count(options.no_repeat_ngram, 0, "no_repeat_ngram");
   impl::check_optional(options.n_log_probabilities, 0, "n_log_probabilities");
+  if (options.prefix != kNoSequence) {
+    if (options.after != kNoRequest)
+      fail(Status::bad_request, "a request starts from a prefix or goes on after another request, not both");
+    if (prompt.empty()) fail(Status::bad_request, "the prompt is empty; behind a prefix 1 token or more is needed");
+    if (!cache_->alive(options.prefix))
+      fail(Status::stale_sequence, "prefix: sequence ", options.prefix.index, " is not alive in the cache");
+  }
   for (const std::string& stop : options.stop)
     if (stop.empty()) fail(Status::bad_request, "a stop string is empty");
 }
@@ -71,7 +80,9 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
   BranchState& trunk = request.edit(kTrunk);
   for (const TokenId token : prompt) feed(trunk, token);
   if (trunk.operations.empty() || trunk.operations.back().kind != impl::Operation::Kind::feed)
-    fail(Status::bad_request, "the prompt is empty, and no earlier answer waits to go on");
+    fail(Status::bad_request,
+         "the prompt is empty, and no earlier answer waits to go on: only one that was cut has a "
+         "token to go on from, not one that ended with an end-of-text token");
   request.last_prompt_token = trunk.operations.back().tokens.back();
   request.statistics.n_prompt = static_cast<std::int32_t>(prompt.size());
   const WidePosition end = machine_.budget().end_of(request, trunk);
@@ -80,15 +91,34 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
          trunk.limit);
   if (!prompt.empty()) trunk.state = machine_.markup().start();
   impl::reserve_more(requests_, 1);
+  impl::reserve_more(running_, 1);
   request.id = RequestId{last_id_ + 1};
   Transaction transaction = begin_transaction();
+  count_sequences_due(request);
   prompt.empty() ? machine_.resume_trunk(request) : machine_.open(request);
   machine_.admit_branches(request);
   transaction.keep();
   ++last_id_;
+  running_.push_back(requests_.size());
   requests_.push_back(std::move(added));
   if (before != nullptr) before->release_sequences();
   return request.id;
+}
+
+/// Throws limit_reached when the cache has no room for the sequences that the request is due.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::count_sequences_due(Request& request) {
+  request.n_sequences_due = request.has_trunk ? 0 : 1;
+  impl::for_each_in_cache(request, [&](BranchIndex i) {
+    for (const impl::Operation& op : request.branch(i).operations)
+      if (op.kind == impl::Operation::Kind::fork) request.n_sequences_due += request.block(op.block).n;
+  });
+  const std::int64_t n_left = machine_.n_sequences_left();
+  if (request.n_sequences_due > std::max<std::int64_t>(n_left, 0))
+    fail(Status::limit_reached, "the request needs ", request.n_sequences_due, " new sequences in the cache; of its ",
+         cache_->options().max_sequences, " at most, ", std::max<std::int64_t>(n_left, 0),
+         " are neither alive nor due to the requests before: end one of those, or drop sequences");
+  machine_.sequences_due().n += request.n_sequences_due;
 }
 
 /// The finished request whose history a new one continues; null for none.
@@ -100,6 +130,8 @@ impl::RequestState<typename M::State>* Decoder<M, Text, S, Cache>::history_of(Re
   if (before.active) fail(Status::bad_request, name, " is still running; it cannot be continued yet");
   if (!before.history_kept)
     fail(Status::bad_request, name, " has no history any more: it was cancelled, or another request goes on with it");
+  if (before.has_trunk && !cache_->alive(before.trunk().sequence))
+    fail(Status::bad_request, name, " has no history any more: its sequence was dropped from the cache");
   return &before;
 }
 
@@ -114,9 +146,14 @@ std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S, Cache
   request->options = std::move(own);
   if (before != nullptr) {
     continue_history(*request, *before);
+    request->has_trunk = before->has_trunk;
   } else {
     request->branches.push_back(std::make_shared<BranchState>(machine_.markup().start()));
     request->edit(kTrunk).limit = cache_->options().max_position;
+    if (options.prefix != kNoSequence) {
+      request->n_prefix = cache_->n_tokens(options.prefix);
+      request->edit(kTrunk).start = cache_->next_position(options.prefix);
+    }
   }
   request->edit(kTrunk).stream = trunk_stream(options.sampling.seed);
   return request;
@@ -140,12 +177,15 @@ void Decoder<M, Text, S, Cache>::continue_history(Request& request, const Reques
     branch.reason = old.reason;
     branch.operations = old.operations;
     branch.forked_block = old.forked_block;
+    branch.own_block = old.own_block;
+    branch.n_held = branch.n_planned_hold = old.n_held;
     branch.start = old.start;
     branch.limit = old.limit;
     branch.title = old.title;
     request.branches.push_back(std::make_shared<BranchState>(std::move(branch)));
   }
   if (has_block) request.blocks = before.blocks;
+  for (BranchIndex i = request.n_branches() - 1; i > kTrunk; --i) machine_.budget().count(request, i);
   request.edit(kTrunk).phase = impl::Phase::running;
   request.edit(kTrunk).reason = EndReason::none;
 }
@@ -167,14 +207,14 @@ Branch Decoder<M, Text, S, Cache>::branch(RequestId id, BranchIndex index) const
     fail(Status::bad_argument, "branch ", index, " of a request with branches 0 to ", request.n_branches() - 1);
   const BranchState& state = request.branch(index);
   const bool in_cache = cache_->alive(state.sequence);
-  Branch branch{state.path, state.title, {}, state.reason, in_cache ? state.sequence : kNoSequence};
-  append_text(request, index, branch.text);
+  Branch branch{state.path, state.title, {}, {}, state.reason, in_cache ? state.sequence : kNoSequence};
+  impl::append_written(request, index, branch.text, branch.tokens);
   return branch;
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 bool Decoder<M, Text, S, Cache>::has_work() const noexcept {
-  return std::any_of(requests_.begin(), requests_.end(), [](const auto& request) { return request->active; });
+  return std::any_of(running_.begin(), running_.end(), [&](std::size_t i) { return requests_[i]->active; });
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
@@ -186,9 +226,12 @@ void Decoder<M, Text, S, Cache>::cancel(RequestId id) {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::release(RequestId id) {
   const std::size_t i = index_of(id);
+  impl::reserve_more(abandoned_, 2);
   end_by_caller(i);
+  if (requests_[i]->history_kept) abandoned_.push_back(requests_[i]->trunk().sequence);
   requests_[i]->history_kept = false;
   requests_[i]->released = true;
+  ++n_released_;
   try_sweep();
 }
 
@@ -196,24 +239,12 @@ void Decoder<M, Text, S, Cache>::release(RequestId id) {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::end_by_caller(std::size_t index) {
   if (!requests_[index]->active) return;
+  impl::reserve_more(abandoned_, 1);
   Transaction transaction = begin_transaction();
   machine_.abandon(transaction.change(index), EndReason::cancelled);
   transaction.keep();
+  abandoned_.push_back(requests_[index]->trunk().sequence);
   if (plan_ == nullptr) retired_.clear();
-}
-
-/// Sequences that the next passes will create.
-template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
-std::int32_t Decoder<M, Text, S, Cache>::n_sequences_due() const {
-  std::int32_t n = 0;
-  for (const auto& request : requests_) {
-    if (!request->active) continue;
-    if (!cache_->alive(request->trunk().sequence)) ++n;
-    for (const auto& branch : request->branches)
-      for (const impl::Operation& op : branch->operations)
-        if (op.kind == impl::Operation::Kind::fork) n += request->block(op.block).n;
-  }
-  return n;
 }
 
 /// Does what had to wait for the end of a plan: drops sequences, forgets released requests.
@@ -221,8 +252,17 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::sweep() {
   if (plan_ != nullptr) return;
   drop_abandoned();
-  std::erase_if(requests_,
-                [&](const auto& request) { return request->released && !cache_->alive(request->trunk().sequence); });
+  if (n_released_ > 0 && 2 * n_released_ >= requests_.size()) forget_released();
+}
+
+/// When they are at least half of all, so that each costs O(1).
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::forget_released() noexcept {
+  std::erase_if(requests_, [](const auto& request) { return request->released; });
+  n_released_ = 0;
+  running_.clear();  // it has room for all that run
+  for (std::size_t i = 0; i < requests_.size(); ++i)
+    if (requests_[i]->active) running_.push_back(i);
 }
 
 /// For calls that are complete already: the next plan drops what cannot be dropped now.
@@ -236,15 +276,13 @@ void Decoder<M, Text, S, Cache>::try_sweep() noexcept {
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::drop_abandoned() {
-  std::vector<SequenceId> sequences;
-  for (const auto& request : requests_)
-    if (!request->history_kept && cache_->alive(request->trunk().sequence))
-      sequences.push_back(request->trunk().sequence);
-  if (sequences.empty()) return;
+  std::erase_if(abandoned_, [&](SequenceId sequence) { return !cache_->alive(sequence); });
+  if (abandoned_.empty()) return;
   try {
     Step step = cache_->begin_step();
-    for (const SequenceId sequence : sequences) step.drop(sequence);
+    for (const SequenceId sequence : abandoned_) step.drop(sequence);
     if (step.plan()) step.commit();
+    abandoned_.clear();
   } catch (const Error& error) {
     if (error.status() != Status::wrong_state) throw;  // the caller has a step open: the next sweep does it
   }

@@ -2,7 +2,8 @@
 //
 // Every branch keeps positions free for the tokens that end it, and every waiting branch for those that are forced
 // after its join. Under `sequential` siblings share one supply of positions, so each token is allowed by itself, in the
-// order in which branches are served.
+// order in which branches are served. Each block knows where its branches end (block_ends.hpp), so that allowing a
+// token looks at the branch and at those around it, not at its siblings.
 #pragma once
 
 #include <anabranch/decode/decoder_cache.hpp>
@@ -18,16 +19,16 @@ class PositionBudget {
   PositionBudget(const Cache& cache, const Positions& positions) : cache_(&cache), positions_(&positions) {}
 
   /// First position that a branch will not need, if it and the branches inside it are closed after the tokens that they
-  /// are allowed to sample.
+  /// are allowed to sample. O(operations of the branch): what is inside it has been counted.
   WidePosition end_of(const Request& request, const BranchState& branch) const {
     WidePosition next = next_in_cache(branch);
-    if (branch.forked_block != kNoIndex) next = after_block(request, next, request.block(branch.forked_block));
+    if (branch.forked_block != kNoIndex) next = request.block(branch.forked_block).ends.after(next);
     for (const Operation& op : branch.operations) {
       if (op.kind == Operation::Kind::feed) next += std::ssize(op.tokens);
       if (op.kind == Operation::Kind::rewind) next -= op.count;
       if (op.kind != Operation::Kind::fork || next > kUnlimited) continue;
       const Block& block = request.block(op.block);
-      next = after_block(request, positions_->after_fork(static_cast<Position>(next), block.n), block);
+      next = block.ends.after(positions_->after_fork(static_cast<Position>(next), block.n));
     }
     return next + n_kept_free(branch);
   }
@@ -37,11 +38,33 @@ class PositionBudget {
     return end_of(request, branch) - n_kept_free(branch);
   }
 
+  /// Says that branch `index` is about to change, or those that it is inside of. The one before it, which may have
+  /// changed since it was counted, is counted now: of all branches only those two and the ones around them may differ
+  /// from what was counted, so that nothing else needs to be looked at. O(depth * log(branches of a block)).
+  void turn_to(Request& request, BranchIndex index) const {
+    if (request.turn == index) return;
+    for (BranchIndex i = request.turn; i != kNone; i = request.branch(i).parent) count(request, i);
+    request.turn = index;
+  }
+
   /// Does the branch fit, and everything that it is a part of?
-  bool fits(const Request& request, BranchIndex index) const {
+  bool fits(Request& request, BranchIndex index) const {
+    turn_to(request, index);
+    bool all_fit = true;
     for (BranchIndex i = index; i != kNone; i = request.branch(i).parent)
-      if (end_of(request, request.branch(i)) > request.branch(i).limit) return false;
-    return true;
+      if (count(request, i) > request.branch(i).limit) all_fit = false;
+    return all_fit;
+  }
+
+  /// Tells the block of a branch where it ends, and returns that.
+  WidePosition count(Request& request, BranchIndex index) const {
+    const BranchState& branch = request.branch(index);
+    const WidePosition end = end_of(request, branch);
+    if (branch.own_block != kNoIndex) {
+      Block& block = request.edit(branch.own_block);
+      block.ends.set(index - block.first, branch.start, end);
+    }
+    return end;
   }
 
  private:
@@ -52,15 +75,6 @@ class PositionBudget {
 
   WidePosition next_in_cache(const BranchState& branch) const {
     return cache_->alive(branch.sequence) ? cache_->next_position(branch.sequence) : branch.start;
-  }
-
-  /// Where the parent goes on once the block is joined; `next` is its position after the fork.
-  WidePosition after_block(const Request& request, WidePosition next, const Block& block) const {
-    for (BranchIndex i = block.first; i < block.end() && next <= kUnlimited; ++i) {
-      const BranchState& child = request.branch(i);
-      next = positions_->after_join(static_cast<Position>(next), child.start)(end_of(request, child));
-    }
-    return next;
   }
 
   const Cache* cache_;

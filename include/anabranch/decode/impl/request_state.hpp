@@ -10,8 +10,9 @@
 #include <string>
 #include <vector>
 
+#include <anabranch/decode/impl/block_ends.hpp>
 #include <anabranch/decode/impl/branch_state.hpp>
-#include <anabranch/pool/indexed_vector.hpp>
+#include <anabranch/decode/impl/shared_table.hpp>
 
 namespace anabranch::impl {
 
@@ -20,6 +21,7 @@ struct Block {
   BranchIndex first = 0;
   std::int32_t n = 0;
   std::int32_t n_open = 0;  ///< have not ended yet
+  BlockEnds ends;           ///< see position_budget.hpp
   BranchIndex end() const noexcept { return first + n; }
 };
 
@@ -29,11 +31,15 @@ template <class State>
 struct RequestState {
   RequestId id = kNoRequest;
   std::shared_ptr<const RequestOptions> options;  ///< with every limit filled in
-  IndexedVector<std::shared_ptr<BranchState<State>>, BranchIndex> branches;
-  IndexedVector<Block, BlockIndex> blocks;
+  SharedTable<std::shared_ptr<BranchState<State>>, BranchIndex> branches;
+  SharedTable<Block, BlockIndex> blocks;
   std::int32_t n_allowed = 0;  ///< tokens that the next pass may sample
+  BranchIndex turn = kTrunk;   ///< the branch that is being served; see PositionBudget::turn_to
   bool prefilling = true;      ///< part of the prompt has not been fed by a committed pass
   TokenId last_prompt_token = kUnknownToken;
+  std::int32_t n_sequences_due = 0;  ///< that the next passes will create for it
+  bool has_trunk = false;            ///< a committed pass has created the trunk's sequence
+  std::int32_t n_prefix = 0;         ///< tokens of RequestOptions::prefix at submit
   bool active = true;
   bool history_kept = true;  ///< its sequences are in the cache, or can be made
   bool released = false;
@@ -44,32 +50,68 @@ struct RequestState {
 
   /// The trunk counts.
   std::int32_t n_branches() const noexcept { return branches.size(); }
-  const BranchState<State>& trunk() const { return *branches.front(); }
+  const BranchState<State>& trunk() const { return *branches[kTrunk]; }
   const BranchState<State>& branch(BranchIndex i) const { return *branches[i]; }
   /// The branch to be changed, copied first when another request has it too. Without a copy it never fails.
   BranchState<State>& edit(BranchIndex i) {
-    std::shared_ptr<BranchState<State>>& branch = branches[i];
+    std::shared_ptr<BranchState<State>>& branch = branches.edit(i);
     if (branch.use_count() > 1) branch = std::make_shared<BranchState<State>>(*branch);
     return *branch;
   }
   /// Its sequences belong to another request now.
   void release_sequences() noexcept {
     history_kept = false;
-    for (const auto& branch : branches) branch->sequence = kNoSequence;
+    for (BranchIndex i = 0; i < n_branches(); ++i) branches[i]->sequence = kNoSequence;
   }
-  Block& block(BlockIndex i) { return blocks[i]; }
   const Block& block(BlockIndex i) const { return blocks[i]; }
+  /// The block to be changed; likewise.
+  Block& edit(BlockIndex i) { return blocks.edit(i); }
 };
 
-/// Appends the text of a branch and, in reading order, of the blocks inside it.
-template <class State>
-void append_text(const RequestState<State>& request, BranchIndex index, std::string& out) {
-  for (const TextPart& part : request.branch(index).parts) {
-    out += part.text;
-    if (part.block == kNoIndex) continue;
-    const Block& block = request.block(part.block);
-    for (BranchIndex i = block.first; i < block.end(); ++i) append_text(request, i, out);
+/// Calls visit(BranchIndex) for the branches inside open blocks, a parent before its branches and siblings in order.
+/// `enter_blocks(branch, enter)` calls enter(BlockIndex) for the open blocks of a branch. O(branches visited).
+template <class State, class EnterBlocks, class Visit>
+void for_each_inside(const RequestState<State>& request, EnterBlocks&& enter_blocks, Visit&& visit) {
+  struct Range {
+    BranchIndex next, end;
+  };
+  std::vector<Range> ranges;
+  const auto enter = [&](BlockIndex block) {
+    if (block != kNoIndex) ranges.push_back({request.block(block).first, request.block(block).end()});
+  };
+  enter_blocks(request.trunk(), enter);
+  while (!ranges.empty()) {
+    const BranchIndex i = ranges.back().next;
+    if (i == ranges.back().end) {
+      ranges.pop_back();
+      continue;
+    }
+    ++ranges.back().next;
+    visit(i);
+    enter_blocks(request.branch(i), enter);
   }
+}
+
+/// The branches that wait for others, sample, or are queued, without the trunk, in reading order.
+template <class State, class Visit>
+void for_each_unjoined(const RequestState<State>& request, Visit&& visit) {
+  for_each_inside(
+      request, [](const BranchState<State>& branch, const auto& enter) { enter(branch.block); }, visit);
+}
+
+/// All that a step of the request holds: the trunk, and the branches that are forked and not joined in the cache, or
+/// about to be forked.
+template <class State, class Visit>
+void for_each_in_cache(const RequestState<State>& request, Visit&& visit) {
+  visit(kTrunk);
+  for_each_inside(
+      request,
+      [](const BranchState<State>& branch, const auto& enter) {
+        enter(branch.forked_block);
+        for (const Operation& op : branch.operations)
+          if (op.kind == Operation::Kind::fork) enter(op.block);
+      },
+      visit);
 }
 
 }  // namespace anabranch::impl

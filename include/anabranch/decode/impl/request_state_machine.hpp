@@ -6,7 +6,6 @@
 #pragma once
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 #include <string>
 #include <utility>
@@ -15,6 +14,7 @@
 #include <anabranch/decode/events.hpp>
 #include <anabranch/decode/impl/position_budget.hpp>
 #include <anabranch/decode/impl/request_state.hpp>
+#include <anabranch/decode/impl/request_transaction.hpp>
 #include <anabranch/markup/markup.hpp>
 
 namespace anabranch::impl {
@@ -34,14 +34,11 @@ class RequestStateMachine {
   using BranchState = impl::BranchState<State>;
   using Action = markup::Action;
 
-  /// `n_sequences_due` counts the sequences that steps to come will create.
-  RequestStateMachine(const Cache& cache, M markup, Text text, DecoderOptions options,
-                      std::function<std::int32_t()> n_sequences_due)
+  RequestStateMachine(const Cache& cache, M markup, Text text, DecoderOptions options)
       : cache_(&cache),
         markup_(std::move(markup)),
         text_(std::move(text)),
         options_(std::move(options)),
-        n_sequences_due_(std::move(n_sequences_due)),
         budget_(cache, options_.positions) {}
   RequestStateMachine(const RequestStateMachine&) = delete;
   RequestStateMachine& operator=(const RequestStateMachine&) = delete;
@@ -50,6 +47,11 @@ class RequestStateMachine {
   const DecoderOptions& options() const noexcept { return options_; }
   const PositionBudget<State, Cache>& budget() const noexcept { return budget_; }
   std::vector<Event>& events() noexcept { return events_; }
+  SequencesDue& sequences_due() noexcept { return sequences_due_; }
+  /// Sequences that can still be added to the cache once all running requests have those that they are due.
+  std::int64_t n_sequences_left() const {
+    return cache_->options().max_sequences - cache_->n_sequences() - (sequences_due_.n - sequences_due_.n_in_step);
+  }
 
   /// Starts a request whose prompt is in the trunk's operations: adds what the markup forces after it, and allows the
   /// first token.
@@ -77,7 +79,7 @@ class RequestStateMachine {
   void continue_branch(Request& request, BranchState& branch);
   bool ensure_row(const Request& request, BranchState& branch) const;
   EndReason allow_token(Request& request, BranchState& branch) const;
-  void collect_drafts(const Request& request, BranchState& branch);
+  void collect_drafts(Request& request, BranchState& branch);
   void close_branch(Request& request, BranchState& branch, EndReason reason);
   Action end_of_text(BranchState& branch) const;
   bool is_end_of_text(TokenId token) const;
@@ -87,7 +89,7 @@ class RequestStateMachine {
   void fork(Request& request, BranchState& branch, std::vector<markup::Seed> seeds);
   void report_fork(Request& request, BranchState& branch, const std::vector<markup::Seed>& seeds);
   EndReason add_block(Request& request, BranchState& branch, const std::vector<markup::Seed>& seeds);
-  void add_child(Request& request, const BranchState& parent, std::int32_t k);
+  void add_child(Request& request, const BranchState& parent, BlockIndex block, std::int32_t k);
   void start_child(Request& request, BranchState& branch, const markup::Forced& prefix);
   void refuse(Request& request, BranchState& branch, EndReason reason);
   void end_branch(Request& request, BranchState& branch, EndReason reason);
@@ -101,9 +103,9 @@ class RequestStateMachine {
   M markup_;
   Text text_;
   DecoderOptions options_;
-  std::function<std::int32_t()> n_sequences_due_;
   PositionBudget<State, Cache> budget_;
   std::vector<Event> events_;  // not taken yet
+  SequencesDue sequences_due_;
 };
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
@@ -131,6 +133,7 @@ void RequestStateMachine<M, Text, Cache>::accept(Request& request, BranchState& 
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::accept(Request& request, BranchState& branch, const SampledToken& sampled) {
+  budget_.turn_to(request, branch.index);
   request.n_allowed -= branch.n_allowed;
   branch.n_allowed = 0;
   ++branch.n_sampled;
@@ -151,7 +154,7 @@ void RequestStateMachine<M, Text, Cache>::apply(Request& request, BranchState& b
   } else if (sampled != nullptr) {
     feed(branch, sampled->token);
     record(request, branch, {sampled->token, action.role}, sampled);
-    if (branch.text.stopped()) return close(request, EndReason::stop);
+    if (branch.stream_of_text.stopped()) return close(request, EndReason::stop);
   }
   const bool ends = action.next == Next::end_branch || action.next == Next::finish;
   if (ends) branch.n_closing = 0;  // the positions that were kept free are for these tokens
@@ -167,10 +170,10 @@ template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::take_back(Request& request, BranchState& branch, std::int32_t n,
                                                     std::int32_t n_unfed) {
   const std::size_t n_wanted = n > n_unfed ? static_cast<std::size_t>(n - n_unfed) : 0;
-  const std::size_t n_fed = std::min(n_wanted, branch.seen.size() - branch.n_settled);
+  const std::size_t n_fed = std::min(n_wanted, branch.tokens.size() - branch.n_settled);
   if (n_fed > 0) {
     branch.operations.push_back({Operation::Kind::rewind, {}, static_cast<std::int32_t>(n_fed), kNoIndex});
-    branch.seen.shorten(branch.seen.size() - n_fed);
+    branch.tokens.shorten(branch.tokens.size() - n_fed);
   }
   request.statistics.n_forgotten += static_cast<std::int32_t>(n_fed) + n_unfed;
 }
@@ -195,7 +198,7 @@ bool RequestStateMachine<M, Text, Cache>::force(Request& request, BranchState& b
 template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::record(Request& request, BranchState& branch, markup::ForcedToken token,
                                                  const SampledToken* sampled) {
-  branch.seen.push_back(token.token);
+  branch.tokens.push_back(token.token);
   Event& event = emit(Event::Kind::token, request, branch);
   event.token = token.token;
   event.role = token.role;
@@ -210,8 +213,8 @@ void RequestStateMachine<M, Text, Cache>::record(Request& request, BranchState& 
   if (token.role != markup::Role::text) return;
   std::string bytes;
   text_(std::span<const TokenId>(&token.token, 1), bytes);
-  event.text = keep_text(
-      branch, sampled != nullptr ? branch.text.push(bytes, request.options->stop) : branch.text.push_forced(bytes));
+  event.text = keep_text(branch, sampled != nullptr ? branch.stream_of_text.push(bytes, request.options->stop)
+                                                    : branch.stream_of_text.push_forced(bytes));
 }
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
@@ -237,7 +240,7 @@ void RequestStateMachine<M, Text, Cache>::continue_branch(Request& request, Bran
 /// Collects the drafts that the coming pass may hold behind the trunk's last token. Each saves a pass if it is right.
 /// Only tags after which the markup wants nothing but the next token are drafted.
 template <Markup M, Detokenizer Text, DecoderCache Cache>
-void RequestStateMachine<M, Text, Cache>::collect_drafts(const Request& request, BranchState& branch) {
+void RequestStateMachine<M, Text, Cache>::collect_drafts(Request& request, BranchState& branch) {
   if constexpr (MarkupWithDraft<M>) {
     if (!options_.draft || !branch.is_trunk() || request.options->max_parallel_branches == 1) return;
     constexpr std::size_t kMostDrafts = 4;
@@ -267,13 +270,13 @@ void RequestStateMachine<M, Text, Cache>::collect_drafts(const Request& request,
 template <Markup M, Detokenizer Text, DecoderCache Cache>
 bool RequestStateMachine<M, Text, Cache>::ensure_row(const Request& request, BranchState& branch) const {
   if (!branch.operations.empty() && branch.operations.back().kind == Operation::Kind::feed) return true;
-  const bool has_own = branch.seen.size() > branch.n_settled;
+  const bool has_own = branch.tokens.size() > branch.n_settled;
   const bool has_prompt = branch.is_trunk() && branch.n_blocks == 0 && branch.n_settled == 0;
   if (!has_own && !has_prompt) return false;
   if (branch.operations.empty() || branch.operations.back().kind != Operation::Kind::rewind)
     branch.operations.push_back({Operation::Kind::rewind, {}, 0, kNoIndex});
   ++branch.operations.back().count;
-  feed(branch, has_own ? branch.seen.back() : request.last_prompt_token);
+  feed(branch, has_own ? branch.tokens.back() : request.last_prompt_token);
   return true;
 }
 
@@ -327,6 +330,7 @@ Event& RequestStateMachine<M, Text, Cache>::emit(Event::Kind kind, const Request
   Event& event = events_.emplace_back();
   event.kind = kind;
   event.request = request.id;
+  event.user_data = request.options->user_data;
   event.branch = branch.index;
   return event;
 }

@@ -19,13 +19,13 @@ void RequestStateMachine<M, Text, Cache>::fork(Request& request, BranchState& br
   report_fork(request, branch, seeds);
 
   const BlockIndex block = branch.block;
-  ++request.block(block).n_open;  // so that the block does not end before all its branches have started
+  ++request.edit(block).n_open;  // so that the block does not end before all its branches have started
   BranchIndex child = request.block(block).first;
   for (const markup::Seed& seed : seeds) {
     start_child(request, request.edit(child++), seed.prefix);
     if (!request.active) return;
   }
-  if (--request.block(block).n_open == 0) resume(request, branch);
+  if (--request.edit(block).n_open == 0) resume(request, branch);
 }
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
@@ -33,7 +33,7 @@ void RequestStateMachine<M, Text, Cache>::report_fork(Request& request, BranchSt
                                                       const std::vector<markup::Seed>& seeds) {
   const Block& block = request.block(branch.block);
   Event& event = emit(Event::Kind::fork, request, branch);
-  event.text = keep_text(branch, branch.text.flush());
+  event.text = keep_text(branch, branch.stream_of_text.flush());
   event.first_branch = block.first;
   event.n_branches = block.n;
   BranchIndex child = block.first;
@@ -42,7 +42,7 @@ void RequestStateMachine<M, Text, Cache>::report_fork(Request& request, BranchSt
     if (!seed.title.empty()) text_(std::span<const TokenId>(seed.title), title);
     event.titles.push_back(title);
   }
-  branch.parts.back().block = branch.block;
+  branch.blocks.push_back({branch.tokens.size(), branch.text.size(), branch.block});
   ++request.statistics.n_blocks;
   request.statistics.n_branches += block.n;
 }
@@ -54,11 +54,11 @@ EndReason RequestStateMachine<M, Text, Cache>::add_block(Request& request, Branc
   const auto n = static_cast<std::int32_t>(seeds.size());
   const CacheOptions& limits = cache_->options();
   if (std::ssize(branch.path) >= std::min(options_.max_depth, limits.max_depth)) return EndReason::limit;
-  if (n > limits.max_sequences - cache_->n_sequences() - n_sequences_due_()) return EndReason::limit;
+  if (n > n_sequences_left()) return EndReason::limit;
 
-  const Block block{request.n_branches(), n, n};
+  const Block block{request.n_branches(), n, n, BlockEnds(options_.positions, n)};
   const BlockIndex index = request.blocks.push_back(block);
-  for (std::int32_t k = 0; k < n; ++k) add_child(request, branch, k);
+  for (std::int32_t k = 0; k < n; ++k) add_child(request, branch, index, k);
   branch.operations.push_back({Operation::Kind::fork, {}, 0, index});
   branch.block = index;
   branch.phase = Phase::waiting;
@@ -68,9 +68,12 @@ EndReason RequestStateMachine<M, Text, Cache>::add_block(Request& request, Branc
   for (BranchIndex i = block.first; i < block.end(); ++i) fits = fits && budget_.fits(request, i);
   if (fits) {
     ++branch.n_blocks;
+    request.n_sequences_due += n;
+    sequences_due_.n += n;
     return EndReason::none;
   }
-  request.blocks.pop_back();
+  request.turn = branch.index;
+  request.blocks.truncate(request.blocks.size() - 1);
   request.branches.truncate(block.first);
   branch.operations.pop_back();
   branch.block = kNoIndex;
@@ -80,13 +83,15 @@ EndReason RequestStateMachine<M, Text, Cache>::add_block(Request& request, Branc
 }
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
-void RequestStateMachine<M, Text, Cache>::add_child(Request& request, const BranchState& parent, std::int32_t k) {
+void RequestStateMachine<M, Text, Cache>::add_child(Request& request, const BranchState& parent, BlockIndex block,
+                                                    std::int32_t k) {
   const auto clipped = [](WidePosition p) { return static_cast<Position>(std::min<WidePosition>(p, kUnlimited)); };
   const Positions& positions = options_.positions;
   const Position at = clipped(budget_.next_of(request, parent));
   BranchState child(markup_.child(parent.state, k));
   child.index = request.n_branches();
   child.parent = parent.index;
+  child.own_block = block;
   child.path = parent.path;
   child.path.push_back({parent.n_blocks, k});
   child.phase = Phase::queued;
@@ -94,14 +99,15 @@ void RequestStateMachine<M, Text, Cache>::add_child(Request& request, const Bran
   child.limit = std::min(parent.limit, positions.end(at, k));
   child.n_closing = n_closing_tokens(child.state);
   child.stream = branch_stream(parent.stream, parent.n_blocks, k);
-  child.seen = parent.seen.apart();
-  child.n_inherited = child.n_settled = child.seen.size();
+  child.n_marks = parent.blocks.size();
   request.branches.push_back(std::make_shared<BranchState>(std::move(child)));
+  budget_.count(request, request.n_branches() - 1);
 }
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::start_child(Request& request, BranchState& branch,
                                                       const markup::Forced& prefix) {
+  budget_.turn_to(request, branch.index);
   if (!force(request, branch, prefix)) return close_branch(request, branch, EndReason::range);
   const EndReason denied = allow_token(request, branch);
   if (denied != EndReason::none) return close_branch(request, branch, denied);
@@ -111,7 +117,7 @@ void RequestStateMachine<M, Text, Cache>::start_child(Request& request, BranchSt
 template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::refuse(Request& request, BranchState& branch, EndReason reason) {
   Event& event = emit(Event::Kind::fork, request, branch);
-  event.text = keep_text(branch, branch.text.flush());
+  event.text = keep_text(branch, branch.stream_of_text.flush());
   event.reason = reason;
   Action action = markup_.joined(branch.state);
   if (action.next == Action::Next::fork)
@@ -125,7 +131,7 @@ void RequestStateMachine<M, Text, Cache>::report_branch_end(Request& request, Br
   branch.reason = reason;
   branch.n_closing = 0;
   Event& event = emit(Event::Kind::branch_end, request, branch);
-  event.text = keep_text(branch, branch.text.flush());
+  event.text = keep_text(branch, branch.stream_of_text.flush());
   event.reason = reason;
 }
 
@@ -133,7 +139,7 @@ template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::end_branch(Request& request, BranchState& branch, EndReason reason) {
   report_branch_end(request, branch, reason);
   BranchState& parent = request.edit(branch.parent);
-  if (--request.block(parent.block).n_open == 0) resume(request, parent);
+  if (--request.edit(parent.block).n_open == 0) resume(request, parent);
 }
 
 /// Joins the block that the branch waits for. REQUIRES: all branches of the block have ended.
@@ -144,11 +150,7 @@ void RequestStateMachine<M, Text, Cache>::join(Request& request, BranchState& br
   Event& event = emit(Event::Kind::join, request, branch);
   event.first_branch = block.first;
   event.n_branches = block.n;
-  for (BranchIndex i = block.first; i < block.end(); ++i) {
-    const BranchState& child = request.branch(i);
-    branch.seen.append(child.seen.from(child.n_inherited));
-  }
-  branch.n_settled = branch.seen.size();
+  branch.n_settled = branch.tokens.size();
   branch.n_rejoining = 0;
   branch.block = kNoIndex;
   branch.phase = Phase::running;
@@ -156,13 +158,13 @@ void RequestStateMachine<M, Text, Cache>::join(Request& request, BranchState& br
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::resume(Request& request, BranchState& branch) {
-  const Block block = request.block(branch.block);
+  const BranchIndex first = request.block(branch.block).first, end = request.block(branch.block).end();
   join(request, branch);
   Action action = markup_.joined(branch.state);
   bool sampled = false;
-  for (BranchIndex i = block.first; i < block.end(); ++i) sampled = sampled || request.branch(i).n_sampled > 0;
+  for (BranchIndex i = first; i < end; ++i) sampled = sampled || request.branch(i).n_sampled > 0;
   if (!sampled && action.next == Action::Next::fork)  // it would fork for ever
-    return close(request, request.branch(block.first).reason);
+    return close(request, request.branch(first).reason);
   apply(request, branch, std::move(action), nullptr, EndReason::end_tag);
 }
 
@@ -174,16 +176,13 @@ void RequestStateMachine<M, Text, Cache>::admit_branches(Request& request) {
   if (!request.active) return;
   std::vector<BranchIndex> queued, can_wait;
   std::int32_t n_running = 0;
-  for (BranchIndex i = 1; i < request.n_branches(); ++i) {
+  for_each_unjoined(request, [&](BranchIndex i) {
     const BranchState& branch = request.branch(i);
     if (branch.phase == Phase::queued) queued.push_back(i);
-    if (branch.phase != Phase::running) continue;
+    if (branch.phase != Phase::running) return;
     ++n_running;
     if (!branch.operations.empty()) can_wait.push_back(i);
-  }
-  const auto before = [&](BranchIndex a, BranchIndex b) { return reads_before(request.branch(a), request.branch(b)); };
-  std::sort(queued.begin(), queued.end(), before);
-  std::sort(can_wait.begin(), can_wait.end(), before);
+  });
   const std::int32_t n_most = request.options->max_parallel_branches;
   for (std::size_t k = 0; n_running < n_most && k < queued.size(); ++k, ++n_running)
     request.edit(queued[k]).phase = Phase::running;
@@ -204,8 +203,12 @@ void RequestStateMachine<M, Text, Cache>::abandon(Request& request, EndReason re
   if (!request.active) return;
   request.active = false;
   request.history_kept = false;
-  for (BranchIndex i = request.n_branches() - 1; i > kTrunk; --i)
-    if (request.branch(i).phase != Phase::ended) report_branch_end(request, request.edit(i), reason);
+  std::vector<BranchIndex> open;
+  for_each_unjoined(request, [&](BranchIndex i) {
+    if (request.branch(i).phase != Phase::ended) open.push_back(i);
+  });
+  std::sort(open.begin(), open.end());  // the last forks first
+  for (std::size_t k = open.size(); k-- > 0;) report_branch_end(request, request.edit(open[k]), reason);
   finish(request, reason);
 }
 
@@ -214,10 +217,11 @@ void RequestStateMachine<M, Text, Cache>::abandon(Request& request, EndReason re
 template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::close_tree(Request& request, BranchState& branch, EndReason reason) {
   if (branch.phase == Phase::ended) return;
+  budget_.turn_to(request, branch.index);
   branch.n_allowed = 0;
   if (branch.block != kNoIndex) {
-    const Block block = request.block(branch.block);
-    for (BranchIndex i = block.first; i < block.end(); ++i)
+    const BranchIndex first = request.block(branch.block).first, end = request.block(branch.block).end();
+    for (BranchIndex i = first; i < end; ++i)
       if (request.branch(i).phase != Phase::ended) close_tree(request, request.edit(i), reason);
     join(request, branch);
     force(request, branch, markup_.joined(branch.state).forced);
@@ -232,13 +236,14 @@ template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::finish(Request& request, EndReason reason) {
   request.reason = reason;
   request.n_allowed = 0;
+  sequences_due_.n -= std::exchange(request.n_sequences_due, 0);
   BranchState& trunk = request.edit(kTrunk);
   trunk.phase = Phase::ended;
   trunk.reason = reason;
   trunk.n_allowed = 0;
   request.statistics.ended_by_text = reason == EndReason::end_of_text;
   Event& event = emit(Event::Kind::end, request, trunk);
-  event.text = keep_text(trunk, trunk.text.flush());
+  event.text = keep_text(trunk, trunk.stream_of_text.flush());
   event.reason = reason;
   event.statistics = request.statistics;
 }

@@ -30,13 +30,19 @@ class StepBuilder {
     request.in_pass = n_rows_ > n_before;
   }
   std::int32_t n_rows() const noexcept { return n_rows_; }
+  /// Sequences that the step creates.
+  std::int32_t n_created() const noexcept { return n_created_; }
   bool has_drafts() const noexcept { return has_drafts_; }
 
  private:
   void add_branch(Request& request, BranchState& branch) {
-    if (branch.is_trunk() && !cache_.alive(branch.sequence)) branch.sequence = step_.create_sequence(branch.start);
+    if (branch.is_trunk() && !request.has_trunk) create_trunk(request, branch);
+    if (!cache_.alive(branch.sequence))
+      fail(Status::stale_sequence, "request ", static_cast<std::uint64_t>(request.id),
+           " has lost the sequence of branch ", branch.index);
     branch.n_planned = branch.n_planned_tokens = 0;
-    if (branch.phase == Phase::queued) return step_.hold(branch.sequence, 0);
+    if (!branch.is_trunk()) hold(branch, branch.phase == Phase::queued ? 0 : branch.n_closing);
+    if (branch.phase == Phase::queued) return;
     if (branch.forked_block != kNoIndex) add_block(request, request.block(branch.forked_block));
     for (const Operation& op : branch.operations) {
       if (!add_operation(request, branch, op)) return;
@@ -45,10 +51,39 @@ class StepBuilder {
     const bool samples_from_parent = branch.operations.empty();  // it was forked without a prefix
     if (branch.phase == Phase::running && samples_from_parent) step_.request_logits(branch.sequence);
     if (with_drafts_ && !request.prefilling && branch.phase == Phase::running) add_drafts(branch);
-    if (!branch.is_trunk()) step_.hold(branch.sequence, branch.n_closing);
   }
 
-  void add_block(Request& request, Block block) {
+  void create_trunk(const Request& request, BranchState& branch) {
+    check_room(request, 1);
+    ++n_created_;
+    const SequenceId prefix = request.options->prefix;
+    if (prefix == kNoSequence) {
+      branch.sequence = step_.create_sequence(branch.start);
+      return;
+    }
+    if (!cache_.alive(prefix) || cache_.n_tokens(prefix) != request.n_prefix ||
+        cache_.next_position(prefix) != branch.start)
+      fail(Status::stale_sequence, "request ", static_cast<std::uint64_t>(request.id),
+           " has lost its prefix: it was dropped or changed before the request's first pass");
+    step_.fork(prefix, std::span<SequenceId>(&branch.sequence, 1), {.positions = Positions::sequential});
+    step_.detach(branch.sequence);
+  }
+
+  /// What requests need was left free for them (RequestStateMachine::n_sequences_left); only others can have taken it.
+  void check_room(const Request& request, std::int32_t n) const {
+    const std::int32_t n_most = cache_.options().max_sequences, n_there = cache_.n_sequences();
+    if (n > n_most - n_there)
+      fail(Status::limit_reached, "request ", static_cast<std::uint64_t>(request.id), " needs ", n,
+           " more sequences; the cache has ", n_there, " of at most ", n_most,
+           ": drop sequences that the decoder does not know, or cancel a request");
+  }
+
+  void hold(BranchState& branch, std::int32_t n_slots) {
+    branch.n_planned_hold = n_slots;
+    if (n_slots != branch.n_held) step_.hold(branch.sequence, n_slots);
+  }
+
+  void add_block(Request& request, const Block& block) {
     for (BranchIndex i = block.first; i < block.end(); ++i) add_branch(request, request.edit(i));
   }
 
@@ -89,7 +124,9 @@ class StepBuilder {
     }
   }
 
-  void add_fork(Request& request, BranchState& branch, Block block) {
+  void add_fork(Request& request, BranchState& branch, const Block& block) {
+    check_room(request, block.n);
+    n_created_ += block.n;
     BranchIndex i = block.first;
     for (const SequenceId sequence : step_.fork(branch.sequence, block.n, {.positions = positions_}))
       request.edit(i++).sequence = sequence;
@@ -108,15 +145,24 @@ class StepBuilder {
   bool with_drafts_;
   bool has_drafts_ = false;
   std::int32_t n_rows_ = 0;
+  std::int32_t n_created_ = 0;
   std::int32_t n_prompt_rows_ = 0;
 };
 
+/// Strikes off what the planned step holds of a branch. Returns how many sequences the step created for it.
 template <class State>
-void settle(BranchState<State>& branch) noexcept {
+std::int32_t settle(RequestState<State>& request, BranchState<State>& branch) {
+  std::int32_t n_created = 0;
   const auto done = std::span(branch.operations).first(branch.n_planned);
   for (const Operation& op : done) {
-    if (op.kind == Operation::Kind::fork) branch.forked_block = op.block;
-    if (op.kind == Operation::Kind::join) branch.forked_block = kNoIndex;
+    if (op.kind == Operation::Kind::fork) {
+      branch.forked_block = op.block;
+      n_created += request.block(op.block).n;
+    }
+    if (op.kind == Operation::Kind::join) {
+      branch.forked_block = kNoIndex;
+      request.edit(op.block).ends.clear();
+    }
   }
   branch.operations.erase(branch.operations.begin(), branch.operations.begin() + std::ssize(done));
   if (branch.n_planned_tokens > 0) {
@@ -125,14 +171,25 @@ void settle(BranchState<State>& branch) noexcept {
     tokens.erase(tokens.begin(), tokens.begin() + std::ssize(fed));
   }
   branch.n_planned = branch.n_planned_tokens = 0;
+  branch.n_held = branch.n_planned_hold;
+  return n_created;
 }
 
-/// Strikes off the operations that the planned step holds.
+/// Strikes off the operations that the planned step holds. Returns how many sequences the step created.
 template <class State>
-void settle(RequestState<State>& request) {
+std::int32_t settle(RequestState<State>& request) {
   if (request.trunk().n_planned_tokens == 0) request.prefilling = false;
-  for (BranchIndex i = 0; i < request.n_branches(); ++i)
-    if (request.branch(i).n_planned > 0 || request.branch(i).n_planned_tokens > 0) settle(request.edit(i));
+  std::vector<BranchIndex> changed;
+  for_each_in_cache(request, [&](BranchIndex i) {
+    const BranchState<State>& branch = request.branch(i);
+    if (branch.n_planned > 0 || branch.n_planned_tokens > 0 || branch.n_planned_hold != branch.n_held)
+      changed.push_back(i);
+  });
+  std::int32_t n_created = request.has_trunk ? 0 : 1;
+  request.has_trunk = true;
+  for (const BranchIndex i : changed) n_created += settle(request, request.edit(i));
+  request.n_sequences_due -= n_created;
+  return n_created;
 }
 
 }  // namespace anabranch::impl

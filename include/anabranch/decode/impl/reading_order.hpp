@@ -1,0 +1,78 @@
+// Reading order: what a branch wrote, with the blocks inside it where they stand.
+//
+// A branch keeps what it wrote itself, and marks where its blocks stand. So a fork copies nothing of what was written
+// before it, and a join nothing of what the branches wrote.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <anabranch/decode/impl/request_state.hpp>
+
+namespace anabranch::impl {
+
+/// Part of what one branch wrote without a block in between: its own tokens [n_tokens_before, n_tokens), and its own
+/// text likewise.
+struct Stretch {
+  std::span<const TokenId> tokens;
+  std::span<const char> text;
+};
+
+/// REQUIRES: k <= the number of the branch's blocks.
+template <class State>
+Stretch stretch(const BranchState<State>& branch, std::size_t k) noexcept {
+  const BlockMark from = k == 0 ? BlockMark{} : branch.blocks[k - 1];
+  const std::size_t n_tokens = k < branch.blocks.size() ? branch.blocks[k].n_tokens : branch.tokens.size();
+  const std::size_t n_bytes = k < branch.blocks.size() ? branch.blocks[k].n_bytes : branch.text.size();
+  return {branch.tokens.all().subspan(from.n_tokens, n_tokens - from.n_tokens),
+          branch.text.all().subspan(from.n_bytes, n_bytes - from.n_bytes)};
+}
+
+/// Calls visit(Stretch) for what a branch wrote up to its block `n_blocks` (its number of blocks: for all), the blocks
+/// before that one included. Without recursion, however deep the blocks are nested.
+template <class State, class Visit>
+void for_each_stretch(const RequestState<State>& request, BranchIndex top, std::size_t n_blocks, Visit&& visit) {
+  struct Place {
+    BranchIndex branch;
+    std::size_t stretch;
+  };
+  std::vector<Place> places = {{top, 0}};
+  while (!places.empty()) {
+    const Place place = places.back();
+    const BranchState<State>& branch = request.branch(place.branch);
+    visit(stretch(branch, place.stretch));
+    if (place.stretch < (places.size() == 1 ? n_blocks : branch.blocks.size())) {
+      ++places.back().stretch;
+      places.push_back({request.block(branch.blocks[place.stretch].block).first, 0});
+      continue;
+    }
+    places.pop_back();
+    if (!places.empty() && place.branch + 1 < request.block(branch.own_block).end())
+      places.push_back({place.branch + 1, 0});
+  }
+}
+
+/// Appends the text and the tokens of a branch.
+template <class State>
+void append_written(const RequestState<State>& request, BranchIndex index, std::string& text,
+                    std::vector<TokenId>& tokens) {
+  for_each_stretch(request, index, request.branch(index).blocks.size(), [&](const Stretch& s) {
+    text.append(s.text.begin(), s.text.end());
+    tokens.insert(tokens.end(), s.tokens.begin(), s.tokens.end());
+  });
+}
+
+/// Appends the answer's tokens that a branch sees. O(those).
+template <class State>
+void append_seen(const RequestState<State>& request, BranchIndex index, std::vector<TokenId>& tokens) {
+  std::vector<BranchIndex> path;
+  for (BranchIndex i = index; i != kNone; i = request.branch(i).parent) path.push_back(i);
+  for (std::size_t k = path.size(); k-- > 0;) {
+    const std::size_t n_blocks = k > 0 ? request.branch(path[k - 1]).n_marks : request.branch(index).blocks.size();
+    for_each_stretch(request, path[k], n_blocks,
+                     [&](const Stretch& s) { tokens.insert(tokens.end(), s.tokens.begin(), s.tokens.end()); });
+  }
+}
+
+}  // namespace anabranch::impl
