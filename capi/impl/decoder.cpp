@@ -85,7 +85,7 @@ anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_out
     const std::size_t n_outputs = (*object.planned)->outputs.size();
     if (i < 0 || static_cast<std::size_t>(i) >= n_outputs)
       fail(Status::bad_argument, "output ", i, " of a plan with ", n_outputs);
-    const OutputSettings& from = object.planned->output(i);
+    const OutputSettings& from = object.planned->output_settings(i);
     anb_output_settings s = ANB_OUTPUT_SETTINGS_INIT;
     s.branch = from.branch;
     s.request = object.to_c(from.request);
