@@ -2,6 +2,7 @@
 //
 // Taken between steps. `check()` is one list of every invariant; tests ask it after each operation. `save` and `load`
 // carry the structure (ids, histories, slots; not K/V bytes) to another process, whose cache then goes on from there.
+// Bytes may come from anybody: what `load` accepts, and what a cache is made from, is sound.
 #pragma once
 
 #include <cstddef>
@@ -69,6 +70,7 @@ struct Snapshot {
   std::int32_t max_sequences = 0;
   std::int32_t max_depth = 0;
   Position max_position = 0;
+  std::uint32_t first_generation = 0;
   bool share_tails = true;
   std::uint64_t ordinal = 0;
   std::vector<PageEntry> pages;  // [n_pages]
@@ -77,11 +79,14 @@ struct Snapshot {
   std::vector<NodeEntry> nodes;
   std::vector<SequenceEntry> sequences;
 
-  /// Every violated invariant, in words; empty when all hold. O(everything).
+  /// The violated invariants, in words with value and limit; empty when all hold. Those that only make sense once
+  /// others hold are not looked at before. O(n log n) for n entries, in time and memory, whatever the numbers in them
+  /// are.
   std::vector<std::string> check() const;
   /// Bytes that `load` reads back, on this and every other machine (little endian, versioned, checksummed).
   std::vector<std::byte> save() const;
-  /// Throws bad_snapshot for bytes that are damaged, of another version, or that break an invariant.
+  /// Throws bad_snapshot for bytes that are damaged, of another version, or that break an invariant. Takes no more
+  /// memory than a small multiple of the bytes.
   static Snapshot load(std::span<const std::byte> bytes);
 };
 

@@ -23,10 +23,14 @@ inline const CacheOptions& checked(const CacheOptions& options) {
   return options;
 }
 
-template <std::same_as<Snapshot> S>
+template <PageSizeChoice PageSize, std::same_as<Snapshot> S>
 CacheOptions options_of(const S& s, std::pmr::memory_resource* memory) {
   if (const std::vector<std::string> violated = s.check(); !violated.empty())
     fail(Status::bad_snapshot, "snapshot breaks an invariant: ", violated.front());
+  if (constexpr std::uint64_t most = std::uint64_t{1} << 62; s.ordinal > most)  // the cache is to go on from there
+    fail(Status::bad_snapshot, "snapshot with last ordinal ", s.ordinal, "; a cache goes on from ", most, " at most");
+  if (const std::int32_t size = PageSize(RuntimePageSize{s.page_size}).get(); size != s.page_size)
+    fail(Status::bad_snapshot, "snapshot with pages of ", s.page_size, " slots, for a cache made for pages of ", size);
   CacheOptions options;
   options.n_pages = s.n_pages;
   options.page_size = s.page_size;
@@ -34,6 +38,7 @@ CacheOptions options_of(const S& s, std::pmr::memory_resource* memory) {
   options.max_depth = s.max_depth;
   options.max_position = s.max_position;
   options.share_tail = s.share_tails ? ShareTail::spare : ShareTail::never;
+  options.first_generation = s.first_generation;
   options.memory = memory;
   return options;
 }
@@ -50,7 +55,7 @@ BasicKvCache<Payload, Policy, PageSize>::BasicKvCache(const CacheOptions& option
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 template <std::same_as<Snapshot> S>
 BasicKvCache<Payload, Policy, PageSize>::BasicKvCache(const S& snapshot, std::pmr::memory_resource* memory)
-    : BasicKvCache(impl::options_of(snapshot, memory)) {
+    : BasicKvCache(impl::options_of<PageSize>(snapshot, memory)) {
   core_.payloads.grow(static_cast<std::int32_t>(snapshot.sequences.size()), Payload{});
   SnapshotAccess<Policy, PageSize>::restore(snapshot, core_.tree, core_.pool);
 }

@@ -29,6 +29,7 @@ class SnapshotAccess {
     s.max_sequences = limits.max_sequences;
     s.max_depth = limits.max_depth;
     s.max_position = limits.max_position;
+    s.first_generation = limits.first_generation;
     s.ordinal = tree.history_.ordinal_;
     for (const Page& page : pool.pages_) s.pages.push_back({page.used, page.fill, page.writer.value});
     take_history(tree, pool, s);
@@ -162,10 +163,10 @@ class SnapshotAccess {
   }
   static void restore_state(const Snapshot::SequenceEntry& e, SequenceState<Policy>& state) {
     if (e.policy.size() != sizeof(Policy))
-      fail(Status::bad_snapshot, "sequence ", e.index, " was saved with another kind of position policy");
+      fail(Status::bad_snapshot, "sequence ", e.index, " was saved with another kind of position policy, of ",
+           e.policy.size(), " bytes; this cache's has ", sizeof(Policy));
     std::memcpy(&state.policy, e.policy.data(), sizeof(Policy));
-    if (!state.policy.valid())
-      fail(Status::bad_snapshot, "sequence ", e.index, " has a position policy that makes no sense");
+    if (e.parent != kNone) check_policy(e, state.policy);  // a root is never joined: nobody asks its policy
     state.alive = true;
     state.head = NodeIndex(e.head);
     state.open = SegmentIndex(e.open);
@@ -177,6 +178,13 @@ class SnapshotAccess {
     state.hold = e.hold;
     state.reserved_ordinal = e.reserved_ordinal;
     state.has_rejected = e.has_rejected;
+  }
+  static void check_policy(const Snapshot::SequenceEntry& e, const Policy& policy) {
+    if (!policy.valid()) fail(Status::bad_snapshot, "sequence ", e.index, " has ", impl::text_of(policy));
+    if constexpr (std::is_same_v<Policy, Positions>)
+      if (e.limit > policy.end(e.start, 0))
+        fail(Status::bad_snapshot, "sequence ", e.index, " with limit ", e.limit, "; its positions end at ",
+             policy.end(e.start, 0));
   }
   static void restore_pages(const Snapshot& s, Pool& pool) {
     pool.reserve_writers(static_cast<std::int32_t>(s.sequences.size()));

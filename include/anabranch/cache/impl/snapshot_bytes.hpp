@@ -12,7 +12,7 @@ namespace anabranch {
 namespace impl {
 
 inline constexpr std::uint64_t kSnapshotMagic = 0x31706e736e6261ull;  // "abnsnp1"
-inline constexpr std::uint32_t kSnapshotVersion = 2;
+inline constexpr std::uint32_t kSnapshotVersion = 3;
 
 class ByteWriter {
  public:
@@ -31,6 +31,25 @@ class ByteWriter {
   std::vector<std::byte> bytes;
 };
 
+/// The least number of bytes that a value takes: vectors in it are empty.
+class ByteCounter {
+ public:
+  template <std::integral T>
+  constexpr void operator()(const T&) {
+    n_bytes += sizeof(T);
+  }
+  constexpr void operator()(bool) { ++n_bytes; }
+  constexpr void operator()(std::byte) { ++n_bytes; }
+  template <class T>
+  constexpr void operator()(const std::vector<T>&) {
+    n_bytes += sizeof(std::uint64_t);
+  }
+  template <class T>
+  requires std::is_class_v<T>
+  void operator()(const T& value);
+  std::size_t n_bytes = 0;
+};
+
 class ByteReader {
  public:
   explicit ByteReader(std::span<const std::byte> bytes) : rest_(bytes) {}
@@ -45,7 +64,8 @@ class ByteReader {
   void operator()(bool& value) {
     std::uint8_t byte = 0;
     (*this)(byte);
-    value = byte != 0;
+    if (byte > 1) fail(Status::bad_snapshot, "snapshot has ", byte, " where 0 or 1 is expected");
+    value = byte == 1;
   }
   void operator()(std::byte& value) {
     need(1);
@@ -96,7 +116,7 @@ template <class V, class T>
 requires std::same_as<std::remove_const_t<T>, Snapshot>
 void visit_fields(V& v, T& x) {
   v(x.n_pages), v(x.n_free_pages), v(x.page_size), v(x.max_sequences), v(x.max_depth), v(x.max_position),
-      v(x.share_tails);
+      v(x.first_generation), v(x.share_tails);
   v(x.ordinal), v(x.pages), v(x.segments), v(x.nodes), v(x.sequences);
 }
 
@@ -109,11 +129,17 @@ template <class T>
 requires std::is_class_v<T>
 void ByteWriter::operator()(const T& value) { visit_fields(*this, value); }
 template <class T>
+requires std::is_class_v<T>
+void ByteCounter::operator()(const T& value) { visit_fields(*this, value); }
+template <class T>
 void ByteReader::operator()(std::vector<T>& values) {
   std::uint64_t n = 0;
   (*this)(n);
-  if (n > rest_.size())  // every element takes at least a byte: no huge allocation for a damaged count
-    fail(Status::bad_snapshot, "snapshot claims ", n, " elements in ", rest_.size(), " bytes");
+  ByteCounter least;
+  least(T{});
+  if (n > rest_.size() / least.n_bytes)  // no huge allocation for a damaged count
+    fail(Status::bad_snapshot, "snapshot claims ", n, " elements of ", least.n_bytes, " bytes or more in ",
+         rest_.size(), " bytes");
   values.resize(static_cast<std::size_t>(n));
   for (T& value : values) (*this)(value);
 }
