@@ -42,6 +42,12 @@ CACHE_CALL(children, int32_t n = 77;
 CACHE_CALL(tokens, int32_t n = 77; anb_slot slot = 78; anb_position position = 79,
                                                        anb_sequence_tokens(cache, 1, 1, &slot, &position, &n),
                                                        n == 77 && slot == 78 && position == 79)
+CACHE_CALL(token_ids, int32_t n = 77;
+           anb_token token = 78, anb_sequence_token_ids(cache, 1, 1, &token, &n), n == 77 && token == 78)
+CACHE_CALL(sequences, int32_t n = 77;
+           anb_sequence sequence = 78, anb_cache_sequences(cache, 1, &sequence, &n), n == 77 && sequence == 78)
+CACHE_CALL(roots, int32_t n = 77;
+           anb_sequence sequence = 78, anb_cache_roots(cache, 1, &sequence, &n), n == 77 && sequence == 78)
 CACHE_CALL(begin, anb_step* step = no_step(), anb_step_begin(cache, &step), step == no_step())
 CACHE_CALL(mask, float m = 5, anb_cache_mask(cache, NULL, 1, &m), m == 5)
 CACHE_CALL(paged, MARKED(anb_paged), anb_cache_paged(cache, 0, &s), same_bytes(&s, sizeof s))
@@ -84,6 +90,9 @@ const handle_call kHandleCalls[] = {{"anb_cache_get_statistics", kCacheHandle, g
                                     {"anb_sequence_get_state", kCacheHandle, get_state},
                                     {"anb_sequence_children", kCacheHandle, children},
                                     {"anb_sequence_tokens", kCacheHandle, tokens},
+                                    {"anb_sequence_token_ids", kCacheHandle, token_ids},
+                                    {"anb_cache_sequences", kCacheHandle, sequences},
+                                    {"anb_cache_roots", kCacheHandle, roots},
                                     {"anb_step_begin", kCacheHandle, begin},
                                     {"anb_cache_mask", kCacheHandle, mask},
                                     {"anb_cache_paged", kCacheHandle, paged},

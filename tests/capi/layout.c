@@ -27,7 +27,7 @@ static const entry kEntries[] = {
     F(anb_allocator, release), F(anb_allocator, user),
     S(anb_cache_options), F(anb_cache_options, struct_size), F(anb_cache_options, n_pages),
     F(anb_cache_options, page_size), F(anb_cache_options, max_sequences), F(anb_cache_options, max_depth),
-    F(anb_cache_options, max_position), F(anb_cache_options, share_tail), F(anb_cache_options, reserved),
+    F(anb_cache_options, max_position), F(anb_cache_options, share_tail), F(anb_cache_options, keep_tokens),
     F(anb_cache_options, allocator),
     S(anb_cache_statistics), F(anb_cache_statistics, struct_size), F(anb_cache_statistics, n_pages),
     F(anb_cache_statistics, n_free_pages), F(anb_cache_statistics, page_size), F(anb_cache_statistics, n_slots),

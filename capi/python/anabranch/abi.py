@@ -130,7 +130,7 @@ RELEASE = CFUNCTYPE(None, c_void_p, c_size_t, c_size_t, c_void_p)
 Allocator = _struct("anb_allocator", struct_size=u32, reserved=u32, allocate=ALLOCATE, release=RELEASE, user=c_void_p)
 CacheOptions = _struct(
     "anb_cache_options", struct_size=u32, n_pages=i32, page_size=i32, max_sequences=i32, max_depth=i32, max_position=i32,
-    share_tail=i32, reserved=i32, allocator=POINTER(Allocator))
+    share_tail=i32, keep_tokens=i32, allocator=POINTER(Allocator))
 CacheStatistics = _struct(
     "anb_cache_statistics", struct_size=u32, n_pages=i32, n_free_pages=i32, page_size=i32, n_slots=i32, n_sequences=i32,
     step=i32, reserved=i32, epoch=u64)
@@ -224,6 +224,9 @@ FUNCTIONS = {
     "anb_sequence_get_state": (_status, _handle, u64, POINTER(SequenceState)),
     "anb_sequence_children": (_status, _handle, u64, i32, sequences, _new_count),
     "anb_sequence_tokens": (_status, _handle, u64, i32, ints, ints, _new_count),
+    "anb_sequence_token_ids": (_status, _handle, u64, i32, ints, _new_count),
+    "anb_cache_sequences": (_status, _handle, i32, sequences, _new_count),
+    "anb_cache_roots": (_status, _handle, i32, sequences, _new_count),
     "anb_step_begin": (_status, _handle, _new_handle),
     "anb_step_create_sequence": (_status, _handle, i32, _new_line),
     "anb_step_append": (_status, _handle, u64, ints, i32, i32),

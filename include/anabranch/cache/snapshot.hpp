@@ -70,12 +70,14 @@ struct Snapshot {
   std::int32_t max_depth = 0;
   Position max_position = 0;
   bool share_tails = true;
+  bool keep_tokens = false;
   std::uint64_t ordinal = 0;
   std::vector<PageEntry> pages;  // [n_pages]
   // Entry i has index i; segments and nodes are numbered anew in each snapshot, sequences keep the index of their id.
   std::vector<SegmentEntry> segments;
   std::vector<NodeEntry> nodes;
   std::vector<SequenceEntry> sequences;
+  std::vector<TokenId> tokens;  ///< of slots [0, size), where the cache keeps them
 
   /// Every violated invariant, in words; empty when all hold. O(everything).
   std::vector<std::string> check() const;

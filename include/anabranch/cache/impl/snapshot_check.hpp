@@ -46,6 +46,10 @@ class SnapshotCheck {
     expect(std::int64_t{s_.n_pages} * s_.page_size <= kUnlimited, "more slots than 31 bits hold");
     expect(s_.max_sequences > 0 && s_.max_depth >= 0 && s_.max_position > 0, "limits of ", s_.max_sequences,
            " sequences, ", s_.max_depth, " levels, ", s_.max_position, " positions");
+    expect(s_.keep_tokens || s_.tokens.empty(), s_.tokens.size(), " tokens in a cache that keeps none");
+    expect(std::ssize(s_.tokens) <= std::int64_t{s_.n_pages} * s_.page_size, s_.tokens.size(), " tokens in ",
+           s_.n_pages, " pages");
+    for (const TokenId token : s_.tokens) expect(token >= kUnknownToken, "token ", token);
     return violated_.empty();
   }
   template <class Entries, class Map>
