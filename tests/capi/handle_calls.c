@@ -77,6 +77,7 @@ DECODER_CALL(submit, anb_token token = 1; anb_request r = 78, anb_decoder_submit
 DECODER_CALL(plan_pass, MARKED(anb_plan), anb_decoder_plan(decoder, &s), same_bytes(&s, sizeof s))
 DECODER_CALL(get_output, MARKED(anb_output_settings), anb_decoder_get_output(decoder, 0, &s), same_bytes(&s, sizeof s))
 DECODER_CALL(commit_pass, float f = 0, anb_decoder_commit(decoder, &f, 1, 1), 1)
+DECODER_CALL(commit_logits, (void)0, anb_decoder_commit_logits(decoder, NULL), 1)
 DECODER_CALL(commit_sampled, anb_token t = 0, anb_decoder_commit_sampled(decoder, &t, 1), 1)
 DECODER_CALL(abort_pass, (void)0, anb_decoder_abort(decoder), 1)
 DECODER_CALL(next_event, MARKED(anb_event), anb_decoder_next_event(decoder, &s), same_bytes(&s, sizeof s))
@@ -118,6 +119,7 @@ const handle_call kHandleCalls[] = {{"anb_cache_get_statistics", kCacheHandle, g
                                     {"anb_decoder_plan", kDecoderHandle, plan_pass},
                                     {"anb_decoder_get_output", kDecoderHandle, get_output},
                                     {"anb_decoder_commit", kDecoderHandle, commit_pass},
+                                    {"anb_decoder_commit_logits", kDecoderHandle, commit_logits},
                                     {"anb_decoder_commit_sampled", kDecoderHandle, commit_sampled},
                                     {"anb_decoder_abort", kDecoderHandle, abort_pass},
                                     {"anb_decoder_next_event", kDecoderHandle, next_event},

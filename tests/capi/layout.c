@@ -93,6 +93,8 @@ static const entry kEntries[] = {
     F(anb_output_settings, seen), F(anb_output_settings, n_allowed), F(anb_output_settings, n_forbidden),
     F(anb_output_settings, n_seen), F(anb_output_settings, reserved), F(anb_output_settings, spared),
     F(anb_output_settings, n_spared), F(anb_output_settings, reserved2),
+    S(anb_logits), F(anb_logits, struct_size), F(anb_logits, type), F(anb_logits, n_outputs),
+    F(anb_logits, n_vocabulary), F(anb_logits, row_stride), F(anb_logits, values),
     S(anb_token_log_probability), F(anb_token_log_probability, token),
     F(anb_token_log_probability, log_probability),
     S(anb_event), F(anb_event, struct_size), F(anb_event, kind), F(anb_event, request), F(anb_event, branch),
@@ -124,7 +126,7 @@ static const entry kEntries[] = {
     C(ANB_REASON_RANGE), C(ANB_REASON_STOP), C(ANB_REASON_CANCELLED), C(ANB_REASON_NO_ROOM),
     C(ANB_REASON_MALFORMED), C(ANB_NEXT_SAMPLE), C(ANB_NEXT_FORK), C(ANB_NEXT_END_BRANCH), C(ANB_NEXT_FINISH),
     C(ANB_EVENT_TOKEN), C(ANB_EVENT_FORK), C(ANB_EVENT_BRANCH_END), C(ANB_EVENT_JOIN), C(ANB_EVENT_END),
-    C(ANB_NO_REQUEST),
+    C(ANB_LOGIT_FLOAT32), C(ANB_LOGIT_BFLOAT16), C(ANB_LOGIT_FLOAT16), C(ANB_NO_REQUEST),
 };
 /* clang-format on */
 

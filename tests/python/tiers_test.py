@@ -362,6 +362,26 @@ class DecoderTier(unittest.TestCase):
         self.assertEqual(raised.exception.status, Status.BAD_LOGITS)
         decoder.commit(model(plan))
 
+    def test_half_logits_are_taken_as_they_are(self):
+        values = [0.0, 1.0, 4.0, 2.0]
+        matrices = [memoryview(array("f", values)).cast("B").cast("f", [1, 4]),
+                    memoryview(array("H", [0, 0x3F80, 0x4080, 0x4000])).cast("B").cast("H", [1, 4])]
+        try:
+            import numpy
+        except ImportError:  # nothing else here makes float16, or rows that lie apart
+            numpy = None
+        if numpy is not None:
+            matrices.append(numpy.array([values], numpy.float16))
+            matrices.append(numpy.array([[*values, 9.0], [0.0] * 5], numpy.float32)[:1, :4])
+            apart = numpy.array([[9.0] * 5, [9.0] * 5, [*values, 9.0]], numpy.float16)
+            matrices.append(apart[2:, :4])
+        for logits in matrices:
+            decoder, _ = scripted([[END]])
+            decoder.submit(b"Q")
+            self.assertTrue(decoder.plan())
+            decoder.commit(logits)
+            self.assertEqual(next(e.token for e in decoder.events() if e.kind == EventKind.TOKEN), 2)
+
     def test_skeleton_needs_a_tokenizer_and_markups_have_names(self):
         for markup, word in (("skeleton", "anb_text"), ("haiku", "haiku")):
             with self.assertRaisesRegex(Error, word) as raised:

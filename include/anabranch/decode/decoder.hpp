@@ -161,6 +161,7 @@ class Decoder {
   std::vector<OutputSettings> settings_;                  // [n_outputs]
   std::vector<std::vector<TokenId>> forbidden_;           // [n_outputs] with no_repeat_ngram, kept for their memory
   std::vector<std::vector<TokenId>> seen_behind_drafts_;  // [n_outputs] of rows behind drafts, kept for their memory
+  std::vector<float> converted_;                          // a row of logits that were no float32
   std::vector<float> scratch_;                            // logits that a hook may change
   std::vector<Event> delivered_;
 };
