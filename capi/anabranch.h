@@ -259,7 +259,7 @@ typedef struct anb_plan {
   uint64_t epoch;                      /* as in anb_cache_statistics */
   const anb_token* tokens;             /* [n_rows]; ANB_UNKNOWN_TOKEN where the host knows better */
   const anb_position* positions;       /* [n_rows] */
-  const anb_slot* slots;               /* [n_rows], where each row's K and V go, before attention */
+  const anb_slot* slots;               /* [n_rows], where each row's K and V go, before any row attends */
   const anb_sequence* sequences;       /* [n_rows], who appended the row (it may have been joined since) */
   const anb_output* outputs;           /* [n_outputs], in the order of rows; logits are [n_outputs, vocabulary] */
   const anb_group* groups;             /* [n_groups] */

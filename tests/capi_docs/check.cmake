@@ -1,5 +1,6 @@
 # Compares capi/README.md and docs/embedding.md with the two headers. CAPI, DOCS: the folders they lie in.
 #  * Every exported function has exactly one row of a table, which says what it costs; every row is an exported function.
+#  * A tier has as many functions as README.md says, and not more than its bound.
 #  * Every status has its row, with its number; the statuses that a row names exist.
 #  * Every anb_... and ANB_... in the text is a name of the headers.
 cmake_minimum_required(VERSION 3.25)
@@ -28,6 +29,20 @@ if(n_functions LESS 50)
 endif()
 
 file(STRINGS "${CAPI}/README.md" lines REGEX "^\\| ")
+foreach(header IN ITEMS "anabranch.h 45" "anabranch_decoder.h 35")
+  string(REGEX MATCH "^(.*) ([0-9]+)$" header "${header}")
+  set(header "${CMAKE_MATCH_1}")
+  set(most "${CMAKE_MATCH_2}")
+  file(READ "${CAPI}/${header}" text)
+  string(REGEX MATCHALL "\nANB_API " found "${text}")
+  list(LENGTH found n_found)
+  if(n_found GREATER most)
+    complain("${header} has ${n_found} functions, more than ${most}")
+  endif()
+  if(NOT "${lines}" MATCHES "\\| `${header}` \\| [a-z]+ \\| ${n_found} \\|")
+    complain("README.md does not say that ${header} has ${n_found} functions")
+  endif()
+endforeach()
 set(documented "")
 set(statuses "")
 set(named_statuses "")
