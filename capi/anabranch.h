@@ -141,13 +141,13 @@ typedef struct anb_allocator {
 
 typedef struct anb_cache_options {
   uint32_t struct_size;
-  int32_t n_pages;           /* 1024; n_pages * page_size must fit 31 bits */
-  int32_t page_size;         /* 16 slots */
-  int32_t max_sequences;     /* 65536 at a time */
-  int32_t max_depth;         /* 64 levels of forks below a root */
-  anb_position max_position; /* ANB_UNLIMITED; positions >= this are refused */
-  int32_t share_tail;        /* ANB_SHARE_TAIL_SPARE */
-  int32_t reserved;
+  int32_t n_pages;                /* 1024; n_pages * page_size must fit 31 bits */
+  int32_t page_size;              /* 16 slots */
+  int32_t max_sequences;          /* 65536 at a time */
+  int32_t max_depth;              /* 64 levels of forks below a root */
+  anb_position max_position;      /* ANB_UNLIMITED; positions >= this are refused */
+  int32_t share_tail;             /* ANB_SHARE_TAIL_SPARE */
+  int32_t keep_tokens;            /* 0; 1: for anb_sequence_token_ids, 4 bytes for each slot that is written */
   const anb_allocator* allocator; /* NULL: the C++ runtime's */
 } anb_cache_options;
 #define ANB_CACHE_OPTIONS_INIT \
@@ -259,7 +259,7 @@ typedef struct anb_plan {
   uint64_t epoch;                      /* as in anb_cache_statistics */
   const anb_token* tokens;             /* [n_rows]; ANB_UNKNOWN_TOKEN where the host knows better */
   const anb_position* positions;       /* [n_rows] */
-  const anb_slot* slots;               /* [n_rows], where each row's K and V go, before attention */
+  const anb_slot* slots;               /* [n_rows], where each row's K and V go, before any row attends */
   const anb_sequence* sequences;       /* [n_rows], who appended the row (perhaps joined since) or adopted who did */
   const anb_output* outputs;           /* [n_outputs], in the order of rows; logits are [n_outputs, vocabulary] */
   const anb_group* groups;             /* [n_groups] */
@@ -339,8 +339,13 @@ ANB_API anb_status anb_cache_get_statistics(const anb_cache* cache, anb_cache_st
  * O(everything). Wrong state while a step is open. */
 ANB_API anb_status anb_cache_check(anb_cache* cache);
 
-/* Inside a step these three tell the step's own state, not the committed one. */
+/* Inside a step these tell the step's own state, not the committed one. */
 
+/* All sequences that are alive, in no order that means anything: as many as fit into `capacity`; `n` (not NULL) becomes
+ * how many there are. O(sequences that there were at one time). */
+ANB_API anb_status anb_cache_sequences(const anb_cache* cache, int32_t capacity, anb_sequence* sequences, int32_t* n);
+/* The same for those without a parent. */
+ANB_API anb_status anb_cache_roots(const anb_cache* cache, int32_t capacity, anb_sequence* roots, int32_t* n);
 /* O(1 + children). Stale sequence. */
 ANB_API anb_status anb_sequence_get_state(const anb_cache* cache, anb_sequence sequence, anb_sequence_state* state);
 /* The open children, in the order of their forks: as many as fit into `capacity`; `n` (not NULL) becomes how many there
@@ -351,6 +356,10 @@ ANB_API anb_status anb_sequence_children(const anb_cache* cache, anb_sequence se
  * step has not planned yet nothing is told. As many as fit into `capacity`; `n` as above. O(tokens). Stale sequence. */
 ANB_API anb_status anb_sequence_tokens(const anb_cache* cache, anb_sequence sequence, int32_t capacity, anb_slot* slots,
                                        anb_position* positions, int32_t* n);
+/* Token ids of the same, in the same order: ANB_UNKNOWN_TOKEN where the host never said. O(tokens). Stale sequence;
+ * wrong state in a cache whose option keep_tokens is 0. */
+ANB_API anb_status anb_sequence_token_ids(const anb_cache* cache, anb_sequence sequence, int32_t capacity,
+                                          anb_token* tokens, int32_t* n);
 
 /* ---- The step ---- */
 

@@ -266,6 +266,20 @@ enum {
   ANB_EVENT_END = 4         /* the request is over: `reason` */
 };
 
+enum { ANB_LOGIT_FLOAT32 = 0, ANB_LOGIT_BFLOAT16 = 1, ANB_LOGIT_FLOAT16 = 2 };
+
+/* The logits of a pass. */
+typedef struct anb_logits {
+  uint32_t struct_size;
+  int32_t type; /* ANB_LOGIT_*: of one logit */
+  int32_t n_outputs;
+  int32_t n_vocabulary;
+  int64_t row_stride; /* logits from one row to the next; 0: n_vocabulary */
+  const void* values; /* [n_outputs, n_vocabulary], row-major; NULL for no outputs */
+} anb_logits;
+#define ANB_LOGITS_INIT \
+  { sizeof(anb_logits), ANB_LOGIT_FLOAT32, 0, 0, 0, 0 }
+
 /* Pointers are borrowed until the next anb_decoder_next_event or _commit. */
 typedef struct anb_event {
   uint32_t struct_size;
@@ -347,6 +361,7 @@ ANB_API void anb_markup_init(anb_markup* markup, size_t size);
 ANB_API void anb_decoder_options_init(anb_decoder_options* options, size_t size);
 ANB_API void anb_request_options_init(anb_request_options* options, size_t size);
 ANB_API void anb_output_settings_init(anb_output_settings* settings, size_t size);
+ANB_API void anb_logits_init(anb_logits* logits, size_t size);
 ANB_API void anb_event_init(anb_event* event, size_t size);
 ANB_API void anb_request_state_init(anb_request_state* state, size_t size);
 ANB_API void anb_branch_state_init(anb_branch_state* state, size_t size);
@@ -377,6 +392,8 @@ ANB_API anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i,
  * vocabulary). Wrong state, bad logits, callback failed. */
 ANB_API anb_status anb_decoder_commit(anb_decoder* decoder, const float* logits, int32_t n_outputs,
                                       int32_t n_vocabulary);
+/* The same for logits of another type, or of rows that do not follow each other closely. */
+ANB_API anb_status anb_decoder_commit_logits(anb_decoder* decoder, const anb_logits* logits);
 /* The same with one token per output, sampled by the host. Bad argument for a token that is not allowed there. */
 ANB_API anb_status anb_decoder_commit_sampled(anb_decoder* decoder, const anb_token* tokens, int32_t n);
 /* Gives the pass up, also after the model ran; the next plan repeats it. Fine without a plan. */

@@ -1,4 +1,5 @@
 // Caches and the reading of sequences.
+#include <algorithm>
 #include <atomic>
 #include <new>
 
@@ -17,7 +18,10 @@ std::uint32_t next_generation() noexcept {
 CacheOptions checked(const anb_cache_options& o) {
   if (o.share_tail != ANB_SHARE_TAIL_SPARE && o.share_tail != ANB_SHARE_TAIL_NEVER)
     fail(Status::bad_argument, "share_tail is ", o.share_tail, "; it must be 0 or 1");
+  if (o.keep_tokens != 0 && o.keep_tokens != 1)
+    fail(Status::bad_argument, "keep_tokens is ", o.keep_tokens, "; it must be 0 or 1");
   CacheOptions options;
+  options.keep_tokens = o.keep_tokens == 1;
   options.n_pages = o.n_pages;
   options.page_size = o.page_size;
   options.max_sequences = o.max_sequences;
@@ -27,6 +31,17 @@ CacheOptions checked(const anb_cache_options& o) {
   options.first_generation = next_generation();
   return options;
 }
+
+/// Writes sequences to the caller's array, as many as fit, and counts them all.
+struct List {
+  anb_sequence* sequences;
+  std::int32_t capacity;
+  std::int32_t n = 0;
+  void operator()(SequenceId sequence) noexcept {
+    if (n < capacity) sequences[n] = to_c(sequence);
+    ++n;
+  }
+};
 
 anb_allocator read_allocator(const anb_allocator* from) {
   const anb_allocator allocator = read_struct(from, anb_allocator ANB_ALLOCATOR_INIT, "allocator");
@@ -126,6 +141,28 @@ anb_status anb_cache_check(anb_cache* cache) {
   });
 }
 
+anb_status anb_cache_sequences(const anb_cache* cache, int32_t capacity, anb_sequence* sequences, int32_t* n) {
+  return with_cache(cache, [&](const CacheObject& object) {
+    need_array(sequences, capacity, "sequences");
+    need(n, "n");
+    List list{sequences, capacity};
+    object.cache.for_each_sequence(list);
+    *n = list.n;
+    return Status::ok;
+  });
+}
+
+anb_status anb_cache_roots(const anb_cache* cache, int32_t capacity, anb_sequence* roots, int32_t* n) {
+  return with_cache(cache, [&](const CacheObject& object) {
+    need_array(roots, capacity, "roots");
+    need(n, "n");
+    List list{roots, capacity};
+    object.cache.for_each_root(list);
+    *n = list.n;
+    return Status::ok;
+  });
+}
+
 anb_status anb_sequence_get_state(const anb_cache* cache, anb_sequence sequence, anb_sequence_state* state) {
   return with_cache(cache, [&](const CacheObject& object) {
     check_out(state, "anb_sequence_state");
@@ -137,7 +174,7 @@ anb_status anb_sequence_get_state(const anb_cache* cache, anb_sequence sequence,
     s.position_limit = c.position_limit(id);
     s.start_position = c.start_position(id);
     s.fork_tokens = c.fork_tokens(id);
-    s.n_children = static_cast<std::int32_t>(c.children(id).size());
+    c.for_each_child(id, [&](SequenceId) { ++s.n_children; });
     s.parent = capi::to_c(c.parent(id));
     write_struct(state, s);
     return Status::ok;
@@ -149,10 +186,21 @@ anb_status anb_sequence_children(const anb_cache* cache, anb_sequence sequence, 
   return with_cache(cache, [&](const CacheObject& object) {
     need_array(children, capacity, "children");
     need(n, "n");
-    const std::vector<SequenceId> all = object.cache.children(capi::to_cpp(sequence));
-    const auto n_all = static_cast<std::int32_t>(all.size());
-    for (std::int32_t i = 0; i < std::min(capacity, n_all); ++i) children[i] = capi::to_c(all.begin()[i]);
-    *n = n_all;
+    List list{children, capacity};
+    object.cache.for_each_child(capi::to_cpp(sequence), list);
+    *n = list.n;
+    return Status::ok;
+  });
+}
+
+anb_status anb_sequence_token_ids(const anb_cache* cache, anb_sequence sequence, int32_t capacity, anb_token* tokens,
+                                  int32_t* n) {
+  return with_cache(cache, [&](const CacheObject& object) {
+    need_array(tokens, capacity, "tokens");
+    need(n, "n");
+    const std::vector<TokenId> all = object.cache.tokens_of(capi::to_cpp(sequence));
+    std::copy_n(all.begin(), std::min<std::ptrdiff_t>(capacity, std::ssize(all)), tokens);
+    *n = static_cast<std::int32_t>(all.size());
     return Status::ok;
   });
 }

@@ -111,6 +111,19 @@ anb_status anb_decoder_commit(anb_decoder* decoder, const float* logits, int32_t
   });
 }
 
+anb_status anb_decoder_commit_logits(anb_decoder* decoder, const anb_logits* logits) {
+  return with_decoder(decoder, [&](DecoderObject& object) {
+    need(logits, "logits");
+    const auto l = read_struct(logits, anb_logits ANB_LOGITS_INIT, "anb_logits");
+    static_assert(static_cast<int>(LogitType::bfloat16) == ANB_LOGIT_BFLOAT16);
+    static_assert(static_cast<int>(LogitType::float16) == ANB_LOGIT_FLOAT16);
+    if (l.type < ANB_LOGIT_FLOAT32 || l.type > ANB_LOGIT_FLOAT16)
+      fail(Status::bad_argument, "type of logits is ", l.type, "; it must be 0 (float32), 1 (bfloat16) or 2 (float16)");
+    const auto type = static_cast<LogitType>(l.type);
+    return finish_pass(object, object.core.commit({type, l.values, l.n_outputs, l.n_vocabulary, l.row_stride}));
+  });
+}
+
 anb_status anb_decoder_commit_sampled(anb_decoder* decoder, const anb_token* tokens, int32_t n) {
   return with_decoder(decoder, [&](DecoderObject& object) {
     need_array(tokens, n, "tokens");

@@ -26,7 +26,7 @@ pub struct anb_cache_options {
     pub max_depth: i32,
     pub max_position: i32,
     pub share_tail: i32,
-    pub reserved: i32,
+    pub keep_tokens: i32,
     pub allocator: *const c_void,
 }
 

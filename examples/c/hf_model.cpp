@@ -117,7 +117,7 @@ int32_t hf_text_to_tokens(const char* text, int32_t n, anb_token* out, int32_t c
 const float* hf_forward(const anb_plan* plan, void* model) {
   static const float kNoOutputs = 0;
   return guarded<const float*>(nullptr, [&] {
-    const float* logits = static_cast<hf_model*>(model)->model(as_cpp(*plan)).values;
+    const auto* logits = static_cast<const float*>(static_cast<hf_model*>(model)->model(as_cpp(*plan)).values);
     return plan->n_outputs > 0 ? logits : &kNoOutputs;
   });
 }

@@ -56,7 +56,7 @@ TEST_CASE("a call that runs out of memory leaves everything as it was") {
   for (long refuse_at = 0; refuse_at < 60; ++refuse_at) {
     ScarceMemory memory;
     {
-      KvCache cache({.n_pages = 64, .page_size = 2, .memory = &memory});
+      KvCache cache({.n_pages = 64, .page_size = 2, .keep_tokens = refuse_at % 2 == 0, .memory = &memory});
       const SequenceId sequence = cache.create_sequence();
       append(cache, sequence, 5);
       const State before(cache, {sequence});

@@ -142,6 +142,7 @@ class RandomWorld {
   NaiveModel planned_;                             ///< now_ when the plan was made
   std::map<RowIndex, std::uint64_t> token_of_row_;
   std::vector<SequenceId> stale_;
+  std::set<std::uint64_t> unknown_;  ///< tokens that were appended as unknown
   std::uint64_t last_token_ = 0;
   std::int32_t most_pages_ = 0;  ///< more than the open step can need
   std::int32_t free_before_ = 0;

@@ -31,7 +31,13 @@ std::string list_text(const std::vector<T>& values) {
 void RandomWorld::check_sequences() {
   require(cache_->n_sequences() == static_cast<std::int32_t>(now_.sequences.size()),
           compare("number of sequences", cache_->n_sequences(), static_cast<std::int64_t>(now_.sequences.size())));
+  const std::vector<SequenceId> listed = cache_->sequences();
+  require(std::set<SequenceId>(listed.begin(), listed.end()).size() == now_.sequences.size(),
+          "sequences are " + names(listed));
+  std::size_t n_roots = 0;
   for (const auto& [id, sequence] : now_.sequences) {
+    n_roots += sequence.parent == kNoSequence ? 1 : 0;
+    require(std::count(listed.begin(), listed.end(), id) == 1, name(id) + " is no sequence of " + names(listed));
     require(cache_->alive(id), name(id) + " should be alive");
     require(cache_->n_tokens(id) == sequence.n_tokens(),
             compare("n_tokens of " + name(id), cache_->n_tokens(id), sequence.n_tokens()));
@@ -47,6 +53,7 @@ void RandomWorld::check_sequences() {
     require(cache_->fork_tokens(id) == fork_tokens,
             compare("fork_tokens of " + name(id), cache_->fork_tokens(id), fork_tokens));
   }
+  require(cache_->roots().size() == n_roots, "roots are " + names(cache_->roots()));
   for (std::size_t i = stale_.size() > 8 ? stale_.size() - 8 : 0; i < stale_.size(); ++i)
     require(!cache_->alive(stale_[i]), name(stale_[i]) + " should be stale");
 }
@@ -58,14 +65,18 @@ void RandomWorld::check_contents() {
     const std::vector<Slot> slots = cache_->slots_of(id);
     std::vector<Position> positions;
     std::vector<std::uint64_t> expected, found;
+    std::vector<TokenId> tokens;
     for (const NaiveToken& token : sequence.tokens()) {
       expected.push_back(token.id);
+      tokens.push_back(unknown_.count(token.id) == 0 ? static_cast<TokenId>(token.id) : kUnknownToken);
       positions.push_back(token.position);
     }
     for (const Slot slot : slots) found.push_back(stored_.at(static_cast<std::size_t>(slot)));
     require(found == expected, name(id) + " holds " + list_text(found) + ", expected " + list_text(expected));
     require(cache_->positions_of(id) == positions,
             name(id) + " has positions " + list_text(cache_->positions_of(id)) + ", expected " + list_text(positions));
+    require(cache_->tokens_of(id) == tokens,
+            name(id) + " has tokens " + list_text(cache_->tokens_of(id)) + ", expected " + list_text(tokens));
     in_use_.insert(slots.begin(), slots.end());
   }
   for (const std::string& violated : cache_->snapshot().check()) throw Difference("check: " + violated);

@@ -34,7 +34,8 @@ RandomWorld::RandomWorld(const WorldOptions& options, WorldCounts& counts)
                                                     .max_sequences = kMaxSequences,
                                                     .max_depth = kMaxDepth,
                                                     .max_position = options.max_position,
-                                                    .share_tail = options.share_tail})),
+                                                    .share_tail = options.share_tail,
+                                                    .keep_tokens = true})),
       stored_(static_cast<std::size_t>(cache_->n_slots()), 0) {
   require(cache_->n_slots() == options.n_pages * options.page_size, "n_slots is pages x page size");
 }
@@ -168,6 +169,7 @@ void RandomWorld::append(const RandomOp& op) {
     const std::uint64_t id = ++last_token_;
     context.push_back(id);
     pending_[id] = {sequence, known, naive.next, context};
+    if (!known) unknown_.insert(id);
     now_.append(sequence, id);
     if (logits == Logits::all || (logits == Logits::last && i + 1 == n)) wanted_.push_back({id, sequence, true});
   }

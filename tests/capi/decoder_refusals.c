@@ -274,6 +274,41 @@ static void decoder_calls_in_wrong_order(void) {
   end_world(&w);
 }
 
+static void logits_of_every_type(void) {
+  static const float kFloats[] = {0, 1, 4, 2, 9, 9};
+  static const uint16_t kFloat16[] = {0, 0x3c00, 0x4400, 0x4000}, kBfloat16[] = {0, 0x3f80, 0x4080, 0x4000};
+  anb_plan plan = ANB_PLAN_INIT;
+  anb_logits l = ANB_LOGITS_INIT;
+  anb_event e = ANB_EVENT_INIT;
+  world w = decoder_world(NULL);
+  int32_t i;
+  submit(&w, "a", NULL);
+  for (i = 0; i < 3; ++i) {
+    OK(anb_decoder_plan(w.decoder, &plan));
+    l.type = i;
+    l.n_outputs = 1;
+    l.n_vocabulary = 4;
+    l.values = i == ANB_LOGIT_FLOAT32 ? (const void*)kFloats : i == ANB_LOGIT_FLOAT16 ? kFloat16 : kBfloat16;
+    l.row_stride = 3;
+    REFUSED(&w, anb_decoder_commit_logits(w.decoder, &l), ANB_BAD_LOGITS, "a row stride of 3 for rows of 4");
+    l.row_stride = 6;
+    l.type = 3;
+    REFUSED(&w, anb_decoder_commit_logits(w.decoder, &l), ANB_BAD_ARGUMENT, "type of logits is 3");
+    l.type = -1;
+    REFUSED(&w, anb_decoder_commit_logits(w.decoder, &l), ANB_BAD_ARGUMENT, "type of logits is -1");
+    l.type = i;
+    REFUSED(&w, anb_decoder_commit_logits(w.decoder, NULL), ANB_BAD_ARGUMENT, "logits is NULL");
+    l.struct_size = 4;
+    REFUSED(&w, anb_decoder_commit_logits(w.decoder, &l), ANB_BAD_ARGUMENT, "struct_size");
+    l.struct_size = sizeof l;
+    OK(anb_decoder_commit_logits(w.decoder, &l));
+    do OK(anb_decoder_next_event(w.decoder, &e));
+    while (e.kind != ANB_EVENT_TOKEN);
+    CHECK_SAME(e.token, 2);
+  }
+  end_world(&w);
+}
+
 static void two_decoders_on_one_cache(void) {
   anb_plan plan = ANB_PLAN_INIT, second = untouched_plan();
   const anb_token token[] = {1};
@@ -336,6 +371,7 @@ const phase kRefusedRequestPhases[] = {{"decoders_that_cannot_be", decoders_that
                                        {"prompts_longer_than_positions", prompts_longer_than_positions},
                                        {"commits_refuse", commits_refuse},
                                        {"decoder_calls_in_wrong_order", decoder_calls_in_wrong_order},
+                                       {"logits_of_every_type", logits_of_every_type},
                                        {"two_decoders_on_one_cache", two_decoders_on_one_cache},
                                        {"stale_requests", stale_requests},
                                        {NULL, NULL}};

@@ -42,6 +42,12 @@ CACHE_CALL(children, int32_t n = 77;
 CACHE_CALL(tokens, int32_t n = 77; anb_slot slot = 78; anb_position position = 79,
                                                        anb_sequence_tokens(cache, 1, 1, &slot, &position, &n),
                                                        n == 77 && slot == 78 && position == 79)
+CACHE_CALL(token_ids, int32_t n = 77;
+           anb_token token = 78, anb_sequence_token_ids(cache, 1, 1, &token, &n), n == 77 && token == 78)
+CACHE_CALL(sequences, int32_t n = 77;
+           anb_sequence sequence = 78, anb_cache_sequences(cache, 1, &sequence, &n), n == 77 && sequence == 78)
+CACHE_CALL(roots, int32_t n = 77;
+           anb_sequence sequence = 78, anb_cache_roots(cache, 1, &sequence, &n), n == 77 && sequence == 78)
 CACHE_CALL(begin, anb_step* step = no_step(), anb_step_begin(cache, &step), step == no_step())
 CACHE_CALL(mask, float m = 5, anb_cache_mask(cache, NULL, 1, &m), m == 5)
 CACHE_CALL(paged, MARKED(anb_paged), anb_cache_paged(cache, 0, &s), same_bytes(&s, sizeof s))
@@ -71,6 +77,7 @@ DECODER_CALL(submit, anb_token token = 1; anb_request r = 78, anb_decoder_submit
 DECODER_CALL(plan_pass, MARKED(anb_plan), anb_decoder_plan(decoder, &s), same_bytes(&s, sizeof s))
 DECODER_CALL(get_output, MARKED(anb_output_settings), anb_decoder_get_output(decoder, 0, &s), same_bytes(&s, sizeof s))
 DECODER_CALL(commit_pass, float f = 0, anb_decoder_commit(decoder, &f, 1, 1), 1)
+DECODER_CALL(commit_logits, (void)0, anb_decoder_commit_logits(decoder, NULL), 1)
 DECODER_CALL(commit_sampled, anb_token t = 0, anb_decoder_commit_sampled(decoder, &t, 1), 1)
 DECODER_CALL(abort_pass, (void)0, anb_decoder_abort(decoder), 1)
 DECODER_CALL(next_event, MARKED(anb_event), anb_decoder_next_event(decoder, &s), same_bytes(&s, sizeof s))
@@ -84,6 +91,9 @@ const handle_call kHandleCalls[] = {{"anb_cache_get_statistics", kCacheHandle, g
                                     {"anb_sequence_get_state", kCacheHandle, get_state},
                                     {"anb_sequence_children", kCacheHandle, children},
                                     {"anb_sequence_tokens", kCacheHandle, tokens},
+                                    {"anb_sequence_token_ids", kCacheHandle, token_ids},
+                                    {"anb_cache_sequences", kCacheHandle, sequences},
+                                    {"anb_cache_roots", kCacheHandle, roots},
                                     {"anb_step_begin", kCacheHandle, begin},
                                     {"anb_cache_mask", kCacheHandle, mask},
                                     {"anb_cache_paged", kCacheHandle, paged},
@@ -109,6 +119,7 @@ const handle_call kHandleCalls[] = {{"anb_cache_get_statistics", kCacheHandle, g
                                     {"anb_decoder_plan", kDecoderHandle, plan_pass},
                                     {"anb_decoder_get_output", kDecoderHandle, get_output},
                                     {"anb_decoder_commit", kDecoderHandle, commit_pass},
+                                    {"anb_decoder_commit_logits", kDecoderHandle, commit_logits},
                                     {"anb_decoder_commit_sampled", kDecoderHandle, commit_sampled},
                                     {"anb_decoder_abort", kDecoderHandle, abort_pass},
                                     {"anb_decoder_next_event", kDecoderHandle, next_event},

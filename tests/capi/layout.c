@@ -27,7 +27,7 @@ static const entry kEntries[] = {
     F(anb_allocator, release), F(anb_allocator, user),
     S(anb_cache_options), F(anb_cache_options, struct_size), F(anb_cache_options, n_pages),
     F(anb_cache_options, page_size), F(anb_cache_options, max_sequences), F(anb_cache_options, max_depth),
-    F(anb_cache_options, max_position), F(anb_cache_options, share_tail), F(anb_cache_options, reserved),
+    F(anb_cache_options, max_position), F(anb_cache_options, share_tail), F(anb_cache_options, keep_tokens),
     F(anb_cache_options, allocator),
     S(anb_cache_statistics), F(anb_cache_statistics, struct_size), F(anb_cache_statistics, n_pages),
     F(anb_cache_statistics, n_free_pages), F(anb_cache_statistics, page_size), F(anb_cache_statistics, n_slots),
@@ -95,6 +95,8 @@ static const entry kEntries[] = {
     F(anb_output_settings, n_seen), F(anb_output_settings, reserved), F(anb_output_settings, spared),
     F(anb_output_settings, n_spared), F(anb_output_settings, reserved2),
     F(anb_output_settings, user_data),
+    S(anb_logits), F(anb_logits, struct_size), F(anb_logits, type), F(anb_logits, n_outputs),
+    F(anb_logits, n_vocabulary), F(anb_logits, row_stride), F(anb_logits, values),
     S(anb_token_log_probability), F(anb_token_log_probability, token),
     F(anb_token_log_probability, log_probability),
     S(anb_event), F(anb_event, struct_size), F(anb_event, kind), F(anb_event, request), F(anb_event, branch),
@@ -128,7 +130,7 @@ static const entry kEntries[] = {
     C(ANB_REASON_RANGE), C(ANB_REASON_STOP), C(ANB_REASON_CANCELLED), C(ANB_REASON_NO_ROOM),
     C(ANB_REASON_MALFORMED), C(ANB_REASON_LOST), C(ANB_NEXT_SAMPLE), C(ANB_NEXT_FORK), C(ANB_NEXT_END_BRANCH), C(ANB_NEXT_FINISH),
     C(ANB_EVENT_TOKEN), C(ANB_EVENT_FORK), C(ANB_EVENT_BRANCH_END), C(ANB_EVENT_JOIN), C(ANB_EVENT_END),
-    C(ANB_NO_REQUEST),
+    C(ANB_LOGIT_FLOAT32), C(ANB_LOGIT_BFLOAT16), C(ANB_LOGIT_FLOAT16), C(ANB_NO_REQUEST),
 };
 /* clang-format on */
 

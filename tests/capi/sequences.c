@@ -121,6 +121,51 @@ static void sequences_tell_their_state(void) {
   end_world(&w);
 }
 
+static void caches_list_their_sequences(void) {
+  world w = grown_world();
+  anb_sequence all[8] = {1, 1, 1, 1, 1, 1, 1, 1}, roots[2] = {1, 1};
+  int32_t n = 0, i, j, found;
+  OK(anb_cache_sequences(w.cache, 8, all, &n));
+  CHECK_SAME(n, w.n_sequences);
+  for (i = 0; i < n; ++i) {
+    for (j = found = 0; j < n; ++j) found += all[j] == w.sequences[i];
+    CHECK_SAME(found, 1);
+  }
+  CHECK(all[n] == 1);
+  all[1] = 1;
+  OK(anb_cache_sequences(w.cache, 1, all, &n)); /* as many as fit */
+  CHECK(n == w.n_sequences && all[1] == 1);
+  OK(anb_cache_sequences(w.cache, 0, NULL, &n));
+  CHECK_SAME(n, w.n_sequences);
+  OK(anb_cache_roots(w.cache, 2, roots, &n));
+  CHECK(n == 1 && roots[0] == w.sequences[0] && roots[1] == 1);
+  end_world(&w);
+}
+
+static void sequences_tell_their_token_ids(void) {
+  static const anb_token kTokens[] = {11, 12, 13};
+  anb_cache_options o = ANB_CACHE_OPTIONS_INIT;
+  anb_token tokens[8] = {-7, -7, -7, -7, -7, -7, -7, -7};
+  world w;
+  int32_t n = 0;
+  memset(&w, 0, sizeof w);
+  o.keep_tokens = 1;
+  OK(anb_cache_create(&o, &w.cache));
+  begin(&w);
+  OK(anb_step_create_sequence(w.step, 0, &w.sequences[0]));
+  w.n_sequences = 1;
+  OK(anb_step_append(w.step, w.sequences[0], kTokens, 3, ANB_LOGITS_NONE));
+  OK(anb_step_append_unknown(w.step, w.sequences[0], 1, ANB_LOGITS_NONE));
+  plan_and_commit(&w);
+  OK(anb_sequence_token_ids(w.cache, w.sequences[0], 2, tokens, &n));
+  CHECK(n == 4 && tokens[1] == 12 && tokens[2] == -7);
+  OK(anb_sequence_token_ids(w.cache, w.sequences[0], 8, tokens, &n));
+  CHECK(n == 4 && tokens[2] == 13 && tokens[3] == ANB_UNKNOWN_TOKEN && tokens[4] == -7);
+  OK(anb_sequence_token_ids(w.cache, w.sequences[0], 0, NULL, &n));
+  CHECK_SAME(n, 4);
+  end_world(&w);
+}
+
 static void sequences_tell_their_tokens(void) {
   world w = grown_world();
   anb_slot slots[10] = {-7, -7, -7, -7, -7, -7, -7, -7, -7, -7}, trunk[5];
@@ -310,6 +355,8 @@ const phase kSequencePhases[] = {{"version_and_names", version_and_names},
                                  {"a_cache_is_what_its_options_say", a_cache_is_what_its_options_say},
                                  {"the_step_is_part_of_the_statistics", the_step_is_part_of_the_statistics},
                                  {"sequences_tell_their_state", sequences_tell_their_state},
+                                 {"caches_list_their_sequences", caches_list_their_sequences},
+                                 {"sequences_tell_their_token_ids", sequences_tell_their_token_ids},
                                  {"sequences_tell_their_tokens", sequences_tell_their_tokens},
                                  {"joins_follow_their_policy", joins_follow_their_policy},
                                  {"joins_keep_the_given_order", joins_keep_the_given_order},

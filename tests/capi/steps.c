@@ -38,6 +38,8 @@ static void caches_that_cannot_be(void) {
   create_refuses(&o.max_position, &o, 0, "max_position is 0");
   create_refuses(&o.share_tail, &o, 2, "share_tail is 2");
   create_refuses(&o.share_tail, &o, -1, "share_tail is -1");
+  create_refuses(&o.keep_tokens, &o, 2, "keep_tokens is 2");
+  create_refuses(&o.keep_tokens, &o, -1, "keep_tokens is -1");
   REFUSED(NULL, anb_cache_create(&o, NULL), ANB_BAD_ARGUMENT, "cache is NULL");
   o.allocator = &half;
   half.allocate = allocate;
@@ -64,6 +66,17 @@ static void reads_refuse(void) {
   REFUSED(&w, anb_sequence_tokens(w.cache, w.sequences[0], -3, NULL, NULL, &n), ANB_BAD_ARGUMENT, "capacity is -3");
   REFUSED(&w, anb_sequence_tokens(w.cache, w.sequences[0], 1, NULL, NULL, NULL), ANB_BAD_ARGUMENT, "n is NULL");
   REFUSED(&w, anb_sequence_tokens(w.cache, 5, 1, NULL, NULL, &n), ANB_STALE_SEQUENCE, "sequence 5");
+  REFUSED(&w, anb_sequence_token_ids(w.cache, w.sequences[0], -3, NULL, &n), ANB_BAD_ARGUMENT, "-3");
+  REFUSED(&w, anb_sequence_token_ids(w.cache, w.sequences[0], 1, NULL, &n), ANB_BAD_ARGUMENT, "tokens is NULL");
+  REFUSED(&w, anb_sequence_token_ids(w.cache, w.sequences[0], 0, NULL, NULL), ANB_BAD_ARGUMENT, "n is NULL");
+  REFUSED(&w, anb_sequence_token_ids(w.cache, 5, 0, NULL, &n), ANB_STALE_SEQUENCE, "sequence 5");
+  REFUSED(&w, anb_sequence_token_ids(w.cache, w.sequences[0], 0, NULL, &n), ANB_WRONG_STATE, "keep_tokens is off");
+  REFUSED(&w, anb_cache_sequences(w.cache, -1, &sequence, &n), ANB_BAD_ARGUMENT, "-1");
+  REFUSED(&w, anb_cache_sequences(w.cache, 1, NULL, &n), ANB_BAD_ARGUMENT, "sequences is NULL");
+  REFUSED(&w, anb_cache_sequences(w.cache, 1, &sequence, NULL), ANB_BAD_ARGUMENT, "n is NULL");
+  REFUSED(&w, anb_cache_roots(w.cache, -1, &sequence, &n), ANB_BAD_ARGUMENT, "-1");
+  REFUSED(&w, anb_cache_roots(w.cache, 1, NULL, &n), ANB_BAD_ARGUMENT, "roots is NULL");
+  REFUSED(&w, anb_cache_roots(w.cache, 1, &sequence, NULL), ANB_BAD_ARGUMENT, "n is NULL");
   REFUSED(&w, anb_step_begin(w.cache, NULL), ANB_BAD_ARGUMENT, "step is NULL");
   CHECK(sequence == 9 && n == 77 && s.n_tokens == 0 && s.parent == ANB_NO_SEQUENCE);
   end_world(&w);

@@ -313,6 +313,7 @@ INIT_OF(anb_markup_callbacks)
 INIT_OF(anb_decoder_options)
 INIT_OF(anb_request_options)
 INIT_OF(anb_output_settings)
+INIT_OF(anb_logits)
 INIT_OF(anb_event)
 INIT_OF(anb_request_state)
 INIT_OF(anb_branch_state)
@@ -331,6 +332,7 @@ static void init_functions_equal_init_macros(void) {
   CHECK_INIT(anb_decoder_options, ANB_DECODER_OPTIONS_INIT);
   CHECK_INIT(anb_request_options, ANB_REQUEST_OPTIONS_INIT);
   CHECK_INIT(anb_output_settings, ANB_OUTPUT_SETTINGS_INIT);
+  CHECK_INIT(anb_logits, ANB_LOGITS_INIT);
   CHECK_INIT(anb_event, ANB_EVENT_INIT);
   CHECK_INIT(anb_request_state, ANB_REQUEST_STATE_INIT);
   CHECK_INIT(anb_branch_state, ANB_BRANCH_STATE_INIT);

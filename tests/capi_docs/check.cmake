@@ -3,11 +3,13 @@
 #  BASE       headers of another library whose names and statuses it uses, or empty
 #  DOCUMENT   tells of every function
 #  OTHERS     further documents that name functions, or empty
+#  COUNTED    "header bound" of headers whose functions DOCUMENT counts in a table, or empty
 #  LEAST      fewer functions in HEADERS than this: the search is broken
 #
 #  * Every function of HEADERS stands in exactly one item of a list in DOCUMENT, which says what it costs; every item is
 #    of such functions: "* `name`, `name`: what for. Cost: ... Gives: `status`, `status`."
 #  * The statuses that an item gives exist. Every status of HEADERS has its row of a table, with its number.
+#  * A header of COUNTED has as many functions as DOCUMENT says, and not more than its bound.
 #  * Every anb_... and ANB_... in the documents is a name of the headers.
 cmake_minimum_required(VERSION 3.25)
 
@@ -42,6 +44,21 @@ file(READ "${DOCUMENT}" text)
 string(REGEX REPLACE "[][;]" "," text "${text}")  # they mean something in lists
 string(REGEX REPLACE "\n  +" " " text "${text}")  # an item becomes one line
 string(REGEX MATCHALL "\n\\* `anb_[^\n]*" items "${text}")
+file(STRINGS "${DOCUMENT}" tiers REGEX "^\\| ")
+foreach(header IN LISTS COUNTED)
+  string(REGEX MATCH "^(.*/)([^/]*) ([0-9]+)$" header "${header}")
+  set(name "${CMAKE_MATCH_2}")
+  set(most "${CMAKE_MATCH_3}")
+  file(READ "${CMAKE_MATCH_1}${name}" declarations)
+  string(REGEX MATCHALL "\nANB_API " found "${declarations}")
+  list(LENGTH found n_found)
+  if(n_found GREATER most)
+    complain("${name} has ${n_found} functions, more than ${most}")
+  endif()
+  if(NOT "${tiers}" MATCHES "\\| `${name}` \\| [a-z]+ \\| ${n_found} \\|")
+    complain("${document} does not say that ${name} has ${n_found} functions")
+  endif()
+endforeach()
 set(documented "")
 set(given "")
 foreach(item IN LISTS items)

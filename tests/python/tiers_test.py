@@ -176,7 +176,7 @@ class CacheTier(unittest.TestCase):
     def test_given_starts_and_every_other_operation_reach_the_library(self):
         with self.cache.step() as step:
             trunk = step.create_sequence(5)
-            step.append(trunk, 2)  # tokens that only the host knows
+            step.append_unknown(trunk, 2)  # tokens that only the host knows
             a, b = step.fork(trunk, 2, starts=[100, 200])
             step.append(a, [1])
             step.append(b, [2])
@@ -204,6 +204,27 @@ class CacheTier(unittest.TestCase):
         self.assertEqual(self.cache.tokens(trunk)[1], [5, 6, 200, 100, 300])
         self.cache.check()
 
+    def test_a_count_is_no_list_of_tokens(self):
+        with self.cache.step() as step:
+            trunk = step.create_sequence()
+            with self.assertRaisesRegex(TypeError, r"\[7\]; append_unknown takes a count"):
+                step.append(trunk, 7)
+
+    def test_a_cache_lists_its_sequences_and_the_tokens_it_keeps(self):
+        cache = LIB.cache(n_pages=8, keep_tokens=1)
+        with cache.step() as step:
+            trunk = step.create_sequence()
+            step.append(trunk, [1, 2])
+            step.append_unknown(trunk, 1)
+            a, b = step.fork(trunk, 2)
+            step.append(b, [3])
+            self.assertTrue(step.plan())
+            step.commit()
+        self.assertEqual(sorted(cache.sequences()), sorted([trunk, a, b]))
+        self.assertEqual(cache.roots(), [trunk])
+        self.assertEqual(cache.children(trunk), [a, b])
+        self.assertEqual(cache.token_ids(b), [1, 2, anabranch.abi.UNKNOWN_TOKEN, 3])
+
     def test_errors_tell_the_status_and_the_bad_value(self):
         with self.cache.step() as step:
             self.assertIn("99", self.assertStatus(Status.STALE_SEQUENCE, step.append, 99, [1]))
@@ -219,7 +240,7 @@ class CacheTier(unittest.TestCase):
             trunk = step.create_sequence()
             for call in (lambda: step.fork(trunk, 2, 2**32), lambda: step.rewind(trunk, 2**31),
                          lambda: step.append(-1, [1]), lambda: step.append(trunk, [2**31]),
-                         lambda: step.append(trunk, 2**40), lambda: LIB.cache(n_pages=2**32 + 4)):
+                         lambda: step.append_unknown(trunk, 2**40), lambda: LIB.cache(n_pages=2**32 + 4)):
                 self.assertIn("is outside [", self.assertStatus(Status.BAD_ARGUMENT, call))
             self.assertStatus(Status.BAD_ARGUMENT, step.rewind, trunk, 1.5)
 
@@ -340,6 +361,26 @@ class DecoderTier(unittest.TestCase):
             decoder.commit(flat.cast("B").cast("f", [1, N_VOCABULARY]).toreadonly()[0:0])
         self.assertEqual(raised.exception.status, Status.BAD_LOGITS)
         decoder.commit(model(plan))
+
+    def test_half_logits_are_taken_as_they_are(self):
+        values = [0.0, 1.0, 4.0, 2.0]
+        matrices = [memoryview(array("f", values)).cast("B").cast("f", [1, 4]),
+                    memoryview(array("H", [0, 0x3F80, 0x4080, 0x4000])).cast("B").cast("H", [1, 4])]
+        try:
+            import numpy
+        except ImportError:  # nothing else here makes float16, or rows that lie apart
+            numpy = None
+        if numpy is not None:
+            matrices.append(numpy.array([values], numpy.float16))
+            matrices.append(numpy.array([[*values, 9.0], [0.0] * 5], numpy.float32)[:1, :4])
+            apart = numpy.array([[9.0] * 5, [9.0] * 5, [*values, 9.0]], numpy.float16)
+            matrices.append(apart[2:, :4])
+        for logits in matrices:
+            decoder, _ = scripted([[END]])
+            decoder.submit(b"Q")
+            self.assertTrue(decoder.plan())
+            decoder.commit(logits)
+            self.assertEqual(next(e.token for e in decoder.events() if e.kind == EventKind.TOKEN), 2)
 
     def test_skeleton_needs_a_tokenizer_and_markups_have_names(self):
         for markup, word in (("skeleton", "anb_text"), ("haiku", "haiku")):

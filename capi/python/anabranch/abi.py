@@ -79,6 +79,7 @@ ShareTail = enum.IntEnum("ShareTail", [("SPARE", 0), ("NEVER", 1)])
 Visibility = enum.IntEnum("Visibility", [("FULL", 0), ("CAUSAL", 1)])
 HostOpKind = enum.IntEnum("HostOpKind", [("SHARE", 0), ("RESTART", 1), ("BECOME", 2), ("REMOVE", 3)])
 Paged = enum.IntEnum("Paged", [("SLOTS", 0), ("PAGES", 1)])
+LogitType = enum.IntEnum("LogitType", [("FLOAT32", 0), ("BFLOAT16", 1), ("FLOAT16", 2)])
 Role = enum.IntEnum("Role", [("TEXT", 0), ("TITLE", 1), ("TAG", 2)])
 Next = enum.IntEnum("Next", [("SAMPLE", 0), ("FORK", 1), ("END_BRANCH", 2), ("FINISH", 3)])
 EventKind = enum.IntEnum("EventKind", [("TOKEN", 0), ("FORK", 1), ("BRANCH_END", 2), ("JOIN", 3), ("END", 4)])
@@ -108,6 +109,7 @@ ENUMS = {
     "ANB_HOST_OP_": HostOpKind,
     "ANB_PAGED_": Paged,
     "ANB_ROLE_": Role,
+    "ANB_LOGIT_": LogitType,
     "ANB_REASON_": Reason,
     "ANB_NEXT_": Next,
     "ANB_EVENT_": EventKind,
@@ -131,7 +133,7 @@ RELEASE = CFUNCTYPE(None, c_void_p, c_size_t, c_size_t, c_void_p)
 Allocator = _struct("anb_allocator", struct_size=u32, reserved=u32, allocate=ALLOCATE, release=RELEASE, user=c_void_p)
 CacheOptions = _struct(
     "anb_cache_options", struct_size=u32, n_pages=i32, page_size=i32, max_sequences=i32, max_depth=i32, max_position=i32,
-    share_tail=i32, reserved=i32, allocator=POINTER(Allocator))
+    share_tail=i32, keep_tokens=i32, allocator=POINTER(Allocator))
 CacheStatistics = _struct(
     "anb_cache_statistics", struct_size=u32, n_pages=i32, n_free_pages=i32, page_size=i32, n_slots=i32, n_sequences=i32,
     step=i32, reserved=i32, epoch=u64)
@@ -202,6 +204,8 @@ EventStruct = _struct(
     "anb_event", struct_size=u32, kind=i32, request=u64, branch=i32, token=i32, role=i32, forced=i32,
     log_probability=c_float, n_top=i32, top=POINTER(TokenLogProbability), text=c_void_p, n_text=c_size_t,
     first_branch=i32, n_branches=i32, reason=i32, reserved=i32, user_data=u64)
+LogitsStruct = _struct(
+    "anb_logits", struct_size=u32, type=i32, n_outputs=i32, n_vocabulary=i32, row_stride=i64, values=c_void_p)
 RequestState = _struct(
     "anb_request_state", struct_size=u32, reason=i32, n_branches=i32, n_blocks=i32, n_serial=i32, n_branch=i32,
     n_title=i32, n_tag=i32, n_prompt=i32, n_sampled=i32, n_forced=i32, n_forgotten=i32, n_passes=i32, n_prefill=i32,
@@ -227,6 +231,9 @@ FUNCTIONS = {
     "anb_sequence_get_state": (_status, _handle, u64, POINTER(SequenceState)),
     "anb_sequence_children": (_status, _handle, u64, i32, sequences, _new_count),
     "anb_sequence_tokens": (_status, _handle, u64, i32, ints, ints, _new_count),
+    "anb_sequence_token_ids": (_status, _handle, u64, i32, ints, _new_count),
+    "anb_cache_sequences": (_status, _handle, i32, sequences, _new_count),
+    "anb_cache_roots": (_status, _handle, i32, sequences, _new_count),
     "anb_step_begin": (_status, _handle, _new_handle),
     "anb_step_create_sequence": (_status, _handle, i32, _new_line),
     "anb_step_append": (_status, _handle, u64, ints, i32, i32),
@@ -253,6 +260,7 @@ FUNCTIONS = {
     "anb_decoder_plan": (_status, _handle, POINTER(PlanStruct)),
     "anb_decoder_get_output": (_status, _handle, i32, POINTER(OutputSettings)),
     "anb_decoder_commit": (_status, _handle, POINTER(c_float), i32, i32),
+    "anb_decoder_commit_logits": (_status, _handle, POINTER(LogitsStruct)),
     "anb_decoder_commit_sampled": (_status, _handle, ints, i32),
     "anb_decoder_abort": (_status, _handle),
     "anb_decoder_next_event": (_status, _handle, POINTER(EventStruct)),

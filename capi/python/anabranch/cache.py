@@ -39,11 +39,26 @@ class Cache:
 
     def children(self, sequence):
         """The open children, in the order of their forks."""
+        return self._list(ctypes.c_uint64, "sequence_children", sequence)
+
+    def sequences(self):
+        """All that are alive, in no order that means anything."""
+        return self._list(ctypes.c_uint64, "cache_sequences")
+
+    def roots(self):
+        """Those without a parent."""
+        return self._list(ctypes.c_uint64, "cache_roots")
+
+    def token_ids(self, sequence):
+        """Token ids of all that the sequence sees, abi.UNKNOWN_TOKEN where the host never said; with keep_tokens=1."""
+        return self._list(ctypes.c_int32, "sequence_token_ids", sequence)
+
+    def _list(self, element, function, *arguments):
         n = ctypes.c_int32()
-        self.lib.call("sequence_children", self, sequence, 0, None, n)
-        children = (ctypes.c_uint64 * n.value)()
-        self.lib.call("sequence_children", self, sequence, n.value, children, n)
-        return list(children)
+        self.lib.call(function, self, *arguments, 0, None, n)
+        elements = (element * n.value)()
+        self.lib.call(function, self, *arguments, n.value, elements, n)
+        return list(elements)
 
     def tokens(self, sequence):
         """(slots, positions) of all that the sequence sees, in history order."""

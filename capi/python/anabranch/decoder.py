@@ -5,9 +5,12 @@ import weakref
 from dataclasses import dataclass, field
 
 from . import abi
-from .abi import EventKind, Reason, Role, Status
+from .abi import EventKind, LogitType, Reason, Role, Status
 from .cache import Plan
 from .library import Error, int_array
+
+# By the format of a memoryview.
+LOGIT_TYPES = {"f": LogitType.FLOAT32, "e": LogitType.FLOAT16, "H": LogitType.BFLOAT16}
 
 
 @dataclass
@@ -148,19 +151,34 @@ class Decoder:
         return settings
 
     def commit(self, logits):
-        """`logits`: float32 [n_outputs, n_vocabulary], anything with the buffer protocol (numpy, torch's .numpy());
-        None for a plan without outputs."""
-        if logits is None:
-            self._call("decoder_commit", self, None, 0, 0)
-        else:
+        """`logits`: float32 or float16 [n_outputs, n_vocabulary], anything with the buffer protocol (numpy, torch's
+        .numpy()); uint16 is taken as the bits of bfloat16 (torch: .view(torch.uint16).numpy()). Rows of a numpy array
+        may lie apart. None for a plan without outputs."""
+        made = self.lib.make(abi.LogitsStruct)
+        if logits is not None:
             values = memoryview(logits)
-            if values.format != "f" or values.ndim != 2 or not values.c_contiguous:
+            if values.format not in LOGIT_TYPES or values.ndim != 2 or not self._has_rows(values, logits):
                 raise Error(Status.BAD_LOGITS, f"logits are {values.format} of shape {values.shape}, not contiguous "
-                                               "float32 [n_outputs, n_vocabulary]")
-            floats = ctypes.c_float * (values.shape[0] * values.shape[1])
-            array = floats.from_buffer_copy(values) if values.readonly else floats.from_buffer(values)
-            self._call("decoder_commit", self, array, *values.shape)
+                                               "float32, float16 or uint16 [n_outputs, n_vocabulary]")
+            made.type = LOGIT_TYPES[values.format]
+            made.n_outputs, made.n_vocabulary = values.shape
+            if values.c_contiguous:
+                data = ctypes.c_char * values.nbytes
+                data = data.from_buffer_copy(values) if values.readonly else data.from_buffer(values)
+                made.values = ctypes.addressof(data)
+            else:
+                made.row_stride = values.strides[0] // values.itemsize
+                made.values = logits.__array_interface__["data"][0]
+        self._call("decoder_commit_logits", self, made)
         self._end_plan()
+
+    @staticmethod
+    def _has_rows(values, logits):
+        """Is each row of the matrix contiguous, and its address known?"""
+        if values.c_contiguous:
+            return True
+        row, column = values.strides
+        return column == values.itemsize and row > 0 and row % column == 0 and hasattr(logits, "__array_interface__")
 
     def commit_sampled(self, tokens):
         """One token per output, sampled by the host."""

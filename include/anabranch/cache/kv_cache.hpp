@@ -52,6 +52,20 @@ class BasicKvCache {
   Position position_limit(SequenceId sequence) const { return state(sequence).limit; }
   SequenceId parent(SequenceId sequence) const { return table().id(state(sequence).parent); }
   std::vector<SequenceId> children(SequenceId sequence) const;
+  /// Calls visit(SequenceId) for each open child, in the order of the forks. Like the next two it allocates nothing;
+  /// `visit` must not change the cache.
+  template <class Visit>
+  void for_each_child(SequenceId sequence, Visit&& visit) const;
+  /// Calls visit(SequenceId) for every sequence that is alive. O(sequences that there were at one time).
+  template <class Visit>
+  void for_each_sequence(Visit&& visit) const {
+    table().for_each([&](SequenceIndex sequence) { visit(table().id(sequence)); });
+  }
+  /// The same for those without a parent.
+  template <class Visit>
+  void for_each_root(Visit&& visit) const;
+  std::vector<SequenceId> sequences() const;
+  std::vector<SequenceId> roots() const;
   /// Tokens that the parent had when the sequence was forked; 0 for a root.
   std::int32_t fork_tokens(SequenceId sequence) const { return state(sequence).fork_tokens; }
   Position start_position(SequenceId sequence) const { return state(sequence).start; }
@@ -67,6 +81,9 @@ class BasicKvCache {
   void for_each_own_page(SequenceId sequence, Visit&& visit) const;
   std::vector<Slot> slots_of(SequenceId sequence) const;
   std::vector<Position> positions_of(SequenceId sequence) const;
+  /// Tokens of all that `slots_of` tells, kUnknownToken where the host never said. Throws wrong_state in a cache that
+  /// was made without keep_tokens.
+  std::vector<TokenId> tokens_of(SequenceId sequence) const;
 
   std::int32_t n_pages() const noexcept { return core_.pool.n_pages(); }
   std::int32_t n_free_pages() const noexcept { return core_.pool.n_free(); }

@@ -17,6 +17,7 @@ struct CacheOptions {
   std::int32_t max_depth = 64;         ///< levels of forks below a root
   Position max_position = kUnlimited;  ///< the model's maximum: positions >= this are refused
   ShareTail share_tail = ShareTail::spare;
+  bool keep_tokens = false;            ///< for `tokens_of`; 4 bytes for each slot up to the highest that was written
   std::uint32_t first_generation = 0;  ///< of sequence ids: caches with different ones refuse each other's sequences
   std::pmr::memory_resource* memory = nullptr;  ///< for all bookkeeping; null: the default resource. Not owned
 };

@@ -72,12 +72,14 @@ struct Snapshot {
   Position max_position = 0;
   std::uint32_t first_generation = 0;
   bool share_tails = true;
+  bool keep_tokens = false;
   std::uint64_t ordinal = 0;
   std::vector<PageEntry> pages;  // [n_pages]
   // Entry i has index i; segments and nodes are numbered anew in each snapshot, sequences keep the index of their id.
   std::vector<SegmentEntry> segments;
   std::vector<NodeEntry> nodes;
   std::vector<SequenceEntry> sequences;
+  std::vector<TokenId> tokens;  ///< of slots [0, size), where the cache keeps them
 
   /// The violated invariants, in words with value and limit; empty when all hold. Those that only make sense once
   /// others hold are not looked at before. O(n log n) for n entries, in time and memory, whatever the numbers in them

@@ -97,12 +97,7 @@ class BasicStep {
 
   /// Reserves pages and describes the pass. The plan is valid until commit or abort. A step that only joins, rewinds or
   /// drops is planned too before it can be committed: its plan has no rows, and nothing is to be run.
-  [[nodiscard]] PlanResult plan() {
-    BranchTree<Policy, PageSize>& tree = changing("plan");
-    const PlanResult result = core_->planner.plan(tree);
-    core_->planned = static_cast<bool>(result);
-    return result;
-  }
+  [[nodiscard]] PlanResult plan() { return core().plan(); }
   /// After the plan: the last `n` of the rows that the sequence itself writes there were drafts that the pass has
   /// proved wrong. They stay rows of the plan, but the sequence ends before them, and the commit gives their slots
   /// back, as if they had never been appended. Another call takes the place of the one before; 0 keeps all. Costs

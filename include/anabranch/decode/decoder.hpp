@@ -188,6 +188,7 @@ class Decoder {
   std::vector<std::vector<TokenId>> forbidden_;  // [n_outputs] with no_repeat_ngram, kept for their memory
   std::vector<std::vector<TokenId>> seen_;       // [n_outputs] that a host read, likewise
   std::vector<TokenId> scratch_seen_;            // of the output that is being sampled
+  std::vector<float> converted_;                 // a row of logits that were no float32
   std::vector<float> scratch_;                   // logits that a hook may change
   std::vector<Event> delivered_;
 };

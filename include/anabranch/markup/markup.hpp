@@ -78,6 +78,13 @@ struct Constraint {
 
 namespace anabranch {
 
+namespace impl {
+template <class M>
+concept HasState = requires {
+  typename M::State;
+};
+}  // namespace impl
+
 /// A markup. `State` is a value: copied at will, one per branch.
 ///   start()          the state of a trunk
 ///   child(s, k)      the state of branch k of the fork that `s` has just asked for
@@ -93,11 +100,8 @@ namespace anabranch {
 ///   constrain(s)     the tokens that may be sampled next
 ///   draft(s)         a tag that is likely to be sampled next; kUnknownToken: none
 template <class M>
-concept Markup = requires {
-  typename M::State;
-}
-&&std::copyable<typename M::State>&& requires(const M& markup, typename M::State& s, const typename M::State& cs,
-                                              TokenId t, std::int32_t k) {
+concept Markup = impl::HasState<M> && std::copyable<typename M::State> &&
+    requires(const M& markup, typename M::State& s, const typename M::State& cs, TokenId t, std::int32_t k) {
   { markup.start() } -> std::same_as<typename M::State>;
   { markup.child(cs, k) } -> std::same_as<typename M::State>;
   { markup.next(s, t) } -> std::same_as<markup::Action>;

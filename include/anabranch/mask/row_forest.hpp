@@ -2,7 +2,9 @@
 //
 // The histories of all rows form a forest: rows that share a view share the path to it. Walking it depth-first gives
 // every view one interval of rows; a chain of views with the same interval is one group. Siblings are visited by the
-// ordinals of their segments, which a join gives out anew.
+// ordinals of their segments, which a join gives out anew, so rows come after the rows that they see, with one
+// exception: tokens that were joined from below a child without tokens may come after what their parent appends behind
+// them. Nobody may rely on the order: K and V of all rows are written before any row attends.
 //
 // Cost: O(v log v) for v views on the paths of the rows; nothing depends on the number of tokens. A pass whose
 // sequences only went on, in any order and with any numbers of rows, takes over the forest of the pass before: O(groups

@@ -24,6 +24,8 @@ class Planner {
   /// Reserves pages and describes the pass, or, with a shortage, changes nothing. O(rows + groups) when the sequences
   /// only went on since the last plan, with v views on the paths of the rows O(rows + v log v) else.
   [[nodiscard]] PlanResult plan(Tree& tree);
+  /// The plan was not taken: the step is as it was before `plan`.
+  void undo(Tree& tree) noexcept { undo_slots(tree); }
   /// The step is over: nothing can be undone any more.
   void commit() noexcept { slot_writer_.commit(); }
   /// Gives the pages back as they were before `plan`. REQUIRES: the tree has forgotten the slots.

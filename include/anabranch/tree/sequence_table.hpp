@@ -46,6 +46,13 @@ class SequenceTable {
   State& operator[](SequenceIndex sequence) noexcept { return records_[sequence].state; }
   const State& operator[](SequenceIndex sequence) const noexcept { return records_[sequence].state; }
 
+  /// Calls visit(SequenceIndex) for every sequence that is alive. O(cells).
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (SequenceIndex i{0}; i < SequenceIndex(size()); ++i)
+      if (records_.in_use(i) && records_[i].state.alive) visit(i);
+  }
+
   /// The sequence above: the parent, or for a sequence that ended in this step, who inherits from it. None for a root.
   SequenceIndex above(SequenceIndex sequence) const noexcept;
   /// Who gets the pages that `sequence` could still have written: itself, or the next above that is alive.

@@ -39,6 +39,7 @@ CacheOptions options_of(const S& s, std::pmr::memory_resource* memory) {
   options.max_position = s.max_position;
   options.share_tail = s.share_tails ? ShareTail::spare : ShareTail::never;
   options.first_generation = s.first_generation;
+  options.keep_tokens = s.keep_tokens;
   options.memory = memory;
   return options;
 }
@@ -57,6 +58,7 @@ template <std::same_as<Snapshot> S>
 BasicKvCache<Payload, Policy, PageSize>::BasicKvCache(const S& snapshot, std::pmr::memory_resource* memory)
     : BasicKvCache(impl::options_of<PageSize>(snapshot, memory)) {
   core_.payloads.grow(static_cast<std::int32_t>(snapshot.sequences.size()), Payload{});
+  for (const TokenId token : snapshot.tokens) core_.tokens.push_back(token);
   SnapshotAccess<Policy, PageSize>::restore(snapshot, core_.tree, core_.pool);
 }
 
@@ -73,14 +75,43 @@ Snapshot BasicKvCache<Payload, Policy, PageSize>::snapshot() const {
   if (core_.in_step) fail(Status::wrong_state, "a snapshot is taken between steps; one is open");
   Snapshot s = SnapshotAccess<Policy, PageSize>::take(core_.tree, core_.pool);
   s.share_tails = options_.share_tail == ShareTail::spare;
+  s.keep_tokens = options_.keep_tokens;
+  s.tokens.assign(core_.tokens.begin(), core_.tokens.end());
   return s;
 }
 
 template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
 std::vector<SequenceId> BasicKvCache<Payload, Policy, PageSize>::children(SequenceId sequence) const {
   std::vector<SequenceId> result;
-  for (SequenceIndex c = state(sequence).first_child; c != kNoIndex; c = table()[c].next_sibling)
-    result.push_back(table().id(c));
+  for_each_child(sequence, [&](SequenceId child) { result.push_back(child); });
+  return result;
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+template <class Visit>
+void BasicKvCache<Payload, Policy, PageSize>::for_each_child(SequenceId sequence, Visit&& visit) const {
+  for (SequenceIndex c = state(sequence).first_child; c != kNoIndex; c = table()[c].next_sibling) visit(table().id(c));
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+template <class Visit>
+void BasicKvCache<Payload, Policy, PageSize>::for_each_root(Visit&& visit) const {
+  table().for_each([&](SequenceIndex sequence) {
+    if (table()[sequence].parent == kNoIndex) visit(table().id(sequence));
+  });
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+std::vector<SequenceId> BasicKvCache<Payload, Policy, PageSize>::sequences() const {
+  std::vector<SequenceId> result;
+  for_each_sequence([&](SequenceId sequence) { result.push_back(sequence); });
+  return result;
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+std::vector<SequenceId> BasicKvCache<Payload, Policy, PageSize>::roots() const {
+  std::vector<SequenceId> result;
+  for_each_root([&](SequenceId sequence) { result.push_back(sequence); });
   return result;
 }
 
@@ -136,6 +167,16 @@ std::vector<Position> BasicKvCache<Payload, Policy, PageSize>::positions_of(Sequ
     for (std::int32_t i = view.begin; i < view.end; ++i) positions.push_back(first + i);
   });
   return positions;
+}
+
+template <class Payload, PositionPolicy Policy, PageSizeChoice PageSize>
+std::vector<TokenId> BasicKvCache<Payload, Policy, PageSize>::tokens_of(SequenceId sequence) const {
+  (void)table().find(sequence);
+  if (!core_.keep_tokens) fail(Status::wrong_state, "the cache keeps no tokens: its option keep_tokens is off");
+  std::vector<TokenId> tokens;
+  for (const Slot slot : slots_of(sequence))
+    tokens.push_back(slot < core_.tokens.size() ? core_.tokens[slot] : kUnknownToken);
+  return tokens;
 }
 
 }  // namespace anabranch

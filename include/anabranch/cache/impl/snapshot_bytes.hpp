@@ -117,7 +117,7 @@ requires std::same_as<std::remove_const_t<T>, Snapshot>
 void visit_fields(V& v, T& x) {
   v(x.n_pages), v(x.n_free_pages), v(x.page_size), v(x.max_sequences), v(x.max_depth), v(x.max_position),
       v(x.first_generation), v(x.share_tails);
-  v(x.ordinal), v(x.pages), v(x.segments), v(x.nodes), v(x.sequences);
+  v(x.ordinal), v(x.pages), v(x.segments), v(x.nodes), v(x.sequences), v(x.keep_tokens), v(x.tokens);
 }
 
 template <class T>

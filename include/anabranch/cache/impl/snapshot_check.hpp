@@ -68,6 +68,9 @@ class SnapshotCheck {
     found_.expect(s_.ordinal <= kMaxOrdinal, "last ordinal ", s_.ordinal, "; it can be 0 to ", kMaxOrdinal);
     for (const std::size_t size : {s_.segments.size(), s_.nodes.size(), s_.sequences.size()})
       found_.expect(size <= std::size_t{kUnlimited}, size, " entries; there can be ", kUnlimited);
+    found_.expect(s_.keep_tokens || s_.tokens.empty(), s_.tokens.size(), " tokens in a cache that keeps none");
+    found_.expect(std::ssize(s_.tokens) <= n_slots(), s_.tokens.size(), " tokens in ", n_slots(), " slots");
+    for (const TokenId token : s_.tokens) found_.expect(token >= kUnknownToken, "token ", token);
   }
 
   template <class Entries>

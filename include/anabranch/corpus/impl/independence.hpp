@@ -182,12 +182,13 @@ class IndependencePasses {
     ANABRANCH_ASSERT(plan);  // cache_options made room
     if (plan->n_rows() > 0) {
       const LogitsView logits = model_(*plan);
+      std::vector<float> converted;
       for (std::size_t i = 0; i < plan->outputs.size(); ++i) {
         ScoredSequence& scored = cache.payload(plan->outputs[i].sequence);
         const std::size_t n_prefix = scored.branch->prefix.size();
         const TokenId token =
             scored.next < n_prefix ? scored.branch->prefix[scored.next] : scored.branch->body[scored.next - n_prefix];
-        *scored.sum += log_probability(logits.row(static_cast<std::int32_t>(i)), token);
+        *scored.sum += log_probability(logits.row(static_cast<std::int32_t>(i), converted), token);
         ++scored.next;
       }
     }

@@ -21,9 +21,11 @@ std::span<const Event> Decoder<M, Text, S, Cache>::commit(const LogitsView& logi
   if (logits.n_outputs != n || (n > 0 && (logits.values == nullptr || logits.vocabulary < 1)))
     fail(Status::bad_logits, "logits of shape [", logits.n_outputs, ", ", logits.vocabulary,
          (logits.values == nullptr ? "] without values" : "]"), "; the plan has ", n, " outputs");
+  if (logits.row_stride != 0 && logits.row_stride < logits.vocabulary)
+    fail(Status::bad_logits, "a row stride of ", logits.row_stride, " for rows of ", logits.vocabulary, " logits");
   std::vector<SampledToken> sampled(owners_.size());
   for (std::size_t i = 0; i < sampled.size(); ++i)
-    if (is_wanted(i, sampled)) sampled[i] = sample(i, logits.row(static_cast<std::int32_t>(i)));
+    if (is_wanted(i, sampled)) sampled[i] = sample(i, logits.row(static_cast<std::int32_t>(i), converted_));
   return accept(sampled);
 }
 
