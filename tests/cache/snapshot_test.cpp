@@ -301,9 +301,9 @@ TEST_CASE("histories in which a join would show a token twice are refused") {
   KvCache cache({.n_pages = 8, .page_size = 4});
   const SequenceId trunk = cache.create_sequence();
   in_step(cache, [&](Step& step) {
-    step.append(trunk, 3);
+    step.append_unknown(trunk, 3);
     for (const SequenceId child : step.fork(trunk, 2)) {
-      step.append(child, 2);
+      step.append_unknown(child, 2);
       step.fork(child, 1);  // so that what it wrote is a view
     }
   });
@@ -343,7 +343,7 @@ TEST_CASE("snapshots of 30,000 sequences are checked in no time: side by side, a
   KvCache wide({.n_pages = 4, .max_sequences = 60000});
   const SequenceId trunk = wide.create_sequence();
   in_step(wide, [&](Step& step) {
-    step.append(trunk, 3);
+    step.append_unknown(trunk, 3);
     step.fork(trunk, 30000);
   });
   CHECK(violations(wide) == "");
