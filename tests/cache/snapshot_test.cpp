@@ -145,7 +145,7 @@ TEST_CASE("flags and counts that no writer makes are refused, and no memory is t
   };
   CHECK(with(flag, 1) == "");
   CHECK(with(flag, 7) == "snapshot has 7 where 0 or 1 is expected");
-  CHECK(with(n_pages, 4) == "snapshot claims 4 elements of 12 bytes or more in 36 bytes");
+  CHECK(with(n_pages, 4) == "snapshot claims 4 elements of 12 bytes or more in 45 bytes");
 }
 
 TEST_CASE("a pool of two thousand million slots on one page is checked by what is there") {

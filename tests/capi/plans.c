@@ -270,7 +270,7 @@ static void after_a_plan_only_commit_or_abort(void) {
   OK(anb_step_plan(w.step, &plan));
   REFUSED(&w, anb_step_create_sequence(w.step, 0, &sequence), ANB_WRONG_STATE,
           "create_sequence after a successful plan");
-  REFUSED(&w, anb_step_append_unknown(w.step, w.sequences[0], 1, 0), ANB_WRONG_STATE, "append after");
+  REFUSED(&w, anb_step_append_unknown(w.step, w.sequences[0], 1, 0), ANB_WRONG_STATE, "append_unknown after");
   REFUSED(&w, anb_step_request_logits(w.step, w.sequences[0]), ANB_WRONG_STATE, "request_logits after");
   REFUSED(&w, anb_step_fork(w.step, w.sequences[0], 1, 0, &sequence), ANB_WRONG_STATE, "fork after");
   REFUSED(&w, anb_step_fork_given(w.step, w.sequences[0], 1, kStart, &sequence), ANB_WRONG_STATE, "fork after");
@@ -299,7 +299,7 @@ static void rejected_rows_are_not_committed(void) {
   CHECK_SAME(plan.n_rows, 4);
   REFUSED(&w, anb_step_reject(w.step, w.sequences[0], 5), ANB_BAD_ARGUMENT, "rejecting 5 rows");
   REFUSED(&w, anb_step_reject(w.step, w.sequences[0], -1), ANB_BAD_ARGUMENT, "rejecting -1 rows");
-  REFUSED(&w, anb_step_reject(w.step, w.sequences[2], 1), ANB_BAD_ARGUMENT, "the last 0 of its tokens");
+  REFUSED(&w, anb_step_reject(w.step, w.sequences[2], 1), ANB_BAD_ARGUMENT, "it wrote 0 since its last fork or join");
   REFUSED(&w, anb_step_reject(w.step, 7, 1), ANB_STALE_SEQUENCE, "sequence 7");
   OK(anb_step_reject(w.step, w.sequences[0], 4));
   OK(anb_step_reject(w.step, w.sequences[0], 3));

@@ -54,7 +54,8 @@ TEST_CASE("The payload of a branch is found by the sequence that an output names
   REQUIRE(plan->outputs.size() == 2);
   for (std::size_t i = 0; i < plan->outputs.size(); ++i)
     run.cache.payload(plan->outputs[i].sequence).branch = plan.output_settings()[i].branch;
-  run.decoder.abort();
+  const std::vector<float> values = run.logits(plan);
+  run.decoder.commit({values.data(), 2, kVocabulary});
   for (const ab::BranchIndex branch : {1, 2})
     CHECK(run.cache.payload(run.decoder.branch(id, branch).sequence).branch == branch);
   run.run();

@@ -200,12 +200,12 @@ OutputSettings = _struct(
     n_forbidden=i32, n_seen=i32, reserved=i32, spared=ints, n_spared=i32, reserved2=i32,
     user_data=u64)
 TokenLogProbability = _struct("anb_token_log_probability", token=i32, log_probability=c_float)
+LogitsStruct = _struct(
+    "anb_logits", struct_size=u32, type=i32, n_outputs=i32, n_vocabulary=i32, row_stride=i64, values=c_void_p)
 EventStruct = _struct(
     "anb_event", struct_size=u32, kind=i32, request=u64, branch=i32, token=i32, role=i32, forced=i32,
     log_probability=c_float, n_top=i32, top=POINTER(TokenLogProbability), text=c_void_p, n_text=c_size_t,
     first_branch=i32, n_branches=i32, reason=i32, reserved=i32, user_data=u64)
-LogitsStruct = _struct(
-    "anb_logits", struct_size=u32, type=i32, n_outputs=i32, n_vocabulary=i32, row_stride=i64, values=c_void_p)
 RequestState = _struct(
     "anb_request_state", struct_size=u32, reason=i32, n_branches=i32, n_blocks=i32, n_serial=i32, n_branch=i32,
     n_title=i32, n_tag=i32, n_prompt=i32, n_sampled=i32, n_forced=i32, n_forgotten=i32, n_passes=i32, n_prefill=i32,
