@@ -65,8 +65,8 @@ class SnapshotAccess {
 
   static void take_history(const Tree& tree, const Pool& pool, Snapshot& s) {
     const Tables& history = tree.history_;
-    const Numbers segment(history.segments_);
-    const Numbers node(history.nodes_);
+    const Numbers<Segment, SegmentIndex> segment(history.segments_);  // clang 14 deduces no nested template
+    const Numbers<HistoryNode, NodeIndex> node(history.nodes_);
     for (SegmentIndex i{0}; i < SegmentIndex(history.segments_.size()); ++i) {
       if (!history.segments_.in_use(i)) continue;
       const Segment& g = history.segment(i);
