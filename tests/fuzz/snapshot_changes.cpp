@@ -55,14 +55,17 @@ class FieldChange {
                                                           std::int64_t{1} << 62,
                                                           std::numeric_limits<std::int64_t>::max(),
                                                           std::numeric_limits<std::int64_t>::min()};
+    const auto more = [&](std::int64_t n) {
+      return static_cast<std::int64_t>(static_cast<std::uint64_t>(value) + static_cast<std::uint64_t>(n));
+    };
     switch (input_.below(8)) {
-      case 0: return value + 1;
-      case 1: return value - 1;
+      case 0: return more(1);
+      case 1: return more(-1);
       case 2: return input_.below(12) - 2;
       case 3: return recent_[input_.byte() % recent_.size()];
       case 4: return kWide[input_.byte() % kWide.size()];
       case 5: return input_.below(64);
-      case 6: return value + input_.below(9) - 4;
+      case 6: return more(input_.below(9) - 4);
       default: return input_.odd_number();
     }
   }
