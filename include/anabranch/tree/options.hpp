@@ -8,8 +8,8 @@
 
 namespace anabranch {
 
-/// Children of `given` may start at max_position, and ranges of `reserved` may reach past it: such a child is forked, and
-/// refused its tokens when they are appended.
+/// Children of `given` may start at max_position, and ranges of `reserved` may reach past it: such a child is forked,
+/// and refused its tokens when they are appended.
 template <PositionPolicy Policy = Positions>
 struct BasicForkOptions {
   Policy positions{};                     ///< where the children start, and where the parent goes on
