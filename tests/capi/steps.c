@@ -56,7 +56,8 @@ static void reads_refuse(void) {
   anb_sequence sequence = 9;
   int32_t n = 77;
   REFUSED(&w, anb_sequence_get_state(w.cache, 12345, &s), ANB_STALE_SEQUENCE, "sequence 12345 of generation 0");
-  REFUSED(&w, anb_sequence_get_state(w.cache, ANB_NO_SEQUENCE, &s), ANB_STALE_SEQUENCE, "kNoSequence names no sequence");
+  REFUSED(&w, anb_sequence_get_state(w.cache, ANB_NO_SEQUENCE, &s), ANB_STALE_SEQUENCE,
+          "kNoSequence names no sequence");
   REFUSED(&w, anb_sequence_get_state(w.cache, UINT64_MAX, &s), ANB_STALE_SEQUENCE, "generation 4294967295");
   REFUSED(&w, anb_sequence_get_state(w.cache, w.sequences[0] + ((uint64_t)1 << 32), &s), ANB_STALE_SEQUENCE, NULL);
   REFUSED(&w, anb_sequence_children(w.cache, w.sequences[0], -1, &sequence, &n), ANB_BAD_ARGUMENT, "-1");
