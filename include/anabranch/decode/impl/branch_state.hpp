@@ -92,7 +92,7 @@ struct BranchState {
   StreamKey stream{};
   std::int64_t n_sampled = 0;
 
-  // What it has written itself. What its blocks wrote stands with their branches; see reading_order.hpp.
+  // Its own writing; that of its blocks stands with their branches: see reading_order.hpp.
   SharedArray<TokenId> tokens;    ///< sampled and forced, tags and titles included
   SharedArray<char> text;         ///< for the reader
   SharedArray<BlockMark> blocks;  ///< in order

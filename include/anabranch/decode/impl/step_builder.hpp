@@ -69,7 +69,8 @@ class StepBuilder {
     step_.detach(branch.sequence);
   }
 
-  /// What requests need was left free for them (RequestStateMachine::n_sequences_left); only others can have taken it.
+  /// The sequences that requests need were left free for them (RequestStateMachine::n_sequences_left); only others can
+  /// have taken it.
   void check_room(const Request& request, std::int32_t n) const {
     const std::int32_t n_most = cache_.options().max_sequences, n_there = cache_.n_sequences();
     if (n > n_most - n_there)
