@@ -225,6 +225,109 @@ static void a_request_goes_on_with_another(void) {
   end_world(&w);
 }
 
+/* Two requests start from a sequence that is not computed again, and that its owner then drops. */
+static void requests_start_from_a_sequence(void) {
+  static const anb_token kSystem[] = {'s', 'y', 's'};
+  const anb_text text = byte_text();
+  const anb_decoder_options o = decoder_options(NULL, &text);
+  world w = decoder_world(&o);
+  anb_request_options ro = ANB_REQUEST_OPTIONS_INIT;
+  anb_branch_state s = ANB_BRANCH_STATE_INIT;
+  anb_output_settings settings = ANB_OUTPUT_SETTINGS_INIT;
+  anb_event event = ANB_EVENT_INIT;
+  anb_plan plan = ANB_PLAN_INIT;
+  anb_token sampled[2] = {'h', 'h'};
+  anb_step* step;
+  anb_sequence shared;
+  anb_request first, second, none = ANB_NO_REQUEST;
+  OK(anb_step_begin(w.cache, &step));
+  OK(anb_step_create_sequence(step, 0, &shared));
+  OK(anb_step_append(step, shared, kSystem, 3, ANB_LOGITS_NONE));
+  OK(anb_step_plan(step, &plan));
+  OK(anb_step_commit(step));
+  ro.prefix = shared;
+  ro.user_data = 41;
+  first = submit(&w, "ab", &ro);
+  ro.user_data = UINT64_MAX;
+  second = submit(&w, "c", &ro);
+  STATUS(anb_decoder_submit(w.decoder, NULL, 0, &ro, &none), ANB_BAD_REQUEST);
+  OK(anb_decoder_plan(w.decoder, &plan));
+  CHECK_SAME(plan.n_rows, 3);
+  CHECK(plan.positions[0] == 3 && plan.n_outputs == 2);
+  OK(anb_decoder_get_output(w.decoder, 1, &settings));
+  CHECK(settings.user_data == UINT64_MAX && settings.request == second);
+  OK(anb_decoder_commit_sampled(w.decoder, sampled, 2));
+  OK(anb_decoder_next_event(w.decoder, &event));
+  CHECK(event.user_data == 41 && event.request == first);
+  OK(anb_step_begin(w.cache, &step));
+  OK(anb_step_drop(step, shared));
+  OK(anb_step_plan(step, &plan));
+  OK(anb_step_commit(step));
+  STATUS(anb_decoder_submit(w.decoder, kColon, 1, &ro, &none), ANB_STALE_SEQUENCE);
+  CHECK(none == ANB_NO_REQUEST);
+  run_passes(&w, kSerial, kBySampled);
+  CHECK_TEXT(text_of(&w, first, 0), "hello");
+  CHECK_TEXT(text_of(&w, second, 0), "hello");
+  CHECK_SAME(request_state(&w, first).user_data, 41);
+  OK(anb_decoder_get_branch(w.decoder, first, 0, &s));
+  CHECK_SAME(sequence_state(w.cache, s.sequence).n_tokens, 3 + 2 + 5);
+  CHECK(s.n_tokens == 5 && s.tokens[0] == 'h' && s.tokens[4] == 'o');
+  end_world(&w);
+}
+
+/* Others drop a request's sequence: it ends, with a reason of its own. */
+static void a_request_that_is_lost(void) {
+  const anb_text text = byte_text();
+  const anb_decoder_options o = decoder_options(NULL, &text);
+  world w = decoder_world(&o);
+  anb_branch_state s = ANB_BRANCH_STATE_INIT;
+  anb_plan plan = ANB_PLAN_INIT;
+  anb_step* step;
+  const anb_request r = submit(&w, "ab", NULL);
+  OK(pass(&w, kSerial, kBySampled));
+  OK(anb_decoder_get_branch(w.decoder, r, 0, &s));
+  OK(anb_step_begin(w.cache, &step));
+  OK(anb_step_drop(step, s.sequence));
+  OK(anb_step_plan(step, &plan));
+  OK(anb_step_commit(step));
+  STATUS(anb_decoder_plan(w.decoder, &plan), ANB_NOTHING_TO_DO);
+  CHECK_SAME(request_state(&w, r).reason, ANB_REASON_LOST);
+  CHECK_TEXT(text_of(&w, r, 0), "h");
+  end_world(&w);
+}
+
+/* At a shortage each request says what it needs and uses. */
+static void pages_at_a_shortage(void) {
+  static const anb_token kLong[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
+  anb_plan plan = ANB_PLAN_INIT;
+  anb_request_state s = ANB_REQUEST_STATE_INIT;
+  anb_token sampled = 1;
+  int32_t n_used = 0, n_free, i;
+  world w = empty_world(4);
+  w.n_requests = 2;
+  OK(anb_decoder_create(w.cache, NULL, &w.decoder));
+  OK(anb_decoder_submit(w.decoder, kLong, 20, NULL, &w.requests[0]));
+  OK(anb_decoder_plan(w.decoder, &plan));
+  OK(anb_decoder_commit_sampled(w.decoder, &sampled, 1));
+  OK(anb_decoder_submit(w.decoder, kLong, 20, NULL, &w.requests[1]));
+  n_free = statistics_of(w.cache).n_free_pages;
+  for (i = 0; i < 100 && anb_decoder_plan(w.decoder, &plan) == ANB_OK; ++i) {
+    anb_token both[2] = {1, 1};
+    OK(anb_decoder_get_request(w.decoder, w.requests[0], &s));
+    CHECK(s.n_pages_needed == 0 && s.n_pages_used == 0);
+    OK(anb_decoder_commit_sampled(w.decoder, both, plan.n_outputs));
+    n_free = statistics_of(w.cache).n_free_pages;
+  }
+  STATUS(anb_decoder_plan(w.decoder, &plan), ANB_NO_ROOM);
+  for (i = 0; i < 2; ++i) {
+    OK(anb_decoder_get_request(w.decoder, w.requests[i], &s));
+    CHECK(s.n_pages_used >= 1 && s.n_pages_needed >= 0);
+    n_used += s.n_pages_used;
+  }
+  CHECK_SAME(n_used, statistics_of(w.cache).n_pages - n_free);
+  end_world(&w);
+}
+
 const phase kDecoderPhases[] = {{"a_serial_answer", a_serial_answer},
                                 {"an_answer_with_branches", an_answer_with_branches},
                                 {"branches_tell_their_state", branches_tell_their_state},
@@ -234,4 +337,7 @@ const phase kDecoderPhases[] = {{"a_serial_answer", a_serial_answer},
                                 {"an_aborted_pass_is_planned_again", an_aborted_pass_is_planned_again},
                                 {"cancel_and_release", cancel_and_release},
                                 {"a_request_goes_on_with_another", a_request_goes_on_with_another},
+                                {"requests_start_from_a_sequence", requests_start_from_a_sequence},
+                                {"a_request_that_is_lost", a_request_that_is_lost},
+                                {"pages_at_a_shortage", pages_at_a_shortage},
                                 {NULL, NULL}};

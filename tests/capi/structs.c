@@ -248,8 +248,8 @@ static void sizes_of_structs_that_a_decoder_writes(void) {
   CHECK_WRITER(anb_plan, write_pass, &w);
   OK(anb_decoder_plan(w.decoder, &plan));
   CHECK_GROWN_WRITER(anb_output_settings, write_output, &w, spared);
-  CHECK_WRITER(anb_request_state, write_request, &w);
-  CHECK_WRITER(anb_branch_state, write_branch, &w);
+  CHECK_GROWN_WRITER(anb_request_state, write_request, &w, user_data);
+  CHECK_GROWN_WRITER(anb_branch_state, write_branch, &w, tokens);
   end_world(&w);
 }
 
@@ -264,7 +264,7 @@ static void sizes_of_events(void) {
     OK(anb_decoder_submit(w.decoder, kPrompt, 2, NULL, &w.requests[0]));
     OK(anb_decoder_cancel(w.decoder, w.requests[0]));
   }
-  CHECK_WRITER(anb_event, write_event, &w);
+  CHECK_GROWN_WRITER(anb_event, write_event, &w, user_data);
   STATUS(anb_decoder_next_event(w.decoder, &event), ANB_NOTHING_TO_DO);
   end_world(&w);
 }

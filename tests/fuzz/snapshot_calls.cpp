@@ -58,7 +58,7 @@ void SnapshotCalls::call(Step& step) {
     case 0:
     case 1:
     case 2:
-    case 3: return step.append(sequence, input_.number(1, 9));
+    case 3: return step.append_unknown(sequence, input_.number(1, 9));
     case 4: return fork(step, sequence);
     case 5: return fork(step, sequence);
     case 6: return join(step, sequence);

@@ -27,7 +27,7 @@ struct OutputSettings {
   std::span<const TokenId> allowed;    ///< nothing else; empty: everything
   std::span<const TokenId> forbidden;  ///< none of these
   /// The answer's tokens that the branch sees: the repetition penalty is on them. Of a plan empty where neither
-  /// repetition_penalty, no_repeat_ngram nor a hook looks at them; a sampler of one's own always gets them.
+  /// repetition_penalty, no_repeat_ngram, a hook nor a sampler of the caller's own looks at them.
   std::span<const TokenId> seen;
   std::span<const TokenId> spared = {};  ///< exempt from the repetition penalty, though seen
 };

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,8 +26,14 @@ using BlockIndex = Index<struct Block>;
 /// A change to a branch's sequence in the cache that has not been committed.
 struct Operation {
   enum class Kind : std::uint8_t { feed, rewind, fork, join };
+  explicit Operation(Kind k, std::int32_t n = 0) : kind(k), count(n) {}
+  Operation(Kind k, BlockIndex b) : kind(k), block(b) {}
+  /// Tokens that are still to be fed.
+  std::span<const TokenId> to_feed() const noexcept { return tokens.all().subspan(n_fed); }
+
   Kind kind = Kind::feed;
-  std::vector<TokenId> tokens;  ///< of feed
+  SharedArray<TokenId> tokens;  ///< of feed
+  std::size_t n_fed = 0;        ///< of them, a prompt's first ones, in the cache already
   std::int32_t count = 0;       ///< of rewind: tokens to take back
   BlockIndex block;             ///< of fork and join
 };
@@ -85,12 +92,13 @@ struct BranchState {
   StreamKey stream{};
   std::int64_t n_sampled = 0;
 
-  // What it has written itself. What its blocks wrote stands with their branches; see reading_order.hpp.
+  // Its own writing; that of its blocks stands with their branches: see reading_order.hpp.
   SharedArray<TokenId> tokens;    ///< sampled and forced, tags and titles included
   SharedArray<char> text;         ///< for the reader
   SharedArray<BlockMark> blocks;  ///< in order
   std::size_t n_settled = 0;      ///< of the tokens, before its last join: `Action::forget` does not reach them
-  std::size_t n_marks = 0;        ///< of its parent when it was forked: the blocks that it sees
+  SharedArray<TokenId> seen;      ///< the same with what its joined blocks wrote, where RequestState::keeps_seen
+  std::size_t n_seen_above = 0;   ///< of its parent's, when it was forked: the others it does not see
 
   std::string title;
   TextStream stream_of_text;
@@ -100,7 +108,7 @@ struct BranchState {
 template <class State>
 void feed(BranchState<State>& branch, TokenId token) {
   if (branch.operations.empty() || branch.operations.back().kind != Operation::Kind::feed)
-    branch.operations.push_back({Operation::Kind::feed, {}, 0, kNoIndex});
+    branch.operations.emplace_back(Operation::Kind::feed);
   branch.operations.back().tokens.push_back(token);
 }
 

@@ -61,9 +61,7 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 impl::SampledToken Decoder<M, Text, S, Cache>::sample(std::size_t output, std::span<const float> logits) {
   const Request& request = owner(output);
   OutputSettings settings = settings_[output];
-  constexpr bool is_own_sampler = !std::is_same_v<S, Sampler>;  // it may look at the tokens without an option
-  if (is_own_sampler || request.options->sampling.repetition_penalty != 1.0f || request.options->hook)
-    settings.seen = seen_by(owners_[output], scratch_seen_);
+  if (request.keeps_seen) settings.seen = seen_by(owners_[output], scratch_seen_);
   if (request.options->hook) {
     scratch_.assign(logits.begin(), logits.end());
     const std::span<const PathStep> path = request.branch(settings.branch).path;

@@ -177,7 +177,7 @@ std::span<const TokenId> Decoder<M, Text, S, Cache>::seen_by(const OutputOwner& 
                                                              std::vector<TokenId>& buffer) const {
   const Request& request = *requests_[owner.request];
   const BranchState& branch = request.branch(owner.branch);
-  if (branch.is_trunk() && branch.blocks.empty() && owner.n_drafts == 0) return branch.tokens.all();
+  if (branch.is_trunk() && owner.n_drafts == 0) return branch.seen.all();
   buffer.clear();
   impl::append_seen(request, owner.branch, buffer);
   for (std::size_t k = 0; k < owner.n_drafts; ++k) buffer.push_back(branch.drafts[k].token);
@@ -188,8 +188,7 @@ std::span<const TokenId> Decoder<M, Text, S, Cache>::seen_by(const OutputOwner& 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::show_seen(std::size_t output) {
   if (plan_ == nullptr || output >= owners_.size() || settings_[output].seen.data() != nullptr) return;
-  const RequestOptions& o = *owner(output).options;
-  if (o.sampling.repetition_penalty == 1.0f && o.no_repeat_ngram == 0 && !o.hook) return;
+  if (!owner(output).keeps_seen) return;
   settings_[output].seen = seen_by(owners_[output], array_of(seen_, output));
 }
 
@@ -202,7 +201,7 @@ void Decoder<M, Text, S, Cache>::end_oversized(Transaction& transaction) {
     if (!request.active || !request.prefilling) continue;
     std::int64_t n = cache_->alive(request.trunk().sequence) ? cache_->n_tokens(request.trunk().sequence) : 0;
     for (const impl::Operation& op : request.trunk().operations)
-      n += op.kind == Kind::rewind ? -op.count : std::ssize(op.tokens);
+      n += op.kind == Kind::rewind ? -op.count : std::ssize(op.to_feed());
     if (n > cache_->n_slots()) machine_.close(transaction.change(i), EndReason::no_room);
   }
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include <anabranch/decode/decoder.hpp>
@@ -143,6 +144,9 @@ std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S, Cache
   if (own->max_tokens == kNone) own->max_tokens = this->options().max_tokens;
   if (own->max_branch_tokens == kNone) own->max_branch_tokens = this->options().max_branch_tokens;
   if (own->max_parallel_branches == kNone) own->max_parallel_branches = this->options().max_branches;
+  constexpr bool is_own_sampler = !std::is_same_v<S, Sampler>;  // it may look at the tokens without an option
+  request->keeps_seen =
+      is_own_sampler || own->sampling.repetition_penalty != 1.0f || own->no_repeat_ngram > 0 || own->hook;
   request->options = std::move(own);
   if (before != nullptr) {
     continue_history(*request, *before);

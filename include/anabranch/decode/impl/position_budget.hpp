@@ -24,7 +24,7 @@ class PositionBudget {
     WidePosition next = next_in_cache(branch);
     if (branch.forked_block != kNoIndex) next = request.block(branch.forked_block).ends.after(next);
     for (const Operation& op : branch.operations) {
-      if (op.kind == Operation::Kind::feed) next += std::ssize(op.tokens);
+      if (op.kind == Operation::Kind::feed) next += std::ssize(op.to_feed());
       if (op.kind == Operation::Kind::rewind) next -= op.count;
       if (op.kind != Operation::Kind::fork || next > kUnlimited) continue;
       const Block& block = request.block(op.block);

@@ -1,10 +1,12 @@
 // Reading order: what a branch wrote, with the blocks inside it where they stand.
 //
 // A branch keeps what it wrote itself, and marks where its blocks stand. So a fork copies nothing of what was written
-// before it, and a join nothing of what the branches wrote.
+// before it, and a join nothing of what the branches wrote. Only where the tokens that a branch has seen are looked at
+// does a join add those of its branches to their parent's, in one piece.
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,10 +31,10 @@ Stretch stretch(const BranchState<State>& branch, std::size_t k) noexcept {
           branch.text.all().subspan(from.n_bytes, n_bytes - from.n_bytes)};
 }
 
-/// Calls visit(Stretch) for what a branch wrote up to its block `n_blocks` (its number of blocks: for all), the blocks
-/// before that one included. Without recursion, however deep the blocks are nested.
+/// Calls visit(Stretch) for all that a branch wrote, the blocks inside it included. Without recursion, however deep
+/// they are nested.
 template <class State, class Visit>
-void for_each_stretch(const RequestState<State>& request, BranchIndex top, std::size_t n_blocks, Visit&& visit) {
+void for_each_stretch(const RequestState<State>& request, BranchIndex top, Visit&& visit) {
   struct Place {
     BranchIndex branch;
     std::size_t stretch;
@@ -42,7 +44,7 @@ void for_each_stretch(const RequestState<State>& request, BranchIndex top, std::
     const Place place = places.back();
     const BranchState<State>& branch = request.branch(place.branch);
     visit(stretch(branch, place.stretch));
-    if (place.stretch < (places.size() == 1 ? n_blocks : branch.blocks.size())) {
+    if (place.stretch < branch.blocks.size()) {
       ++places.back().stretch;
       places.push_back({request.block(branch.blocks[place.stretch].block).first, 0});
       continue;
@@ -57,21 +59,21 @@ void for_each_stretch(const RequestState<State>& request, BranchIndex top, std::
 template <class State>
 void append_written(const RequestState<State>& request, BranchIndex index, std::string& text,
                     std::vector<TokenId>& tokens) {
-  for_each_stretch(request, index, request.branch(index).blocks.size(), [&](const Stretch& s) {
+  for_each_stretch(request, index, [&](const Stretch& s) {
     text.append(s.text.begin(), s.text.end());
     tokens.insert(tokens.end(), s.tokens.begin(), s.tokens.end());
   });
 }
 
-/// Appends the answer's tokens that a branch sees. O(those).
+/// Appends the answer's tokens that a branch sees. O(those). REQUIRES: the request keeps them.
 template <class State>
 void append_seen(const RequestState<State>& request, BranchIndex index, std::vector<TokenId>& tokens) {
   std::vector<BranchIndex> path;
   for (BranchIndex i = index; i != kNone; i = request.branch(i).parent) path.push_back(i);
   for (std::size_t k = path.size(); k-- > 0;) {
-    const std::size_t n_blocks = k > 0 ? request.branch(path[k - 1]).n_marks : request.branch(index).blocks.size();
-    for_each_stretch(request, path[k], n_blocks,
-                     [&](const Stretch& s) { tokens.insert(tokens.end(), s.tokens.begin(), s.tokens.end()); });
+    std::span<const TokenId> seen = request.branch(path[k]).seen.all();
+    if (k > 0) seen = seen.first(request.branch(path[k - 1]).n_seen_above);
+    tokens.insert(tokens.end(), seen.begin(), seen.end());
   }
 }
 

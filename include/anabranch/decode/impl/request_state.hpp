@@ -39,6 +39,7 @@ struct RequestState {
   TokenId last_prompt_token = kUnknownToken;
   std::int32_t n_sequences_due = 0;  ///< that the next passes will create for it
   bool has_trunk = false;            ///< a committed pass has created the trunk's sequence
+  bool keeps_seen = false;           ///< an option, a hook or a sampler of the caller's own looks at what was seen
   std::int32_t n_prefix = 0;         ///< tokens of RequestOptions::prefix at submit
   bool active = true;
   bool history_kept = true;  ///< its sequences are in the cache, or can be made

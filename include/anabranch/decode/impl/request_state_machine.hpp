@@ -172,8 +172,9 @@ void RequestStateMachine<M, Text, Cache>::take_back(Request& request, BranchStat
   const std::size_t n_wanted = n > n_unfed ? static_cast<std::size_t>(n - n_unfed) : 0;
   const std::size_t n_fed = std::min(n_wanted, branch.tokens.size() - branch.n_settled);
   if (n_fed > 0) {
-    branch.operations.push_back({Operation::Kind::rewind, {}, static_cast<std::int32_t>(n_fed), kNoIndex});
+    branch.operations.emplace_back(Operation::Kind::rewind, static_cast<std::int32_t>(n_fed));
     branch.tokens.shorten(branch.tokens.size() - n_fed);
+    if (request.keeps_seen) branch.seen.shorten(branch.seen.size() - n_fed);
   }
   request.statistics.n_forgotten += static_cast<std::int32_t>(n_fed) + n_unfed;
 }
@@ -183,11 +184,11 @@ template <Markup M, Detokenizer Text, DecoderCache Cache>
 bool RequestStateMachine<M, Text, Cache>::force(Request& request, BranchState& branch, const markup::Forced& forced) {
   if (forced.empty()) return true;
   for (const markup::ForcedToken& token : forced) feed(branch, token.token);
-  std::vector<TokenId>& fed = branch.operations.back().tokens;
+  SharedArray<TokenId>& fed = branch.operations.back().tokens;
   std::size_t n = forced.size();
   if (!budget_.fits(request, branch.index)) {
     if (!branch.is_trunk()) branch.n_closing = n_closing_tokens(branch.state);
-    for (; n > 0 && !budget_.fits(request, branch.index); --n) fed.pop_back();
+    for (; n > 0 && !budget_.fits(request, branch.index); --n) fed.shorten(fed.size() - 1);
   }
   if (fed.empty()) branch.operations.pop_back();
   for (std::size_t i = 0; i < n; ++i) record(request, branch, forced[i], nullptr);
@@ -199,6 +200,7 @@ template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::record(Request& request, BranchState& branch, markup::ForcedToken token,
                                                  const SampledToken* sampled) {
   branch.tokens.push_back(token.token);
+  if (request.keeps_seen) branch.seen.push_back(token.token);
   Event& event = emit(Event::Kind::token, request, branch);
   event.token = token.token;
   event.role = token.role;
@@ -274,7 +276,7 @@ bool RequestStateMachine<M, Text, Cache>::ensure_row(const Request& request, Bra
   const bool has_prompt = branch.is_trunk() && branch.n_blocks == 0 && branch.n_settled == 0;
   if (!has_own && !has_prompt) return false;
   if (branch.operations.empty() || branch.operations.back().kind != Operation::Kind::rewind)
-    branch.operations.push_back({Operation::Kind::rewind, {}, 0, kNoIndex});
+    branch.operations.emplace_back(Operation::Kind::rewind);
   ++branch.operations.back().count;
   feed(branch, has_own ? branch.tokens.back() : request.last_prompt_token);
   return true;

@@ -59,7 +59,7 @@ EndReason RequestStateMachine<M, Text, Cache>::add_block(Request& request, Branc
   const Block block{request.n_branches(), n, n, BlockEnds(options_.positions, n)};
   const BlockIndex index = request.blocks.push_back(block);
   for (std::int32_t k = 0; k < n; ++k) add_child(request, branch, index, k);
-  branch.operations.push_back({Operation::Kind::fork, {}, 0, index});
+  branch.operations.emplace_back(Operation::Kind::fork, index);
   branch.block = index;
   branch.phase = Phase::waiting;
   State after = branch.state;
@@ -99,7 +99,7 @@ void RequestStateMachine<M, Text, Cache>::add_child(Request& request, const Bran
   child.limit = std::min(parent.limit, positions.end(at, k));
   child.n_closing = n_closing_tokens(child.state);
   child.stream = branch_stream(parent.stream, parent.n_blocks, k);
-  child.n_marks = parent.blocks.size();
+  child.n_seen_above = parent.seen.size();
   request.branches.push_back(std::make_shared<BranchState>(std::move(child)));
   budget_.count(request, request.n_branches() - 1);
 }
@@ -146,10 +146,12 @@ void RequestStateMachine<M, Text, Cache>::end_branch(Request& request, BranchSta
 template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::join(Request& request, BranchState& branch) {
   const Block& block = request.block(branch.block);
-  branch.operations.push_back({Operation::Kind::join, {}, 0, branch.block});
+  branch.operations.emplace_back(Operation::Kind::join, branch.block);
   Event& event = emit(Event::Kind::join, request, branch);
   event.first_branch = block.first;
   event.n_branches = block.n;
+  for (BranchIndex i = block.first; request.keeps_seen && i < block.end(); ++i)
+    branch.seen.append(request.branch(i).seen.all());
   branch.n_settled = branch.tokens.size();
   branch.n_rejoining = 0;
   branch.block = kNoIndex;

@@ -39,7 +39,7 @@ class SharedArray {
 
  private:
   void move_to(std::size_t capacity) {
-    std::shared_ptr<T[]> items(new T[capacity]);
+    auto items = std::make_shared_for_overwrite<T[]>(capacity);
     std::copy_n(items_.get(), size_, items.get());
     items_ = std::move(items);
     capacity_ = capacity;

@@ -69,7 +69,8 @@ class StepBuilder {
     step_.detach(branch.sequence);
   }
 
-  /// What requests need was left free for them (RequestStateMachine::n_sequences_left); only others can have taken it.
+  /// The sequences that requests need were left free for them (RequestStateMachine::n_sequences_left); only others can
+  /// have taken it.
   void check_room(const Request& request, std::int32_t n) const {
     const std::int32_t n_most = cache_.options().max_sequences, n_there = cache_.n_sequences();
     if (n > n_most - n_there)
@@ -103,13 +104,13 @@ class StepBuilder {
   }
 
   bool add_tokens(Request& request, BranchState& branch, const Operation& op) {
-    std::span<const TokenId> tokens(op.tokens);
+    std::span<const TokenId> tokens = op.to_feed();
     const bool is_prompt = branch.is_trunk() && request.prefilling;
     if (is_prompt && std::ssize(tokens) > n_prompt_rows_) {
       tokens = {tokens.begin(), tokens.begin() + n_prompt_rows_};
       branch.n_planned_tokens = tokens.size();
     }
-    const bool whole = tokens.size() == op.tokens.size();
+    const bool whole = tokens.size() == op.to_feed().size();
     const bool samples = whole && branch.phase == Phase::running && &op == &branch.operations.back();
     step_.append(branch.sequence, tokens, samples ? Logits::last : Logits::none);
     n_rows_ += static_cast<std::int32_t>(tokens.size());
@@ -165,11 +166,7 @@ std::int32_t settle(RequestState<State>& request, BranchState<State>& branch) {
     }
   }
   branch.operations.erase(branch.operations.begin(), branch.operations.begin() + std::ssize(done));
-  if (branch.n_planned_tokens > 0) {
-    std::vector<TokenId>& tokens = branch.operations.front().tokens;
-    const auto fed = std::span(tokens).first(branch.n_planned_tokens);
-    tokens.erase(tokens.begin(), tokens.begin() + std::ssize(fed));
-  }
+  if (branch.n_planned_tokens > 0) branch.operations.front().n_fed += branch.n_planned_tokens;
   branch.n_planned = branch.n_planned_tokens = 0;
   branch.n_held = branch.n_planned_hold;
   return n_created;
