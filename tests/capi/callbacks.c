@@ -48,7 +48,7 @@ static void a_constraint_is_obeyed(void) {
   OK(anb_decoder_get_output(w.decoder, 1, &s));
   CHECK(s.n_forbidden == 1 && s.forbidden[0] == '#' && s.n_allowed == 0 && s.branch == 2);
   REFUSED(&w, anb_decoder_commit_sampled(w.decoder, kForkInBranches, 2), ANB_BAD_ARGUMENT,
-          "sampled token 35 of output");
+          "branch 1): sampled token 35 is not allowed");
   logits['#'] = logits[kVocabulary + '#'] = 9;
   logits['p'] = logits[kVocabulary + 'p'] = 8;
   forget_events();

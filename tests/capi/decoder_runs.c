@@ -298,7 +298,7 @@ static void a_request_that_is_lost(void) {
 
 /* At a shortage each request says what it needs and uses. */
 static void pages_at_a_shortage(void) {
-  static const anb_token kLong[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
+  static const anb_token kPrompt[] = {1, 2, 3, 4, 5};
   anb_plan plan = ANB_PLAN_INIT;
   anb_request_state s = ANB_REQUEST_STATE_INIT;
   anb_token sampled = 1;
@@ -306,10 +306,10 @@ static void pages_at_a_shortage(void) {
   world w = empty_world(4);
   w.n_requests = 2;
   OK(anb_decoder_create(w.cache, NULL, &w.decoder));
-  OK(anb_decoder_submit(w.decoder, kLong, 20, NULL, &w.requests[0]));
+  OK(anb_decoder_submit(w.decoder, kPrompt, 5, NULL, &w.requests[0]));
   OK(anb_decoder_plan(w.decoder, &plan));
   OK(anb_decoder_commit_sampled(w.decoder, &sampled, 1));
-  OK(anb_decoder_submit(w.decoder, kLong, 20, NULL, &w.requests[1]));
+  OK(anb_decoder_submit(w.decoder, kPrompt, 5, NULL, &w.requests[1]));
   n_free = statistics_of(w.cache).n_free_pages;
   for (i = 0; i < 100 && anb_decoder_plan(w.decoder, &plan) == ANB_OK; ++i) {
     anb_token both[2] = {1, 1};
