@@ -28,7 +28,7 @@ std::vector<ab::TokenId> answers(LogitType type, std::int64_t row_stride, bool a
   ab::KvCache cache({.n_pages = 64});
   ab::Decoder decoder(cache, ab::markup::Serial{}, NoText{});
   for (std::uint64_t seed = 1; seed <= 3; ++seed)
-    decoder.submit({1, 2}, {.max_tokens = 20, .sampling = {.temperature = seed == 3 ? 0.0f : 0.9f, .seed = seed}});
+    decoder.submit({1, 2}, {.sampling = {.temperature = seed == 3 ? 0.0f : 0.9f, .seed = seed}, .max_tokens = 20});
   std::mt19937 random(5);
   std::vector<ab::TokenId> tokens;
   while (decoder.has_work()) {
