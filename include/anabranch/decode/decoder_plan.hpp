@@ -5,6 +5,7 @@
 
 #include <anabranch/decode/sampler.hpp>
 #include <anabranch/plan/step_plan.hpp>
+#include <anabranch/pool/indexed_vector.hpp>
 
 namespace anabranch {
 

@@ -41,11 +41,11 @@ struct SamplingOptions {
 /// Describes to a logit hook the branch (or trunk) whose next token is about to be sampled.
 struct HookContext {
   RequestId request = kNoRequest;
-  std::uint64_t user_data = 0;  ///< the request's
   BranchIndex branch = kTrunk;
   std::span<const PathStep> path;
   std::int64_t index = 0;         ///< tokens that the branch has sampled before
   std::span<const TokenId> seen;  ///< the answer's tokens that the branch sees
+  std::uint64_t user_data = 0;    ///< the request's
 };
 /// Changes one branch's logits [vocabulary] before sampling. Called again if the commit fails and is repeated.
 using LogitHook = std::function<void(const HookContext&, std::span<float>)>;

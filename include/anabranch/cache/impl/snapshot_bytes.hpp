@@ -5,7 +5,7 @@
 #include <concepts>
 #include <type_traits>
 
-#include <anabranch/cache/snapshot.hpp>
+#include <anabranch/cache/snapshot_fields.hpp>
 #include <anabranch/error.hpp>
 
 namespace anabranch {

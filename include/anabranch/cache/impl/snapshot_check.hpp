@@ -10,7 +10,7 @@
 #include <anabranch/cache/impl/snapshot_findings.hpp>
 #include <anabranch/cache/impl/snapshot_forest.hpp>
 #include <anabranch/cache/impl/snapshot_slots.hpp>
-#include <anabranch/cache/snapshot.hpp>
+#include <anabranch/cache/snapshot_fields.hpp>
 
 namespace anabranch {
 namespace impl {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include <anabranch/cache/impl/snapshot_findings.hpp>
-#include <anabranch/cache/snapshot.hpp>
+#include <anabranch/cache/snapshot_fields.hpp>
 #include <anabranch/pool/indexed_vector.hpp>
 
 namespace anabranch::impl {
