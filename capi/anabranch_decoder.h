@@ -142,7 +142,8 @@ typedef struct anb_markup {
   uint32_t struct_size;
   int32_t n_title_separator;
   const char* name; /* "serial" (default), "aspd", "skeleton"; NULL: `callbacks` */
-  /* aspd: six different tokens, and what stands between a branch's title and its text */
+  /* aspd: six different tokens, and what stands between a branch's title and its text. A branch that a limit ends is
+   * closed by a line break, where anb_text reads text */
   anb_token branch;
   anb_token branch_end;
   anb_token title;

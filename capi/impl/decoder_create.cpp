@@ -15,8 +15,9 @@ std::uint64_t next_number() noexcept {
 
 AnyMarkup::Choice aspd(const anb_markup& m, const CallerText& text, const std::vector<TokenId>& end_of_text) {
   need_array(m.title_separator, m.n_title_separator, "title_separator");
-  markup::AspdTags tags{m.branch, m.branch_end, m.title, m.title_end, m.para, m.para_end, {}};
+  markup::AspdTags tags{m.branch, m.branch_end, m.title, m.title_end, m.para, m.para_end, {}, {}};
   tags.title_separator.assign(m.title_separator, m.title_separator + m.n_title_separator);
+  if (text.reads_text()) tags.branch_separator = text(std::string_view("\n"));
   if (m.unique_titles != 0 && m.unique_titles != 1)
     fail(Status::bad_markup, "unique_titles is ", m.unique_titles, "; it must be 0 or 1");
   if (m.well_formed != 0 && m.well_formed != 1)

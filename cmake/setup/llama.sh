@@ -63,8 +63,7 @@ need_llama() {
   local folder
   need_packages g++ cmake ninja-build ccache
   folder=$(llama_folder)
-  exec 8>"$cache/lock-llama"
-  flock 8
+  lock 8 "$cache/lock-llama"
   if [ ! -e "$folder/complete" ]; then
     stage "build llama.cpp (once; about ten minutes on two cores)" make_llama "$folder"
   elif [ ! -d "$folder/models/templates" ]; then
@@ -81,8 +80,7 @@ need_llama() {
 need_gguf() {
   local python=$root/build/venv/bin/python script=$root/cmake/setup/convert_gguf.py type file key
   key=$(cat "$script" "$(requirements)" | sha256sum | cut -c1-12)
-  exec 8>"$cache/lock-llama"
-  flock 8
+  lock 8 "$cache/lock-llama"
   for type in "$@"; do
     if [ "$type" = q4_1 ]; then
       file=$("$python" "$script" --original)

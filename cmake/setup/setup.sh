@@ -14,13 +14,17 @@ die() {
   exit 1
 }
 
-# stage TEXT COMMAND...: one line, with the time it took; while it runs, its last line of output from time to time.
-# Its output is kept in build/logs/ and shown when it fails.
+# begin_line TEXT: names what begins now.
+begin_line() { printf '[%4d s] %s ...\n' $((SECONDS - started)) "$1" >&2; }
+
+# stage TEXT COMMAND...: one line when it begins and, if it takes two seconds or more, one when it has ended; while it runs,
+# its last line of output from time to time. Its output is kept in build/logs/ and shown when it fails.
 stage() {
   local text=$1 begin=$SECONDS log pid status=0 next=15
   shift
   mkdir -p "$root/build/logs"
   log=$root/build/logs/$(printf '%s' "$text" | tr -cs 'A-Za-z0-9' '-' | cut -c1-60).log
+  begin_line "$text"
   "$@" >"$log" 2>&1 </dev/null &
   pid=$!
   while kill -0 "$pid" 2>/dev/null; do
@@ -35,7 +39,13 @@ stage() {
     tail -n 40 "$log" >&2
     die "$text failed (exit status $status); the whole output is in ${log#"$root"/}"
   fi
-  say "$(printf '[%4d s] %s (%d s)' $((SECONDS - started)) "$text" $((SECONDS - begin)))"
+  [ $((SECONDS - begin)) -lt 2 ] || say "$(printf '[%4d s] %s: done (%d s)' $((SECONDS - started)) "$text" $((SECONDS - begin)))"
+}
+
+# lock FD FILE: opens the file as FD and waits until no other run holds it, saying so.
+lock() {
+  eval "exec $1>\"\$2\""
+  flock -n "$1" || { say "another run is setting up ${2%/*}; waiting for it" && flock "$1"; }
 }
 
 writable_folder() { mkdir -p "$1" 2>/dev/null && [ -w "$1" ]; }
@@ -132,10 +142,10 @@ make_venv() {
   local folder=$1 pip
   rm -rf "$folder"
   python3 -m venv "$folder"
-  pip="$folder/bin/python -m pip --disable-pip-version-check --no-input"
+  pip=("$folder/bin/python" -m pip --disable-pip-version-check --no-input)
   # torch alone first: exactly this version, never what another package would ask for.
-  $pip install --no-deps --progress-bar off "$(grep '^torch==' "$(requirements)")"
-  $pip install --no-deps --only-binary :all: --progress-bar off -r "$(requirements)"
+  "${pip[@]}" install --no-deps --progress-bar off "$(grep '^torch==' "$(requirements)")"
+  "${pip[@]}" install --no-deps --only-binary :all: --progress-bar off -r "$(requirements)"
   touch "$folder/complete"
 }
 
@@ -143,8 +153,7 @@ need_venv() {
   local folder
   need_packages python3 python3-venv
   folder=$(venv_folder)
-  exec 9>"$cache/lock"
-  flock 9
+  lock 9 "$cache/lock"
   if [ ! -e "$folder/complete" ] || ! "$folder/bin/python" -c '' 2>/dev/null; then
     stage "make the Python environment (LibTorch, model package)" make_venv "$folder"
   fi
@@ -166,8 +175,7 @@ make_extra() {
 need_extra() {
   local list=$root/cmake/setup/requirements-$1.txt folder
   folder=$cache/$1-$({ venv_folder; cat "$list"; } | sha256sum | cut -c1-12)
-  exec 9>"$cache/lock"
-  flock 9
+  lock 9 "$cache/lock"
   [ -e "$folder/complete" ] || stage "install the Python packages for $1" make_extra "$folder" "$list"
   flock -u 9
   link "$folder" "$root/build/$1"
@@ -186,8 +194,7 @@ link() {
 need_model() {
   local script=$root/cmake/setup/convert_smollm2.py folder
   folder=$cache/models/smollm2-135m-instruct-$(cat "$script" "$(requirements)" | sha256sum | cut -c1-12)
-  exec 9>"$cache/lock"
-  flock 9
+  lock 9 "$cache/lock"
   if [ ! -e "$folder/config.json" ]; then
     stage "convert the model SmolLM2-135M-Instruct" "$root/build/venv/bin/python" "$script" "$folder"
   fi
@@ -212,9 +219,9 @@ build() {
   local preset=$1 begin=$SECONDS
   shift
   cd "$root"
-  say "build: $*"
+  begin_line "build $*"
   export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)} NINJA_STATUS='[%f/%t, %e s] '
-  cmake --build --preset "$preset" --target "$@" >&2 || die "the build of $* failed"
+  cmake --build --preset "$preset" --target "$@" >&2 </dev/null || die "the build of $* failed"
   say "$(printf '[%4d s] built (%d s)' $((SECONDS - started)) $((SECONDS - begin)))"
 }
 

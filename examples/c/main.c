@@ -80,7 +80,10 @@ static void decode(anb_decoder* decoder, int32_t n_vocabulary, forward run, void
 }
 
 int main(int argc, char** argv) {
-  if (argc != 3) stop("usage", "anabranch_c_host MODEL_FOLDER \"question\"");
+  if (argc != 3) {
+    fprintf(stderr, "usage: anabranch_c_host MODEL_FOLDER \"question\"\n");
+    return 2;
+  }
   hf_model* model = hf_open(argv[1]);
   if (model == NULL) stop(argv[1], hf_error());
   anb_token prompt[2048];

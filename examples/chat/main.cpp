@@ -11,6 +11,7 @@
 #include <anabranch/fmt.hpp>
 #include <anabranch/torch/generate.hpp>
 
+#include "../common/data.hpp"
 #include "../common/guarded.hpp"
 #include "session.hpp"
 
@@ -18,9 +19,14 @@ namespace ab = anabranch;
 
 namespace {
 
+constexpr const char* kModel = "build/models/smollm2-135m";
+/// The adapter that taught this model to branch, and the penalty that it was measured with.
+constexpr const char* kAdapter = "examples/train/adapters/aspd";
+constexpr float kPenalty = 1.1f;
+
 struct Options {
   chat::Session session;
-  std::string model = "build/models/smollm2-135m";
+  std::string model;  // empty: kModel with kAdapter
   std::string adapter;
   std::string markup = "model";
   std::string positions = "model";
@@ -39,9 +45,10 @@ const std::map<std::string, ab::MarkupKind> kMarkups{
     {"serial", ab::MarkupKind::serial}, {"skeleton", ab::MarkupKind::skeleton}, {"aspd", ab::MarkupKind::aspd}};
 
 void add_options(CLI::App& app, Options& o) {
-  app.add_option("question", o.session.questions, "what to ask; several are answered together");
-  app.add_option("--model", o.model, "Hugging Face folder of a Llama, Qwen2 or Qwen3 model")->capture_default_str();
-  app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model");
+  chat::add_question(app, o.session);
+  app.add_option("--model", o.model, "Hugging Face folder of a Llama, Qwen2 or Qwen3 model")->default_str(kModel);
+  app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model")
+      ->default_str(std::string(kAdapter) + ", without --model and --markup");
   app.add_option("--markup", o.markup, "serial (no branches), skeleton, aspd; model: what it was trained for")
       ->check(CLI::IsMember({"model", "serial", "skeleton", "aspd"}))
       ->capture_default_str();
@@ -50,12 +57,23 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str();
   chat::add_options(app, o.session);
   chat::add_generate_options(app, o.generate);
+  app.get_option("--repetition-penalty")
+      ->default_str(fmt::format("{} with the adapter of this repository, else 1", kPenalty));
   app.add_flag("!--repeat-titles", o.generate.unique_titles, "aspd: let a title come twice in an answer");
   app.add_option("--weights", o.weights, "auto, f32, bf16, int8; auto: the fastest here, measured")
       ->check(CLI::IsMember(kWeights))
       ->capture_default_str();
   app.add_option("--threads", o.threads, "0: LibTorch's choice")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_flag("--row-costs", o.row_costs, "first measure and draw what a pass costs by its number of rows");
+}
+
+/// Takes the model of this repository when none is named, and its adapter when nothing else is asked of it.
+void fill_in(const CLI::App& app, Options& o) {
+  if (!o.model.empty()) return;
+  o.model = example::data(kModel);
+  if (app.count("--adapter") + app.count("--markup") > 0) return;
+  o.adapter = example::data(kAdapter);
+  if (app.count("--repetition-penalty") == 0) o.generate.request.sampling.repetition_penalty = kPenalty;
 }
 
 /// Measures the curve, draws it, and hands it to the decoder.
@@ -91,5 +109,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Answers questions with branches that are decoded together"};
   add_options(app, options);
   CLI11_PARSE(app, argc, argv);
+  if (argc < 2) return chat::explain(app);
+  fill_in(app, options);
   return example::guarded("chat", [&] { run(std::move(options)); });
 }

@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <iostream>
 #include <utility>
 
 #include <anabranch/fmt.hpp>
 
+#include "../common/words.hpp"
 #include "questions.hpp"
 #include "report.hpp"
 
@@ -24,6 +26,7 @@ int terminal_width() {
 }
 
 void check(Session& session) {
+  session.questions = example::questions_of(session.arguments, std::cin);
   if (!session.file.empty())
     for (std::string& question : read_questions(session.file)) session.questions.push_back(std::move(question));
   if (session.questions.empty()) ab::fail(ab::Status::bad_argument, "no question given; ask one, or name a --file");
@@ -55,6 +58,16 @@ void print(const Result& result, bool shown) {
 }
 
 }  // namespace
+
+void add_question(CLI::App& app, Session& session) {
+  app.add_option("question", session.arguments,
+                 "what to ask: words are one question; several in quotes are answered together; -: standard input");
+}
+
+int explain(const CLI::App& app) {
+  fmt::print(stderr, "{}", app.help());
+  return 2;
+}
 
 void add_options(CLI::App& app, Session& session) {
   app.add_option("--file", session.file, "questions, one a line (text, or JSON with question, prompt or turns)");

@@ -17,7 +17,8 @@
 namespace chat {
 
 struct Session {
-  std::vector<std::string> questions;
+  std::vector<std::string> arguments;  ///< as they were given; see example::questions_of
+  std::vector<std::string> questions;  ///< filled in by `run`
   std::string file;
   std::string picture;
   std::string mode = "parallel";
@@ -35,6 +36,12 @@ struct Watchers {
 /// Answers all questions one way while the watchers look on.
 using AnswerAll = std::function<std::vector<anabranch::Answer>(const Way& way, Watchers& watch,
                                                                const std::vector<std::string>& questions)>;
+
+/// The question of a session: words, or several questions in quotes, or `-`.
+void add_question(CLI::App& app, Session& session);
+
+/// Says on standard error what the program takes; what main returns when it was given nothing.
+int explain(const CLI::App& app);
 
 /// Options of a session, the question itself aside.
 void add_options(CLI::App& app, Session& session);

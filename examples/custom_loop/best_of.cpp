@@ -7,12 +7,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iostream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <anabranch/decode/sampler.hpp>
 
+#include "../common/words.hpp"
 #include "chrf.hpp"
 #include "host.hpp"
 
@@ -24,6 +26,7 @@ namespace {
 
 struct Options {
   loop::CommonOptions common;
+  std::vector<std::string> words;  // of the command line; none: the prompt as it is here
   std::string prompt = "Describe a walk along a river in autumn, in two sentences.";
   std::string follow_up = "Now say that in one short sentence.";
   std::string score = "mbr";
@@ -244,7 +247,7 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app{
       "Best of n: candidates forked from one prompt, scored, the best adopted; measured against serial decoding"};
-  app.add_option("prompt", o.prompt, "what to ask")->capture_default_str();
+  app.add_option("prompt", o.words, "what to ask, in quotes or not; -: standard input")->default_str(o.prompt);
   app.add_option("--follow-up", o.follow_up, "second turn, after the adopted candidate")->capture_default_str();
   app.add_option("--n", o.n, "candidates")->check(CLI::Range(2, 64))->capture_default_str();
   app.add_option("--score", o.score, "mbr: most like the others; log-probability: mean per token")
@@ -256,5 +259,8 @@ int main(int argc, char** argv) {
   app.add_option("--temperature", o.temperature)->check(CLI::Range(0.01f, 10.0f))->capture_default_str();
   app.add_option("--seed", o.seed)->capture_default_str();
   o.common.add_to(app);
-  return loop::run(app, argc, argv, [&o] { return run(o); });
+  return loop::run(app, argc, argv, [&o] {
+    if (!o.words.empty()) o.prompt = example::question_of(o.words, std::cin);
+    return run(o);
+  });
 }

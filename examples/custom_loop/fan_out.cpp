@@ -21,10 +21,13 @@ using loop::Tokens;
 
 namespace {
 
+constexpr const char* kDocument = "examples/custom_loop/document.txt";
+constexpr const char* kQuestions = "examples/custom_loop/questions.txt";
+
 struct Options {
   loop::CommonOptions common;
-  std::string document = "examples/custom_loop/document.txt";
-  std::string questions = "examples/custom_loop/questions.txt";
+  std::string document = example::data(kDocument);
+  std::string questions = example::data(kQuestions);
   std::string request = "Give a short summary of your answers.";
   std::string positions = "sequential";
   std::int32_t max_tokens = 32;
@@ -326,8 +329,8 @@ int run(const Options& o) {
 int main(int argc, char** argv) {
   Options o;
   CLI::App app{"Questions about one document as branches, joined for a summary; measured against serial decoding"};
-  app.add_option("--document", o.document, "UTF-8 text that all questions are about")->capture_default_str();
-  app.add_option("--questions", o.questions, "one a line")->capture_default_str();
+  app.add_option("--document", o.document, "UTF-8 text that all questions are about")->default_str(kDocument);
+  app.add_option("--questions", o.questions, "one a line")->default_str(kQuestions);
   app.add_option("--request", o.request, "last turn, which sees all answers")->capture_default_str();
   app.add_option("--positions", o.positions, "of the branches: sequential, longest")
       ->check(CLI::IsMember({"sequential", "longest"}))

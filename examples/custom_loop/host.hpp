@@ -16,6 +16,8 @@
 #include <anabranch/cache/kv_cache.hpp>
 #include <anabranch/torch/causal_lm.hpp>
 
+#include "../common/data.hpp"
+
 namespace loop {
 
 namespace ab = anabranch;
@@ -120,7 +122,8 @@ void print_text(const std::string& heading, const std::string& text);
 
 /// The options that all programs of this folder take.
 struct CommonOptions {
-  std::string model = "build/models/smollm2-135m";
+  static constexpr const char* kModel = "build/models/smollm2-135m";
+  std::string model = example::data(kModel);
   std::string weights = "f32";
   std::int32_t threads = 0;
   std::int32_t rounds = 1;

@@ -9,10 +9,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iostream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "../common/words.hpp"
 #include "draft_tree.hpp"
 #include "drafts.hpp"
 #include "host.hpp"
@@ -25,6 +27,7 @@ namespace {
 
 struct Options {
   loop::CommonOptions common;
+  std::vector<std::string> words;  // of the command line; none: the prompt as it is here
   std::string prompt =
       "Write this recipe again as a numbered list: Peel the onions and cut the onions into rings. Melt the butter in a "
       "pan and fry the onions in the butter. Add the flour to the pan and stir the flour into the butter. Add the milk "
@@ -171,7 +174,7 @@ int run(const Options& o) {
 int main(int argc, char** argv) {
   Options o;
   CLI::App app{"Speculative decoding with a tree of drafts from the text itself; measured against serial decoding"};
-  app.add_option("prompt", o.prompt, "what to ask")->capture_default_str();
+  app.add_option("prompt", o.words, "what to ask, in quotes or not; -: standard input")->default_str(o.prompt);
   app.add_option("--max-tokens", o.max_tokens, "of the answer")->check(CLI::Range(1, 8192))->capture_default_str();
   app.add_option("--drafts", o.drafts.n_drafts, "of the tree: at most so many a pass")
       ->check(CLI::Range(1, 32))
@@ -184,5 +187,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
   o.common.add_to(app);
-  return loop::run(app, argc, argv, [&o] { return run(o); });
+  return loop::run(app, argc, argv, [&o] {
+    if (!o.words.empty()) o.prompt = example::question_of(o.words, std::cin);
+    return run(o);
+  });
 }

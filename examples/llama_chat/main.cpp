@@ -7,12 +7,15 @@
 
 #include <anabranch/llama/generate.hpp>
 
+#include "../common/data.hpp"
 #include "../common/guarded.hpp"
 #include "session.hpp"
 
 namespace ab = anabranch;
 
 namespace {
+
+constexpr const char* kModel = "build/models/smollm2-135m-q4_1.gguf";
 
 struct Options {
   chat::Session session;
@@ -24,8 +27,9 @@ struct Options {
 };
 
 void add_options(CLI::App& app, Options& o) {
-  app.add_option("model", o.model, "GGUF file of an instruct model")->required();
-  app.add_option("question", o.session.questions, "what to ask; several are answered together");
+  chat::add_question(app, o.session);
+  app.add_option("--model", o.model, "GGUF file of an instruct model; or the first argument, if it ends in .gguf")
+      ->default_str(kModel);
   app.add_option("--markup", o.markup, "serial (no branches), skeleton")
       ->check(CLI::IsMember({"serial", "skeleton"}))
       ->capture_default_str();
@@ -35,6 +39,16 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--threads", o.load.n_threads, "0: one per core")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+}
+
+/// Takes the model from in front of the question, else this repository's.
+void fill_in(Options& o) {
+  std::vector<std::string>& arguments = o.session.arguments;
+  if (o.model.empty() && !arguments.empty() && arguments.front().ends_with(".gguf")) {
+    o.model = arguments.front();
+    arguments.erase(arguments.begin());
+  }
+  if (o.model.empty()) o.model = example::data(kModel);
 }
 
 void run(const Options& o) {
@@ -55,5 +69,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Answers questions with branches that llama.cpp decodes together"};
   add_options(app, options);
   CLI11_PARSE(app, argc, argv);
+  if (argc < 2) return chat::explain(app);
+  fill_in(options);
   return example::guarded("llama_chat", [&] { run(options); });
 }

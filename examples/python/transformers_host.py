@@ -186,10 +186,18 @@ def figures(a):
     )
 
 
+def questions_of(arguments):
+    """Each argument is a question if any holds a blank, else all are words of one. `-` is what standard input holds."""
+    quoted = any(len(argument.split()) > 1 or argument != argument.strip() for argument in arguments)
+    questions = arguments if quoted else [" ".join(arguments)]
+    return [sys.stdin.read().strip() if question == "-" else question for question in questions]
+
+
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("question", nargs="+", help="what to ask; several are answered one after another")
+    add("question", nargs="+",
+        help="what to ask: words are one question; several in quotes are answered one after another; -: standard input")
     add("--model", default=str(anabranch.library.ROOT / "build/models/smollm2-135m"), help="Hugging Face folder")
     add("--library", help="libanabranch.so; else as anabranch.load() finds it")
     markups = ["model", "serial", "skeleton", "aspd"]
@@ -207,7 +215,11 @@ def parse(arguments):
     add("--max-branches", type=int, default=8, help="points of an answer")
     add("--threads", type=int, default=0, help="of torch; 0: its choice")
     add("--json", action="store_true", help="one JSON object per answer, nothing else on standard output")
-    return parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
+    options.questions = questions_of(options.question)
+    if not all(question.strip() for question in options.questions):
+        parser.error("the question is empty")
+    return options
 
 
 def main(arguments=None):
@@ -217,7 +229,7 @@ def main(arguments=None):
     sys.stderr.write(f"loading {options.model}\n")
     try:
         answering = RequestLoop(options)
-        for question in options.question:
+        for question in options.questions:
             progress = Progress(sys.stderr)
             answer = answering.answer(question, progress)
             if progress.terminal:

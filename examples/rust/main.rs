@@ -59,7 +59,10 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let result = match &arguments[..] {
         [_, folder, question] => answer(folder, question),
-        _ => Err("usage: anabranch_rust_host MODEL_FOLDER \"question\"".into()),
+        _ => {
+            eprintln!("usage: anabranch_rust_host MODEL_FOLDER \"question\"");
+            std::process::exit(2);
+        }
     };
     if let Err(error) = result {
         eprintln!("rust_host: {error}");

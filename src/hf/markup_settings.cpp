@@ -100,7 +100,8 @@ markup::AspdTags MarkupSettings::tags(const Tokenizer& tokenizer) const {
           id(title_end),
           id(para),
           id(para_end),
-          tokenizer.encode(title_separator, Special::plain)};
+          tokenizer.encode(title_separator, Special::plain),
+          tokenizer.encode("\n", Special::plain)};
 }
 
 }  // namespace anabranch::hf

@@ -51,6 +51,81 @@ TEST_CASE("All branches at their limit") {
   CHECK(run.n_passes() == 1 + (10 + 2 - 1) + 2);
 }
 
+namespace {
+
+/// `y` ends the text of a branch. With `text` a token is known by what it writes.
+ab::markup::Aspd separated(ab::markup::AspdOptions options = {}) {
+  ab::markup::AspdTags tags = aspd().tags();
+  tags.branch_separator = tokens("y");
+  return ab::markup::Aspd(std::move(tags), std::move(options));
+}
+
+/// The text of branches and trunk as their events tell it, put together in reading order.
+std::string told(const AspdRun& run) {
+  std::map<ab::BranchIndex, std::string> texts;
+  for (const ab::Event& event : run.events) {
+    texts[event.branch] += event.text;
+    if (event.kind != ab::Event::Kind::join) continue;
+    for (std::int32_t k = 0; k < event.n_branches; ++k) texts[event.branch] += texts[event.first_branch + k];
+  }
+  return texts[ab::kTrunk];
+}
+
+}  // namespace
+
+TEST_CASE("A branch that a limit ends is closed with the separator, in the text, the events and the history") {
+  AspdRun run(separated(), {.max_branch_tokens = 2});
+  run.script({}, "(a)(b)(c){z.");
+  run.script({{0, 0}}, "xxx]").script({{0, 1}}, "x]").script({{0, 2}}, "xy]");  // `]` is the third token there
+  const auto id = run.submit(tokens("p"));
+  run.run();
+  CHECK(run.history(id) == "p(a)(b)(c){[a:xxy][b:x][c:xy]}z");
+  CHECK(run.decoder.text(id) == "a:xxyb:xc:xyz");  // b was not cut, c ends in its own separator
+  CHECK(run.branch_reason(id, 3) == ab::EndReason::limit);
+  CHECK(told(run) == run.decoder.text(id));
+  CHECK(run.decoder.branch(id, 1).text == "a:xxy");
+}
+
+TEST_CASE("Branches that a request's limit ends are separated, those that have not started and nested ones too") {
+  for (int limit = 7; limit <= 40; ++limit) {
+    INFO("limit " << limit);
+    AspdRun run(separated(), {.max_branches = 2});
+    run.script({}, "(a)(b)(c){z.")
+        .script({{0, 0}}, "x(d)(e){xy]")
+        .script({{0, 1}}, "xxxxxxy]")
+        .script({{0, 2}}, "xxy]");
+    run.script({{0, 0}, {0, 0}}, "xxxxy]").script({{0, 0}, {0, 1}}, "xxy]");
+    const auto id = run.submit(tokens("p"), {.max_tokens = limit});
+    run.run();
+    const std::string text = run.decoder.text(id);
+    if (text.find(':') == std::string::npos) continue;
+    CHECK(text.find("yy") == std::string::npos);
+    CHECK(text.find("yb:") != std::string::npos);
+    CHECK(text.find("yc:") != std::string::npos);
+    CHECK((text.find("e:") == std::string::npos || text.find("ye:") != std::string::npos));
+    CHECK(told(run) == text);
+  }
+}
+
+TEST_CASE("A text that ends in the separator's text, by whatever token, gets no second one") {
+  ab::markup::AspdOptions options;
+  options.text = [](std::span<const TokenId> list, std::string& out) {
+    for (const TokenId token : list)
+      out += token == tokens("y").front() ? "\n" : token == tokens("w").front() ? ".\n" : "x";
+  };
+  AspdRun run(separated(options), {.max_branch_tokens = 2});
+  run.script({}, "(a)(b){z.").script({{0, 0}}, "xw]").script({{0, 1}}, "xx]");
+  const auto id = run.submit(tokens("p"));
+  run.run();
+  CHECK(run.decoder.text(id) == "a:xwb:xxyz");
+}
+
+TEST_CASE("A separator that is a tag is refused") {
+  ab::markup::AspdTags tags = aspd().tags();
+  tags.branch_separator = {kPara};
+  CHECK_THROWS_AS(ab::markup::Aspd(tags), ab::Error);
+}
+
 TEST_CASE("A branch may end with its tag exactly at its limit") {
   AspdRun run(aspd(), {.max_branch_tokens = 3});
   run.script({}, "(a){z.").script({{0, 0}}, "xx]");

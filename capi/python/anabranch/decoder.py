@@ -63,7 +63,8 @@ class Decoder:
     """Plans the passes of its requests and samples their tokens; never runs a model.
 
     `markup`: "serial", "skeleton", "aspd", a dict with its `name` and other fields of anb_markup, or an abi.Markup.
-    `tokenizer`: has to_text(tokens) -> bytes, and to_tokens(str) -> integers (skeleton needs it). `end_of_text`: tokens
+    `tokenizer`: has to_text(tokens) -> bytes, and to_tokens(str) -> integers (skeleton needs it;
+    with it an aspd branch that a limit ends is closed by a line break). `end_of_text`: tokens
     that end an answer or a branch. `options`: fields of anb_decoder_options.
     """
 
@@ -113,8 +114,10 @@ class Decoder:
                 ctypes.memmove(out, tokens, ctypes.sizeof(tokens))
             return n_tokens
 
-        return self.lib.make(abi.Text, {"detokenize": abi.DETOKENIZE(detokenize),
-                                        "text_to_tokens": abi.TEXT_TO_TOKENS(text_to_tokens)})
+        callbacks = {"detokenize": abi.DETOKENIZE(detokenize)}
+        if hasattr(tokenizer, "to_tokens"):
+            callbacks["text_to_tokens"] = abi.TEXT_TO_TOKENS(text_to_tokens)
+        return self.lib.make(abi.Text, callbacks)
 
     def _call(self, name, *arguments):
         try:

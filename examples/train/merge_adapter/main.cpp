@@ -7,18 +7,19 @@
 
 #include <anabranch/hf/merged_folder.hpp>
 
+#include "../../common/data.hpp"
 #include "../../common/guarded.hpp"
 
 namespace ab = anabranch;
 
 int main(int argc, char** argv) {
   const std::map<std::string, ab::hf::Dtype> dtypes{{"float32", ab::hf::Dtype::f32}, {"bfloat16", ab::hf::Dtype::bf16}};
-  std::string model = "build/models/smollm2-135m", adapter, merged, dtype = "float32";
+  constexpr const char* kModel = "build/models/smollm2-135m";
+  std::string model = example::data(kModel), adapter, merged, dtype = "float32";
   CLI::App app{"Merges a LoRA adapter into its model and writes the whole as a Hugging Face folder"};
   app.add_option("adapter", adapter, "PEFT LoRA folder")->required();
   app.add_option("merged", merged, "the folder to write; must not exist")->required();
-  app.add_option("--model", model, "Hugging Face folder of the model that the adapter belongs to")
-      ->capture_default_str();
+  app.add_option("--model", model, "Hugging Face folder of the model that the adapter belongs to")->default_str(kModel);
   app.add_option("--dtype", dtype, "of the weights written: float32, bfloat16")
       ->check(CLI::IsMember(dtypes))
       ->capture_default_str();

@@ -9,8 +9,9 @@
 //   title that is not closed a new `<|title|>` or `<|para|>` closes it; when the branch ends, it is dropped
 //   `<|para|>` without title an empty block: `<|/para|>` follows at once, in the same pass
 //   titles inside a branch   a nested block
-//   titles without `<|para|>` are not shown and have no branches
-//   any other tag            stays in the history, is not shown, changes nothing; inside a title it is not part of it
+//   branch that a limit ends its text is closed by the branch separator, unless it ends in one, then `<|/branch|>`
+//   follows titles without `<|para|>` are not shown and have no branches any other tag            stays in the history,
+//   is not shown, changes nothing; inside a title it is not part of it
 #pragma once
 
 #include <algorithm>
@@ -55,6 +56,7 @@ class Aspd {
     impl::TitleList titles;          ///< the closed ones: all that may not come again, then those of the block
     std::size_t first = 0;           ///< index of the block's first
     std::vector<TokenId> forbidden;  ///< next
+    TokenId last = kUnknownToken;    ///< text token that the branch sampled; the separator behind a block
     std::size_t n_titles() const noexcept { return titles.size() - first + (in_title ? 1 : 0); }
   };
 
@@ -96,10 +98,20 @@ class Aspd {
     const bool named = s.in_title && !is_tag(token);
     if (named) s.title.push_back(token);
     forbid(s);
+    if (!named && !is_tag(token)) s.last = token;
     return Action::go_on(is_tag(token) ? Role::tag : named ? Role::title : Role::text);
   }
-  Action joined(State&) const { return Action::force({{tags_.para_end, Role::tag}}); }
-  Forced closing(const State& s) const { return s.in_branch ? Forced{{tags_.branch_end, Role::tag}} : Forced{}; }
+  Action joined(State& s) const {
+    if (!tags_.branch_separator.empty()) s.last = tags_.branch_separator.back();  // its branches end in one
+    return Action::force({{tags_.para_end, Role::tag}});
+  }
+  Forced closing(const State& s) const {
+    Forced forced;
+    if (!s.in_branch) return forced;
+    if (!ends_in_separator(s.last)) push(forced, tags_.branch_separator, Role::text);
+    forced.push_back({tags_.branch_end, Role::tag});
+    return forced;
+  }
   Constraint constrain(const State& s) const {
     if (!s.in_title && full(s)) return {{&tags_.para, 1}, {}, ids_};
     if (options_.well_formed && !s.in_title && s.n_titles() > 0)
@@ -114,6 +126,18 @@ class Aspd {
   }
 
  private:
+  /// By the token, or, with `text`, by what it writes.
+  bool ends_in_separator(TokenId last) const {
+    const std::vector<TokenId>& separator = tags_.branch_separator;
+    if (separator.empty() || last == kUnknownToken) return false;
+    if (last == separator.back()) return true;
+    if (!options_.text) return false;
+    std::string end, written;
+    options_.text(separator, end);
+    options_.text(std::span(&last, 1), written);
+    return !end.empty() && written.ends_with(end);
+  }
+
   bool full(const State& s) const {
     return options_.max_titles != kNone && std::cmp_greater_equal(s.n_titles(), options_.max_titles);
   }
@@ -211,9 +235,13 @@ class Aspd {
         if (ids_[i] == ids_[j])
           fail(Status::bad_markup, "tags ", kNames[j], " and ", kNames[i], " both have id ", ids_[i]);
     }
-    for (const TokenId token : tags_.title_separator)
-      if (token < 0 || is_tag(token))
-        fail(Status::bad_markup, "title separator holds token ", token, ", which is no text token");
+    const auto check_text = [this](const std::vector<TokenId>& tokens, const char* name) {
+      for (const TokenId token : tokens)
+        if (token < 0 || is_tag(token))
+          fail(Status::bad_markup, name, " separator holds token ", token, ", which is no text token");
+    };
+    check_text(tags_.title_separator, "title");
+    check_text(tags_.branch_separator, "branch");
   }
 
   AspdTags tags_;

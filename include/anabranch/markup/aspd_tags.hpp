@@ -17,6 +17,9 @@ struct AspdTags {
   TokenId para = kNone;
   TokenId para_end = kNone;
   std::vector<TokenId> title_separator = {};  ///< between a branch's title and its text, usually `:`
+  /// Ends the text of a branch that something else than the model ends, usually a line break, with which the model ends
+  /// its own; empty: such a text runs into the next branch's.
+  std::vector<TokenId> branch_separator = {};
 
   Symbol symbol(TokenId token) const noexcept {
     if (token == branch) return Symbol::branch;

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Tests of the command line of examples/run, and of how stages are told. Nothing is installed, built or run: examples/run
+prints what it would do (ANABRANCH_DRY_RUN), with a PATH on which no installer or compiler is."""
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = {"chat", "llama_chat", "best_of", "speculate", "fan_out", "custom_markup", "custom_cache", "c", "rust", "python",
+            "goldens", "answers", "corpus", "train", "evaluate", "merge_adapter"}
+
+
+def bare_path():
+    """A folder with the few commands that parsing a command line takes."""
+    folder = tempfile.mkdtemp()
+    for name in ("bash", "cat", "dirname", "env"):
+        os.symlink(shutil.which(name), Path(folder) / name)
+    return folder
+
+
+PATH = bare_path()
+
+
+def run(*arguments, script=ROOT / "examples/run", cwd="/", stdin="", dry=True):
+    environment = {"PATH": PATH, "HOME": "/nonexistent", **({"ANABRANCH_DRY_RUN": "1"} if dry else {})}
+    return subprocess.run([shutil.which("bash"), script, *arguments], cwd=cwd, env=environment, input=stdin,
+                          capture_output=True, text=True, timeout=30)
+
+
+class CommandLine(unittest.TestCase):
+    def plan(self, *arguments, **how):
+        """The target, the program and its arguments."""
+        done = run(*arguments, **how)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), arguments)
+        target, program, *passed = done.stdout.splitlines()
+        return target, program, passed
+
+    def refusal(self, *arguments, **how):
+        done = run(*arguments, **how)
+        self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
+        return done.stderr
+
+    def test_the_chat_gets_its_arguments_as_they_are_in_any_order(self):
+        for arguments in (["Why is it?"], ["--seed", "1", "Why", "is", "it?"], ["Why is it?", "--json"], ["-"],
+                          ["--json", "--", "--help me"]):
+            target, program, passed = self.plan(*arguments)
+            self.assertEqual((target, passed), ("anabranch_chat", arguments))
+            self.assertEqual(program, f"{ROOT}/build/release/examples/chat/anabranch_chat")
+
+    def test_an_example_may_be_named_anywhere_in_front_of_two_dashes(self):
+        for arguments in (["--example", "best_of", "a", "b"], ["a", "--example=best_of", "b"], ["a", "b", "--example", "best_of"]):
+            self.assertEqual(self.plan(*arguments)[::2], ("anabranch_best_of", ["a", "b"]))
+        self.assertEqual(self.plan("--", "--example", "x")[2], ["--", "--example", "x"])
+
+    def test_names_folders_and_programs_name_examples(self):
+        names = {
+            "anabranch_best_of": "best_of custom_loop/best_of anabranch_best_of",
+            "anabranch_c_host": "c c_host examples/c c/",
+            "build_anabranch_rust_host": "rust rust_host",
+            "anabranch_corpus": "corpus train/corpus examples/train/corpus/",
+            "anabranch_answers": "answers train/answers",
+            "anabranch_evaluate": "evaluate",
+            "anabranch_merge_adapter": "merge_adapter train/merge_adapter",
+            "anabranch_train_program": "train anabranch_train",
+            "anabranch_custom_markup": "custom_markup",
+            "anabranch_custom_cache": "custom_cache",
+            "anabranch_llama_chat": "llama_chat",
+            "anabranch_capi": "python transformers_host python/transformers_host.py goldens",
+        }
+        for target, spellings in names.items():
+            for name in spellings.split():
+                self.assertEqual(self.plan("--example", name, "x")[0], target, name)
+
+    def test_every_program_of_the_tree_is_an_example(self):
+        built = set()
+        for file in ROOT.glob("examples/**/CMakeLists.txt"):
+            for line in file.read_text().splitlines():
+                for call in ("anabranch_example(", "custom_loop("):
+                    if line.startswith(call):
+                        built.add(line[len(call):].split()[0].rstrip(")").replace("_program", ""))
+        self.assertEqual(built, PROGRAMS - {"c", "rust", "python", "goldens"})
+        for name in PROGRAMS:
+            self.plan("--example", name, "x")
+
+    def test_a_folder_of_several_lists_them_and_an_unknown_name_lists_all(self):
+        text = self.refusal("--example", "custom_loop")
+        for name in ("best_of", "speculate", "fan_out"):
+            self.assertIn(f"\n  {name} ", text)
+        self.assertNotIn("corpus", text)
+        for name in ("nope", "*"):
+            text = self.refusal("--example", name)
+            self.assertIn(f"'{name}'", text)
+            self.assertEqual({line.split()[0] for line in text.splitlines() if line.startswith("  ")}, PROGRAMS)
+        self.assertIn("fan_out", self.refusal("--example"))
+
+    def test_without_arguments_an_example_says_what_it_takes(self):
+        self.assertIn("usage: examples/run [options] QUESTION", self.refusal())
+        for name in ("c", "rust", "python", "llama_chat", "merge_adapter", "corpus", "train", "answers", "evaluate"):
+            self.assertIn(f"usage: examples/run --example {name}", self.refusal("--example", name))
+        for name in ("best_of", "speculate", "fan_out", "custom_markup", "custom_cache"):
+            self.assertEqual(self.plan("--example", name)[2], [])
+
+    def test_an_empty_question_is_refused(self):
+        for arguments in ([""], ["  "], ["--example", "c", ""], ["--example", "best_of", ""], ["--example", "rust", "--", " "]):
+            self.assertIn("empty", self.refusal(*arguments))
+        self.assertEqual(self.plan("--system", "", "Why?")[2], ["--system", "", "Why?"])
+
+    def test_the_hosts_get_a_folder_and_one_question(self):
+        model = f"{ROOT}/build/models/smollm2-135m"
+        for name in ("c", "rust"):
+            take = lambda *arguments, **how: self.plan("--example", name, *arguments, **how)[2]
+            self.assertEqual(take("Why", "is", "it?"), [model, "Why is it?"])
+            self.assertEqual(take("Why?", "--model", "m"), ["m", "Why?"])
+            self.assertEqual(take("--model=m", "--", "-1?"), ["m", "-1?"])
+            self.assertEqual(take("-", stdin="Why?\n"), [model, "Why?"])
+            self.assertIn("takes no option --seed", self.refusal("--example", name, "--seed", "1", "Why?"))
+            self.assertIn("empty", self.refusal("--example", name, "-"))
+
+    def test_help_comes_before_any_installation_and_shows_what_is_used(self):
+        for arguments in (["--help"], ["-h"], ["Why?", "--help"]):
+            done = run(*arguments, dry=False)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            for part in ("1.1", "examples/train/adapters/aspd", "--max-tokens", "fan_out"):
+                self.assertIn(part, done.stdout)
+        for name in PROGRAMS:
+            done = run("--example", name, "--help", dry=False)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn(f"--example {name}" if name != "chat" else "examples/run [options]", done.stdout)
+
+    def test_it_runs_from_a_path_with_blanks(self):
+        with tempfile.TemporaryDirectory(prefix="with blanks ") as folder:
+            shutil.copytree(ROOT / "examples", Path(folder, "a tree/examples"), ignore=lambda *_: ["train"])
+            script = Path(folder, "a tree/examples/run")
+            root = f"{os.path.realpath(folder)}/a tree"
+            self.assertEqual(self.plan("--example", "c", "Why?", script=script)[2], [f"{root}/build/models/smollm2-135m", "Why?"])
+            self.assertEqual(self.plan("--example", "fan_out", script="a tree/examples/run", cwd=folder)[1],
+                             f"{root}/build/release/examples/custom_loop/anabranch_fan_out")
+
+
+class Stages(unittest.TestCase):
+    def test_a_stage_is_named_as_it_begins(self):
+        with tempfile.TemporaryDirectory() as root:
+            script = f'root={root}; . "{ROOT}/cmake/setup/setup.sh"; stage "first thing" cat told; echo end >&2'
+            Path(root, "told").write_text("x")
+            told = subprocess.run(["bash", "-c", f'cd {root}; {script}'], capture_output=True, text=True,
+                                  env={**os.environ, "ANABRANCH_CACHE": root}).stderr.splitlines()
+            self.assertEqual(told, ["[   0 s] first thing ...", "end"])
+            script = script.replace("cat told", "bash -c 'cat /dev/stderr; exit 3'").replace("; echo end", " || echo end")
+            failed = subprocess.run(["bash", "-c", script], capture_output=True, text=True,
+                                    env={**os.environ, "ANABRANCH_CACHE": root})
+            self.assertEqual(failed.returncode, 1)
+            self.assertIn("first thing failed (exit status 3)", failed.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        unittest.main()
+    finally:
+        shutil.rmtree(PATH)

@@ -1,0 +1,47 @@
+// The question of a command line.
+#include <words.hpp>
+
+#include <sstream>
+
+#include <anabranch/error.hpp>
+
+#include "catch.hpp"
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+Words asked(const Words& arguments, const std::string& input = "") {
+  std::istringstream in(input);
+  return example::questions_of(arguments, in);
+}
+
+std::string refusal(const Words& arguments, const std::string& input = "") {
+  try {
+    asked(arguments, input);
+  } catch (const anabranch::Error& error) {
+    CHECK(error.status() == anabranch::Status::bad_argument);
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("words without quotes are one question, arguments with blanks one each") {
+  CHECK(asked({}).empty());
+  CHECK(asked({"Why", "is", "5", "-", "3", "two?"}) == Words{"Why is 5 - 3 two?"});
+  CHECK(asked({"Why is it?", "Since when?"}) == Words{"Why is it?", "Since when?"});
+  CHECK(asked({"Why is it?", "Since?"}) == Words{"Why is it?", "Since?"});
+}
+
+TEST_CASE("a dash is the question on standard input, without the blanks around it") {
+  CHECK(asked({"-"}, "\n Why\nis it?\n\n") == Words{"Why\nis it?"});
+  CHECK(asked({"Why is it?", "-"}, "And now?") == Words{"Why is it?", "And now?"});
+}
+
+TEST_CASE("an empty question is refused") {
+  CHECK(refusal({""}) == "the question is empty");
+  CHECK(refusal({"Why is it?", " \n"}) == "the question is empty");
+  CHECK(refusal({"-"}, "\n") == "the question from standard input is empty");
+}
