@@ -66,7 +66,7 @@ impl::SampledToken Decoder<M, Text, S, Cache>::sample(std::size_t output, std::s
     scratch_.assign(logits.begin(), logits.end());
     const std::span<const PathStep> path = request.branch(settings.branch).path;
     request.options->hook(
-        {request.id, request.options->user_data, settings.branch, path, settings.index, settings.seen}, scratch_);
+        {request.id, settings.branch, path, settings.index, settings.seen, request.options->user_data}, scratch_);
     logits = scratch_;
   }
   try {
