@@ -1,5 +1,12 @@
 # Finds what the optional parts need and keeps the list of what is built and what is left out, with the reason.
 
+# Every part, after those that it needs.
+set(ANABRANCH_PARTS core fmt eigen hf simd attention linear torch train cuda llama capi capi_static attention_c)
+
+# The C++ runtime, as a program in C links it that has the C ABI inside.
+set(ANABRANCH_RUNTIME_LIBS ${CMAKE_CXX_IMPLICIT_LINK_LIBRARIES})
+list(REMOVE_ITEM ANABRANCH_RUNTIME_LIBS ${CMAKE_C_IMPLICIT_LINK_LIBRARIES})
+
 function(anabranch_built name)
   set_property(GLOBAL APPEND PROPERTY ANABRANCH_REPORT "${name}|built")
 endfunction()
@@ -26,12 +33,12 @@ function(anabranch_report)
     string(SUBSTRING "${line}" 0 ${border} name)
     string(SUBSTRING "${line}" ${begin} -1 text)
     string(LENGTH "${name}" length)
-    if(length LESS 12)
-      math(EXPR length "12 - ${length}")
+    if(length LESS 11)
+      math(EXPR length "11 - ${length}")
       string(REPEAT " " ${length} blanks)
       string(APPEND name "${blanks}")
     endif()
-    message(STATUS "  ${name} ${text}")
+    message(STATUS "  ${name}  ${text}")
   endforeach()
 endfunction()
 
