@@ -27,6 +27,7 @@ else()
   anabranch_choice(ANABRANCH_CUDA OFF "Branch attention for CUDA devices (anabranch::cuda)")
 endif()
 anabranch_choice(ANABRANCH_CAPI AUTO "The C ABI, libanabranch.so (anabranch::capi)")
+anabranch_choice(ANABRANCH_CAPI_STATIC AUTO "The C ABI for static programs, libanabranch.a (anabranch::capi_static)")
 anabranch_choice(ANABRANCH_LLAMA AUTO "Host for llama.cpp (anabranch::llama)")
 anabranch_choice(ANABRANCH_HF AUTO "Reading of Hugging Face model folders (anabranch::hf)")
 anabranch_choice(ANABRANCH_EIGEN AUTO "Exact tiny transformer on Eigen (anabranch::eigen)")
@@ -44,6 +45,19 @@ set(ANABRANCH_LLAMA_DIR "$ENV{ANABRANCH_LLAMA_DIR}" CACHE PATH
   "Where llama.cpp is installed (the prefix of its CMake package); empty: CMake's own search")
 set(ANABRANCH_MODEL_DIR "${PROJECT_SOURCE_DIR}/build/models/smollm2-135m" CACHE PATH
   "Hugging Face folder of the model that tests and examples of a real model use")
+
+# Kernels without optimisation are 80 times slower. On its own the project takes Release where no build type is given.
+# Another project's build type is left alone; where it has none, and no -O of its own, ANABRANCH_OPTIMISE makes the
+# compiled parts as fast as in Release.
+set(ANABRANCH_OPTIMISE OFF)
+get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+if(NOT multi_config AND CMAKE_BUILD_TYPE STREQUAL "")
+  if(PROJECT_IS_TOP_LEVEL)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
+  elseif(NOT CMAKE_CXX_FLAGS MATCHES "(^| )-O" AND CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
+    set(ANABRANCH_OPTIMISE ON)
+  endif()
+endif()
 
 if(PROJECT_IS_TOP_LEVEL)
   set(CMAKE_CXX_EXTENSIONS OFF)

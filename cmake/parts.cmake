@@ -1,20 +1,44 @@
 # Finds what the optional parts need and keeps the list of what is built and what is left out, with the reason.
 
+# Every part, after those that it needs.
+set(ANABRANCH_PARTS core fmt eigen hf simd attention linear torch train cuda llama capi capi_static attention_c)
+
+# The C++ runtime, as a program in C links it that has the C ABI inside.
+set(ANABRANCH_RUNTIME_LIBS ${CMAKE_CXX_IMPLICIT_LINK_LIBRARIES})
+list(REMOVE_ITEM ANABRANCH_RUNTIME_LIBS ${CMAKE_C_IMPLICIT_LINK_LIBRARIES})
+
 function(anabranch_built name)
-  set_property(GLOBAL APPEND PROPERTY ANABRANCH_BUILT "${name}")
+  set_property(GLOBAL APPEND PROPERTY ANABRANCH_REPORT "${name}|built")
 endfunction()
 
 function(anabranch_left_out name reason)
-  set_property(GLOBAL APPEND PROPERTY ANABRANCH_LEFT_OUT "${name} (${reason})")
+  set_property(GLOBAL APPEND PROPERTY ANABRANCH_REPORT "${name}|left out: ${reason}")
 endfunction()
 
+# One line a part, in the order in which they were decided.
 function(anabranch_report)
-  get_property(built GLOBAL PROPERTY ANABRANCH_BUILT)
-  get_property(skipped GLOBAL PROPERTY ANABRANCH_LEFT_OUT)
-  list(JOIN built ", " built)
-  message(STATUS "anabranch: built: ${built}")
-  foreach(line IN LISTS skipped)
-    message(STATUS "anabranch: left out: ${line}")
+  get_property(lines GLOBAL PROPERTY ANABRANCH_REPORT)
+  set(kind "${CMAKE_BUILD_TYPE}")
+  if(CMAKE_CONFIGURATION_TYPES)
+    list(JOIN CMAKE_CONFIGURATION_TYPES ", " kind)
+  elseif(ANABRANCH_OPTIMISE)
+    set(kind "no build type, what is compiled of it with -O3")
+  elseif(kind STREQUAL "")
+    set(kind "no build type")
+  endif()
+  message(STATUS "anabranch ${PROJECT_VERSION}, ${kind}:")
+  foreach(line IN LISTS lines)
+    string(FIND "${line}" "|" border)
+    math(EXPR begin "${border} + 1")
+    string(SUBSTRING "${line}" 0 ${border} name)
+    string(SUBSTRING "${line}" ${begin} -1 text)
+    string(LENGTH "${name}" length)
+    if(length LESS 11)
+      math(EXPR length "11 - ${length}")
+      string(REPEAT " " ${length} blanks)
+      string(APPEND name "${blanks}")
+    endif()
+    message(STATUS "  ${name}  ${text}")
   endforeach()
 endfunction()
 

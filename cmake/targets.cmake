@@ -13,6 +13,13 @@ function(anabranch_missing_targets)
   set(missing "${absent}" PARENT_SCOPE)
 endfunction()
 
+# anabranch_optimise(<target>): what a user without a build type gets of a compiled part; see ANABRANCH_OPTIMISE.
+function(anabranch_optimise target)
+  if(ANABRANCH_OPTIMISE)
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:C,CXX,CUDA>:-O3>")
+  endif()
+endfunction()
+
 # anabranch_library(<part> SOURCES <file>... [PUBLIC <target>...] [PRIVATE <target>...])
 # The compiled part anabranch::<part>, with core and the public headers.
 function(anabranch_library part)
@@ -22,6 +29,7 @@ function(anabranch_library part)
     anabranch_unity(anabranch_${part})
   endif()
   add_library(anabranch::${part} ALIAS anabranch_${part})
+  anabranch_optimise(anabranch_${part})
   target_link_libraries(anabranch_${part} PUBLIC anabranch::core ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
   set_target_properties(anabranch_${part} PROPERTIES
     EXPORT_NAME ${part}

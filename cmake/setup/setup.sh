@@ -211,7 +211,7 @@ configure() {
   shift
   cd "$root"
   stage "configure the preset $preset" cmake --preset "$preset" "$@"
-  grep -h 'anabranch: left out' "$root/build/logs/configure-the-preset-$preset.log" >&2 || true
+  grep -h '^--   .* left out: ' "$root/build/logs/configure-the-preset-$preset.log" >&2 || true
 }
 
 # build PRESET TARGET...: the compiler's progress goes straight to the terminal.

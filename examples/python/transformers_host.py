@@ -198,7 +198,8 @@ def parse(arguments):
     add = parser.add_argument
     add("question", nargs="+",
         help="what to ask: words are one question; several in quotes are answered one after another; -: standard input")
-    add("--model", default=str(anabranch.library.ROOT / "build/models/smollm2-135m"), help="Hugging Face folder")
+    shipped = Path(__file__).resolve().parents[2] / "build/models/smollm2-135m"
+    add("--model", default=str(shipped), help="Hugging Face folder")
     add("--library", help="libanabranch.so; else as anabranch.load() finds it")
     markups = ["model", "serial", "skeleton", "aspd"]
     add("--markup", default="model", choices=markups, help="serial: no branches; model: what it was trained for")

@@ -13,3 +13,4 @@
 #include <anabranch/plan/paged_export.hpp>
 #include <anabranch/plan/step_plan.hpp>
 #include <anabranch/types.hpp>
+#include <anabranch/version.hpp>

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <type_traits>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch {
 
 /// A std::array that is read by the enumeration too. REQUIRES: its values are 0, 1, ..., kSize - 1.

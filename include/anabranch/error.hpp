@@ -14,6 +14,8 @@
 #include <type_traits>
 #include <utility>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch {
 
 /// The numbers never change; new ones are added at the end.

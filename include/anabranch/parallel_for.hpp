@@ -9,6 +9,8 @@
 #include <memory>
 #include <type_traits>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch {
 
 class ParallelFor {

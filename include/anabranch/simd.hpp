@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::simd {
 
 /// Instruction sets that may be allowed; each level includes those above it.

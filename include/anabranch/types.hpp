@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <limits>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch {
 
 /// A token id of the host's vocabulary.

@@ -1,6 +1,7 @@
 # Fails when a core header includes anything but the standard library and other core headers. <iostream> and <regex>
-# are refused for what they cost every user, <ranges> because clang 14 cannot take the views of libstdc++ 12.
-#     cmake -DHEADERS=<list> -P core_includes.cmake
+# are refused for what they cost every user, <ranges> because clang 14 cannot take the views of libstdc++ 12. Of all
+# headers each begins with version.hpp, by itself or by another one, so that an older C++ is refused in one sentence.
+#     cmake -DHEADERS=<list> -DALL_HEADERS=<list> -P core_includes.cmake
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -20,7 +21,7 @@ foreach(file IN LISTS HEADERS)
   foreach(line IN LISTS lines)
     if(line MATCHES "<anabranch/(attention|cuda|eigen|hf|linear|llama|torch)/" OR line MATCHES "<anabranch/fmt\\.hpp>")
       set(reason "an optional part")
-    elseif(line MATCHES "<anabranch/[a-z0-9_/]+\\.hpp>")
+    elseif(line MATCHES "<anabranch/[a-z0-9_/]+\\.hpp>" OR line MATCHES "^#include <needs_cpp20> ")
       continue()
     elseif(line MATCHES "<([a-z_]+)>" AND CMAKE_MATCH_1 IN_LIST standard)
       continue()
@@ -32,10 +33,18 @@ foreach(file IN LISTS HEADERS)
   endforeach()
 endforeach()
 
+foreach(file IN LISTS ALL_HEADERS)
+  file(STRINGS "${file}" lines REGEX "^#include <anabranch/")
+  if(NOT lines AND NOT file MATCHES "/anabranch/version\\.hpp$")
+    message("${file}: includes no header of ours: it must include <anabranch/version.hpp>")
+    math(EXPR n_bad "${n_bad} + 1")
+  endif()
+endforeach()
+
 list(LENGTH HEADERS n_headers)
 if(n_headers EQUAL 0)
   message(FATAL_ERROR "no core headers were given")
 elseif(n_bad GREATER 0)
-  message(FATAL_ERROR "${n_bad} includes that core headers must not have")
+  message(FATAL_ERROR "${n_bad} headers or includes that are wrong")
 endif()
 message("${n_headers} core headers looked at")

@@ -1,5 +1,5 @@
 # The library exports the names of symbols.txt, which are those that the headers declare; a tier has no more functions than it may.
-# LIBRARY, CAPI, HERE, NM.
+# libanabranch.a, if there is one, has the same and no other global name. LIBRARY, ARCHIVE (or empty), CAPI, HERE, NM.
 cmake_minimum_required(VERSION 3.25)
 
 execute_process(COMMAND "${NM}" -D --defined-only "${LIBRARY}" OUTPUT_VARIABLE listed COMMAND_ERROR_IS_FATAL ANY)
@@ -16,6 +16,16 @@ if(NOT exported STREQUAL golden)
   list(REMOVE_ITEM gone ${exported})
   message(FATAL_ERROR "the exported symbols are not those of symbols.txt (README.md says how a change is accepted)\n"
     "  new: ${added}\n  gone: ${gone}")
+endif()
+
+if(ARCHIVE)
+  execute_process(COMMAND "${NM}" -g --defined-only "${ARCHIVE}" OUTPUT_VARIABLE listed COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "[0-9a-f]+ [A-Za-z] [^\n]+" global "${listed}")
+  list(TRANSFORM global REPLACE "^[0-9a-f]+ [A-Za-z] (.*)$" "\\1@@ANABRANCH_0")
+  list(SORT global)
+  if(NOT global STREQUAL golden)
+    message(FATAL_ERROR "the global names of libanabranch.a are\n  ${global}\nand not those of symbols.txt")
+  endif()
 endif()
 
 set(declared "")

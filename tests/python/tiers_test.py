@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "capi/python"))
+sys.path.insert(0, os.environ.get("ANABRANCH_PACKAGE", str(ROOT / "capi/python")))  # or an installed wheel's
 import anabranch  # noqa: E402
 from anabranch import Error, EventKind, Logits, Paged, Positions, Reason, HostOpKind, Status  # noqa: E402
 

@@ -114,7 +114,7 @@ ENUMS = {
     "ANB_NEXT_": Next,
     "ANB_EVENT_": EventKind,
 }
-STRUCTS = []
+STRUCTS: list = []
 
 
 def _struct(c_name, **fields):

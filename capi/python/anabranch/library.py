@@ -8,7 +8,7 @@ from pathlib import Path
 from . import abi
 from .abi import Status
 
-ROOT = Path(__file__).resolve().parents[3]  # the repository, when this lies in it
+PACKAGE = Path(__file__).resolve().parent
 
 
 class Error(Exception):
@@ -23,12 +23,16 @@ class Error(Exception):
 
 
 def load(path=None):
-    """The library: from `path`, else ANABRANCH_LIBRARY, else the newer one of build/release and build/dev, else the
-    system's. OSError when there is none that fits."""
+    """The library: from `path`, else ANABRANCH_LIBRARY, else the one that was installed with this package; in a checkout
+    the newer one of build/release and build/dev; else the system's. OSError when there is none that fits."""
     path = path or os.environ.get("ANABRANCH_LIBRARY")
     if path:
         return Library(ctypes.CDLL(str(path)))
-    places = [ROOT / "build" / preset / "capi" / "libanabranch.so.0" for preset in ("release", "dev")]
+    own = PACKAGE / "libanabranch.so"
+    if own.exists():
+        return Library(ctypes.CDLL(str(own)))
+    root = PACKAGE.parents[2] if PACKAGE.parent.parent.name == "capi" else PACKAGE  # the repository, or nothing to find
+    places = [root / "build" / preset / "capi" / "libanabranch.so.0" for preset in ("release", "dev")]
     built = sorted((place for place in places if place.exists()), key=lambda place: place.stat().st_mtime)
     if built:
         return Library(ctypes.CDLL(str(built[-1])))

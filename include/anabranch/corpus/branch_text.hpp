@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::corpus {
 
 /// The mark that told the branches of a block apart.

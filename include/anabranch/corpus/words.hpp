@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::corpus {
 
 /// A word's 64-bit FNV-1a hash: equal words have equal hashes, and others almost never.

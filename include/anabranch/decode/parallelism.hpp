@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::parallelism {
 
 /// a / b, or 0 when b is 0.

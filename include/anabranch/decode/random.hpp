@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch {
 
 /// Finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection that mixes all bits.

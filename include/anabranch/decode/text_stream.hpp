@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch {
 
 namespace impl {

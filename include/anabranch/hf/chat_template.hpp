@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::hf {
 
 /// `role` is "system" (first message only, for all families but ChatML), "user" or "assistant".

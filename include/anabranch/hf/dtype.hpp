@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::hf {
 
 /// `other` is any type that this library does not turn into floats; its tensors can still be listed and read as bytes.

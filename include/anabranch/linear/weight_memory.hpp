@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <memory_resource>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::linear {
 
 /// Hands out parts of its blocks, one behind the other. It frees all of them at its end, and nothing before.

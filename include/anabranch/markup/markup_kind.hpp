@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch {
 
 enum class MarkupKind : std::uint8_t {

@@ -4,6 +4,8 @@
 #include <concepts>
 #include <cstdint>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch {
 
 /// Slots per page, chosen at run time.

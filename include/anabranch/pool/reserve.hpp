@@ -4,6 +4,8 @@
 #include <concepts>
 #include <cstddef>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::impl {
 
 /// Makes the next `n` push_backs free of allocation; grows by doubling, so repeated calls stay linear.

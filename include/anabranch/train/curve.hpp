@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::train {
 
 /// A loss after so many steps, nats per target.

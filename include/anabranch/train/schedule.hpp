@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::train {
 
 struct ScheduleOptions {

@@ -160,7 +160,7 @@ class FormatCheck {
     if (!parts.back().branches.empty()) {
       const auto& branches = parts.back().branches;
       n_others = branches.size() - 1;
-      for (std::size_t i = 0; i + 1 < branches.size(); ++i) n_ended += ends_sentence(body_text(branches[i])) ? 1 : 0;
+      for (std::size_t i = 0; i + 1 < branches.size(); ++i) n_ended += ends_sentence(body_text(branches[i])) ? 1u : 0u;
     } else {
       const std::string_view last = parts.back().text;
       n_others = 1;

@@ -10,6 +10,8 @@
 #include <limits>
 #include <span>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::impl {
 
 /// How far a sum of rough weights may be off, relative to the sum of all weights that are computed with std::exp. Its

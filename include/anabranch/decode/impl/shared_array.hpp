@@ -7,6 +7,8 @@
 #include <span>
 #include <type_traits>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::impl {
 
 /// Copies share one array; each sees as many of its first items as it had when it was copied, and appending to one adds

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::markup::impl {
 
 constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }

@@ -1,0 +1,34 @@
+# Configures in WORK, builds nothing, installs: the parts with a library are left out and said to be, the others are
+# used by the consumer project. A project that asks for what is not there is told all of it. ./CMakeLists.txt sets the
+# variables.
+cmake_minimum_required(VERSION 3.25)
+
+include("${CMAKE_CURRENT_LIST_DIR}/run_command.cmake")
+
+file(REMOVE_RECURSE "${WORK}")
+set(settings -G "${GENERATOR}" "-DCMAKE_CXX_COMPILER=${COMPILER}" "-DCMAKE_BUILD_TYPE=${TYPE}")
+run("configure" ${CMAKE_COMMAND} -S "${SOURCE}" -B "${WORK}/build" ${settings} -DANABRANCH_TORCH=OFF
+  -DANABRANCH_TRAIN=OFF -DANABRANCH_CUDA=OFF -DANABRANCH_LLAMA=OFF -DANABRANCH_HF=OFF -DANABRANCH_TESTS=OFF
+  -DANABRANCH_EXAMPLES=OFF -DANABRANCH_BENCH=OFF)
+run("install" ${CMAKE_COMMAND} --install "${WORK}/build" --prefix "${WORK}/prefix")
+if(NOT output MATCHES "anabranch: capi was not built, so it is not installed")
+  message(FATAL_ERROR "installing does not say that the C library is left out:\n${output}")
+endif()
+file(GLOB_RECURSE dangling "${WORK}/prefix/*capi*.cmake" "${WORK}/prefix/*/anabranch.pc")
+if(dangling)
+  message(FATAL_ERROR "installed for a library that was not built: ${dangling}")
+endif()
+
+list(APPEND settings -S "${CONSUMER}" -DCONSUMER_WAY=find_package "-DCMAKE_PREFIX_PATH=${WORK}/prefix")
+run("use what is there" ${CMAKE_COMMAND} ${settings} -B "${WORK}/core" -DCONSUMER_PARTS=core)
+
+message("ask for what is not there")
+execute_process(COMMAND ${CMAKE_COMMAND} ${settings} -B "${WORK}/missing" "-DCONSUMER_PARTS=core,cro,capi,fnt"
+  RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE output)
+foreach(wanted "no component is called 'cro'" "no component is called 'fnt'" "capi was not built into this install"
+    "Components of this install: core")
+  string(FIND "${output}" "${wanted}" found)
+  if(status EQUAL 0 OR found EQUAL -1)
+    message(FATAL_ERROR "the failure (${status}) does not say \"${wanted}\":\n${output}")
+  endif()
+endforeach()
