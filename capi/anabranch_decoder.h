@@ -159,7 +159,7 @@ typedef struct anb_markup {
   int32_t go_on;            /* [0] 1: after the points the answer goes on */
   int32_t max_points;       /* [8] */
   int32_t max_title_tokens; /* [16] */
-  int32_t n_vocabulary;     /* [no constraint] keeps titles and bodies from starting with a line break */
+  int32_t n_vocabulary;     /* [0] titles and bodies start with no line break, by constraint; 0: by taking it back */
   const anb_markup_callbacks* callbacks;
   /* aspd again; both say which tokens may be sampled */
   int32_t unique_titles; /* [0] 1: no title of an answer comes twice, as far as the sequence that writes it can see;

@@ -41,12 +41,14 @@ void LiveView::show(const anabranch::Event& event) {
   using Kind = anabranch::Event::Kind;
   add_text(event.branch, event.text);
   switch (event.kind) {
-    case Kind::token: break;
+    case Kind::token:
+      if (event.branch != anabranch::kTrunk) ++branches_[event.branch].n_tokens;
+      break;
     case Kind::fork:
       for (std::size_t k = 0; k < event.titles.size(); ++k)
         branches_[event.first_branch + static_cast<std::int32_t>(k)].title = event.titles[k];
       if (kind_ == ViewKind::lines && !event.titles.empty())
-        print(fmt::format("[{} branches: {}]\n", event.titles.size(), fmt::join(event.titles, " | ")));
+        print(fmt::format("{} branches: {}\n", event.titles.size(), fmt::join(event.titles, " | ")));
       changed_ = true;
       break;
     case Kind::branch_end: end_branch(event); break;
@@ -65,7 +67,10 @@ void LiveView::show(const anabranch::Event& event) {
 
 void LiveView::add_text(anabranch::BranchIndex branch, const std::string& text) {
   if (text.empty()) return;
-  if (branch == anabranch::kTrunk) return print(text);
+  if (branch == anabranch::kTrunk) {
+    if (kind_ == ViewKind::terminal) print(text);
+    return;
+  }
   branches_[branch].text += text;
   changed_ = true;
 }
@@ -76,8 +81,8 @@ void LiveView::end_branch(const anabranch::Event& event) {
   branch->second.open = false;
   changed_ = true;
   if (kind_ == ViewKind::lines)
-    print(fmt::format("[{}, {}] {}\n", event.branch, anabranch::reason_name(event.reason),
-                      without_line_breaks(branch->second.text)));
+    print(fmt::format("branch {} ended: {}, {} tokens\n", event.branch, anabranch::reason_name(event.reason),
+                      branch->second.n_tokens));
 }
 
 void LiveView::refresh() {

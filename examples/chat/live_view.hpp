@@ -1,4 +1,5 @@
-// The answer as it grows: branches side by side on a terminal, plain lines elsewhere.
+// The answer as it grows: branches side by side on a terminal; elsewhere how far it is, in plain lines without its
+// text. Nothing is coloured.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@ namespace chat {
 
 enum class ViewKind : std::uint8_t { none, lines, terminal };
 
-/// `terminal` when the stream is one and can move its cursor, else `lines`.
+/// `terminal` when the stream is one and can move its cursor, else `lines`, which are for standard error.
 ViewKind view_kind_of(std::FILE* stream);
 
 /// Shows the events of one request after another. On a terminal, open branches are redrawn in place below the text
@@ -33,6 +34,7 @@ class LiveView {
   struct Branch {
     std::string title;
     std::string text;
+    std::int32_t n_tokens = 0;
     bool open = true;
   };
   void add_text(anabranch::BranchIndex branch, const std::string& text);

@@ -21,22 +21,25 @@ double ratio(double a, double b) { return b > 0 ? a / b : 0.0; }
 
 std::string row(const char* name, const Result& r) {
   const Statistics& s = r.answer.statistics;
-  return fmt::format("  {:<9} {:>7} {:>7} {:>9} {:>9.2f} {:>10.1f} {:>6} {:>6.1f} {:>6.2f}\n", name, s.n_text(),
-                     s.n_passes, s.n_serial_passes(), r.answer.seconds, tokens_per_second(r.answer),
-                     s.parallel() ? 1 : 0, s.branches_per_block(), s.branch_share());
+  return fmt::format("  {:<9} {:>7} {:>7} {:>9} {:>9.2f} {:>10.1f} {:>9.1f} {:>6.2f}\n", name, s.n_text(), s.n_passes,
+                     s.n_serial_passes(), r.answer.seconds, tokens_per_second(r.answer), s.branches_per_block(),
+                     s.branch_share());
 }
 
-const char* const kHeading = "  {:<9} {:>7} {:>7} {:>9} {:>9} {:>10} {:>6} {:>6} {:>6}\n";
+constexpr std::int32_t kWidth = 77;  ///< of the figures' lines
+const char* const kHeading = "  {:<9} {:>7} {:>7} {:>9} {:>9} {:>10} {:>9} {:>6}\n";
 
 }  // namespace
 
 double tokens_per_second(const Answer& answer) { return per_second(answer.statistics.n_text(), answer.seconds); }
 
 std::string figures(const Result& r) {
-  return fmt::format("  {}\n  {:.2f} s   {:.1f} tokens/s   parallel phase {:.1f} tokens/s   ended: {}\n",
-                     r.answer.statistics, r.answer.seconds, tokens_per_second(r.answer),
-                     per_second(r.answer.n_parallel_tokens, r.answer.parallel_seconds),
-                     anabranch::reason_name(r.answer.reason));
+  std::string text;
+  for (const std::string& line : wrap(fmt::format("{}", r.answer.statistics), kWidth)) text += "  " + line + "\n";
+  return text + fmt::format("  {:.2f} s   {:.1f} tokens/s   parallel phase {:.1f} tokens/s   ended: {}\n",
+                            r.answer.seconds, tokens_per_second(r.answer),
+                            per_second(r.answer.n_parallel_tokens, r.answer.parallel_seconds),
+                            anabranch::reason_name(r.answer.reason));
 }
 
 std::string comparison(const Result& serial, const Result& parallel, int width) {
@@ -46,11 +49,12 @@ std::string comparison(const Result& serial, const Result& parallel, int width) 
   for (const std::string& line :
        lay_out({{"serial", serial.answer.text}, {parallel.way.name(), parallel.answer.text}}, width, rows))
     text += line + "\n";
-  text += "\n" + fmt::format(fmt::runtime(kHeading), "", "tokens", "passes", "(serial)", "seconds", "tokens/s", "PPD",
-                             "ABN", "APD");
+  text += "\n" + fmt::format(fmt::runtime(kHeading), "", "tokens", "passes", "(serial)", "seconds", "tokens/s",
+                             "branches", "share");
   text += row("serial", serial) + row(parallel.way.name().c_str(), parallel);
   const double faster = ratio(tokens_per_second(parallel.answer), tokens_per_second(serial.answer));
   const Statistics& s = parallel.answer.statistics;
+  text += "  branches: of a block; share: of the text that stands in them\n";
   return text +
          fmt::format("  {}: {:.1f}x fewer passes than its own text written serially, {:.2f}x the tokens/s of serial\n",
                      parallel.way.name(), ratio(s.n_serial_passes(), s.n_passes), faster);
@@ -72,10 +76,12 @@ std::string summary(const std::vector<Result>& results) {
   }
   const auto n = static_cast<double>(results.size());
   return fmt::format(
-      "  {} answers, {}: tokens {}   passes {} (serial: {})   {:.1f}x fewer   PPD {:.2f}  ABN {:.1f}  APD {:.2f}   "
-      "mean {:.2f} s an answer, {:.1f} tokens/s\n",
-      results.size(), results.front().way.name(), n_text, n_passes, n_serial, ratio(n_serial, n_passes), n_parallel / n,
-      ratio(blocks, n_parallel), ratio(share, n_parallel), seconds / n, per_second(n_text, seconds));
+      "  {} answers, {}: tokens {}   passes {} (serial: {})   {:.1f}x fewer\n"
+      "  {:.0f} % of them with branches (PPD), {:.1f} a block (ABN), {:.0f} % of their text in them (APD)\n"
+      "  mean {:.2f} s an answer, {:.1f} tokens/s\n",
+      results.size(), results.front().way.name(), n_text, n_passes, n_serial, ratio(n_serial, n_passes),
+      100 * n_parallel / n, ratio(blocks, n_parallel), 100 * ratio(share, n_parallel), seconds / n,
+      per_second(n_text, seconds));
 }
 
 std::string to_json(const Result& r) {
@@ -98,6 +104,8 @@ std::string to_json(const Result& r) {
       {"tokens_title", s.n_title},
       {"tokens_tag", s.n_tag},
       {"tokens_prompt", s.n_prompt},
+      {"tokens_sampled", s.n_sampled},
+      {"tokens_forced", s.n_forced},
       {"passes", s.n_passes},
       {"passes_serial", s.n_serial_passes()},
       {"blocks", s.n_blocks},

@@ -51,10 +51,11 @@ std::vector<Result> results_of(const Session& session, const Way& way, const Ans
   return results;
 }
 
-/// `shown`: the live view has printed the answer already.
+/// The answer to standard output, its figures to standard error. `shown`: the live view has printed the answer.
 void print(const Result& result, bool shown) {
-  if (!shown) fmt::print("\n{}\n", result.answer.text);
-  fmt::print("\n{}", figures(result));
+  if (!shown) fmt::print("{}\n", result.answer.text);
+  std::fflush(stdout);
+  fmt::print(stderr, "\n{}", figures(result));
 }
 
 }  // namespace
@@ -95,7 +96,9 @@ void add_generate_options(CLI::App& app, ab::GenerateOptions& options) {
   app.add_option("--no-repeat-ngram", request.no_repeat_ngram, "groups of so many tokens are not written again")
       ->capture_default_str();
   app.add_option("--system", options.system, "system message");
-  app.add_option("--max-tokens", request.max_tokens, "sampled tokens of an answer")->capture_default_str();
+  app.add_option("--max-tokens", request.max_tokens,
+                 "tokens that an answer may sample; forced ones, such as titles repeated in branches, come on top")
+      ->capture_default_str();
   app.add_option("--max-branch-tokens", request.max_branch_tokens, "of one branch")->capture_default_str();
   app.add_option("--max-branches", options.max_branches, "points of an answer")->capture_default_str();
   app.add_option("--batch", options.max_requests, "questions answered at once")->capture_default_str();
@@ -117,7 +120,7 @@ void run(Session session, const std::string& markup, const AnswerAll& answer) {
   check(session);
   const bool show = !session.json && !session.quiet && !session.compare && session.questions.size() == 1;
   const ViewKind kind = show ? view_kind_of(stdout) : ViewKind::none;
-  Watchers watch{{kind, stdout}, {}};
+  Watchers watch{{kind, kind == ViewKind::terminal ? stdout : stderr}, {}};
   Watchers unseen{{ViewKind::none, stdout}, {}};
   const Way way{markup, session.mode == "serial" && markup != "serial"};
   const Way reference = serial_way(markup);
@@ -142,9 +145,11 @@ void run(Session session, const std::string& markup, const AnswerAll& answer) {
     else
       print(results[i], kind == ViewKind::terminal);
   }
+  std::fflush(stdout);
   if (!session.json && results.size() > 1) {
-    if (session.compare) fmt::print("\n{}", summary(serial));
-    fmt::print("\n{}", summary(results));
+    std::FILE* out = session.compare ? stdout : stderr;
+    if (session.compare) fmt::print(out, "\n{}", summary(serial));
+    fmt::print(out, "\n{}", summary(results));
   }
 }
 

@@ -165,6 +165,8 @@ def report(decoder, request):
         "branches": [{"title": b.title, "text": b.text, "end": b.reason.name.lower()} for b in branches],
         "tokens": n_text,
         "tokens_prompt": state.n_prompt,
+        "tokens_sampled": state.n_sampled,
+        "tokens_forced": state.n_forced,
         "passes": state.n_passes,
         "passes_serial": state.n_serial_passes,
         "blocks": state.n_blocks,
@@ -175,12 +177,13 @@ def report(decoder, request):
 
 
 def figures(a):
-    """The two sequences below an answer, as the C++ example prints them."""
+    """What an answer cost, in three lines."""
     fewer = a["passes_serial"] / a["passes"] if a["passes"] else 1.0
     seconds, parallel = a["seconds"], a["parallel_seconds"]
+    shape = f"{a['abn']:.1f} branches a block, {100 * a['apd']:.0f} % of the text in them" if a["ppd"] else "no branches"
     return (
-        f"  tokens {a['tokens']}   passes {a['passes']} (serial: {a['passes_serial']})   {fewer:.1f}x fewer   "
-        f"PPD {a['ppd']}  ABN {a['abn']:.1f}  APD {a['apd']:.2f}\n"
+        f"  tokens {a['tokens']} ({a['tokens_sampled']} sampled, {a['tokens_forced']} forced; tags and titles count there)\n"
+        f"  passes {a['passes']} (serial: {a['passes_serial']})   {fewer:.1f}x fewer   {shape}\n"
         f"  {seconds:.2f} s   {a['tokens'] / seconds:.1f} tokens/s   "
         f"parallel phase {a['n_parallel'] / parallel if parallel else 0:.1f} tokens/s   ended: {a['end']}\n"
     )
@@ -236,7 +239,9 @@ def main(arguments=None):
             if progress.terminal:
                 sys.stderr.write("\r\033[K")
             sequence = json.dumps(answer, ensure_ascii=False)
-            print(sequence if options.json else f"\n{answer['text']}\n\n{figures(answer)}", flush=True)
+            print(sequence if options.json else answer["text"], flush=True)
+            if not options.json:
+                sys.stderr.write(f"\n{figures(answer)}")
     except (anabranch.Error, OSError, ValueError, OverflowError) as error:
         sys.stderr.write(f"transformers_host.py: {error}\n")
         return 1

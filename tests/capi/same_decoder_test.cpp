@@ -360,7 +360,7 @@ TEST_CASE("through C the decoder does what it does in C++, pass by pass") {
     n_aspd += compare(
         seed, "aspd",
         ab::markup::Aspd(
-            {'[', ']', '(', ')', '{', '}', {':'}},
+            {'[', ']', '(', ')', '{', '}', {':'}, {'\n'}},
             {.unique_titles = true, .well_formed = true, .max_titles = 3, .end_of_text = {kEnd}, .text = Bytes()}));
     n_skeleton += compare(seed, "skeleton", ab::markup::Skeleton<Bytes, Bytes>({}, {}, skeleton_options()));
     CHECK(compare(seed, "serial", ab::markup::Serial{}) == 0);

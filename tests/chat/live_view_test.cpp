@@ -63,8 +63,9 @@ std::string shown(chat::ViewKind kind) {
 
 }  // namespace
 
-TEST_CASE("without a terminal, branches are plain lines with the reason of their end") {
-  CHECK(shown(chat::ViewKind::lines) == "Points:\n[2 branches: A | B]\n[1, end_tag] a1\n[2, limit] b1 b2\ndone\n");
+TEST_CASE("without a terminal it is told how far the answer is, and nothing of its text") {
+  CHECK(shown(chat::ViewKind::lines) ==
+        "2 branches: A | B\nbranch 1 ended: end_tag, 1 tokens\nbranch 2 ended: limit, 1 tokens\n");
 }
 
 TEST_CASE("on a terminal the drawn region is cleared before the joined text is printed") {
@@ -73,6 +74,8 @@ TEST_CASE("on a terminal the drawn region is cleared before the joined text is p
   REQUIRE(cleared != std::string::npos);
   CHECK(text.substr(cleared + 3) == "a1b1 b2done\n");
   CHECK(text.find("1 A") != std::string::npos);
+  for (std::size_t at = text.find("\x1b["); at != std::string::npos; at = text.find("\x1b[", at + 1))
+    CHECK(text[text.find_first_not_of("0123456789;", at + 2)] != 'm');  // no colours, whatever NO_COLOR says
 }
 
 TEST_CASE("nothing is shown when nothing is wanted") { CHECK(shown(chat::ViewKind::none).empty()); }

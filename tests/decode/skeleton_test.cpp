@@ -160,18 +160,31 @@ TEST_CASE("The answer goes on after the points when asked to") {
 }
 
 TEST_CASE("Without one title the answer is written serially") {
-  SkeletonRun run = start({});
+  SkeletonRun run = start({.max_refused = 0});
   run.script_tokens({}, sampled({"**", "x", " word", "<end>"}));
   const auto id = run.submit({31});
   run.run();
   CHECK(run.decoder.text(id) == "Here are the main points:\n\nx word");
   CHECK(run.decoder.n_branches(id) == 0);
   CHECK(text_in_cache(run, run.decoder.branch(id, 0).sequence) == "xHere are the main points:\n\nx word");
-  SkeletonRun bare = start({.opening = ""});
+  SkeletonRun bare = start({.opening = "", .max_refused = 0});
   bare.script_tokens({}, sampled({"**", "x", "<end>"}));
   const auto plain = bare.submit({31});
   bare.run();
   CHECK(text_in_cache(bare, bare.decoder.branch(plain, 0).sequence) == "xx");
+}
+
+TEST_CASE("Without a vocabulary no point is empty: what would make it so is taken back, at the cost of a pass") {
+  SkeletonRun run = start({.max_points = 2, .end_of_text = {0}});
+  run.script_tokens({}, sampled({"\n", " ", "A", "**", "B", "**"}));
+  run.script_tokens({{0, 0}}, sampled({"\n\n", "<end>", " word", "\n"}));
+  run.script_tokens({{0, 1}}, sampled({" word", " end", "\n"}));
+  const auto id = run.submit({31});
+  run.run();
+  CHECK(run.decoder.text(id) == "Here are the main points:\n\n1. **A**: word\n2. **B**: word end");
+  CHECK(text_in_cache(run, run.decoder.branch(id, 0).sequence).find("\n\n1. **A**\n2. **B**") != std::string::npos);
+  CHECK(run.n_passes() == 1 + (6 - 1) + 4);
+  CHECK(run.decoder.statistics(id).n_forgotten >= 4);
 }
 
 TEST_CASE("A body may not break or end before it has as many tokens as asked for") {

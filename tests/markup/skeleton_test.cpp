@@ -107,7 +107,7 @@ TEST_CASE("A title ends where it is too long: the first is kept, a later one tak
 }
 
 TEST_CASE("Without any title the answer goes on serially") {
-  Trunk trunk("\n");
+  Trunk trunk("\n", {.max_refused = 0});
   CHECK(trunk.action.seeds.empty());
   CHECK(trunk.action.next == Action::Next::sample);
   CHECK(trunk.state.stage == Stage::rest);
@@ -153,6 +153,44 @@ TEST_CASE("A constraint keeps line breaks out of the first title and the start o
   const Trunk written("A", {.max_points = 1, .n_vocabulary = 257});
   CHECK(forbids(written.markup.constrain(written.state), '\n'));
   CHECK_FALSE(forbids(written.markup.constrain(written.state), kBold));
+}
+
+TEST_CASE("Without a vocabulary a token that would leave a title or body empty is taken back and forbidden") {
+  for (const TokenId bad : {TokenId{'\n'}, TokenId{' '}, kBold}) {
+    Trunk trunk("");
+    const Action back = trunk.markup.next(trunk.state, bad);
+    CHECK(back.next == Action::Next::sample);
+    CHECK(back.forget == 1);
+    CHECK(back.forced.empty());
+    CHECK(std::vector<TokenId>(trunk.markup.constrain(trunk.state).forbidden.begin(),
+                               trunk.markup.constrain(trunk.state).forbidden.end()) == std::vector<TokenId>{bad});
+    CHECK(trunk.markup.next(trunk.state, 'A').role == Role::title);
+    CHECK(trunk.markup.constrain(trunk.state).forbidden.empty());
+    CHECK(trunk.markup.next(trunk.state, '\n').forget == 1);  // nor inside the first title
+  }
+  Trunk trunk("A**B**", {.max_points = 2, .end_of_text = {7}});
+  Skeleton::State body = trunk.markup.child(trunk.state, 0);
+  CHECK(trunk.markup.next(body, '\n').next == Action::Next::sample);
+  CHECK(trunk.markup.end_of_text(body).next == Action::Next::sample);
+  CHECK(trunk.markup.constrain(body).forbidden.size() == 2);
+  CHECK(trunk.markup.next(body, 'x').forget == 0);
+  CHECK(trunk.markup.next(body, '\n').next == Action::Next::end_branch);
+}
+
+TEST_CASE("A model that insists is let through in the end") {
+  Trunk trunk("A**B**", {.max_points = 2, .max_refused = 3});
+  Skeleton::State body = trunk.markup.child(trunk.state, 0);
+  for (int i = 0; i < 3; ++i) CHECK(trunk.markup.next(body, '\n').next == Action::Next::sample);
+  CHECK(trunk.markup.next(body, '\n').next == Action::Next::end_branch);
+}
+
+TEST_CASE("A detokenizer that counts its tokens is the vocabulary") {
+  struct Counting : Decode {
+    std::int32_t n_tokens() const { return 257; }
+  };
+  const ab::markup::Skeleton markup{Encode{}, Counting{}};
+  CHECK(markup.options().n_vocabulary == 257);
+  CHECK(markup.constrain(markup.start()).forbidden.size() > 3);
 }
 
 TEST_CASE("Options that cannot work are refused") {

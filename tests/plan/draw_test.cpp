@@ -34,9 +34,14 @@ TEST_CASE("statistics print as the figures of an answer") {
   s.n_branches = 7;
   s.n_passes = 85;
   s.n_prefill = 1;
-  CHECK(fmt::format("{}", s) == "tokens 220   passes 85 (serial: 220)   2.6x fewer   PPD 1  ABN 7.0  APD 0.97");
+  s.n_sampled = 170;
+  s.n_forced = 60;
+  CHECK(fmt::format("{}", s) ==
+        "tokens 220 (170 sampled, 60 forced; tags and titles count there)   passes 85 (serial: 220)   2.6x fewer   "
+        "7.0 branches a block, 97 % of the text in them");
   CHECK(fmt::format("{}", ab::Statistics{}) ==
-        "tokens 0   passes 0 (serial: 0)   1.0x fewer   PPD 0  ABN 0.0  APD 0.00");
+        "tokens 0 (0 sampled, 0 forced; tags and titles count there)   passes 0 (serial: 0)   1.0x fewer   "
+        "no branches");
 }
 
 TEST_CASE("what a pass costs is drawn as bars against its rows") {

@@ -155,8 +155,8 @@ class Program(unittest.TestCase):
     def test_it_tells_how_it_comes_along_and_what_it_cost(self):
         status, out, err = run_host(QUESTIONS[0])
         self.assertEqual(status, 0)
-        self.assertRegex(out, r"tokens \d+   passes \d+ \(serial: \d+\)   \d\.\dx fewer   PPD 1  ABN \d\.\d  APD "
-                              r"0\.\d\d\n  \d+\.\d\d s   \d+\.\d tokens/s   parallel phase \d+\.\d tokens/s   ended: finished")
+        self.assertRegex(err, r"tokens \d+ \(\d+ sampled, \d+ forced; tags and titles count there\)\n  passes \d+ \(serial: \d+\)"
+                              r"   \d\.\dx fewer   \d\.\d branches a block, \d\d % of the text in them\n  \d+\.\d\d s   \d+\.\d tokens/s   parallel phase \d+\.\d tokens/s   ended: finished")
         self.assertRegex(err, r"pass \d+: \d branches: ")
         self.assertRegex(err, r"branch 1 ended: ")
 

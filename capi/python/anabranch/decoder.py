@@ -129,7 +129,9 @@ class Decoder:
             raise
 
     def submit(self, prompt, stop=(), **options):
-        """A new request's number; `options`: fields of anb_request_options."""
+        """A new request's number. `prompt`: token ids, from the model's own tokenizer; `options`: fields of
+        anb_request_options."""
+        _need_tokens(prompt)
         texts = [text.encode() for text in stop]
         made = self.lib.make(abi.RequestOptions, {**options, "n_stop": len(texts)})
         made.stop = (ctypes.c_char_p * len(texts))(*texts)
@@ -250,6 +252,14 @@ class Decoder:
         path = [(step.block, step.branch) for step in b.path[: b.n_path]]
         return Branch(_text(b.title, b.n_title), _text(b.text, b.n_text), Reason(b.reason), path, b.sequence,
                       b.tokens[: b.n_tokens])
+
+
+def _need_tokens(prompt):
+    if isinstance(prompt, str):
+        raise TypeError(f"the prompt is text, {prompt[:40]!r}; it must be token ids, such as the model's tokenizer makes: "
+                        "tokenizer.to_tokens(text), with the chat template around it if the model has one")
+    if not hasattr(prompt, "__iter__") and not hasattr(prompt, "__array__"):
+        raise TypeError(f"the prompt is of type {type(prompt).__name__}; it must be a sequence of token ids")
 
 
 def _text(address, n):

@@ -40,8 +40,9 @@ std::string reasons(const Tally& tally) {
 std::string figures(const Tally& tally) {
   const ab::corpus::Metrics m = ab::corpus::metrics(tally.counts);
   return fmt::format(
-      "\nSamples of this run: PPD {:.1f} %, ABN {:.2f}, APD {:.1f} %, APE {:.1f} %, repeated titles {:.2f} %, repeated "
-      "4-grams {:.2f} %, {:.0f} tokens each\n",
+      "\nSamples of this run: {:.1f} % with a block (PPD), {:.2f} branches a block (ABN), {:.1f} % of the tokens in "
+      "branches (APD), {:.1f} % of those no copied title (APE), repeated titles {:.2f} %, repeated 4-grams {:.2f} %, "
+      "{:.0f} tokens each\n",
       100 * m.ppd, m.abn, 100 * m.apd, 100 * m.ape, 100 * m.repeated_titles, 100 * m.repeated_4grams, m.mean_tokens);
 }
 

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,13 +36,15 @@ struct SkeletonOptions {
   std::string separator = "\n";      ///< between points
   std::int32_t max_points = 8;
   std::int32_t max_title_tokens = 16;
-  std::int32_t min_body_tokens = 0;  ///< sampled of a body before it may end; a constraint, which needs n_vocabulary
+  std::int32_t min_body_tokens = 0;  ///< sampled of a body before it may end; a constraint, which needs a vocabulary
   AfterPoints after = AfterPoints::finish;
   std::string after_text = "\n\n";  ///< forced after the points when the answer goes on
-  /// Size of the vocabulary, so that a first title and the bodies can be kept from starting with a line break (or
-  /// end of text) by constraint; 0: no constraint, such a title or body is empty.
+  /// Size of the vocabulary, so that a first title and the bodies are kept from starting with a line break (or end of
+  /// text) by constraint; 0: `n_tokens()` of the detokenizer. One that has none is asked about each token as it comes:
+  /// a token that must not stand there is taken back and forbidden, which costs a pass.
   std::int32_t n_vocabulary = 0;
   std::vector<TokenId> end_of_text = {};
+  std::int32_t max_refused = 16;  ///< tokens taken back like that at one place; then a title or body stays empty
 };
 
 /// `Encode` and `Decode` are the two directions of the caller's tokenizer (hf::Tokenizer is both).
@@ -58,6 +61,7 @@ class Skeleton {
     std::int32_t point = 0;           ///< of a body: its number, from 0
     bool blank = true;                ///< the body has no text yet
     std::int32_t n_body_tokens = 0;   ///< sampled for the body
+    std::vector<TokenId> refused;     ///< where the next token stands
   };
 
   /// Throws bad_markup when an option cannot work.
@@ -76,6 +80,8 @@ class Skeleton {
  private:
   Action next_in_title(State& s, std::string_view text) const;
   Action next_in_body(State& s, std::string_view text) const;
+  bool refuses(const State& s, std::string_view text) const;
+  Action take_back(State& s, std::span<const TokenId> tokens) const;
   bool settle_title(State& s, Action& action, std::string_view written, std::string_view last) const;
   Action discard_title(State& s) const;
   void finish_outline(State& s, Action& action) const;

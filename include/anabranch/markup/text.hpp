@@ -25,4 +25,12 @@ concept TextToTokens = requires(const T& tokens, std::string_view text) {
   { tokens(text) } -> std::convertible_to<std::vector<TokenId>>;
 };
 
+namespace impl {
+/// A detokenizer that knows how many tokens there are: hf::Tokenizer and llama::Vocabulary do.
+template <class T>
+concept CountsTokens = requires(const T& text) {
+  { text.n_tokens() } -> std::convertible_to<std::int32_t>;
+};
+}  // namespace impl
+
 }  // namespace anabranch

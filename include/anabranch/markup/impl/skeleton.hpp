@@ -11,11 +11,21 @@ namespace impl {
 
 inline constexpr std::string_view kBold = "**";
 
+inline bool breaks_line(std::string_view text) { return text.find('\n') != std::string_view::npos; }
+
+/// Would a title or a body that starts with this text be empty, or no title?
+inline bool starts_badly(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t\r");
+  return breaks_line(text) || first == std::string_view::npos || text[first] == '*';
+}
+
 }  // namespace impl
 
 template <TextToTokens Encode, Detokenizer Decode>
 Skeleton<Encode, Decode>::Skeleton(Encode encode, Decode decode, SkeletonOptions options)
     : encode_(std::move(encode)), decode_(std::move(decode)), options_(std::move(options)) {
+  if constexpr (anabranch::impl::CountsTokens<Decode>)
+    if (options_.n_vocabulary == 0) options_.n_vocabulary = decode_.n_tokens();
   check();
   collect_forbidden();
 }
@@ -29,6 +39,7 @@ void Skeleton<Encode, Decode>::check() const {
   at_least(options_.max_title_tokens, 1, "max_title_tokens");
   at_least(options_.min_body_tokens, 0, "min_body_tokens");
   at_least(options_.n_vocabulary, 0, "n_vocabulary");
+  at_least(options_.max_refused, 0, "max_refused");
   if (options_.min_body_tokens > 0 && options_.n_vocabulary == 0)
     fail(Status::bad_markup, "skeleton min_body_tokens is ", options_.min_body_tokens,
          ", a constraint, which needs n_vocabulary");
@@ -45,10 +56,8 @@ template <TextToTokens Encode, Detokenizer Decode>
 void Skeleton<Encode, Decode>::collect_forbidden() {
   for (TokenId token = 0; token < options_.n_vocabulary; ++token) {
     const std::string text = text_of(token);
-    const bool breaks = text.find('\n') != std::string::npos;
-    const std::size_t first = text.find_first_not_of(" \t\r");
-    if (breaks) no_break_.push_back(token);
-    if (breaks || first == std::string::npos || text[first] == '*') not_first_.push_back(token);
+    if (impl::breaks_line(text)) no_break_.push_back(token);
+    if (impl::starts_badly(text)) not_first_.push_back(token);
   }
   if (options_.n_vocabulary == 0) return;
   for (const TokenId token : options_.end_of_text) {
@@ -59,6 +68,7 @@ void Skeleton<Encode, Decode>::collect_forbidden() {
 
 template <TextToTokens Encode, Detokenizer Decode>
 Constraint Skeleton<Encode, Decode>::constrain(const State& s) const {
+  if (!s.refused.empty()) return {{}, s.refused};
   if (s.stage == Stage::body && s.blank) return {{}, not_first_};
   if (s.stage == Stage::body && s.n_body_tokens < options_.min_body_tokens) return {{}, no_break_};
   if (s.stage == Stage::outline && s.titles.empty()) return {{}, s.n_title_tokens == 0 ? not_first_ : no_break_};
@@ -110,7 +120,26 @@ template <TextToTokens Encode, Detokenizer Decode>
 Action Skeleton<Encode, Decode>::next(State& s, TokenId token) const {
   if (s.stage == Stage::rest) return Action::go_on();
   const std::string text = text_of(token);
+  if (refuses(s, text)) return take_back(s, std::span(&token, 1));
+  s.refused.clear();
   return s.stage == Stage::body ? next_in_body(s, text) : next_in_title(s, text);
+}
+
+/// Without a vocabulary: must no token of this text stand here?
+template <TextToTokens Encode, Detokenizer Decode>
+bool Skeleton<Encode, Decode>::refuses(const State& s, std::string_view text) const {
+  if (options_.n_vocabulary > 0 || std::ssize(s.refused) >= options_.max_refused) return false;
+  if (s.stage == Stage::body) return s.blank && impl::starts_badly(text);
+  return s.titles.empty() && (s.n_title_tokens == 0 ? impl::starts_badly(text) : impl::breaks_line(text));
+}
+
+/// The sampled token is not fed; another one than these is to be sampled in its place.
+template <TextToTokens Encode, Detokenizer Decode>
+Action Skeleton<Encode, Decode>::take_back(State& s, std::span<const TokenId> tokens) const {
+  s.refused.insert(s.refused.end(), tokens.begin(), tokens.end());
+  Action action = Action::go_on(Role::tag);
+  action.forget = 1;
+  return action;
 }
 
 template <TextToTokens Encode, Detokenizer Decode>
@@ -200,6 +229,10 @@ Action Skeleton<Encode, Decode>::next_in_body(State& s, std::string_view text) c
 
 template <TextToTokens Encode, Detokenizer Decode>
 Action Skeleton<Encode, Decode>::end_of_text(State& s) const {
+  // Like a line break, where it is known which tokens end a text.
+  if (!options_.end_of_text.empty() && s.stage != Stage::rest && refuses(s, "\n"))
+    return take_back(s, options_.end_of_text);
+  s.refused.clear();
   if (s.stage == Stage::outline) {
     ++s.n_unsettled;  // the end-of-text token itself
     ++s.n_title_tokens;
