@@ -2,9 +2,11 @@
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
-from .abi import EventKind, Reason, Role
+from .abi import EventKind, LogitType, Reason, Role
 from .cache import Cache, Plan
 from .library import Library
+
+LOGIT_TYPES: dict[str, LogitType]
 
 @dataclass
 class Event:
