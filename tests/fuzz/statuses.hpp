@@ -57,7 +57,8 @@ constexpr StatusSet kRequest = statuses(ANB_STALE_REQUEST);
 constexpr StatusSet kCallback = statuses(ANB_CALLBACK_FAILED);
 constexpr Function kDecoderCreate = {"anb_decoder_create",
                                      kCallback | statuses(ANB_BAD_REQUEST, ANB_BAD_MARKUP, ANB_LIMIT_REACHED)};
-constexpr Function kSubmit = {"anb_decoder_submit", kRequest | kCallback | statuses(ANB_BAD_REQUEST, ANB_LIMIT_REACHED)};
+constexpr Function kSubmit = {"anb_decoder_submit",
+                              kRequest | kCallback | statuses(ANB_BAD_REQUEST, ANB_LIMIT_REACHED)};
 constexpr Function kDecoderPlan = {
     "anb_decoder_plan", kStep | kCallback | statuses(ANB_NO_ROOM, ANB_NOTHING_TO_DO, ANB_LIMIT_REACHED), true};
 constexpr Function kGetOutput = {"anb_decoder_get_output", kStep};
