@@ -76,7 +76,7 @@ TEST_CASE("A title ends with its bold marks, and the next number is forced") {
 }
 
 TEST_CASE("A title with blanks or punctuation at its ends is taken back and forced clean") {
-  const Trunk trunk(" Ab:**");
+  const Trunk trunk(" Ab:**", {.max_refused = 0});
   CHECK(trunk.action.forget == 5);  // the sampled `**` included
   CHECK(text_of(trunk.action.forced) == "Ab**\n2. **");
   CHECK(trunk.state.titles == std::vector<std::string>{"Ab"});
