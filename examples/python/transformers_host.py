@@ -189,6 +189,9 @@ def figures(a):
     )
 
 
+MODEL = "build/models/smollm2-135m"
+
+
 def questions_of(arguments):
     """Each argument is a question if any holds a blank, else all are words of one. `-` is what standard input holds."""
     quoted = any(len(argument.split()) > 1 or argument != argument.strip() for argument in arguments)
@@ -197,29 +200,30 @@ def questions_of(arguments):
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0],
+                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("question", nargs="+",
         help="what to ask: words are one question; several in quotes are answered one after another; -: standard input")
-    shipped = Path(__file__).resolve().parents[2] / "build/models/smollm2-135m"
-    add("--model", default=str(shipped), help="Hugging Face folder")
-    add("--library", help="libanabranch.so; else as anabranch.load() finds it")
+    add("--model", default=argparse.SUPPRESS, help=f"Hugging Face folder (default: {MODEL})")
+    add("--library", default=argparse.SUPPRESS, help="libanabranch.so; else as anabranch.load() finds it")
     markups = ["model", "serial", "skeleton", "aspd"]
     add("--markup", default="model", choices=markups, help="serial: no branches; model: what it was trained for")
     add("--mode", default="parallel", choices=["parallel", "serial"],
         help="branches together, or the same markup, mask and positions one branch after another")
-    add("--positions", default="model", choices=["model", "sequential", "longest"])
+    add("--positions", default="model", choices=["model", "sequential", "longest"], help="model: what it was trained with")
     add("--seed", type=int, default=0, help="of sampling")
     add("--temperature", type=float, default=0.0, help="0: always the likeliest token")
-    add("--top-k", type=int, default=0)
-    add("--top-p", type=float, default=1.0)
-    add("--repetition-penalty", type=float, default=1.0)
+    add("--top-k", type=int, default=0, help="sample from the k likeliest; 0: all")
+    add("--top-p", type=float, default=1.0, help="sample from the likeliest that reach p together")
+    add("--repetition-penalty", type=float, default=1.0, help="on the tokens of the answer")
     add("--max-tokens", type=int, default=512, help="sampled tokens of an answer")
     add("--max-branch-tokens", type=int, default=128, help="of one branch")
     add("--max-branches", type=int, default=8, help="points of an answer")
     add("--threads", type=int, default=0, help="of torch; 0: its choice")
-    add("--json", action="store_true", help="one JSON object per answer, nothing else on standard output")
-    options = parser.parse_intermixed_args(arguments)
+    add("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object per answer, nothing else on standard output")
+    options = argparse.Namespace(json=False, model=str(anabranch.library.ROOT / MODEL), library=None)
+    parser.parse_intermixed_args(arguments, options)
     options.questions = questions_of(options.question)
     if not all(question.strip() for question in options.questions):
         parser.error("the question is empty")

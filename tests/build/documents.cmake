@@ -4,7 +4,7 @@
 #
 # PART: the libraries it links (core, fmt, eigen, hf, torch, capi, attention_c). With `c` the block is C99. With `body`
 # it is statements, not a file: what is not an #include is put into a function. With `run` it is linked and run as a
-# test too, and must return 0; it must then have a main function. A block whose libraries are not built is left out.
+# test too, in the repository's root, and must return 0; it must then have a main function. A block whose libraries are not built is left out.
 # Blocks of the other languages below need no such line; their compilers only look at them. A block that is not to be
 # compiled says why: <!-- not compiled: REASON -->. A block without a language is text.
 
@@ -88,7 +88,18 @@ function(anabranch_document_target place name words text)
   set(target anabranch_${name})
   if("run" IN_LIST words)
     add_executable(${target} "${source}")
-    add_test(NAME "build:${place} runs" COMMAND ${target})
+    # Programs run in the repository's root, as documents say; those that load a model answer with branches.
+    set(model "")
+    set(expected "")
+    if("torch" IN_LIST words)
+      set(model "${PROJECT_SOURCE_DIR}/build/models/smollm2-135m/config.json")
+      set(expected "[2-9]\\.[0-9] branches a block")
+    endif()
+    add_test(NAME "build:${place} runs" COMMAND ${CMAKE_COMMAND} "-DPROGRAM=$<TARGET_FILE:${target}>"
+      "-DROOT=${PROJECT_SOURCE_DIR}" "-DMODEL=${model}" "-DEXPECTED=${expected}"
+      -P "${PROJECT_SOURCE_DIR}/tests/build/run_document.cmake")
+    set_tests_properties("build:${place} runs" PROPERTIES SKIP_REGULAR_EXPRESSION "left out: " TIMEOUT 300
+      ENVIRONMENT "OMP_WAIT_POLICY=passive")
   else()
     add_library(${target} OBJECT "${source}")
   endif()

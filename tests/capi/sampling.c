@@ -151,7 +151,7 @@ static void limits_of_tokens(void) {
   forget_events();
   r = submit(&w, "a", &ro);
   run_passes(&w, kBranches, kBySampled);
-  CHECK_TEXT(text_of(&w, r, 0), "t:abz");
+  CHECK_TEXT(text_of(&w, r, 0), "t:ab\nz");
   CHECK(strstr(events_text(), " 1E4 ") != NULL);
   end_world(&w);
 }

@@ -2,6 +2,7 @@
 """Tests of the command line of examples/run, and of how stages are told. Nothing is installed, built or run: examples/run
 prints what it would do (ANABRANCH_DRY_RUN), with a PATH on which no installer or compiler is."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -129,6 +130,23 @@ class CommandLine(unittest.TestCase):
             done = run("--example", name, "--help", dry=False)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn(f"--example {name}" if name != "chat" else "examples/run [options]", done.stdout)
+
+    def test_help_names_the_options_that_the_programs_have(self):
+        sources = {
+            "chat": "chat/main.cpp chat/session.cpp",
+            "llama_chat": "llama_chat/main.cpp chat/session.cpp",
+            "best_of": "custom_loop/best_of.cpp custom_loop/host.cpp",
+            "speculate": "custom_loop/speculate.cpp custom_loop/host.cpp",
+            "fan_out": "custom_loop/fan_out.cpp custom_loop/host.cpp",
+            "merge_adapter": "train/merge_adapter/main.cpp",
+            "python": "python/transformers_host.py",
+        }
+        self.assertEqual(set(sources), {file.stem for file in (ROOT / "examples/help").iterdir()})
+        for name, files in sources.items():
+            text = "".join((ROOT / "examples" / file).read_text() for file in files.split())
+            options = set(re.findall(r'add(?:_option|_flag)?\(\s*"!?(--[a-z-]+)"', text))
+            told = set(re.findall(r"^  (?:-h, )?(--[a-z-]+)", (ROOT / f"examples/help/{name}.txt").read_text(), re.M))
+            self.assertEqual(told - {"--help"}, options, name)
 
     def test_it_runs_from_a_path_with_blanks(self):
         with tempfile.TemporaryDirectory(prefix="with blanks ") as folder:

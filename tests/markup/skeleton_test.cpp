@@ -76,7 +76,7 @@ TEST_CASE("A title ends with its bold marks, and the next number is forced") {
 }
 
 TEST_CASE("A title with blanks or punctuation at its ends is taken back and forced clean") {
-  const Trunk trunk(" Ab:**");
+  const Trunk trunk(" Ab:**", {.max_refused = 0});
   CHECK(trunk.action.forget == 5);  // the sampled `**` included
   CHECK(text_of(trunk.action.forced) == "Ab**\n2. **");
   CHECK(trunk.state.titles == std::vector<std::string>{"Ab"});
@@ -187,10 +187,13 @@ TEST_CASE("A model that insists is let through in the end") {
 TEST_CASE("A detokenizer that counts its tokens is the vocabulary") {
   struct Counting : Decode {
     std::int32_t n_tokens() const { return 257; }
+    std::vector<TokenId> end_of_text() const { return {7}; }
   };
   const ab::markup::Skeleton markup{Encode{}, Counting{}};
   CHECK(markup.options().n_vocabulary == 257);
-  CHECK(markup.constrain(markup.start()).forbidden.size() > 3);
+  const std::span<const TokenId> forbidden = markup.constrain(markup.start()).forbidden;
+  CHECK(std::find(forbidden.begin(), forbidden.end(), '\n') != forbidden.end());
+  CHECK(std::find(forbidden.begin(), forbidden.end(), 7) != forbidden.end());
 }
 
 TEST_CASE("Options that cannot work are refused") {

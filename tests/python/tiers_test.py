@@ -388,6 +388,33 @@ class DecoderTier(unittest.TestCase):
                 LIB.decoder(markup=markup)
             self.assertEqual(raised.exception.status, Status.BAD_MARKUP)
 
+    def test_a_prompt_that_is_no_tokens_is_refused_with_what_is_wanted(self):
+        decoder, model = scripted(TWO_BRANCHES, markup=ASPD)
+        for prompt, words in (("hello", "'hello'.*token ids.*tokenizer"), (7, "int.*token ids"), (None, "NoneType.*token ids")):
+            with self.assertRaisesRegex(TypeError, words):
+                list(decoder.run(prompt, model))
+        with self.assertRaises(TypeError):
+            decoder.submit(["a"])
+        self.assertEqual(decoder.branch(list(decoder.run(b"Q", model))[-1].request).text, "Hia:xb:yz!")
+
+    def test_a_branch_that_a_limit_ends_is_closed_with_a_line_break(self):
+        for tokenizer, text in ((Bytes(), "Hia:x\nb:y\n!"), (type("Writer", (), {"to_text": Bytes.to_text})(), "Hia:xb:y!")):
+            model = Script([TWO_BRANCHES[0], [*b"xx", BRANCH_END], [*b"yz", BRANCH_END]])
+            model.decoder = LIB.decoder(LIB.cache(n_pages=64), tokenizer=tokenizer, end_of_text=[END], markup=ASPD,
+                                        max_branch_tokens=1)
+            events = list(model.decoder.run(b"Q", model))
+            self.assertEqual(model.decoder.branch(events[-1].request).text, text)
+            told = {branch: "".join(e.text for e in events if e.branch == branch) for branch in (1, 2)}
+            self.assertEqual("Hi" + told[1] + told[2] + "!", text)
+
+    def test_skeleton_writes_no_empty_points_without_being_asked_not_to(self):
+        model = Script([[*b"Rest**", *b"Move**", END], [*b"\n a\n"], [END, *b" \n b\n"]])
+        model.decoder = LIB.decoder(LIB.cache(n_pages=64), tokenizer=Bytes(), end_of_text=[END], markup="skeleton",
+                                    max_tokens=64)
+        events = list(model.decoder.run(b"Q", model))
+        self.assertEqual(model.decoder.branch(events[-1].request).text,
+                         "Here are the main points:\n\n1. **Rest**:a\n2. **Move**:b")
+
     def test_skeleton_writes_its_outline_through_the_tokenizer(self):
         outline = [*b"Rest**", *b"Move**", END]
         decoder, model = scripted([outline, [*b" a\n"], [*b" b\n"]], markup="skeleton")

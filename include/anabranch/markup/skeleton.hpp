@@ -43,7 +43,7 @@ struct SkeletonOptions {
   /// text) by constraint; 0: `n_tokens()` of the detokenizer. One that has none is asked about each token as it comes:
   /// a token that must not stand there is taken back and forbidden, which costs a pass.
   std::int32_t n_vocabulary = 0;
-  std::vector<TokenId> end_of_text = {};
+  std::vector<TokenId> end_of_text = {};  ///< of the decoder; empty: `end_of_text()` of a detokenizer that has it
   std::int32_t max_refused = 16;  ///< tokens taken back like that at one place; then a title or body stays empty
 };
 

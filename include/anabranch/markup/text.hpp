@@ -31,6 +31,11 @@ template <class T>
 concept CountsTokens = requires(const T& text) {
   { text.n_tokens() } -> std::convertible_to<std::int32_t>;
 };
+/// One that knows which tokens end a text: llama::Vocabulary does.
+template <class T>
+concept KnowsEndOfText = requires(const T& text) {
+  { text.end_of_text() } -> std::convertible_to<std::vector<TokenId>>;
+};
 }  // namespace impl
 
 }  // namespace anabranch

@@ -26,6 +26,8 @@ Skeleton<Encode, Decode>::Skeleton(Encode encode, Decode decode, SkeletonOptions
     : encode_(std::move(encode)), decode_(std::move(decode)), options_(std::move(options)) {
   if constexpr (anabranch::impl::CountsTokens<Decode>)
     if (options_.n_vocabulary == 0) options_.n_vocabulary = decode_.n_tokens();
+  if constexpr (anabranch::impl::KnowsEndOfText<Decode>)
+    if (options_.end_of_text.empty()) options_.end_of_text = decode_.end_of_text();
   check();
   collect_forbidden();
 }
