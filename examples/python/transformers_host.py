@@ -222,7 +222,7 @@ def parse(arguments):
     add("--max-branches", type=int, default=8, help="points of an answer")
     add("--threads", type=int, default=0, help="of torch; 0: its choice")
     add("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object per answer, nothing else on standard output")
-    options = argparse.Namespace(json=False, model=str(anabranch.library.ROOT / MODEL), library=None)
+    options = argparse.Namespace(json=False, model=str(Path(__file__).resolve().parents[2] / MODEL), library=None)
     parser.parse_intermixed_args(arguments, options)
     options.questions = questions_of(options.question)
     if not all(question.strip() for question in options.questions):

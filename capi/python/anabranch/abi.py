@@ -5,6 +5,7 @@ compares all of it with the headers. Nothing here runs C code.
 """
 import ctypes
 import enum
+import operator
 from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_float, c_size_t, c_void_p
 
 
@@ -19,8 +20,8 @@ def _checked(name, c_type, least, most):
 
 
 def in_range(value, c_type):
-    """`value` as an int that `c_type` holds; OverflowError else."""
-    value = value.__index__()
+    """`value` as an int that `c_type` holds; OverflowError else, TypeError for what is no integer."""
+    value = operator.index(value)
     if not c_type.least <= value <= c_type.most:
         raise OverflowError(f"{value} is outside [{c_type.least}, {c_type.most}]")
     return value

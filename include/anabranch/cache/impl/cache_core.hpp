@@ -63,8 +63,7 @@ struct CacheCore {
   void note_tokens(const StepPlan& plan) {
     if (plan.slots.empty()) return;
     tokens.grow(*std::max_element(plan.slots.begin(), plan.slots.end()) + 1, kUnknownToken);
-    for (std::size_t row = 0; row < plan.slots.size(); ++row)
-      tokens[plan.slots.begin()[row]] = plan.tokens.begin()[row];
+    for (std::size_t row = 0; row < plan.slots.size(); ++row) tokens[plan.slots[row]] = plan.tokens[row];
   }
   void reset_payload(SequenceId sequence) { payloads[tree.sequences().cell_of(sequence)] = Payload{}; }
 
