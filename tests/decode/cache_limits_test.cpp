@@ -302,3 +302,18 @@ TEST_CASE("An empty prompt goes on with an answer that was cut, not with one tha
   run.run();
   CHECK(run.history(after) == "pabc");
 }
+
+TEST_CASE("A prefix as deep as the cache allows is refused, for nothing can be forked from it") {
+  AspdRun run(aspd(), {}, {.n_pages = 64, .max_depth = 1});
+  const ab::SequenceId root = run.cache.create_sequence();
+  append(run.cache, root, tokens("abc"));
+  auto step = run.cache.begin_step();
+  const ab::SequenceId branch = step.fork(root, 1)[0];
+  REQUIRE(step.plan());
+  step.commit();
+  const ab::Error error = error_of([&] { run.decoder.submit(tokens("p"), {.prefix = branch}); });
+  CHECK(error.status() == ab::Status::limit_reached);
+  CHECK(std::string(error.what()).find("depth 1, from which nothing can be forked; the cache's limit is 1 levels") !=
+        std::string::npos);
+  CHECK(!run.decoder.has_work());
+}

@@ -32,6 +32,7 @@ template <class C>
 concept DecoderCache = DecoderStep<typename C::Step> && requires(C& cache, const C& known, SequenceId sequence) {
   { cache.begin_step() } -> std::same_as<typename C::Step>;
   { known.options() } -> std::convertible_to<const CacheOptions&>;
+  { known.parent(sequence) } -> std::same_as<SequenceId>;
   { known.alive(sequence) } -> std::same_as<bool>;
   { known.n_sequences() } -> std::same_as<std::int32_t>;
   { known.n_tokens(sequence) } -> std::same_as<std::int32_t>;

@@ -67,6 +67,11 @@ void Decoder<M, Text, S, Cache>::check(std::span<const TokenId> prompt, const Re
     if (prompt.empty()) fail(Status::bad_request, "the prompt is empty; behind a prefix 1 token or more is needed");
     if (!cache_->alive(options.prefix))
       fail(Status::stale_sequence, "prefix: sequence ", options.prefix.index, " is not alive in the cache");
+    std::int32_t depth = 0;
+    for (SequenceId up = cache_->parent(options.prefix); up != kNoSequence; up = cache_->parent(up)) ++depth;
+    if (depth >= cache_->options().max_depth)
+      fail(Status::limit_reached, "prefix: sequence ", options.prefix.index, " is at depth ", depth,
+           ", from which nothing can be forked; the cache's limit is ", cache_->options().max_depth, " levels");
   }
   for (const std::string& stop : options.stop)
     if (stop.empty()) fail(Status::bad_request, "a stop string is empty");
