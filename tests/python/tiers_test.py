@@ -408,19 +408,19 @@ class DecoderTier(unittest.TestCase):
             self.assertEqual("Hi" + told[1] + told[2] + "!", text)
 
     def test_skeleton_writes_no_empty_points_without_being_asked_not_to(self):
-        model = Script([[*b"Rest**", *b"Move**", END], [*b"\n a\n"], [END, *b" \nb\n"]])
+        model = Script([[*b"Rest**", *b"Move**", END], [*b"\n a\n"], [END, *b" \n b\n"]])
         model.decoder = LIB.decoder(LIB.cache(n_pages=64), tokenizer=Bytes(), end_of_text=[END], markup="skeleton",
                                     max_tokens=64)
         events = list(model.decoder.run(b"Q", model))
         self.assertEqual(model.decoder.branch(events[-1].request).text,
-                         "Here are the main points:\n\n1. **Rest**:a\n2. **Move**:b")
+                         "Here are the main points:\n\n1. **Rest**: a\n2. **Move**:  b")
 
     def test_skeleton_writes_its_outline_through_the_tokenizer(self):
         outline = [*b"Rest**", *b"Move**", END]
-        decoder, model = scripted([outline, [*b"a \n"], [*b"b \n"]], markup="skeleton")
+        decoder, model = scripted([outline, [*b" a\n"], [*b" b\n"]], markup="skeleton")
         events = list(decoder.run(b"Q", model))
         answer = decoder.branch(events[-1].request).text
-        self.assertEqual(answer, "Here are the main points:\n\n1. **Rest**:a \n2. **Move**:b ")
+        self.assertEqual(answer, "Here are the main points:\n\n1. **Rest**: a\n2. **Move**: b")
 
     def test_a_decoder_outlives_the_name_of_its_cache(self):
         decoder, model = scripted(TWO_BRANCHES, markup=ASPD)

@@ -127,12 +127,17 @@ Action Skeleton<Encode, Decode>::next(State& s, TokenId token) const {
   return s.stage == Stage::body ? next_in_body(s, text) : next_in_title(s, text);
 }
 
-/// Without a vocabulary: must no token of this text stand here?
+/// Without a vocabulary: would a token of this text leave the first title or the body empty, or break that title?
 template <TextToTokens Encode, Detokenizer Decode>
 bool Skeleton<Encode, Decode>::refuses(const State& s, std::string_view text) const {
   if (options_.n_vocabulary > 0 || std::ssize(s.refused) >= options_.max_refused) return false;
-  if (s.stage == Stage::body) return s.blank && impl::starts_badly(text);
-  return s.titles.empty() && (s.n_title_tokens == 0 ? impl::starts_badly(text) : impl::breaks_line(text));
+  if (s.stage == Stage::body)
+    return s.blank && impl::breaks_line(text) && impl::all_blank(text.substr(0, text.find('\n')));
+  if (!s.titles.empty()) return false;
+  const std::string title = s.title + std::string(text);
+  const std::size_t bold = title.find(impl::kBold);
+  return impl::breaks_line(text) ||
+         (bold != std::string::npos && impl::trim_title(std::string_view(title).substr(0, bold)).empty());
 }
 
 /// The sampled token is not fed; another one than these is to be sampled in its place.
