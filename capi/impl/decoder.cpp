@@ -63,10 +63,9 @@ anb_status anb_decoder_submit(anb_decoder* decoder, const anb_token* prompt, int
 anb_status anb_decoder_plan(anb_decoder* decoder, anb_plan* plan) {
   return with_decoder(decoder, [&](DecoderObject& object) {
     check_out(plan, "anb_plan");
-    object.pages = {};
     const DecoderPlan result = object.core.plan();
+    object.pages = result.pages();
     if (!result) {
-      object.pages = result.pages();
       if (result.shortage().n_pages == 0) return Status::nothing_to_do;
       write_struct(plan, capi::to_c(result.shortage()));
       return Status::no_room;

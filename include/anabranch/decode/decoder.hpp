@@ -180,7 +180,8 @@ class Decoder {
   std::uint64_t last_id_ = 0;
   std::optional<Step> step_;
   const StepPlan* plan_ = nullptr;
-  std::vector<RequestPages> pages_;              // of the last shortage
+  std::vector<RequestPages> pages_;              // of the last plan: a shortage's
+  std::vector<RequestPages> next_pages_;         // of the plan that is being made
   std::size_t in_building_ = kNoRequestIndex;    // the request whose operations are being put into the step
   std::int32_t n_created_ = 0;                   // sequences that the step built last creates
   std::vector<OutputOwner> owners_;              // [n_outputs] of the open plan

@@ -19,7 +19,7 @@ DecoderPlan Decoder<M, Text, S, Cache>::plan() {
   end_oversized(transaction);
   Shortage shortage;
   const StepPlan* planned = nullptr;
-  pages_.clear();
+  next_pages_.clear();
   std::size_t n_checked = 0;
   do {
     shortage = {};
@@ -28,6 +28,7 @@ DecoderPlan Decoder<M, Text, S, Cache>::plan() {
   impl::reserve_more(abandoned_, lost.size());
   machine_.sequences_due().n_in_step = planned != nullptr ? n_created_ : 0;
   transaction.keep();
+  std::swap(pages_, next_pages_);
   for (const std::size_t i : lost) abandoned_.push_back(requests_[i]->trunk().sequence);
   retired_.clear();
   plan_ = planned;
@@ -220,7 +221,7 @@ bool Decoder<M, Text, S, Cache>::end_starved(Transaction& transaction, std::size
       machine_.close(transaction.change(i), EndReason::no_room);
       return true;
     }
-    pages_.push_back(pages);
+    next_pages_.push_back(pages);
   }
   return false;
 }
