@@ -25,6 +25,12 @@ template <>
 inline constexpr std::size_t kLeastSize<anb_request_options> = offsetof(anb_request_options, max_parallel_branches);
 template <>
 inline constexpr std::size_t kLeastSize<anb_output_settings> = offsetof(anb_output_settings, spared);
+template <>
+inline constexpr std::size_t kLeastSize<anb_event> = offsetof(anb_event, user_data);
+template <>
+inline constexpr std::size_t kLeastSize<anb_request_state> = offsetof(anb_request_state, user_data);
+template <>
+inline constexpr std::size_t kLeastSize<anb_branch_state> = offsetof(anb_branch_state, tokens);
 
 /// struct_size to try; that of T most of the time.
 template <class T>

@@ -255,14 +255,20 @@ class SnapshotCheck {
       const char* kind;
       std::int32_t index;
       const Node* view;
+      std::size_t place;
     };
     std::vector<Use> uses;
-    for (const Segment& g : s_.segments) uses.push_back({g.ordinal, "segment", g.index, nullptr});
-    for (const Node& n : s_.nodes) uses.push_back({n.ordinal, "node", n.index, &n});
+    const auto use_of = [&](std::uint64_t ordinal, const char* kind, std::int32_t index, const Node* view) {
+      uses.push_back({ordinal, kind, index, view, uses.size()});
+    };
+    for (const Segment& g : s_.segments) use_of(g.ordinal, "segment", g.index, nullptr);
+    for (const Node& n : s_.nodes) use_of(n.ordinal, "node", n.index, &n);
     for_each_alive([&](const Sequence& e) {
-      if (e.reserved_ordinal != 0) uses.push_back({e.reserved_ordinal, "sequence", e.index, nullptr});
+      if (e.reserved_ordinal != 0) use_of(e.reserved_ordinal, "sequence", e.index, nullptr);
     });
-    std::stable_sort(uses.begin(), uses.end(), [](const Use& a, const Use& b) { return a.ordinal < b.ordinal; });
+    std::sort(uses.begin(), uses.end(), [](const Use& a, const Use& b) {  // a stable sort would take other memory
+      return a.ordinal != b.ordinal ? a.ordinal < b.ordinal : a.place < b.place;
+    });
     const Use* before = nullptr;
     for (const Use& use : uses) {
       found_.expect(use.ordinal >= 1 && use.ordinal <= s_.ordinal, use.kind, " ", use.index, ": ordinal ", use.ordinal,
