@@ -70,3 +70,29 @@ TEST_CASE("A result without a plan says what is short when it is read all the sa
                                         " pages are short, " + std::to_string(plan.shortage().n_free) +
                                         " are free; test the result of plan() first");
 }
+
+namespace {
+
+/// Starts children below position 0, or lets the parent go on there.
+struct BadPositions {
+  ab::WidePosition first = 0, after = 0;
+  bool valid() const noexcept { return true; }
+  bool is_given() const noexcept { return false; }
+  ab::WidePosition start(ab::Position, std::int32_t k) const noexcept { return first + k; }
+  ab::WidePosition end(ab::Position, std::int32_t) const noexcept { return ab::kUnlimited; }
+  ab::WidePosition after_fork(ab::Position, std::int32_t) const noexcept { return after; }
+  ab::NextRule after_join(ab::Position next, ab::Position) const noexcept { return {next, 0}; }
+};
+
+}  // namespace
+
+TEST_CASE("A policy of the caller's own cannot lead below position 0") {
+  ab::BasicKvCache<ab::NoPayload, BadPositions> cache({.n_pages = 4});
+  const ab::SequenceId root = cache.create_sequence();
+  auto step = cache.begin_step();
+  CHECK_THROWS_WITH(step.fork(root, 2, {BadPositions{-1, 0}}),
+                    "the position policy lets child 0 start at -1; 0 to 2147483647 are positions");
+  CHECK_THROWS_WITH(step.fork(root, 2, {BadPositions{0, -7}}),
+                    "fork at position 0 lets the parent go on at -7, below position 0");
+  CHECK(cache.children(root).empty());
+}

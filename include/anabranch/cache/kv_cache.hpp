@@ -41,7 +41,7 @@ class BasicKvCache {
   /// A new root sequence; part of the open step if there is one.
   SequenceId create_sequence(Position first = 0) { return core_.create_sequence(first); }
   /// Throws wrong_state while another step is open.
-  Step begin_step();
+  [[nodiscard]] Step begin_step();
 
   bool alive(SequenceId sequence) const noexcept { return table().alive(sequence); }
   std::int32_t n_sequences() const noexcept { return table().n_alive(); }
@@ -72,7 +72,8 @@ class BasicKvCache {
   Payload& payload(SequenceId sequence) { return core_.payloads[table().find(sequence)]; }
   const Payload& payload(SequenceId sequence) const { return core_.payloads[table().find(sequence)]; }
 
-  /// Calls visit(View, first position) for everything committed that the sequence sees, in history order.
+  /// Calls visit(View, first position) for everything that the sequence sees and that has slots, in history order: what
+  /// is committed, and from a plan of the open step on its rows too.
   template <class Visit>
   void for_each_view(SequenceId sequence, Visit&& visit) const;
   /// Calls visit(std::int32_t page) for the pages that hold what the sequence has seen since its fork, or may write

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <memory_resource>
 #include <span>
@@ -35,6 +36,13 @@ void check_fork(const SequenceTable<Policy>& sequences, SequenceIndex parent, st
   const WidePosition after = policy.after_fork(p, n);
   if (after > kUnlimited || policy.start(p, n - 1) > kUnlimited)
     fail(Status::out_of_range, "fork at position ", p, " reserves positions up to ", after, ", past ", kUnlimited);
+  if constexpr (!std::same_as<Policy, Positions>)  // theirs grow with k from a next position that is there
+    for (std::int32_t k = 0; k < n; ++k)
+      if (const WidePosition start = policy.start(p, k); start < 0 || start > kUnlimited)
+        fail(Status::out_of_range, "the position policy lets child ", k, " start at ", start, "; 0 to ", kUnlimited,
+             " are positions");
+  if (after < 0)
+    fail(Status::out_of_range, "fork at position ", p, " lets the parent go on at ", after, ", below position 0");
   const Position limit = sequences.limits().max_position;
   for (const Position start : starts)
     if (start < 0 || start > limit)
