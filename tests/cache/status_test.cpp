@@ -138,7 +138,7 @@ TEST_CASE("wrong_state: calls that do not fit the state of the step") {
   KvCache cache({.n_pages = 8});
   const SequenceId sequence = cache.create_sequence();
   Step step = cache.begin_step();
-  CHECK(status_of([&] { cache.begin_step(); }) == Status::wrong_state);
+  CHECK(status_of([&] { (void)cache.begin_step(); }) == Status::wrong_state);
   CHECK(status_of([&] { (void)cache.snapshot(); }) == Status::wrong_state);
   CHECK(status_of([&] { step.commit(); }) == Status::wrong_state);
   CHECK(step.open());

@@ -29,7 +29,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import transformers_host as host_program  # noqa: E402
 
-ANSWERING = host_program.RequestLoop(host_program.parse([*SETTINGS, "--model", MODEL, "-"]))
+ANSWERING = host_program.RequestLoop(host_program.parse([*SETTINGS, "--model", MODEL, "a question"]))
 
 
 def run_host(*arguments):
