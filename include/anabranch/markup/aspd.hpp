@@ -9,9 +9,9 @@
 //   title that is not closed a new `<|title|>` or `<|para|>` closes it; when the branch ends, it is dropped
 //   `<|para|>` without title an empty block: `<|/para|>` follows at once, in the same pass
 //   titles inside a branch   a nested block
-//   branch that a limit ends its text is closed by the branch separator, unless it ends in one, then `<|/branch|>`
-//   follows titles without `<|para|>` are not shown and have no branches any other tag            stays in the history,
-//   is not shown, changes nothing; inside a title it is not part of it
+//   branch that a limit ends `<|/branch|>` behind the branch separator, unless its text ends in one
+//   titles without `<|para|>` are not shown and have no branches
+//   any other tag            stays in the history, is not shown, changes nothing; inside a title it is not part of it
 #pragma once
 
 #include <algorithm>
