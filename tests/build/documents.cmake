@@ -199,8 +199,9 @@ foreach(language IN LISTS languages)
     anabranch_left_out("blocks of rust in the documents" "the crate anabranch is not built")
     continue()
   endif()
+  list(GET check_${language} 0 ending)
   list(GET check_${language} 1 arguments)
   add_test(NAME "build:blocks of ${language} in the documents compile"
     COMMAND ${CMAKE_COMMAND} "-DPROGRAM=${ANABRANCH_DOCUMENT_${language}}" "-DARGUMENTS=${arguments}"
-      "-DFOLDER=${blocks}/checked/${language}" -P "${CMAKE_CURRENT_LIST_DIR}/each_file.cmake")
+      "-DFOLDER=${blocks}/checked/${language}" -DENDING=${ending} -P "${CMAKE_CURRENT_LIST_DIR}/each_file.cmake")
 endforeach()
