@@ -8,7 +8,7 @@
 #include <concepts>
 #include <cstdint>
 #include <exception>
-#include <span>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -121,7 +121,7 @@ class ErrorPart {
   double real_ = 0;
 };
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void fail(Status status, std::span<const ErrorPart> parts) {
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail(Status status, std::initializer_list<ErrorPart> parts) {
   std::string text;
   for (const ErrorPart& part : parts) part.append_to(text);
   throw Error(status, std::move(text));
@@ -134,8 +134,7 @@ class ErrorPart {
 ///     fail(Status::bad_argument, "fork into ", n, " children; at least 1 is needed");
 template <class... Parts>
 [[noreturn]] void fail(Status status, const Parts&... parts) {
-  const impl::ErrorPart list[] = {impl::ErrorPart(parts)...};
-  impl::fail(status, std::span<const impl::ErrorPart>(list));
+  impl::fail(status, {impl::ErrorPart(parts)...});
 }
 
 namespace impl {

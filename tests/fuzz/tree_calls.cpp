@@ -78,10 +78,13 @@ struct TreeCalls {
                            [&] { return anb_step_fork_given(step, parent, n, starts.data(), to); })
               : world.make(function::kFork, about, [&] { return anb_step_fork(step, parent, n, positions, to); });
     children.check(status == ANB_OK ? children.size() : 0);
+    if (given && status == ANB_OK) group.given_parent = parent;
     for (std::size_t i = 0; status == ANB_OK && i < children.size(); ++i) world.remember_sequence(group, children[i]);
   }
   void join(bool given) {
-    const anb_sequence parent = world.some_sequence();
+    // Other parents have no use for it, and a random one is hardly ever the right one.
+    const bool to_given = given && !input.one_in(8);
+    const anb_sequence parent = to_given ? group.given_parent : world.some_sequence();
     const std::vector<anb_sequence> children = some_children(world, parent);
     const auto n = input.one_in(64) ? -1 : static_cast<std::int32_t>(children.size());
     if (!given) {

@@ -43,6 +43,7 @@ struct Group {
   anb_plan plan = ANB_PLAN_INIT;
   std::uint64_t plan_hash = 0;
   std::vector<anb_sequence> sequences;  ///< some of them stale
+  anb_sequence given_parent = {};       ///< of the last fork with given positions
   std::vector<std::unique_ptr<DecoderEntry>> decoders;
   bool own_allocator = false;
   bool meddled = false;  ///< a step took hold of a decoder's sequences

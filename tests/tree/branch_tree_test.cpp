@@ -115,7 +115,7 @@ TEST_CASE("a rewind of this step's own tokens shortens what is staged") {
   w.tree.append(w.trunk, five, 0, Logits::last);
   w.tree.rewind(w.trunk, 2);
   CHECK(w.n_tokens(w.trunk) == 2);
-  const Staged& staged = w.tree.staged();
+  const auto& staged = w.tree.staged();
   REQUIRE(staged.segments().size() == 1);
   const StagedPiece& piece = staged[staged.segments()[StagedIndex(0)].first_piece];
   CHECK(piece.count == 2);

@@ -104,7 +104,7 @@ class BasicKvCache {
 };
 
 using KvCache = BasicKvCache<>;
-using Step = KvCache::Step;
+using Step = BasicStep<NoPayload, Positions, RuntimePageSize>;
 
 }  // namespace anabranch
 

@@ -81,14 +81,19 @@ struct Snapshot {
   std::vector<SequenceEntry> sequences;
   std::vector<TokenId> tokens;  ///< of slots [0, size), where the cache keeps them
 
+  // Templates, as the classes behind them are, only so that a program without snapshots does not compile them.
+
   /// The violated invariants, in words with value and limit; empty when all hold. Those that only make sense once
   /// others hold are not looked at before. O(n log n) for n entries, in time and memory, whatever the numbers in them
   /// are.
+  template <class = void>
   std::vector<std::string> check() const;
   /// Bytes that `load` reads back, on this and every other machine (little endian, versioned, checksummed).
+  template <class = void>
   std::vector<std::byte> save() const;
   /// Throws bad_snapshot for bytes that are damaged, of another version, or that break an invariant. Takes no more
   /// memory than a small multiple of the bytes.
+  template <class = void>
   static Snapshot load(std::span<const std::byte> bytes);
 };
 

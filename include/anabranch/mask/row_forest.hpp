@@ -14,10 +14,10 @@
 #include <cstdint>
 #include <memory_resource>
 #include <tuple>
-#include <vector>
 
 #include <anabranch/mask/visibility.hpp>
 #include <anabranch/pool/indexed_vector.hpp>
+#include <anabranch/pool/memory_vector.hpp>
 #include <anabranch/tree/history.hpp>
 #include <anabranch/types.hpp>
 
@@ -56,10 +56,10 @@ class RowForest {
   /// REQUIRES: the blocks have slots.
   void build(const History<PageSize>& history, std::uint64_t epoch, Blocks& blocks);
   /// The blocks by row.
-  const std::pmr::vector<BlockIndex>& order() const noexcept { return order_; }
+  const impl::MemoryVector<BlockIndex>& order() const noexcept { return order_; }
   /// The groups of the rows, and the views that they index into.
-  const std::pmr::vector<VisibilityGroup>& groups() const noexcept { return groups_; }
-  const std::pmr::vector<View>& views() const noexcept { return views_; }
+  const impl::MemoryVector<VisibilityGroup>& groups() const noexcept { return groups_; }
+  const impl::MemoryVector<View>& views() const noexcept { return views_; }
 
  private:
   using EntryIndex = Index<struct ForestEntry>;
@@ -122,15 +122,15 @@ class RowForest {
   EntryIndex next_in_preorder(EntryIndex entry) const noexcept;
   bool is_one_row(const Blocks& blocks, EntryIndex entry) const noexcept;
 
-  std::pmr::vector<Item> items_;
+  impl::MemoryVector<Item> items_;
   IndexedVector<Entry, EntryIndex> entries_;  // [kRoot] is the root of all
-  std::pmr::vector<NodeIndex> path_;
+  impl::MemoryVector<NodeIndex> path_;
   IndexedVector<EntryIndex, NodeIndex> entry_of_node_;  // none, but for the nodes in touched_
-  std::pmr::vector<NodeIndex> touched_;
-  std::pmr::vector<BlockIndex> order_;
-  std::pmr::vector<VisibilityGroup> groups_;
-  std::pmr::vector<Span> spans_;  // [n_groups]
-  std::pmr::vector<View> views_;
+  impl::MemoryVector<NodeIndex> touched_;
+  impl::MemoryVector<BlockIndex> order_;
+  impl::MemoryVector<VisibilityGroup> groups_;
+  impl::MemoryVector<Span> spans_;  // [n_groups]
+  impl::MemoryVector<View> views_;
   // Of the last build, for take_over:
   IndexedVector<Kept, std::int32_t> kept_;
   IndexedVector<std::int32_t, SegmentIndex> kept_of_segment_;  // index in kept_, or kNone

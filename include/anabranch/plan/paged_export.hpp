@@ -26,10 +26,13 @@ struct PagedLevel {
   std::vector<std::int32_t> last_page_len;  ///< [n_entries], 1 .. page size; 0 for an empty entry
 };
 
+// Templates without a parameter that anybody gives: only what is called is compiled.
+
 namespace impl {
 
 /// Which level each group goes to: 0, 1, ... by how many groups its rows have before; causal ones together at the end.
-inline std::vector<std::vector<const VisibilityGroup*>> levels_of(const StepPlan& plan) {
+template <class = void>
+std::vector<std::vector<const VisibilityGroup*>> levels_of(const StepPlan& plan) {
   std::vector<std::vector<const VisibilityGroup*>> levels;
   std::vector<const VisibilityGroup*> causal;
   IndexedVector<std::size_t, RowIndex> depth;  // [n_rows]: groups that the row has before
@@ -52,7 +55,8 @@ inline std::vector<std::vector<const VisibilityGroup*>> levels_of(const StepPlan
 }
 
 /// Adds one entry with `n_pages` newly appended indices behind it.
-inline void end_entry(PagedLevel& level, RowIndex row_end, std::int32_t last_page_len) {
+template <class = void>
+void end_entry(PagedLevel& level, RowIndex row_end, std::int32_t last_page_len) {
   level.row_indptr.push_back(row_end);
   level.indptr.push_back(static_cast<std::int32_t>(level.indices.size()));
   level.last_page_len.push_back(last_page_len);
@@ -81,7 +85,8 @@ bool build_levels(const StepPlan& plan, std::vector<PagedLevel>& result, Add&& a
 }  // namespace impl
 
 /// Lists of slots, page size 1: always exact. O(rows + visible slots).
-inline std::vector<PagedLevel> slot_lists(const StepPlan& plan) {
+template <class = void>
+std::vector<PagedLevel> slot_lists(const StepPlan& plan) {
   std::vector<PagedLevel> levels;
   impl::build_levels(plan, levels, [&](const VisibilityGroup& group, PagedLevel& level) {
     for_each_run(group, plan.views, [&](Slot first, std::int32_t count) {
@@ -94,7 +99,8 @@ inline std::vector<PagedLevel> slot_lists(const StepPlan& plan) {
 
 /// Page tables, where they are exact: every entry's tokens fill whole pages from offset 0 on, but for its last page,
 /// which starts at offset 0 too. Else returns not_exact and leaves `levels` alone. O(rows + runs + pages).
-inline Status page_tables(const StepPlan& plan, std::vector<PagedLevel>& levels) {
+template <class = void>
+Status page_tables(const StepPlan& plan, std::vector<PagedLevel>& levels) {
   std::vector<PagedLevel> result;
   const std::int32_t page_size = plan.page_size;
   const bool exact = impl::build_levels(plan, result, [&](const VisibilityGroup& group, PagedLevel& level) {

@@ -6,11 +6,11 @@
 #include <cstdint>
 #include <memory_resource>
 #include <tuple>
-#include <vector>
 
 #include <anabranch/mask/row_forest.hpp>
 #include <anabranch/plan/slot_writer.hpp>
 #include <anabranch/plan/step_plan.hpp>
+#include <anabranch/pool/memory_vector.hpp>
 #include <anabranch/tree/branch_tree.hpp>
 
 namespace anabranch {
@@ -58,12 +58,12 @@ class Planner {
   IndexedVector<RowBlock, BlockIndex> blocks_;
   IndexedVector<StagedIndex, BlockIndex> entry_of_block_;
   IndexedVector<BlockIndex, StagedIndex> block_of_entry_;  // none for those without rows
-  std::pmr::vector<TokenId> tokens_;
-  std::pmr::vector<Position> positions_;
-  std::pmr::vector<Slot> slots_;
-  std::pmr::vector<SequenceId> sequences_;
-  std::pmr::vector<Output> outputs_;
-  std::pmr::vector<RequestedOutput> requested_;
+  impl::MemoryVector<TokenId> tokens_;
+  impl::MemoryVector<Position> positions_;
+  impl::MemoryVector<Slot> slots_;
+  impl::MemoryVector<SequenceId> sequences_;
+  impl::MemoryVector<Output> outputs_;
+  impl::MemoryVector<RequestedOutput> requested_;
   StepPlan plan_;
 };
 

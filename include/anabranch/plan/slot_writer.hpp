@@ -6,6 +6,7 @@
 #include <memory_resource>
 
 #include <anabranch/mask/row_forest.hpp>
+#include <anabranch/pool/memory_vector.hpp>
 #include <anabranch/pool/page_pool.hpp>
 #include <anabranch/tree/branch_tree.hpp>
 #include <anabranch/types.hpp>
@@ -62,7 +63,7 @@ class SlotWriter {
 
   PagePool<PageSize>* pool_;
   ShareTail share_tail_;
-  std::pmr::vector<PageBefore> undo_;
+  impl::MemoryVector<PageBefore> undo_;
   bool left_hole_ = false;
   bool refuses_holes_ = false;
 };

@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <memory_resource>
 #include <span>
-#include <vector>
 
 #include <anabranch/pool/index.hpp>
+#include <anabranch/pool/memory_vector.hpp>
 #include <anabranch/pool/reserve.hpp>
 
 namespace anabranch {
@@ -81,7 +81,7 @@ class IndexedPool {
     I next_free = kInUse;  ///< of a free cell: the next free one
   };
 
-  std::pmr::vector<Cell> cells_;
+  impl::MemoryVector<Cell> cells_;
   I first_free_;
   std::int32_t n_free_ = 0;
 };

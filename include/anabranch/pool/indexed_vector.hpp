@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <memory_resource>
 #include <utility>
-#include <vector>
 
 #include <anabranch/pool/index.hpp>
+#include <anabranch/pool/memory_vector.hpp>
 #include <anabranch/pool/reserve.hpp>
 
 namespace anabranch {
@@ -69,7 +69,7 @@ class IndexedVector {
   auto end() const noexcept { return items_.end(); }
 
  private:
-  std::pmr::vector<T> items_;
+  impl::MemoryVector<T> items_;
 };
 
 }  // namespace anabranch

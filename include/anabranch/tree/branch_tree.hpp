@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <memory_resource>
 #include <span>
-#include <vector>
 
+#include <anabranch/pool/memory_vector.hpp>
 #include <anabranch/tree/history.hpp>
 #include <anabranch/tree/host_ops.hpp>
 #include <anabranch/tree/options.hpp>
@@ -32,8 +32,8 @@ class BranchTree {
   const SequenceTable<Policy>& sequences() const noexcept { return sequences_; }
   const History<PageSize>& history() const noexcept { return history_; }
   History<PageSize>& history() noexcept { return history_; }
-  const Staged& staged() const noexcept { return staged_; }
-  const HostOps& host_ops() const noexcept { return host_ops_; }
+  const Staged<PageSize>& staged() const noexcept { return staged_; }
+  const HostOps<>& host_ops() const noexcept { return host_ops_; }
   /// Tokens that the sequence sees.
   std::int32_t n_tokens(SequenceIndex sequence) const noexcept;
   /// Changes when anything but the last runs of sequences changed.
@@ -94,13 +94,13 @@ class BranchTree {
   PagePool<PageSize>* pool_;
   History<PageSize> history_;
   SequenceTable<Policy> sequences_;
-  Staged staged_;
-  HostOps host_ops_;
+  Staged<PageSize> staged_;
+  HostOps<> host_ops_;
   UndoLog<Policy, PageSize> undo_;
   SegmentWriter<Policy, PageSize> writer_;
-  std::pmr::vector<PageIndex> avoided_pages_;  // see Page::avoid
-  std::pmr::vector<NodeIndex> views_;          // of collect_views
-  std::pmr::vector<std::uint32_t> sorted_;     // of check_distinct
+  impl::MemoryVector<PageIndex> avoided_pages_;  // see Page::avoid
+  impl::MemoryVector<NodeIndex> views_;          // of collect_views
+  impl::MemoryVector<std::uint32_t> sorted_;     // of check_distinct
   std::uint64_t epoch_ = 1;
 };
 

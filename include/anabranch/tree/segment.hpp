@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory_resource>
-#include <vector>
 
 #include <anabranch/pool/index.hpp>
+#include <anabranch/pool/memory_vector.hpp>
 #include <anabranch/tree/view.hpp>
 #include <anabranch/types.hpp>
 
@@ -20,15 +20,15 @@ using StagedIndex = Index<struct StagedSegment>;
 
 struct Segment {
   explicit Segment(std::pmr::memory_resource* memory) : runs(memory) {}
-  std::pmr::vector<SlotRun> runs;  ///< slots of the tokens that have some, in order
-  std::uint64_t ordinal = 0;       ///< unique; orders rows, and is the View's segment number
-  Position first = 0;              ///< position of token 0; token i has first + i
-  std::int32_t length = 0;         ///< tokens, those of the open step included
-  std::int32_t committed = 0;      ///< tokens before the open step; they have slots
-  std::int32_t refs = 0;           ///< nodes, and sequence states that have it open
-  SequenceIndex writer;            ///< who has it open now
-  NodeIndex top_node;              ///< of the nodes that view it, the one that sees most
-  StagedIndex staged;              ///< its entry among the open step's appends
+  impl::MemoryVector<SlotRun> runs;  ///< slots of the tokens that have some, in order
+  std::uint64_t ordinal = 0;         ///< unique; orders rows, and is the View's segment number
+  Position first = 0;                ///< position of token 0; token i has first + i
+  std::int32_t length = 0;           ///< tokens, those of the open step included
+  std::int32_t committed = 0;        ///< tokens before the open step; they have slots
+  std::int32_t refs = 0;             ///< nodes, and sequence states that have it open
+  SequenceIndex writer;              ///< who has it open now
+  NodeIndex top_node;                ///< of the nodes that view it, the one that sees most
+  StagedIndex staged;                ///< its entry among the open step's appends
 
   /// Tokens that have slots.
   std::int32_t n_slots() const noexcept { return runs.empty() ? 0 : runs.back().offset + runs.back().count; }

@@ -18,7 +18,7 @@ template <PositionPolicy Policy, PageSizeChoice PageSize>
 class SegmentWriter {
  public:
   using State = SequenceState<Policy>;
-  SegmentWriter(SequenceTable<Policy>& sequences, History<PageSize>& history, Staged& staged)
+  SegmentWriter(SequenceTable<Policy>& sequences, History<PageSize>& history, Staged<PageSize>& staged)
       : sequences_(&sequences), history_(&history), staged_(&staged) {}
 
   /// Makes sure that the sequence has a segment open, and that the open step knows of it. True when it is a new one.
@@ -54,7 +54,7 @@ class SegmentWriter {
 
   SequenceTable<Policy>* sequences_;
   History<PageSize>* history_;
-  Staged* staged_;
+  Staged<PageSize>* staged_;
 };
 
 }  // namespace anabranch

@@ -7,9 +7,10 @@
 #include <cstdint>
 #include <memory_resource>
 #include <span>
-#include <vector>
 
 #include <anabranch/pool/indexed_vector.hpp>
+#include <anabranch/pool/memory_vector.hpp>
+#include <anabranch/pool/page_size.hpp>
 #include <anabranch/tree/segment.hpp>
 #include <anabranch/types.hpp>
 
@@ -45,13 +46,15 @@ struct StagedOutput {
   std::int32_t offset = 0;
 };
 
+/// Takes PageSize as its owner does.
+template <PageSizeChoice PageSize>
 class Staged {
  public:
   explicit Staged(std::pmr::memory_resource* memory)
       : tokens_(memory), pieces_(memory), segments_(memory), outputs_(memory) {}
 
   const IndexedVector<StagedSegment, StagedIndex>& segments() const noexcept { return segments_; }
-  const std::pmr::vector<StagedOutput>& outputs() const noexcept { return outputs_; }
+  const impl::MemoryVector<StagedOutput>& outputs() const noexcept { return outputs_; }
   StagedSegment& operator[](StagedIndex entry) noexcept { return segments_[entry]; }
   const StagedPiece& operator[](PieceIndex piece) const noexcept { return pieces_[piece]; }
   /// The given tokens from a piece's first one on. REQUIRES: piece.known.
@@ -97,10 +100,10 @@ class Staged {
   }
 
  private:
-  std::pmr::vector<TokenId> tokens_;
+  impl::MemoryVector<TokenId> tokens_;
   IndexedVector<StagedPiece, PieceIndex> pieces_;
   IndexedVector<StagedSegment, StagedIndex> segments_;
-  std::pmr::vector<StagedOutput> outputs_;
+  impl::MemoryVector<StagedOutput> outputs_;
 };
 
 }  // namespace anabranch

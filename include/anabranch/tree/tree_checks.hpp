@@ -50,7 +50,8 @@ void check_fork(const SequenceTable<Policy>& sequences, SequenceIndex parent, st
 }
 
 /// Throws bad_argument when a sequence is named twice; `sorted` is memory to use. O(n log n).
-inline void check_distinct(std::span<const SequenceId> sequences, std::pmr::vector<std::uint32_t>& sorted) {
+template <class Numbers>
+void check_distinct(std::span<const SequenceId> sequences, Numbers& sorted) {
   sorted.clear();
   for (const SequenceId sequence : sequences) sorted.push_back(sequence.index);
   std::sort(sorted.begin(), sorted.end());

@@ -155,7 +155,8 @@ inline std::uint64_t fnv1a(std::span<const std::byte> bytes) noexcept {
 
 }  // namespace impl
 
-inline std::vector<std::byte> Snapshot::save() const {
+template <class>
+std::vector<std::byte> Snapshot::save() const {
   impl::ByteWriter body;
   impl::visit_fields(body, *this);
   impl::ByteWriter whole;
@@ -167,7 +168,8 @@ inline std::vector<std::byte> Snapshot::save() const {
   return std::move(whole.bytes);
 }
 
-inline Snapshot Snapshot::load(std::span<const std::byte> bytes) {
+template <class>
+Snapshot Snapshot::load(std::span<const std::byte> bytes) {
   impl::ByteReader reader(bytes);
   std::uint64_t magic = 0, length = 0, checksum = 0;
   std::uint32_t version = 0;

@@ -15,9 +15,11 @@
 namespace anabranch {
 namespace impl {
 
+/// S is Snapshot: see snapshot_fields.hpp.
+template <class S>
 class SnapshotCheck {
  public:
-  explicit SnapshotCheck(const Snapshot& snapshot) : s_(snapshot) {}
+  explicit SnapshotCheck(const S& snapshot) : s_(snapshot) {}
 
   std::vector<std::string> run() {
     using Part = void (SnapshotCheck::*)();
@@ -31,9 +33,9 @@ class SnapshotCheck {
   }
 
  private:
-  using Segment = Snapshot::SegmentEntry;
-  using Node = Snapshot::NodeEntry;
-  using Sequence = Snapshot::SequenceEntry;
+  using Segment = typename S::SegmentEntry;
+  using Node = typename S::NodeEntry;
+  using Sequence = typename S::SequenceEntry;
   template <class T>
   using List = IndexedVector<T, std::int32_t>;
 
@@ -199,7 +201,7 @@ class SnapshotCheck {
 
   /// No history shows a segment twice, nor would one after any joins: histories then have at most a token per slot.
   void histories() {
-    const SnapshotForest forest(s_.nodes);
+    const SnapshotForest<S> forest(s_.nodes);
     for_each_alive([&](const Sequence& e) { fork_point(forest, e); });
     if (!found_.empty()) return;
     List<std::int32_t> seen_by;  // [segment] the node of the path that shows it
@@ -214,7 +216,7 @@ class SnapshotCheck {
         [&](std::int32_t i) { seen_by[node(i).segment] = kNone; });
     if (found_.empty()) branches(forest);
   }
-  void fork_point(const SnapshotForest& forest, const Sequence& e) {
+  void fork_point(const SnapshotForest<S>& forest, const Sequence& e) {
     found_.expect_equal(e.fork_tokens, n_tokens(e.fork_node), "sequence ", e.index, ": tokens at the fork");
     if (e.parent == kNone) return found_.expect_equal(e.fork_node, kNone, "root ", e.index, ": fork node");
     found_.expect(forest.contains(e.head, e.fork_node), "sequence ", e.index, ": fork node ", e.fork_node,
@@ -223,7 +225,7 @@ class SnapshotCheck {
                   e.fork_node, " is not in the history of its parent, which ends with node ", sequence(e.parent).head);
   }
   /// Tokens that a branch sees beyond its fork are seen by no other branch, nor by its root.
-  void branches(const SnapshotForest& forest) {
+  void branches(const SnapshotForest<S>& forest) {
     List<std::int32_t> branch_of;  // [segment] the branch that sees it beyond its fork
     branch_of.assign(static_cast<std::int32_t>(s_.segments.size()), kNone);
     for_each_alive([&](const Sequence& e) {
@@ -346,14 +348,17 @@ class SnapshotCheck {
       found_.expect_equal(g.length, seen[g.index], "segment ", g.index, ": length");
     }
   }
-  const Snapshot& s_;
+  const S& s_;
   SnapshotFindings found_;
-  SnapshotSlots slots_{s_, found_};
+  SnapshotSlots<S> slots_{s_, found_};
   List<std::int32_t> root_;  // [sequence], from families() on
 };
 
 }  // namespace impl
 
-inline std::vector<std::string> Snapshot::check() const { return impl::SnapshotCheck(*this).run(); }
+template <class>
+std::vector<std::string> Snapshot::check() const {
+  return impl::SnapshotCheck<Snapshot>(*this).run();
+}
 
 }  // namespace anabranch

@@ -10,10 +10,11 @@
 
 namespace anabranch::impl {
 
+template <class S>
 class SnapshotForest {
  public:
   /// REQUIRES: parents are kNone or nodes, and no node is its own ancestor. O(nodes).
-  explicit SnapshotForest(const std::vector<Snapshot::NodeEntry>& nodes) : nodes_(&nodes) {
+  explicit SnapshotForest(const std::vector<typename S::NodeEntry>& nodes) : nodes_(&nodes) {
     const auto n = static_cast<std::int32_t>(nodes.size());
     first_child_.assign(n, kNone);
     next_.assign(n, kNone);
@@ -53,7 +54,7 @@ class SnapshotForest {
  private:
   std::int32_t parent(std::int32_t node) const noexcept { return nodes_->begin()[node].parent; }
 
-  const std::vector<Snapshot::NodeEntry>* nodes_;
+  const std::vector<typename S::NodeEntry>* nodes_;
   std::int32_t first_root_ = kNone;
   IndexedVector<std::int32_t, std::int32_t> first_child_, next_;  // [node]
   IndexedVector<std::int32_t, std::int32_t> begin_, end_;         // [node] the nodes below it and itself, by number

@@ -12,12 +12,13 @@ namespace anabranch::impl {
 
 /// Looks at runs of slots, never at each slot: a page may have more of them than the snapshot has bytes. Each part
 /// relies on those before it, and all on the snapshot's sizes and indices.
+template <class S>
 class SnapshotSlots {
  public:
-  SnapshotSlots(const Snapshot& snapshot, SnapshotFindings& found) : s_(snapshot), found_(found) {}
+  SnapshotSlots(const S& snapshot, SnapshotFindings& found) : s_(snapshot), found_(found) {}
 
   void segments() {
-    for (const Snapshot::SegmentEntry& g : s_.segments) {
+    for (const typename S::SegmentEntry& g : s_.segments) {
       found_.expect_in(g.length, 1, std::min<std::int64_t>(n_slots(), s_.max_position), "segment ", g.index,
                        ": length");
       found_.expect_in(g.first, 0, std::int64_t{s_.max_position} - g.length, "segment ", g.index, ": first position");
@@ -43,7 +44,7 @@ class SnapshotSlots {
   void tails() {
     List<std::int32_t> writer;
     writer.assign(s_.n_pages, kNone);
-    for (const Snapshot::SequenceEntry& e : s_.sequences) {
+    for (const typename S::SequenceEntry& e : s_.sequences) {
       for (const std::int32_t page : e.tails) {
         found_.expect(writer[page] == kNone, "page ", page, " is to be written by sequences ", writer[page], " and ",
                       e.index);
@@ -54,7 +55,7 @@ class SnapshotSlots {
       found_.expect_equal(s_.pages.begin()[i].writer, writer[i], "page ", i, ": writer");
   }
   void pages() {
-    List<Snapshot::PageEntry> held;  // [page] slots in use, one past the last
+    List<typename S::PageEntry> held;  // [page] slots in use, one past the last
     held.assign(s_.n_pages, {});
     for (const Run& run : runs_) {  // by slot
       for (std::int32_t slot = run.first, end = run.first + run.count; slot < end;) {
@@ -88,7 +89,7 @@ class SnapshotSlots {
   using List = IndexedVector<T, std::int32_t>;
   std::int64_t n_slots() const noexcept { return std::int64_t{s_.n_pages} * s_.page_size; }
 
-  const Snapshot& s_;
+  const S& s_;
   SnapshotFindings& found_;
   List<Run> runs_;  // by slot, from slots() on
 };

@@ -105,7 +105,7 @@ void Planner<Policy, PageSize>::fill_rows(const Tree& tree) {
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 void Planner<Policy, PageSize>::fill_block(const Tree& tree, BlockIndex index) {
   const RowBlock& block = blocks_[index];
-  const Staged& staged = tree.staged();
+  const Staged<PageSize>& staged = tree.staged();
   const StagedSegment& entry = staged.segments()[entry_of_block_[index]];
   for (PieceIndex p = entry.first_piece; p != kNoIndex; p = staged[p].next)
     fill_piece(tree, entry, staged[p], block.end);
