@@ -260,7 +260,7 @@ typedef struct anb_plan {
   const anb_token* tokens;             /* [n_rows]; ANB_UNKNOWN_TOKEN where the host knows better */
   const anb_position* positions;       /* [n_rows] */
   const anb_slot* slots;               /* [n_rows], where each row's K and V go, before any row attends */
-  const anb_sequence* sequences;       /* [n_rows], who appended the row (perhaps joined since) or adopted who did */
+  const anb_sequence* sequences;       /* [n_rows], who appended the row; perhaps joined, adopted or dropped since */
   const anb_output* outputs;           /* [n_outputs], in the order of rows; logits are [n_outputs, vocabulary] */
   const anb_group* groups;             /* [n_groups] */
   const anb_view* views;               /* [n_views] */

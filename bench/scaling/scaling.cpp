@@ -227,6 +227,37 @@ double plan_behind_joins(std::int32_t n) {
   return best;
 }
 
+/// The branches are taken back, and forked anew: a second try.
+double rewind_and_fork(std::int32_t n) {
+  World world(n);
+  const std::vector<SequenceId> kids = world.fork(n);
+  Step step = world.cache.begin_step();
+  step.join(world.root, kids);
+  World::finish(step);
+  return seconds([&] {
+    Step again = world.cache.begin_step();
+    again.rewind(world.root, 64);
+    for (const SequenceId kid : again.fork(world.root, n)) again.append(kid, {kWord});
+    World::finish(again);
+  });
+}
+
+/// n roots that each append, ask for logits and take a token back.
+double rewind_of_outputs(std::int32_t n) {
+  World world(n);
+  std::vector<SequenceId> roots;
+  for (std::int32_t i = 0; i < n; ++i) roots.push_back(world.cache.create_sequence());
+  return seconds([&] {
+    Step step = world.cache.begin_step();
+    for (const SequenceId root : roots) {
+      step.append(root, {kWord, kWord});
+      step.request_logits(root);
+    }
+    for (const SequenceId root : roots) step.rewind(root, 1);
+    World::finish(step);
+  });
+}
+
 double fork_in_decoder(std::int32_t n) {
   Requests requests(n, 4 * n + 256);
   requests.decoder.submit(std::vector<TokenId>(200, kWord));
@@ -250,6 +281,18 @@ double commit_of_requests(std::int32_t n) {
   return requests.pass(kWord);
 }
 
+/// Others drop the sequences of half of n requests.
+double lost_requests(std::int32_t n) {
+  Requests requests(n, 4 * n + 256);
+  for (std::int32_t i = 0; i < n; ++i) requests.decoder.submit({kWord, kWord});
+  requests.pass(kWord);
+  Step step = requests.cache.begin_step();
+  const std::vector<SequenceId> roots = requests.cache.roots();
+  for (std::int32_t i = 0; i < n; i += 2) step.drop(roots[static_cast<std::size_t>(i)]);
+  World::finish(step);
+  return seconds([&] { need(static_cast<bool>(requests.decoder.plan()), "nothing is left"); });
+}
+
 /// n requests that fill all pages: none can go on.
 double decoder_without_pages(std::int32_t n) {
   Requests requests(n, n);
@@ -270,11 +313,14 @@ constexpr Case kCases[] = {
     {"drop of these, one in a step", drop_prefixes},
     {"plan behind n joined branches, unchanged", plan_behind_joins},
     {"outputs of n children without tokens: plan", request_logits},
+    {"rewind behind n joined branches, fork of n", rewind_and_fork},
+    {"n rewinds with requested logits", rewind_of_outputs},
     {"join of n children: join, plan, commit", join_of_n},
     {"n joins of one child: join, plan, commit", single_joins},
     {"decoder: commit of n open branches", commit_of_branches},
     {"decoder: commit that forks n", fork_in_decoder},
     {"decoder: commit of n requests", commit_of_requests},
+    {"decoder: plan when half of n requests are lost", lost_requests},
     {"decoder: plan of n requests without a free page", decoder_without_pages},
 };
 

@@ -82,9 +82,7 @@ struct TreeCalls {
     for (std::size_t i = 0; status == ANB_OK && i < children.size(); ++i) world.remember_sequence(group, children[i]);
   }
   void join(bool given) {
-    // Other parents have no use for it, and a random one is hardly ever the right one.
-    const bool to_given = given && !input.one_in(8);
-    const anb_sequence parent = to_given ? group.given_parent : world.some_sequence();
+    const anb_sequence parent = given ? some_given_parent() : world.some_sequence();
     const std::vector<anb_sequence> children = some_children(world, parent);
     const auto n = input.one_in(64) ? -1 : static_cast<std::int32_t>(children.size());
     if (!given) {
@@ -94,6 +92,14 @@ struct TreeCalls {
     const anb_position next = input.number(0, 80);
     world.make(function::kJoinGiven, about,
                [&] { return anb_step_join_given(step, parent, children.data(), n, next); });
+  }
+  /// A random sequence would hardly ever be the right one.
+  anb_sequence some_given_parent() {
+    anb_sequence child{};
+    std::int32_t n = 0;
+    const bool has_children = group.cache != nullptr &&
+                              anb_sequence_children(group.cache, group.given_parent, 1, &child, &n) == ANB_OK && n > 0;
+    return has_children && !input.one_in(8) ? group.given_parent : world.some_sequence();
   }
   void rewind() {
     const anb_sequence sequence = world.some_sequence();

@@ -44,7 +44,8 @@ class BasicStep {
   /// A new root whose first token gets position `first`.
   SequenceId create_sequence(Position first = 0) { return core().create_sequence(first); }
 
-  /// Adds tokens to a sequence: one row each. O(tokens). Throws out_of_range past the sequence's last position.
+  /// Adds tokens to a sequence: one row each; none, and no output, for an empty list. O(tokens). Throws out_of_range
+  /// past the sequence's last position.
   void append(SequenceId sequence, std::span<const TokenId> tokens, Logits logits = Logits::none) {
     changing("append").append(sequence, tokens, 0, logits);
   }
@@ -76,6 +77,7 @@ class BasicStep {
     for (const SequenceId child : children) core_->reset_payload(child);
   }
   /// Appends the children's own tokens to the parent's history in the given order; their ids go stale. O(views).
+  /// An empty list appends nothing, but counts as a join for `reject`.
   /// To join a child truncated, rewind it first.
   void join(SequenceId parent, std::span<const SequenceId> children, const JoinOptions& options = {}) {
     changing("join").join(parent, children, options);
@@ -84,6 +86,7 @@ class BasicStep {
     join(parent, std::span<const SequenceId>(children.begin(), children.size()), options);
   }
   /// Shortens a sequence to the first `n_tokens` that it sees: not below its own fork, nor the fork of an open child.
+  /// O(views given up + appends and requested outputs of its last segment in this step).
   void rewind(SequenceId sequence, std::int32_t n_tokens) { changing("rewind").rewind(sequence, n_tokens); }
   /// The parent takes the child's history, next position and children. What it wrote since the fork and its other
   /// children are dropped. O(sequences below the parent).
@@ -93,6 +96,7 @@ class BasicStep {
   /// Makes a branch a root of its own; it can no longer be joined.
   void detach(SequenceId sequence) { changing("detach").detach(sequence); }
   /// From this step's plan on the sequence keeps at least `n_slots` free slots of its own beside what it appends.
+  /// A step that changes the sequence costs O(pages held) more.
   void hold(SequenceId sequence, std::int32_t n_slots) { changing("hold").hold(sequence, n_slots); }
 
   /// Reserves pages and describes the pass. The plan is valid until commit or abort. A step that only joins, rewinds or

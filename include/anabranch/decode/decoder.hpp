@@ -11,7 +11,7 @@
 // docs/decoding.md has the number of passes, the order in which branches are admitted, and what branches share.
 // A call that throws has changed nothing, whatever threw. After a failed commit the plan is still open: commit again,
 // cancel a request and commit, or abort. A branch's tokens depend on its logits, options and path, never on the batch.
-// The cache must outlive the decoder, which drops its sequences when it goes. From `plan` to `commit` or `abort` a step
+// The cache must outlive the decoder, which drops its sequences when it goes; while another's step is open they stay. From `plan` to `commit` or `abort` a step
 // of the cache is open, and others cannot change the cache. One thread at a time.
 #pragma once
 
@@ -77,8 +77,8 @@ class Decoder {
   [[nodiscard]] DecoderPlan plan();
   /// Samples, makes the pass final, and reports it; the events are valid until the next commit that succeeds. Throws
   /// bad_logits, and what hook, sampler, markup and text throw; the plan is still open then and nothing has changed.
-  /// O(outputs * vocabulary), a copy of the records of the branches in the pass, and a counted pointer per 32 branches
-  /// that its requests ever had.
+  /// O(outputs * vocabulary), a copy of the records of the branches in the pass, a look at each branch that is not yet
+  /// joined, queued ones too, and a counted pointer per 32 branches that its requests ever had.
   std::span<const Event> commit(const LogitsView& logits);
   /// The same with tokens that the host sampled: one per output. Throws bad_argument as above.
   std::span<const Event> commit_sampled(std::span<const TokenId> tokens);
@@ -139,6 +139,7 @@ class Decoder {
   void sweep();
   void forget_released() noexcept;
   void try_sweep() noexcept;
+  bool has_lost_sequence(const Request& request) const;
   void drop_abandoned();
   // impl/decoder_planning.hpp: the plan of a pass, and the settings of its outputs
   const StepPlan* plan_those_left(Shortage& shortage, Transaction& transaction, std::vector<std::size_t>& lost);

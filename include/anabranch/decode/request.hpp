@@ -62,8 +62,9 @@ struct RequestOptions {
   LogitHook hook = {};
   RequestId after = kNoRequest;  ///< continue the history of this finished request
   /// Start from what this sequence of the cache sees, which is not computed again. The request's first pass forks it
-  /// and detaches the fork: the sequence stays its owner's, who must leave it as it is until then (else the request
-  /// ends as `lost`) and is free to do anything with it afterwards. The prompt follows at its next position.
+  /// and detaches the fork: the sequence stays its owner's, who must leave it as it is until then and is free to do
+  /// anything with it afterwards. When it is gone then, or has another length or next position, the request ends as
+  /// `lost`; other tokens of the same length are not noticed. The prompt follows at its next position.
   SequenceId prefix = kNoSequence;
   std::uint64_t user_data = 0;  ///< the caller's own; comes back in events, outputs and hooks
 };

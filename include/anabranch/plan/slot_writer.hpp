@@ -38,6 +38,7 @@ class SlotWriter {
   /// Keeps the pages as they are now.
   void commit() noexcept {
     undo_.clear();
+    without_tail_ = kNoIndex;
     left_hole_ = refuses_holes_ = false;
   }
   /// Gives the pages back as they were. REQUIRES: the tree has forgotten the slots.
@@ -57,13 +58,14 @@ class SlotWriter {
   PageIndex tail_without_hole(SequenceIndex sequence) const noexcept;
   PageIndex page_for(const Tree& tree, SequenceIndex sequence, Slot last);
   PageIndex page_of_last(const Tree& tree, SequenceIndex sequence, Slot last) const noexcept;
-  PageIndex page_from_above(const Tree& tree, SequenceIndex sequence) const noexcept;
+  PageIndex page_from_above(const Tree& tree, SequenceIndex sequence) noexcept;
   PageIndex take_page(SequenceIndex sequence);
   std::int32_t lack(Segment& segment, SequenceIndex sequence, std::int32_t missing);
 
   PagePool<PageSize>* pool_;
   ShareTail share_tail_;
   impl::MemoryVector<PageBefore> undo_;
+  SequenceIndex without_tail_;  ///< was asked for a tail without a hole, had none, and has got no page since
   bool left_hole_ = false;
   bool refuses_holes_ = false;
 };

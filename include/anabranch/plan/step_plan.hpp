@@ -26,7 +26,7 @@ struct StepPlan {
   std::span<const TokenId> tokens;        ///< kUnknownToken where `append_unknown` left it to the host
   std::span<const Position> positions;    ///< what RoPE gets
   std::span<const Slot> slots;            ///< where the row's K and V are written, before any row attends
-  std::span<const SequenceId> sequences;  ///< who appended the row (perhaps joined since) or adopted who did
+  std::span<const SequenceId> sequences;  ///< who appended the row; joined, adopted or dropped since, perhaps
 
   std::span<const Output> outputs;  ///< logits wanted, in the order of rows; logits are [n_outputs, vocabulary]
 

@@ -17,6 +17,7 @@
 namespace anabranch {
 
 using PieceIndex = Index<struct StagedPiece>;
+using StagedOutputIndex = Index<struct StagedOutput>;
 
 /// The tokens of one append.
 struct StagedPiece {
@@ -36,6 +37,7 @@ struct StagedSegment {
   SequenceIndex sequence;     ///< who appended
   PieceIndex first_piece = {};
   PieceIndex last_piece = {};
+  StagedOutputIndex last_output = {};  ///< wanted of its tokens
 };
 
 /// Logits wanted by request_logits: of token `offset` of a segment, for a sequence.
@@ -44,6 +46,7 @@ struct StagedOutput {
   SegmentIndex segment;
   std::uint64_t ordinal = 0;  ///< the segment's; 0 once the token is taken back
   std::int32_t offset = 0;
+  StagedOutputIndex before = {};  ///< the one before it of the same segment
 };
 
 /// Takes PageSize as its owner does.
@@ -54,7 +57,7 @@ class Staged {
       : tokens_(memory), pieces_(memory), segments_(memory), outputs_(memory) {}
 
   const IndexedVector<StagedSegment, StagedIndex>& segments() const noexcept { return segments_; }
-  const impl::MemoryVector<StagedOutput>& outputs() const noexcept { return outputs_; }
+  const IndexedVector<StagedOutput, StagedOutputIndex>& outputs() const noexcept { return outputs_; }
   StagedSegment& operator[](StagedIndex entry) noexcept { return segments_[entry]; }
   const StagedPiece& operator[](PieceIndex piece) const noexcept { return pieces_[piece]; }
   /// The given tokens from a piece's first one on. REQUIRES: piece.known.
@@ -79,9 +82,13 @@ class Staged {
     (s.last_piece == kNoIndex ? s.first_piece : pieces_[s.last_piece].next) = index;
     s.last_piece = index;
   }
-  void add_output(const StagedOutput& output) { outputs_.push_back(output); }
+  /// Adds an output wanted of a token of the entry's segment.
+  void add_output(StagedIndex entry, StagedOutput output) {
+    output.before = segments_[entry].last_output;
+    segments_[entry].last_output = outputs_.push_back(output);
+  }
 
-  /// The segment's tokens of this step from `length` on are taken back. O(pieces of the segment + outputs).
+  /// The segment's tokens of this step from `length` on are taken back. O(pieces and wanted outputs of the segment).
   void cut(StagedIndex entry, std::int32_t length) noexcept {
     for (PieceIndex i = segments_[entry].first_piece; i != kNoIndex; i = pieces_[i].next) {
       StagedPiece& p = pieces_[i];
@@ -89,8 +96,8 @@ class Staged {
       p.count = p.offset < length ? length - p.offset : 0;
       if (p.logits == Logits::last) p.logits = Logits::none;  // the token that it meant is gone
     }
-    for (StagedOutput& output : outputs_)
-      if (output.ordinal == segments_[entry].ordinal && output.offset >= length) output.ordinal = 0;
+    for (StagedOutputIndex i = segments_[entry].last_output; i != kNoIndex; i = outputs_[i].before)
+      if (outputs_[i].offset >= length) outputs_[i].ordinal = 0;
   }
   void clear() noexcept {
     tokens_.clear();
@@ -103,7 +110,7 @@ class Staged {
   impl::MemoryVector<TokenId> tokens_;
   IndexedVector<StagedPiece, PieceIndex> pieces_;
   IndexedVector<StagedSegment, StagedIndex> segments_;
-  impl::MemoryVector<StagedOutput> outputs_;
+  IndexedVector<StagedOutput, StagedOutputIndex> outputs_;
 };
 
 }  // namespace anabranch

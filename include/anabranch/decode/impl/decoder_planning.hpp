@@ -49,10 +49,28 @@ const StepPlan* Decoder<M, Text, S, Cache>::plan_those_left(Shortage& shortage, 
       const bool is_lost = error.status() == Status::stale_sequence || error.status() == Status::not_a_child;
       if (!is_lost || in_building_ == kNoRequestIndex) throw;
     }
-    lost.push_back(in_building_);
-    machine_.abandon(transaction.change(in_building_), EndReason::lost);
+    const std::size_t first = in_building_;
+    for (const std::size_t i :
+         running_) {  // where one has lost a sequence, others may have: the step is built anew once
+      if (!requests_[i]->active || (i != first && !has_lost_sequence(*requests_[i]))) continue;
+      lost.push_back(i);
+      machine_.abandon(transaction.change(i), EndReason::lost);
+    }
   }
   return nullptr;
+}
+
+/// Whether a sequence of the request was dropped by others, or taken from its parent. O(its sequences).
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+bool Decoder<M, Text, S, Cache>::has_lost_sequence(const Request& request) const {
+  bool lost = false;
+  impl::for_each_in_cache(request, [&](BranchIndex i) {
+    const BranchState& branch = request.branch(i);
+    if (branch.sequence == kNoSequence) return;
+    lost = lost || !cache_->alive(branch.sequence) ||
+           (!branch.is_trunk() && cache_->parent(branch.sequence) != request.branch(branch.parent).sequence);
+  });
+  return lost;
 }
 
 /// Opens a step with everything that is to be done, without drafts where these make it too large. Null, with no step

@@ -285,12 +285,16 @@ void Decoder<M, Text, S, Cache>::try_sweep() noexcept {
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::drop_abandoned() {
-  std::erase_if(abandoned_, [&](SequenceId sequence) { return !cache_->alive(sequence); });
   if (abandoned_.empty()) return;
   try {
-    Step step = cache_->begin_step();
-    for (const SequenceId sequence : abandoned_) step.drop(sequence);
-    if (step.plan()) step.commit();
+    Step step = cache_->begin_step();  // first: while another is open, nothing is worth looking at
+    bool drops = false;
+    for (const SequenceId sequence : abandoned_) {
+      if (!cache_->alive(sequence)) continue;
+      step.drop(sequence);
+      drops = true;
+    }
+    if (drops && step.plan()) step.commit();
     abandoned_.clear();
   } catch (const Error& error) {
     if (error.status() != Status::wrong_state) throw;  // the caller has a step open: the next sweep does it

@@ -52,6 +52,7 @@ PageIndex SlotWriter<Policy, PageSize>::page_for(const Tree& tree, SequenceIndex
   if (page != kNoIndex) {
     note(page);
     pool_->hand_over(page, sequence);
+    if (sequence == without_tail_) without_tail_ = kNoIndex;
     return page;
   }
   if (pool_->n_free() > 0) return take_page(sequence);
@@ -73,11 +74,13 @@ PageIndex SlotWriter<Policy, PageSize>::page_of_last(const Tree& tree, SequenceI
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
-PageIndex SlotWriter<Policy, PageSize>::page_from_above(const Tree& tree, SequenceIndex sequence) const noexcept {
+PageIndex SlotWriter<Policy, PageSize>::page_from_above(const Tree& tree, SequenceIndex sequence) noexcept {
   if (share_tail_ == ShareTail::never) return kNoIndex;
   const SequenceTable<Policy>& sequences = tree.sequences();
   for (SequenceIndex up = sequences.above(sequence); up != kNoIndex; up = sequences.above(up)) {
-    const PageIndex page = sequences[up].hold == 0 ? tail_without_hole(up) : PageIndex{};
+    if (up == without_tail_ || sequences[up].hold != 0) continue;
+    const PageIndex page = tail_without_hole(up);
+    if (page == kNoIndex) without_tail_ = up;
     if (page != kNoIndex && (*pool_)[page].used > 0) return page;
   }
   return kNoIndex;
@@ -92,6 +95,7 @@ std::int32_t SlotWriter<Policy, PageSize>::lack(Segment& segment, SequenceIndex 
   if (n_in_last == pool_->page_size()) return n;
   impl::reserve_more(segment.runs, 2);
   const PageIndex page = pool_->add_missing(sequence, n_in_last);
+  if (sequence == without_tail_) without_tail_ = kNoIndex;
   if (page == kNoIndex) return n;
   if (n_in_full_pages > 0) segment.add_slots(kNoSlot - n_in_full_pages, n_in_full_pages);
   segment.add_slots(pool_->first_slot(page), n_in_last);
@@ -102,6 +106,7 @@ std::int32_t SlotWriter<Policy, PageSize>::lack(Segment& segment, SequenceIndex 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
 PageIndex SlotWriter<Policy, PageSize>::take_page(SequenceIndex sequence) {
   const PageIndex page = pool_->take(sequence);
+  if (sequence == without_tail_) without_tail_ = kNoIndex;
   undo_.push_back({page, Page{}});
   return page;
 }
@@ -128,6 +133,7 @@ template <PositionPolicy Policy, PageSizeChoice PageSize>
 void SlotWriter<Policy, PageSize>::abort() noexcept {
   for (std::size_t i = undo_.size(); i-- > 0;) pool_->restore(undo_[i].page, undo_[i].before);
   undo_.clear();
+  without_tail_ = kNoIndex;
   pool_->drop_missing();
   left_hole_ = refuses_holes_ = false;
 }

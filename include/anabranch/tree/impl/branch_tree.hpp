@@ -104,7 +104,7 @@ void BranchTree<Policy, PageSize>::request_logits(SequenceId id) {
   }
   if (segment == kNoIndex || end <= history_.segment(segment).committed)
     fail(Status::bad_argument, "logits of sequence ", sequence.value, ": its last token is not a row of this step");
-  staged_.add_output({sequence, segment, history_.segment(segment).ordinal, end - 1});
+  staged_.add_output(history_.segment(segment).staged, {sequence, segment, history_.segment(segment).ordinal, end - 1});
 }
 
 template <PositionPolicy Policy, PageSizeChoice PageSize>
