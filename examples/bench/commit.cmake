@@ -1,5 +1,5 @@
-# Writes OUTPUT, the C++ file with the commit of the repository in SOURCE, unless it is written already. ./CMakeLists.txt
-# runs it at every build.
+# Writes OUTPUT, the C++ file with the commit of the repository in SOURCE, unless it is written already. A build of
+# anabranch-bench runs it.
 cmake_path(GET SOURCE PARENT_PATH above)
 set(ENV{GIT_CEILING_DIRECTORIES} "${above}")  # a repository around this one has other commits
 execute_process(COMMAND git --no-optional-locks -C "${SOURCE}" describe --always --dirty "--exclude=*"

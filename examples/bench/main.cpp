@@ -27,7 +27,7 @@ struct Options {
   std::int32_t threads = 0, repeats = 3, prompt_tokens = 512;
   std::vector<std::int32_t> rows = {1, 2, 4, 8, 16};
   bool json = false, quick = false;
-  GenerateOptions generate;
+  GenerateOptions generate{.max_requests = 1};
 };
 
 constexpr const char* kQuestion = "What are the benefits of regular exercise?";
@@ -129,14 +129,14 @@ Report measure(const Options& o, const Progress& progress) {
   torch::CausalLm model = torch::CausalLm::load(o.model, load);
   const double load_seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   Memory memory{model.weight_bytes(), kv_bytes_per_token(model), peak_resident_bytes(), 0};
+  const bool branches = model.text().markup.markup != MarkupKind::serial;  // what is wrong with it is known at once
 
   progress(fmt::format("prefill of {} tokens", o.prompt_tokens));
   const Prefill prefill = measure_prefill(model, o.prompt_tokens, o.repeats);
   progress(fmt::format("passes of {} rows", fmt::join(o.rows, ", ")));
   RowCosts costs = model.measure_row_costs({.rows = o.rows, .keys = {o.prompt_tokens}, .repeats = o.repeats});
   std::vector<Answers> answers;
-  if (model.text().markup.markup != MarkupKind::serial)
-    answers.push_back(measure_answers(model, kQuestion, o.generate, o.repeats, progress));
+  if (branches) answers.push_back(measure_answers(model, kQuestion, o.generate, o.repeats, progress));
   memory.peak = peak_resident_bytes();
   return {setup_of(model, o), load_seconds, prefill, o.prompt_tokens, std::move(costs), std::move(answers), memory};
 }
