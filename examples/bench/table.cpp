@@ -77,8 +77,9 @@ std::string answers_text(const Answers& a) {
 }
 
 std::string memory_text(const Memory& m) {
-  return lines(fmt::format("memory: weights {}; K/V {} per 1,000 tokens; peak {}, {} when loaded", megabytes(m.weights),
-                           megabytes(1000 * m.kv_per_token), megabytes(m.peak), megabytes(m.peak_loaded)));
+  return fmt::format("memory: weights {}, K/V {} per 1,000 tokens\n        peak {} when loaded, {} at the end\n",
+                     megabytes(m.weights), megabytes(1000 * m.kv_per_token), megabytes(m.peak_loaded),
+                     megabytes(m.peak));
 }
 
 }  // namespace

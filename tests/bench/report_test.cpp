@@ -50,7 +50,7 @@ bench::Report report() {
           0.5,
           {512, {0.4, 0.5, 0.8}},
           512,
-          costs({4, 4, 5, 10}),
+          costs({4, 4, 4.8, 10}),
           {answers},
           {100000000, 23040, 150000000, 200000000}};
 }
@@ -71,10 +71,11 @@ decoding passes, one new token in every row (best of 3)
 rows   ms at 512 keys                                              a row  in all
    1      4.000  ################                          1.00x   250.0   250.0
    2      4.000  ################                          1.00x   250.0   500.0
-   4      5.000  ####################                      1.25x   200.0   800.0
+   4      4.800  ###################                       1.20x   208.3   833.3
    8     10.000  ########################################  2.50x   100.0   800.0
-Up to 4 branches at once are nearly free here: a pass of 4 rows costs 1.25x one
-  of a single row. The most tokens a second come from 4 rows, 3.2x those of one.
+Up to 4 branches at once are nearly free here: a pass of 4 rows costs 1.20x
+  one of a single row. The most tokens a second come from 4 rows, 3.3x those of
+  one.
 
 answer to "Why?", markup aspd
                                   seconds    tokens    passes    tokens/s
@@ -82,8 +83,8 @@ answer to "Why?", markup aspd
   one branch after another           2.00       100       100        50.0
   at once 2.00x the tokens/s of one after another (1.90..2.10), the same text
 
-memory: weights 100.0 MB; K/V 23.0 MB per 1,000 tokens; peak 200.0 MB, 150.0 MB
-  when loaded
+memory: weights 100.0 MB, K/V 23.0 MB per 1,000 tokens
+        peak 150.0 MB when loaded, 200.0 MB at the end
 )");
 }
 
@@ -98,10 +99,10 @@ TEST_CASE("the table says what differs or was not measured") {
 }
 
 TEST_CASE("the verdict names the widest pass that is nearly free") {
-  CHECK(bench::verdict(costs({4, 6, 12}), 512) ==
+  CHECK(bench::verdict(costs({4, 6, 13}), 512) ==
         "No second branch is nearly free here: a pass of 2 rows costs 1.50x one of a single row. "
         "The most tokens a second come from 2 rows, 1.3x those of one.");
-  CHECK(bench::verdict(costs({4, 4.4, 4.8, 4.9}), 512) ==
+  CHECK(bench::verdict(costs({4, 4.4, 4.8, 4.92}), 512) ==
         "Up to 8 branches at once are nearly free here: a pass of 8 rows costs 1.23x one of a single row. "
         "The most tokens a second come from 8 rows, 6.5x those of one.");
   CHECK(bench::verdict(costs({4, 9}), 512) ==
@@ -115,11 +116,11 @@ TEST_CASE("the JSON is one line with the same figures") {
   CHECK(line.find('\n') == std::string::npos);
   const nlohmann::json json = nlohmann::json::parse(line);
   CHECK(json["prefill"]["tokens_per_second"] == 1024);
-  CHECK(json["decode"]["rows"][2] == nlohmann::json({{"rows", 4},
-                                                     {"seconds", 0.005},
-                                                     {"tokens_per_second_row", 200.0},
-                                                     {"tokens_per_second", 800.0},
-                                                     {"cost", 1.25}}));
+  const nlohmann::json& row = json["decode"]["rows"][2];
+  CHECK(row["rows"] == 4);
+  CHECK(row["cost"] == Approx(1.2));
+  CHECK(row["tokens_per_second_row"] == Approx(208.333));
+  CHECK(row["tokens_per_second"] == Approx(833.333));
   CHECK(json["decode"]["nearly_free"]["rows"] == 4);
   CHECK(json["answers"][0]["same_text"] == true);
   CHECK(json["answers"][0]["speedup"]["median"] == 2.0);
