@@ -1,8 +1,9 @@
-// Shared by all benches: a clock, the spread of measured times, and the name of the machine.
+// Shared by all benches: a clock, the spread of measured times, the name of the machine, and the memory taken.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -36,6 +37,14 @@ inline std::string processor() {
   for (std::string line; std::getline(in, line);)
     if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
   return "unknown processor";
+}
+
+/// The most memory of this process that was resident at a time; 0: the system does not tell.
+inline std::int64_t peak_resident_bytes() {
+  std::ifstream in("/proc/self/status");
+  for (std::string line; std::getline(in, line);)
+    if (line.rfind("VmHWM:", 0) == 0) return 1024 * std::stoll(line.substr(6));
+  return 0;
 }
 
 }  // namespace anabranch::bench

@@ -13,16 +13,17 @@
 
 #include "../common/data.hpp"
 #include "../common/guarded.hpp"
+#include "../common/shipped.hpp"
 #include "session.hpp"
 
 namespace ab = anabranch;
 
 namespace {
 
-constexpr const char* kModel = "build/models/smollm2-135m";
-/// The adapter that taught this model to branch, and the penalty that it was measured with.
-constexpr const char* kAdapter = "examples/train/adapters/aspd";
-constexpr float kPenalty = 1.1f;
+using example::kAdapter;
+using example::kModel;
+using example::kPenalty;
+using example::kWeights;
 
 struct Options {
   chat::Session session;
@@ -37,10 +38,6 @@ struct Options {
       .request = {.max_tokens = ab::torch::kMaxTokens, .max_branch_tokens = ab::torch::kMaxBranchTokens}};
 };
 
-const std::map<std::string, ab::torch::Weights> kWeights{{"auto", ab::torch::Weights::automatic},
-                                                         {"f32", ab::torch::Weights::float32},
-                                                         {"bf16", ab::torch::Weights::bfloat16},
-                                                         {"int8", ab::torch::Weights::int8}};
 const std::map<std::string, ab::MarkupKind> kMarkups{
     {"serial", ab::MarkupKind::serial}, {"skeleton", ab::MarkupKind::skeleton}, {"aspd", ab::MarkupKind::aspd}};
 

@@ -7,11 +7,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <map>
 #include <utility>
 
 #include <anabranch/fmt.hpp>
 #include <anabranch/hf/prompt.hpp>
+
+#include "../common/shipped.hpp"
 
 namespace loop {
 namespace {
@@ -29,11 +30,6 @@ ab::CacheOptions cache_options(const ab::torch::CausalLm& model, Room room) {
   options.max_position = model.config().max_positions;
   return options;
 }
-
-const std::map<std::string, ab::torch::Weights> kWeights{{"auto", ab::torch::Weights::automatic},
-                                                         {"f32", ab::torch::Weights::float32},
-                                                         {"bf16", ab::torch::Weights::bfloat16},
-                                                         {"int8", ab::torch::Weights::int8}};
 
 /// The rest of `longer` after its beginning `shorter`.
 Tokens rest_of(const Tokens& longer, const Tokens& shorter) {
@@ -202,7 +198,7 @@ void print_text(const std::string& heading, const std::string& text) {
 void CommonOptions::add_to(CLI::App& app) {
   app.add_option("--model", model, "Hugging Face folder of a Llama, Qwen2 or Qwen3 model")->default_str(kModel);
   app.add_option("--weights", weights, "f32, bf16, auto: bf16 where the CPU multiplies it")
-      ->check(CLI::IsMember(kWeights))
+      ->check(CLI::IsMember(example::kWeights))
       ->capture_default_str();
   app.add_option("--threads", threads, "0: LibTorch's choice")->check(CLI::Range(0, 1024))->capture_default_str();
   app.add_option("--rounds", rounds, "measure so often, the sides in turn")
@@ -213,7 +209,7 @@ void CommonOptions::add_to(CLI::App& app) {
 
 ab::torch::CausalLm CommonOptions::load() const {
   ab::torch::LoadOptions options;
-  options.weights = kWeights.at(weights);
+  options.weights = example::kWeights.at(weights);
   options.n_threads = threads;
   if (!quiet) fmt::print(stderr, "  loading {}\n", model);
   ab::torch::CausalLm loaded = ab::torch::CausalLm::load(model, options);

@@ -148,6 +148,7 @@ Weights CausalLm::weights() const noexcept { return impl_->model->weights; }
 attention::Element CausalLm::kv() const noexcept { return impl_->pass.kv().element(); }
 AttentionPath CausalLm::attention() const noexcept { return impl_->path; }
 std::int32_t CausalLm::max_rows() const noexcept { return impl_->max_rows; }
+std::int32_t CausalLm::n_threads() const noexcept { return at::get_num_threads(); }
 std::int32_t CausalLm::n_slots() const noexcept { return impl_->pass.kv().n_slots(); }
 std::int64_t CausalLm::n_passes() const noexcept { return impl_->n_passes; }
 const PassTimes& CausalLm::times() const noexcept { return impl_->times; }

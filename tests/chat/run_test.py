@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = {"chat", "llama_chat", "best_of", "speculate", "fan_out", "custom_markup", "custom_cache", "c", "rust", "python",
+PROGRAMS = {"chat", "bench", "llama_chat", "best_of", "speculate", "fan_out", "custom_markup", "custom_cache", "c", "rust", "python",
             "goldens", "answers", "corpus", "train", "evaluate", "merge_adapter"}
 
 
@@ -69,6 +69,7 @@ class CommandLine(unittest.TestCase):
             "anabranch_custom_markup": "custom_markup",
             "anabranch_custom_cache": "custom_cache",
             "anabranch_llama_chat": "llama_chat",
+            "anabranch_bench": "bench anabranch-bench anabranch_bench examples/bench",
             "anabranch_capi": "python transformers_host python/transformers_host.py goldens",
         }
         for target, spellings in names.items():
@@ -101,8 +102,16 @@ class CommandLine(unittest.TestCase):
         self.assertIn("usage: examples/run [options] QUESTION", self.refusal())
         for name in ("c", "rust", "python", "llama_chat", "merge_adapter", "corpus", "train", "answers", "evaluate"):
             self.assertIn(f"usage: examples/run --example {name}", self.refusal("--example", name))
-        for name in ("best_of", "speculate", "fan_out", "custom_markup", "custom_cache"):
+        for name in ("bench", "best_of", "speculate", "fan_out", "custom_markup", "custom_cache"):
             self.assertEqual(self.plan("--example", name)[2], [])
+
+    def test_bench_run_model_is_the_example_bench(self):
+        planned = self.plan("model", "--quick", script=ROOT / "bench/run")
+        self.assertEqual(planned, self.plan("--example", "bench", "--quick"))
+        self.assertEqual(planned[1:], (f"{ROOT}/build/release/examples/bench/anabranch-bench", ["--quick"]))
+        done = run("model", "--help", script=ROOT / "bench/run", dry=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("--prompt-tokens", done.stdout)
 
     def test_an_empty_question_is_refused(self):
         for arguments in ([""], ["  "], ["--example", "c", ""], ["--example", "best_of", ""], ["--example", "rust", "--", " "]):
@@ -134,6 +143,7 @@ class CommandLine(unittest.TestCase):
     def test_help_names_the_options_that_the_programs_have(self):
         sources = {
             "chat": "chat/main.cpp chat/session.cpp",
+            "bench": "bench/main.cpp",
             "llama_chat": "llama_chat/main.cpp chat/session.cpp",
             "best_of": "custom_loop/best_of.cpp custom_loop/host.cpp",
             "speculate": "custom_loop/speculate.cpp custom_loop/host.cpp",

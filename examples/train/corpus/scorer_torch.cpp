@@ -1,9 +1,9 @@
-#include <map>
 #include <utility>
 
 #include <anabranch/hf/prompt.hpp>
 #include <anabranch/torch/causal_lm.hpp>
 
+#include "../../common/shipped.hpp"
 #include "scorer.hpp"
 
 namespace corpus_tool {
@@ -13,16 +13,11 @@ using ab::corpus::BlockScores;
 using ab::corpus::BlockTokens;
 using ab::corpus::Sample;
 
-const std::map<std::string, ab::torch::Weights> kWeights{{"auto", ab::torch::Weights::automatic},
-                                                         {"f32", ab::torch::Weights::float32},
-                                                         {"bf16", ab::torch::Weights::bfloat16},
-                                                         {"int8", ab::torch::Weights::int8}};
-
 class TorchScorer : public Scorer {
  public:
   explicit TorchScorer(const ScorerOptions& options)
       : options_(options),
-        model_(ab::torch::CausalLm::load(options.model, {.weights = kWeights.at(options.weights)})) {}
+        model_(ab::torch::CausalLm::load(options.model, {.weights = example::kWeights.at(options.weights)})) {}
 
   std::vector<std::vector<BlockScores>> score(std::span<const Sample> samples) override {
     std::vector<BlockTokens> blocks;

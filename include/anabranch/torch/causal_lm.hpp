@@ -101,6 +101,7 @@ class CausalLm {
   attention::Element kv() const noexcept;
   AttentionPath attention() const noexcept;
   std::int32_t max_rows() const noexcept;
+  std::int32_t n_threads() const noexcept;  ///< that passes run on now, LibTorch's for the whole process
   std::int32_t n_slots() const noexcept;
   std::int64_t n_passes() const noexcept;
   const PassTimes& times() const noexcept;     ///< of all passes since load
