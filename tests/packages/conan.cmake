@@ -10,19 +10,21 @@ set(ENV{PYTHONPATH} "${CONAN_PACKAGES}")
 set(ENV{PYTHONDONTWRITEBYTECODE} 1)
 set(ENV{CC} "${CC}")
 set(ENV{CXX} "${CXX}")
+set(ENV{CMAKE_CXX_COMPILER_LAUNCHER} "${LAUNCHER}")
 set(conan "${CONAN_PYTHON}" "${CONAN_PACKAGES}/bin/conan")
 set(recipe "${SOURCE}/cmake/packaging/conan")
 
 run("detect the compiler" ${conan} profile detect --name default)
 run("know no remote" ${conan} remote disable "*")
 
-# What the build that this test belongs to was configured with; Conan's own -m64 is left out of it.
+# What the build that this test belongs to was configured with.
 string(REGEX REPLACE "^[^=]*=" "" type_flags "${TYPE_FLAGS}")
 string(REGEX REPLACE "=.*" "" type_flags_name "${TYPE_FLAGS}")
 set(variables "{'CMAKE_CXX_FLAGS': '${FLAGS}', '${type_flags_name}': '${type_flags}', 'ANABRANCH_STRICT': '${STRICT}'")
 string(APPEND variables ", 'ANABRANCH_UNITY': '${UNITY}'}")
 set(same -s "build_type=${TYPE}" -s compiler.cppstd=20 -c "tools.cmake.cmaketoolchain:generator=Ninja"
-  -c "&:tools.cmake.cmaketoolchain:extra_variables=${variables}")
+  -c "&:tools.cmake.cmaketoolchain:extra_variables=${variables}"
+  -c "tools.cmake.cmake_layout:test_folder=${WORK}/test" -c "tools.cmake.cmaketoolchain:user_presets=")
 
 run("conan create" ${conan} create "${recipe}" --no-remote ${same} --build=missing --test-folder=test_package)
 if(NOT output MATCHES "anabranch/${VERSION}: Package '[0-9a-f]+' created" OR

@@ -66,7 +66,7 @@ class Anabranch(ConanFile):
         CMake(self).install()
 
     def package_id(self):
-        if not self.options.capi:  # headers alone
+        if not self.info.options.capi:  # headers alone
             self.info.settings.clear()
 
     def package_info(self):
