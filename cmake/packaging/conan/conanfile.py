@@ -7,6 +7,7 @@
 Consumers take the project's own CMake package: find_package(anabranch COMPONENTS core capi).
 """
 import re
+import shutil
 from pathlib import Path
 
 from conan import ConanFile
@@ -30,11 +31,15 @@ class Anabranch(ConanFile):
         return Path(self.recipe_folder).parents[2]
 
     def set_version(self):
-        self.version = re.search(r"project\(anabranch\s+VERSION ([\d.]+)", (self._root() / "CMakeLists.txt").read_text())[1]
+        project = (self._root() / "CMakeLists.txt").read_text()
+        self.version = re.search(r"project\(anabranch\s+VERSION ([\d.]+)", project)[1]
 
     def export_sources(self):
-        for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*", "capi/*"):
-            copy(self, pattern, src=self._root(), dst=self.export_sources_folder, excludes=("*/target/*", "*__pycache__*"))
+        for name in ("CMakeLists.txt", "LICENSE"):
+            shutil.copy2(self._root() / name, self.export_sources_folder)
+        for name in ("cmake", "include", "src", "capi"):
+            copy(self, "*", src=self._root() / name, dst=Path(self.export_sources_folder, name),
+                 excludes=("*/target/*", "*__pycache__*", "packaging/*"))
 
     def requirements(self):
         if self.options.fmt:
