@@ -126,11 +126,9 @@ function(vcpkg_cmake_configure)
   run("configure" ${CMAKE_COMMAND} -S "${arg_SOURCE_PATH}" -B "${WORK}" -G Ninja ${same_flags}
     "-DCMAKE_INSTALL_PREFIX=${CURRENT_PACKAGES_DIR}" -DCMAKE_INSTALL_LIBDIR=lib -DBUILD_SHARED_LIBS=${shared}
     ${arg_OPTIONS})
-  foreach(option IN LISTS arg_OPTIONS)  # CMake tells which of them no project reads
-    if(output MATCHES "Manually-specified variables")
-      message(FATAL_ERROR "options that are none:\n${output}")
-    endif()
-  endforeach()
+  if(output MATCHES "Manually-specified variables")
+    message(FATAL_ERROR "options that no project reads:\n${output}")
+  endif()
 endfunction()
 
 function(vcpkg_cmake_install)
