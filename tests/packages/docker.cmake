@@ -3,6 +3,7 @@ cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/consume.cmake")
 
 file(REMOVE_RECURSE "${WORK}")
+set(ENV{CMAKE_CXX_COMPILER_LAUNCHER} "${LAUNCHER}")
 list(JOIN same_flags "' '" options)
 execute_process(COMMAND "${PYTHON}" -B "${CMAKE_CURRENT_LIST_DIR}/dockerfile.py" "${SOURCE}" "${WORK}" "${VERSION}"
   "'${options}'" RESULT_VARIABLE status)

@@ -1,4 +1,5 @@
 """Builds and runs the programs of cmake/packaging/example against the package."""
+import os
 from pathlib import Path
 
 from conan import ConanFile
@@ -24,4 +25,4 @@ class Example(ConanFile):
     def test(self):
         if can_run(self):
             for program in ("branches_cpp", "branches_c"):
-                self.run(str(Path(self.cpp.build.bindir, program)), env="conanrun")
+                self.run(os.path.join(self.cpp.build.bindir, program), env="conanrun")
