@@ -65,6 +65,9 @@ struct RequestOptions {
   /// and detaches the fork: the sequence stays its owner's, who must leave it as it is until then (else the request
   /// ends as `lost`) and is free to do anything with it afterwards. The prompt follows at its next position.
   SequenceId prefix = kNoSequence;
+  /// The request ends, with reason `limit`, when its prompt has been computed: nothing is sampled, and the markup is
+  /// not asked. The trunk's sequence is then the prefix of others, for as long as the request is not released.
+  bool prefill_only = false;
   std::uint64_t user_data = 0;  ///< the caller's own; comes back in events, outputs and hooks
 };
 
