@@ -43,7 +43,7 @@ std::vector<TokenId> encode_marked(const Tokenizer& tokenizer, std::string_view 
   return tokens;
 }
 
-/// What `text` has behind its beginning `front`; none if it begins in another way.
+/// The part of `text` behind its beginning `front`; none if it begins in another way.
 std::optional<std::string_view> behind(std::string_view text, std::string_view front) {
   if (!text.starts_with(front)) return std::nullopt;
   return text.substr(front.size());
@@ -81,7 +81,7 @@ std::optional<NextTurn> encode_next_turn(const Tokenizer& tokenizer, const ChatT
     for (std::size_t i = answer + 1; i < chatted.size(); ++i) chatted[i].content = mark(i);
   const std::string before = chat.render(std::span(chatted).first(answer), {AnswerStart::add, options.thinking}),
                     whole = chat.render(chatted, options);
-  // What stands behind the answer, whatever it is.
+  // The text around the answer, whatever that is.
   chatted[answer].content = mark(answer);
   const std::string whole_around = chat.render(chatted, options);
   const auto tail = behind(whole_around, before + mark(answer)), written = behind(whole, before);

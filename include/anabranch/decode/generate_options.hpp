@@ -27,7 +27,7 @@ struct GenerateOptions {
   std::int32_t n_pages = 0;                        ///< of the cache; 0: what `max_requests` answers can need
   bool unique_titles = true;                       ///< aspd: as AspdOptions::unique_titles
   bool well_formed = true;                         ///< aspd: as AspdOptions::well_formed
-  // What shows or stops a run. All are asked between passes; docs/decoding.md says how a stopped answer ends.
+  // Callbacks and stops of a run. All are asked between passes; docs/decoding.md says how a stopped answer ends.
   Callback<const Event&> on_event = {};
   Callback<> on_pass = {};                                             ///< after the events of a pass
   std::stop_token stop = {};                                           ///< from any thread
