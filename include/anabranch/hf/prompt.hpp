@@ -16,7 +16,7 @@ namespace anabranch::hf {
 std::vector<TokenId> encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
                                  std::span<const Message> messages, RenderOptions options = {});
 
-/// The tokens with which a chat goes on behind an answer that a model has just written after the prompt of the messages before it.
+/// How a chat goes on behind an answer that a model has just written, after the prompt of the messages before it.
 struct NextTurn {
   TokenId closing = kUnknownToken;  ///< ends the answer, whatever follows: a special token
   std::vector<TokenId> rest;        ///< the messages behind the answer, and the start of the next one
