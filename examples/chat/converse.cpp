@@ -38,11 +38,9 @@ Read read_line(std::string& line) {
   const auto n = ::getline(&memory, &size, stdin);
   const int error = errno;
   const std::unique_ptr<char, decltype(&std::free)> owner(memory, &std::free);
-  if (Interrupt::take()) {
-    std::clearerr(stdin);
-    return Read::interrupted;
-  }
-  if (n < 0) return error == EINTR ? Read::interrupted : Read::end;
+  const bool interrupted = Interrupt::take() || (n < 0 && error == EINTR);
+  if (interrupted) std::clearerr(stdin);
+  if (interrupted || n < 0) return interrupted ? Read::interrupted : Read::end;
   line.assign(memory, static_cast<std::size_t>(n));
   while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
   return Read::line;
