@@ -1,4 +1,5 @@
-// Asks a model questions and shows the branches of its answers as they grow together.
+// Asks a model questions and shows the branches of its answers as they grow together. Without a question, on a
+// terminal, it holds a conversation.
 #include <map>
 #include <memory>
 #include <string>
@@ -9,11 +10,13 @@
 #include <CLI/CLI.hpp>
 
 #include <anabranch/fmt.hpp>
+#include <anabranch/torch/conversation.hpp>
 #include <anabranch/torch/generate.hpp>
 
 #include "../common/data.hpp"
 #include "../common/guarded.hpp"
 #include "../common/shipped.hpp"
+#include "converse.hpp"
 #include "session.hpp"
 
 namespace ab = anabranch;
@@ -90,6 +93,11 @@ void run(Options o) {
   ab::torch::CausalLm model = ab::torch::CausalLm::load(o.model, load);
   if (o.row_costs) show_row_costs(model, o.generate);
   const std::string markup = o.markup == "model" ? ab::hf::markup_name(model.text().markup.markup) : o.markup;
+  if (!chat::has_question(o.session)) {
+    o.generate.markup = kMarkups.at(markup);
+    ab::torch::Conversation conversation(model, o.generate);
+    return chat::converse(conversation, {markup, o.session.mode == "serial" && markup != "serial"}, o.session.quiet);
+  }
   chat::run(o.session, markup,
             [&](const chat::Way& way, chat::Watchers& watch, const std::vector<std::string>& questions) {
               ab::GenerateOptions options = o.generate;
@@ -106,7 +114,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Answers questions with branches that are decoded together"};
   add_options(app, options);
   CLI11_PARSE(app, argc, argv);
-  if (argc < 2) return chat::explain(app);
+  if (!chat::has_question(options.session) && !chat::can_converse(options.session)) return chat::explain(app);
   fill_in(app, options);
   return example::guarded("chat", [&] { run(std::move(options)); });
 }

@@ -65,6 +65,13 @@ void add_question(CLI::App& app, Session& session) {
                  "what to ask: words are one question; several in quotes are answered together; -: standard input");
 }
 
+bool has_question(const Session& session) { return !session.arguments.empty() || !session.file.empty(); }
+
+bool can_converse(const Session& session) {
+  const bool plain = !session.json && !session.compare && session.picture.empty();
+  return plain && isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
+}
+
 int explain(const CLI::App& app) {
   fmt::print(stderr, "{}", app.help());
   return 2;

@@ -40,6 +40,11 @@ using AnswerAll = std::function<std::vector<anabranch::Answer>(const Way& way, W
 /// The question of a session: words, or several questions in quotes, or `-`.
 void add_question(CLI::App& app, Session& session);
 
+/// Was anything asked, on the command line or in a file?
+bool has_question(const Session& session);
+/// Can questions come from the terminal instead? Not where options want another output than a terminal's.
+bool can_converse(const Session& session);
+
 /// Says on standard error what the program takes; what main returns when it was given nothing.
 int explain(const CLI::App& app);
 

@@ -69,23 +69,33 @@ markup::SkeletonOptions options_of_skeleton(const GgufModel& model, const Genera
   return result;
 }
 
+std::vector<TokenId> prompt_of(const GgufModel& model, const GenerateOptions& options, std::vector<Message> messages) {
+  const bool has_own = !messages.empty() && messages.front().role == "system";
+  if (!options.system.empty() && !has_own) messages.insert(messages.begin(), {"system", options.system});
+  return model.vocabulary().encode_chat(messages);
+}
+
+std::vector<Answer> answers_of(const GgufModel& model, const Prompts& prompts, const GenerateOptions& options) {
+  const Vocabulary& vocabulary = model.vocabulary();
+  if (options.markup == MarkupKind::serial) return answer(model, markup::Serial(), prompts, options);
+  return answer(model,
+                markup::Skeleton<Vocabulary, Vocabulary>(vocabulary, vocabulary, options_of_skeleton(model, options)),
+                prompts, options);
+}
+
 }  // namespace
 
 std::vector<Answer> generate(const GgufModel& model, std::span<const std::string> questions,
                              const GenerateOptions& wanted) {
   const GenerateOptions options = checked(model, wanted);
-  const Vocabulary& vocabulary = model.vocabulary();
   Prompts prompts;
-  for (const std::string& question : questions) {
-    std::vector<Message> messages;
-    if (!options.system.empty()) messages.push_back({"system", options.system});
-    messages.push_back({"user", question});
-    prompts.push_back(vocabulary.encode_chat(messages));
-  }
-  if (options.markup == MarkupKind::serial) return answer(model, markup::Serial(), prompts, options);
-  return answer(model,
-                markup::Skeleton<Vocabulary, Vocabulary>(vocabulary, vocabulary, options_of_skeleton(model, options)),
-                prompts, options);
+  for (const std::string& question : questions) prompts.push_back(prompt_of(model, options, {{"user", question}}));
+  return answers_of(model, prompts, options);
+}
+
+Answer generate(const GgufModel& model, std::span<const Message> messages, const GenerateOptions& wanted) {
+  const GenerateOptions options = checked(model, wanted);
+  return std::move(answers_of(model, {prompt_of(model, options, {messages.begin(), messages.end()})}, options).front());
 }
 
 Answer generate(const GgufModel& model, std::string_view question, const GenerateOptions& options) {

@@ -1,6 +1,7 @@
 /* The decoder in its right use: passes, events, branches, joined answers, cancel, release, going on. */
 #include "decoders.h"
 
+#include <pthread.h>
 #include <string.h>
 
 static const script kSerial[] = {{"", "hello"}, {NULL, NULL}};
@@ -202,6 +203,43 @@ static void cancel_and_release(void) {
   end_world(&w);
 }
 
+static int g_stop = 0; /* the host's own flag; builtins, because C99 has no atomics */
+
+static void* stop_it(void* unused) {
+  __atomic_store_n(&g_stop, 1, __ATOMIC_RELEASE);
+  return unused;
+}
+
+/* The recipe of capi/README.md: another thread sets the flag, the decoder's looks at it between two passes. */
+static void another_thread_stops_an_answer(void) {
+  const anb_text text = byte_text();
+  const anb_decoder_options o = decoder_options(NULL, &text);
+  world w = decoder_world(&o);
+  const anb_request r = submit(&w, "ab", NULL);
+  anb_plan plan = ANB_PLAN_INIT;
+  int n_passes = 0;
+  __atomic_store_n(&g_stop, 0, __ATOMIC_RELEASE);
+  while (request_state(&w, r).reason == ANB_REASON_NONE) {
+    anb_token token;
+    pthread_t other;
+    if (__atomic_load_n(&g_stop, __ATOMIC_ACQUIRE) != 0) {
+      OK(anb_decoder_cancel(w.decoder, r));
+      continue;
+    }
+    OK(anb_decoder_plan(w.decoder, &plan));
+    token = scripted(&w, kSerial, 0);
+    OK(anb_decoder_commit_sampled(w.decoder, &token, 1));
+    if (++n_passes != 3) continue;
+    CHECK_SAME(pthread_create(&other, NULL, stop_it, NULL), 0);
+    CHECK_SAME(pthread_join(other, NULL), 0);
+  }
+  CHECK_SAME(n_passes, 3);
+  CHECK_SAME(request_state(&w, r).reason, ANB_REASON_CANCELLED);
+  CHECK_TEXT(text_of(&w, r, 0), "hel");
+  CHECK_SAME(statistics_of(w.cache).n_free_pages, 64);
+  end_world(&w);
+}
+
 /* The history of a finished request is kept for the next one, which sees it all. */
 static void a_request_goes_on_with_another(void) {
   const anb_text text = byte_text();
@@ -336,6 +374,7 @@ const phase kDecoderPhases[] = {{"a_serial_answer", a_serial_answer},
                                 {"events_that_were_not_taken_are_gone", events_that_were_not_taken_are_gone},
                                 {"an_aborted_pass_is_planned_again", an_aborted_pass_is_planned_again},
                                 {"cancel_and_release", cancel_and_release},
+                                {"another_thread_stops_an_answer", another_thread_stops_an_answer},
                                 {"a_request_goes_on_with_another", a_request_goes_on_with_another},
                                 {"requests_start_from_a_sequence", requests_start_from_a_sequence},
                                 {"a_request_that_is_lost", a_request_that_is_lost},

@@ -5,6 +5,8 @@ import gc
 import os
 import subprocess
 import sys
+import threading
+import time
 import unittest
 from array import array
 from pathlib import Path
@@ -324,6 +326,25 @@ class DecoderTier(unittest.TestCase):
         self.assertEqual(decoder.request(request).reason, Reason.CANCELLED)
         self.assertIsNone(decoder.plan())
         self.assertEqual(decoder.branch(request).text, "a")
+
+    def test_an_event_a_deadline_and_a_callback_stop_between_passes(self):
+        event = threading.Event()
+
+        def set_after_two(model):
+            return lambda: event.set() if model.n_passes == 2 else None
+
+        ways = [(lambda model: dict(cancel=event, on_pass=set_after_two(model)), "ab"),
+                (lambda model: dict(on_pass=lambda: model.n_passes < 3), "abc"),
+                (lambda model: dict(deadline=time.monotonic()), ""),
+                (lambda model: dict(cancel=event), "")]  # set before it begins
+        for options, text in ways:
+            decoder, model = scripted([[*b"abcdef", END]])
+            events = list(decoder.run(b"Q", model, **options(model)))
+            self.assertEqual((events[-1].kind, events[-1].reason), (EventKind.END, Reason.CANCELLED))
+            self.assertEqual(decoder.branch(events[-1].request).text, text)
+            self.assertEqual(model.n_passes, len(text))
+            self.assertIsNone(decoder.plan())
+            self.assertEqual(decoder.cache.statistics().n_free_pages, 64)
 
     def test_stop_strings_limits_and_log_probabilities_reach_the_request(self):
         decoder, model = scripted([[*b"abcdef", END]])

@@ -1,6 +1,7 @@
 """The decoder tier: requests in, passes to run, events out."""
 import ctypes
 import math
+import time
 import weakref
 from dataclasses import dataclass, field
 
@@ -205,17 +206,28 @@ class Decoder:
         while self._call("decoder_next_event", self, event) == Status.OK:
             yield Event.of(event)
 
-    def run(self, prompt, model, **options):
+    def run(self, prompt, model, cancel=None, deadline=None, on_pass=None, **options):
         """Answers one prompt with `model`, a function from a Plan to logits (see commit), and yields the events.
 
-        Other requests of this decoder go on beside it. When the model fails, or the caller stops early, the request
+        Three things stop it between two passes: `cancel`, a threading.Event (or whatever has is_set()) that is set;
+        `deadline`, a time of time.monotonic(), that has come; `on_pass`, a function called after the events of each
+        pass, that returns False. The request is cancelled then, its last events come out, the end with
+        Reason.CANCELLED, and `branch(request)` has the text so far.
+
+        Other requests of this decoder go on beside it. When the model fails, or the caller leaves early, the request
         is cancelled. A pass that is given up is aborted; the model's `abort`, if it has one, is called for it too.
         """
         request = self.submit(prompt, **options)
+        stopped = False
         try:
             while self.request(request).reason == Reason.NONE:
-                self._one_pass(model)
+                if stopped or (cancel is not None and cancel.is_set()) or (
+                        deadline is not None and time.monotonic() >= deadline):
+                    self.cancel(request)
+                else:
+                    self._one_pass(model)
                 yield from self.events()
+                stopped = on_pass is not None and on_pass() is False
         finally:
             if self.request(request).reason == Reason.NONE:
                 self.cancel(request)

@@ -90,6 +90,10 @@ class Decoder {
   /// Ends a request at any moment, also between plan and commit, without calling the markup. Its pages become free,
   /// its text stays. Throws stale_request.
   void cancel(RequestId id);
+  /// Ends a request as a limit would, between two passes: the markup closes open branches, they are joined, the text
+  /// stays, and so does the history, which another request can go on with. Reason `cancelled`. Nothing happens to one
+  /// that is over. Throws stale_request, wrong_state while a plan is open, and what the markup throws.
+  void finish(RequestId id);
   /// Forgets a request and its history; cancels it first when it runs. The id goes stale. Throws stale_request.
   void release(RequestId id);
 

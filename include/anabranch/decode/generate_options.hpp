@@ -1,12 +1,14 @@
 // GenerateOptions: the options of every `generate` (torch/generate.hpp, llama/generate.hpp) and of RequestLoop.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 
+#include <anabranch/decode/callback.hpp>
 #include <anabranch/decode/events.hpp>
 #include <anabranch/decode/request.hpp>
 #include <anabranch/markup/markup_kind.hpp>
@@ -25,8 +27,11 @@ struct GenerateOptions {
   std::int32_t n_pages = 0;                        ///< of the cache; 0: what `max_requests` answers can need
   bool unique_titles = true;                       ///< aspd: as AspdOptions::unique_titles
   bool well_formed = true;                         ///< aspd: as AspdOptions::well_formed
-  std::function<void(const Event&)> on_event = {};
-  std::function<void()> on_pass = {};  ///< after the events of a pass
+  // Callbacks and stops of a run. All are asked between passes; docs/decoding.md says how a stopped answer ends.
+  Callback<const Event&> on_event = {};
+  Callback<> on_pass = {};                                             ///< after the events of a pass
+  std::stop_token stop = {};                                           ///< from any thread
+  std::optional<std::chrono::steady_clock::time_point> deadline = {};  ///< no pass begins after it
 };
 
 }  // namespace anabranch

@@ -66,6 +66,9 @@ struct RequestOptions {
   /// anything with it afterwards. When it is gone then, or has another length or next position, the request ends as
   /// `lost`; other tokens of the same length are not noticed. The prompt follows at its next position.
   SequenceId prefix = kNoSequence;
+  /// The request ends, with reason `limit`, when its prompt has been computed: nothing is sampled, and the markup is
+  /// not asked. The trunk's sequence is then the prefix of others, for as long as the request is not released.
+  bool prefill_only = false;
   std::uint64_t user_data = 0;  ///< the caller's own; comes back in events, outputs and hooks
 };
 

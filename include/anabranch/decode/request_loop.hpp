@@ -44,12 +44,16 @@ class RequestLoop {
   struct Request {
     std::vector<TokenId> prompt;
     RequestOptions options;
+    /// Not null: gets the request's id, and the request is not released when it has ended: another can go on with it.
+    RequestId* keep = nullptr;
   };
-  /// Of the options it reads `request`, `max_requests` and the callbacks. All arguments must outlive it.
+  /// Of the options it reads `request`, `max_requests`, the callbacks, `stop` and `deadline`. All arguments must
+  /// outlive it.
   RequestLoop(M& model, Cache& cache, Decoder<Tags, Text, S, Cache>& decoder, const GenerateOptions& options)
       : model_(model), cache_(cache), decoder_(decoder), options_(options) {}
 
-  /// Throws no_room when the answers of one time do not fit together, and what model and decoder throw.
+  /// Throws no_room when the answers of one time do not fit together, and what model and decoder throw. When it is
+  /// stopped, answers end with what they have, those that were not begun without text, all with reason cancelled.
   std::vector<Answer> run(const Prompts& prompts) {
     std::vector<Answer> answers(prompts.size());
     run(
@@ -65,12 +69,20 @@ class RequestLoop {
   void run(std::size_t n, const std::function<Request(std::size_t index)>& request_of,
            const std::function<void(std::size_t index, Answer&&)>& done) {
     done_ = done;
+    stopped_ = false;
     const std::int32_t n_most = std::max(1, options_.max_requests);
-    for (std::size_t next = 0; next < n || decoder_.has_work();) {
+    std::size_t next = 0;
+    while ((next < n || decoder_.has_work()) && !must_stop()) {
       for (; next < n && std::ssize(running_) < n_most; ++next) submit(request_of(next), next);
       one_pass();
     }
     take(decoder_.take_events());
+    if (!running_.empty()) stop_all();
+    for (; next < n; ++next) {
+      Answer none;
+      none.reason = EndReason::cancelled;
+      done_(next, std::move(none));
+    }
   }
 
  private:
@@ -82,6 +94,7 @@ class RequestLoop {
     Clock::time_point begin;
     std::int32_t n_open_blocks = 0;
     std::int32_t n_prefill = 0;
+    bool keep = false;
   };
 
   static double seconds_since(Clock::time_point begin) {
@@ -89,7 +102,25 @@ class RequestLoop {
   }
 
   void submit(const Request& request, std::size_t index) {
-    running_[decoder_.submit(request.prompt, request.options)] = {.index = index, .begin = Clock::now()};
+    const RequestId id = decoder_.submit(request.prompt, request.options);
+    running_[id] = {.index = index, .begin = Clock::now(), .keep = request.keep != nullptr};
+    if (request.keep != nullptr) *request.keep = id;
+  }
+
+  bool must_stop() const {
+    return stopped_ || options_.stop.stop_requested() || (options_.deadline && Clock::now() >= *options_.deadline);
+  }
+
+  /// Ends what runs. A markup that fails while it closes branches costs its answer the history, not the text.
+  void stop_all() {
+    for (const auto& [id, running] : running_) {
+      try {
+        decoder_.finish(id);
+      } catch (...) {
+        decoder_.cancel(id);
+      }
+    }
+    take(decoder_.take_events());
   }
 
   void one_pass() {
@@ -114,7 +145,7 @@ class RequestLoop {
     charge(seconds_since(begin));
     take(events);
     take(decoder_.take_events());
-    if (options_.on_pass) options_.on_pass();
+    if (options_.on_pass() == Proceed::stop) stopped_ = true;
   }
 
   /// Adds the time of a pass to the answers that it was for.
@@ -130,7 +161,7 @@ class RequestLoop {
 
   void take(std::span<const Event> events) {
     for (const Event& event : events) {
-      if (options_.on_event) options_.on_event(event);
+      if (options_.on_event(event) == Proceed::stop) stopped_ = true;
       const auto found = running_.find(event.request);
       if (found == running_.end()) continue;
       Running& running = found->second;
@@ -142,8 +173,8 @@ class RequestLoop {
       if (event.kind == Event::Kind::end) finish(event.request, running, event);
     }
     for (const RequestId id : std::exchange(ended_, {})) {
-      decoder_.release(id);  // its pages are free for the next prompt
       Running ended = std::move(running_.extract(id).mapped());
+      if (!ended.keep) decoder_.release(id);  // its pages are free for the next prompt
       done_(ended.index, std::move(ended.answer));
     }
   }
@@ -170,6 +201,7 @@ class RequestLoop {
   std::function<void(std::size_t index, Answer&&)> done_;
   std::map<RequestId, Running> running_;
   std::vector<RequestId> ended_;
+  bool stopped_ = false;  ///< by a callback
 };
 
 template <class M, Markup Tags, Detokenizer Text, SamplerLike S, DecoderCache Cache>

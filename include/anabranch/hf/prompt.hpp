@@ -1,6 +1,8 @@
 // Chat messages to prompt tokens, so that no message can pass for the template's own special tokens.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,5 +15,18 @@ namespace anabranch::hf {
 /// those stay text. Throws what rendering and encoding throw.
 std::vector<TokenId> encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
                                  std::span<const Message> messages, RenderOptions options = {});
+
+/// How a chat goes on behind an answer that a model has just written, after the prompt of the messages before it.
+struct NextTurn {
+  TokenId closing = kUnknownToken;  ///< ends the answer, whatever follows: a special token
+  std::vector<TokenId> rest;        ///< the messages behind the answer, and the start of the next one
+};
+
+/// `messages[answer]` is the answer. None where the template writes what came before, or the answer, in another way
+/// once more messages follow (it drops thoughts, say): such a chat has to be encoded anew. White space at the answer's
+/// ends does not count. Throws what rendering and encoding throw.
+std::optional<NextTurn> encode_next_turn(const Tokenizer& tokenizer, const ChatTemplate& chat,
+                                         std::span<const Message> messages, std::size_t answer,
+                                         RenderOptions options = {});
 
 }  // namespace anabranch::hf

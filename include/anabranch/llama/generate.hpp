@@ -26,9 +26,13 @@ inline constexpr std::int32_t kMaxBranchTokens = 128;
 /// Runs in the model's context, whose llama.cpp sequences must be empty and are so again afterwards. An answer that
 /// alone does not fit into its cells ends with reason no_room. Throws bad_request for options that make no sense,
 /// unsupported for another markup, other positions, or a model without a chat template, no_room when the answers of one
-/// time together do not fit (no answer is returned then), and what the host throws.
+/// time together do not fit (no answer is returned then), and what the host throws. When it is stopped
+/// (GenerateOptions) nothing is thrown: answers have the text so far and reason cancelled.
 std::vector<Answer> generate(const GgufModel& model, std::span<const std::string> questions,
                              const GenerateOptions& options = {});
 Answer generate(const GgufModel& model, std::string_view question, const GenerateOptions& options = {});
+/// The answer to a chat so far, whose last message is the question. A system message of its own, the first, goes before
+/// that of the options.
+Answer generate(const GgufModel& model, std::span<const Message> messages, const GenerateOptions& options = {});
 
 }  // namespace anabranch::llama

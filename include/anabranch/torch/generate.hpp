@@ -12,6 +12,7 @@
 
 #include <anabranch/decode/answer.hpp>
 #include <anabranch/decode/generate_options.hpp>
+#include <anabranch/hf/chat_template.hpp>
 #include <anabranch/torch/causal_lm.hpp>
 
 namespace anabranch::torch {
@@ -23,9 +24,13 @@ inline constexpr std::int32_t kMaxBranchTokens = 160;
 /// Markup and positions are by default those of the model's settings (hf/markup_settings.hpp). An answer that alone
 /// does not fit into `n_pages` ends with reason no_room. Throws bad_request for options that make no sense,
 /// bad_argument for a question that is not UTF-8, bad_markup when the model lacks the markup's tags, no_room when the
-/// answers of one time together do not fit (no answer is returned then), and what the runner throws.
+/// answers of one time together do not fit (no answer is returned then), and what the runner throws. When it is stopped
+/// (GenerateOptions) nothing is thrown: answers have the text so far and reason cancelled.
 std::vector<Answer> generate(CausalLm& model, std::span<const std::string> questions,
                              const GenerateOptions& options = {});
 Answer generate(CausalLm& model, std::string_view question, const GenerateOptions& options = {});
+/// The answer to a chat so far, whose last message is the question. A system message of its own, the first, goes before
+/// that of the options. For one turn after another with nothing computed twice: torch/conversation.hpp.
+Answer generate(CausalLm& model, std::span<const hf::Message> messages, const GenerateOptions& options = {});
 
 }  // namespace anabranch::torch

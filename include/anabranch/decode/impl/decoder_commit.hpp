@@ -110,6 +110,7 @@ std::span<const Event> Decoder<M, Text, S, Cache>::accept(const std::vector<Samp
     Request& request = transaction.change(i);
     count_pass(request);
     machine_.sequences_due().n -= settle(request);
+    if (request.options->prefill_only && !request.prefilling) machine_.close(request, EndReason::limit);
   }
   try {
     reject_wrong_drafts(sampled);

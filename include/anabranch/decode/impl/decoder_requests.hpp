@@ -96,13 +96,16 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
     fail(Status::bad_request, "a prompt of ", prompt.size(), " tokens ends at position ", end, "; the limit is ",
          trunk.limit);
   if (!prompt.empty()) trunk.state = machine_.markup().start();
+  if (options.prefill_only) trunk.phase = impl::Phase::ended;
   impl::reserve_more(requests_, 1);
   impl::reserve_more(running_, 1);
   request.id = RequestId{last_id_ + 1};
   Transaction transaction = begin_transaction();
   count_sequences_due(request);
-  prompt.empty() ? machine_.resume_trunk(request) : machine_.open(request);
-  machine_.admit_branches(request);
+  if (!options.prefill_only) {
+    prompt.empty() ? machine_.resume_trunk(request) : machine_.open(request);
+    machine_.admit_branches(request);
+  }
   transaction.keep();
   ++last_id_;
   running_.push_back(requests_.size());
@@ -146,6 +149,7 @@ std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S, Cache
     const RequestOptions& options, const Request* before) const {
   auto request = std::make_unique<Request>();
   auto own = std::make_shared<RequestOptions>(options);
+  if (before != nullptr && !before->has_trunk) own->prefix = before->options->prefix;  // it never had a pass
   if (own->max_tokens == kNone) own->max_tokens = this->options().max_tokens;
   if (own->max_branch_tokens == kNone) own->max_branch_tokens = this->options().max_branch_tokens;
   if (own->max_parallel_branches == kNone) own->max_parallel_branches = this->options().max_branches;
@@ -156,6 +160,7 @@ std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S, Cache
   if (before != nullptr) {
     continue_history(*request, *before);
     request->has_trunk = before->has_trunk;
+    request->n_prefix = before->n_prefix;
   } else {
     request->branches.push_back(std::make_shared<BranchState>(machine_.markup().start()));
     request->edit(kTrunk).limit = cache_->options().max_position;
@@ -230,6 +235,19 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::cancel(RequestId id) {
   end_by_caller(index_of(id));
   try_sweep();
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::finish(RequestId id) {
+  const std::size_t index = index_of(id);
+  if (!requests_[index]->active) return;
+  if (plan_ != nullptr)
+    fail(Status::wrong_state, "finish of request ", static_cast<std::uint64_t>(id),
+         " while a plan is open; commit or abort it first, or cancel the request");
+  Transaction transaction = begin_transaction();
+  machine_.close(transaction.change(index), EndReason::cancelled);
+  transaction.keep();
+  retired_.clear();
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>

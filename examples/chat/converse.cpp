@@ -1,0 +1,154 @@
+#include "converse.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <anabranch/fmt.hpp>
+
+#include "interrupt.hpp"
+#include "session.hpp"
+
+namespace chat {
+namespace {
+
+namespace ab = anabranch;
+
+constexpr const char* kHelp =
+    "  /mode parallel|serial   an answer's branches together, or one after another\n"
+    "  /stats                  what the last answer cost, and what is in the cache\n"
+    "  /reset                  forget all turns; the system message stays\n"
+    "  /help, /quit            or Ctrl-D to leave\n"
+    "  A line that ends in \\ goes on in the next one. Ctrl-C stops an answer; what it has said by then counts.\n";
+
+enum class Read : std::uint8_t { line, interrupted, end };
+
+/// One line from standard input, without its end.
+Read read_line(std::string& line) {
+  const Interrupt::EndsReads ends_reads;
+  char* memory = nullptr;
+  std::size_t size = 0;
+  errno = 0;
+  const auto n = ::getline(&memory, &size, stdin);
+  const int error = errno;
+  const std::unique_ptr<char, decltype(&std::free)> owner(memory, &std::free);
+  const bool interrupted = Interrupt::take() || (n < 0 && error == EINTR);
+  if (interrupted) std::clearerr(stdin);
+  if (interrupted || n < 0) return interrupted ? Read::interrupted : Read::end;
+  line.assign(memory, static_cast<std::size_t>(n));
+  while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
+  return Read::line;
+}
+
+/// Lines up to one that does not end in `\`.
+Read read_message(std::string& message) {
+  message.clear();
+  for (const char* sign = "> ";; sign = ". ") {
+    fmt::print("{}", sign);
+    std::fflush(stdout);
+    std::string line;
+    if (const Read read = read_line(line); read != Read::line) return read;
+    const bool goes_on = !line.empty() && line.back() == '\\';
+    if (goes_on) line.pop_back();
+    message += line;
+    if (!goes_on) return Read::line;
+    message += '\n';
+  }
+}
+
+class Talk {
+ public:
+  Talk(ab::torch::Conversation& chat, Way way, bool quiet)
+      : chat_(chat), way_(std::move(way)), kind_(quiet ? ViewKind::none : view_kind_of(stdout)) {}
+
+  void run() {
+    const Interrupt interrupt;
+    fmt::print("A conversation: ask, or /help for what else there is; Ctrl-D leaves.\n");
+    std::string message;
+    for (;;) {
+      const Read read = read_message(message);
+      if (read == Read::end) break;
+      if (read == Read::interrupted) {
+        fmt::print("\n(Ctrl-D or /quit leaves)\n");
+        continue;
+      }
+      if (message == "/quit" || message == "/exit") return;
+      if (message.find_first_not_of(" \t\r\n") == std::string::npos) continue;
+      message.front() == '/' ? command(message) : ask(message);
+    }
+    fmt::print("\n");
+  }
+
+ private:
+  void ask(const std::string& question) {
+    Watchers watch{{kind_, kind_ == ViewKind::terminal ? stdout : stderr}, {}};
+    chat_.options().request.max_parallel_branches = ab::kNone;
+    set_up(chat_.options(), way_, watch);
+    chat_.options().on_pass = [&watch] {
+      watch.view.refresh();
+      return !Interrupt::pressed();
+    };
+    Interrupt::take();
+    try {
+      Result result{question, way_, chat_.ask(question)};
+      watch.view.finish();
+      if (kind_ != ViewKind::terminal) fmt::print("{}\n", result.answer.text);
+      const bool stopped = result.answer.reason == ab::EndReason::cancelled;
+      if (stopped) fmt::print("{}\n", result.answer.text.empty() ? "(stopped: nothing was asked)" : "(stopped)");
+      last_ = std::move(result);
+    } catch (const ab::Error& error) {
+      watch.view.finish();
+      std::fflush(stdout);
+      fmt::print(stderr, "chat: {}: {}\n", error.status(), error.what());
+    }
+    Interrupt::take();
+  }
+
+  void command(const std::string& text) {
+    if (text == "/help") {
+      fmt::print("{}", kHelp);
+    } else if (text == "/stats") {
+      show_statistics();
+    } else if (text == "/reset") {
+      chat_.reset();
+      last_.reset();
+      fmt::print("(forgotten; {} message{} left)\n", chat_.messages().size(), chat_.messages().size() == 1 ? "" : "s");
+    } else if (text == "/mode parallel" || text == "/mode serial") {
+      way_.one_by_one = text == "/mode serial";
+      fmt::print("({})\n",
+                 way_.one_by_one ? "an answer's branches one after another" : "an answer's branches together");
+    } else {
+      fmt::print("{} is no command; these are:\n{}", text, kHelp);
+    }
+  }
+
+  void show_statistics() {
+    const ab::torch::TurnStatistics& turn = chat_.turn();
+    if (last_) {
+      fmt::print("{}", figures(*last_));
+      fmt::print("  prompt: {} tokens computed, {} kept from earlier turns{}   rows of all passes: {}\n",
+                 turn.n_computed, turn.n_kept, turn.anew ? " (computed anew)" : "", turn.n_rows);
+    } else {
+      fmt::print("  no answer yet\n");
+    }
+    fmt::print("  conversation: {} messages, {} tokens in the cache, {} pages free\n", chat_.messages().size(),
+               chat_.n_tokens(), chat_.n_free_pages());
+  }
+
+  ab::torch::Conversation& chat_;
+  Way way_;
+  ViewKind kind_;
+  std::optional<Result> last_;
+};
+
+}  // namespace
+
+void converse(ab::torch::Conversation& chat, Way way, bool quiet) { Talk(chat, std::move(way), quiet).run(); }
+
+}  // namespace chat

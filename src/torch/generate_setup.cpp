@@ -1,0 +1,70 @@
+#include "generate_setup.hpp"
+
+#include <algorithm>
+#include <span>
+
+#include <anabranch/torch/generate.hpp>
+
+namespace anabranch::torch::impl {
+namespace {
+
+/// Tokens whose text holds a line break.
+std::vector<TokenId> with_line_break(const CausalLm& model) {
+  std::vector<TokenId> found;
+  std::string text;
+  for (TokenId token = 0; token < std::min(model.text().tokenizer.n_tokens(), model.config().vocabulary); ++token) {
+    text.clear();
+    model.text().tokenizer(std::span(&token, 1), text);
+    if (text.find('\n') != std::string::npos) found.push_back(token);
+  }
+  return found;
+}
+
+}  // namespace
+
+GenerateOptions with_limits(GenerateOptions options) {
+  if (options.request.max_tokens == kNone) options.request.max_tokens = kMaxTokens;
+  if (options.request.max_branch_tokens == kNone) options.request.max_branch_tokens = kMaxBranchTokens;
+  return options;
+}
+
+std::vector<hf::Message> with_system(const GenerateOptions& options, std::vector<hf::Message> messages) {
+  const bool has_own = !messages.empty() && messages.front().role == "system";
+  if (!options.system.empty() && !has_own) messages.insert(messages.begin(), {"system", options.system});
+  return messages;
+}
+
+DecoderOptions decoder_options(const CausalLm& model, const GenerateOptions& options) {
+  DecoderOptions result;
+  result.max_branches = options.max_branches;
+  result.max_tokens = options.request.max_tokens;
+  result.max_branch_tokens = options.request.max_branch_tokens;
+  result.draft = options.draft;
+  result.max_rows = model.max_rows();
+  result.positions = options.positions.value_or(model.text().markup.positions);
+  result.end_of_text = model.config().eos;
+  result.row_costs = options.row_costs;
+  return result;
+}
+
+markup::SkeletonOptions skeleton_options(const CausalLm& model, const GenerateOptions& options) {
+  markup::SkeletonOptions result;
+  result.max_points = options.max_branches;
+  result.n_vocabulary = std::min(model.text().tokenizer.n_tokens(), model.config().vocabulary);
+  result.end_of_text = model.config().eos;
+  return result;
+}
+
+markup::AspdOptions aspd_options(const CausalLm& model, const GenerateOptions& options) {
+  markup::AspdOptions result;
+  result.unique_titles = options.unique_titles;
+  result.well_formed = options.well_formed;
+  result.max_title_tokens = 24;  // more is no title
+  result.end_of_text = model.config().eos;
+  if (options.well_formed) result.not_in_titles = with_line_break(model);  // reads the vocabulary
+  result.max_titles = std::max(1, options.max_branches);                   // the decoder refuses what is less
+  result.text = model.text().tokenizer;
+  return result;
+}
+
+}  // namespace anabranch::torch::impl
