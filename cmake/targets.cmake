@@ -72,7 +72,8 @@ function(anabranch_test name)
     list(APPEND labels slow)
     set(timeout 1500)
   endif()
-  set(environment "ANABRANCH_MODEL=${ANABRANCH_MODEL_DIR}")
+  set(environment "ANABRANCH_MODEL=${ANABRANCH_MODEL_DIR}"
+    "ANABRANCH_WEIGHT_CACHE=${PROJECT_SOURCE_DIR}/build/kept-weights")  # never the user's own
   if(arg_ONE_ENTRY)
     add_test(NAME ${name} COMMAND ${program} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
     set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} ENVIRONMENT "${environment}")

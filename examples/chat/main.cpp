@@ -15,6 +15,7 @@
 
 #include "../common/data.hpp"
 #include "../common/guarded.hpp"
+#include "../common/load_progress.hpp"
 #include "../common/shipped.hpp"
 #include "converse.hpp"
 #include "session.hpp"
@@ -89,6 +90,7 @@ void run(Options o) {
   ab::torch::LoadOptions load;
   load.weights = kWeights.at(o.weights);
   load.n_threads = o.threads;
+  load.on_progress = example::load_progress();
   if (!o.adapter.empty()) load.adapter = o.adapter;
   ab::torch::CausalLm model = ab::torch::CausalLm::load(o.model, load);
   if (o.row_costs) show_row_costs(model, o.generate);

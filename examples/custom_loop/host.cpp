@@ -12,6 +12,7 @@
 #include <anabranch/fmt.hpp>
 #include <anabranch/hf/prompt.hpp>
 
+#include "../common/load_progress.hpp"
 #include "../common/shipped.hpp"
 
 namespace loop {
@@ -211,7 +212,10 @@ ab::torch::CausalLm CommonOptions::load() const {
   ab::torch::LoadOptions options;
   options.weights = example::kWeights.at(weights);
   options.n_threads = threads;
-  if (!quiet) fmt::print(stderr, "  loading {}\n", model);
+  if (!quiet) {
+    fmt::print(stderr, "  loading {}\n", model);
+    options.on_progress = example::load_progress();
+  }
   ab::torch::CausalLm loaded = ab::torch::CausalLm::load(model, options);
   Host warm_up(loaded, {.n_tokens = 64, .n_sequences = 1}, "first pass", Progress::none);
   const ab::SequenceId sequence = warm_up.cache().create_sequence();

@@ -38,8 +38,8 @@ enum class Status : std::int32_t {
   bad_file = 15,       ///< a model or tokenizer file is missing, damaged or not as expected
   unsupported = 16,    ///< a model or file kind that this library does not run
   internal = 17,       ///< a broken invariant: a bug of ours
-  // Given across the C border only, where there are no exceptions and no types:
-  out_of_memory = 18,    ///< an allocation was refused
+  // Given across the C border only, where there are no exceptions and no types; the first also by a load in C++:
+  out_of_memory = 18,    ///< an allocation was refused, or a model needs more memory than there is
   bad_handle = 19,       ///< a handle that is null, destroyed, or of another kind
   callback_failed = 20,  ///< a callback reported failure, or gave what cannot be
   poisoned = 21,         ///< an earlier call on this handle gave `internal`

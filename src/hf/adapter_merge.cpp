@@ -26,30 +26,38 @@ void require_rows(const TokenRows& rows, const ModelConfig& config, const std::s
          " (the model's hidden size), found ", rows.rows.size(), " values");
 }
 
-void replace_rows(const TokenRows& rows, std::span<float> values) {
+/// Some rows of a tensor: `values` begins with row `first`.
+struct SomeRows {
+  std::span<float> values;
+  std::int32_t first = 0;
+};
+
+void replace_rows(const TokenRows& rows, const SomeRows& part) {
   if (rows.empty()) return;
   const std::ptrdiff_t width = std::ssize(rows.rows) / std::ssize(rows.ids);
+  const std::ptrdiff_t n = std::ssize(part.values) / width;
   const float* row = rows.rows.data();
   for (const TokenId id : rows.ids) {
-    std::copy_n(row, width, values.data() + id * width);
+    const std::ptrdiff_t place = std::ptrdiff_t{id} - part.first;
+    if (place >= 0 && place < n) std::copy_n(row, width, part.values.data() + place * width);
     row += width;
   }
 }
 
 /// W += scale * (B A), row by row; the sum of a row's products is made before it is scaled, as `peft` does.
-void add_product(const LoraPair& pair, float scale, std::span<float> values) {
+void add_product(const LoraPair& pair, float scale, const SomeRows& part) {
   const auto in = static_cast<std::size_t>(pair.in);
   const std::int32_t rank = pair.rank();
   std::vector<float> change(in);
-  const float* b = pair.b.data();
-  float* w = values.data();
-  for (std::int32_t row = 0; row < pair.out; ++row, w += in) {
+  const float* b = pair.b.data() + std::ptrdiff_t{part.first} * rank;
+  for (std::span<float> rest = part.values; rest.size() >= in; rest = rest.subspan(in)) {
     std::fill(change.begin(), change.end(), 0.0f);
     const float* a = pair.a.data();
     for (std::int32_t r = 0; r < rank; ++r, a += in) {
       const float factor = *b++;
       for (std::size_t i = 0; i < in; ++i) change[i] += factor * a[i];
     }
+    float* w = rest.data();
     for (std::size_t i = 0; i < in; ++i) w[i] += scale * change[i];
   }
 }
@@ -96,16 +104,24 @@ void Adapter::require_fit(const ModelConfig& config, const std::string& where) c
     fail(Status::unsupported, where, ": lm_head has token rows and LoRA factors; only one of both is supported");
 }
 
-void Adapter::merge_into(std::string_view tensor, std::span<float> values) const {
+void Adapter::merge_into(std::string_view tensor, std::span<float> values, std::int32_t first) const {
   if (!tensor.ends_with(kWeight)) return;
   const std::string_view module = tensor.substr(0, tensor.size() - kWeight.size());
+  const SomeRows part{values, first};
   if (const auto found = modules.find(module); found != modules.end()) {
     const LoraPair& pair = found->second;
-    ANABRANCH_ASSERT(std::ssize(values) == std::int64_t{pair.in} * pair.out);
-    add_product(pair, scale_of(pair), values);
+    ANABRANCH_ASSERT(std::ssize(values) % pair.in == 0 && std::ssize(values) / pair.in <= pair.out - first);
+    add_product(pair, scale_of(pair), part);
   }
-  if (module == kEmbeddingModule) replace_rows(tokens, values);
-  if (module == kHeadModule) replace_rows(head_tokens, values);
+  if (module == kEmbeddingModule) replace_rows(tokens, part);
+  if (module == kHeadModule) replace_rows(head_tokens, part);
+}
+
+bool Adapter::changes(std::string_view tensor) const {
+  if (!tensor.ends_with(kWeight)) return false;
+  const std::string_view module = tensor.substr(0, tensor.size() - kWeight.size());
+  return modules.contains(module) || (module == kEmbeddingModule && !tokens.empty()) ||
+         (module == kHeadModule && !head_tokens.empty());
 }
 
 }  // namespace anabranch::hf

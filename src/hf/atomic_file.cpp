@@ -45,6 +45,10 @@ void AtomicFile::write(const void* bytes, std::size_t size) {
 
 void AtomicFile::finish() {
   if (::fsync(descriptor_) != 0) cannot("write", temporary_);
+  finish_unsynced();
+}
+
+void AtomicFile::finish_unsynced() {
   const int descriptor = descriptor_;
   descriptor_ = -1;
   if (::close(descriptor) != 0) cannot("write", temporary_);

@@ -16,8 +16,10 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(const void* bytes, std::size_t size);
-  /// Puts what was written in place of `file`.
+  /// Puts what was written in place of `file`, when the disk has it.
   void finish();
+  /// The same at once: after a loss of power the file may be damaged.
+  void finish_unsynced();
 
  private:
   std::filesystem::path file_, temporary_;

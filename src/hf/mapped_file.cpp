@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <string>
 
@@ -27,6 +28,13 @@ MappedFile::MappedFile(const std::filesystem::path& file) {
   ::close(descriptor);
   if (problem != 0) fail(Status::bad_file, "cannot map ", file.string(), ": ", std::strerror(problem));
   if (!regular) fail(Status::bad_file, "cannot read ", file.string(), ": expected a regular file");
+}
+
+void MappedFile::forget(std::span<const std::byte> bytes) noexcept {
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
+  const std::uintptr_t past = begin % page;  // a page is of no file but this one, and unchanged
+  ::madvise(const_cast<std::byte*>(bytes.data()) - past, bytes.size() + past, MADV_DONTNEED);  // a wish
 }
 
 MappedFile::~MappedFile() {

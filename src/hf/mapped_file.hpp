@@ -17,6 +17,8 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const noexcept { return {static_cast<const std::byte*>(address_), size_}; }
+  /// Gives back the memory that the process has these bytes in, until they are read again.
+  static void forget(std::span<const std::byte> bytes) noexcept;
 
  private:
   void* address_ = nullptr;

@@ -153,12 +153,18 @@ void check_layout(std::vector<Tensor>& tensors, const Header& header, const std:
     fail(Status::bad_file, where, ": expected ", expected, " bytes behind the header, found ", header.tensors.size());
 }
 
-std::vector<Tensor> read_tensors(std::span<const std::byte> bytes, const std::filesystem::path& file) {
+using Metadata = std::map<std::string, std::string, std::less<>>;
+
+std::vector<Tensor> read_tensors(std::span<const std::byte> bytes, const std::filesystem::path& file,
+                                 Metadata& metadata) {
   const Header header = read_header(bytes, file.string());
   const JsonObject object(header.json, file.string() + ": header");
   std::vector<Tensor> tensors;
   for (const auto& [name, entry] : object.json().items())
     if (name != "__metadata__") tensors.push_back(read_entry(name, entry, header, file));
+  if (const Json* notes = object.find("__metadata__"); notes != nullptr && notes->is_object())
+    for (const auto& [key, value] : notes->items())
+      if (value.is_string()) metadata.insert_or_assign(key, value.get<std::string>());
   check_layout(tensors, header, file.string());
   return tensors;
 }
@@ -183,6 +189,15 @@ std::int64_t Tensor::n_elements() const noexcept {
   return n;
 }
 
+Tensor Tensor::rows(std::int64_t first, std::int64_t n) const {
+  ANABRANCH_ASSERT(!shape.empty() && first >= 0 && n >= 0 && first <= shape[0] - n);
+  Tensor part = *this;
+  part.shape[0] = n;
+  const std::size_t row = shape[0] > 0 ? bytes.size() / static_cast<std::size_t>(shape[0]) : 0;
+  part.bytes = bytes.subspan(static_cast<std::size_t>(first) * row, static_cast<std::size_t>(n) * row);
+  return part;
+}
+
 std::string shape_text(std::span<const std::int64_t> shape) {
   std::string text = "[";
   for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
@@ -196,11 +211,13 @@ Weights::~Weights() = default;
 
 void Weights::add_file(const std::filesystem::path& file) {
   mappings_.push_back(std::make_unique<Mapping>(file));
-  for (Tensor& tensor : read_tensors(mappings_.back()->bytes(), file)) {
+  for (Tensor& tensor : read_tensors(mappings_.back()->bytes(), file, metadata_)) {
     std::string name = tensor.name;
     tensors_.emplace(std::move(name), std::move(tensor));
   }
 }
+
+void Weights::forget(std::span<const std::byte> bytes) noexcept { impl::MappedFile::forget(bytes); }
 
 // The index names the file of each tensor; what a shard holds beyond that is not part of the model.
 void Weights::add_shards(const std::filesystem::path& index) {
@@ -218,7 +235,7 @@ void Weights::add_shards(const std::filesystem::path& index) {
     const std::filesystem::path path = index.parent_path() / file;
     if (first) {
       mappings_.push_back(std::make_unique<Mapping>(path));
-      for (Tensor& tensor : read_tensors(mappings_.back()->bytes(), path)) {
+      for (Tensor& tensor : read_tensors(mappings_.back()->bytes(), path, metadata_)) {
         std::string key = tensor.name;
         held.emplace(std::move(key), std::move(tensor));
       }

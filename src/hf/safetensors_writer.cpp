@@ -17,34 +17,41 @@ namespace {
 struct Entry {
   const std::string* name;
   std::span<const std::int64_t> shape;
-  Dtype dtype;
+  std::string dtype;
+  std::uint64_t n_bytes;
 };
 
-/// Number of values that the entry's shape has.
-std::uint64_t check_entry(const Entry& entry, std::set<std::string>& names) {
-  const std::string where = "tensor \"" + *entry.name + "\": ";
-  if (*entry.name == "__metadata__" || !names.insert(*entry.name).second)
-    fail(Status::bad_argument, where, "the name is reserved or there twice");
-  if (entry.dtype != Dtype::f32 && entry.dtype != Dtype::bf16)
-    fail(Status::bad_argument, where, "expected to be stored as F32 or BF16, found ", dtype_name(entry.dtype));
-  std::uint64_t n = 1;
-  bool fits = true;
-  for (const std::int64_t size : entry.shape)
-    fits = fits && size >= 0 && !__builtin_mul_overflow(n, static_cast<std::uint64_t>(size), &n);
-  if (!fits || n > PTRDIFF_MAX / sizeof(float))
-    fail(Status::bad_argument, where, "the shape ", shape_text(entry.shape), " is not one of a tensor in memory");
-  return n;
+void check_name(const std::string& name, std::set<std::string>& names) {
+  if (name == "__metadata__" || !names.insert(name).second)
+    fail(Status::bad_argument, "tensor \"", name, "\": the name is reserved or there twice");
 }
 
+/// The entry of a tensor that is written from floats.
+template <class T>
+Entry entry_of(const T& tensor) {
+  const std::string where = "tensor \"" + tensor.name + "\": ";
+  if (tensor.dtype != Dtype::f32 && tensor.dtype != Dtype::bf16)
+    fail(Status::bad_argument, where, "expected to be stored as F32 or BF16, found ", dtype_name(tensor.dtype));
+  std::uint64_t n = 1;
+  bool fits = true;
+  for (const std::int64_t size : tensor.shape)
+    fits = fits && size >= 0 && !__builtin_mul_overflow(n, static_cast<std::uint64_t>(size), &n);
+  if (!fits || n > PTRDIFF_MAX / sizeof(float))
+    fail(Status::bad_argument, where, "the shape ", shape_text(tensor.shape), " is not one of a tensor in memory");
+  return {&tensor.name, tensor.shape, std::string(dtype_name(tensor.dtype)), n * dtype_size(tensor.dtype)};
+}
+
+Entry entry_of(const RawTensor& tensor) { return {&tensor.name, tensor.shape, tensor.dtype, tensor.bytes.size()}; }
+
 /// The file's beginning: the length of the header, and the header.
-std::string header_of(std::span<const Entry> entries, const std::map<std::string, std::string>& metadata) {
+std::string header_of(std::span<const Entry> entries, const std::map<std::string, std::string>& metadata,
+                      std::size_t alignment) {
   impl::Json header = impl::Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
-  std::set<std::string> names;
   std::uint64_t offset = 0;
   for (const Entry& entry : entries) {
-    const std::uint64_t end = offset + check_entry(entry, names) * dtype_size(entry.dtype);
-    header[*entry.name] = {{"dtype", dtype_name(entry.dtype)}, {"shape", entry.shape}, {"data_offsets", {offset, end}}};
+    const std::uint64_t end = offset + entry.n_bytes;
+    header[*entry.name] = {{"dtype", entry.dtype}, {"shape", entry.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text;
@@ -53,8 +60,10 @@ std::string header_of(std::span<const Entry> entries, const std::map<std::string
   } catch (const nlohmann::json::exception& problem) {
     fail(Status::bad_argument, "names and metadata must be UTF-8: ", problem.what());
   }
-  text.resize((text.size() + 7) / 8 * 8, ' ');  // keeps the tensors aligned
-  const auto length = std::bit_cast<std::array<char, sizeof(std::uint64_t)>>(std::uint64_t{text.size()});
+  constexpr std::size_t kLength = sizeof(std::uint64_t);
+  const std::size_t end = (kLength + text.size() + alignment - 1) / alignment * alignment;
+  text.resize(end - kLength, ' ');  // keeps the tensors aligned
+  const auto length = std::bit_cast<std::array<char, kLength>>(std::uint64_t{text.size()});
   return std::string(length.begin(), length.end()) + text;
 }
 
@@ -77,10 +86,15 @@ void write_values(impl::AtomicFile& out, std::span<const float> values, Dtype dt
 }
 
 template <class T>
-std::string checked_header(std::span<const T> tensors, const std::map<std::string, std::string>& metadata) {
+std::string checked_header(std::span<const T> tensors, const std::map<std::string, std::string>& metadata,
+                           std::size_t alignment = 8) {
   std::vector<Entry> entries;
-  for (const T& tensor : tensors) entries.push_back({&tensor.name, tensor.shape, tensor.dtype});
-  return header_of(entries, metadata);
+  std::set<std::string> names;
+  for (const T& tensor : tensors) {
+    check_name(tensor.name, names);
+    entries.push_back(entry_of(tensor));
+  }
+  return header_of(entries, metadata, alignment);
 }
 
 std::uint64_t n_values(std::span<const std::int64_t> shape) {
@@ -116,6 +130,16 @@ void write_safetensors(const std::filesystem::path& file, std::span<const LazyTe
     write_values(out, values, tensor.dtype);
   }
   out.finish();
+}
+
+void write_safetensors(const std::filesystem::path& file, std::span<const RawTensor> tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  constexpr std::size_t kLine = 64;
+  const std::string header = checked_header(tensors, metadata, kLine);
+  impl::AtomicFile out(file);
+  out.write(header.data(), header.size());
+  for (const RawTensor& tensor : tensors) out.write(tensor.bytes.data(), tensor.bytes.size());
+  out.finish_unsynced();
 }
 
 }  // namespace anabranch::hf

@@ -11,54 +11,56 @@
 namespace anabranch::linear {
 namespace {
 
-constexpr std::size_t kLine = 64;
 constexpr std::int32_t kMaxChannels = 1 << 24;
 constexpr float kSmallest = 1e-30f;  ///< a channel with no larger weight is stored as zeros
 
-void check(const FloatMatrix& from) {
-  if (from.out < 1 || from.out > kMaxChannels)
-    fail(Status::bad_argument, "a matrix of ", from.out, " channels; it must have 1 to ", kMaxChannels);
-  if (from.in < 1 || from.in > QuantisedRows::kMaxWidth)
-    fail(Status::bad_argument, "a matrix of ", from.in, " inputs; it must have 1 to ", QuantisedRows::kMaxWidth);
+void check(const PackedShape& shape) {
+  if (shape.out < 1 || shape.out > kMaxChannels)
+    fail(Status::bad_argument, "a matrix of ", shape.out, " channels; it must have 1 to ", kMaxChannels);
+  if (shape.in < 1 || shape.in > QuantisedRows::kMaxWidth)
+    fail(Status::bad_argument, "a matrix of ", shape.in, " inputs; it must have 1 to ", QuantisedRows::kMaxWidth);
+}
+
+void check_finite(const FloatMatrix& from, std::int32_t first) {
   const std::int64_t n = std::int64_t{from.out} * from.in;
   const float* bad = std::find_if_not(from.weights, from.weights + n, [](float w) { return std::isfinite(w); });
   if (bad != from.weights + n)
-    fail(Status::bad_argument, "the weight of channel ", (bad - from.weights) / from.in, ", input ",
+    fail(Status::bad_argument, "the weight of channel ", first + (bad - from.weights) / from.in, ", input ",
          (bad - from.weights) % from.in, " is ", *bad);
 }
 
-std::int32_t panels(std::int32_t channels) noexcept { return (channels + Int8Matrix::kPanel - 1) / Int8Matrix::kPanel; }
-
 }  // namespace
 
-Int8Matrix::Int8Matrix(const FloatMatrix& from, std::pmr::memory_resource* memory, Quantisation quantisation)
-    : quantisation_(quantisation) {
-  check(from);
-  out_ = from.out;
-  in_ = from.in;
-  n_panels_ = panels(from.out);
+Int8Matrix::Int8Matrix(const PackedShape& shape, std::pmr::memory_resource* memory) {
+  set_shape(shape);
   allocate(memory);
-  for (std::int32_t row = 0; row < out_; ++row) pack(from, row, row);
+}
+
+Int8Matrix::Int8Matrix(const FloatMatrix& from, std::pmr::memory_resource* memory, Quantisation quantisation)
+    : Int8Matrix(PackedShape{from.out, from.in, false, quantisation}, memory) {
+  pack_rows(from, 0);
 }
 
 Int8Matrix::Int8Matrix(const FloatMatrix& gate, const FloatMatrix& up, std::pmr::memory_resource* memory,
                        Quantisation quantisation)
-    : quantisation_(quantisation) {
-  check(gate);
-  check(up);
+    : Int8Matrix(PackedShape{gate.out, gate.in, true, quantisation}, memory) {
   if (gate.out != up.out || gate.in != up.in)
     fail(Status::bad_argument, "a gate of ", gate.out, " x ", gate.in, " beside a matrix of ", up.out, " x ", up.in);
-  out_ = gate.out;
-  in_ = gate.in;
-  gated_ = true;
-  constexpr std::int32_t kHalf = kPanel / 2;
-  n_panels_ = (out_ + kHalf - 1) / kHalf;
-  allocate(memory);
-  for (std::int32_t row = 0; row < out_; ++row) {
-    const std::int32_t place = row / kHalf * kPanel + row % kHalf;
-    pack(gate, row, place);
-    pack(up, row, place + kHalf);
-  }
+  pack_rows(gate, 0, Half::gate);
+  pack_rows(up, 0, Half::up);
+}
+
+Int8Matrix Int8Matrix::over(const PackedShape& shape, std::span<const std::byte> packed) {
+  Int8Matrix matrix;
+  matrix.set_shape(shape);
+  if (packed.size() != matrix.bytes())
+    fail(Status::bad_argument, "a packed matrix of ", packed.size(), " bytes; one of ", shape.out, " x ", shape.in,
+         " has ", matrix.bytes());
+  if (const auto past = reinterpret_cast<std::uintptr_t>(packed.data()) % kAlignment; past != 0)
+    fail(Status::bad_argument, "a packed matrix ", past, " bytes past an address that ", kAlignment, " divides");
+  matrix.values_ = reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(packed.data()));
+  matrix.scales_ = reinterpret_cast<float*>(matrix.values_ + matrix.n_values());
+  return matrix;
 }
 
 Int8Matrix::Int8Matrix(Int8Matrix&& other) noexcept { *this = std::move(other); }
@@ -76,24 +78,51 @@ Int8Matrix& Int8Matrix::operator=(Int8Matrix&& other) noexcept {
 }
 
 Int8Matrix::~Int8Matrix() {
-  if (values_ != nullptr) memory_->deallocate(values_, allocated(), kLine);
+  if (memory_ != nullptr) memory_->deallocate(values_, bytes(), kAlignment);
 }
+
+void Int8Matrix::set_shape(const PackedShape& shape) {
+  check(shape);
+  out_ = shape.out;
+  in_ = shape.in;
+  gated_ = shape.gated;
+  quantisation_ = shape.quantisation;
+  n_panels_ = (out_ + panel_width() - 1) / panel_width();
+}
+
+std::size_t Int8Matrix::packed_bytes(const PackedShape& shape) {
+  Int8Matrix matrix;
+  matrix.set_shape(shape);
+  return matrix.bytes();
+}
+
+std::int64_t Int8Matrix::n_values() const noexcept { return std::int64_t{n_panels_} * kPanel * n_groups() * group(); }
 
 std::size_t Int8Matrix::bytes() const noexcept {
   constexpr std::int64_t kScaleAndBias = 2 * sizeof(float);
-  return static_cast<std::size_t>(std::int64_t{n_panels_} * kPanel * (n_groups() * group() + kScaleAndBias));
+  return static_cast<std::size_t>(n_values() + std::int64_t{n_panels_} * kPanel * kScaleAndBias);
 }
 
-std::size_t Int8Matrix::allocated() const noexcept { return bytes(); }
-
 void Int8Matrix::allocate(std::pmr::memory_resource* memory) {
-  void* const place = memory->allocate(allocated(), kLine);
-  const std::int64_t n_values = std::int64_t{n_panels_} * kPanel * n_groups() * group();
-  std::memset(place, 0, allocated());
+  void* const place = memory->allocate(bytes(), kAlignment);
+  std::memset(place, 0, bytes());
   memory_ = memory;
   values_ = static_cast<std::uint8_t*>(place);
-  std::fill_n(values_, n_values, zero());
-  scales_ = reinterpret_cast<float*>(values_ + n_values);
+  std::fill_n(values_, n_values(), zero());
+  scales_ = reinterpret_cast<float*>(values_ + n_values());
+}
+
+void Int8Matrix::pack_rows(const FloatMatrix& rows, std::int32_t first, Half half) {
+  ANABRANCH_ASSERT(memory_ != nullptr && (gated_ || half == Half::gate));
+  if (rows.in != in_ || rows.out < 0 || first < 0 || first > out_ - rows.out)
+    fail(Status::bad_argument, "channels ", first, " to ", std::int64_t{first} + rows.out, " of ", rows.in,
+         " inputs for a matrix of ", out_, " x ", in_);
+  check_finite(rows, first);
+  for (std::int32_t row = 0; row < rows.out; ++row) {
+    const std::int32_t channel = first + row, width = panel_width();
+    const std::int32_t place = channel / width * kPanel + channel % width;
+    pack(rows, row, half == Half::up ? place + width : place);
+  }
 }
 
 /// Index of the byte of an input in the channel at `place`, which counts over all panels.

@@ -14,10 +14,14 @@
 
 #include <anabranch/error.hpp>
 #include <anabranch/hf/adapter.hpp>
+#include <anabranch/hf/safetensors.hpp>
 
 #include "forward_pass.hpp"
+#include "load_report.hpp"
+#include "memory.hpp"
 #include "pass_layout.hpp"
 #include "tensors.hpp"
+#include "weight_cache.hpp"
 
 namespace anabranch::torch {
 namespace {
@@ -42,6 +46,8 @@ void check_options(const LoadOptions& options) {
   require(options.n_slots >= 0, "n_slots", options.n_slots, "0 or more");
   require(options.max_rows > 0, "max_rows", options.max_rows, "positive");
   require(options.n_threads >= 0, "n_threads", options.n_threads, "0 or more");
+  if (options.memory_limit && *options.memory_limit < 0)
+    fail(Status::bad_argument, "memory_limit is ", *options.memory_limit, ", must be 0 or more");
 }
 
 void check_path(AttentionPath path, attention::Element kv) {
@@ -56,9 +62,30 @@ std::optional<hf::Adapter> adapter_for(const hf::ModelConfig& config, const Load
   return adapter;
 }
 
-attention::Element kv_for(const LoadOptions& options, Weights weights) noexcept {
-  if (options.kv.has_value()) return *options.kv;
-  return weights == Weights::float32 ? attention::Element::float32 : attention::Element::bfloat16;
+/// The type that `automatic` stands for, measured if it was not measured here before.
+Weights resolve(const LoadOptions& options, const hf::ModelConfig& config, const std::filesystem::path& folder,
+                const WeightCache& cache, const LoadReport& report) {
+  if (options.weights != Weights::automatic) return options.weights;
+  if (const std::optional<Weights> known = cache.fastest(config)) return *known;
+  require_memory(estimate_memory(config, options, Weights::int8), options, folder);
+  report.stage("measures");
+  const Weights fastest = fastest_weights(folder, config);
+  cache.keep_fastest(config, fastest);
+  return fastest;
+}
+
+/// The tensors as an earlier load has kept them, else read from the model's files, and kept.
+ModelTensors read_tensors(const LoadedModel& model, const LoadOptions& options, const WeightCache& cache,
+                          LoadReport& report) {
+  std::optional<KeptFile> kept;
+  if (model.weights == Weights::int8 && prepared_bytes(model.config) >= options.weight_cache.min_bytes)
+    kept = cache.file_of({model.folder, model.adapter});
+  if (kept)
+    if (std::optional<ModelTensors> found = cache.read(*kept, model.config, report)) return std::move(*found);
+  const std::optional<hf::Adapter> adapter = adapter_for(model.config, options);
+  ModelTensors made = load_tensors({model.folder, adapter ? &*adapter : nullptr}, model.config, model.weights, report);
+  if (kept) cache.write(*kept, made, model.config);
+  return made;
 }
 
 }  // namespace
@@ -87,13 +114,15 @@ CausalLm CausalLm::load(const std::filesystem::path& folder, const LoadOptions& 
   model->folder = folder;
   model->adapter = options.adapter;
   model->config = hf::ModelConfig::load(folder);
-  const std::optional<hf::Adapter> adapter = adapter_for(model->config, options);
   model->frequencies = hf::rope_inverse_frequencies(model->config.rope, model->config.head_dim);
   if (options.n_threads > 0) at::set_num_threads(options.n_threads);
+  LoadReport report(options);
+  const WeightCache cache(options.weight_cache, report);
   guarded(Status::internal, "loading a model", [&] {
-    model->weights = options.weights == Weights::automatic ? fastest_weights(folder, model->config) : options.weights;
+    model->weights = resolve(options, model->config, folder, cache, report);
     check_path(options.attention, kv_for(options, model->weights));
-    model->tensors = load_tensors({folder, adapter ? &*adapter : nullptr}, model->config, model->weights);
+    require_memory(estimate_memory(model->config, options, model->weights), options, folder);
+    model->tensors = read_tensors(*model, options, cache, report);
   });
   const attention::Element kv = kv_for(options, model->weights);
   auto impl = std::make_unique<Impl>(std::move(model), kv);
@@ -101,7 +130,19 @@ CausalLm CausalLm::load(const std::filesystem::path& folder, const LoadOptions& 
   impl->max_rows = options.max_rows;
   CausalLm runner(std::move(impl));
   runner.reserve(options.n_slots);
+  report.ready();
   return runner;
+}
+
+MemoryEstimate CausalLm::estimate(const std::filesystem::path& folder, const LoadOptions& options) {
+  check_options(options);
+  const hf::ModelConfig config = hf::ModelConfig::load(folder);
+  const hf::Weights files = hf::Weights::open(folder);  // that they are there and whole
+  const LoadReport report;
+  const WeightCache cache(options.weight_cache, report);
+  Weights weights = options.weights;
+  if (weights == Weights::automatic) weights = cache.fastest(config).value_or(Weights::int8);
+  return estimate_memory(config, options, weights);
 }
 
 CausalLm CausalLm::with_own_slots() const {

@@ -7,8 +7,15 @@
 
 #include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/linear/weight_memory.hpp>
+#include <anabranch/torch/load_options.hpp>
 
 namespace anabranch::torch {
+
+/// The type of K and V that goes with weights, if the options do not say.
+inline attention::Element kv_for(const LoadOptions& options, Weights weights) noexcept {
+  if (options.kv.has_value()) return *options.kv;
+  return weights == Weights::float32 ? attention::Element::float32 : attention::Element::bfloat16;
+}
 
 class KvStore {
  public:

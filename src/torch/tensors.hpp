@@ -7,12 +7,14 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <anabranch/hf/adapter.hpp>
 #include <anabranch/hf/config.hpp>
+#include <anabranch/hf/layer_tensors.hpp>
 #include <anabranch/linear/weight_memory.hpp>
-#include <anabranch/torch/causal_lm.hpp>
+#include <anabranch/torch/load_options.hpp>
+#include <anabranch/types.hpp>
 
 #include "projection.hpp"
+#include "weight_reader.hpp"
 
 namespace anabranch::torch {
 
@@ -33,15 +35,16 @@ struct ModelTensors {
   Projection head;        ///< [vocabulary, hidden]
 };
 
-/// The files that weights are read from.
-struct WeightSource {
-  const std::filesystem::path& folder;
-  const hf::Adapter* adapter = nullptr;  ///< merged into them; null: none. Requires: it fits the model
-};
+/// Whether the embedding is a tensor of its own; else the head's int8 rows serve.
+inline bool has_table(const hf::ModelConfig& config, Weights weights) noexcept {
+  return !config.tied_embeddings || weights != Weights::int8;
+}
 
 /// Reads the folder's safetensors; `weights` is not automatic. Throws bad_file (absent, damaged, other shape) or
 /// unsupported (element type).
-ModelTensors load_tensors(const WeightSource& source, const hf::ModelConfig& config, Weights weights);
+ModelTensors load_tensors(const WeightSource& source, const hf::ModelConfig& config, Weights weights,
+                          LoadReport& report);
+LayerTensors load_layer(WeightReader& reader, const hf::LayerSpec& spec);
 
 /// The fastest of the types that this CPU multiplies well. It is measured on the first layer's products with four rows,
 /// weights out of cache, best of five turns.

@@ -68,7 +68,11 @@ struct Adapter {
   /// Changes one tensor of the model in place, by its name in the model's files: a matrix gets scale * B A added, the
   /// embedding (or a head of its own) its new rows. Tensors that the adapter does not touch stay. REQUIRES:
   /// require_fit. Cost: rank * elements.
-  void merge_into(std::string_view tensor, std::span<float> values) const;
+  void merge_into(std::string_view tensor, std::span<float> values) const { merge_into(tensor, values, 0); }
+  /// The same for some whole rows of it, beginning with row `first`.
+  void merge_into(std::string_view tensor, std::span<float> values, std::int32_t first) const;
+  /// Whether merge_into changes anything of this tensor.
+  bool changes(std::string_view tensor) const;
   /// alpha / rank of a pair, or what `scale` says.
   float scale_of(const LoraPair& pair) const noexcept;
 };

@@ -30,6 +30,8 @@ struct Tensor {
   std::filesystem::path file;
 
   std::int64_t n_elements() const noexcept;
+  /// Rows [first, first + n) of a tensor whose rows are stored in whole bytes. Requires: it has them.
+  Tensor rows(std::int64_t first, std::int64_t n) const;
 };
 
 /// "[2, 3]", for messages.
@@ -49,6 +51,11 @@ class Weights {
 
   /// All tensors by name.
   const std::map<std::string, Tensor, std::less<>>& tensors() const noexcept { return tensors_; }
+  /// `__metadata__` of the file, of all shards together; what is not text there is not taken.
+  const std::map<std::string, std::string, std::less<>>& metadata() const noexcept { return metadata_; }
+  /// Says that these bytes of a tensor will not be needed soon: the process gives back the memory that it has them in.
+  /// Whoever reads them again gets them from the file.
+  static void forget(std::span<const std::byte> bytes) noexcept;
   /// nullptr if there is none of that name.
   const Tensor* find(std::string_view name) const;
   /// The tensor, which must be there with this shape, in a type that `read_floats` takes. Throws `bad_file` (missing,
@@ -67,6 +74,7 @@ class Weights {
   std::filesystem::path source_;
   std::vector<std::unique_ptr<Mapping>> mappings_;
   std::map<std::string, Tensor, std::less<>> tensors_;
+  std::map<std::string, std::string, std::less<>> metadata_;
 };
 
 /// Converts F32, F16 or BF16 elements; exact. Throws `unsupported` for another type and `bad_argument` if `out` has not
@@ -90,12 +98,24 @@ struct LazyTensor {
   std::function<void(std::span<float>)> fill;  ///< writes all values, row-major
 };
 
+/// A tensor to write as its bytes are, of one of the format's types. Borrowed.
+struct RawTensor {
+  std::string name;
+  std::string dtype;  ///< as the file writes it, such as "U8"
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;
+};
+
 /// Writes a safetensors file. Atomic: `file` is either the whole new file or what it was before.
 /// Throws `bad_argument` (repeated or reserved name, values that do not fit the shape, another dtype), `bad_file`
 /// (cannot write), and what `fill` throws.
 void write_safetensors(const std::filesystem::path& file, std::span<const FloatTensor> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 void write_safetensors(const std::filesystem::path& file, std::span<const LazyTensor> tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+/// The same for a file that can be made anew: it is not waited for until the disk has it. The first tensor begins at an
+/// offset that 64 divides.
+void write_safetensors(const std::filesystem::path& file, std::span<const RawTensor> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace anabranch::hf

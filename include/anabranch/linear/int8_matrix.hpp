@@ -24,6 +24,18 @@ struct FloatMatrix {
   std::int32_t out = 0, in = 0;
 };
 
+/// Size and form of a packed matrix: enough to tell what its bytes mean.
+struct PackedShape {
+  std::int32_t out = 0, in = 0;  ///< channels and inputs; of gate and of up when gated
+  bool gated = false;
+  Quantisation quantisation = best_quantisation();
+
+  bool operator==(const PackedShape&) const = default;
+};
+
+/// The matrix of a gated pair that rows belong to; a plain matrix has the first alone.
+enum class Half : std::uint8_t { gate, up };
+
 /// A matrix that is packed once, for rows of one quantisation, and only read afterwards. The weights of channel c are
 /// scale_c * q with q in [-127, 127].
 class Int8Matrix {
@@ -37,9 +49,25 @@ class Int8Matrix {
   Int8Matrix(const FloatMatrix& gate, const FloatMatrix& up,
              std::pmr::memory_resource* memory = std::pmr::get_default_resource(),
              Quantisation quantisation = best_quantisation());
+  /// All weights and biases are 0 until `pack_rows` puts some there, so that a large matrix is never whole in float32.
+  explicit Int8Matrix(const PackedShape& shape, std::pmr::memory_resource* memory = std::pmr::get_default_resource());
+  /// A matrix over the bytes that `packed()` of another one gave, in place: they are borrowed and must stand at an
+  /// address that kAlignment divides. Throws bad_argument for another number of bytes, or another address.
+  static Int8Matrix over(const PackedShape& shape, std::span<const std::byte> packed);
   Int8Matrix(Int8Matrix&&) noexcept;
   Int8Matrix& operator=(Int8Matrix&&) noexcept;
   ~Int8Matrix();
+
+  /// Rounds and packs channels [first, first + rows.out), whose places must be new. Throws bad_argument as above, and
+  /// for channels that the matrix does not have. Requires: not a matrix over borrowed bytes.
+  void pack_rows(const FloatMatrix& rows, std::int32_t first, Half half = Half::gate);
+
+  static constexpr std::size_t kAlignment = 64;
+  PackedShape shape() const noexcept { return {out_, in_, gated_, quantisation_}; }
+  /// Number of bytes of a matrix in this form.
+  static std::size_t packed_bytes(const PackedShape& shape);
+  /// All that the matrix is, in the form that kernels of its quantisation read.
+  std::span<const std::byte> packed() const noexcept { return {reinterpret_cast<const std::byte*>(values_), bytes()}; }
 
   std::int32_t out() const noexcept { return out_; }  ///< channels of the product; of gate or of up when gated
   std::int32_t in() const noexcept { return in_; }
@@ -66,18 +94,19 @@ class Int8Matrix {
   const float* bias() const noexcept { return scales_ + n_panels_ * kPanel; }  ///< [n_panels * kPanel]
 
  private:
+  void set_shape(const PackedShape& shape);
   void allocate(std::pmr::memory_resource* memory);
   void pack(const FloatMatrix& from, std::int32_t row, std::int32_t place);
+  std::int64_t n_values() const noexcept;
   std::int64_t index_of(std::int32_t place, std::int32_t input) const noexcept;
   std::uint8_t zero() const noexcept {
     return quantisation_ == Quantisation::per_block ? 128 : 0;
   }  ///< the byte that stands for a weight of 0
-  std::size_t allocated() const noexcept;
 
   std::int32_t out_ = 0, in_ = 0, n_panels_ = 0;
   bool gated_ = false;
   Quantisation quantisation_ = Quantisation::per_row;
-  std::pmr::memory_resource* memory_ = nullptr;
+  std::pmr::memory_resource* memory_ = nullptr;  ///< null: the bytes are borrowed, and only read
   std::uint8_t* values_ = nullptr;
   float* scales_ = nullptr;
 };

@@ -9,45 +9,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <vector>
 
-#include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/decode/model.hpp>
 #include <anabranch/decode/row_costs.hpp>
 #include <anabranch/hf/config.hpp>
 #include <anabranch/hf/model_text.hpp>
 #include <anabranch/plan/step_plan.hpp>
+#include <anabranch/torch/load_options.hpp>
 
 namespace anabranch::torch {
-
-/// The type in which the big matrices are kept and multiplied. Everything between products is float32.
-enum class Weights : std::uint8_t {
-  automatic,  ///< the fastest on this CPU, found by a quick measurement of one layer when the model is loaded
-  float32,
-  bfloat16,  ///< half the bytes per pass; logits have 8 significant bits. Slow where the CPU lacks it
-  int8,      ///< a quarter of the bytes: 8 bits and a scale per output channel, inputs rounded to 8 bits by 32 of them,
-             ///< without VNNI to 14 bits a row
-};
-
-enum class AttentionPath : std::uint8_t {
-  native,  ///< anabranch::attention
-  groups,  ///< LibTorch, call by call for keys that rows share, merged by log-sum-exp: a reference without our kernels
-  dense,   ///< LibTorch, all visible slots gathered, one dense mask: the slow reference
-};
-
-struct LoadOptions {
-  Weights weights = Weights::automatic;
-  AttentionPath attention = AttentionPath::native;
-  /// Element type of K and V; none: float32 with float32 weights, else bfloat16. The LibTorch paths take all but int8.
-  std::optional<attention::Element> kv = {};
-  std::int32_t n_slots = 0;  ///< slots to make room for at once; a plan over a larger pool makes the K/V tensors grow
-  std::int32_t max_rows = 256;  ///< hint for whoever feeds prompts: the best number of rows of one prefill chunk
-  std::int32_t n_threads = 0;   ///< threads of LibTorch, for the whole process; 0 leaves their number as it is
-  /// Folder of a LoRA adapter (hf/adapter.hpp). It is merged into the weights in float32, before they are rounded to
-  /// their type: a pass costs what it costs without.
-  std::optional<std::filesystem::path> adapter = {};
-};
 
 /// The passes to be measured: every number of rows over every number of keys.
 struct RowCostOptions {
@@ -65,10 +36,16 @@ struct PassTimes {
 
 class CausalLm {
  public:
-  /// Reads config.json and the safetensors of `folder`. Throws bad_file (missing, damaged, tensor absent or of the
-  /// wrong shape, an adapter of another model), unsupported (another architecture, another kind of adapter) or
-  /// bad_argument (options).
+  /// Reads config.json and the safetensors of `folder`, or the prepared weights that an earlier load has kept
+  /// (LoadOptions::weight_cache): the logits are the same, bit for bit. Throws bad_file (missing, damaged, tensor
+  /// absent or of the wrong shape, an adapter of another model), unsupported (another architecture, another kind of
+  /// adapter), bad_argument (options) or, before weights are read, out_of_memory (more is needed than
+  /// LoadOptions::memory_limit).
   static CausalLm load(const std::filesystem::path& folder, const LoadOptions& options = {});
+  /// Tells what memory `load` with these options would take, from config.json and the headers of the safetensors alone.
+  /// For `automatic` the type that was the fastest here before, else int8. Throws as `load` does, but never
+  /// out_of_memory.
+  static MemoryEstimate estimate(const std::filesystem::path& folder, const LoadOptions& options = {});
 
   CausalLm(CausalLm&&) noexcept;
   CausalLm& operator=(CausalLm&&) noexcept;

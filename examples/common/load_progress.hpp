@@ -1,0 +1,32 @@
+// Shows how far the load of a model is.
+#pragma once
+
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <string>
+
+#include <unistd.h>
+
+#include <anabranch/torch/load_options.hpp>
+
+namespace example {
+
+/// For LoadOptions::on_progress: one line on standard error, which goes away when the model is loaded. Shows nothing
+/// where standard error is no terminal, and nothing of a load that is over at once.
+inline std::function<void(const anabranch::torch::LoadProgress&)> load_progress() {
+  if (::isatty(STDERR_FILENO) == 0) return {};
+  using Clock = std::chrono::steady_clock;
+  return [begin = Clock::now(), shown = -1](const anabranch::torch::LoadProgress& now) mutable {
+    const int percent = static_cast<int>(100 * now.fraction());
+    const bool ready = now.stage == "ready";
+    if (ready ? shown < 0 : percent == shown || Clock::now() - begin < std::chrono::milliseconds(300)) return;
+    shown = percent;
+    if (ready)
+      std::fprintf(stderr, "\r\x1b[K");
+    else
+      std::fprintf(stderr, "\r  loading the model: %d %%, %s\x1b[K", percent, std::string(now.stage).c_str());
+  };
+}
+
+}  // namespace example

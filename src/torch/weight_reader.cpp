@@ -1,0 +1,150 @@
+#include "weight_reader.hpp"
+
+#include <algorithm>
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+namespace anabranch::torch {
+namespace {
+
+constexpr std::int32_t kPartValues = 1 << 18;  ///< 1 MiB in float32
+
+std::int64_t total_rows(std::span<const hf::MatrixSpec> matrices) {
+  std::int64_t rows = 0;
+  for (const hf::MatrixSpec& matrix : matrices) rows += matrix.out;
+  return rows;
+}
+
+at::Tensor tensor_over(const linear::FloatMatrix& rows) {
+  return at::from_blob(const_cast<float*>(rows.weights), {rows.out, rows.in}, at::kFloat);
+}
+
+}  // namespace
+
+WeightReader::WeightReader(const WeightSource& source, Weights weights, std::pmr::memory_resource* memory,
+                           LoadReport& report)
+    : file_(hf::Weights::open(source.folder)),
+      adapter_(source.adapter),
+      weights_(weights),
+      memory_(memory),
+      report_(&report) {}
+
+void WeightReader::expect_all(const hf::ModelConfig& config) const {
+  std::int64_t total = 0;
+  const auto count = [&](const std::string& name) {
+    if (const hf::Tensor* tensor = file_.find(name)) total += static_cast<std::int64_t>(tensor->bytes.size());
+  };
+  const auto matrix = [&](const hf::MatrixSpec& spec) {
+    count(spec.weight());
+    if (spec.has_bias) count(spec.bias());
+  };
+  for (std::int32_t index = 0; index < config.n_layers; ++index) {
+    const hf::LayerSpec layer = hf::layer_spec(config, index);
+    for (const hf::MatrixSpec& spec : layer.qkv) matrix(spec);
+    for (const hf::MatrixSpec& spec : layer.gate_up) matrix(spec);
+    matrix(layer.out);
+    matrix(layer.down);
+  }
+  matrix(hf::head_spec(config));
+  if (!config.tied_embeddings || weights_ != Weights::int8) matrix(hf::embedding_spec(config));
+  report_->expect(total);
+}
+
+/// Reads some rows as the adapter has them, and gives back the memory of the file's.
+void WeightReader::read(const std::string& name, const hf::Tensor& part, std::span<float> to, std::int32_t first) {
+  report_->stage("reads");
+  hf::read_floats(part, to);
+  hf::Weights::forget(part.bytes);
+  if (adapter_ == nullptr || !adapter_->changes(name)) return;
+  report_->stage("merges the adapter");
+  adapter_->merge_into(name, to, first);
+}
+
+template <class Use>
+void WeightReader::each_part(const hf::MatrixSpec& matrix, Use&& use) {
+  const std::string name = matrix.weight();
+  const hf::Tensor& tensor = file_.require(name, std::array<std::int64_t, 2>{matrix.out, matrix.in});
+  const std::int32_t at_once = std::max(1, kPartValues / std::max(1, matrix.in));
+  for (std::int32_t first = 0; first < matrix.out; first += at_once) {
+    const std::int32_t n = std::min(at_once, matrix.out - first);
+    const hf::Tensor part = tensor.rows(first, n);
+    part_.resize(static_cast<std::size_t>(n) * static_cast<std::size_t>(matrix.in));
+    read(name, part, part_, first);
+    report_->stage("packs");
+    use(linear::FloatMatrix{part_.data(), nullptr, n, matrix.in}, first);
+    report_->add(part.bytes.size());
+  }
+}
+
+std::vector<float> WeightReader::bias(const hf::MatrixSpec& matrix) {
+  const hf::Tensor& tensor = file_.require(matrix.bias(), std::array<std::int64_t, 1>{matrix.out});
+  std::vector<float> values(static_cast<std::size_t>(matrix.out));
+  read(matrix.bias(), tensor, values, 0);
+  report_->add(tensor.bytes.size());
+  return values;
+}
+
+at::Tensor WeightReader::norm(const hf::NormSpec& norm) {
+  at::Tensor out = at::empty({norm.size}, at::kFloat);
+  const hf::Tensor& tensor = file_.require(norm.name, std::array<std::int64_t, 1>{norm.size});
+  read(norm.name, tensor, {out.data_ptr<float>(), static_cast<std::size_t>(norm.size)}, 0);
+  return out;
+}
+
+Projection WeightReader::projection(std::span<const hf::MatrixSpec> matrices) {
+  const bool has_bias = matrices.front().has_bias;
+  if (weights_ != Weights::int8)
+    return {fused(matrices, type()), has_bias ? fused_bias(matrices, type()) : at::Tensor{}, false};
+  linear::Int8Matrix packed(linear::PackedShape{static_cast<std::int32_t>(total_rows(matrices)), matrices.front().in},
+                            memory_);
+  std::int32_t above = 0;
+  for (const hf::MatrixSpec& matrix : matrices) {
+    const std::vector<float> biases = has_bias ? bias(matrix) : std::vector<float>{};
+    each_part(matrix, [&](linear::FloatMatrix rows, std::int32_t first) {
+      if (has_bias) rows.bias = biases.data() + first;
+      packed.pack_rows(rows, above + first);
+    });
+    above += matrix.out;
+  }
+  return Projection(std::move(packed));
+}
+
+Projection WeightReader::gated(const std::array<hf::MatrixSpec, 2>& gate_up) {
+  if (weights_ != Weights::int8) return {fused(gate_up, type()), {}, true};
+  linear::Int8Matrix packed(linear::PackedShape{gate_up[0].out, gate_up[0].in, true}, memory_);
+  for (const linear::Half half : {linear::Half::gate, linear::Half::up})
+    each_part(gate_up[half == linear::Half::gate ? 0 : 1],
+              [&](const linear::FloatMatrix& rows, std::int32_t first) { packed.pack_rows(rows, first, half); });
+  return Projection(std::move(packed));
+}
+
+at::Tensor WeightReader::table(const hf::MatrixSpec& matrix) {
+  return fused(std::span(&matrix, 1), weights_ == Weights::float32 ? at::kFloat : at::kBFloat16);
+}
+
+/// The weights below each other.
+at::Tensor WeightReader::fused(std::span<const hf::MatrixSpec> matrices, at::ScalarType type) {
+  at::Tensor out = at::empty({total_rows(matrices), matrices.front().in}, type);
+  std::int64_t above = 0;
+  for (const hf::MatrixSpec& matrix : matrices) {
+    each_part(matrix, [&](const linear::FloatMatrix& rows, std::int32_t first) {
+      out.narrow(0, above + first, rows.out).copy_(tensor_over(rows));
+    });
+    above += matrix.out;
+  }
+  return out;
+}
+
+at::Tensor WeightReader::fused_bias(std::span<const hf::MatrixSpec> matrices, at::ScalarType type) {
+  at::Tensor out = at::empty({total_rows(matrices)}, type);
+  std::int64_t above = 0;
+  for (const hf::MatrixSpec& matrix : matrices) {
+    std::vector<float> values = bias(matrix);
+    out.narrow(0, above, matrix.out).copy_(at::from_blob(values.data(), {matrix.out}, at::kFloat));
+    above += matrix.out;
+  }
+  return out;
+}
+
+}  // namespace anabranch::torch
