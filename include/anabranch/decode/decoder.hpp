@@ -11,8 +11,9 @@
 // docs/decoding.md has the number of passes, the order in which branches are admitted, and what branches share.
 // A call that throws has changed nothing, whatever threw. After a failed commit the plan is still open: commit again,
 // cancel a request and commit, or abort. A branch's tokens depend on its logits, options and path, never on the batch.
-// The cache must outlive the decoder, which drops its sequences when it goes; while another's step is open they stay. From `plan` to `commit` or `abort` a step
-// of the cache is open, and others cannot change the cache. One thread at a time.
+// The cache must outlive the decoder, which drops its sequences when it goes; while another's step is open they stay.
+// From `plan` to `commit` or `abort` a step of the cache is open, and others cannot change the cache. One thread at a
+// time.
 #pragma once
 
 #include <cstdint>
