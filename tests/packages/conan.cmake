@@ -27,8 +27,9 @@ set(same -s "build_type=${TYPE}" -s compiler.cppstd=20 -c "tools.cmake.cmaketool
   -c "tools.cmake.cmake_layout:test_folder=${WORK}/test" -c "tools.cmake.cmaketoolchain:user_presets=")
 
 run("conan create" ${conan} create "${recipe}" --no-remote ${same} --build=missing --test-folder=test_package)
-if(NOT output MATCHES "anabranch/${VERSION}: Package '[0-9a-f]+' created" OR
-    NOT output MATCHES "anabranch ${VERSION}\ntoken 11 position 0 slot 0\n.*anabranch ${VERSION}\ntoken 11 position 0 slot 0\n")
+set(pass "anabranch ${VERSION}\ntoken 11 position 0 slot 0\n")
+if(NOT output MATCHES "Package '[0-9a-f]+' created" OR NOT output MATCHES "anabranch/${VERSION}#" OR
+    NOT output MATCHES "${pass}.*${pass}")
   message(FATAL_ERROR "no package of version ${VERSION}, or its example does not run:\n${output}")
 endif()
 
