@@ -69,7 +69,7 @@ class RealModel(unittest.TestCase):
         done = run("--quick", "--json", "--model", MODEL, "--adapter", str(ROOT / "examples/train/adapters/aspd"),
                    "--weights", "int8", "--threads", "1", "--rows", "4,2,2")
         self.assertEqual(done.returncode, 0, done.stderr)
-        for stage in ("loading", "prefill", "rows 1, 2, 4", "answer 1 of 1, branches at once", "one branch after another"):
+        for stage in ("loading", "prefill", "of 1, 2, 4 rows", "answer 1 of 1, branches at once", "one branch after another"):
             self.assertIn(stage, done.stderr)
         self.assertEqual(done.stdout.count("\n"), 1)
         report = json.loads(done.stdout)
