@@ -1,4 +1,4 @@
-// What memory a model takes, and what memory there is.
+// The memory that a model takes, and the memory that there is.
 #pragma once
 
 #include <cstdint>
