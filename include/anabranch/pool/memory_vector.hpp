@@ -5,6 +5,8 @@
 #include <memory_resource>
 #include <vector>
 
+#include <anabranch/version.hpp>
+
 namespace anabranch::impl {
 
 /// Does not hand itself on to the items, unlike std::pmr::polymorphic_allocator, whose way of doing so makes up a fifth
