@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <functional>
 #include <memory>
@@ -31,8 +32,9 @@ double now() {
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
+/// Not inlined, so that callgrind can count what is measured: --toggle-collect='*seconds*'.
 template <class Work>
-double seconds(Work&& work) {
+[[gnu::noinline]] double seconds(Work&& work) {
   const double begin = now();
   work();
   return now() - begin;
@@ -336,13 +338,17 @@ double least(const Case& c, std::int32_t n) {
 
 }  // namespace
 
-/// The argument is a part of the names of the cases to run.
+/// The argument is a part of the names of the cases to run; with a number behind it they run once, for that n.
 int main(int argc, char** argv) {
   const std::string wanted = argc > 1 ? argv[1] : "";
   std::printf("%-50s %12s %12s %12s  %s\n", "us of CPU time", "n = 100", "1,000", "10,000", "exponent");
   double worst = 0;
   for (const Case& c : kCases) {
     if (std::string(c.name).find(wanted) == std::string::npos) continue;
+    if (argc > 2) {
+      c.run(std::atoi(argv[2]));
+      continue;
+    }
     double times[3];
     for (int i = 0; i < 3; ++i) times[i] = least(c, i == 0 ? 100 : i == 1 ? 1000 : 10000);
     const double exponent = std::log10(times[2] / times[1]);
@@ -350,5 +356,5 @@ int main(int argc, char** argv) {
     std::printf("%-50s %12.2f %12.1f %12.1f  %.2f\n", c.name, 1e6 * times[0], 1e6 * times[1], 1e6 * times[2], exponent);
     std::fflush(stdout);
   }
-  std::printf("scaling: %.2f exponent (worst, from 1,000 to 10,000)\n", worst);
+  if (argc <= 2) std::printf("scaling: %.2f exponent (worst, from 1,000 to 10,000)\n", worst);
 }
