@@ -131,8 +131,9 @@ fn options_of_a_request_reach_the_library() {
     let plain = RequestOptions::default();
     assert_eq!(written(&plain, &[3, 3, 4]).0, "dde");
     assert_eq!(written(&RequestOptions { max_tokens: Some(2), ..plain.clone() }, &[3, 3, 4]).0, "dd");
-    assert_eq!(written(&RequestOptions { presence_penalty: 2.0, ..plain.clone() }, &[3, 3, 4]).0, "dbe");
     let bias = [(7, 5.0), (0, f32::NEG_INFINITY)];
+    let penalty = RequestOptions { presence_penalty: 2.0, logit_bias: &bias[1..], ..plain.clone() };
+    assert_eq!(written(&penalty, &[3, 3, 4]).0, "dbe");
     assert_eq!(written(&RequestOptions { logit_bias: &bias, ..plain.clone() }, &[3, 0]).0, "hh");
     assert_eq!(written(&RequestOptions { stop: &["<x>"], ..plain.clone() }, &[3, 23, 4]).0, "d");
     assert_eq!(written(&RequestOptions { stop_tokens: &[4], ..plain.clone() }, &[3, 4, 5]).0, "d");

@@ -377,7 +377,7 @@ class DecoderTier(unittest.TestCase):
     def test_biases_and_penalties_reach_the_sampler(self):
         def first(n=1, **options):
             decoder, model = scripted([[*b"aab", END]])
-            events = list(decoder.run(b"Q", model, **options))
+            events = list(decoder.run(b"Q", model, max_tokens=n, **options))
             return "".join(e.text for e in events if e.kind == EventKind.TOKEN)[:n]
 
         self.assertEqual(first(), "a")
@@ -385,9 +385,9 @@ class DecoderTier(unittest.TestCase):
         self.assertEqual(first(logit_bias={ord("a"): float("-inf"), ord("z"): 0.5}), "z")
         self.assertEqual(first(2, presence_penalty=10.0, logit_bias={ord("z"): 0.5}), "az")
         self.assertEqual(first(2, frequency_penalty=10.0, logit_bias={ord("z"): 0.5}), "az")
-        self.assertEqual({first(temperature=1e9, min_p=1.0, seed=seed) for seed in range(8)}, {"a"})
-        self.assertGreater(len({first(temperature=1e9, seed=seed) for seed in range(8)}), 1)
-        self.assertGreater(len({first(temperature=1e9, number=number) for number in range(8)}), 1)
+        self.assertEqual({first(temperature=5.0, min_p=1.0, seed=seed) for seed in range(8)}, {"a"})
+        self.assertGreater(len({first(temperature=5.0, seed=seed) for seed in range(8)}), 1)
+        self.assertGreater(len({first(temperature=5.0, number=number) for number in range(8)}), 1)
         decoder, _ = scripted([[END]])
         decoder.submit(b"Q", logit_bias={5: 0.5, 3: -2.0}, min_p=0.25)
         self.assertTrue(decoder.plan())
