@@ -126,7 +126,8 @@ unsafe extern "C" fn text_to_tokens<T: Text>(
 }
 
 unsafe extern "C" fn stop_token<T: Text>(text: *const c_char, n: i32, user: *mut c_void) -> i32 {
-    let found = catch_unwind(AssertUnwindSafe(|| (*(user as *const T)).stop_token(lent(text as *const u8, n as usize))));
+    let found =
+        catch_unwind(AssertUnwindSafe(|| (*(user as *const T)).stop_token(lent(text as *const u8, n as usize))));
     match found.unwrap_or(None) {
         Some(token) => token.unwrap_or(ffi::UNKNOWN_TOKEN),
         None => ffi::UNKNOWN_TOKEN - 1,
