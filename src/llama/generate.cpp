@@ -54,7 +54,7 @@ std::optional<float> metadata(const GgufModel& model, llama_model_meta_key key) 
   return value;
 }
 
-/// What the request leaves open of sampling, from the file's `general.sampling`.
+/// Fills in what the request leaves open of sampling, from the file's `general.sampling`.
 void take_defaults(const GgufModel& model, SamplingOptions& sampling) {
   const auto take = [&](auto& option, llama_model_meta_key key) {
     const std::optional<float> value = metadata(model, key);

@@ -21,7 +21,7 @@ std::vector<TokenId> with_line_break(const CausalLm& model) {
   return found;
 }
 
-/// What the request leaves open of sampling, from the model's own settings.
+/// Fills in what the request leaves open of sampling, from the model's own settings.
 void take_defaults(const hf::GenerationConfig& own, RequestOptions& request) {
   const auto take = [](auto& option, const auto& value) {
     if (!option) option = value;

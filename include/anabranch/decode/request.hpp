@@ -44,7 +44,7 @@ struct Sampling {
   std::uint64_t number = 0;  ///< requests with one seed and different numbers draw different random numbers
 };
 
-/// What a caller says of it. The rest is up to the runner: `generate` takes it from the model's generation_config.json,
+/// A caller's wishes for it. The rest is up to the runner: `generate` takes it from the model's generation_config.json,
 /// a decoder from the defaults of Sampling.
 struct SamplingOptions {
   std::optional<float> temperature = {};
@@ -57,7 +57,7 @@ struct SamplingOptions {
   std::uint64_t seed = 0;
   std::uint64_t number = 0;
 
-  /// What is not said, from `defaults`.
+  /// With what is not said from `defaults`.
   Sampling or_else(const Sampling& defaults = {}) const noexcept {
     return {temperature.value_or(defaults.temperature),
             top_k.value_or(defaults.top_k),
