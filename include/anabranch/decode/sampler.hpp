@@ -90,13 +90,13 @@ class BasicSampler {
   std::vector<double> sums_;    // [n_blocks] of rough weights
   std::vector<Candidate> candidates_;
   std::vector<TokenId> sorted_, allowed_;
-  /// A token whose logit is biased or penalised.
+  /// The bias of a token, and how often it was seen, unless it is spared.
   struct Change {
-    TokenId token;
-    std::int32_t n_seen;  ///< 0: none, or spared
-    float bias;
+    float bias = 0;
+    std::int32_t n_seen = 0;
   };
-  std::vector<Change> changes_;  // ascending tokens
+  std::vector<Change> changes_;   // [most logits so far]
+  std::vector<TokenId> changed_;  // those that are not as by default, ascending
 };
 using Sampler = BasicSampler<float>;
 

@@ -20,45 +20,39 @@ inline bool penalises(const Sampling& s) noexcept {
 
 }  // namespace impl
 
-/// Collects the tokens whose logits change. O(n log n) in those that are seen.
+/// Notes the tokens whose logits change. O(seen + u log u) for u different ones.
 template <std::floating_point Logit>
 void BasicSampler<Logit>::read_changes(const OutputSettings& settings, std::size_t n_logits) {
-  changes_.clear();
+  for (const TokenId token : changed_) changes_[impl::index_of(token)] = {};
+  changed_.clear();
+  const bool penalises = impl::penalises(settings.sampling);
+  if (settings.logit_bias.empty() && !penalises) return;
+  if (changes_.size() < n_logits) changes_.resize(n_logits);
+  changed_.reserve(std::min(n_logits, settings.logit_bias.size() + settings.seen.size()));
   for (const LogitBias& bias : settings.logit_bias) {
     if (bias.token < 0 || impl::index_of(bias.token) >= n_logits)
       fail(Status::bad_logits, "a bias is on token ", bias.token, "; there are ", n_logits, " logits");
-    changes_.push_back({bias.token, 0, bias.bias});
+    changed_.push_back(bias.token);
+    changes_[impl::index_of(bias.token)].bias = bias.bias;
   }
-  if (impl::penalises(settings.sampling)) {
-    sorted_.assign(settings.seen.begin(), settings.seen.end());
-    std::sort(sorted_.begin(), sorted_.end());
-    for (auto token = sorted_.begin(); token != sorted_.end();) {
-      const auto next = std::upper_bound(token, sorted_.end(), *token);
-      if (!impl::has(settings.spared, *token))
-        changes_.push_back({*token, static_cast<std::int32_t>(next - token), 0.0f});
-      token = next;
+  if (penalises) {
+    for (const TokenId token : settings.seen) {
+      if (token < 0 || impl::index_of(token) >= n_logits) continue;
+      Change& change = changes_[impl::index_of(token)];
+      if (change.n_seen++ == 0) changed_.push_back(token);
     }
+    for (const TokenId token : settings.spared)
+      if (token >= 0 && impl::index_of(token) < n_logits) changes_[impl::index_of(token)].n_seen = 0;
   }
-  if (settings.logit_bias.empty()) return;  // sorted already, and without doubles
-  std::sort(changes_.begin(), changes_.end(), [](const Change& a, const Change& b) { return a.token < b.token; });
-  std::size_t n = 0;
-  for (const Change& change : changes_) {  // a token is there twice at most: biased, and seen
-    if (n > 0 && changes_[n - 1].token == change.token) {
-      changes_[n - 1].n_seen += change.n_seen;
-      changes_[n - 1].bias += change.bias;
-    } else {
-      changes_[n++] = change;
-    }
-  }
-  changes_.resize(n);
+  std::sort(changed_.begin(), changed_.end());
+  changed_.erase(std::unique(changed_.begin(), changed_.end()), changed_.end());  // a biased one that was seen
 }
 
 /// The logit of a token after its bias and penalties. Each is computed in Logit, as llama.cpp and transformers do.
 template <std::floating_point Logit>
 Logit BasicSampler<Logit>::changed(TokenId token, Logit logit, const Sampling& sampling) const {
-  const auto change = std::lower_bound(changes_.begin(), changes_.end(), token,
-                                       [](const Change& c, TokenId wanted) { return c.token < wanted; });
-  if (change == changes_.end() || change->token != token || !std::isfinite(logit)) return logit;
+  if (changed_.empty() || !std::isfinite(logit)) return logit;
+  const Change* const change = &changes_[impl::index_of(token)];
   Logit now = logit + static_cast<Logit>(change->bias);
   if (change->n_seen > 0) {
     const Logit penalty = sampling.repetition_penalty;

@@ -18,10 +18,9 @@ void BasicSampler<Logit>::read(std::span<const Logit> logits, const OutputSettin
   const auto is_there = [&](TokenId token) { return token >= 0 && impl::index_of(token) < logits.size(); };
   for (const TokenId token : settings.forbidden)
     if (is_there(token)) blocks_.replace(token, blocks_.kNever);
-  for (const Change& change : changes_) {
-    if (!is_there(change.token)) continue;
-    const Logit before = blocks_[change.token], now = changed(change.token, before, settings.sampling);
-    if (now != before) blocks_.replace(change.token, now);
+  for (const TokenId token : changed_) {
+    const Logit before = blocks_[token], now = changed(token, before, settings.sampling);
+    if (now != before) blocks_.replace(token, now);
   }
   blocks_.renew();
 }
