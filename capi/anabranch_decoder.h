@@ -43,7 +43,7 @@ enum {
   ANB_REASON_FINISHED = 3,    /* the markup finished the answer */
   ANB_REASON_LIMIT = 4,       /* max_tokens, max_branch_tokens; in a fork event: max_depth, max_sequences */
   ANB_REASON_RANGE = 5,       /* no position left */
-  ANB_REASON_STOP = 6,        /* a stop string */
+  ANB_REASON_STOP = 6,        /* a stop string or a stop token */
   ANB_REASON_CANCELLED = 7,   /* by the caller; its history is gone */
   ANB_REASON_NO_ROOM = 8,     /* it can never fit into the pool */
   ANB_REASON_MALFORMED = 9,   /* the markup asked for what cannot be */
@@ -64,9 +64,12 @@ typedef struct anb_text {
   /* Needed by the markup "skeleton". `text` has n bytes and no NUL. */
   int32_t (*text_to_tokens)(const char* text, int32_t n, anb_token* out, int32_t capacity, void* user);
   void* user;
+  /* May be NULL. The special token that a stop string is the name of, such as <|im_end|>; ANB_UNKNOWN_TOKEN when no
+   * such name is in it. Anything else below 0: failure; so of a name among other text, which could never be found. */
+  int32_t (*stop_token)(const char* text, int32_t n, void* user);
 } anb_text;
 #define ANB_TEXT_INIT \
-  { sizeof(anb_text), 0, 0, 0, 0 }
+  { sizeof(anb_text), 0, 0, 0, 0, 0 }
 
 typedef struct anb_forced_token {
   anb_token token; /* fed without being sampled: costs a row, never a pass */
@@ -196,6 +199,12 @@ typedef struct anb_decoder_options {
 #define ANB_DECODER_OPTIONS_INIT \
   { sizeof(anb_decoder_options), 8, 512, ANB_UNLIMITED, 8, 512, ANB_POSITIONS_SEQUENTIAL, 0, 0, 0, 0, 0, 0 }
 
+/* Is added to the logit of a token before anything else; -INFINITY: it is never sampled. */
+typedef struct anb_logit_bias {
+  anb_token token;
+  float bias;
+} anb_logit_bias;
+
 typedef struct anb_request_options {
   uint32_t struct_size;
   float temperature;           /* 0: greedy */
@@ -205,9 +214,10 @@ typedef struct anb_request_options {
   int32_t max_tokens;          /* ANB_NONE: the decoder's */
   int32_t max_branch_tokens;   /* ANB_NONE: the decoder's */
   int32_t n_log_probabilities; /* ANB_NONE: none; n: the sampled token's, and those of the n likeliest */
-  uint64_t seed;               /* a draw depends on seed, branch path and index alone */
+  uint64_t seed;               /* a draw depends on seed, number, branch path and index alone */
   anb_request after;           /* go on with the history of this finished request */
-  const char* const* stop;     /* [n_stop]; the request ends where a sequence writes one, the text is cut before it */
+  const char* const* stop;     /* [n_stop]; the request ends where a sequence writes one, the text is cut before it.
+                                * Names of special tokens mean these too: anb_text.stop_token */
   int32_t n_stop;
   int32_t reserved;
   /* ANB_NONE: the decoder's max_branches. The others wait, without rows or pages. 1: they come one after another, with
@@ -218,12 +228,21 @@ typedef struct anb_request_options {
    * least one token of prompt follows. The first pass forks it and detaches the fork. The sequence stays yours: leave
    * it as it is until that pass is committed, then do anything with it. Not together with `after` */
   anb_sequence prefix;
-  uint64_t user_data; /* yours; comes back in events, outputs and states */
+  uint64_t user_data;      /* yours; comes back in events, outputs and states */
+  float min_p;             /* 0; only tokens that are at least this many times as likely as the likeliest */
+  float frequency_penalty; /* 0; taken off a token's logit for each time that the answer's tokens hold it */
+  float presence_penalty;  /* 0; taken off once, if they hold it */
+  int32_t n_stop_tokens;
+  const anb_token* stop_tokens;     /* [n_stop_tokens]; as `stop`; not fed. Those of end_of_text go on to end a text */
+  const anb_logit_bias* logit_bias; /* [n_logit_bias]; each token once */
+  int32_t n_logit_bias;
+  int32_t reserved2;
+  uint64_t number; /* 0; requests with one seed and different numbers draw different random numbers */
 } anb_request_options;
 #define ANB_REQUEST_OPTIONS_INIT                                                                                \
   {                                                                                                             \
     sizeof(anb_request_options), 0.0f, 0, 1.0f, 1.0f, ANB_NONE, ANB_NONE, ANB_NONE, 0, ANB_NO_REQUEST, 0, 0, 0, \
-        ANB_NONE, 0, ANB_NO_SEQUENCE, 0                                                                         \
+        ANB_NONE, 0, ANB_NO_SEQUENCE, 0, 0.0f, 0.0f, 0.0f, 0, 0, 0, 0, 0, 0                                     \
   }
 
 /* Everything that decides one output's token besides its logits, for hosts that sample themselves. Arrays are borrowed
@@ -240,19 +259,27 @@ typedef struct anb_output_settings {
   int64_t index;              /* tokens that the sequence has sampled before */
   const anb_token* allowed;   /* [n_allowed]; nothing else; none: everything */
   const anb_token* forbidden; /* [n_forbidden] */
-  const anb_token* seen;      /* [n_seen]; the answer's tokens that the sequence sees: what the penalty is over. None
-                               * where neither repetition_penalty nor no_repeat_ngram asks for them */
+  const anb_token* seen;      /* [n_seen]; the answer's tokens that the sequence sees: what the penalties are over. None
+                               * where neither a penalty nor no_repeat_ngram asks for them */
   int32_t n_allowed;
   int32_t n_forbidden;
   int32_t n_seen;
   int32_t reserved;
-  const anb_token* spared; /* [n_spared]; by the penalty, though seen: the tags of the markup aspd */
+  const anb_token* spared; /* [n_spared]; by the penalties, though seen: the tags of the markup aspd */
   int32_t n_spared;
   int32_t reserved2;
   uint64_t user_data; /* of the request */
+  float min_p;
+  float frequency_penalty;
+  float presence_penalty;
+  int32_t n_logit_bias;
+  const anb_logit_bias* logit_bias; /* [n_logit_bias] */
 } anb_output_settings;
-#define ANB_OUTPUT_SETTINGS_INIT \
-  { sizeof(anb_output_settings), 0, ANB_NO_REQUEST, 0.0f, 0, 1.0f, 1.0f, 0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define ANB_OUTPUT_SETTINGS_INIT                                                                                  \
+  {                                                                                                               \
+    sizeof(anb_output_settings), 0, ANB_NO_REQUEST, 0.0f, 0, 1.0f, 1.0f, 0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+        0.0f, 0.0f, 0.0f, 0, 0                                                                                    \
+  }
 
 typedef struct anb_token_log_probability {
   anb_token token;

@@ -211,7 +211,8 @@ void measure(const GgufModel& model, int n_repeats, Measured& all) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int n_repeats = argc > 1 ? std::max(1, std::atoi(argv[1])) : 9;
+  const int n_repeats = argc > 1 ? std::atoi(argv[1]) : 9;
+  if (n_repeats < 1) return std::fprintf(stderr, "repeats: 1 or more, not '%s'\n", argv[1]), 2;
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::printf("What does it cost to drive llama.cpp by step plans, and what do branches gain there?\n");
   double headline[3] = {0, 0, 0};

@@ -80,7 +80,8 @@ void print(const char* name, const char* unit, const std::vector<double>& values
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv, argv + argc);
   if (argc == 5 && words[1] == "--once") return load_once(words[2], words[3], words[4]);
-  const int rounds = argc > 1 ? std::max(1, std::atoi(argv[1])) : 7;
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 7;
+  if (rounds < 1) return std::fprintf(stderr, "rounds: 1 or more, not '%s'\n", argv[1]), 2;
   const std::string model = argc > 2 ? words[2] : ANABRANCH_MODEL_DIR, adapter = argc > 3 ? words[3] : "";
   const fs::path kept = fs::temp_directory_path() / ("anabranch_bench_load_" + std::to_string(::getpid()));
   std::printf("How long does a model load, and in what memory?\nmachine: %s; %s; %d rounds\n",

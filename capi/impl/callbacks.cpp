@@ -130,6 +130,14 @@ std::vector<TokenId> CallerText::operator()(std::string_view text) const {
   return tokens;
 }
 
+TokenId CallerText::stop_token(std::string_view text) const {
+  if (text_.stop_token == nullptr) return kUnknownToken;
+  const std::int32_t token = call_out(
+      "stop_token", [&] { return text_.stop_token(text.data(), static_cast<std::int32_t>(text.size()), text_.user); });
+  if (token < ANB_UNKNOWN_TOKEN) fail_callback("stop_token", "failed with " + std::to_string(token));
+  return token;
+}
+
 CallbackMarkup::CallbackMarkup(const anb_markup_callbacks& callbacks) : callbacks_(callbacks) {
   const auto needed = [](bool there, const char* name) {
     if (!there) fail(Status::bad_markup, "markup callback ", name, " is NULL");

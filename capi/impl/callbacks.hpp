@@ -23,11 +23,12 @@ class CallerText {
   /// Throws callback_failed.
   void operator()(std::span<const TokenId> tokens, std::string& out) const;
   std::vector<TokenId> operator()(std::string_view text) const;
+  TokenId stop_token(std::string_view text) const;
 
  private:
   anb_text text_;
 };
-static_assert(Detokenizer<CallerText> && TextToTokens<CallerText>);
+static_assert(Detokenizer<CallerText> && TextToTokens<CallerText> && FindsStopTokens<CallerText>);
 
 /// A markup of callbacks. What they say is checked and copied at once. Every call throws callback_failed.
 class CallbackMarkup {

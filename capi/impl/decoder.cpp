@@ -10,16 +10,26 @@
 using namespace anabranch;
 using namespace anabranch::capi;
 
+static_assert(sizeof(LogitBias) == sizeof(anb_logit_bias) &&
+              offsetof(LogitBias, bias) == offsetof(anb_logit_bias, bias));
+
 namespace {
 
 RequestOptions checked(const DecoderObject& object, const anb_request_options& o) {
   need_array(o.stop, o.n_stop, "stop");
   if (o.n_stop > 0 && !object.writes_text) fail(Status::bad_request, "stop strings need the callback detokenize");
   RequestOptions options;
-  options.sampling = {o.temperature, o.top_k, o.top_p, o.repetition_penalty, o.seed};
+  need_array(o.stop_tokens, o.n_stop_tokens, "stop_tokens");
+  need_array(o.logit_bias, o.n_logit_bias, "logit_bias");
+  options.sampling = {o.temperature,      o.top_k, o.top_p, o.min_p, o.repetition_penalty, o.frequency_penalty,
+                      o.presence_penalty, o.seed,  o.number};
+  options.stop_tokens.assign(o.stop_tokens, o.stop_tokens + o.n_stop_tokens);
+  for (std::int32_t i = 0; i < o.n_logit_bias; ++i)
+    options.logit_bias.push_back({o.logit_bias[i].token, o.logit_bias[i].bias});
   options.max_tokens = o.max_tokens;
   options.max_branch_tokens = o.max_branch_tokens;
   options.max_parallel_branches = o.max_parallel_branches;
+  impl::check_count(o.no_repeat_ngram, 0, "no_repeat_ngram");
   options.no_repeat_ngram = o.no_repeat_ngram;
   options.n_log_probabilities = o.n_log_probabilities;
   for (std::int32_t i = 0; i < o.n_stop; ++i) options.stop.emplace_back(need(o.stop[i], "a stop string"));
@@ -93,6 +103,11 @@ anb_status anb_decoder_get_output(const anb_decoder* decoder, int32_t i, anb_out
     s.top_k = from.sampling.top_k;
     s.top_p = from.sampling.top_p;
     s.repetition_penalty = from.sampling.repetition_penalty;
+    s.min_p = from.sampling.min_p;
+    s.frequency_penalty = from.sampling.frequency_penalty;
+    s.presence_penalty = from.sampling.presence_penalty;
+    s.logit_bias = reinterpret_cast<const anb_logit_bias*>(from.logit_bias.data());
+    s.n_logit_bias = static_cast<std::int32_t>(from.logit_bias.size());
     s.uniform = uniform(from.stream, from.index);
     s.index = from.index;
     lend(from.allowed, s.allowed, s.n_allowed);

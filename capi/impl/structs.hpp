@@ -21,6 +21,8 @@ void check_size(const void* bytes, std::uint32_t size, std::size_t least, std::s
 template <class T>
 inline constexpr std::size_t kFirstSize = sizeof(T);
 template <>
+inline constexpr std::size_t kFirstSize<anb_text> = offsetof(anb_text, stop_token);
+template <>
 inline constexpr std::size_t kFirstSize<anb_markup> = offsetof(anb_markup, unique_titles);
 template <>
 inline constexpr std::size_t kFirstSize<anb_decoder_options> = offsetof(anb_decoder_options, draft);

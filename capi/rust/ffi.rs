@@ -13,9 +13,11 @@ pub enum DecoderHandle {}
 pub const OK: i32 = 0;
 pub const BAD_ARGUMENT: i32 = 1;
 pub const NO_ROOM: i32 = 8;
+pub const BAD_REQUEST: i32 = 12;
 pub const BAD_LOGITS: i32 = 14;
 pub const CALLBACK_FAILED: i32 = 20;
 pub const NOTHING_TO_DO: i32 = 22;
+pub const UNKNOWN_TOKEN: i32 = -1;
 
 #[repr(C)]
 pub struct anb_cache_options {
@@ -57,6 +59,7 @@ pub struct anb_plan {
 }
 
 pub type Detokenizer = unsafe extern "C" fn(*const i32, i32, *mut c_char, i32, *mut c_void) -> i32;
+pub type StopToken = unsafe extern "C" fn(*const c_char, i32, *mut c_void) -> i32;
 pub type TextToTokens = unsafe extern "C" fn(*const c_char, i32, *mut i32, i32, *mut c_void) -> i32;
 
 #[repr(C)]
@@ -66,6 +69,7 @@ pub struct anb_text {
     pub detokenize: Option<Detokenizer>,
     pub text_to_tokens: Option<TextToTokens>,
     pub user: *mut c_void,
+    pub stop_token: Option<StopToken>,
 }
 
 #[repr(C)]
@@ -108,6 +112,50 @@ pub struct anb_decoder_options {
 }
 
 #[repr(C)]
+#[derive(Clone, Copy)]
+pub struct anb_logit_bias {
+    pub token: i32,
+    pub bias: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct anb_token_log_probability {
+    pub token: i32,
+    pub log_probability: f32,
+}
+
+#[repr(C)]
+pub struct anb_request_options {
+    pub struct_size: u32,
+    pub temperature: f32,
+    pub top_k: i32,
+    pub top_p: f32,
+    pub repetition_penalty: f32,
+    pub max_tokens: i32,
+    pub max_branch_tokens: i32,
+    pub n_log_probabilities: i32,
+    pub seed: u64,
+    pub after: u64,
+    pub stop: *const *const c_char,
+    pub n_stop: i32,
+    pub reserved: i32,
+    pub max_parallel_branches: i32,
+    pub no_repeat_ngram: i32,
+    pub prefix: u64,
+    pub user_data: u64,
+    pub min_p: f32,
+    pub frequency_penalty: f32,
+    pub presence_penalty: f32,
+    pub n_stop_tokens: i32,
+    pub stop_tokens: *const i32,
+    pub logit_bias: *const anb_logit_bias,
+    pub n_logit_bias: i32,
+    pub reserved2: i32,
+    pub number: u64,
+}
+
+#[repr(C)]
 pub struct anb_event {
     pub struct_size: u32,
     pub kind: i32,
@@ -118,7 +166,7 @@ pub struct anb_event {
     pub forced: i32,
     pub log_probability: f32,
     pub n_top: i32,
-    pub top: *const c_void,
+    pub top: *const anb_token_log_probability,
     pub text: *const c_char,
     pub n_text: usize,
     pub first_branch: i32,
@@ -172,7 +220,8 @@ pub struct anb_branch_state {
 // Sizes as C's sizeof gives them.
 const _: () = assert!(size_of::<anb_cache_options>() == 40);
 const _: () = assert!(size_of::<anb_plan>() == 128);
-const _: () = assert!(size_of::<anb_text>() == 32);
+const _: () = assert!(size_of::<anb_text>() == 40);
+const _: () = assert!(size_of::<anb_request_options>() == 136);
 const _: () = assert!(size_of::<anb_markup>() == 120);
 const _: () = assert!(size_of::<anb_decoder_options>() == 64);
 const _: () = assert!(size_of::<anb_event>() == 88);
@@ -189,6 +238,7 @@ extern "C" {
     pub fn anb_text_init(text: *mut anb_text, size: usize);
     pub fn anb_markup_init(markup: *mut anb_markup, size: usize);
     pub fn anb_decoder_options_init(options: *mut anb_decoder_options, size: usize);
+    pub fn anb_request_options_init(options: *mut anb_request_options, size: usize);
     pub fn anb_event_init(event: *mut anb_event, size: usize);
     pub fn anb_request_state_init(state: *mut anb_request_state, size: usize);
     pub fn anb_branch_state_init(state: *mut anb_branch_state, size: usize);
@@ -206,7 +256,7 @@ extern "C" {
         decoder: *mut DecoderHandle,
         prompt: *const i32,
         n: i32,
-        options: *const c_void,
+        options: *const anb_request_options,
         request: *mut u64,
     ) -> i32;
     pub fn anb_decoder_plan(decoder: *mut DecoderHandle, plan: *mut anb_plan) -> i32;

@@ -87,6 +87,10 @@ impl Drop for Cache {
 pub trait Text {
     fn text_of(&self, tokens: &[Token]) -> Option<Vec<u8>>;
     fn tokens_of(&self, text: &[u8]) -> Option<Vec<Token>>;
+    /// The special token that a stop text is the name of; Some(None): no such name is in it.
+    fn stop_token(&self, _text: &[u8]) -> Option<Option<Token>> {
+        Some(None)
+    }
 }
 
 /// Runs a callback's body; a panic, or more than fits an i32, is a failure. Copies what fits and says how much there is.
@@ -121,6 +125,60 @@ unsafe extern "C" fn text_to_tokens<T: Text>(
     hand_out(out, capacity, || (*(user as *const T)).tokens_of(lent(text as *const u8, n as usize)))
 }
 
+unsafe extern "C" fn stop_token<T: Text>(text: *const c_char, n: i32, user: *mut c_void) -> i32 {
+    let found =
+        catch_unwind(AssertUnwindSafe(|| (*(user as *const T)).stop_token(lent(text as *const u8, n as usize))));
+    match found.unwrap_or(None) {
+        Some(token) => token.unwrap_or(ffi::UNKNOWN_TOKEN),
+        None => ffi::UNKNOWN_TOKEN - 1,
+    }
+}
+
+/// How a request samples and where it ends; by default greedy, without penalties, as long as the decoder lets it.
+#[derive(Clone, Debug)]
+pub struct RequestOptions<'a> {
+    /// 0: greedy
+    pub temperature: f32,
+    /// 0: all
+    pub top_k: i32,
+    pub top_p: f32,
+    pub min_p: f32,
+    pub repetition_penalty: f32,
+    pub frequency_penalty: f32,
+    pub presence_penalty: f32,
+    pub seed: u64,
+    /// Requests with one seed and different numbers draw different random numbers.
+    pub number: u64,
+    /// Each token once.
+    pub logit_bias: &'a [(Token, f32)],
+    pub stop: &'a [&'a str],
+    pub stop_tokens: &'a [Token],
+    pub max_tokens: Option<i32>,
+    /// Report the sampled token's log-probability, and those of so many likeliest tokens.
+    pub n_log_probabilities: Option<i32>,
+}
+
+impl Default for RequestOptions<'_> {
+    fn default() -> Self {
+        RequestOptions {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            seed: 0,
+            number: 0,
+            logit_bias: &[],
+            stop: &[],
+            stop_tokens: &[],
+            max_tokens: None,
+            n_log_probabilities: None,
+        }
+    }
+}
+
 /// Settings of a decoder; everything else has the library's default.
 pub struct DecoderOptions<'a> {
     /// "serial", "skeleton"
@@ -141,6 +199,11 @@ pub enum Event {
     Text {
         branch: i32,
         text: String,
+        token: Token,
+        /// Natural; NaN where it was not asked for, and of a token that was not sampled.
+        log_probability: f32,
+        /// (token, log-probability), likeliest first.
+        top: Vec<(Token, f32)>,
     },
     Fork {
         branch: i32,
@@ -188,6 +251,7 @@ impl<'c, T: Text> Decoder<'c, T> {
         callbacks.detokenize = Some(detokenize::<T>);
         callbacks.text_to_tokens = Some(text_to_tokens::<T>);
         callbacks.user = &*text as *const T as *mut c_void;
+        callbacks.stop_token = Some(stop_token::<T>);
         let mut markup = with_defaults(ffi::anb_markup_init);
         markup.name = name.as_ptr();
         markup.n_vocabulary = options.n_vocabulary;
@@ -204,9 +268,41 @@ impl<'c, T: Text> Decoder<'c, T> {
 
     /// A new request; the next plan holds its prompt.
     pub fn submit(&mut self, prompt: &[Token]) -> Result<Request> {
+        self.submit_with(prompt, &RequestOptions::default())
+    }
+
+    /// The same with options of its own.
+    pub fn submit_with(&mut self, prompt: &[Token], options: &RequestOptions) -> Result<Request> {
+        let texts = options
+            .stop
+            .iter()
+            .map(|&text| CString::new(text))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|_| Error { status: ffi::BAD_ARGUMENT, text: "a stop text holds a NUL".into() })?;
+        let stop: Vec<_> = texts.iter().map(|text| text.as_ptr()).collect();
+        let bias: Vec<_> =
+            options.logit_bias.iter().map(|&(token, bias)| ffi::anb_logit_bias { token, bias }).collect();
+        let mut all = with_defaults(ffi::anb_request_options_init);
+        all.temperature = options.temperature;
+        all.top_k = options.top_k;
+        all.top_p = options.top_p;
+        all.min_p = options.min_p;
+        all.repetition_penalty = options.repetition_penalty;
+        all.frequency_penalty = options.frequency_penalty;
+        all.presence_penalty = options.presence_penalty;
+        all.seed = options.seed;
+        all.number = options.number;
+        all.logit_bias = bias.as_ptr();
+        all.n_logit_bias = bias.len() as i32;
+        all.stop = stop.as_ptr();
+        all.n_stop = stop.len() as i32;
+        all.stop_tokens = options.stop_tokens.as_ptr();
+        all.n_stop_tokens = options.stop_tokens.len() as i32;
+        all.max_tokens = options.max_tokens.unwrap_or(all.max_tokens);
+        all.n_log_probabilities = options.n_log_probabilities.unwrap_or(all.n_log_probabilities);
         let mut request = 0;
         check(unsafe {
-            ffi::anb_decoder_submit(self.handle, prompt.as_ptr(), prompt.len() as i32, ptr::null(), &mut request)
+            ffi::anb_decoder_submit(self.handle, prompt.as_ptr(), prompt.len() as i32, &all, &mut request)
         })?;
         Ok(Request(request))
     }
@@ -238,7 +334,16 @@ impl<'c, T: Text> Decoder<'c, T> {
             }
             let branch = event.branch;
             all.push(match (event.kind, event.role) {
-                (0, 0) => Event::Text { branch, text: unsafe { text_of(event.text, event.n_text) } },
+                (0, 0) => Event::Text {
+                    branch,
+                    text: unsafe { text_of(event.text, event.n_text) },
+                    token: event.token,
+                    log_probability: event.log_probability,
+                    top: unsafe { lent(event.top, event.n_top as usize) }
+                        .iter()
+                        .map(|one| (one.token, one.log_probability))
+                        .collect(),
+                },
                 (0, _) => Event::Control { branch, token: event.token },
                 (1, _) => Event::Fork { branch, first_branch: event.first_branch, n_branches: event.n_branches },
                 (2, _) => Event::BranchEnd { branch, reason: event.reason },

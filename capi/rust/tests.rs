@@ -1,6 +1,6 @@
 //! The wrapper keeps its promises, asked without a model: a vocabulary of letters, logits made up.
 
-use anabranch::{ffi, Cache, Decoder, DecoderOptions, Event, Text, Token};
+use anabranch::{ffi, Cache, Decoder, DecoderOptions, Event, RequestOptions, Text, Token};
 
 const N_VOCABULARY: usize = 26;
 
@@ -16,6 +16,13 @@ impl Text for Letters {
     }
     fn tokens_of(&self, text: &[u8]) -> Option<Vec<Token>> {
         Some(text.iter().map(|&c| Token::from(c % 24)).collect())
+    }
+    fn stop_token(&self, text: &[u8]) -> Option<Option<Token>> {
+        match text {
+            b"<x>" => Some(Some(23)),
+            b"panic" => panic!("no such name"),
+            _ => Some(None),
+        }
     }
 }
 
@@ -104,4 +111,47 @@ fn too_few_pages_is_an_error_that_tells_how_many() {
     assert!(error.text.contains("pages are missing"), "{}", error);
     assert_eq!(decoder.text(first).unwrap(), "d");
     assert_eq!(decoder.text(second).unwrap(), "");
+}
+
+/// The text of a request whose model likes each token of `likes` once, in turn, by as much as it is ahead of the others.
+fn written(options: &RequestOptions, likes: &[usize]) -> (String, Vec<Event>) {
+    let cache = Cache::new(8, 100).unwrap();
+    let mut decoder = Decoder::new(&cache, Letters, &self::options("serial")).unwrap();
+    let request = decoder.submit_with(&[1], options).unwrap();
+    let mut all = Vec::new();
+    for &token in likes {
+        let Some(pass) = decoder.plan().unwrap() else { break };
+        all.extend(pass.commit(&likeliest(token), N_VOCABULARY).unwrap());
+    }
+    (decoder.text(request).unwrap(), all)
+}
+
+#[test]
+fn options_of_a_request_reach_the_library() {
+    let plain = RequestOptions::default();
+    assert_eq!(written(&plain, &[3, 3, 4]).0, "dde");
+    assert_eq!(written(&RequestOptions { max_tokens: Some(2), ..plain.clone() }, &[3, 3, 4]).0, "dd");
+    let bias = [(7, 5.0), (0, f32::NEG_INFINITY)];
+    let penalty = RequestOptions { presence_penalty: 2.0, logit_bias: &bias[1..], ..plain.clone() };
+    assert_eq!(written(&penalty, &[3, 3, 4]).0, "dbe");
+    assert_eq!(written(&RequestOptions { logit_bias: &bias, ..plain.clone() }, &[3, 0]).0, "hh");
+    assert_eq!(written(&RequestOptions { stop: &["<x>"], ..plain.clone() }, &[3, 23, 4]).0, "d");
+    assert_eq!(written(&RequestOptions { stop_tokens: &[4], ..plain.clone() }, &[3, 4, 5]).0, "d");
+    let (_, events) = written(&RequestOptions { n_log_probabilities: Some(2), ..plain }, &[3]);
+    let Event::Text { token, log_probability, top, .. } = &events[0] else { panic!("{events:?}") };
+    assert_eq!((*token, top[0].0, top[1].0), (3, 3, 0));
+    assert!((log_probability.exp() - 1f32.exp() / (1f32.exp() + 25.0)).abs() < 1e-6 && top[0].1 == *log_probability);
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused() {
+    let cache = Cache::new(8, 100).unwrap();
+    let mut decoder = Decoder::new(&cache, Letters, &options("serial")).unwrap();
+    let plain = RequestOptions::default();
+    let mut status = |options: &RequestOptions| decoder.submit_with(&[1], options).err().map(|error| error.status);
+    assert_eq!(status(&RequestOptions { min_p: 1.5, ..plain.clone() }), Some(ffi::BAD_REQUEST));
+    assert_eq!(status(&RequestOptions { logit_bias: &[(1, f32::NAN)], ..plain.clone() }), Some(ffi::BAD_REQUEST));
+    assert_eq!(status(&RequestOptions { stop: &["a\0b"], ..plain.clone() }), Some(ffi::BAD_ARGUMENT));
+    assert_eq!(status(&RequestOptions { stop: &["panic"], ..plain.clone() }), Some(ffi::CALLBACK_FAILED));
+    assert_eq!(status(&plain), None);
 }

@@ -9,6 +9,7 @@
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
+#include <anabranch/hf/hub_cache.hpp>
 #include <anabranch/simd.hpp>
 
 #include "../common/data.hpp"
@@ -27,13 +28,14 @@ struct Options {
   std::int32_t threads = 0, repeats = 3, prompt_tokens = 512;
   std::vector<std::int32_t> rows = {1, 2, 4, 8, 16};
   bool json = false, quick = false;
-  GenerateOptions generate{.max_requests = 1};
+  GenerateOptions generate{.request = {.sampling = {.temperature = 0.0f}}, .max_requests = 1};
 };
 
 constexpr const char* kQuestion = "What are the benefits of regular exercise?";
 
 void add_options(CLI::App& app, Options& o) {
-  app.add_option("--model", o.model, "Hugging Face folder of a Llama, Qwen2 or Qwen3 model")
+  app.add_option("--model", o.model,
+                 "Hugging Face folder of a Llama, Qwen2 or Qwen3 model, or its name on the hub if it was fetched")
       ->default_str(example::kModel);
   app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model")
       ->default_str(std::string(example::kAdapter) + ", without --model");
@@ -76,7 +78,7 @@ void fill_in(const CLI::App& app, Options& o) {
 void check(const CLI::App& app, const Options& o) {
   if (app.count("--model") == 0 && !std::filesystem::exists(std::filesystem::path(o.model) / "config.json"))
     fail(Status::bad_file, "there is no model in ", o.model, "; name one with --model FOLDER");
-  const hf::ModelConfig config = hf::ModelConfig::load(o.model);
+  const hf::ModelConfig config = hf::ModelConfig::load(hf::find_model(o.model));
   if (o.prompt_tokens >= config.max_positions)
     fail(Status::bad_argument, "--prompt-tokens is ", o.prompt_tokens, "; the model has positions for ",
          config.max_positions - 1, " and one new token");

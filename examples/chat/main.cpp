@@ -47,7 +47,9 @@ const std::map<std::string, ab::MarkupKind> kMarkups{
 
 void add_options(CLI::App& app, Options& o) {
   chat::add_question(app, o.session);
-  app.add_option("--model", o.model, "Hugging Face folder of a Llama, Qwen2 or Qwen3 model")->default_str(kModel);
+  app.add_option("--model", o.model,
+                 "Hugging Face folder of a Llama, Qwen2 or Qwen3 model, or its name on the hub if it was fetched")
+      ->default_str(kModel);
   app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model")
       ->default_str(std::string(kAdapter) + ", without --model and --markup");
   app.add_option("--markup", o.markup, "serial (no branches), skeleton, aspd; model: what it was trained for")
@@ -59,7 +61,7 @@ void add_options(CLI::App& app, Options& o) {
   chat::add_options(app, o.session);
   chat::add_generate_options(app, o.generate);
   app.get_option("--repetition-penalty")
-      ->default_str(fmt::format("{} with the adapter of this repository, else 1", kPenalty));
+      ->default_str(fmt::format("{} with the adapter of this repository, the model's own, else 1", kPenalty));
   app.add_flag("!--repeat-titles", o.generate.unique_titles, "aspd: let a title come twice in an answer");
   app.add_option("--weights", o.weights, "auto, f32, bf16, int8; auto: the fastest here, measured")
       ->check(CLI::IsMember(kWeights))
@@ -74,7 +76,9 @@ void fill_in(const CLI::App& app, Options& o) {
   o.model = example::data(kModel);
   if (app.count("--adapter") + app.count("--markup") > 0) return;
   o.adapter = example::data(kAdapter);
-  if (app.count("--repetition-penalty") == 0) o.generate.request.sampling.repetition_penalty = kPenalty;
+  ab::SamplingOptions& sampling = o.generate.request.sampling;
+  if (!sampling.temperature) sampling.temperature = 0.0f;  // as it was measured
+  if (!sampling.repetition_penalty) sampling.repetition_penalty = kPenalty;
 }
 
 /// Measures the curve, draws it, and hands it to the decoder.

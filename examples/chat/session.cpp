@@ -95,20 +95,37 @@ void add_options(CLI::App& app, Session& session) {
 void add_generate_options(CLI::App& app, ab::GenerateOptions& options) {
   ab::RequestOptions& request = options.request;
   ab::SamplingOptions& sampling = request.sampling;
-  app.add_option("--seed", sampling.seed, "of sampling")->capture_default_str();
-  app.add_option("--temperature", sampling.temperature, "0: always the likeliest token")->capture_default_str();
-  app.add_option("--top-k", sampling.top_k, "sample from the k likeliest; 0: all")->capture_default_str();
-  app.add_option("--top-p", sampling.top_p, "sample from the likeliest that reach p together")->capture_default_str();
-  app.add_option("--repetition-penalty", sampling.repetition_penalty)->capture_default_str();
+  app.add_option("--seed", sampling.seed, "of sampling")->check(CLI::NonNegativeNumber)->capture_default_str();
+  const auto or_own = [](const char* otherwise) { return std::string("the model's own, else ") + otherwise; };
+  app.add_option("--temperature", sampling.temperature, "0: always the likeliest token")->default_str(or_own("0"));
+  app.add_option("--top-k", sampling.top_k, "sample from the k likeliest; 0: all")->default_str(or_own("0"));
+  app.add_option("--top-p", sampling.top_p, "sample from the likeliest that reach p together")
+      ->default_str(or_own("1"));
+  app.add_option("--min-p", sampling.min_p, "only tokens at least this many times as likely as the likeliest")
+      ->default_str(or_own("0"));
+  app.add_option("--repetition-penalty", sampling.repetition_penalty)->default_str(or_own("1"));
+  app.add_option("--frequency-penalty", sampling.frequency_penalty, "for each time that a token was written")
+      ->default_str("0");
+  app.add_option("--presence-penalty", sampling.presence_penalty, "once, if a token was written")->default_str("0");
   app.add_option("--no-repeat-ngram", request.no_repeat_ngram, "groups of so many tokens are not written again")
-      ->capture_default_str();
+      ->check(CLI::NonNegativeNumber)
+      ->default_str(or_own("0"));
+  app.add_option("--stop", request.stop, "texts, or names of special tokens, that end an answer")
+      ->allow_extra_args(false);
   app.add_option("--system", options.system, "system message");
   app.add_option("--max-tokens", request.max_tokens,
                  "tokens that an answer may sample; forced ones, such as titles repeated in branches, come on top")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--max-branch-tokens", request.max_branch_tokens, "of one branch")->capture_default_str();
-  app.add_option("--max-branches", options.max_branches, "points of an answer")->capture_default_str();
-  app.add_option("--batch", options.max_requests, "questions answered at once")->capture_default_str();
+  app.add_option("--max-branch-tokens", request.max_branch_tokens, "of one branch")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--max-branches", options.max_branches, "points of an answer")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--batch", options.max_requests, "questions answered at once")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
 }
 
 void set_up(ab::GenerateOptions& options, const Way& way, Watchers& watch) {

@@ -215,7 +215,7 @@ bool same(const Outcome& a, const Outcome& b) {
 }
 
 int run(const Options& o) {
-  ab::check(ab::SamplingOptions{.temperature = o.temperature});
+  ab::check(ab::Sampling{.temperature = o.temperature});
   const ab::torch::CausalLm model = o.common.load();
   std::vector<loop::Side> sides;
   for (const char* name : kWayNames) sides.push_back({name, {}});
@@ -257,7 +257,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();
   app.add_option("--temperature", o.temperature)->check(CLI::Range(0.01f, 10.0f))->capture_default_str();
-  app.add_option("--seed", o.seed)->capture_default_str();
+  app.add_option("--seed", o.seed)->check(CLI::NonNegativeNumber)->capture_default_str();
   o.common.add_to(app);
   return loop::run(app, argc, argv, [&o] {
     if (!o.words.empty()) o.prompt = example::question_of(o.words, std::cin);

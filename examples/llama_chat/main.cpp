@@ -35,7 +35,9 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str();
   chat::add_options(app, o.session);
   chat::add_generate_options(app, o.generate);
-  app.add_option("--cells", o.load.n_cells, "tokens in llama.cpp's KV cache")->capture_default_str();
+  app.add_option("--cells", o.load.n_cells, "tokens in llama.cpp's KV cache")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--threads", o.load.n_threads, "0: one per core")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -123,8 +123,8 @@ class RequestLoop:
             cache, markup=self.markup, tokenizer=self.text, end_of_text=ends, positions=self.positions,
             max_branches=o.max_branches, max_tokens=o.max_tokens, max_branch_tokens=o.max_branch_tokens, max_rows=256)
 
-    def answer(self, question, progress):
-        """What one JSON line of the answer holds."""
+    def answer(self, question, progress, number=0):
+        """What one JSON line of the answer holds. Questions with different numbers draw different random numbers."""
         o, prompt = self.options, self.text.prompt(question)
         decoder, host = self.decoder(len(prompt)), TransformersHost(self.model)
         begin, request, n_open, seconds, n_parallel = time.monotonic(), 0, 0, 0.0, 0
@@ -138,8 +138,8 @@ class RequestLoop:
             return logits
 
         run_pass.abort = host.abort
-        sampling = {"temperature": o.temperature, "top_k": o.top_k, "top_p": o.top_p, "seed": o.seed,
-                    "repetition_penalty": o.repetition_penalty}
+        sampling = {"temperature": o.temperature, "top_k": o.top_k, "top_p": o.top_p, "min_p": o.min_p, "seed": o.seed,
+                    "number": number, "repetition_penalty": o.repetition_penalty}
         if o.mode == "serial":
             sampling["max_parallel_branches"] = 1
         for event in decoder.run(prompt, run_pass, **sampling):
@@ -199,6 +199,16 @@ def questions_of(arguments):
     return [sys.stdin.read().strip() if question == "-" else question for question in questions]
 
 
+def at_least(least):
+    """The type of an argument that the library would take for something else below `least`."""
+    def count(text):
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+        return int(text)
+
+    return count
+
+
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0],
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -216,11 +226,12 @@ def parse(arguments):
     add("--temperature", type=float, default=0.0, help="0: always the likeliest token")
     add("--top-k", type=int, default=0, help="sample from the k likeliest; 0: all")
     add("--top-p", type=float, default=1.0, help="sample from the likeliest that reach p together")
+    add("--min-p", type=float, default=0.0, help="only tokens that are at least this many times as likely as the likeliest")
     add("--repetition-penalty", type=float, default=1.0, help="on the tokens of the answer")
-    add("--max-tokens", type=int, default=512, help="sampled tokens of an answer")
-    add("--max-branch-tokens", type=int, default=128, help="of one branch")
+    add("--max-tokens", type=at_least(1), default=512, help="sampled tokens of an answer")
+    add("--max-branch-tokens", type=at_least(1), default=128, help="of one branch")
     add("--max-branches", type=int, default=8, help="points of an answer")
-    add("--threads", type=int, default=0, help="of torch; 0: its choice")
+    add("--threads", type=at_least(0), default=0, help="of torch; 0: its choice")
     add("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object per answer, nothing else on standard output")
     options = argparse.Namespace(json=False, model=str(Path(__file__).resolve().parents[2] / MODEL), library=None)
     parser.parse_intermixed_args(arguments, options)
@@ -237,9 +248,9 @@ def main(arguments=None):
     sys.stderr.write(f"loading {options.model}\n")
     try:
         answering = RequestLoop(options)
-        for question in options.questions:
+        for number, question in enumerate(options.questions):
             progress = Progress(sys.stderr)
-            answer = answering.answer(question, progress)
+            answer = answering.answer(question, progress, number)
             if progress.terminal:
                 sys.stderr.write("\r\033[K")
             sequence = json.dumps(answer, ensure_ascii=False)

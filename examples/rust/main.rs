@@ -18,8 +18,8 @@ fn show(events: &[Event]) {
     let mut cells = vec![String::new(); N_COLUMNS];
     for event in events {
         match event {
-            Event::Text { branch: 0, text } => eprint!("{text}"),
-            Event::Text { branch, text } => cells[(branch - 1) as usize % N_COLUMNS] += text.trim_end_matches('\n'),
+            Event::Text { branch: 0, text, .. } => eprint!("{text}"),
+            Event::Text { branch, text, .. } => cells[(branch - 1) as usize % N_COLUMNS] += text.trim_end_matches('\n'),
             _ => {}
         }
     }

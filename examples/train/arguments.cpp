@@ -2,9 +2,13 @@
 
 #include <cstdlib>
 #include <map>
+#include <utility>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
+
+#include <anabranch/error.hpp>
+#include <anabranch/hf/hub_cache.hpp>
 
 namespace anabranch::train {
 namespace {
@@ -24,7 +28,7 @@ std::string positions_text(Positions positions) {
 }
 
 void add_files(CLI::App& app, Arguments& a) {
-  app.add_option("--model", a.model, "Hugging Face folder to start from")->required()->check(CLI::ExistingDirectory);
+  app.add_option("--model", a.model, "Hugging Face folder to start from, or the model's name on the hub")->required();
   app.add_option("--data", a.samples, "Samples to learn from, one JSON object per line")
       ->required()
       ->check(CLI::ExistingFile);
@@ -42,7 +46,9 @@ void add_tuning(CLI::App& app, Arguments& a) {
   app.add_option("--alpha", a.tuning.alpha, "Adapters add alpha / rank times their product")->capture_default_str();
   app.add_option("--compute", a.tuning.compute, "Type of the products with the base model's weights")
       ->transform(CLI::CheckedTransformer(computes));
-  app.add_option("--threads", a.tuning.n_threads, "Threads; 0: as many as LibTorch takes")->capture_default_str();
+  app.add_option("--threads", a.tuning.n_threads, "Threads; 0: as many as LibTorch takes")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_flag_callback(
       "--full", [&a] { a.tuning.tuning = Tuning::full; }, "Train every weight instead of adapters");
   app.add_flag("--float32-file", a.float32_file, "Write the adapter in float32 instead of bfloat16");
@@ -50,24 +56,39 @@ void add_tuning(CLI::App& app, Arguments& a) {
 
 void add_training(CLI::App& app, Arguments& a) {
   TrainingOptions& t = a.training;
-  app.add_option("--epochs", t.schedule.epochs, "Times that every sample is seen")->capture_default_str();
+  app.add_option("--epochs", t.schedule.epochs, "Times that every sample is seen")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--tokens-per-step", t.schedule.tokens_per_step, "Most tokens of an optimiser step")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--tokens-per-pass", t.schedule.tokens_per_pass,
                  "Most tokens that are packed together; gradients of several passes add up to a step's")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--max-tokens", a.max_tokens, "Longer samples are skipped")->capture_default_str();
-  app.add_option("--lr", t.rate.peak, "Highest learning rate")->capture_default_str();
-  app.add_option("--warmup", t.rate.warmup, "Share of the steps in which the rate rises")->capture_default_str();
+  app.add_option("--max-tokens", a.max_tokens, "Longer samples are skipped")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--lr", t.rate.peak, "Highest learning rate")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--warmup", t.rate.warmup, "Share of the steps in which the rate rises")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   app.add_option("--lr-floor", t.rate.floor, "Share of the highest rate that the cosine ends at")
+      ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  app.add_option("--weight-decay", t.optimizer.weight_decay, "Of AdamW")->capture_default_str();
-  app.add_option("--clip", t.clip, "Highest norm of the gradient; 0: any")->capture_default_str();
+  app.add_option("--weight-decay", t.optimizer.weight_decay, "Of AdamW")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--clip", t.clip, "Highest norm of the gradient; 0: any")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--seed", t.schedule.seed, "Of the order of samples and of the adapters' first values")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--validate-every", a.validate_every, "Steps")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--checkpoint-every", a.checkpoint_every, "Steps")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--stop-after", a.stop_after, "Stop with a checkpoint after so many steps of this call; 0: never")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
 }
 
@@ -112,6 +133,9 @@ Arguments parse_arguments(int argc, char** argv) {
     std::exit(app.exit(error));
   }
   a.render.positions = positions_of(positions);
+  const std::filesystem::path named = std::exchange(a.model, hf::find_model(a.model));
+  if (!std::filesystem::is_directory(a.model)) fail(Status::bad_file, "--model: there is no folder ", named.string());
+  a.model_name = named == a.model ? named.filename().string() : named.string();
   a.tuning.seed = a.training.schedule.seed;
   if (a.markup.empty()) a.markup = a.model;
   return a;

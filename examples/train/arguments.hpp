@@ -11,6 +11,7 @@ namespace anabranch::train {
 
 struct Arguments {
   std::filesystem::path model, samples, validation, out;
+  std::string model_name;        ///< of `model`: the folder's, or the hub's
   std::filesystem::path markup;  ///< folder of the anabranch.json that names tags and separator; empty: the model's
   RenderOptions render;
   ModelOptions tuning;

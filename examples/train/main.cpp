@@ -142,7 +142,7 @@ void write_result(const Arguments& a, const Model& model, const hf::MarkupSettin
   if (a.tuning.tuning == Tuning::full)
     save_model(model, a.model, a.out);
   else
-    adapter_of(model, a.model.filename().string()).save(a.out, a.float32_file ? hf::Dtype::f32 : hf::Dtype::bf16);
+    adapter_of(model, a.model_name).save(a.out, a.float32_file ? hf::Dtype::f32 : hf::Dtype::bf16);
   hf::MarkupSettings settings = markup;
   settings.positions = a.render.positions;
   settings.markup = a.render.rendering == Rendering::aspd ? MarkupKind::aspd : MarkupKind::serial;

@@ -67,6 +67,8 @@ def main():
     parser.add_argument("--most", type=int, default=0, help="only so many prompts, of all kinds; 0: all")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    if arguments.most < 0:
+        parser.error(f"--most is {arguments.most}; it must be 0 or more")
 
     rng = random.Random(arguments.seed)
     try:

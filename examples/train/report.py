@@ -125,6 +125,8 @@ def main():
     parser.add_argument("--embeddings", help="folder of the sentence model; default: the installed package's")
     parser.add_argument("--examples", type=int, default=0, help="print the first so many answers of every set and way")
     arguments = parser.parse_args()
+    if arguments.examples < 0:
+        parser.error(f"--examples is {arguments.examples}; it must be 0 or more")
     sentence.default_threads()
     embeddings = sentence.Embeddings(arguments.embeddings)
 

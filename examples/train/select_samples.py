@@ -135,6 +135,9 @@ def main():
     parser.add_argument("--most-branching", type=int, default=10**9, help="so many, the best of each kind")
     parser.add_argument("--most-serial", type=int, default=10**9)
     arguments = parser.parse_args()
+    for name in ("most_branching", "most_serial"):
+        if getattr(arguments, name) < 0:
+            parser.error(f"--{name.replace('_', '-')} is {getattr(arguments, name)}; it must be 0 or more")
     sentence.default_threads()
 
     chooser = Chooser(arguments)

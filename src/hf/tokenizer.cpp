@@ -1,5 +1,6 @@
 #include <anabranch/hf/tokenizer.hpp>
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -115,6 +116,17 @@ std::optional<TokenId> Tokenizer::find_added(std::string_view text) const {
   const auto found = table_->added.find(std::string(text));
   if (found == table_->added.end()) return std::nullopt;
   return found->second;
+}
+
+TokenId Tokenizer::stop_token(std::string_view text) const {
+  if (impl::first_bad_utf8(text) < text.size()) return kUnknownToken;
+  const std::vector<TokenId> tokens = encode(text, Special::parse);
+  const auto special = std::find_if(tokens.begin(), tokens.end(), [&](TokenId token) { return is_special(token); });
+  if (special == tokens.end()) return kUnknownToken;
+  if (tokens.size() > 1)
+    fail(Status::bad_request, "the stop text \"", text, "\" holds the special token ", token_bytes(*special),
+         " among other text; it must be the name alone, or text");
+  return *special;
 }
 
 TokenId Tokenizer::added(std::string_view text) const {

@@ -1,9 +1,17 @@
 #include <anabranch/llama/generate.hpp>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+#include <type_traits>
 #include <utility>
 
+#include <llama.h>
+
 #include <anabranch/decode/request_loop.hpp>
+#include <anabranch/error.hpp>
 #include <anabranch/llama/host.hpp>
 #include <anabranch/markup/serial.hpp>
 #include <anabranch/markup/skeleton.hpp>
@@ -34,8 +42,38 @@ DecoderOptions options_of_decoder(const GgufModel& model, const GenerateOptions&
   return result;
 }
 
-/// Fills in the limits that the caller left to the runner, and lowers `max_requests` to what the seq_ids are enough
-/// for: two a sequence, because one that is rewound needs another.
+/// A number of the file's metadata; none: it is not there. Throws bad_file for what is none.
+std::optional<float> metadata(const GgufModel& model, llama_model_meta_key key) {
+  const char* const name = llama_model_meta_key_str(key);
+  std::array<char, 64> text{};
+  if (llama_model_meta_val_str(model.model(), name, text.data(), text.size()) < 0) return std::nullopt;
+  char* end = nullptr;
+  const float value = std::strtof(text.data(), &end);
+  if (end == text.data() || *end != '\0' || !std::isfinite(value))
+    fail(Status::bad_file, "metadata of the model: '", name, "': expected a number, found \"", text.data(), "\"");
+  return value;
+}
+
+/// Fills in what the request leaves open of sampling, from the file's `general.sampling`.
+void take_defaults(const GgufModel& model, SamplingOptions& sampling) {
+  const auto take = [&](auto& option, llama_model_meta_key key) {
+    const std::optional<float> value = metadata(model, key);
+    if (!option && value) option = static_cast<typename std::remove_cvref_t<decltype(option)>::value_type>(*value);
+  };
+  for (const llama_model_meta_key key :
+       {LLAMA_MODEL_META_KEY_SAMPLING_MIROSTAT, LLAMA_MODEL_META_KEY_SAMPLING_XTC_PROBABILITY})
+    if (metadata(model, key).value_or(0.0f) != 0.0f)
+      fail(Status::unsupported, "metadata of the model: '", llama_model_meta_key_str(key),
+           "' is not supported; GenerateOptions::model_defaults = false leaves its sampling settings aside");
+  take(sampling.temperature, LLAMA_MODEL_META_KEY_SAMPLING_TEMP);
+  take(sampling.top_k, LLAMA_MODEL_META_KEY_SAMPLING_TOP_K);
+  take(sampling.top_p, LLAMA_MODEL_META_KEY_SAMPLING_TOP_P);
+  take(sampling.min_p, LLAMA_MODEL_META_KEY_SAMPLING_MIN_P);
+  take(sampling.repetition_penalty, LLAMA_MODEL_META_KEY_SAMPLING_PENALTY_REPEAT);
+}
+
+/// Fills in the limits that the caller left to the runner and the sampling settings that it left to the model, and
+/// lowers `max_requests` to what the seq_ids are enough for: two a sequence, because one that is rewound needs another.
 GenerateOptions checked(const GgufModel& model, GenerateOptions options) {
   if (options.markup.value_or(MarkupKind::skeleton) == MarkupKind::aspd)
     fail(Status::unsupported, "markup aspd needs a model that was trained on its tags; skeleton and serial do not");
@@ -43,6 +81,12 @@ GenerateOptions checked(const GgufModel& model, GenerateOptions options) {
     fail(Status::unsupported, "llama.cpp takes no positions but `longest`");
   if (options.request.max_tokens == kNone) options.request.max_tokens = kMaxTokens;
   if (options.request.max_branch_tokens == kNone) options.request.max_branch_tokens = kMaxBranchTokens;
+  if (options.n_pages < 0) fail(Status::bad_request, "n_pages is ", options.n_pages, "; it must be 0 or more");
+  for (const LogitBias& bias : options.request.logit_bias)
+    if (bias.token >= model.vocabulary().n_tokens())
+      fail(Status::bad_request, "logit_bias is on token ", bias.token, "; the model has tokens 0 to ",
+           model.vocabulary().n_tokens() - 1);
+  if (options.model_defaults) take_defaults(model, options.request.sampling);
   const std::int64_t per_request = 2 * (std::int64_t{options.max_branches} + 1);
   if (per_request > model.options().n_seq_ids)
     fail(Status::bad_request, "an answer of ", options.max_branches, " branches needs ", per_request,

@@ -30,8 +30,15 @@ void check(const GgufOptions& options) {
   };
   in(options.n_cells, 1, 1 << 30, "n_cells");
   in(options.n_seq_ids, 1, 256, "n_seq_ids");
-  in(options.max_rows, options.n_seq_ids, 1 << 20, "max_rows");
-  in(options.n_threads, 0, 1024, "n_threads");
+  // llama.cpp asserts that a batch, which is no larger than the cache, can hold an output of every seq_id.
+  if (options.n_cells < options.n_seq_ids)
+    fail(Status::bad_argument, "n_cells is ", options.n_cells, " for ", options.n_seq_ids,
+         " seq_ids; it must be at least n_seq_ids");
+  if (options.max_rows < options.n_seq_ids)
+    fail(Status::bad_argument, "max_rows is ", options.max_rows, " for ", options.n_seq_ids,
+         " seq_ids; it must be at least n_seq_ids");
+  in(options.max_rows, 1, 1 << 20, "max_rows");
+  in(options.n_threads, 0, GGML_MAX_N_THREADS, "n_threads");
 }
 
 llama_context* make_context(llama_model* model, const GgufOptions& options) {

@@ -6,6 +6,7 @@
 
 #include <llama.h>
 
+#include <anabranch/decode/text_stream.hpp>
 #include <anabranch/error.hpp>
 
 namespace anabranch::llama {
@@ -16,6 +17,17 @@ std::string mark(std::size_t i) { return "\xEE\x80\x80" + std::to_string(i) + "\
 
 void append(std::vector<TokenId>& out, const std::vector<TokenId>& tokens) {
   out.insert(out.end(), tokens.begin(), tokens.end());
+}
+
+/// Offset of the first byte that begins no character, or the size. llama.cpp would take it for another.
+std::size_t first_bad_utf8(std::string_view text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const auto piece = anabranch::impl::first_utf8_piece(text.substr(at));
+    if (piece.kind != anabranch::impl::Utf8Piece::Kind::whole) break;
+    at += piece.n_bytes;
+  }
+  return at;
 }
 
 /// A length that llama.cpp returned: negative when the buffer was shorter.
@@ -35,6 +47,8 @@ Vocabulary::Vocabulary(const llama_model* model) : model_(model), vocabulary_(nu
 }
 
 std::vector<TokenId> Vocabulary::tokenize(std::string_view text, Special special, bool at_start) const {
+  if (const std::size_t bad = first_bad_utf8(text); bad < text.size())
+    fail(Status::bad_argument, "text to encode: not well-formed UTF-8 at byte ", bad, " of ", text.size());
   const auto n_bytes = static_cast<std::int32_t>(text.size());
   const bool parse = special == Special::parse;
   std::vector<TokenId> tokens(text.size() + 8);
@@ -74,6 +88,18 @@ void Vocabulary::operator()(std::span<const TokenId> tokens, std::string& out) c
     llama_token_to_piece(vocabulary_, token, longer.data(), -n, 0, false);
     out += longer;
   }
+}
+
+TokenId Vocabulary::stop_token(std::string_view text) const {
+  if (first_bad_utf8(text) < text.size()) return kUnknownToken;
+  const std::vector<TokenId> tokens = encode(text, Special::parse);
+  const auto is_control = [&](TokenId token) { return llama_vocab_is_control(vocabulary_, token); };
+  const auto control = std::find_if(tokens.begin(), tokens.end(), is_control);
+  if (control == tokens.end()) return kUnknownToken;
+  if (tokens.size() > 1)
+    fail(Status::bad_request, "the stop text \"", text, "\" holds the name of control token ", *control,
+         " among other text; it must be the name alone, or text");
+  return *control;
 }
 
 std::string Vocabulary::render(std::span<const Message> messages) const {

@@ -14,6 +14,7 @@
 
 #include <anabranch/error.hpp>
 #include <anabranch/hf/adapter.hpp>
+#include <anabranch/hf/hub_cache.hpp>
 #include <anabranch/hf/safetensors.hpp>
 
 #include "forward_pass.hpp"
@@ -101,6 +102,7 @@ struct CausalLm::Impl {
   std::int64_t n_passes = 0;
   PassTimes times;
   std::shared_ptr<const hf::ModelText> text;
+  std::optional<hf::GenerationConfig> generation;
 };
 
 CausalLm::CausalLm(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
@@ -108,8 +110,9 @@ CausalLm::CausalLm(CausalLm&&) noexcept = default;
 CausalLm& CausalLm::operator=(CausalLm&&) noexcept = default;
 CausalLm::~CausalLm() = default;
 
-CausalLm CausalLm::load(const std::filesystem::path& folder, const LoadOptions& options) {
+CausalLm CausalLm::load(const std::filesystem::path& name, const LoadOptions& options) {
   check_options(options);
+  const std::filesystem::path folder = hf::find_model(name);
   auto model = std::make_shared<LoadedModel>();
   model->folder = folder;
   model->adapter = options.adapter;
@@ -134,8 +137,9 @@ CausalLm CausalLm::load(const std::filesystem::path& folder, const LoadOptions& 
   return runner;
 }
 
-MemoryEstimate CausalLm::estimate(const std::filesystem::path& folder, const LoadOptions& options) {
+MemoryEstimate CausalLm::estimate(const std::filesystem::path& name, const LoadOptions& options) {
   check_options(options);
+  const std::filesystem::path folder = hf::find_model(name);
   const hf::ModelConfig config = hf::ModelConfig::load(folder);
   const hf::Weights files = hf::Weights::open(folder);  // that they are there and whole
   const LoadReport report;
@@ -150,6 +154,7 @@ CausalLm CausalLm::with_own_slots() const {
   impl->path = impl_->path;
   impl->max_rows = impl_->max_rows;
   impl->text = impl_->text;
+  impl->generation = impl_->generation;
   CausalLm runner(std::move(impl));
   runner.reserve(n_slots());
   return runner;
@@ -184,6 +189,10 @@ const hf::ModelText& CausalLm::text() const {
     impl_->text = std::make_shared<hf::ModelText>(model.adapter ? hf::ModelText::load(model.folder, *model.adapter)
                                                                 : hf::ModelText::load(model.folder));
   return *impl_->text;
+}
+const hf::GenerationConfig& CausalLm::generation() const {
+  if (!impl_->generation) impl_->generation = hf::GenerationConfig::load(impl_->model->folder);
+  return *impl_->generation;
 }
 Weights CausalLm::weights() const noexcept { return impl_->model->weights; }
 attention::Element CausalLm::kv() const noexcept { return impl_->pass.kv().element(); }

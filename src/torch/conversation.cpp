@@ -111,7 +111,7 @@ class TurnsOf final : public Turns {
 struct Conversation::Impl {
   Impl(const CausalLm& m, const GenerateOptions& o, std::vector<hf::Message> chat)
       : model{m.with_own_slots()},
-        options(impl::with_limits(o)),
+        options(impl::filled(m, o)),
         n_branches(o.markup.value_or(m.text().markup.markup) == MarkupKind::serial ? 0 : o.max_branches),
         messages(impl::with_system(options, std::move(chat))),
         turns(impl::with_markup(model.runner, options, [&](auto markup) -> std::unique_ptr<Turns> {
@@ -171,8 +171,7 @@ void Conversation::Impl::close_answer(TokenId closing) {
 }
 
 Answer Conversation::Impl::answer(std::vector<TokenId> prompt, std::int32_t max_tokens, RequestId& id) {
-  RequestOptions request = options.request;
-  if (request.max_tokens == kNone) request.max_tokens = kMaxTokens;
+  RequestOptions request = impl::filled(model.runner, options).request;
   request.max_tokens = std::min(request.max_tokens, max_tokens);
   request.after = kNoRequest;
   request.prefix = is_in_cache() ? turns->sequence(last) : kNoSequence;

@@ -38,14 +38,14 @@ std::vector<Answer> answers_of(CausalLm& model, const Prompts& prompts, const Ge
 }  // namespace
 
 std::vector<Answer> generate(CausalLm& model, std::span<const std::string> questions, const GenerateOptions& wanted) {
-  const GenerateOptions options = impl::with_limits(wanted);
+  const GenerateOptions options = impl::filled(model, wanted);
   Prompts prompts;
   for (const std::string& question : questions) prompts.push_back(prompt_of(model, options, {{"user", question}}));
   return answers_of(model, prompts, options);
 }
 
 Answer generate(CausalLm& model, std::span<const hf::Message> messages, const GenerateOptions& wanted) {
-  const GenerateOptions options = impl::with_limits(wanted);
+  const GenerateOptions options = impl::filled(model, wanted);
   return std::move(answers_of(model, {prompt_of(model, options, {messages.begin(), messages.end()})}, options).front());
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include <anabranch/error.hpp>
 #include <anabranch/torch/generate.hpp>
 
 namespace anabranch::torch::impl {
@@ -20,11 +21,32 @@ std::vector<TokenId> with_line_break(const CausalLm& model) {
   return found;
 }
 
+/// Fills in what the request leaves open of sampling, from the model's own settings.
+void take_defaults(const hf::GenerationConfig& own, RequestOptions& request) {
+  const auto take = [](auto& option, const auto& value) {
+    if (!option) option = value;
+  };
+  SamplingOptions& sampling = request.sampling;
+  take(sampling.repetition_penalty, own.repetition_penalty);
+  if (request.no_repeat_ngram == kNone) request.no_repeat_ngram = own.no_repeat_ngram.value_or(kNone);
+  if (!own.do_sample) return;
+  take(sampling.temperature, own.temperature);
+  take(sampling.top_k, own.top_k);
+  take(sampling.top_p, own.top_p);
+  take(sampling.min_p, own.min_p);
+}
+
 }  // namespace
 
-GenerateOptions with_limits(GenerateOptions options) {
+GenerateOptions filled(const CausalLm& model, GenerateOptions options) {
   if (options.request.max_tokens == kNone) options.request.max_tokens = kMaxTokens;
   if (options.request.max_branch_tokens == kNone) options.request.max_branch_tokens = kMaxBranchTokens;
+  if (options.n_pages < 0) fail(Status::bad_request, "n_pages is ", options.n_pages, "; it must be 0 or more");
+  for (const LogitBias& bias : options.request.logit_bias)
+    if (bias.token >= model.config().vocabulary)
+      fail(Status::bad_request, "logit_bias is on token ", bias.token, "; the model has tokens 0 to ",
+           model.config().vocabulary - 1);
+  if (options.model_defaults) take_defaults(model.generation(), options.request);
   return options;
 }
 

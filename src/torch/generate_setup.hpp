@@ -14,8 +14,9 @@
 
 namespace anabranch::torch::impl {
 
-/// Fills in the limits that the caller left to the runner.
-GenerateOptions with_limits(GenerateOptions options);
+/// Fills in the limits that the caller left to the runner, and the sampling settings that it left to the model. Throws
+/// bad_request for counts that make no sense, and what CausalLm::generation throws.
+GenerateOptions filled(const CausalLm& model, GenerateOptions options);
 
 /// The messages behind the system message of the options, which gives way to one of their own.
 std::vector<hf::Message> with_system(const GenerateOptions& options, std::vector<hf::Message> messages);

@@ -164,6 +164,14 @@ static void requests_refuse(void) {
   REQUEST_REFUSED(max_parallel_branches, -2, ANB_BAD_REQUEST, "max_parallel_branches is -2");
   REQUEST_REFUSED(no_repeat_ngram, -1, ANB_BAD_REQUEST, "no_repeat_ngram is -1");
   REQUEST_REFUSED(n_log_probabilities, -2, ANB_BAD_REQUEST, "n_log_probabilities is -2");
+  REQUEST_REFUSED(min_p, -0.5f, ANB_BAD_REQUEST, "min_p is -0.5");
+  REQUEST_REFUSED(min_p, 1.5f, ANB_BAD_REQUEST, "min_p is 1.5");
+  REQUEST_REFUSED(frequency_penalty, (float)INFINITY, ANB_BAD_REQUEST, "frequency_penalty is inf");
+  REQUEST_REFUSED(presence_penalty, (float)NAN, ANB_BAD_REQUEST, "presence_penalty is nan");
+  REQUEST_REFUSED(n_logit_bias, -1, ANB_BAD_ARGUMENT, "logit_bias has -1 elements");
+  REQUEST_REFUSED(n_logit_bias, 1, ANB_BAD_ARGUMENT, "logit_bias is NULL");
+  REQUEST_REFUSED(n_stop_tokens, -1, ANB_BAD_ARGUMENT, "stop_tokens has -1 elements");
+  REQUEST_REFUSED(n_stop_tokens, 1, ANB_BAD_ARGUMENT, "stop_tokens is NULL");
   REQUEST_REFUSED(n_stop, -1, ANB_BAD_ARGUMENT, "stop has -1 elements");
   REQUEST_REFUSED(n_stop, 1, ANB_BAD_ARGUMENT, "stop is NULL");
   REQUEST_REFUSED(after, 12345, ANB_STALE_REQUEST, "request 12345");
@@ -196,6 +204,18 @@ static void prompts_and_stops_refuse(void) {
     o.stop = kEmpty;
     o.n_stop = 1;
     request_refused(&w, &o, ANB_BAD_REQUEST, "stop string is empty");
+  }
+  {
+    static const anb_token kTokens[] = {5, -4};
+    static const anb_logit_bias kTwice[] = {{3, 1.0f}, {3, 2.0f}};
+    anb_request_options bad = ANB_REQUEST_OPTIONS_INIT;
+    bad.stop_tokens = kTokens;
+    bad.n_stop_tokens = 2;
+    request_refused(&w, &bad, ANB_BAD_REQUEST, "stop token -4");
+    bad.n_stop_tokens = 0;
+    bad.logit_bias = kTwice;
+    bad.n_logit_bias = 2;
+    request_refused(&w, &bad, ANB_BAD_REQUEST, "logit_bias names token 3 more than once");
   }
   CHECK_SAME(request, 77);
   end_world(&w);

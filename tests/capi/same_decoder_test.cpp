@@ -97,6 +97,12 @@ Settings random_settings(std::uint64_t seed) {
   s.request.sampling.top_p = pick(2) == 0 ? 1.0f : 0.9f;
   s.request.sampling.repetition_penalty = pick(2) == 0 ? 1.0f : 1.3f;
   s.request.no_repeat_ngram = pick(2) * (1 + pick(4));
+  s.request.sampling.min_p = pick(3) == 0 ? 0.05f : 0.0f;
+  s.request.sampling.frequency_penalty = pick(3) == 0 ? 0.4f : 0.0f;
+  s.request.sampling.presence_penalty = pick(3) == 0 ? -0.3f : 0.0f;
+  s.request.sampling.number = static_cast<std::uint64_t>(pick(3));
+  if (pick(3) == 0) s.request.logit_bias = {{'e', 0.7f}, {'b', -1.5f}};
+  if (pick(4) == 0) s.request.stop_tokens = {'j', 'k'};
   s.request.sampling.seed = seed;
   s.request.n_log_probabilities = pick(4) - 1;
   s.request.max_parallel_branches = pick(3) == 0 ? ab::kNone : 1 + pick(3);
@@ -159,10 +165,21 @@ struct CSide {
     std::vector<const char*> texts;
     for (const std::string& one : stop) texts.push_back(one.c_str());
     anb_request_options o = ANB_REQUEST_OPTIONS_INIT;
-    o.temperature = from.sampling.temperature;
-    o.top_k = from.sampling.top_k;
-    o.top_p = from.sampling.top_p;
-    o.repetition_penalty = from.sampling.repetition_penalty;
+    const ab::Sampling sampling = from.sampling.or_else();
+    std::vector<anb_logit_bias> biases;
+    for (const ab::LogitBias& bias : from.logit_bias) biases.push_back({bias.token, bias.bias});
+    o.temperature = sampling.temperature;
+    o.top_k = sampling.top_k;
+    o.top_p = sampling.top_p;
+    o.min_p = sampling.min_p;
+    o.repetition_penalty = sampling.repetition_penalty;
+    o.frequency_penalty = sampling.frequency_penalty;
+    o.presence_penalty = sampling.presence_penalty;
+    o.number = sampling.number;
+    o.logit_bias = biases.data();
+    o.n_logit_bias = static_cast<std::int32_t>(biases.size());
+    o.stop_tokens = from.stop_tokens.data();
+    o.n_stop_tokens = static_cast<std::int32_t>(from.stop_tokens.size());
     o.no_repeat_ngram = from.no_repeat_ngram;
     o.n_log_probabilities = from.n_log_probabilities;
     o.max_parallel_branches = from.max_parallel_branches;
@@ -209,6 +226,11 @@ bool same_settings(const anb_output_settings& c, const ab::OutputSettings& s) {
   };
   return c.branch == s.branch && (c.request & kIds) == static_cast<std::uint64_t>(s.request) && c.index == s.index &&
          c.temperature == s.sampling.temperature && c.top_k == s.sampling.top_k && c.top_p == s.sampling.top_p &&
+         c.min_p == s.sampling.min_p && c.frequency_penalty == s.sampling.frequency_penalty &&
+         c.presence_penalty == s.sampling.presence_penalty && same(c.n_logit_bias, s.logit_bias.size()) &&
+         std::equal(
+             s.logit_bias.begin(), s.logit_bias.end(), c.logit_bias,
+             [](const ab::LogitBias& a, const anb_logit_bias& b) { return a.token == b.token && a.bias == b.bias; }) &&
          c.repetition_penalty == s.sampling.repetition_penalty && c.uniform == ab::uniform(s.stream, s.index) &&
          list(c.allowed, c.n_allowed, s.allowed) && list(c.forbidden, c.n_forbidden, s.forbidden) &&
          list(c.seen, c.n_seen, s.seen) && list(c.spared, c.n_spared, s.spared);

@@ -128,6 +128,95 @@ static void stop_strings(void) {
   end_world(&w);
 }
 
+static int32_t name_of_stop(const char* name, int32_t n, void* user) {
+  (void)user;
+  if (n == 5 && memcmp(name, "<end>", 5) == 0) return 'e';
+  return n == 3 && memcmp(name, "bad", 3) == 0 ? -7 : ANB_UNKNOWN_TOKEN;
+}
+
+static void stop_tokens(void) {
+  static const anb_token kTokens[] = {'z', 'd'};
+  static const char* const kNames[] = {"nothing", "<end>"};
+  static const char* const kBad[] = {"bad"};
+  anb_text text = byte_text();
+  anb_decoder_options o;
+  anb_request_options ro = ANB_REQUEST_OPTIONS_INIT;
+  anb_request r;
+  world w;
+  text.stop_token = name_of_stop;
+  o = serial_options(&text);
+  w = decoder_world(&o);
+  ro.stop_tokens = kTokens;
+  ro.n_stop_tokens = 2;
+  r = submit(&w, "a", &ro);
+  CHECK_SAME(run_passes(&w, kLong, kByLogits), 4);
+  CHECK_TEXT(text_of(&w, r, 0), "abc");
+  CHECK_SAME(request_state(&w, r).reason, ANB_REASON_STOP);
+  CHECK_SAME(request_state(&w, r).n_forgotten, 1);
+  ro.n_stop_tokens = 0;
+  ro.stop = kNames;
+  ro.n_stop = 2;
+  r = submit(&w, "a", &ro);
+  run_passes(&w, kLong, kByLogits);
+  CHECK_TEXT(text_of(&w, r, 0), "abcd");
+  ro.stop = kBad;
+  ro.n_stop = 1;
+  {
+    const anb_token prompt = 'a';
+    anb_request none = 77;
+    STATUS(anb_decoder_submit(w.decoder, &prompt, 1, &ro, &none), ANB_CALLBACK_FAILED);
+    CHECK(strstr(anb_last_error(), "stop_token failed with -7") != NULL && none == 77);
+  }
+  end_world(&w);
+}
+
+static void biases_and_penalties(void) {
+  static const anb_logit_bias kBiases[] = {{'p', -INFINITY}, {'q', 0.5f}};
+  const anb_text text = byte_text();
+  const anb_decoder_options o = serial_options(&text);
+  anb_request_options ro = ANB_REQUEST_OPTIONS_INIT;
+  anb_output_settings s = ANB_OUTPUT_SETTINGS_INIT;
+  anb_plan plan = ANB_PLAN_INIT;
+  float logits[128];
+  world w = decoder_world(&o);
+  int i;
+  memset(logits, 0, sizeof logits);
+  logits['p'] = 9.0f;
+  logits['q'] = 2.0f;
+  logits['r'] = 1.9f;
+  ro.logit_bias = kBiases;
+  ro.n_logit_bias = 2;
+  ro.frequency_penalty = 0.25f;
+  ro.presence_penalty = 0.25f;
+  ro.min_p = 0.125f;
+  ro.number = 3;
+  submit(&w, "a", &ro);
+  for (i = 0; i < 4; ++i) { /* q: 2.5, q: 2, r: 1.9 of 1.75, then q: 1.75 of 1.4 */
+    OK(anb_decoder_plan(w.decoder, &plan));
+    OK(anb_decoder_get_output(w.decoder, 0, &s));
+    CHECK(s.n_logit_bias == 2 && s.logit_bias[1].token == 'q' && s.logit_bias[1].bias == 0.5f);
+    CHECK(s.frequency_penalty == 0.25f && s.presence_penalty == 0.25f && s.min_p == 0.125f && s.n_seen == i);
+    OK(anb_decoder_commit(w.decoder, logits, 1, 128));
+  }
+  CHECK_TEXT(text_of(&w, w.requests[0], 0), "qqrq");
+  end_world(&w);
+}
+
+/* Requests with one seed and different numbers draw different random numbers; number 0 is the seed's own. */
+static void numbers_of_requests(void) {
+  anb_request_options ro = ANB_REQUEST_OPTIONS_INIT;
+  const float logits[2] = {0, 0};
+  double first, again, second;
+  ro.temperature = 1.0f;
+  ro.seed = 9;
+  sample_with(&ro, logits, 2, &first);
+  ro.number = 1;
+  sample_with(&ro, logits, 2, &second);
+  ro.number = 0;
+  sample_with(&ro, logits, 2, &again);
+  CHECK(first == again && first != second);
+}
+
 static void limits_of_tokens(void) {
   const anb_text text = byte_text();
   const anb_markup markup = aspd_markup();
@@ -227,6 +316,9 @@ const phase kSamplingPhases[] = {
     {"a_draw_depends_on_the_seed_alone", a_draw_depends_on_the_seed_alone},
     {"a_penalty_is_over_what_the_sequence_has_seen", a_penalty_is_over_what_the_sequence_has_seen},
     {"stop_strings", stop_strings},
+    {"stop_tokens", stop_tokens},
+    {"biases_and_penalties", biases_and_penalties},
+    {"numbers_of_requests", numbers_of_requests},
     {"limits_of_tokens", limits_of_tokens},
     {"prompts_come_in_chunks", prompts_come_in_chunks},
     {"no_room_for_a_pass", no_room_for_a_pass},

@@ -144,7 +144,7 @@ static void sizes_of_structs_that_are_read(void) {
   CHECK_READER(allocator, read_allocator, allocator);
   CHECK_READER(anb_cache_options, read_cache_options, cache_options);
   CHECK_READER(anb_mask_options, read_mask_options, mask_options);
-  CHECK_READER(anb_text, read_text, text);
+  CHECK_GROWN_READER(anb_text, read_text, text, stop_token);
   CHECK_READER(anb_markup_callbacks, read_callbacks, callbacks);
   CHECK_GROWN_READER(anb_markup, read_markup, markup, unique_titles);
   CHECK_GROWN_READER(anb_decoder_options, read_decoder_options, decoder_options, draft);

@@ -116,6 +116,22 @@ class Conversation(unittest.TestCase):
         os.write(terminal.fd, b"\x04")
         self.assertEqual(terminal.end(), 0)
 
+    def test_numbers_that_make_no_sense_are_refused_not_taken_for_others(self):
+        wrong = [(option, value) for option in ("--batch", "--max-tokens", "--max-branch-tokens", "--max-branches")
+                 for value in ("0", "-1")]
+        for option, value in [*wrong, ("--no-repeat-ngram", "-1"), ("--seed", "-1"), ("--threads", "-1")]:
+            done = subprocess.run([PROGRAM, option, value, "q"], capture_output=True, text=True, timeout=PATIENCE)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertEqual(done.stdout, "")
+            self.assertIn(option, done.stderr)
+
+    def test_a_model_named_as_on_a_hub_is_looked_for_and_the_error_says_how_to_fetch_it(self):
+        done = subprocess.run([PROGRAM, "--model", "nobody/nothing", "q"], capture_output=True, text=True, timeout=PATIENCE,
+                              env={**os.environ, "HF_HUB_CACHE": "/nowhere"})
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("hf download nobody/nothing", done.stderr)
+        self.assertIn("/nowhere", done.stderr)
+
     def test_without_a_terminal_it_says_what_it_takes(self):
         for arguments in ([], ["--system", "You are brief."]):
             done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)

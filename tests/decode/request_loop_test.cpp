@@ -1,6 +1,7 @@
 // RequestLoop: prompts in, answers out, over a model that writes the alphabet.
 #include <anabranch/decode/request_loop.hpp>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -103,6 +104,59 @@ TEST_CASE("Requests with options of their own are asked for in turn, and answers
       [&](std::size_t index, ab::Answer&& answer) { story += answer.text + " of " + std::to_string(index) + ", "; });
   CHECK(story == "ask 0, ask 1, d of 1, ask 2, bcd of 0, e of 2, ");
   CHECK(model.most_outputs == 2);
+}
+
+TEST_CASE("Prompts of one run that are the same draw different numbers; the first is that of the prompt alone") {
+  /// Every letter is as likely as any other.
+  struct Even {
+    std::vector<float> logits = {};
+    ab::LogitsView operator()(const ab::StepPlan& plan) {
+      logits.assign(plan.outputs.size() * kVocabulary, -30.0f);
+      for (std::size_t i = 0; i < plan.outputs.size(); ++i)
+        for (std::size_t t = kFirstLetter; t < kFirstLetter + 26; ++t) logits[i * kVocabulary + t] = 0.0f;
+      return {logits.data(), static_cast<std::int32_t>(plan.outputs.size()), kVocabulary};
+    }
+  };
+  const auto texts = [](std::size_t n, std::uint64_t number, std::int32_t max_requests) {
+    Even model;
+    ab::KvCache cache({.n_pages = 64, .page_size = 4});
+    ab::Decoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 12, .end_of_text = {kEnd}}};
+    const ab::GenerateOptions options{.request = {.sampling = {.temperature = 1.0f, .seed = 5, .number = number}},
+                                      .max_requests = max_requests};
+    std::vector<std::string> result;
+    for (const ab::Answer& answer : ab::RequestLoop(model, cache, decoder, options).run(Prompts(n, tokens("a"))))
+      result.push_back(answer.text);
+    return result;
+  };
+  const auto three = texts(3, 0, 2);
+  CHECK(three[0] != three[1]);
+  CHECK(three[1] != three[2]);
+  CHECK(three[0] != three[2]);
+  CHECK(texts(3, 0, 3) == three);
+  CHECK(texts(1, 0, 1)[0] == three[0]);
+  CHECK(texts(1, 2, 1)[0] == three[2]);
+}
+
+TEST_CASE("No answers at once are refused, not taken for one") {
+  for (const std::int32_t n : {0, -1}) {
+    Alphabet model;
+    try {
+      answers(model, {tokens("a")}, {.max_requests = n});
+      FAIL("answered");
+    } catch (const ab::Error& error) {
+      CHECK(error.status() == ab::Status::bad_request);
+      CHECK(std::string(error.what()).find("max_requests is " + std::to_string(n)) != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("Answers have the log-probabilities that are asked for") {
+  Alphabet model;
+  const ab::Answer answer = answers(model, {tokens("a")}, {.request = {.n_log_probabilities = 1}})[0];
+  REQUIRE(answer.log_probabilities.size() == answer.tokens.size());
+  CHECK(answer.log_probabilities[0] == Approx(-std::log1p((kVocabulary - 1) * std::exp(-10.0))).margin(1e-5));
+  CHECK(answer.likeliest[3][0].token == answer.tokens[3]);
+  CHECK(answers(model, {tokens("a")}, {})[0].log_probabilities.empty());
 }
 
 TEST_CASE("A model that fails is told that its pass was aborted") {

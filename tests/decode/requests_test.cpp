@@ -72,10 +72,20 @@ TEST_CASE("Requests that cannot be taken are refused, and change nothing") {
   CHECK(status({12}, {.sampling = {.top_p = 0}}) == ab::Status::bad_request);
   CHECK(status({12}, {.sampling = {.top_p = 1.5f}}) == ab::Status::bad_request);
   CHECK(status({12}, {.sampling = {.repetition_penalty = 0}}) == ab::Status::bad_request);
+  for (const float p : {-0.1f, 1.1f, std::numeric_limits<float>::quiet_NaN()})
+    CHECK(status({12}, {.sampling = {.min_p = p}}) == ab::Status::bad_request);
+  for (const float p : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    CHECK(status({12}, {.sampling = {.frequency_penalty = p}}) == ab::Status::bad_request);
+    CHECK(status({12}, {.sampling = {.presence_penalty = p}}) == ab::Status::bad_request);
+    CHECK(status({12}, {.logit_bias = {{1, p}}}) == ab::Status::bad_request);
+  }
+  CHECK(status({12}, {.logit_bias = {{-1, 1.0f}}}) == ab::Status::bad_request);
+  CHECK(status({12}, {.logit_bias = {{1, 1.0f}, {2, 1.0f}, {1, 1.0f}}}) == ab::Status::bad_request);
   CHECK(status({12}, {.stop = {"a", ""}}) == ab::Status::bad_request);
+  CHECK(status({12}, {.stop_tokens = {3, -1}}) == ab::Status::bad_request);
   CHECK(status({12}, {.max_tokens = 0}) == ab::Status::bad_request);
   CHECK(status({12}, {.max_branch_tokens = -5}) == ab::Status::bad_request);
-  CHECK(status({12}, {.no_repeat_ngram = -1}) == ab::Status::bad_request);
+  CHECK(status({12}, {.no_repeat_ngram = -2}) == ab::Status::bad_request);
   CHECK(status({12}, {.n_log_probabilities = -2}) == ab::Status::bad_request);
   CHECK(status({12}, {.after = ab::RequestId{7}}) == ab::Status::stale_request);
   CHECK_FALSE(run.decoder.has_work());

@@ -60,14 +60,28 @@ class Cases {
     ab::OutputSettings s;
     const float temperatures[] = {0.0f, 1e-40f, 0.3f, 1.0f, 1e30f}, top_ps[] = {1.0f, 1.0f, 0.99999994f, 0.9f, 1e-6f};
     const std::int32_t top_ks[] = {0, 0, 0, 1, 5, 40, 1000};
+    const float min_ps[] = {0.0f, 0.0f, 0.05f, 0.9f, 1e-30f};
+    const float penalties[] = {0.0f, 0.0f, 0.5f, -1.5f};
     s.sampling = {.temperature = temperatures[below(5)],
                   .top_k = top_ks[below(7)],
                   .top_p = top_ps[below(5)],
-                  .repetition_penalty = below(2) == 0 ? 1.0f : 0.5f + 0.1f * static_cast<float>(below(10))};
+                  .min_p = min_ps[below(5)],
+                  .repetition_penalty = below(2) == 0 ? 1.0f : 0.5f + 0.1f * static_cast<float>(below(10)),
+                  .frequency_penalty = penalties[below(4)],
+                  .presence_penalty = penalties[below(4)]};
+    if (below(20) == 0) s.sampling.repetition_penalty = 1e-38f;
     s.stream = ab::trunk_stream(random_());
     forbidden_ = some(n_tokens), seen_ = some(n_tokens);
     s.forbidden = forbidden_;
     s.seen = seen_;
+    biases_.clear();
+    for (const TokenId token : some(n_tokens)) {
+      const bool is_there =
+          std::any_of(biases_.begin(), biases_.end(), [&](const auto& b) { return b.token == token; });
+      if (token < 0 || token >= static_cast<TokenId>(n_tokens) || is_there) continue;
+      biases_.push_back({token, below(9) == 0 ? kNever<float> : static_cast<float>(below(40)) - 20});
+    }
+    s.logit_bias = biases_;
     return s;
   }
 
@@ -82,6 +96,7 @@ class Cases {
 
   std::mt19937 random_;
   Tokens forbidden_, seen_;
+  std::vector<ab::LogitBias> biases_;
 };
 
 template <class Logit>

@@ -104,6 +104,59 @@ TEST_CASE("A stop string in a branch ends the whole request; forced text never s
   CHECK(run.decoder.text(id) == "ab:dec:fgh");
 }
 
+TEST_CASE("A stop token ends the request and is not fed; one that ends a text anyway goes on to do that") {
+  AspdRun run(aspd());
+  run.script({}, "abyc.");
+  const auto id = run.submit(tokens("p"), {.stop_tokens = tokens("xy")});
+  run.script({}, "abc.");
+  const auto ended = run.submit(tokens("p"), {.stop_tokens = {kEnd}});
+  run.run();
+  CHECK(run.decoder.reason(id) == ab::EndReason::stop);
+  CHECK(run.decoder.text(id) == "ab");
+  CHECK(run.decoder.tokens(id) == tokens("ab"));
+  CHECK(run.decoder.statistics(id).n_sampled == 3);
+  CHECK(run.decoder.statistics(id).n_forgotten == 1);
+  CHECK(run.decoder.reason(ended) == ab::EndReason::end_of_text);
+  run.script({}, "d.");
+  const auto next = run.submit(tokens("q"), {.after = id});
+  run.run();
+  CHECK(run.history(next) == "pabqd");
+}
+
+TEST_CASE("A stop token in a branch ends the whole request, also where tags are drafted") {
+  for (const bool draft : {false, true}) {
+    AspdRun run(aspd(), {.draft = draft});
+    run.script({}, "(a)(b){z.").script({{0, 0}}, "deyf]").script({{0, 1}}, "ghijk]");
+    const auto id = run.submit(tokens("p"), {.stop_tokens = tokens("y")});
+    run.script({}, "(ab)(cd){z.");
+    const auto at_tag = run.submit(tokens("p"), {.stop_tokens = {kTitleEnd}});
+    run.run();
+    CHECK(run.decoder.reason(id) == ab::EndReason::stop);
+    CHECK(run.branch_reason(id, 2) == ab::EndReason::stop);
+    CHECK(run.decoder.text(id) == "a:deb:gh");
+    CHECK(run.decoder.reason(at_tag) == ab::EndReason::stop);
+    CHECK(run.decoder.tokens(at_tag) == tokens("(ab"));
+  }
+}
+
+TEST_CASE("A stop that names a special token is that token, where the text knows the name") {
+  struct Named : Letters {
+    TokenId stop_token(std::string_view text) const {
+      if (text.find("<stop>") == text.npos) return ab::kUnknownToken;
+      if (text != "<stop>") ab::fail(ab::Status::bad_request, "among other text");
+      return tokens("y").front();
+    }
+  };
+  Run<Aspd, Named> run(aspd());
+  run.script({}, "abyc.");
+  const auto id = run.submit(tokens("p"), {.stop = {"c", "<stop>"}});
+  run.run();
+  CHECK(run.decoder.text(id) == "ab");
+  CHECK(run.decoder.reason(id) == ab::EndReason::stop);
+  CHECK_THROWS_AS(run.decoder.submit(tokens("p"), {.stop = {"c<stop>"}}), ab::Error);
+  CHECK_FALSE(run.decoder.has_work());
+}
+
 TEST_CASE("The events of all branches, put together in reading order, are the answer") {
   AspdRun run(aspd());
   run.script({}, "x(a)(b){yz.").script({{0, 0}}, "c(d){e]").script({{0, 0}, {0, 0}}, "ff]").script({{0, 1}}, "g]");

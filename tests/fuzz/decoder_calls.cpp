@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kMostRequests = 12;  // that the fuzzer keeps in mind, per decoder
 constexpr std::array<anb_token, 2> kEndOfText = {15, 4};
 constexpr std::array<anb_token, 2> kSeparator = {7, 1};
+constexpr std::array<anb_logit_bias, 2> kBiases = {{{3, 1.5f}, {5, -2.0f}}};
 constexpr std::array<const char*, 4> kStops = {"1.", "\n", "ab", "\xc3\xa4"};
 
 /// A markup, and whether its callbacks need text.
@@ -150,6 +151,10 @@ struct SomeRequest {
     options.seed = input.byte();
     if (options.seed % 5 == 4) options.no_repeat_ngram = static_cast<std::int32_t>(options.seed % 7);
     if (options.seed % 4 == 3) options.max_parallel_branches = static_cast<std::int32_t>(options.seed % 3);
+    if (options.seed % 6 == 5) options.min_p = 0.25f * static_cast<float>(options.seed % 6);
+    if (options.seed % 7 == 6) options.frequency_penalty = options.presence_penalty = 0.5f;
+    if (options.seed % 9 == 8) options.logit_bias = kBiases.data(), options.n_logit_bias = 2;
+    if (options.seed % 11 == 10) options.stop_tokens = kEndOfText.data(), options.n_stop_tokens = 2;
     if (input.one_in(4)) options.after = world.some_request(decoder);
     if (!input.one_in(4)) return;
     options.n_stop = 1 + input.below(2);

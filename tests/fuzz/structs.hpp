@@ -22,6 +22,8 @@ inline constexpr std::size_t kLeastSize<anb_markup> = offsetof(anb_markup, uniqu
 template <>
 inline constexpr std::size_t kLeastSize<anb_decoder_options> = offsetof(anb_decoder_options, draft);
 template <>
+inline constexpr std::size_t kLeastSize<anb_text> = offsetof(anb_text, stop_token);
+template <>
 inline constexpr std::size_t kLeastSize<anb_request_options> = offsetof(anb_request_options, max_parallel_branches);
 template <>
 inline constexpr std::size_t kLeastSize<anb_output_settings> = offsetof(anb_output_settings, spared);

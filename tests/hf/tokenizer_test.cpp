@@ -139,6 +139,17 @@ TEST_CASE("Added tokens are found by their text and know whether they are specia
   CHECK(tokenizer.token_bytes(end) == "<|im_end|>");
 }
 
+TEST_CASE("A stop that is the name of a special token is that token, other text is none") {
+  const hf::Tokenizer tokenizer = small("qwen2");
+  CHECK(tokenizer.stop_token("<|im_end|>") == tokenizer.added("<|im_end|>"));
+  for (const char* text : {"User:", "\n\n", "<tool_call>", "<|im_en", "\xff", "a\xc3"})
+    CHECK(tokenizer.stop_token(text) == anabranch::kUnknownToken);
+  CHECK(
+      test::error_of([&] { tokenizer.stop_token("<|im_end|>\n"); }) ==
+      "bad_request: the stop text \"<|im_end|>\n\" holds the special token <|im_end|> among other text; it must be the "
+      "name alone, or text");
+}
+
 TEST_CASE("Ids outside the vocabulary decode to nothing, negative ones are refused before anything is written") {
   const hf::Tokenizer tokenizer = small("qwen2");
   const Tokens padded{tokenizer.n_tokens(), 1 << 30};

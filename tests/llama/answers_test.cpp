@@ -2,11 +2,16 @@
 // writes when the branch is decoded alone in a seq_id of its own, with no code of ours in the way.
 #include "catch.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include <gguf.h>
 #include <llama.h>
 
 #include <anabranch/anabranch.hpp>
@@ -235,4 +240,113 @@ TEST_CASE("a file that is no model and options that cannot be are refused") {
   CHECK(status("README.md", {.n_cells = 0}) == ab::Status::bad_argument);
   CHECK(status("README.md", {.n_seq_ids = 257}) == ab::Status::bad_argument);
   CHECK(status("README.md", {.n_seq_ids = 64, .max_rows = 32}) == ab::Status::bad_argument);
+  CHECK(status("README.md", {.n_threads = 513}) == ab::Status::bad_argument);
+}
+
+TEST_CASE("every number of cells makes a context or is refused with the limit: llama.cpp never aborts") {
+  const std::filesystem::path file = ab::test::gguf_file("q4_1");
+  if (gguf_model("q4_1") == nullptr) return;
+  for (const std::int32_t n_cells : {1, 2, 127}) {
+    try {
+      GgufModel::load(file, {.n_cells = n_cells});
+      FAIL("loaded");
+    } catch (const ab::Error& error) {
+      CHECK(error.status() == ab::Status::bad_argument);
+      CHECK(error.what() ==
+            "n_cells is " + std::to_string(n_cells) + " for 128 seq_ids; it must be at least n_seq_ids");
+    }
+  }
+  // At each limit a context is made, and runs a batch with a token of every seq_id.
+  for (const auto& [n_cells, n_seq_ids, max_rows] :
+       {std::tuple(1, 1, 1), {2, 2, 2}, {128, 128, 128}, {128, 128, 512}, {300, 128, 128}, {256, 256, 256}}) {
+    GgufModel model =
+        GgufModel::load(file, {.n_cells = n_cells, .n_seq_ids = n_seq_ids, .max_rows = max_rows, .n_threads = 2});
+    ab::KvCache cache(ab::llama::cache_options(model.context()));
+    ab::llama::Host host(model.context(), cache);
+    ab::Step step = cache.begin_step();
+    for (std::int32_t s = 0; s < cache.options().max_sequences; ++s)
+      step.append(step.create_sequence(), {5}, ab::Logits::last);
+    const auto plan = step.plan();
+    if (!plan) continue;  // fewer pages than sequences
+    CHECK(host(*plan).n_outputs == cache.options().max_sequences);
+    step.commit();
+    host.committed();
+  }
+}
+
+TEST_CASE("text that is not UTF-8 is refused as by the other tokenizer") {
+  GgufModel* model = gguf_model("q4_1");
+  if (model == nullptr) return;
+  const auto refused = [&](const std::string& text, auto&& call) {
+    try {
+      call(text);
+    } catch (const ab::Error& error) {
+      CHECK(error.status() == ab::Status::bad_argument);
+      return std::string(error.what());
+    }
+    return std::string("taken");
+  };
+  const auto encode = [&](const std::string& text) { model->vocabulary().encode(text); };
+  CHECK(refused("a\xff", encode) == "text to encode: not well-formed UTF-8 at byte 1 of 2");
+  CHECK(refused("\xc3\xa4 \xc3", encode) == "text to encode: not well-formed UTF-8 at byte 3 of 4");
+  CHECK(refused("\xed\xa0\x80", encode) == "text to encode: not well-formed UTF-8 at byte 0 of 3");
+  CHECK(refused("\xc3\xa4", encode) == "taken");
+  for (const std::string role : {"user", "system"})
+    CHECK(refused("Hi \x80", [&](const std::string& text) {
+            const std::vector<ab::llama::Message> chat{{role, text}, {"user", "Hi"}};
+            model->vocabulary().encode_chat(chat);
+          }) == "text to encode: not well-formed UTF-8 at byte 3 of 4");
+  CHECK(refused("Hi \xff", [&](const std::string& text) { ab::llama::generate(*model, text); }) != "taken");
+}
+
+TEST_CASE("the name of a control token ends an answer, and the file's own sampling settings are taken") {
+  GgufModel* model = gguf_model("q4_1");
+  if (model == nullptr) return;
+  const Vocabulary& vocabulary = model->vocabulary();
+  const ab::TokenId start = vocabulary.encode("<|im_start|>", ab::llama::Special::parse)[0];
+  CHECK(vocabulary.stop_token("<|im_start|>") == start);
+  CHECK(vocabulary.stop_token("User:") == ab::kUnknownToken);
+  CHECK(vocabulary.stop_token("\xff") == ab::kUnknownToken);
+  CHECK_THROWS_AS(vocabulary.stop_token("<|im_start|>user"), ab::Error);
+  ab::GenerateOptions options{.markup = ab::MarkupKind::serial, .request = {.max_tokens = 12}};
+  options.request.stop = {"<|im_start|>"};
+  options.request.hook = [&](const ab::HookContext& context, std::span<float> logits) {
+    if (context.index == 5) logits[static_cast<std::size_t>(start)] = 1000;
+  };
+  const ab::Answer answer = ab::llama::generate(*model, kQuestions[0], options);
+  CHECK(answer.reason == ab::EndReason::stop);
+  CHECK(answer.tokens.size() == 5);
+
+  // The same file with other metadata in front of its tensors.
+  const std::filesystem::path from = ab::test::gguf_file("q4_1");
+  const std::filesystem::path own =
+      std::filesystem::temp_directory_path() / ("anabranch_sampling_" + std::to_string(::getpid()) + ".gguf");
+  gguf_context* metadata = gguf_init_from_file(from.c_str(), {.no_alloc = true, .ctx = nullptr});
+  REQUIRE(metadata != nullptr);
+  const auto offset = static_cast<std::streamoff>(gguf_get_data_offset(metadata));
+  gguf_set_val_f32(metadata, "general.sampling.temp", 1.5f);
+  gguf_set_val_i32(metadata, "general.sampling.top_k", 40);
+  gguf_set_val_f32(metadata, "general.sampling.min_p", 0.01f);
+  REQUIRE(gguf_write_to_file(metadata, own.c_str(), true));
+  gguf_free(metadata);
+  {
+    std::ifstream tensors(from, std::ios::binary);
+    tensors.seekg(offset);
+    std::ofstream(own, std::ios::binary | std::ios::app) << tensors.rdbuf();
+  }
+  const GgufModel sampling = GgufModel::load(own, {.n_cells = 512, .n_seq_ids = 64, .n_threads = 2});
+  const GgufModel plain = GgufModel::load(from, {.n_cells = 512, .n_seq_ids = 64, .n_threads = 2});
+  const auto text = [&](const GgufModel& with, ab::SamplingOptions said, bool defaults) {
+    ab::GenerateOptions wanted{.markup = ab::MarkupKind::serial, .request = {.sampling = said, .max_tokens = 12}};
+    wanted.model_defaults = defaults;
+    return ab::llama::generate(with, kQuestions[0], wanted).text;
+  };
+  const std::string sampled = text(plain, {.temperature = 1.5f, .top_k = 40, .min_p = 0.01f, .seed = 3}, false);
+  const std::string greedy = text(plain, {.seed = 3}, true);
+  CHECK(sampled != greedy);
+  CHECK(text(sampling, {.seed = 3}, true) == sampled);
+  CHECK(text(sampling, {.seed = 3}, false) == greedy);
+  CHECK(text(sampling, {.temperature = 0.0f}, true) == greedy);
+  std::error_code ignored;
+  std::filesystem::remove(own, ignored);
 }

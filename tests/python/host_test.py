@@ -167,6 +167,10 @@ class Program(unittest.TestCase):
             status, out, err = run_host(*arguments)
             self.assertEqual((status, out), (1, ""), arguments)
             self.assertIn(word, err.splitlines()[-1])
+        for option, value in (("--max-tokens", "-1"), ("--max-branch-tokens", "0"), ("--threads", "-1")):
+            with contextlib.redirect_stderr(io.StringIO()) as err, self.assertRaises(SystemExit):
+                host_program.parse([option, value, "q"])
+            self.assertIn(f"{option}: {value} is less than", err.getvalue())
 
 
 if __name__ == "__main__":

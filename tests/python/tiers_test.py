@@ -33,6 +33,11 @@ class Bytes:
     def to_tokens(self, text):
         return text.encode()
 
+    def stop_token(self, text):
+        if "<end>" in text and text != "<end>":
+            raise ValueError(f"a name among other text: {text}")
+        return END if text == "<end>" else None
+
 
 class Script:
     """A model that writes given tokens: `branches[k]` what branch k samples, 0 the trunk."""
@@ -355,6 +360,65 @@ class DecoderTier(unittest.TestCase):
         self.assertAlmostEqual(events[0].top[0][1], events[0].log_probability)
         events = list(decoder.run(b"Q", model, max_tokens=3))
         self.assertEqual(events[-1].reason, Reason.LIMIT)
+
+    def test_stops_are_texts_token_ids_and_names_of_special_tokens(self):
+        for stop, text in (([ord("c")], "ab"), (["de", 99], "ab"), (("<end>",), "abcdef"), ([], "abcdefg")):
+            model = Script([[*b"abcdef", END, *b"g"]])
+            model.decoder = LIB.decoder(LIB.cache(n_pages=64), tokenizer=Bytes(), max_tokens=8)
+            end = list(model.decoder.run(b"Q", model, stop=stop))[-1]
+            self.assertEqual(end.reason, Reason.STOP if stop else Reason.LIMIT)
+            self.assertEqual(model.decoder.branch(end.request).text, text)
+        with self.assertRaisesRegex(ValueError, "a name among other text: <end>x"):
+            model.decoder.submit(b"Q", stop=["<end>x"])
+        with self.assertRaisesRegex(Error, "stop token -1") as raised:
+            model.decoder.submit(b"Q", stop=[-1])
+        self.assertEqual(raised.exception.status, Status.BAD_REQUEST)
+
+    def test_biases_and_penalties_reach_the_sampler(self):
+        def first(n=1, **options):
+            decoder, model = scripted([[*b"aab", END]])
+            events = list(decoder.run(b"Q", model, max_tokens=n, **options))
+            return "".join(e.text for e in events if e.kind == EventKind.TOKEN)[:n]
+
+        self.assertEqual(first(), "a")
+        self.assertEqual(first(logit_bias={ord("z"): 9.5}), "z")
+        self.assertEqual(first(logit_bias={ord("a"): float("-inf"), ord("z"): 0.5}), "z")
+        self.assertEqual(first(2, presence_penalty=10.0, logit_bias={ord("z"): 0.5}), "az")
+        self.assertEqual(first(2, frequency_penalty=10.0, logit_bias={ord("z"): 0.5}), "az")
+        self.assertEqual({first(temperature=5.0, min_p=1.0, seed=seed) for seed in range(8)}, {"a"})
+        self.assertGreater(len({first(temperature=5.0, seed=seed) for seed in range(8)}), 1)
+        self.assertGreater(len({first(temperature=5.0, number=number) for number in range(8)}), 1)
+        decoder, _ = scripted([[END]])
+        decoder.submit(b"Q", logit_bias={5: 0.5, 3: -2.0}, min_p=0.25)
+        self.assertTrue(decoder.plan())
+        settings = decoder.output(0)
+        self.assertEqual([(b.token, b.bias) for b in settings.logit_bias[: settings.n_logit_bias]], [(5, 0.5), (3, -2.0)])
+        self.assertEqual(settings.min_p, 0.25)
+
+    def test_what_has_the_wrong_type_is_a_type_error_and_never_cut_or_split(self):
+        decoder, model = scripted([[*b"ab", END]])
+        submits = [dict(stop="User:"), dict(stop=b"User:"), dict(stop=7), dict(stop=None), dict(stop=["U\0x"]),
+                   dict(stop=[b"U"]), dict(stop=[None]), dict(stop=[1.5]), dict(logit_bias=[(1, 2.0)]),
+                   dict(logit_bias={"a": 1.0}), dict(n_stop=1), dict(stop_tokens=[1]), dict(temperature="hot"),
+                   dict(max_tokens=2.5)]
+        for options in submits:
+            with self.subTest(options), self.assertRaises(TypeError):
+                decoder.submit(b"Q", **options)
+        decoders = [dict(markup="skel\0eton"), dict(markup={"name": "skeleton", "opening": "a\0b"}),
+                    dict(markup={"name": "skeleton", "opening": 7}), dict(end_of_text="<end>"), dict(tokenizer="bytes"),
+                    dict(markup={**ASPD, "title_separator": ":"})]
+        for options in decoders:
+            with self.subTest(options), self.assertRaises(TypeError):
+                LIB.decoder(LIB.cache(n_pages=4), **{"tokenizer": Bytes(), **options})
+        with decoder.cache.step() as step, self.assertRaises(TypeError):
+            step.append(step.create_sequence(), "12")
+        for wrong in ("ab", [97], None, memoryview(b"ab")):
+            decoder, model = scripted([[*b"ab", END]])
+            with mock.patch.object(Bytes, "to_text", lambda self, tokens: wrong), \
+                    self.assertRaisesRegex(TypeError, "to_text.*must give bytes"):
+                list(decoder.run(b"Q", model))
+        with mock.patch.object(Bytes, "to_tokens", lambda self, text: text), self.assertRaises(TypeError):
+            scripted([[END]], markup="skeleton")[0].submit(b"Q")
 
     def test_a_finished_request_goes_on(self):
         decoder, model = scripted([[*b"ab", END]])

@@ -3,8 +3,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -68,6 +70,84 @@ TEST_CASE("the same seed gives the same sampled answer, another seed another one
   CHECK(ab::torch::generate(*real_model(), kQuestion, options).text == first);
   options.request.sampling.seed = 8;
   CHECK(ab::torch::generate(*real_model(), kQuestion, options).text != first);
+}
+
+TEST_CASE("the same question several times has several answers, of which the first is that of the question alone") {
+  if (real_model() == nullptr) return;
+  GenerateOptions options = brief();
+  options.markup = MarkupKind::serial;
+  options.request.max_tokens = 12;
+  options.request.sampling = {.temperature = 1.0f, .seed = 3};
+  const std::vector<std::string> questions(3, kQuestion);
+  const auto answers = ab::torch::generate(*real_model(), questions, options);
+  CHECK(answers[0].text != answers[1].text);
+  CHECK(answers[1].text != answers[2].text);
+  CHECK(ab::torch::generate(*real_model(), kQuestion, options).text == answers[0].text);
+}
+
+TEST_CASE("the name of a special token ends an answer, and so does a token's id") {
+  if (real_model() == nullptr) return;
+  GenerateOptions options = brief();
+  options.markup = MarkupKind::serial;
+  options.request.max_tokens = 24;
+  const Answer whole = ab::torch::generate(*real_model(), kQuestion, options);
+  REQUIRE(whole.tokens.size() == 24);
+  const ab::hf::Tokenizer& tokenizer = real_model()->text().tokenizer;
+  const auto second = std::find(whole.tokens.begin() + 8, whole.tokens.end(), whole.tokens[8]);
+  options.request.stop_tokens = {*second};
+  const Answer cut = ab::torch::generate(*real_model(), kQuestion, options);
+  CHECK(cut.reason == ab::EndReason::stop);
+  CHECK(cut.tokens.size() < whole.tokens.size());
+  CHECK(std::equal(cut.tokens.begin(), cut.tokens.end(), whole.tokens.begin()));
+  // A token that does not end texts by itself, made likely.
+  options.request.stop_tokens = {};
+  options.request.stop = {"<|im_start|>"};
+  options.request.hook = [&](const ab::HookContext& context, std::span<float> logits) {
+    if (context.index == 5) logits[static_cast<std::size_t>(tokenizer.added("<|im_start|>"))] = 1000;
+  };
+  const Answer named = ab::torch::generate(*real_model(), kQuestion, options);
+  CHECK(named.reason == ab::EndReason::stop);
+  CHECK(named.tokens.size() == 5);
+}
+
+TEST_CASE("sampling settings of the model are taken where the options leave them open") {
+  const auto folder = ab::test::real_model_folder();
+  if (!folder) return;
+  // The same model beside a generation_config.json of its own.
+  const std::filesystem::path own =
+      std::filesystem::temp_directory_path() / ("anabranch_defaults_" + std::to_string(::getpid()));
+  std::filesystem::create_directories(own);
+  for (const auto& entry : std::filesystem::directory_iterator(*folder))
+    if (entry.path().filename() != "generation_config.json")
+      std::filesystem::create_symlink(std::filesystem::absolute(entry.path()), own / entry.path().filename());
+  const auto write = [&](const std::string& text) { std::ofstream(own / "generation_config.json") << text; };
+  const auto text_of = [&](GenerateOptions options) {
+    ab::torch::CausalLm model = ab::torch::CausalLm::load(own, {.weights = ab::torch::Weights::float32});
+    options.markup = MarkupKind::serial;
+    options.request.max_tokens = 16;
+    return ab::torch::generate(model, kQuestion, options).text;
+  };
+  const auto said = [](ab::SamplingOptions sampling) {
+    GenerateOptions options;
+    options.request.sampling = sampling;
+    return options;
+  };
+  write(
+      R"({"do_sample": true, "temperature": 1.5, "top_k": 30, "top_p": 0.9, "min_p": 0.01, "repetition_penalty": 1.3})");
+  const ab::SamplingOptions all{
+      .temperature = 1.5f, .top_k = 30, .top_p = 0.9f, .min_p = 0.01f, .repetition_penalty = 1.3f, .seed = 4};
+  const std::string own_text = text_of(said({.seed = 4}));
+  GenerateOptions aside = said({.seed = 4});
+  aside.model_defaults = false;
+  const std::string greedy = text_of(aside);
+  CHECK(own_text != greedy);
+  CHECK(text_of(said({.temperature = 0.0f, .repetition_penalty = 1.0f})) == greedy);
+  aside.request.sampling = all;
+  CHECK(text_of(aside) == own_text);
+  write(R"({"num_beams": 4})");
+  CHECK_THROWS_AS(text_of(said({})), ab::Error);
+  std::error_code ignored;
+  std::filesystem::remove_all(own, ignored);
 }
 
 TEST_CASE("several questions are answered in one decoder, in their order") {

@@ -163,9 +163,10 @@ PagedStruct = _struct("anb_paged", struct_size=u32, n_levels=i32, levels=POINTER
 DETOKENIZE = CFUNCTYPE(ctypes.c_int32, ints, ctypes.c_int32, c_void_p, ctypes.c_int32, c_void_p)
 TEXT_TO_TOKENS = CFUNCTYPE(ctypes.c_int32, c_void_p, ctypes.c_int32, ints, ctypes.c_int32, c_void_p)
 
+STOP_TOKEN = CFUNCTYPE(ctypes.c_int32, c_void_p, ctypes.c_int32, c_void_p)
 Text = _struct(
     "anb_text", struct_size=u32, reserved=u32, detokenize=DETOKENIZE, text_to_tokens=TEXT_TO_TOKENS,
-    user=c_void_p)
+    user=c_void_p, stop_token=STOP_TOKEN)
 ForcedToken = _struct("anb_forced_token", token=i32, role=i32)
 Seed = _struct("anb_seed", prefix=POINTER(ForcedToken), n_prefix=i32, n_title=i32, title=ints)
 Action = _struct(
@@ -191,15 +192,19 @@ DecoderOptions = _struct(
     "anb_decoder_options", struct_size=u32, max_branches=i32, max_tokens=i32, max_branch_tokens=i32, max_depth=i32,
     max_rows=i32, positions=i32, n_end_of_text=i32, end_of_text=ints, markup=POINTER(Markup), text=POINTER(Text),
     draft=i32, reserved=i32)
+LogitBias = _struct("anb_logit_bias", token=i32, bias=c_float)
 RequestOptions = _struct(
     "anb_request_options", struct_size=u32, temperature=c_float, top_k=i32, top_p=c_float, repetition_penalty=c_float,
     max_tokens=i32, max_branch_tokens=i32, n_log_probabilities=i32, seed=u64, after=u64, stop=POINTER(c_char_p),
-    n_stop=i32, reserved=i32, max_parallel_branches=i32, no_repeat_ngram=i32, prefix=u64, user_data=u64)
+    n_stop=i32, reserved=i32, max_parallel_branches=i32, no_repeat_ngram=i32, prefix=u64, user_data=u64, min_p=c_float,
+    frequency_penalty=c_float, presence_penalty=c_float, n_stop_tokens=i32, stop_tokens=ints,
+    logit_bias=POINTER(LogitBias), n_logit_bias=i32, reserved2=i32, number=u64)
 OutputSettings = _struct(
     "anb_output_settings", struct_size=u32, branch=i32, request=u64, temperature=c_float, top_k=i32, top_p=c_float,
     repetition_penalty=c_float, uniform=c_double, index=i64, allowed=ints, forbidden=ints, seen=ints, n_allowed=i32,
     n_forbidden=i32, n_seen=i32, reserved=i32, spared=ints, n_spared=i32, reserved2=i32,
-    user_data=u64)
+    user_data=u64, min_p=c_float, frequency_penalty=c_float, presence_penalty=c_float, n_logit_bias=i32,
+    logit_bias=POINTER(LogitBias))
 TokenLogProbability = _struct("anb_token_log_probability", token=i32, log_probability=c_float)
 LogitsStruct = _struct(
     "anb_logits", struct_size=u32, type=i32, n_outputs=i32, n_vocabulary=i32, row_stride=i64, values=c_void_p)
@@ -271,5 +276,5 @@ FUNCTIONS = {
     "anb_decoder_get_branch": (_status, _handle, u64, i32, POINTER(BranchState)),
 }
 _WITHOUT_INIT = {Output, SlotRun, View, Group, HostOp, PagedLevel, ForcedToken, Seed, Action, Constraint,
-                 TokenLogProbability, PathStep}
+                 LogitBias, TokenLogProbability, PathStep}
 FUNCTIONS |= {made.c_name + "_init": (None, POINTER(made), c_size_t) for made in STRUCTS if made not in _WITHOUT_INIT}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from . import abi
 from .abi import EventKind, LogitType, Reason, Role, Status
 from .cache import Plan
-from .library import Error, int_array
+from .library import Error, c_text, in_range, int_array
 
 # By the format of a memoryview.
 LOGIT_TYPES = {"f": LogitType.FLOAT32, "e": LogitType.FLOAT16, "H": LogitType.BFLOAT16}
@@ -65,7 +65,8 @@ class Decoder:
 
     `markup`: "serial", "skeleton", "aspd", a dict with its `name` and other fields of anb_markup, or an abi.Markup.
     `tokenizer`: has to_text(tokens) -> bytes, and to_tokens(str) -> integers (skeleton needs it;
-    with it an aspd branch that a limit ends is closed by a line break). `end_of_text`: tokens
+    with it an aspd branch that a limit ends is closed by a line break); perhaps stop_token(str) -> the special token of
+    this name, None when the text holds none: then names of special tokens may be stops. `end_of_text`: tokens
     that end an answer or a branch. `options`: fields of anb_decoder_options.
     """
 
@@ -97,14 +98,17 @@ class Decoder:
                     return write(*arguments)
                 except BaseException as error:  # must not get into C; raised again once that has returned
                     failures()._failure = error
-                    return -1
+                    return -2  # below any token
 
             return callback
 
         @guarded
         def detokenize(tokens, n, out, capacity, _):
             text = tokenizer.to_text(tokens[:n])
+            if not isinstance(text, (bytes, bytearray)):
+                raise TypeError(f"the tokenizer's to_text gave {type(text).__name__}; it must give bytes")
             if len(text) <= capacity:
+                text = bytes(text)
                 ctypes.memmove(out, text, len(text))
             return len(text)
 
@@ -115,7 +119,16 @@ class Decoder:
                 ctypes.memmove(out, tokens, ctypes.sizeof(tokens))
             return n_tokens
 
+        @guarded
+        def stop_token(text, n, _):
+            token = tokenizer.stop_token(ctypes.string_at(text, n).decode())
+            return abi.UNKNOWN_TOKEN if token is None else in_range(token, abi.i32)
+
+        if not callable(getattr(tokenizer, "to_text", None)):
+            raise TypeError(f"the tokenizer, of type {type(tokenizer).__name__}, has no to_text(tokens) -> bytes")
         callbacks = {"detokenize": abi.DETOKENIZE(detokenize)}
+        if hasattr(tokenizer, "stop_token"):
+            callbacks["stop_token"] = abi.STOP_TOKEN(stop_token)
         if hasattr(tokenizer, "to_tokens"):
             callbacks["text_to_tokens"] = abi.TEXT_TO_TOKENS(text_to_tokens)
         return self.lib.make(abi.Text, callbacks)
@@ -129,13 +142,21 @@ class Decoder:
                 raise failure from error
             raise
 
-    def submit(self, prompt, stop=(), **options):
-        """A new request's number. `prompt`: token ids, from the model's own tokenizer; `options`: fields of
-        anb_request_options."""
+    def submit(self, prompt, stop=(), logit_bias=None, **options):
+        """A new request's number. `prompt`: token ids, from the model's own tokenizer; `stop`: a list of texts, token ids
+        and names of special tokens (see the tokenizer's stop_token); `logit_bias`: {token: what its logit gains};
+        `options`: fields of anb_request_options."""
         _need_tokens(prompt)
-        texts = [text.encode() for text in stop]
-        made = self.lib.make(abi.RequestOptions, {**options, "n_stop": len(texts)})
+        for counted in ("n_stop", "stop_tokens", "n_stop_tokens", "n_logit_bias"):
+            if counted in options:
+                raise TypeError(f"submit takes no {counted}; it is made of the list `stop` and of `logit_bias`")
+        texts, tokens = _stops(stop)
+        biases = _biases(logit_bias)
+        made = self.lib.make(abi.RequestOptions, {
+            **options, "n_stop": len(texts), "stop_tokens": tokens, "n_stop_tokens": len(tokens),
+            "n_logit_bias": len(biases)})
         made.stop = (ctypes.c_char_p * len(texts))(*texts)
+        made.logit_bias = (abi.LogitBias * len(biases))(*biases)
         request = ctypes.c_uint64()
         self._call("decoder_submit", self, *int_array(prompt), made, request)
         return request.value
@@ -272,6 +293,29 @@ def _need_tokens(prompt):
                         "tokenizer.to_tokens(text), with the chat template around it if the model has one")
     if not hasattr(prompt, "__iter__") and not hasattr(prompt, "__array__"):
         raise TypeError(f"the prompt is of type {type(prompt).__name__}; it must be a sequence of token ids")
+
+
+def _stops(stop):
+    """(texts as bytes, token ids) of a list of both."""
+    if isinstance(stop, (str, bytes, bytearray)) or not hasattr(stop, "__iter__"):
+        raise TypeError(f"stop is {stop!r}; it must be a list of texts and token ids, such as [{stop!r}]")
+    texts, tokens = [], []
+    for one in stop:
+        if isinstance(one, str):
+            texts.append(c_text(one, "a stop"))
+        elif hasattr(one, "__index__"):
+            tokens.append(one)
+        else:
+            raise TypeError(f"a stop is of type {type(one).__name__}; it must be text or a token id")
+    return texts, tokens
+
+
+def _biases(logit_bias):
+    if logit_bias is None:
+        return []
+    if not hasattr(logit_bias, "items"):
+        raise TypeError(f"logit_bias is of type {type(logit_bias).__name__}; it must be a dict of token ids to numbers")
+    return [(in_range(token, abi.i32), float(bias)) for token, bias in logit_bias.items()]
 
 
 def _text(address, n):

@@ -1,7 +1,7 @@
 """Types of decoder.py. A request and a branch are ints; structs of the library are those of abi.py."""
 import threading
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Iterator, Sequence
+from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from .abi import EventKind, LogitType, Reason, Role
 from .cache import Cache, Plan
@@ -48,7 +48,13 @@ class Decoder:
         end_of_text: Iterable[int] = (),
         **options: Any,
     ) -> None: ...
-    def submit(self, prompt: Iterable[int], stop: Sequence[str] = (), **options: Any) -> int: ...
+    def submit(
+        self,
+        prompt: Iterable[int],
+        stop: Sequence[str | int] = (),
+        logit_bias: Mapping[int, float] | None = None,
+        **options: Any,
+    ) -> int: ...
     def plan(self) -> Plan | None: ...
     def output(self, i: int) -> Any: ...
     def commit(self, logits: Any) -> None: ...

@@ -27,7 +27,7 @@ def load(path=None):
     the newer one of build/release and build/dev; else the system's. OSError when there is none that fits."""
     path = path or os.environ.get("ANABRANCH_LIBRARY")
     if path:
-        return Library(ctypes.CDLL(str(path)))
+        return Library(ctypes.CDLL(os.fsdecode(path)))
     own = PACKAGE / "libanabranch.so"
     if own.exists():
         return Library(ctypes.CDLL(str(own)))
@@ -102,13 +102,25 @@ def field_value(c_type, value):
     address."""
     if hasattr(c_type, "least"):
         return in_range(value, c_type)
-    if c_type is ctypes.c_char_p and isinstance(value, str):
-        return value.encode()
+    if c_type is ctypes.c_char_p:
+        return c_text(value)
     if c_type is abi.ints and value is not None:
         return ctypes.cast(int_array(value)[0], abi.ints)
     if isinstance(value, ctypes.Structure):
         return ctypes.pointer(value)
     return value
+
+
+def c_text(value, name="a text"):
+    """`value`, text or bytes, as bytes that C reads to their end. None stays None: a pointer that is NULL."""
+    if value is None:
+        return None
+    if not isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} is of type {type(value).__name__}; it must be text")
+    text = value.encode() if isinstance(value, str) else value
+    if b"\0" in text:
+        raise TypeError(f"{name} holds a NUL, at which C would cut it: {value!r}")
+    return text
 
 
 def in_range(value, c_type):
@@ -129,6 +141,8 @@ def sequence_array(values):
 
 
 def _array(values, code, c_type):
+    if isinstance(values, str):
+        raise TypeError(f"text, {values[:40]!r}, where integers are needed, such as token ids")
     try:
         memory = memoryview(values)
     except TypeError:

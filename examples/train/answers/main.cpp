@@ -34,16 +34,27 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--prompts", a.prompts, "JSON lines: id, kind, prompt, perhaps opening, points and least_tokens")
       ->required();
   app.add_option("--out", a.out, "JSON lines; answers that are there are not written again")->required();
-  app.add_option("--samples", a.n_samples, "answers for each prompt")->capture_default_str();
-  app.add_option("--temperature", a.settings.sampling.temperature, "of sampling")->capture_default_str();
-  app.add_option("--top-p", a.settings.sampling.top_p, "of sampling")->capture_default_str();
-  app.add_option("--repetition-penalty", a.settings.sampling.repetition_penalty, "of sampling")->capture_default_str();
-  app.add_option("--seed", a.settings.sampling.seed, "of the first sample; the next take the next")
+  app.add_option("--samples", a.n_samples, "answers for each prompt")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--max-tokens", a.settings.max_tokens, "of a serial answer")->capture_default_str();
-  app.add_option("--max-branch-tokens", a.settings.max_branch_tokens, "of a point")->capture_default_str();
-  app.add_option("--at-once", a.settings.n_at_once, "answers in one pass")->capture_default_str();
-  app.add_option("--threads", a.n_threads, "threads; 0: all cores")->capture_default_str();
+  app.add_option("--temperature", *a.settings.sampling.temperature, "of sampling")->capture_default_str();
+  app.add_option("--top-p", *a.settings.sampling.top_p, "of sampling")->capture_default_str();
+  app.add_option("--repetition-penalty", *a.settings.sampling.repetition_penalty, "of sampling")->capture_default_str();
+  app.add_option("--seed", a.settings.sampling.seed, "of the first sample; the next take the next")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--max-tokens", a.settings.max_tokens, "of a serial answer")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--max-branch-tokens", a.settings.max_branch_tokens, "of a point")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--at-once", a.settings.n_at_once, "answers in one pass")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--threads", a.n_threads, "threads; 0: all cores")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
 }
 
 /// Answers go to the file at once; a line on stderr says how far it is.

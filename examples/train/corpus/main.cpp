@@ -49,12 +49,15 @@ void add_limits(CLI::App& app, Options& o) {
   app.add_option("--max-depth", l.max_depth, "levels of blocks; deeper ones stay text")
       ->check(CLI::Range(1, ab::corpus::kMaxBlockDepth))
       ->capture_default_str();
-  app.add_option("--min-branches", l.min_branches, "of a block")->capture_default_str();
-  app.add_option("--max-branches", l.max_branches, "of a block")->capture_default_str();
-  app.add_option("--min-words", l.min_body_words, "of a branch")->capture_default_str();
-  app.add_option("--max-words", l.max_body_words, "of a branch")->capture_default_str();
-  app.add_option("--max-overlap", l.max_overlap, "word 3-grams shared by two branches")->capture_default_str();
-  app.add_option("--max-repeated", l.max_repeated_ngrams, "word 4-grams that come again within a branch")
+  app.add_option("--min-branches", l.min_branches, "of a block")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--max-branches", l.max_branches, "of a block")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--min-words", l.min_body_words, "of a branch")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--max-words", l.max_body_words, "of a branch")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--max-overlap", l.max_overlap, "share of word 3-grams that two branches have in common")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--max-repeated", l.max_repeated_ngrams, "share of word 4-grams that come again within a branch")
+      ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
 }
 

@@ -31,7 +31,13 @@ struct Arguments {
   std::string out;
   std::size_t most = 0;
   std::int32_t n_threads = 0;
-  anabranch::RequestOptions request{.sampling = {.seed = 1}, .max_tokens = 640, .max_branch_tokens = 160};
+  // All of it stated: whatever a model's own settings are, the ways are compared with the same ones.
+  anabranch::RequestOptions request{
+      .sampling =
+          {.temperature = 0.0f, .top_k = 0, .top_p = 1.0f, .min_p = 0.0f, .repetition_penalty = 1.0f, .seed = 1},
+      .max_tokens = 640,
+      .max_branch_tokens = 160,
+      .no_repeat_ngram = 0};
 };
 
 void add_options(CLI::App& app, Arguments& a) {
@@ -40,17 +46,25 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--serial-adapter", a.serial_adapter, "adapter trained on the same answers as plain text");
   app.add_option("--questions", a.questions, "JSON lines of our own or FastChat's; several files")->required();
   app.add_option("--out", a.out, "JSON lines; what is there already is not done again")->required();
-  app.add_option("--most", a.most, "only the first so many questions of each file; 0: all");
-  app.add_option("--temperature", a.request.sampling.temperature, "0: greedy")->capture_default_str();
-  app.add_option("--top-p", a.request.sampling.top_p, "of sampling")->capture_default_str();
+  app.add_option("--most", a.most, "only the first so many questions of each file; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--temperature", *a.request.sampling.temperature, "0: greedy")->capture_default_str();
+  app.add_option("--top-p", *a.request.sampling.top_p, "of sampling")->capture_default_str();
   app.add_option("--no-repeat-ngram", a.request.no_repeat_ngram, "groups of so many tokens are not written again")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--repetition-penalty", a.request.sampling.repetition_penalty, "over the answer so far")
+  app.add_option("--repetition-penalty", *a.request.sampling.repetition_penalty, "over the answer so far")
       ->capture_default_str();
-  app.add_option("--seed", a.request.sampling.seed, "of sampling")->capture_default_str();
-  app.add_option("--max-tokens", a.request.max_tokens, "of an answer")->capture_default_str();
-  app.add_option("--max-branch-tokens", a.request.max_branch_tokens, "of a branch")->capture_default_str();
-  app.add_option("--threads", a.n_threads, "0: all cores")->capture_default_str();
+  app.add_option("--seed", a.request.sampling.seed, "of sampling")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--max-tokens", a.request.max_tokens, "of an answer")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--max-branch-tokens", a.request.max_branch_tokens, "of a branch")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--threads", a.n_threads, "0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
 }
 
 /// A model and the ways in which it answers.

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
+#include <anabranch/hf/hub_cache.hpp>
 #include <anabranch/hf/merged_folder.hpp>
 
 #include "../../common/data.hpp"
@@ -19,13 +20,15 @@ int main(int argc, char** argv) {
   CLI::App app{"Merges a LoRA adapter into its model and writes the whole as a Hugging Face folder"};
   app.add_option("adapter", adapter, "PEFT LoRA folder")->required();
   app.add_option("merged", merged, "the folder to write; must not exist")->required();
-  app.add_option("--model", model, "Hugging Face folder of the model that the adapter belongs to")->default_str(kModel);
+  app.add_option("--model", model, "Hugging Face folder, or name on the hub, of the model that the adapter belongs to")
+      ->default_str(kModel);
   app.add_option("--dtype", dtype, "of the weights written: float32, bfloat16")
       ->check(CLI::IsMember(dtypes))
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   return example::guarded("merge_adapter", [&] {
-    ab::hf::write_merged_folder({.model = model, .adapter = adapter, .merged = merged, .dtype = dtypes.at(dtype)});
+    ab::hf::write_merged_folder(
+        {.model = ab::hf::find_model(model), .adapter = adapter, .merged = merged, .dtype = dtypes.at(dtype)});
     fmt::print("{} holds {} with {} merged in\n", merged, model, adapter);
   });
 }

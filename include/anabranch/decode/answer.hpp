@@ -11,9 +11,11 @@
 namespace anabranch {
 
 struct Answer {
-  std::string text;              ///< in reading order, as joined
-  std::vector<TokenId> tokens;   ///< likewise, tags and titles included
-  std::vector<Branch> branches;  ///< of all blocks, in the order of their forks
+  std::string text;                                         ///< in reading order, as joined
+  std::vector<TokenId> tokens;                              ///< likewise, tags and titles included
+  std::vector<float> log_probabilities;                     ///< as Branch::log_probabilities
+  std::vector<std::vector<TokenLogProbability>> likeliest;  ///< as Branch::likeliest
+  std::vector<Branch> branches;                             ///< of all blocks, in the order of their forks
   EndReason reason = EndReason::none;
   Statistics statistics;
   double seconds = 0;                  ///< wall clock from the request to its end, prefill included

@@ -23,10 +23,11 @@ struct GenerateOptions {
   std::int32_t max_branches = 8;                   ///< points or titles of a block, and branches decoded at once
   bool draft = true;                               ///< as DecoderOptions::draft
   std::shared_ptr<const RowCosts> row_costs = {};  ///< as DecoderOptions::row_costs
-  std::int32_t max_requests = 4;                   ///< questions that are answered at once
-  std::int32_t n_pages = 0;                        ///< of the cache; 0: what `max_requests` answers can need
-  bool unique_titles = true;                       ///< aspd: as AspdOptions::unique_titles
-  bool well_formed = true;                         ///< aspd: as AspdOptions::well_formed
+  bool model_defaults = true;     ///< what `request` leaves open of sampling is as the model's own settings have it
+  std::int32_t max_requests = 4;  ///< questions that are answered at once
+  std::int32_t n_pages = 0;       ///< of the cache; 0: what `max_requests` answers can need
+  bool unique_titles = true;      ///< aspd: as AspdOptions::unique_titles
+  bool well_formed = true;        ///< aspd: as AspdOptions::well_formed
   // Callbacks and stops of a run. All are asked between passes; docs/decoding.md says how a stopped answer ends.
   Callback<const Event&> on_event = {};
   Callback<> on_pass = {};                                             ///< after the events of a pass

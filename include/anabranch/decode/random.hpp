@@ -1,7 +1,7 @@
 // Random numbers from names, not from an order: a counter-based generator.
 //
-// A random number is a function of (seed, path of the branch, index of the token in its branch). The rest of the batch
-// and the order of the requests cannot change it.
+// A random number is a function of (seed, number of the request, path of the branch, index of the token in its branch).
+// The rest of the batch and the order of the requests cannot change it.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,10 @@ constexpr std::uint64_t mix(std::uint64_t x) noexcept {
 /// Names the random stream of a branch, or of the trunk.
 enum class StreamKey : std::uint64_t {};
 
-constexpr StreamKey trunk_stream(std::uint64_t seed) noexcept { return StreamKey{mix(seed)}; }
+/// Stream of the trunk of a request: of the one with this number among those that share a seed.
+constexpr StreamKey trunk_stream(std::uint64_t seed, std::uint64_t number = 0) noexcept {
+  return StreamKey{number == 0 ? mix(seed) : mix(mix(seed) ^ mix(number ^ 0x8ebc6af09c88c6e3u))};
+}
 /// Stream of branch `branch` of the parent's block `block`, both counted from 0.
 constexpr StreamKey branch_stream(StreamKey parent, std::int32_t block, std::int32_t branch) noexcept {
   const std::uint64_t step =

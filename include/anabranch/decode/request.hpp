@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,13 +30,51 @@ struct PathStep {
   friend constexpr bool operator==(const PathStep&, const PathStep&) = default;
 };
 
-/// How a token is chosen. Stated here alone: requests, `generate` and hosts that sample themselves compose it.
-struct SamplingOptions {
+/// How a token is chosen, with every number stated. The penalties are on the answer's tokens that the branch sees, not
+/// on the prompt's. docs/decoding.md has their order and formulas.
+struct Sampling {
   float temperature = 0.0f;         ///< 0: greedy
   std::int32_t top_k = 0;           ///< only the k likeliest tokens; 0: all
   float top_p = 1.0f;               ///< only the likeliest tokens that together reach this probability
-  float repetition_penalty = 1.0f;  ///< on the answer's tokens that the branch sees, not on the prompt's
+  float min_p = 0.0f;               ///< only tokens that are at least this many times as likely as the likeliest
+  float repetition_penalty = 1.0f;  ///< a seen token's logit is divided by it if positive, else multiplied
+  float frequency_penalty = 0.0f;   ///< taken off a token's logit for each time that it was seen
+  float presence_penalty = 0.0f;    ///< taken off a token's logit once, if it was seen
   std::uint64_t seed = 0;
+  std::uint64_t number = 0;  ///< requests with one seed and different numbers draw different random numbers
+};
+
+/// A caller's wishes for it. The rest is up to the runner: `generate` takes it from the model's generation_config.json,
+/// a decoder from the defaults of Sampling.
+struct SamplingOptions {
+  std::optional<float> temperature = {};
+  std::optional<std::int32_t> top_k = {};
+  std::optional<float> top_p = {};
+  std::optional<float> min_p = {};
+  std::optional<float> repetition_penalty = {};
+  std::optional<float> frequency_penalty = {};
+  std::optional<float> presence_penalty = {};
+  std::uint64_t seed = 0;
+  std::uint64_t number = 0;
+
+  /// With what is not said from `defaults`.
+  Sampling or_else(const Sampling& defaults = {}) const noexcept {
+    return {temperature.value_or(defaults.temperature),
+            top_k.value_or(defaults.top_k),
+            top_p.value_or(defaults.top_p),
+            min_p.value_or(defaults.min_p),
+            repetition_penalty.value_or(defaults.repetition_penalty),
+            frequency_penalty.value_or(defaults.frequency_penalty),
+            presence_penalty.value_or(defaults.presence_penalty),
+            seed,
+            number};
+  }
+};
+
+/// A number that is added to the logit of a token before anything else; -infinity: the token is never sampled.
+struct LogitBias {
+  TokenId token = kUnknownToken;
+  float bias = 0.0f;
 };
 
 /// Describes to a logit hook the branch (or trunk) whose next token is about to be sampled.
@@ -53,12 +92,17 @@ using LogitHook = std::function<void(const HookContext&, std::span<float>)>;
 /// Options of one request. A limit that is kNone is the decoder's (of `generate`: the runner's).
 struct RequestOptions {
   SamplingOptions sampling = {};
-  std::vector<std::string> stop = {};      ///< the request ends where a branch writes one; the text is cut before it
-  std::int32_t max_tokens = kNone;         ///< tokens that the request may sample, branches included
-  std::int32_t max_branch_tokens = kNone;  ///< tokens that one branch may sample
+  std::vector<LogitBias> logit_bias = {};  ///< each token once
+  /// The request ends where a branch writes one of these; the text is cut before it. A text that is the name of a
+  /// special token (`<|im_end|>`) means that token too, where the decoder's Text knows the names (FindsStopTokens).
+  std::vector<std::string> stop = {};
+  std::vector<TokenId> stop_tokens = {};       ///< likewise; not fed. Tokens that end a text anyway go on to do that
+  std::int32_t max_tokens = kNone;             ///< tokens that the request may sample, branches included
+  std::int32_t max_branch_tokens = kNone;      ///< tokens that one branch may sample
   std::int32_t max_parallel_branches = kNone;  ///< branches decoded at once, the others wait; kNone: max_branches
   std::int32_t n_log_probabilities = kNone;    ///< report the sampled token's and those of the n likeliest; kNone: none
-  std::int32_t no_repeat_ngram = 0;            ///< n: no n tokens in a row come twice, tags aside; 0: they may
+  std::int32_t no_repeat_ngram = kNone;  ///< n: no n tokens in a row come twice, tags aside; 0: they may; kNone: as the
+                                         ///< runner has it, a decoder: they may
   LogitHook hook = {};
   RequestId after = kNoRequest;  ///< continue the history of this finished request
   /// Start from what this sequence of the cache sees, which is not computed again. The request's first pass forks it

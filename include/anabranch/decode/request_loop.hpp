@@ -52,14 +52,19 @@ class RequestLoop {
   RequestLoop(M& model, Cache& cache, Decoder<Tags, Text, S, Cache>& decoder, const GenerateOptions& options)
       : model_(model), cache_(cache), decoder_(decoder), options_(options) {}
 
-  /// Throws no_room when the answers of one time do not fit together, and what model and decoder throw. When it is
-  /// stopped, answers end with what they have, those that were not begun without text, all with reason cancelled.
+  /// The prompts share the options' seed; the k-th draws its random numbers as number `Sampling::number` + k, so that
+  /// the same prompt twice is answered twice, and the first one's answer is that of the prompt alone.
+  /// Throws bad_request for `max_requests` below 1, no_room when the answers of one time do not fit together, and what
+  /// model and decoder throw. When it is stopped, answers end with what they have, those that were not begun without
+  /// text, all with reason cancelled.
   std::vector<Answer> run(const Prompts& prompts) {
     std::vector<Answer> answers(prompts.size());
     run(
         prompts.size(),
         [&](std::size_t index) {
-          return Request{prompts[index], options_.request};
+          Request request{prompts[index], options_.request};
+          request.options.sampling.number += index;
+          return request;
         },
         [&](std::size_t index, Answer&& answer) { answers[index] = std::move(answer); });
     return answers;
@@ -70,7 +75,8 @@ class RequestLoop {
            const std::function<void(std::size_t index, Answer&&)>& done) {
     done_ = done;
     stopped_ = false;
-    const std::int32_t n_most = std::max(1, options_.max_requests);
+    const std::int32_t n_most = options_.max_requests;
+    impl::check_count(n_most, 1, "max_requests");
     std::size_t next = 0;
     while ((next < n || decoder_.has_work()) && !must_stop()) {
       for (; next < n && std::ssize(running_) < n_most; ++next) submit(request_of(next), next);
@@ -187,6 +193,8 @@ class RequestLoop {
     Branch trunk = decoder_.branch(id, kTrunk);
     answer.text = std::move(trunk.text);
     answer.tokens = std::move(trunk.tokens);
+    answer.log_probabilities = std::move(trunk.log_probabilities);
+    answer.likeliest = std::move(trunk.likeliest);
     for (BranchIndex i = 1; i <= decoder_.n_branches(id); ++i) {
       answer.branches.push_back(decoder_.branch(id, i));
       answer.branches.back().sequence = kNoSequence;  // the request is about to be released

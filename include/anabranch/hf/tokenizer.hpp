@@ -59,6 +59,9 @@ class Tokenizer {
   /// The concept Detokenizer: text as a reader wants it, without special tokens.
   void operator()(std::span<const TokenId> tokens, std::string& out) const { decode(tokens, out, SpecialText::skip); }
 
+  /// The concept FindsStopTokens.
+  TokenId stop_token(std::string_view text) const;
+
   /// One more than the highest id.
   std::int32_t n_tokens() const noexcept;
   /// Bytes of one token; empty for an id in [0, n_tokens()) that no token has. `bad_argument` outside.

@@ -21,7 +21,9 @@ inline constexpr std::int32_t kMaxTokens = 512;
 inline constexpr std::int32_t kMaxBranchTokens = 128;
 
 /// For models that were not trained to branch: the markup is skeleton (the default) or serial. Positions are `longest`:
-/// llama.cpp takes no others. The cache has as many pages as the model's context has cells, or fewer.
+/// llama.cpp takes no others. Sampling, as far as the options leave it open, is as the file's `general.sampling` says.
+/// The k-th question draws random numbers of its own (`RequestLoop::run`). The cache has as many pages as the model's
+/// context has cells, or fewer.
 ///
 /// Runs in the model's context, whose llama.cpp sequences must be empty and are so again afterwards. An answer that
 /// alone does not fit into its cells ends with reason no_room. Throws bad_request for options that make no sense,

@@ -24,10 +24,10 @@ enum class Messages : std::uint8_t {
 enum class CellType : std::uint8_t { float16, float32 };
 
 struct GgufOptions {
-  std::int32_t n_cells = 4096;   ///< tokens in the KV cache, of all seq_ids together
+  std::int32_t n_cells = 4096;   ///< tokens in the KV cache, of all seq_ids together; at least n_seq_ids
   std::int32_t n_seq_ids = 128;  ///< at most 256
-  std::int32_t max_rows = 512;   ///< of one llama_decode
-  std::int32_t n_threads = 0;    ///< 0: one per processor core that this process may use
+  std::int32_t max_rows = 512;   ///< of one llama_decode; at least n_seq_ids
+  std::int32_t n_threads = 0;    ///< at most 512; 0: one per processor core that this process may use
   CellType cells = CellType::float16;
   Messages messages = Messages::none;
 };

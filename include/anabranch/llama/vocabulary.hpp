@@ -36,11 +36,14 @@ class Vocabulary {
   /// Tokens that end an answer or a turn.
   const std::vector<TokenId>& end_of_text() const noexcept { return end_of_text_; }
 
-  /// Without a beginning-of-text token, and without the blank that some vocabularies put in front of a text.
+  /// Without a beginning-of-text token, and without the blank that some vocabularies put in front of a text. Throws
+  /// bad_argument, with the place, for text that is not UTF-8.
   std::vector<TokenId> encode(std::string_view text, Special special = Special::plain) const;
   std::vector<TokenId> operator()(std::string_view text) const { return encode(text); }
   /// Appends the tokens' text; control tokens have none. Throws bad_argument for a token outside the vocabulary.
   void operator()(std::span<const TokenId> tokens, std::string& out) const;
+  /// The concept FindsStopTokens: control tokens have names.
+  TokenId stop_token(std::string_view text) const;
 
   /// A chat as prompt tokens, ready for the answer: the model's chat template, the beginning-of-text token if the model
   /// wants one, and no way for a message to pass for the template's own control tokens. Throws unsupported when the

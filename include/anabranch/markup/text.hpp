@@ -25,6 +25,14 @@ concept TextToTokens = requires(const T& tokens, std::string_view text) {
   { tokens(text) } -> std::convertible_to<std::vector<TokenId>>;
 };
 
+/// A detokenizer that knows the names of special tokens; hf::Tokenizer and llama::Vocabulary are. `stop_token(text)` is
+/// the special token with this name, kUnknownToken when the text holds no such name, and throws bad_request when it
+/// holds one among other text: special tokens have no text, so it could never be found.
+template <class T>
+concept FindsStopTokens = requires(const T& text, std::string_view stop) {
+  { text.stop_token(stop) } -> std::convertible_to<TokenId>;
+};
+
 namespace impl {
 /// A detokenizer that knows how many tokens there are: hf::Tokenizer and llama::Vocabulary do.
 template <class T>

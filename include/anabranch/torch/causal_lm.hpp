@@ -14,6 +14,7 @@
 #include <anabranch/decode/model.hpp>
 #include <anabranch/decode/row_costs.hpp>
 #include <anabranch/hf/config.hpp>
+#include <anabranch/hf/generation_config.hpp>
 #include <anabranch/hf/model_text.hpp>
 #include <anabranch/plan/step_plan.hpp>
 #include <anabranch/torch/load_options.hpp>
@@ -36,7 +37,8 @@ struct PassTimes {
 
 class CausalLm {
  public:
-  /// Reads config.json and the safetensors of `folder`, or the prepared weights that an earlier load has kept
+  /// Reads config.json and the safetensors of `folder`, or of the model of this name in the hub cache (hf/hub_cache.hpp:
+  /// "Qwen/Qwen2.5-0.5B-Instruct"), or the prepared weights that an earlier load has kept
   /// (LoadOptions::weight_cache): the logits are the same, bit for bit. Throws bad_file (missing, damaged, tensor
   /// absent or of the wrong shape, an adapter of another model), unsupported (another architecture, another kind of
   /// adapter), bad_argument (options) or, before weights are read, out_of_memory (more is needed than
@@ -74,6 +76,8 @@ class CausalLm {
   /// Tokenizer, chat template and markup settings of the folder, read at the first call; an adapter's own markup
   /// settings come first. Throws bad_file, unsupported.
   const hf::ModelText& text() const;
+  /// The folder's sampling settings, read at the first call. Throws bad_file, unsupported.
+  const hf::GenerationConfig& generation() const;
   Weights weights() const noexcept;  ///< never `automatic`
   attention::Element kv() const noexcept;
   AttentionPath attention() const noexcept;

@@ -45,6 +45,12 @@ struct BlockMark {
   BlockIndex block;
 };
 
+/// The log-probability of a token, NaN if it was not sampled, and where those of the likeliest in its place end.
+struct TokenScore {
+  float log_probability;
+  std::size_t likeliest_end;  ///< in BranchState::likeliest
+};
+
 enum class Phase : std::uint8_t {
   queued,   ///< not admitted yet: it has neither rows nor pages until fewer branches run
   running,  ///< the next pass yields its next token
@@ -93,12 +99,14 @@ struct BranchState {
   std::int64_t n_sampled = 0;
 
   // Its own writing; that of its blocks stands with their branches: see reading_order.hpp.
-  SharedArray<TokenId> tokens;    ///< sampled and forced, tags and titles included
-  SharedArray<char> text;         ///< for the reader
-  SharedArray<BlockMark> blocks;  ///< in order
-  std::size_t n_settled = 0;      ///< of the tokens, before its last join: `Action::forget` does not reach them
-  SharedArray<TokenId> seen;      ///< the same with what its joined blocks wrote, where RequestState::keeps_seen
-  std::size_t n_seen_above = 0;   ///< of its parent's, when it was forked: the others it does not see
+  SharedArray<TokenId> tokens;                 ///< sampled and forced, tags and titles included
+  SharedArray<TokenScore> scores;              ///< [tokens], where the request wants log-probabilities
+  SharedArray<TokenLogProbability> likeliest;  ///< of all its tokens, one after the other
+  SharedArray<char> text;                      ///< for the reader
+  SharedArray<BlockMark> blocks;               ///< in order
+  std::size_t n_settled = 0;     ///< of the tokens, before its last join: `Action::forget` does not reach them
+  SharedArray<TokenId> seen;     ///< the same with what its joined blocks wrote, where RequestState::keeps_seen
+  std::size_t n_seen_above = 0;  ///< of its parent's, when it was forked: the others it does not see
 
   std::string title;
   TextStream stream_of_text;

@@ -173,13 +173,14 @@ void Decoder<M, Text, S, Cache>::add_settings(const OutputOwner& owner) {
   settings_.push_back({request.id,
                        request.options->user_data,
                        branch.index,
-                       request.options->sampling,
+                       request.sampling,
                        branch.stream,
                        branch.n_sampled + std::int64_t(owner.n_drafts),
                        constraint.allowed,
                        constraint.forbidden,
                        {},
-                       constraint.spared});
+                       constraint.spared,
+                       request.options->logit_bias});
 }
 
 /// The array of an output; the others stay where they are.

@@ -53,13 +53,14 @@ Decoder<M, Text, S, Cache>::~Decoder() {
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::check(std::span<const TokenId> prompt, const RequestOptions& options) const {
-  anabranch::check(options.sampling);
+  anabranch::check(options.sampling.or_else());
+  anabranch::check(options.logit_bias);
   for (const TokenId token : prompt)
     if (token < 0) fail(Status::bad_request, "prompt token ", token, " is negative");
   impl::check_optional(options.max_tokens, 1, "max_tokens");
   impl::check_optional(options.max_branch_tokens, 1, "max_branch_tokens");
   impl::check_optional(options.max_parallel_branches, 1, "max_parallel_branches");
-  impl::check_count(options.no_repeat_ngram, 0, "no_repeat_ngram");
+  impl::check_optional(options.no_repeat_ngram, 0, "no_repeat_ngram");
   impl::check_optional(options.n_log_probabilities, 0, "n_log_probabilities");
   if (options.prefix != kNoSequence) {
     if (options.after != kNoRequest)
@@ -75,6 +76,8 @@ void Decoder<M, Text, S, Cache>::check(std::span<const TokenId> prompt, const Re
   }
   for (const std::string& stop : options.stop)
     if (stop.empty()) fail(Status::bad_request, "a stop string is empty");
+  for (const TokenId token : options.stop_tokens)
+    if (token < 0) fail(Status::bad_request, "stop token ", token, " is negative");
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
@@ -153,9 +156,10 @@ std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S, Cache
   if (own->max_tokens == kNone) own->max_tokens = this->options().max_tokens;
   if (own->max_branch_tokens == kNone) own->max_branch_tokens = this->options().max_branch_tokens;
   if (own->max_parallel_branches == kNone) own->max_parallel_branches = this->options().max_branches;
+  machine_.add_stop_tokens(*own);
+  request->sampling = own->sampling.or_else();
   constexpr bool is_own_sampler = !std::is_same_v<S, Sampler>;  // it may look at the tokens without an option
-  request->keeps_seen =
-      is_own_sampler || own->sampling.repetition_penalty != 1.0f || own->no_repeat_ngram > 0 || own->hook;
+  request->keeps_seen = is_own_sampler || impl::penalises(request->sampling) || own->no_repeat_ngram > 0 || own->hook;
   request->options = std::move(own);
   if (before != nullptr) {
     continue_history(*request, *before);
@@ -169,7 +173,7 @@ std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S, Cache
       request->edit(kTrunk).start = cache_->next_position(options.prefix);
     }
   }
-  request->edit(kTrunk).stream = trunk_stream(options.sampling.seed);
+  request->edit(kTrunk).stream = trunk_stream(options.sampling.seed, options.sampling.number);
   return request;
 }
 
@@ -221,8 +225,12 @@ Branch Decoder<M, Text, S, Cache>::branch(RequestId id, BranchIndex index) const
     fail(Status::bad_argument, "branch ", index, " of a request with branches 0 to ", request.n_branches() - 1);
   const BranchState& state = request.branch(index);
   const bool in_cache = cache_->alive(state.sequence);
-  Branch branch{state.path, state.title, {}, {}, state.reason, in_cache ? state.sequence : kNoSequence};
-  impl::append_written(request, index, branch.text, branch.tokens);
+  Branch branch;
+  branch.path = state.path;
+  branch.title = state.title;
+  branch.reason = state.reason;
+  branch.sequence = in_cache ? state.sequence : kNoSequence;
+  impl::append_written(request, index, branch);
   return branch;
 }
 

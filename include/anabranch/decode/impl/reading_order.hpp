@@ -10,15 +10,19 @@
 #include <string>
 #include <vector>
 
+#include <anabranch/decode/branch.hpp>
 #include <anabranch/decode/impl/request_state.hpp>
 
 namespace anabranch::impl {
 
 /// Part of what one branch wrote without a block in between: its own tokens [n_tokens_before, n_tokens), and its own
-/// text likewise.
+/// text and scores likewise.
 struct Stretch {
   std::span<const TokenId> tokens;
   std::span<const char> text;
+  std::span<const TokenScore> scores;
+  std::span<const TokenLogProbability> likeliest;  ///< of all the branch's tokens
+  std::size_t first_likeliest = 0;                 ///< where those of the stretch begin
 };
 
 /// REQUIRES: k <= the number of the branch's blocks.
@@ -27,8 +31,14 @@ Stretch stretch(const BranchState<State>& branch, std::size_t k) noexcept {
   const BlockMark from = k == 0 ? BlockMark{} : branch.blocks[k - 1];
   const std::size_t n_tokens = k < branch.blocks.size() ? branch.blocks[k].n_tokens : branch.tokens.size();
   const std::size_t n_bytes = k < branch.blocks.size() ? branch.blocks[k].n_bytes : branch.text.size();
-  return {branch.tokens.all().subspan(from.n_tokens, n_tokens - from.n_tokens),
-          branch.text.all().subspan(from.n_bytes, n_bytes - from.n_bytes)};
+  Stretch result;
+  result.tokens = branch.tokens.all().subspan(from.n_tokens, n_tokens - from.n_tokens);
+  result.text = branch.text.all().subspan(from.n_bytes, n_bytes - from.n_bytes);
+  if (branch.scores.empty()) return result;
+  result.scores = branch.scores.all().subspan(from.n_tokens, n_tokens - from.n_tokens);
+  result.likeliest = branch.likeliest.all();
+  if (from.n_tokens > 0) result.first_likeliest = branch.scores[from.n_tokens - 1].likeliest_end;
+  return result;
 }
 
 /// Calls visit(Stretch) for all that a branch wrote, the blocks inside it included. Without recursion, however deep
@@ -55,13 +65,19 @@ void for_each_stretch(const RequestState<State>& request, BranchIndex top, Visit
   }
 }
 
-/// Appends the text and the tokens of a branch.
+/// Appends to `out` the text, the tokens and the log-probabilities of a branch.
 template <class State>
-void append_written(const RequestState<State>& request, BranchIndex index, std::string& text,
-                    std::vector<TokenId>& tokens) {
+void append_written(const RequestState<State>& request, BranchIndex index, Branch& out) {
   for_each_stretch(request, index, [&](const Stretch& s) {
-    text.append(s.text.begin(), s.text.end());
-    tokens.insert(tokens.end(), s.tokens.begin(), s.tokens.end());
+    out.text.append(s.text.begin(), s.text.end());
+    out.tokens.insert(out.tokens.end(), s.tokens.begin(), s.tokens.end());
+    std::size_t begin = s.first_likeliest;
+    for (const TokenScore& score : s.scores) {
+      const auto top = s.likeliest.subspan(begin, score.likeliest_end - begin);
+      out.log_probabilities.push_back(score.log_probability);
+      out.likeliest.emplace_back(top.begin(), top.end());
+      begin = score.likeliest_end;
+    }
   });
 }
 

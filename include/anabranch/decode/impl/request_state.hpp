@@ -30,7 +30,8 @@ struct Block {
 template <class State>
 struct RequestState {
   RequestId id = kNoRequest;
-  std::shared_ptr<const RequestOptions> options;  ///< with every limit filled in
+  std::shared_ptr<const RequestOptions> options;  ///< with every limit filled in, and the tokens of stop texts
+  Sampling sampling;                              ///< of the options, with every number filled in
   SharedTable<std::shared_ptr<BranchState<State>>, BranchIndex> branches;
   SharedTable<Block, BlockIndex> blocks;
   std::int32_t n_allowed = 0;  ///< tokens that the next pass may sample

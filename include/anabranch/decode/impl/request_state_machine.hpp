@@ -53,6 +53,13 @@ class RequestStateMachine {
     return cache_->options().max_sequences - cache_->n_sequences() - (sequences_due_.n - sequences_due_.n_in_step);
   }
 
+  /// Adds the special tokens that stop texts name. Throws bad_request, and what the text throws.
+  void add_stop_tokens(RequestOptions& options) const {
+    if constexpr (FindsStopTokens<Text>)
+      for (const std::string& stop : options.stop)
+        if (const TokenId token = text_.stop_token(stop); token != kUnknownToken) options.stop_tokens.push_back(token);
+  }
+
   /// Starts a request whose prompt is in the trunk's operations: adds what the markup forces after it, and allows the
   /// first token.
   void open(Request& request);
@@ -75,6 +82,7 @@ class RequestStateMachine {
   void take_back(Request& request, BranchState& branch, std::int32_t n, std::int32_t n_unfed);
   bool force(Request& request, BranchState& branch, const markup::Forced& forced);
   void record(Request& request, BranchState& branch, markup::ForcedToken token, const SampledToken* sampled);
+  static void keep_log_probabilities(const Request& request, BranchState& branch, const SampledToken* sampled);
   void count(Request& request, const BranchState& branch, markup::Role role) const noexcept;
   void continue_branch(Request& request, BranchState& branch);
   bool ensure_row(const Request& request, BranchState& branch) const;
@@ -83,6 +91,8 @@ class RequestStateMachine {
   void close_branch(Request& request, BranchState& branch, EndReason reason);
   Action end_of_text(BranchState& branch) const;
   bool is_end_of_text(TokenId token) const;
+  static bool is_stop_token(const Request& request, TokenId token);
+  void stop_at_token(Request& request, BranchState& branch);
   std::int32_t n_closing_tokens(const State& s) const;
   Event& emit(Event::Kind kind, const Request& request, const BranchState& branch);
   // request_state_machine_blocks.hpp: blocks, and the end of a request
@@ -140,6 +150,8 @@ void RequestStateMachine<M, Text, Cache>::accept(Request& request, BranchState& 
   ++request.statistics.n_sampled;
   if (is_end_of_text(sampled.token))
     apply(request, branch, end_of_text(branch), &sampled, EndReason::end_of_text);
+  else if (is_stop_token(request, sampled.token))
+    stop_at_token(request, branch);
   else
     apply(request, branch, markup_.next(branch.state, sampled.token), &sampled, EndReason::end_tag);
 }
@@ -174,6 +186,10 @@ void RequestStateMachine<M, Text, Cache>::take_back(Request& request, BranchStat
   if (n_fed > 0) {
     branch.operations.emplace_back(Operation::Kind::rewind, static_cast<std::int32_t>(n_fed));
     branch.tokens.shorten(branch.tokens.size() - n_fed);
+    if (!branch.scores.empty()) {
+      branch.scores.shorten(branch.tokens.size());
+      branch.likeliest.shorten(branch.scores.empty() ? 0 : branch.scores.back().likeliest_end);
+    }
     if (request.keeps_seen) branch.seen.shorten(branch.seen.size() - n_fed);
   }
   request.statistics.n_forgotten += static_cast<std::int32_t>(n_fed) + n_unfed;
@@ -200,6 +216,7 @@ template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::record(Request& request, BranchState& branch, markup::ForcedToken token,
                                                  const SampledToken* sampled) {
   branch.tokens.push_back(token.token);
+  keep_log_probabilities(request, branch, sampled);
   if (request.keeps_seen) branch.seen.push_back(token.token);
   Event& event = emit(Event::Kind::token, request, branch);
   event.token = token.token;
@@ -217,6 +234,15 @@ void RequestStateMachine<M, Text, Cache>::record(Request& request, BranchState& 
   text_(std::span<const TokenId>(&token.token, 1), bytes);
   event.text = keep_text(branch, sampled != nullptr ? branch.stream_of_text.push(bytes, request.options->stop)
                                                     : branch.stream_of_text.push_forced(bytes));
+}
+
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::keep_log_probabilities(const Request& request, BranchState& branch,
+                                                                 const SampledToken* sampled) {
+  if (request.options->n_log_probabilities == kNone) return;
+  if (sampled != nullptr && !sampled->top.empty()) branch.likeliest.append(sampled->top);
+  branch.scores.push_back({sampled != nullptr ? sampled->log_probability : std::numeric_limits<float>::quiet_NaN(),
+                           branch.likeliest.size()});
 }
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
@@ -253,7 +279,7 @@ void RequestStateMachine<M, Text, Cache>::collect_drafts(Request& request, Branc
                request.options->max_tokens) {
       const State& s = branch.drafts.empty() ? branch.state : branch.drafts.back().after;
       const TokenId token = markup_.draft(s);
-      if (token == kUnknownToken || is_end_of_text(token)) break;
+      if (token == kUnknownToken || is_end_of_text(token) || is_stop_token(request, token)) break;
       Draft<State> draft{token, s};
       const Action action = markup_.next(draft.after, token);
       if (action.role != markup::Role::tag || action.next != Action::Next::sample || action.forget > 0 ||
@@ -320,6 +346,19 @@ markup::Action RequestStateMachine<M, Text, Cache>::end_of_text(BranchState& bra
 template <Markup M, Detokenizer Text, DecoderCache Cache>
 bool RequestStateMachine<M, Text, Cache>::is_end_of_text(TokenId token) const {
   return std::find(options_.end_of_text.begin(), options_.end_of_text.end(), token) != options_.end_of_text.end();
+}
+
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+bool RequestStateMachine<M, Text, Cache>::is_stop_token(const Request& request, TokenId token) {
+  const std::vector<TokenId>& stops = request.options->stop_tokens;
+  return std::find(stops.begin(), stops.end(), token) != stops.end();
+}
+
+/// Ends the request without the token that was sampled.
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::stop_at_token(Request& request, BranchState& branch) {
+  take_back(request, branch, 1, 1);
+  close(request, EndReason::stop);
 }
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>

@@ -13,9 +13,12 @@ namespace anabranch {
 
 template <std::floating_point Logit>
 TokenId BasicSampler<Logit>::operator()(std::span<const Logit> logits, const OutputSettings& settings) {
-  if (settings.allowed.empty() && read(logits, settings)) return choose_of_all(settings);
+  read_changes(settings, logits.size());
+  if (settings.allowed.empty()) {
+    read(logits, settings);
+    return choose_of_all(settings);
+  }
   collect(logits, settings);
-  if (settings.sampling.repetition_penalty != 1.0f) penalise(settings);
   return choose_of_candidates(settings);
 }
 
@@ -23,9 +26,9 @@ TokenId BasicSampler<Logit>::operator()(std::span<const Logit> logits, const Out
   fail(Status::bad_logits, "no allowed token among ", n, " has a finite logit");
 }
 
-inline bool greedy(const SamplingOptions& options) { return options.temperature == 0.0f || options.top_k == 1; }
+inline bool greedy(const Sampling& sampling) { return sampling.temperature == 0.0f || sampling.top_k == 1; }
 
-/// Collects the candidates by ascending id: allowed, not forbidden, with a finite logit.
+/// Collects the candidates by ascending id: allowed, not forbidden, with a finite logit, which is biased and penalised.
 template <std::floating_point Logit>
 void BasicSampler<Logit>::collect(std::span<const Logit> logits, const OutputSettings& settings) {
   candidates_.clear();
@@ -34,33 +37,19 @@ void BasicSampler<Logit>::collect(std::span<const Logit> logits, const OutputSet
   auto forbidden = sorted_.begin();
   const auto consider = [&](TokenId token) {
     while (forbidden != sorted_.end() && *forbidden < token) ++forbidden;
-    const Logit logit = logits[impl::index_of(token)];
-    impl::check_logit(token, logit);
+    const Logit own = logits[impl::index_of(token)];
+    impl::check_logit(token, own);
     if (forbidden != sorted_.end() && *forbidden == token) return;
+    const Logit logit = changed(token, own, settings.sampling);
     if (std::isfinite(logit)) candidates_.push_back({logit, token});
   };
   const auto n = static_cast<TokenId>(logits.size());
-  if (settings.allowed.empty()) {
-    for (TokenId token = 0; token < n; ++token) consider(token);
-  } else {
-    allowed_.assign(settings.allowed.begin(), settings.allowed.end());
-    std::sort(allowed_.begin(), allowed_.end());
-    allowed_.erase(std::unique(allowed_.begin(), allowed_.end()), allowed_.end());
-    for (const TokenId token : allowed_)
-      if (token >= 0 && token < n) consider(token);
-  }
+  allowed_.assign(settings.allowed.begin(), settings.allowed.end());
+  std::sort(allowed_.begin(), allowed_.end());
+  allowed_.erase(std::unique(allowed_.begin(), allowed_.end()), allowed_.end());
+  for (const TokenId token : allowed_)
+    if (token >= 0 && token < n) consider(token);
   if (candidates_.empty()) fail_empty(logits.size());
-}
-
-template <std::floating_point Logit>
-void BasicSampler<Logit>::penalise(const OutputSettings& settings) {
-  sorted_.assign(settings.seen.begin(), settings.seen.end());
-  for (const TokenId token : settings.spared) std::erase(sorted_, token);
-  std::sort(sorted_.begin(), sorted_.end());
-  const Logit penalty = settings.sampling.repetition_penalty;
-  for (Candidate& candidate : candidates_)
-    if (std::binary_search(sorted_.begin(), sorted_.end(), candidate.token))
-      candidate.logit = candidate.logit > 0 ? candidate.logit / penalty : candidate.logit * penalty;
 }
 
 template <std::floating_point Logit>
@@ -86,7 +75,7 @@ void BasicSampler<Logit>::keep_top_k(std::int32_t k) {
             [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
 }
 
-/// Turns logits into weights exp((logit - best) / temperature) and walks along them.
+/// Turns logits into weights exp((logit - best) / temperature), of which the largest is 1, and walks along them.
 template <std::floating_point Logit>
 TokenId BasicSampler<Logit>::draw(const OutputSettings& settings) {
   Logit best = candidates_.front().logit;
@@ -97,6 +86,13 @@ TokenId BasicSampler<Logit>::draw(const OutputSettings& settings) {
     total += candidate.logit;
   }
   if (settings.sampling.top_p < 1.0f) return draw_nucleus(exactly(total), settings);
+  if (settings.sampling.min_p > 0.0f) {
+    total = 0;
+    for (Candidate& candidate : candidates_) {
+      if (candidate.logit < settings.sampling.min_p) candidate.logit = 0;
+      total += candidate.logit;
+    }
+  }
   double left = uniform(settings.stream, settings.index) * total;
   TokenId last = candidates_.front().token;
   for (const Candidate& candidate : candidates_) {
@@ -109,6 +105,7 @@ TokenId BasicSampler<Logit>::draw(const OutputSettings& settings) {
 }
 
 /// The nucleus is the shortest run of likeliest tokens whose weights reach top_p; a heap finds it without a full sort.
+/// Of it those count that min-p leaves.
 template <std::floating_point Logit>
 TokenId BasicSampler<Logit>::draw_nucleus(Sum total, const OutputSettings& settings) {
   const auto lighter = [](const Candidate& a, const Candidate& b) {
@@ -125,6 +122,7 @@ TokenId BasicSampler<Logit>::draw_nucleus(Sum total, const OutputSettings& setti
   auto end = candidates_.end();
   do {
     std::pop_heap(candidates_.begin(), end, lighter);
+    if ((end - 1)->logit < settings.sampling.min_p) break;
     --end;
     mass += end->logit;
   } while (end != candidates_.begin() && !reached());
@@ -137,18 +135,36 @@ TokenId BasicSampler<Logit>::draw_nucleus(Sum total, const OutputSettings& setti
   return candidates_.back().token;
 }
 
-inline void check(const SamplingOptions& o) {
+inline void check(const Sampling& o) {
   const auto bad = [](const char* name, float value, const char* limit) {
     fail(Status::bad_request, name, " is ", value, "; it must be ", limit);
   };
   if (!(o.temperature >= 0.0f) || !std::isfinite(o.temperature)) bad("temperature", o.temperature, "finite and >= 0");
   if (!(o.top_p > 0.0f && o.top_p <= 1.0f)) bad("top_p", o.top_p, "in (0, 1]");
+  if (!(o.min_p >= 0.0f && o.min_p <= 1.0f)) bad("min_p", o.min_p, "in [0, 1]");
   if (!(o.repetition_penalty > 0.0f) || !std::isfinite(o.repetition_penalty))
     bad("repetition_penalty", o.repetition_penalty, "finite and > 0");
+  if (!std::isfinite(o.frequency_penalty)) bad("frequency_penalty", o.frequency_penalty, "finite");
+  if (!std::isfinite(o.presence_penalty)) bad("presence_penalty", o.presence_penalty, "finite");
   if (o.top_k < 0) fail(Status::bad_request, "top_k is ", o.top_k, "; it must be >= 0");
+}
+
+inline void check(std::span<const LogitBias> biases) {
+  std::vector<TokenId> tokens;
+  for (const LogitBias& bias : biases) {
+    if (bias.token < 0) fail(Status::bad_request, "logit_bias is on token ", bias.token, "; it must be >= 0");
+    if (!(bias.bias < std::numeric_limits<float>::infinity()))
+      fail(Status::bad_request, "logit_bias of token ", bias.token, " is ", bias.bias,
+           "; it must be a number below infinity");
+    tokens.push_back(bias.token);
+  }
+  std::sort(tokens.begin(), tokens.end());
+  const auto twice = std::adjacent_find(tokens.begin(), tokens.end());
+  if (twice != tokens.end()) fail(Status::bad_request, "logit_bias names token ", *twice, " more than once");
 }
 
 }  // namespace anabranch
 
 #include <anabranch/decode/impl/log_probabilities.hpp>
+#include <anabranch/decode/impl/sampler_changes.hpp>
 #include <anabranch/decode/impl/sampler_of_all.hpp>

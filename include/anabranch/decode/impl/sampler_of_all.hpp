@@ -11,28 +11,18 @@
 
 namespace anabranch {
 
-/// Reads the logits and replaces the forbidden and penalised ones. False: a penalty made a logit infinite; then only
-/// candidates tell which of the infinite ones may be chosen.
+/// Reads the logits and replaces those of tokens that are forbidden, biased or penalised.
 template <std::floating_point Logit>
-bool BasicSampler<Logit>::read(std::span<const Logit> logits, const OutputSettings& settings) {
+void BasicSampler<Logit>::read(std::span<const Logit> logits, const OutputSettings& settings) {
   blocks_.read(logits);
   const auto is_there = [&](TokenId token) { return token >= 0 && impl::index_of(token) < logits.size(); };
   for (const TokenId token : settings.forbidden)
     if (is_there(token)) blocks_.replace(token, blocks_.kNever);
-  const Logit penalty = settings.sampling.repetition_penalty;
-  if (penalty != 1) {
-    for (const TokenId token : settings.seen) {
-      if (!is_there(token) || impl::has(settings.spared, token)) continue;
-      const Logit logit = blocks_[token];
-      // One that differs is forbidden, or was seen more than once and has been penalised.
-      if (!std::isfinite(logit) || logit != logits[impl::index_of(token)]) continue;
-      const Logit penalised = logit > 0 ? logit / penalty : logit * penalty;
-      if (!std::isfinite(penalised)) return false;
-      blocks_.replace(token, penalised);
-    }
+  for (const TokenId token : changed_) {
+    const Logit before = blocks_[token], now = changed(token, before, settings.sampling);
+    if (now != before) blocks_.replace(token, now);
   }
   blocks_.renew();
-  return true;
 }
 
 template <std::floating_point Logit>
@@ -76,6 +66,10 @@ TokenId BasicSampler<Logit>::draw_of_all(const OutputSettings& settings) {
     collect_heavy(total.least, settings.sampling);
     return draw_nucleus(total, settings);
   }
+  if (settings.sampling.min_p > 0.0f) {
+    collect_likely(settings.sampling);
+    return draw(settings);
+  }
   const double u = uniform(settings.stream, settings.index);
   const TokenId token = draw_roughly(u, sum, temperature);
   return token != kNone ? token : draw_exactly(u * weigh_all(best, temperature));
@@ -84,14 +78,28 @@ TokenId BasicSampler<Logit>::draw_of_all(const OutputSettings& settings) {
 /// Collects the tokens that can be in the nucleus, with their weights. The others weigh less than `least` each, and all
 /// of them together less than the nucleus excludes: half of it, so that rounding cannot matter.
 template <std::floating_point Logit>
-void BasicSampler<Logit>::collect_heavy(double total, const SamplingOptions& options) {
-  const Logit best = blocks_.largest(), temperature = options.temperature;
-  const double least = 0.5 * (1.0 - options.top_p) * total / static_cast<double>(blocks_.size());
+void BasicSampler<Logit>::collect_heavy(double total, const Sampling& sampling) {
+  const Logit best = blocks_.largest(), temperature = sampling.temperature;
+  const double least = 0.5 * (1.0 - sampling.top_p) * total / static_cast<double>(blocks_.size());
   const double from = std::max<double>(best + temperature * std::log(least), std::numeric_limits<Logit>::lowest());
   candidates_.clear();
   blocks_.for_each_from(static_cast<Logit>(from), [&](TokenId token, Logit logit) {
     candidates_.push_back({std::exp((logit - best) / temperature), token});
   });
+}
+
+/// Collects the tokens that min-p can leave, and some that it does not, with their logits.
+template <std::floating_point Logit>
+void BasicSampler<Logit>::collect_likely(const Sampling& sampling) {
+  const Logit best = blocks_.largest();
+  const double least = static_cast<double>(sampling.temperature) * std::log(0.5 * sampling.min_p);
+  const double from = std::max<double>(best + least, std::numeric_limits<Logit>::lowest());
+  candidates_.clear();
+  blocks_.for_each_from(static_cast<Logit>(from), [&](TokenId token, Logit logit) {
+    candidates_.push_back({logit, token});
+  });
+  std::sort(candidates_.begin(), candidates_.end(),
+            [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
 }
 
 /// The first token at which the weights reach `left`.
