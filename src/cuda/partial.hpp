@@ -56,7 +56,8 @@ struct PartialRegisters {
   float largest[2];  ///< of the lane's two queries; scores to base 2
   float sum[2];      ///< of the lane's own columns
   float rescale[2];
-  std::int32_t end[2];  ///< the query sees keys before this offset
+  std::int32_t begin[2];  ///< the query sees keys from this offset on
+  std::int32_t end[2];    ///< and before this one
   std::uint32_t a[4], b[4];
 };
 
