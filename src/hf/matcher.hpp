@@ -25,6 +25,10 @@ class Matcher {
     return Matcher(std::move(pattern.text));
   }
 
+  bool matches_empty() const noexcept {
+    const auto* pattern = std::get_if<SplitPattern>(&what_);
+    return pattern && pattern->matches_empty();
+  }
   /// Calls `take(begin, end)` for each match, in order. There is none in an empty text.
   template <class Take>
   void find_matches(std::string_view text, const Take& take) const {

@@ -1,6 +1,7 @@
 #include "normalizer.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "byte_level.hpp"
 #include "characters.hpp"
@@ -9,6 +10,9 @@
 
 namespace anabranch::hf::impl {
 namespace {
+
+constexpr std::size_t kMaxReplacement = 1024;
+constexpr std::size_t kMaxNormalizerSteps = 64;
 
 std::size_t first_length(const std::string& text) {
   std::size_t end = 0;
@@ -59,10 +63,11 @@ void Normalizer::add(const JsonObject& json) {
     only_keys(json, {"type", "prepend"});
     std::string text = json.text("prepend");
     if (text.empty()) json.unsupported("prepend", "an empty text is not supported");
+    if (text.size() > kMaxReplacement)
+      json.unsupported("prepend", "more than " + std::to_string(kMaxReplacement) + " bytes are not supported");
     steps_.emplace_back(Prepend{std::move(text)});
   } else if (type == "Replace") {
-    only_keys(json, {"type", "pattern", "content"});
-    steps_.emplace_back(Replace{Matcher::of(json), json.text("content")});
+    add_replace(json);
   } else if (type == "Strip") {
     only_keys(json, {"type", "strip_left", "strip_right"});
     steps_.emplace_back(Strip{required_flag(json, "strip_left"), required_flag(json, "strip_right")});
@@ -70,6 +75,18 @@ void Normalizer::add(const JsonObject& json) {
     refuse_type(json, type,
                 {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Prepend", "Replace", "Strip", "ByteLevel", "Sequence"});
   }
+  if (steps_.size() > kMaxNormalizerSteps)
+    fail(Status::unsupported, json.where(), ": more than ", kMaxNormalizerSteps, " steps are not supported");
+}
+
+void Normalizer::add_replace(const JsonObject& json) {
+  only_keys(json, {"type", "pattern", "content"});
+  Replace step{Matcher::of(json), json.text("content")};
+  // The reference mixes up what follows.
+  if (step.matcher.matches_empty()) json.unsupported("pattern", "one that matches an empty text is not supported");
+  if (step.by.size() > kMaxReplacement)
+    json.unsupported("content", "more than " + std::to_string(kMaxReplacement) + " bytes are not supported");
+  steps_.push_back(std::move(step));
 }
 
 bool Normalizer::add_form(const JsonObject& json, const std::string& type) {

@@ -40,6 +40,7 @@ class Normalizer {
   using Step = std::variant<NormalForm, Lowercase, ByteAlphabet, Prepend, Replace, Strip>;
 
   void add(const JsonObject& json);
+  void add_replace(const JsonObject& json);
   bool add_form(const JsonObject& json, const std::string& type);
   static OwnedPiece apply(NormalForm form, const OwnedPiece& piece);
   static OwnedPiece apply(const Lowercase&, const OwnedPiece& piece);

@@ -254,6 +254,11 @@ SplitPattern::SplitPattern(SplitPattern&&) noexcept = default;
 SplitPattern& SplitPattern::operator=(SplitPattern&&) noexcept = default;
 SplitPattern::~SplitPattern() = default;
 
+bool SplitPattern::matches_empty() const noexcept {
+  std::uint32_t might = 1;
+  return pcre2_pattern_info(code_->code, PCRE2_INFO_MATCHEMPTY, &might) != 0 || might != 0;
+}
+
 SplitPattern::Cursor::Cursor(const SplitPattern& pattern, std::string_view text)
     : code_(pattern.code_.get()), text_(text), match_(pcre2_match_data_create(1, nullptr)) {
   if (!match_) throw std::bad_alloc();

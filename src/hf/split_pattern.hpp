@@ -28,6 +28,8 @@ class SplitPattern {
   SplitPattern& operator=(SplitPattern&&) noexcept;
   ~SplitPattern();
 
+  /// May it match an empty text?
+  bool matches_empty() const noexcept;
   /// Calls `take(begin, end)` for each match. Empty ones count, but not right behind another match. Requires
   /// well-formed UTF-8. Cost: one match per call. Safe from several threads.
   template <class Take>

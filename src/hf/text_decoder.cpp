@@ -11,7 +11,7 @@ namespace anabranch::hf::impl {
 namespace {
 
 constexpr std::size_t kMaxDecoderSteps = 64;
-constexpr std::size_t kMaxReplacement = 256;
+constexpr std::size_t kMaxDecoded = 256;
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -52,8 +52,8 @@ void TextDecoder::add(const JsonObject& json) {
   } else if (type == "Replace") {
     only_keys(json, {"type", "pattern", "content"});
     std::string content = json.text("content");
-    if (content.size() > kMaxReplacement)
-      json.unsupported("content", "more than " + std::to_string(kMaxReplacement) + " bytes are not supported");
+    if (content.size() > kMaxDecoded)
+      json.unsupported("content", "more than " + std::to_string(kMaxDecoded) + " bytes are not supported");
     steps_.emplace_back(Replace{Matcher::of(json), std::move(content)});
   } else if (type == "ByteFallback") {
     only_keys(json, {"type"});
@@ -124,7 +124,7 @@ void TextDecoder::change(const Step& step, bool is_first, std::string& text) {
 void TextDecoder::replace(const Replace& step, std::string& text) {
   std::string out;
   step.matcher.replace_matches(text, step.by, out);
-  if (out.size() > kMaxReplacement + 16 * text.size())  // a file could double a text 64 times
+  if (out.size() > kMaxDecoded + 16 * text.size())  // a file could double a text 64 times
     fail(Status::limit_reached, "decoding by the tokenizer's 'Replace': ", out.size(), " bytes for ", text.size());
   text = std::move(out);
 }

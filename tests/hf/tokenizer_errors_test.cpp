@@ -150,6 +150,8 @@ TEST_CASE("Settings of steps that are not supported are refused by name") {
         "step that cuts the text and NFKC");
   CHECK(error_with("/normalizer", {{"type", "Prepend"}, {"prepend", ""}})
             .find("'prepend': an empty text is not supported") != std::string::npos);
+  CHECK(error_with("/normalizer", {{"type", "Replace"}, {"pattern", {{"Regex", "a*"}}}, {"content", "b"}}) ==
+        "unsupported: t.json: 'normalizer': 'pattern': one that matches an empty text is not supported");
   CHECK(error_with("/decoder", {{"type", "Strip"}, {"content", " "}, {"start", -1}, {"stop", 0}})
             .find("'start': expected an integer from 0") != std::string::npos);
 }
