@@ -4,6 +4,7 @@
 #include "added_token_list.hpp"
 #include "known_keys.hpp"
 #include "post_processor.hpp"
+#include "tokenizer_file.hpp"
 #include "tokenizer_table.hpp"
 #include "vocabulary.hpp"
 
@@ -15,8 +16,8 @@ constexpr std::size_t kMaxId = (1 << 22) - 1;
 
 class TableReader {
  public:
-  TableReader(const JsonObject& root, TokenId max_id, TokenizerTable& table)
-      : root_(root), model_(root.object("model")), max_id_(max_id), table_(table) {}
+  TableReader(const JsonObject& root, const TokenizerFile& file, TokenId max_id, TokenizerTable& table)
+      : root_(root), model_(root.object("model")), file_(file), max_id_(max_id), table_(table) {}
 
   void read() {
     // `truncation` and `padding` are what the file's writer had switched on: see tokenizer.hpp
@@ -29,8 +30,8 @@ class TableReader {
     if (const auto json = root_.optional_object("pre_tokenizer"))
       table_.pre_tokenizer = PreTokenizer(*json, table_.normalizer.moves_beginning());
     if (const auto json = root_.optional_object("decoder")) table_.decoder = TextDecoder(*json);
-    const Vocabulary vocabulary(model_, max_id_);
-    table_.bpe = read_bpe(model_, vocabulary, table_.pre_tokenizer.ends_in_bytes());
+    const Vocabulary vocabulary(model_, file_);
+    table_.bpe = read_bpe(model_, file_, vocabulary, table_.pre_tokenizer.ends_in_bytes());
     for (TokenId id = 0; id < vocabulary.n(); ++id)
       if (vocabulary.has(id)) place(id, vocabulary.entry(id));
     read_added_tokens(vocabulary);
@@ -78,6 +79,7 @@ class TableReader {
 
   const JsonObject& root_;
   JsonObject model_;
+  const TokenizerFile& file_;
   TokenId max_id_;
   TokenizerTable& table_;
 };
@@ -85,10 +87,11 @@ class TableReader {
 }  // namespace
 
 TokenizerTable read_tokenizer_json(std::string_view json, const std::string& name) {
-  const Json parsed = parse_json(json, name);
-  const JsonObject root(parsed, name);
+  const auto max_id = static_cast<TokenId>(std::min(kMaxId, json.size()));
+  const TokenizerFile file = parse_tokenizer_file(json, name, max_id);
+  const JsonObject root(file.rest, name);
   TokenizerTable table;
-  TableReader(root, static_cast<TokenId>(std::min(kMaxId, json.size())), table).read();
+  TableReader(root, file, max_id, table).read();
   return table;
 }
 

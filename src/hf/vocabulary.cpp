@@ -13,8 +13,12 @@ namespace {
 
 class BpeReader {
  public:
-  BpeReader(const JsonObject& model, const Vocabulary& vocabulary, Bpe& bpe)
-      : model_(model), vocabulary_(vocabulary), bpe_(bpe), falls_back_(model.flag_or("byte_fallback", false)) {}
+  BpeReader(const JsonObject& model, const TokenizerFile& file, const Vocabulary& vocabulary, Bpe& bpe)
+      : model_(model),
+        file_(file),
+        vocabulary_(vocabulary),
+        bpe_(bpe),
+        falls_back_(model.flag_or("byte_fallback", false)) {}
 
   void read() {
     read_merges();
@@ -25,25 +29,11 @@ class BpeReader {
   }
 
  private:
-  // "left right" or ["left", "right"], best first.
   void read_merges() {
-    const Json& merges = model_.array("merges");
-    bpe_.merges.reserve(merges.size());
+    if (!file_.has_merges || model_.find("merges")) model_.array("merges");
+    bpe_.merges.reserve(file_.merges.size());
     std::int32_t rank = 0;
-    for (const Json& merge : merges) {
-      if (merge.is_string()) {
-        const std::string_view text = merge.get_ref<const std::string&>();
-        if (text.starts_with("#version")) continue;
-        const std::size_t space = text.find(' ');
-        if (space == std::string_view::npos || text.find(' ', space + 1) != std::string_view::npos)
-          model_.wrong("merges", "\"left right\" with one space", merge);
-        add_merge(text.substr(0, space), text.substr(space + 1), rank++);
-      } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
-        add_merge(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>(), rank++);
-      } else {
-        model_.wrong("merges", "two tokens", merge);
-      }
-    }
+    for (const TokenizerFile::Merge& merge : file_.merges) add_merge(file_[merge.left], file_[merge.right], rank++);
   }
 
   void add_merge(std::string_view left, std::string_view right, std::int32_t rank) {
@@ -125,6 +115,7 @@ class BpeReader {
   }
 
   const JsonObject& model_;
+  const TokenizerFile& file_;
   const Vocabulary& vocabulary_;
   Bpe& bpe_;
   bool falls_back_;
@@ -140,16 +131,20 @@ TokenId checked_id(const JsonObject& object, const char* key, const Json& value,
   return *id;
 }
 
-Vocabulary::Vocabulary(const JsonObject& model, TokenId max_id) {
-  const JsonObject json = model.object("vocab");
-  ids_.reserve(json.json().size());
-  for (const auto& [entry, value] : json.json().items()) {
-    if (entry.empty()) json.wrong("", "no empty token", value);
-    const TokenId id = checked_id(json, entry.c_str(), value, max_id);
-    if (has(id)) json.wrong(entry.c_str(), "an id of its own (\"" + std::string(entries_[id]) + "\" has it)", value);
-    entries_.reach(id);
-    entries_[id] = entry;
-    ids_.emplace(entries_[id], id);
+Vocabulary::Vocabulary(const JsonObject& model, const TokenizerFile& file) {
+  if (!file.has_vocabulary || model.find("vocab")) model.object("vocab");
+  const std::string where = model.where() + ": 'vocab': '";
+  ids_.reserve(file.vocabulary.size());
+  for (const TokenizerFile::Entry& entry : file.vocabulary) {
+    const std::string_view text = file[entry.text];
+    if (text.empty()) fail(Status::bad_file, where, "': expected no empty token, found ", entry.id);
+    const auto [found, is_new] = ids_.emplace(text, entry.id);
+    if (!is_new) entries_[std::exchange(found->second, entry.id)] = {};
+    if (has(entry.id))
+      fail(Status::bad_file, where, text, "': expected an id of its own (\"", entries_[entry.id], "\" has it), found ",
+           entry.id);
+    entries_.reach(entry.id);
+    entries_[entry.id] = text;
   }
 }
 
@@ -165,10 +160,10 @@ void check_model(const JsonObject& model) {
       model.unsupported(key, "\"" + *text + "\" is not supported, only none");
 }
 
-Bpe read_bpe(const JsonObject& model, const Vocabulary& vocabulary, bool of_bytes) {
+Bpe read_bpe(const JsonObject& model, const TokenizerFile& file, const Vocabulary& vocabulary, bool of_bytes) {
   Bpe bpe;
   bpe.of_bytes = of_bytes;
-  BpeReader(model, vocabulary, bpe).read();
+  BpeReader(model, file, vocabulary, bpe).read();
   return bpe;
 }
 

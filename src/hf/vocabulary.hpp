@@ -8,14 +8,15 @@
 #include "bpe.hpp"
 #include "json_file.hpp"
 #include "token_table.hpp"
+#include "tokenizer_file.hpp"
 
 namespace anabranch::hf::impl {
 
-/// Entries by id and by text. Borrows the JSON.
+/// Entries by id and by text. Borrows the file.
 class Vocabulary {
  public:
-  /// From the model's `vocab`. Throws `bad_file`: two entries with one id, an id above `max_id`.
-  Vocabulary(const JsonObject& model, TokenId max_id);
+  /// From the model's `vocab`. Throws `bad_file`: two entries with one id.
+  Vocabulary(const JsonObject& model, const TokenizerFile& file);
 
   TokenId n() const noexcept { return entries_.n(); }
   std::int32_t n_entries() const noexcept { return static_cast<std::int32_t>(ids_.size()); }
@@ -39,6 +40,6 @@ TokenId checked_id(const JsonObject& object, const char* key, const Json& value,
 /// Byte pair encoding of bytes or of characters, with the model's settings. Throws `unsupported` for other kinds of
 /// models, and `bad_file`.
 void check_model(const JsonObject& model);
-Bpe read_bpe(const JsonObject& model, const Vocabulary& vocabulary, bool of_bytes);
+Bpe read_bpe(const JsonObject& model, const TokenizerFile& file, const Vocabulary& vocabulary, bool of_bytes);
 
 }  // namespace anabranch::hf::impl

@@ -47,10 +47,18 @@ void change_text(Random& random, std::string& text) {
     text.insert(at, sign);
 }
 
+// A value anywhere inside: long lists are no more likely than short ones.
+Json& some_place(Random& random, Json& root) {
+  Json* at = &root;
+  while (at->is_structured() && !at->empty() && below(random, 6) > 0)
+    at = &*std::next(at->begin(), static_cast<std::ptrdiff_t>(below(random, at->size())));
+  return *at;
+}
+
 void change(Random& random, Json& root) {
   std::vector<Json*> values;
   collect(root, values);
-  Json& value = *values[below(random, values.size())];
+  Json& value = some_place(random, root);
   const std::size_t kind = below(random, 5);
   if (value.is_string() && kind < 3) return change_text(random, value.get_ref<std::string&>());
   if (value.is_number_integer() && kind < 3) {

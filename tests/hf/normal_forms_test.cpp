@@ -26,12 +26,18 @@ std::string nfc_of(std::string_view text) { return impl::normal_form(text, impl:
 std::string nfc(std::u32string_view characters) { return nfc_of(utf8(characters)); }
 
 // As record_unicode.py sums them up.
-std::string sum(std::string_view text) {
+std::string character_sum(std::string_view text) {
   std::uint64_t total = 0xcbf29ce484222325u;
   for (const char byte : text) total = (total ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
   char shown[20];
   std::snprintf(shown, sizeof shown, "%016llx", static_cast<unsigned long long>(total));
   return shown;
+}
+
+bool has_newer(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();)
+    if (impl::is_newer(impl::next_char(text, i))) return true;
+  return false;
 }
 
 template <class Take>
@@ -46,7 +52,7 @@ std::string form_sum(impl::NormalForm form, char32_t first) {
     const char32_t parts[] = {U'\n', c, U'\n', 0x345, c, 0x334};
     for (const char32_t part : parts) impl::append_utf8(part, text);
   });
-  return sum(impl::normal_form(text, form));
+  return character_sum(impl::normal_form(text, form));
 }
 
 // The line without its first word.
@@ -59,7 +65,7 @@ std::string kind_line(const Has& has) {
     impl::append_utf8(c, text);
     ++n;
   });
-  return std::to_string(n) + " " + sum(text);
+  return std::to_string(n) + " " + character_sum(text);
 }
 
 std::string category_line(const std::string& name, std::string_view text) {
@@ -69,7 +75,7 @@ std::string category_line(const std::string& name, std::string_view text) {
     pieces.append(text.substr(begin, end - begin)).append("\n");
     ++n;
   });
-  return std::to_string(n) + " " + sum(pieces);
+  return std::to_string(n) + " " + character_sum(pieces);
 }
 
 std::string repeat(std::u32string_view characters, std::size_t n) {
@@ -128,14 +134,20 @@ TEST_CASE("Composition equals the recorded one, and characters that are not in t
   const auto lines = test::lines_of(test::recordings() / "nfc.tsv");
   REQUIRE(lines.size() > 4000);
   std::set<std::string> changed;
+  int n_newer = 0;
   for (const std::string& line : lines) {
     const std::size_t tab = line.find('\t');
     const std::string text = line.substr(0, tab), composed = line.substr(tab + 1);
     INFO(nlohmann::json(text).dump(-1, ' ', true));
+    if (has_newer(text)) {  // Unicode 14 knows them, the reference does not
+      ++n_newer;
+      continue;
+    }
     REQUIRE(nfc_of(text) == composed);
     REQUIRE(nfc_of(composed) == composed);
     changed.insert(text);
   }
+  CHECK(n_newer < 1000);
   for (char32_t c = 0; c < 0x10000; ++c) {  // later versions of Unicode add characters that decompose in other planes
     const std::string text = c >= 0xd800 && c < 0xe000 ? "" : utf8({&c, 1});
     if (changed.count(text) == 0 && nfc_of(text) != text) FAIL("character " << static_cast<unsigned>(c));
@@ -175,7 +187,7 @@ TEST_CASE("Normal forms, categories and kinds of characters equal the recorded o
     if (name == "numeric") return kind_line(impl::is_numeric);
     if (name == "punctuation") return kind_line(impl::is_punctuation);
     if (name == "word") return kind_line(impl::is_word);
-    if (name == "lower") return number + " " + sum(lower);
+    if (name == "lower") return number + " " + character_sum(lower);
     return category_line(name, text);
   };
   const auto lines = test::lines_of(test::recordings() / "unicode.sums");

@@ -152,7 +152,7 @@ TEST_CASE("Of an added token that is listed twice the last settings count, but i
   const hf::Tokenizer tokenizer = made(json);
   const auto x = tokenizer.added("[X]");
   const Tokens tokens = tokenizer.encode("h [X] h");
-  CHECK(tokens.size() == 5);  // with the blank before it, and that of the normalizer before each text
+  CHECK(tokens.size() == 6);  // with the blank before it, and that of the normalizer before each text
   CHECK(tokens[3] == x);
   CHECK(tokenizer.decode(Tokens{x}, hf::SpecialText::skip).empty());
 }
