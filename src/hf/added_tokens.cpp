@@ -2,34 +2,10 @@
 
 #include <algorithm>
 
-#include "utf8.hpp"
+#include "characters.hpp"
 
 namespace anabranch::hf::impl {
 namespace {
-
-// Where the white space that ends `text` begins.
-std::size_t trailing_space(std::string_view text) noexcept {
-  std::size_t end = text.size();
-  while (end > 0) {
-    std::size_t begin = end - 1;
-    while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xc0) == 0x80) --begin;
-    std::size_t after = begin;
-    if (!is_white_space(next_char(text, after))) break;
-    end = begin;
-  }
-  return end;
-}
-
-// Length of the white space that `text` starts with.
-std::size_t leading_space(std::string_view text) noexcept {
-  std::size_t end = 0;
-  while (end < text.size()) {
-    std::size_t after = end;
-    if (!is_white_space(next_char(text, after))) break;
-    end = after;
-  }
-  return end;
-}
 
 unsigned char byte_of(const std::string& content, std::size_t depth) noexcept {
   return static_cast<unsigned char>(content[depth]);
@@ -72,8 +48,10 @@ void AddedTokens::find(std::string_view text, Specials specials, std::vector<Par
     std::size_t begin = at, end = at + token->content.size();
     at = end;
     if (token->special && specials == Specials::passed_over) continue;
+    if (token->single_word && (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end)))) continue;
     if (token->takes_left) begin = std::max(trailing_space(text.substr(0, begin)), done);
     if (token->takes_right) end += leading_space(text.substr(end));
+    if (begin >= end) continue;  // the one before it took all of it: it was white space
     if (done < begin) parts.push_back({kNone, done, begin});
     parts.push_back({token->id, begin, end});
     done = end;

@@ -17,6 +17,7 @@ struct AddedToken {
   bool special = false;     ///< not looked for in plain text, left out of skipped decoding
   bool takes_left = false;  ///< white space before it belongs to it
   bool takes_right = false;
+  bool single_word = false;  ///< not found beside a character of a word
 };
 
 /// A part of a text: an added token, or (id kNone) text between them.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "utf8.hpp"
+
 namespace anabranch::hf::impl {
 namespace {
 
@@ -47,41 +49,77 @@ const Merge* MergeTable::find(TokenId left, TokenId right) const noexcept {
   return merge.pair == Merge::kEmpty ? nullptr : &merge;
 }
 
+// The symbols of a word before anything is merged. What has no token becomes `unknown`, which is written when something
+// else follows: so that consecutive ones can be fused.
+class Bpe::Start {
+ public:
+  Start(const Bpe& bpe, Scratch& scratch) : bpe_(bpe), symbols_(scratch.symbols) { symbols_.clear(); }
+
+  void add_known(TokenId token) {
+    finish();
+    add(token);
+  }
+  /// A token of a fallback: does not end a run of unknown ones.
+  void add(TokenId token) {
+    const auto n = static_cast<std::int32_t>(symbols_.size());
+    if (n > 0) symbols_.back().next = n;
+    symbols_.push_back({token, n - 1, kNone, false});
+  }
+  void add_unknown() {
+    if (pending_ && !bpe_.fuse_unknown) add(bpe_.unknown);
+    pending_ = bpe_.unknown != kNone;
+  }
+  void finish() {
+    if (pending_) add(bpe_.unknown);
+    pending_ = false;
+  }
+
+ private:
+  const Bpe& bpe_;
+  std::vector<Scratch::Symbol>& symbols_;
+  bool pending_ = false;
+};
+
 void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const {
   if (whole_words) {
     scratch.key.assign(word);
     if (const auto found = words.find(scratch.key); found != words.end()) return out.push_back(found->second);
   }
-  start(word, scratch);
+  Start start(*this, scratch);
+  of_bytes ? start_bytes(word, start) : start_characters(word, start);
+  start.finish();
   merge_all(scratch);
   for (const Scratch::Symbol& symbol : scratch.symbols)
     if (!symbol.removed) out.push_back(symbol.token);
 }
 
-// One symbol per byte. Bytes without a token become `unknown`, which is written when something else follows: so that
-// consecutive ones can be fused.
-void Bpe::start(std::string_view word, Scratch& scratch) const {
-  scratch.symbols.clear();
-  const auto add = [&](TokenId token) {
-    const auto n = static_cast<std::int32_t>(scratch.symbols.size());
-    if (n > 0) scratch.symbols.back().next = n;
-    scratch.symbols.push_back({token, n - 1, kNone, false});
-  };
-  bool pending = false;
+void Bpe::start_bytes(std::string_view word, Start& start) const {
   for (const char c : word) {
     const ByteSymbols& symbols = bytes[static_cast<unsigned char>(c)];
     if (symbols.n == 0) {
-      if (pending && !fuse_unknown) add(unknown);
-      pending = unknown != kNone;
+      start.add_unknown();
+    } else if (symbols.fallback) {
+      for (std::uint8_t i = 0; i < symbols.n; ++i) start.add(symbols.tokens[i]);
+    } else {
+      start.add_known(symbols.tokens[0]);
+    }
+  }
+}
+
+void Bpe::start_characters(std::string_view word, Start& start) const {
+  for (std::size_t i = 0; i < word.size();) {
+    const std::size_t begin = i;
+    if (const TokenId token = characters.find(next_char(word, i)); token != kNone) {
+      start.add_known(token);
       continue;
     }
-    if (pending && !symbols.fallback) {
-      add(unknown);
-      pending = false;
-    }
-    for (std::uint8_t i = 0; i < symbols.n; ++i) add(symbols.tokens[i]);
+    const std::string_view rest = word.substr(begin, i - begin);
+    const auto token_of = [this](char byte) { return fallback[static_cast<unsigned char>(byte)]; };
+    if (std::any_of(rest.begin(), rest.end(), [&](char byte) { return token_of(byte) == kNone; }))
+      start.add_unknown();
+    else
+      for (const char byte : rest) start.add(token_of(byte));
   }
-  if (pending) add(unknown);
 }
 
 void Bpe::propose(Scratch& scratch, std::int32_t left, std::int32_t right) const {

@@ -1,5 +1,5 @@
-// Byte pair encoding: a word's bytes become symbols, and the pair of neighbours with the best rank is merged until none
-// is left that has one.
+// Byte pair encoding: a word's bytes or characters become symbols, and the pair of neighbours with the best rank is
+// merged until none is left that has one.
 #pragma once
 
 #include <array>
@@ -43,11 +43,34 @@ struct ByteSymbols {
   std::array<TokenId, 2> tokens{};
 };
 
+/// The tokens of single characters.
+class CharTokens {
+ public:
+  void insert(char32_t c, TokenId token) { (c < ascii_.size() ? ascii_[c] : others_[c]) = token; }
+  /// kNone if the character has no token.
+  TokenId find(char32_t c) const noexcept {
+    if (c < ascii_.size()) return ascii_[c];
+    const auto found = others_.find(c);
+    return found == others_.end() ? kNone : found->second;
+  }
+
+ private:
+  std::array<TokenId, 128> ascii_ = [] {
+    std::array<TokenId, 128> none{};
+    none.fill(kNone);
+    return none;
+  }();
+  std::unordered_map<char32_t, TokenId> others_;
+};
+
 class Bpe {
  public:
   MergeTable merges;
-  std::array<ByteSymbols, 256> bytes{};
-  TokenId unknown = kNone;                         ///< for bytes without a token; kNone drops them
+  bool of_bytes = false;                           ///< symbols are bytes, else characters
+  std::array<ByteSymbols, 256> bytes{};            ///< if of_bytes
+  CharTokens characters;                           ///< if not
+  std::array<TokenId, 256> fallback{};             ///< the same: "<0xC4>" and so on, kNone for bytes without one
+  TokenId unknown = kNone;                         ///< for what has no token; kNone drops it
   bool fuse_unknown = false;                       ///< one `unknown` for consecutive ones
   bool whole_words = false;                        ///< a word that is in `words` is that token, whatever the merges say
   std::unordered_map<std::string, TokenId> words;  ///< by bytes; filled only if whole_words
@@ -72,7 +95,9 @@ class Bpe {
   void encode(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const;
 
  private:
-  void start(std::string_view word, Scratch& scratch) const;
+  class Start;
+  void start_bytes(std::string_view word, Start& start) const;
+  void start_characters(std::string_view word, Start& start) const;
   void propose(Scratch& scratch, std::int32_t left, std::int32_t right) const;
   void merge_all(Scratch& scratch) const;
 };

@@ -44,6 +44,14 @@ inline std::optional<std::string> alphabet_to_bytes(std::string_view entry) {
   return bytes;
 }
 
+/// Bytes written as characters of the alphabet.
+inline std::string bytes_to_alphabet(std::string_view bytes) {
+  std::string out;
+  out.reserve(2 * bytes.size());
+  for (const char byte : bytes) append_utf8(kByteChars[static_cast<unsigned char>(byte)], out);
+  return out;
+}
+
 /// The vocabulary entry of one byte.
 inline std::string byte_entry(std::uint8_t byte) {
   std::string entry;

@@ -7,41 +7,90 @@
 #include <vector>
 
 #include "json_file.hpp"
-#include "split_pattern.hpp"
+#include "matcher.hpp"
+#include "metaspace.hpp"
+#include "pieces.hpp"
 
 namespace anabranch::hf::impl {
 
 class PreTokenizer {
  public:
-  /// From the `pre_tokenizer` of tokenizer.json, which must end in a ByteLevel step. Throws `unsupported` or
-  /// `bad_file`.
-  explicit PreTokenizer(const JsonObject& json);
+  /// Takes a text as one word.
+  PreTokenizer() = default;
+  /// From the `pre_tokenizer` of tokenizer.json. Throws `unsupported` or `bad_file`. `moves_beginning`: see Normalizer.
+  PreTokenizer(const JsonObject& json, const char* moves_beginning);
 
-  /// Calls `take(word)` for every word of a text, in order.
+  /// Are the words' bytes to be written in the byte alphabet? The last step is left to whoever takes the words.
+  bool ends_in_bytes() const noexcept { return ends_in_bytes_; }
+
+  /// Calls `take(word)` for every word of a text, in order. None is empty.
   template <class Take>
-  void split(std::string_view text, const Take& take) const {
-    run(0, text, take);
+  void split(const Piece& text, const Take& take) const {
+    if (!text.text.empty()) run(0, text, take);
   }
 
  private:
-  struct PrefixSpace {};  ///< a piece that does not start with a space gets one
-  using Step = std::variant<SplitPattern, PrefixSpace>;
+  struct Split {
+    Matcher matcher;
+    Delimiters delimiters;
+    bool invert;
+  };
+  struct Words {};         ///< runs of word characters, and of others that are no white space
+  struct PrefixSpace {};   ///< a piece that does not start with a space gets one
+  struct ByteAlphabet {};  ///< as the last step: ends_in_bytes
+  using Step = std::variant<Split, Words, PrefixSpace, ByteAlphabet, Metaspace>;
 
   void add(const JsonObject& json);
-  void add_split(const JsonObject& json);
+  bool add_simple(const JsonObject& json, const std::string& type);
+  void add_byte_level(const JsonObject& json);
+  void add_metaspace(const JsonObject& json);
+  void add_kind(Matcher::IsOfKind kind, Delimiters delimiters);
+  static OwnedPiece with_space(const Piece& piece);
+  static OwnedPiece in_alphabet(const Piece& piece);
+  static OwnedPiece in_metaspace(const Metaspace& step, const Piece& piece);
+  static std::size_t end_of_word(std::string_view text, std::size_t begin);
 
   template <class Take>
-  void run(std::size_t step, std::string_view piece, const Take& take) const {
-    if (step == steps_.size()) return take(piece);
-    if (const auto* pattern = std::get_if<SplitPattern>(&steps_[step]))
-      return pattern->split(piece, [&](std::string_view part) { run(step + 1, part, take); });
-    if (piece.substr(0, 1) == " ") return run(step + 1, piece, take);
-    const std::string spaced = std::string(1, ' ').append(piece);
-    run(step + 1, spaced, take);
+  void run(std::size_t step, const Piece& piece, const Take& take) const {
+    if (step == steps_.size()) return take(piece.text);
+    const auto next = [&](std::size_t begin, std::size_t end) { run(step + 1, part_of(piece, begin, end), take); };
+    const auto with = [&](const OwnedPiece& changed) { run(step + 1, {changed.text, changed.n_first}, take); };
+    if (const auto* split = std::get_if<Split>(&steps_[step])) return cut(*split, piece.text, next);
+    if (std::holds_alternative<Words>(steps_[step])) return cut_words(piece.text, next);
+    if (std::holds_alternative<ByteAlphabet>(steps_[step])) return with(in_alphabet(piece));
+    if (const auto* metaspace = std::get_if<Metaspace>(&steps_[step])) return with(in_metaspace(*metaspace, piece));
+    if (piece.text.starts_with(' ')) return run(step + 1, piece, take);
+    with(with_space(piece));
+  }
+
+  template <class Next>
+  static void cut(const Split& step, std::string_view text, const Next& next) {
+    Joiner<Next> joiner(step.delimiters, next);
+    std::size_t done = 0;
+    step.matcher.find_matches(text, [&](std::size_t begin, std::size_t end) {
+      if (begin > done) joiner.add(done, begin, step.invert);
+      joiner.add(begin, end, !step.invert);
+      done = end;
+    });
+    if (done < text.size()) joiner.add(done, text.size(), step.invert);
+    joiner.flush();
+  }
+
+  template <class Next>
+  static void cut_words(std::string_view text, const Next& next) {
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = end_of_word(text, begin);
+      if (std::size_t after = begin; end > begin)
+        next(begin, end), begin = end;
+      else
+        next_char(text, after), begin = after;
+    }
   }
 
   std::vector<Step> steps_;
-  bool byte_level_ = false;  ///< the last step has been seen
+  const char* moves_beginning_ = nullptr;
+  bool cuts_ = false;  ///< a step so far cuts the text
+  bool ends_in_bytes_ = false;
 };
 
 }  // namespace anabranch::hf::impl

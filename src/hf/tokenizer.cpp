@@ -13,6 +13,7 @@ namespace {
 
 using impl::AddedTokens;
 using impl::Part;
+using impl::Piece;
 using impl::TokenizerTable;
 
 // One encoding: what is reused from piece to piece.
@@ -24,29 +25,34 @@ class Encoder {
   void run(std::string_view text) {
     table_.verbatim.find(text, specials_, parts_);
     for (const Part& part : parts_) {
-      const std::string_view piece = text.substr(part.begin, part.end - part.begin);
-      if (part.id != kNone)
+      if (part.id != kNone) {
         out_.push_back(part.id);
-      else if (table_.compose)
-        normalised(impl::nfc(piece));
-      else
+        continue;
+      }
+      Piece piece{text.substr(part.begin, part.end - part.begin)};
+      if (part.begin == 0) impl::next_char(text, piece.n_first);
+      if (table_.normalizer.empty()) {
         normalised(piece);
+      } else {
+        const impl::OwnedPiece changed = table_.normalizer(piece);
+        normalised({changed.text, changed.n_first});
+      }
     }
   }
 
  private:
-  void normalised(std::string_view text) {
-    table_.normalised.find(text, specials_, inner_parts_);
+  void normalised(const Piece& piece) {
+    table_.normalised.find(piece.text, specials_, inner_parts_);
     for (const Part& part : inner_parts_) {
       if (part.id != kNone)
         out_.push_back(part.id);
       else
-        words(text.substr(part.begin, part.end - part.begin));
+        words(impl::part_of(piece, part.begin, part.end));
     }
   }
 
-  void words(std::string_view text) {
-    table_.pre_tokenizer->split(text, [this](std::string_view word) { table_.bpe.encode(word, scratch_, out_); });
+  void words(const Piece& piece) {
+    table_.pre_tokenizer.split(piece, [this](std::string_view word) { table_.bpe.encode(word, scratch_, out_); });
   }
 
   const TokenizerTable& table_;
@@ -56,7 +62,74 @@ class Encoder {
   impl::Bpe::Scratch scratch_;
 };
 
+void check_ids(std::span<const TokenId> tokens) {
+  for (const TokenId id : tokens)
+    if (id < 0) fail(Status::bad_argument, "token to decode: expected an id of at least 0, found ", id);
+}
+
 }  // namespace
+
+DecodeStream::DecodeStream(std::shared_ptr<const TokenizerTable> table, SpecialText special)
+    : table_(std::move(table)), special_(special) {
+  restart();
+}
+
+void DecodeStream::restart() {
+  is_first_ = true;
+  n_stripped_ = table_->decoder.n_stripped();
+  held_bytes_.clear();
+  held_ids_.clear();
+}
+
+void DecodeStream::push(std::span<const TokenId> tokens, std::string& out) {
+  check_ids(tokens);
+  for (const TokenId id : tokens)
+    if (id < table_->exists.n() && table_->exists[id] && !(special_ == SpecialText::skip && table_->skipped[id]))
+      take(id, out);
+}
+
+void DecodeStream::take(TokenId id, std::string& out) {
+  const impl::TextDecoder& decoder = table_->decoder;
+  if (decoder.shape() == impl::TextDecoder::Shape::whole) return held_ids_.push_back(id);
+  std::string_view bytes = table_->bytes[id];
+  bool is_byte = decoder.has_bytes() && table_->is_byte[id];
+  impl::TextDecoder::Piece first;
+  if (is_first_ && decoder.first_differs()) {
+    first = decoder.piece(table_->texts[id], true);
+    bytes = first.bytes;
+    is_byte = first.is_byte;
+  }
+  is_first_ = false;
+  if (is_byte) {
+    held_bytes_ += bytes;
+  } else {
+    append_held_bytes(out);
+    append(bytes, out);
+  }
+}
+
+void DecodeStream::append_held_bytes(std::string& out) {
+  if (held_bytes_.empty()) return;
+  append(impl::text_of_bytes(held_bytes_), out);
+  held_bytes_.clear();
+}
+
+void DecodeStream::append(std::string_view text, std::string& out) {
+  const std::string& stripped = table_->decoder.stripped();
+  for (; n_stripped_ > 0 && text.starts_with(stripped); --n_stripped_) text.remove_prefix(stripped.size());
+  if (!text.empty()) n_stripped_ = 0;
+  out += text;
+}
+
+void DecodeStream::finish(std::string& out) {
+  append_held_bytes(out);
+  if (!held_ids_.empty()) {
+    std::vector<std::string> texts;
+    for (const TokenId id : held_ids_) texts.push_back(table_->texts[id]);
+    out += table_->decoder.whole(std::move(texts));
+  }
+  restart();
+}
 
 Tokenizer::Tokenizer(std::shared_ptr<const TokenizerTable> table) : table_(std::move(table)) {}
 
@@ -88,18 +161,25 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
 }
 
 void Tokenizer::decode(std::span<const TokenId> tokens, std::string& out, SpecialText special) const {
-  for (const TokenId id : tokens)
-    if (id < 0) fail(Status::bad_argument, "token to decode: expected an id of at least 0, found ", id);
-  for (const TokenId id : tokens) {
-    if (id >= n_tokens() || (special == SpecialText::skip && is_special(id))) continue;
-    out += table_->bytes[id];
-  }
+  DecodeStream text = stream(special);
+  std::string decoded;
+  text.push(tokens, decoded);
+  text.finish(decoded);
+  out += decoded;
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> tokens, SpecialText special) const {
   std::string out;
   decode(tokens, out, special);
   return out;
+}
+
+DecodeStream Tokenizer::stream(SpecialText special) const { return {table_, special}; }
+
+void Tokenizer::operator()(std::span<const TokenId> tokens, std::string& out) const {
+  check_ids(tokens);
+  for (const TokenId id : tokens)
+    if (id < n_tokens() && !table_->skipped[id]) out += table_->bytes[id];
 }
 
 std::int32_t Tokenizer::n_tokens() const noexcept { return table_->bytes.n(); }

@@ -1,5 +1,6 @@
 #include "utf8.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace anabranch::hf::impl {
@@ -21,6 +22,16 @@ std::size_t char_length(std::string_view text, std::size_t i) noexcept {
   const bool fourth = third && in(byte_at(text, i + 3), 0x80, 0xbf);
   if (in(a, 0xf0, 0xf4)) return in(b, a == 0xf0 ? 0x90 : 0x80, a == 0xf4 ? 0x8f : 0xbf) && fourth ? 4 : 0;
   return 0;
+}
+
+// How many bytes at `i`, where no character is, could begin one.
+std::size_t unfinished_length(std::string_view text, std::size_t i) noexcept {
+  const std::uint8_t a = byte_at(text, i), b = byte_at(text, i + 1);
+  const bool three = in(a, 0xe0, 0xef), four = in(a, 0xf0, 0xf4);
+  if (!three && !four) return in(a, 0xc2, 0xdf) ? 1 : 0;
+  const int low = a == 0xe0 ? 0xa0 : a == 0xf0 ? 0x90 : 0x80, high = a == 0xed ? 0x9f : a == 0xf4 ? 0x8f : 0xbf;
+  if (i + 1 >= text.size() || !in(b, low, high)) return 1;
+  return four && i + 2 < text.size() && in(byte_at(text, i + 2), 0x80, 0xbf) ? 3 : 2;
 }
 
 }  // namespace
@@ -73,9 +84,15 @@ void append_utf8(char32_t c, std::string& out) {
   }
 }
 
-bool is_white_space(char32_t c) noexcept {
-  return (c >= 0x9 && c <= 0xd) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-         c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+void append_as_text(std::string_view bytes, std::string& out) {
+  for (std::size_t i = 0; i < bytes.size();) {
+    const std::size_t good = first_bad_utf8(bytes.substr(i));
+    out += bytes.substr(i, good);
+    i += good;
+    if (i == bytes.size()) return;
+    out += "\xEF\xBF\xBD";
+    i += std::max<std::size_t>(1, unfinished_length(bytes, i));
+  }
 }
 
 }  // namespace anabranch::hf::impl

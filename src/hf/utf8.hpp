@@ -16,10 +16,8 @@ char32_t next_char(std::string_view text, std::size_t& offset) noexcept;
 
 void append_utf8(char32_t character, std::string& out);
 
-/// The White_Space property, which is what `\s` means in the patterns of tokenizers.
-bool is_white_space(char32_t character) noexcept;
-
-/// The text composed canonically (NFC). Requires well-formed UTF-8.
-std::string nfc(std::string_view text);
+/// Appends bytes as characters: each longest part that begins a character and does not end it, and each other wrong
+/// byte, becomes U+FFFD.
+void append_as_text(std::string_view bytes, std::string& out);
 
 }  // namespace anabranch::hf::impl

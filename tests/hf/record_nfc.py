@@ -1,4 +1,4 @@
-"""Records canonical composition (NFC) as Python's `unicodedata` gives it, for nfc_test.cpp.
+"""Records canonical composition (NFC) as Python's `unicodedata` gives it, for normal_forms_test.cpp.
 
 Usage: python3 record_nfc.py    (writes recordings/nfc.tsv, the same bytes on every run with the same Unicode version)
 

@@ -191,7 +191,7 @@ def record_surround(tokenizers):
             tokenizer.encode_special_tokens = True
             plain = tokenizer.encode(text, add_special_tokens=False).ids
             tokenizer.encode_special_tokens = False
-            # `tokenizers` reads accented added tokens as byte alphabet and decodes them to broken characters: left out.
+            # An accented added token is read as byte alphabet, and its bytes become U+FFFD: left out.
             skipped = tokenizer.decode(ids, skip_special_tokens=True)
             rows.append(json.dumps({"tokenizer": name, "text": text, "ids": ids, "plain": plain,
                                     "skipped": None if "\ufffd" in skipped else skipped}))

@@ -100,11 +100,12 @@ TEST_CASE("Decoding gives back the bytes of every recorded line") {
   for (const std::string& line : recorded_lines()) CHECK(tokenizer.decode(tokenizer.encode(line)) == line);
 }
 
-TEST_CASE("An added token decodes to its own text, accents included") {
+TEST_CASE("An added token's text is decoded like any other: letters of the byte alphabet stand for bytes") {
   const hf::Tokenizer tokenizer = small("qwen2");
   const Tokens tokens{tokenizer.added("caf\xC3\xA9!")};
-  CHECK(tokenizer.decode(tokens) == "caf\xC3\xA9!");
+  CHECK(tokenizer.decode(tokens) == "caf\xE9!");       // the Python package has U+FFFD there
   CHECK(tokenizer.encode("cafe\xCC\x81!") == tokens);  // found after composition
+  CHECK(tokenizer.decode(tokenizer.encode("<tool>")) == "<tool>");
 }
 
 TEST_CASE("Decoding appends, token by token, the bytes of characters that span tokens") {
