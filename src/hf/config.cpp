@@ -176,6 +176,17 @@ std::optional<Dtype> read_dtype(const JsonObject& config) {
   config.unsupported(key, "\"" + *name + "\" is not supported; supported are float32, float16 and bfloat16");
 }
 
+// Sizes that tables are made of before any tensor is looked at: a file of some bytes must not ask for gigabytes.
+void require_limits(const JsonObject& config, const ModelConfig& model) {
+  constexpr std::int32_t kMostLayers = 4096, kWidestHead = 65536;
+  if (model.n_layers > kMostLayers)
+    fail(Status::unsupported, config.where(), ": 'num_hidden_layers': expected at most ", kMostLayers, ", found ",
+         model.n_layers);
+  if (model.head_dim > kWidestHead)
+    fail(Status::unsupported, config.where(), ": 'head_dim': expected at most ", kWidestHead, ", found ",
+         model.head_dim);
+}
+
 ModelConfig read_model(const JsonObject& config) {
   ModelConfig model;
   const Shape& shape = supported_shape(config);
@@ -186,6 +197,7 @@ ModelConfig read_model(const JsonObject& config) {
   model.ffn = config.integer("intermediate_size", 1);
   model.n_layers = config.integer("num_hidden_layers", 1);
   read_heads(config, model);
+  require_limits(config, model);
   if (model.architecture != Architecture::llama) refuse_sliding_windows(config, model.n_layers);
   model.max_positions = config.integer_or("max_position_embeddings", 1, shape.max_positions);
   model.rms_eps = config.positive_or("rms_norm_eps", 1e-6);
