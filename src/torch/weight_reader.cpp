@@ -22,18 +22,15 @@ at::Tensor tensor_over(const linear::FloatMatrix& rows) {
 
 }  // namespace
 
-WeightReader::WeightReader(const WeightSource& source, Weights weights, std::pmr::memory_resource* memory,
+WeightReader::WeightReader(const hf::ModelWeights& source, Weights weights, std::pmr::memory_resource* memory,
                            LoadReport& report)
-    : file_(hf::Weights::open(source.folder)),
-      adapter_(source.adapter),
-      weights_(weights),
-      memory_(memory),
-      report_(&report) {}
+    : source_(source), weights_(weights), memory_(memory), report_(&report) {}
 
-void WeightReader::expect_all(const hf::ModelConfig& config) const {
+void WeightReader::expect_all() const {
+  const hf::ModelConfig& config = source_.config();
   std::int64_t total = 0;
   const auto count = [&](const std::string& name) {
-    if (const hf::Tensor* tensor = file_.find(name)) total += static_cast<std::int64_t>(tensor->bytes.size());
+    if (const hf::Tensor* tensor = source_.find(name)) total += static_cast<std::int64_t>(tensor->bytes.size());
   };
   const auto matrix = [&](const hf::MatrixSpec& spec) {
     count(spec.weight());
@@ -56,15 +53,15 @@ void WeightReader::read(const std::string& name, const hf::Tensor& part, std::sp
   report_->stage("reads");
   hf::read_floats(part, to);
   hf::Weights::forget(part.bytes);
-  if (adapter_ == nullptr || !adapter_->changes(name)) return;
+  if (!source_.is_changed(name)) return;
   report_->stage("merges the adapter");
-  adapter_->merge_into(name, to, first);
+  source_.change(name, to, first);
 }
 
 template <class Use>
 void WeightReader::each_part(const hf::MatrixSpec& matrix, Use&& use) {
   const std::string name = matrix.weight();
-  const hf::Tensor& tensor = file_.require(name, std::array<std::int64_t, 2>{matrix.out, matrix.in});
+  const hf::Tensor& tensor = source_.require(name, std::array<std::int64_t, 2>{matrix.out, matrix.in});
   const std::int32_t at_once = std::max(1, kPartValues / std::max(1, matrix.in));
   for (std::int32_t first = 0; first < matrix.out; first += at_once) {
     const std::int32_t n = std::min(at_once, matrix.out - first);
@@ -78,7 +75,7 @@ void WeightReader::each_part(const hf::MatrixSpec& matrix, Use&& use) {
 }
 
 std::vector<float> WeightReader::bias(const hf::MatrixSpec& matrix) {
-  const hf::Tensor& tensor = file_.require(matrix.bias(), std::array<std::int64_t, 1>{matrix.out});
+  const hf::Tensor& tensor = source_.require(matrix.bias(), std::array<std::int64_t, 1>{matrix.out});
   std::vector<float> values(static_cast<std::size_t>(matrix.out));
   read(matrix.bias(), tensor, values, 0);
   report_->add(tensor.bytes.size());
@@ -87,7 +84,7 @@ std::vector<float> WeightReader::bias(const hf::MatrixSpec& matrix) {
 
 at::Tensor WeightReader::norm(const hf::NormSpec& norm) {
   at::Tensor out = at::empty({norm.size}, at::kFloat);
-  const hf::Tensor& tensor = file_.require(norm.name, std::array<std::int64_t, 1>{norm.size});
+  const hf::Tensor& tensor = source_.require(norm.name, std::array<std::int64_t, 1>{norm.size});
   read(norm.name, tensor, {out.data_ptr<float>(), static_cast<std::size_t>(norm.size)}, 0);
   return out;
 }
