@@ -80,7 +80,6 @@ class AdapterReader {
     adapter_.tokens = token_rows(kTokenRows, config_.tokens, {});
     adapter_.head_tokens = token_rows(kHeadRows, config_.head_tokens, config_.tokens);
     check_targets();
-    check_tied();
     return std::move(adapter_);
   }
 
@@ -191,7 +190,7 @@ class AdapterReader {
       if (const auto module = without(owner, end)) return read_wrapped(tensor, *module, end, parameter);
     if (!is_module_path(owner)) unknown_name(tensor);
     if (has_factors(owner)) damaged(tensor, "the name " + owner + ".base_layer" + parameter, "another");
-    if (is_saved_module(config_.kind.modules_to_save, owner))
+    if (is_saved(owner))
       adapter_.saved.active[owner + parameter] = {tensor, stored_as, false};
     else
       adapter_.saved.base[owner + parameter] = {tensor, stored_as, false};
@@ -215,6 +214,14 @@ class AdapterReader {
       return;
     }
     adapter_.saved.base[name] = {tensor, tensor.name.substr(kWrapped.size()), parameter == ".weight"};
+  }
+
+  /// A tied head is saved with its embedding.
+  bool is_saved(const std::string& module) const {
+    const std::vector<std::string>& names = config_.kind.modules_to_save;
+    const bool with_other = config_.kind.tied && (module == kHeadModule || module == kEmbeddingModule);
+    return is_saved_module(names, module) ||
+           (with_other && (is_saved_module(names, kEmbeddingModule) || is_saved_module(names, kHeadModule)));
   }
 
   bool has_factors(const std::string& module) const { return adapter_.modules.contains(module); }
@@ -253,25 +260,6 @@ class AdapterReader {
       adapter_.kind.module_by_tying = module;
     }
   }
-
-  /// Both places that `ensure_weight_tying` ties must have the same.
-  void check_tied() const {
-    if (!config_.kind.tied) return;
-    const auto differ = [&](const char* what) {
-      fail(Status::bad_file, config_file_, ": 'ensure_weight_tying': expected the same ", what, " of ",
-           kEmbeddingModule, " and ", kHeadModule, ", found others");
-    };
-    const auto embedding = adapter_.modules.find(kEmbeddingModule), head = adapter_.modules.find(kHeadModule);
-    if (embedding != adapter_.modules.end() && head != adapter_.modules.end() &&
-        (embedding->second.a != head->second.a || embedding->second.b != head->second.b))
-      differ("factors");
-    const Tensor* saved = adapter_.saved.find_active(embedding_weight());
-    const Tensor* saved_head = adapter_.saved.find_active(head_weight());
-    if (saved != nullptr && saved_head != nullptr && read_floats(*saved) != read_floats(*saved_head)) differ("values");
-  }
-
-  static std::string embedding_weight() { return std::string(kEmbeddingModule) + ".weight"; }
-  static std::string head_weight() { return std::string(kHeadModule) + ".weight"; }
 
   std::string config_file_;
   AdapterConfig config_;

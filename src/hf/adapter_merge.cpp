@@ -131,19 +131,29 @@ void refuse_two_changes(const Adapter& adapter, const ModelConfig& config, const
   if (!adapter.tokens.empty()) both(kEmbeddingModule, kEmbeddingModule);
   if (!adapter.tokens.empty() && config.tied_embeddings) both(kHeadModule, "the embedding, to which the head is tied,");
   if (!adapter.head_tokens.empty()) both(kHeadModule, kHeadModule);
-  const auto one_of_two = [&](bool embedding, bool head, const char* what) {
-    if (embedding != head)
-      fail(Status::bad_file, where, ": 'ensure_weight_tying': expected ", what, " of ", kEmbeddingModule, " and of ",
-           kHeadModule, ", found those of one");
-  };
+}
+
+/// Embedding and head have the same of all that `ensure_weight_tying` ties.
+void require_tied(const Adapter& adapter, const ModelConfig& config, const std::string& where) {
   if (!adapter.kind.tied) return;
   if (!config.tied_embeddings && !adapter.kind.module_by_tying.empty())
     fail(Status::bad_file, where, ": 'ensure_weight_tying': module \"", adapter.kind.module_by_tying,
          "\": expected a model whose head is tied, or it among 'target_modules', found neither");
-  if (config.tied_embeddings) {
-    one_of_two(factors(kEmbeddingModule), factors(kHeadModule), "LoRA factors");
-    one_of_two(whole(kEmbeddingModule), whole(kHeadModule), "the weights");
-  }
+  if (!config.tied_embeddings) return;
+  const auto require_same = [&](bool same, const char* what) {
+    if (!same)
+      fail(Status::bad_file, where, ": 'ensure_weight_tying': expected the same ", what, " of ", kEmbeddingModule,
+           " and of ", kHeadModule, ", found others");
+  };
+  const auto embedding = adapter.modules.find(kEmbeddingModule), head = adapter.modules.find(kHeadModule);
+  const auto none = adapter.modules.end();
+  require_same((embedding == none) == (head == none), "factors");
+  if (embedding != none)
+    require_same(embedding->second.a == head->second.a && embedding->second.b == head->second.b, "factors");
+  const Tensor* whole = adapter.saved.find_active(std::string(kEmbeddingModule) + std::string(kWeight));
+  const Tensor* whole_head = adapter.saved.find_active(std::string(kHeadModule) + std::string(kWeight));
+  require_same((whole == nullptr) == (whole_head == nullptr), "weights");
+  if (whole != nullptr) require_same(read_floats(*whole) == read_floats(*whole_head), "weights");
 }
 
 }  // namespace
@@ -186,6 +196,7 @@ void Adapter::require_fit(const ModelConfig& config, const std::string& where) c
   require_rows(tokens, whole, where);
   require_rows(head_tokens, whole, where);
   refuse_two_changes(*this, whole, where);
+  require_tied(*this, whole, where);
 }
 
 void Adapter::merge_into(std::string_view tensor, std::span<float> values, std::int32_t first) const {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "json_file.hpp"
+#include "quantisation.hpp"
 
 namespace anabranch::hf {
 namespace {
@@ -97,8 +98,6 @@ void refuse_other_features(const JsonObject& config) {
   if (activation != "silu" && activation != "swish")
     config.unsupported("hidden_act", "\"" + activation + "\" is not supported, only \"silu\"");
   if (config.flag_or("mlp_bias", false)) config.unsupported("mlp_bias", "biases in the feed-forward are not supported");
-  if (config.find("quantization_config"))
-    config.unsupported("quantization_config", "quantised weights are not supported, only F32, F16 and BF16");
 }
 
 // Qwen: layers from `max_window_layers` on slide when `use_sliding_window` is set; `layer_types` overrides both.
@@ -208,6 +207,7 @@ ModelConfig read_model(const JsonObject& config) {
   model.o_bias = model.architecture != Architecture::qwen2 && bias;
   model.qk_norm = model.architecture == Architecture::qwen3;
   model.dtype = read_dtype(config);
+  model.quantisation = impl::read_quantisation(config);
   read_end_tokens(config, model);
   return model;
 }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -37,6 +38,7 @@ constexpr std::array<const char*, 9> kCopied{"generation_config.json",
                                              "tokenizer.model",
                                              "chat_template.jinja"};
 constexpr const char* kSettings = "anabranch.json";
+constexpr const char* kMergedHead = "lm_head.weight";
 constexpr std::string_view kGeneration = "generation_config.json";
 
 /// A folder beside the one that is wanted; it gets its name when it is complete, else nothing of it stays.
@@ -85,6 +87,7 @@ std::string config_text(const fs::path& file, const ModelConfig& merged, Dtype d
   impl::parse_json(text, file.string());
   auto config = nlohmann::ordered_json::parse(text);  // keeps the order of its keys
   config["vocab_size"] = merged.vocabulary;
+  config.erase("quantization_config");
   if (config.contains("tie_word_embeddings") || merged.tied_embeddings)
     config["tie_word_embeddings"] = merged.tied_embeddings;
   config[config.contains("dtype") ? "dtype" : "torch_dtype"] = dtype == Dtype::bf16 ? "bfloat16" : "float32";
@@ -93,18 +96,18 @@ std::string config_text(const fs::path& file, const ModelConfig& merged, Dtype d
 
 void write_weights(const fs::path& file, const ModelWeights& weights, Dtype dtype) {
   std::set<std::string, std::less<>> names;
-  for (const auto& [name, tensor] : weights.files().tensors()) names.insert(name);
-  const std::string embedding = std::string(kEmbeddingModule) + ".weight", head = std::string(kHeadModule) + ".weight";
-  names.insert(embedding);
-  if (weights.config().tied_embeddings)
-    names.erase(head);  // a copy that nobody reads
-  else
-    names.insert(head);
+  for (const auto& [name, shape] : tensor_shapes(weights.config()))
+    if (name != kMergedHead || !weights.config().tied_embeddings) names.insert(name);
+  if (!weights.config().quantisation)  // else they are parts of matrices
+    for (const auto& [name, tensor] : weights.files().tensors())
+      if (name != kMergedHead) names.insert(name);  // of a tied head: a copy that nobody reads
   std::vector<LazyTensor> tensors;
   for (const std::string& name : names) {
-    const Tensor* stored = weights.find(name);
-    if (stored == nullptr) continue;
-    tensors.push_back({name, stored->shape, dtype,
+    const std::optional<StoredTensor> stored = weights.find(name);
+    if (!stored) continue;
+    tensors.push_back({name,
+                       {stored->shape().begin(), stored->shape().end()},
+                       dtype,
                        [&weights, name, stored](std::span<float> values) { weights.read(name, *stored, values); }});
   }
   write_safetensors(file, tensors, {{"format", "pt"}});

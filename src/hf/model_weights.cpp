@@ -9,6 +9,7 @@
 #include <anabranch/hf/layer_tensors.hpp>
 
 #include "bfloat16.hpp"
+#include "quantised_matrix.hpp"
 
 namespace anabranch::hf {
 namespace {
@@ -50,11 +51,13 @@ float rounded(float value, Dtype dtype) {
 }
 
 /// Whether the rows that both have are the model's, rounded to the copy's type.
-bool is_copy_of(const Tensor& copy, const Tensor& model) {
-  if (copy.shape.size() != 2 || model.shape.size() != 2 || copy.shape[1] != model.shape[1]) return false;
-  return all_rows(std::min(copy.shape[0], model.shape[0]), [&](std::int64_t first, std::int64_t n) {
+bool is_copy_of(const Tensor& copy, const StoredTensor& model) {
+  if (copy.shape.size() != 2 || model.shape().size() != 2 || copy.shape[1] != model.shape()[1]) return false;
+  std::vector<float> expected;
+  return all_rows(std::min(copy.shape[0], model.shape()[0]), [&](std::int64_t first, std::int64_t n) {
     const std::vector<float> found = read_floats(copy.rows(first, n));
-    const std::vector<float> expected = read_floats(model.rows(first, n));
+    expected.resize(found.size());
+    model.read(first, expected);
     return std::equal(found.begin(), found.end(), expected.begin(),
                       [&](float a, float b) { return a == rounded(b, copy.dtype); });
   });
@@ -63,6 +66,22 @@ bool is_copy_of(const Tensor& copy, const Tensor& model) {
 const Tensor* or_else(const Tensor* first, const Tensor* second) { return first != nullptr ? first : second; }
 
 }  // namespace
+
+StoredTensor::StoredTensor(impl::QuantisedMatrix matrix)
+    : tensor_(matrix.values()), matrix_(std::make_shared<const impl::QuantisedMatrix>(std::move(matrix))) {}
+
+std::span<const std::int64_t> StoredTensor::shape() const noexcept {
+  return matrix_ != nullptr ? matrix_->shape() : std::span<const std::int64_t>(tensor_.shape);
+}
+
+void StoredTensor::read(std::int64_t first, std::span<float> rows) const {
+  if (matrix_ != nullptr) return matrix_->read(first, rows);
+  std::int64_t width = 1;
+  for (std::size_t i = 1; i < tensor_.shape.size(); ++i) width *= tensor_.shape[i];
+  const Tensor part = tensor_.shape.empty() || width == 0 ? tensor_ : tensor_.rows(first, std::ssize(rows) / width);
+  read_floats(part, rows);
+  Weights::forget(part.bytes);
+}
 
 struct ModelWeights::Sources {
   const Tensor* embedding = nullptr;
@@ -76,7 +95,8 @@ ModelWeights::ModelWeights(Weights files, const ModelConfig& config, std::option
   const Tensor *embedding = files_.find(kEmbeddingWeight), *head = files_.find(kHeadWeight);
   Sources sources{embedding, head, false};
   if (config.tied_embeddings) {
-    sources.tied = embedding == nullptr || head == nullptr || are_equal(*embedding, *head);
+    const bool quantised_head = head != nullptr ? head->dtype == Dtype::other : find_in_files(kHeadWeight).has_value();
+    sources.tied = !quantised_head && (embedding == nullptr || head == nullptr || are_equal(*embedding, *head));
     if (sources.tied) sources.embedding = sources.head = or_else(embedding, head);
   }
   if (adapter_) adapt(sources, adapter_name);
@@ -122,10 +142,10 @@ void ModelWeights::adapt(Sources& sources, const std::string& where) {
 
 void ModelWeights::require_copies(const Sources& sources, const std::string& where) const {
   for (const auto& [name, stored] : adapter_->saved.base) {
-    const Tensor* own = name == kEmbeddingWeight ? sources.embedding
-                        : name == kHeadWeight    ? sources.head
-                                                 : files_.find(name);
-    if (!stored.is_copy || own == nullptr || is_copy_of(stored.tensor, *own)) continue;
+    if (!stored.is_copy) continue;
+    const Tensor* of_pair = name == kEmbeddingWeight ? sources.embedding : name == kHeadWeight ? sources.head : nullptr;
+    const std::optional<StoredTensor> own = of_pair != nullptr ? StoredTensor(*of_pair) : find_in_files(name);
+    if (!own || is_copy_of(stored.tensor, *own)) continue;
     fail(Status::unsupported, where, ": tensor \"", stored.tensor.name, "\": expected a copy of the model's \"", name,
          "\", found other values; an adapter of another base model is not supported");
   }
@@ -137,10 +157,11 @@ void ModelWeights::measure_columns() {
   if (found == adapter_->modules.end() || found->second.magnitude.empty()) return;
   const LoraPair& pair = found->second;
   const auto width = static_cast<std::size_t>(pair.in);
-  const Tensor& stored = require(kEmbeddingWeight, {pair.out, pair.in});
+  const StoredTensor stored = require(kEmbeddingWeight, {pair.out, pair.in});
   std::vector<double> squares(width);
   all_rows(pair.out, [&](std::int64_t first, std::int64_t n) {
-    std::vector<float> values = read_floats(stored.rows(first, n));
+    std::vector<float> values(static_cast<std::size_t>(n) * width);
+    stored.read(first, values);
     adapter_->merge_into(kEmbeddingWeight, values, static_cast<std::int32_t>(first));
     for (std::size_t i = 0; i < values.size(); ++i) squares[i % width] += static_cast<double>(values[i]) * values[i];
     return true;
@@ -149,17 +170,49 @@ void ModelWeights::measure_columns() {
     column_factors_.push_back(static_cast<float>(pair.magnitude[i] / std::sqrt(squares[i])));
 }
 
-const Tensor* ModelWeights::find(std::string_view name) const {
-  if (name == kEmbeddingWeight && embedding_) return &*embedding_;
-  if (name == kHeadWeight && head_) return &*head_;
-  const Tensor* saved =
-      adapter_ ? or_else(adapter_->saved.find_active(name), adapter_->saved.find_base(name)) : nullptr;
-  return or_else(saved, files_.find(name));
+/// What the model's own files have, without the adapter.
+std::optional<StoredTensor> ModelWeights::find_in_files(std::string_view name) const {
+  constexpr std::string_view kWeight = ".weight";
+  if (config_.quantisation && name.ends_with(kWeight)) {
+    const std::string module(name.substr(0, name.size() - kWeight.size()));
+    if (auto matrix = impl::QuantisedMatrix::find(files_, module, *config_.quantisation))
+      return StoredTensor(std::move(*matrix));
+  }
+  const Tensor* tensor = files_.find(name);
+  return tensor != nullptr ? std::optional(StoredTensor(*tensor)) : std::nullopt;
 }
 
-const Tensor& ModelWeights::require(std::string_view name, std::span<const std::int64_t> shape) const {
-  const Tensor* tensor = find(name);
-  return tensor != nullptr ? require_shape(*tensor, shape) : files_.require(name, shape);
+std::int64_t ModelWeights::stored_bytes(std::string_view name) const {
+  const auto size = [](const Tensor* tensor) {
+    return tensor != nullptr ? static_cast<std::int64_t>(tensor->bytes.size()) : 0;
+  };
+  if (adapter_)
+    if (const Tensor* saved = or_else(adapter_->saved.find_active(name), adapter_->saved.find_base(name)))
+      return size(saved);
+  if (name == kHeadWeight && head_) return size(&*head_);
+  if (name == kEmbeddingWeight && embedding_) return size(&*embedding_);
+  const std::string packed = std::string(name.substr(0, name.rfind('.'))) + ".qweight";
+  return size(or_else(files_.find(name), files_.find(packed)));
+}
+
+std::optional<StoredTensor> ModelWeights::find(std::string_view name) const {
+  if (adapter_)
+    if (const Tensor* saved = or_else(adapter_->saved.find_active(name), adapter_->saved.find_base(name)))
+      return StoredTensor(*saved);
+  const std::optional<Tensor>& of_pair = name == kHeadWeight ? head_ : embedding_;
+  if ((name == kHeadWeight || name == kEmbeddingWeight) && of_pair && of_pair->dtype != Dtype::other)
+    return StoredTensor(*of_pair);
+  return find_in_files(name);
+}
+
+StoredTensor ModelWeights::require(std::string_view name, std::span<const std::int64_t> shape) const {
+  std::optional<StoredTensor> stored = find(name);
+  if (!stored) files_.require(name, shape);
+  if (!stored->is_quantised()) require_shape(stored->tensor(), shape);
+  if (!std::equal(shape.begin(), shape.end(), stored->shape().begin(), stored->shape().end()))
+    fail(Status::bad_file, stored->tensor().file.string(), ": tensor \"", stored->tensor().name,
+         "\": expected a matrix of ", shape_text(shape), " in it, found ", shape_text(stored->shape()));
+  return *stored;
 }
 
 void ModelWeights::change(std::string_view name, std::span<float> values, std::int32_t first) const {
@@ -170,8 +223,8 @@ void ModelWeights::change(std::string_view name, std::span<float> values, std::i
   for (std::size_t i = 0; i < values.size(); ++i) values[i] *= column_factors_[i % width];
 }
 
-void ModelWeights::read(std::string_view name, const Tensor& stored, std::span<float> out) const {
-  read_floats(stored, out);
+void ModelWeights::read(std::string_view name, const StoredTensor& stored, std::span<float> out) const {
+  stored.read(0, out);
   if (is_changed(name)) change(name, out);
 }
 

@@ -41,7 +41,7 @@ class WeightReader {
   /// Calls use(FloatMatrix of some rows, number of the first of them) for all rows of the matrix, without its bias.
   template <class Use>
   void each_part(const hf::MatrixSpec& matrix, Use&& use);
-  void read(const std::string& name, const hf::Tensor& part, std::span<float> to, std::int32_t first);
+  void read(const std::string& name, const hf::StoredTensor& stored, std::span<float> to, std::int32_t first);
   std::vector<float> bias(const hf::MatrixSpec& matrix);
   at::Tensor fused(std::span<const hf::MatrixSpec> matrices, at::ScalarType type);
   at::Tensor fused_bias(std::span<const hf::MatrixSpec> matrices, at::ScalarType type);

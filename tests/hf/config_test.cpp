@@ -192,7 +192,7 @@ TEST_CASE("Features that would change the result are refused by name") {
   CHECK(error_with(llama(), "hidden_act", "gelu") ==
         "unsupported: config.json: 'hidden_act': \"gelu\" is not supported, only \"silu\"");
   CHECK(error_with(llama(), "mlp_bias", true).find("unsupported: config.json: 'mlp_bias'") == 0);
-  CHECK(error_with(llama(), "quantization_config", {{"quant_method", "gptq"}})
+  CHECK(error_with(llama(), "quantization_config", {{"quant_method", "bitsandbytes"}})
             .find("unsupported: config.json: 'quantization_config'") == 0);
   CHECK(error_with(llama(), "partial_rotary_factor", 0.5) ==
         "unsupported: config.json: 'partial_rotary_factor': 0.5 is not supported, only 1.0");

@@ -49,9 +49,9 @@ class MatrixFiles {
 };
 
 MatrixValues matrix_of(const hf::ModelWeights& weights, const char* name) {
-  const hf::Tensor* stored = weights.find(name);
-  if (stored == nullptr) return {};
-  MatrixValues values(static_cast<std::size_t>(stored->n_elements()));
+  const std::optional<hf::StoredTensor> stored = weights.find(name);
+  if (!stored) return {};
+  MatrixValues values(static_cast<std::size_t>(stored->shape()[0] * stored->shape()[1]));
   weights.read(name, *stored, values);
   return values;
 }

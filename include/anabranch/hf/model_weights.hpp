@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,6 +19,30 @@
 #include <anabranch/hf/safetensors.hpp>
 
 namespace anabranch::hf {
+
+namespace impl {
+class QuantisedMatrix;
+}
+
+/// A tensor of the model as it is stored. Lives as long as the `ModelWeights` that gave it.
+class StoredTensor {
+ public:
+  explicit StoredTensor(const Tensor& tensor) : tensor_(tensor) {}
+  explicit StoredTensor(impl::QuantisedMatrix matrix);
+
+  std::span<const std::int64_t> shape() const noexcept;
+  std::int64_t n_bytes() const noexcept { return static_cast<std::int64_t>(tensor_.bytes.size()); }
+  /// Reads whole rows, beginning with row `first`, and gives back the memory of the file's. A vector has rows of one
+  /// value.
+  void read(std::int64_t first, std::span<float> rows) const;
+  /// The tensor in the file: of a quantised matrix its packed values.
+  const Tensor& tensor() const noexcept { return tensor_; }
+  bool is_quantised() const noexcept { return matrix_ != nullptr; }
+
+ private:
+  Tensor tensor_;
+  std::shared_ptr<const impl::QuantisedMatrix> matrix_;  ///< null: the tensor is of floats
+};
 
 class ModelWeights {
  public:
@@ -31,22 +56,26 @@ class ModelWeights {
   const Weights& files() const noexcept { return files_; }
   const std::optional<Adapter>& adapter() const noexcept { return adapter_; }
 
-  /// The stored tensor that a tensor of the model is read from; nullptr: there is none.
-  const Tensor* find(std::string_view name) const;
+  /// What a tensor of the model is read from; none: it is not there. Throws bad_file or unsupported for a quantised
+  /// matrix whose parts do not fit.
+  std::optional<StoredTensor> find(std::string_view name) const;
   /// The same, which must be there with this shape. Throws bad_file or unsupported.
-  const Tensor& require(std::string_view name, std::span<const std::int64_t> shape) const;
-  const Tensor& require(std::string_view name, std::initializer_list<std::int64_t> shape) const {
+  StoredTensor require(std::string_view name, std::span<const std::int64_t> shape) const;
+  StoredTensor require(std::string_view name, std::initializer_list<std::int64_t> shape) const {
     return require(name, std::span(shape.begin(), shape.size()));
   }
+  /// Bytes that a tensor is read from; 0: it is not there. Cost: none is read.
+  std::int64_t stored_bytes(std::string_view name) const;
   /// Whether the adapter adds something to what is stored.
   bool is_changed(std::string_view name) const { return adapter_ && adapter_->changes(name); }
   /// Adds it to whole rows of the tensor, beginning with row `first`. A vector has rows of one value.
   void change(std::string_view name, std::span<float> values, std::int32_t first = 0) const;
   /// A whole tensor, from what `require` gave for it. Requires: `out` has its size.
-  void read(std::string_view name, const Tensor& stored, std::span<float> out) const;
+  void read(std::string_view name, const StoredTensor& stored, std::span<float> out) const;
 
  private:
   struct Sources;
+  std::optional<StoredTensor> find_in_files(std::string_view name) const;
   void adapt(Sources& sources, const std::string& where);
   void require_copies(const Sources& sources, const std::string& where) const;
   void measure_columns();
