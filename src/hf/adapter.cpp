@@ -8,119 +8,17 @@
 #include <utility>
 
 #include <anabranch/error.hpp>
+#include <anabranch/hf/layer_tensors.hpp>
 #include <anabranch/hf/safetensors.hpp>
 
 #include "adapter_config.hpp"
+#include "adapter_names.hpp"
 #include "atomic_file.hpp"
 
 namespace anabranch::hf {
 namespace {
 
-constexpr const char* kConfigFile = "adapter_config.json";
-constexpr const char* kTensorFile = "adapter_model.safetensors";
-// `peft` wraps the model twice and saves the names that this gives.
-constexpr std::string_view kWrapped = "base_model.model.";
-constexpr std::string_view kFactorA = ".lora_A.weight", kFactorB = ".lora_B.weight";
-constexpr const char* kTokenRows = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta";
-constexpr const char* kHeadRows = "base_model.model.lm_head.token_adapter.trainable_tokens_delta";
-
-[[noreturn]] void damaged(const Tensor& tensor, const std::string& expected, const std::string& found) {
-  fail(Status::bad_file, tensor.file.string(), ": tensor \"", tensor.name, "\": expected ", expected, ", found ",
-       found);
-}
-
-/// A matrix whose values are all finite numbers.
-std::vector<float> read_matrix(const Tensor& tensor) {
-  const auto& shape = tensor.shape;
-  if (shape.size() != 2 || std::any_of(shape.begin(), shape.end(), [](auto n) { return n < 1 || n > INT32_MAX; }))
-    damaged(tensor, "a matrix", "shape " + shape_text(shape));
-  std::vector<float> values = read_floats(tensor);
-  const auto bad = std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
-  if (bad != values.end())
-    damaged(tensor, "finite numbers", std::to_string(*bad) + " as element " + std::to_string(bad - values.begin()));
-  return values;
-}
-
-std::optional<std::string> module_of(std::string_view tensor, std::string_view factor) {
-  if (!tensor.starts_with(kWrapped) || !tensor.ends_with(factor)) return std::nullopt;
-  if (tensor.size() <= kWrapped.size() + factor.size()) return std::nullopt;
-  return std::string(tensor.substr(kWrapped.size(), tensor.size() - kWrapped.size() - factor.size()));
-}
-
-class Reader {
- public:
-  explicit Reader(const std::filesystem::path& folder)
-      : config_file_((folder / kConfigFile).string()),
-        config_(impl::AdapterConfig::load(folder / kConfigFile)),
-        tensors_(Weights::open(folder / kTensorFile)) {}
-
-  Adapter run() const {
-    Adapter adapter{config_.rank, config_.alpha, config_.scale, config_.base_model, config_.target_modules, {}, {}, {}};
-    for (const auto& [name, tensor] : tensors_.tensors()) {
-      if (name == kTokenRows || name == kHeadRows) continue;
-      if (const auto module = module_of(name, kFactorA)) {
-        adapter.modules.emplace(*module, pair(*module, tensor));
-      } else {
-        const auto other = module_of(name, kFactorB);
-        if (!other) damaged(tensor, "the name of a LoRA factor or of token rows", "none that is known");
-        partner(tensor, *other, kFactorA);
-      }
-    }
-    adapter.tokens = token_rows(kTokenRows, config_.tokens, {});
-    adapter.head_tokens = token_rows(kHeadRows, config_.head_tokens, config_.tokens);
-    return adapter;
-  }
-
- private:
-  const Tensor& partner(const Tensor& tensor, const std::string& module, std::string_view factor) const {
-    const std::string name = std::string(kWrapped) + module + std::string(factor);
-    const Tensor* found = tensors_.find(name);
-    if (found == nullptr) damaged(tensor, "\"" + name + "\" beside it", "no such tensor");
-    return *found;
-  }
-
-  LoraPair pair(const std::string& module, const Tensor& a) const {
-    const Tensor& b = partner(a, module, kFactorB);
-    LoraPair pair;
-    pair.a = read_matrix(a);
-    pair.b = read_matrix(b);
-    pair.in = static_cast<std::int32_t>(a.shape[1]);
-    pair.out = static_cast<std::int32_t>(b.shape[0]);
-    const double rank = config_.ranks.find(module, config_file_ + ": 'rank_pattern'").value_or(config_.rank);
-    if (static_cast<double>(a.shape[0]) != rank)
-      damaged(a, "rank " + rank_text(rank) + " of " + kConfigFile, "shape " + shape_text(a.shape));
-    if (b.shape[1] != a.shape[0])
-      damaged(b, "as many columns as A has rows (" + std::to_string(a.shape[0]) + ")", "shape " + shape_text(b.shape));
-    if (const auto alpha = config_.alphas.find(module, config_file_ + ": 'alpha_pattern'"))
-      pair.alpha = static_cast<float>(*alpha);
-    if (!config_.target_modules.empty() && !impl::is_target(config_.target_modules, module))
-      damaged(a, "a module of 'target_modules' in " + std::string(kConfigFile), "module " + module);
-    return pair;
-  }
-
-  static std::string rank_text(double value) {
-    const auto whole = static_cast<std::int64_t>(value);
-    return static_cast<double>(whole) == value ? std::to_string(whole) : std::to_string(value);
-  }
-
-  /// Rows of a tied head are not stored a second time: with the same ids as `stored` they may be missing.
-  TokenRows token_rows(const char* name, const std::vector<TokenId>& ids, const std::vector<TokenId>& stored) const {
-    const Tensor* tensor = tensors_.find(name);
-    if (tensor == nullptr && (ids.empty() || ids == stored)) return {};
-    if (tensor == nullptr)
-      fail(Status::bad_file, config_file_, ": 'trainable_token_indices': expected the rows in \"", name, "\" of ",
-           kTensorFile, ", found no such tensor");
-    TokenRows rows{ids, read_matrix(*tensor)};
-    if (tensor->shape[0] != static_cast<std::int64_t>(ids.size()))
-      damaged(*tensor, std::to_string(ids.size()) + " rows ('trainable_token_indices' of " + kConfigFile + ")",
-              "shape " + shape_text(tensor->shape));
-    return rows;
-  }
-
-  std::string config_file_;
-  impl::AdapterConfig config_;
-  Weights tensors_;
-};
+using namespace impl;
 
 void require(bool holds, const std::string& text) {
   if (!holds) fail(Status::bad_argument, "adapter: ", text);
@@ -150,12 +48,23 @@ void check_pair(const std::string& module, const LoraPair& pair) {
   require(!pair.alpha || (std::isfinite(*pair.alpha) && *pair.alpha > 0), module + ": alpha must be above 0");
 }
 
+/// Vectors beside the factors: of all modules or of none.
+void check_vectors(const std::string& module, const LoraPair& pair, const AdapterKind& kind) {
+  const auto size = [](bool wanted, std::int32_t n) { return wanted ? static_cast<std::size_t>(n) : std::size_t{0}; };
+  const std::size_t magnitudes = size(kind.dora, module == kEmbeddingModule ? pair.in : pair.out);
+  const std::size_t biases = size(kind.factor_bias, pair.out);
+  require(pair.magnitude.size() == magnitudes && pair.bias.size() == biases,
+          module + ": expected " + std::to_string(magnitudes) + " magnitudes and " + std::to_string(biases) +
+              " biases, found " + std::to_string(pair.magnitude.size()) + " and " + std::to_string(pair.bias.size()));
+}
+
 void check(const Adapter& adapter) {
   require(adapter.rank > 0, "rank is " + std::to_string(adapter.rank) + ", must be above 0");
   require(std::isfinite(adapter.alpha) && adapter.alpha > 0,
           "alpha is " + std::to_string(adapter.alpha) + ", must be above 0");
   for (const auto& [module, pair] : adapter.modules) {
     check_pair(module, pair);
+    check_vectors(module, pair, adapter.kind);
     require(adapter.target_modules.empty() || impl::is_target(adapter.target_modules, module),
             module + ": no name in target_modules fits");
   }
@@ -163,34 +72,65 @@ void check(const Adapter& adapter) {
   check_rows(adapter.head_tokens, "head_tokens");
 }
 
+/// The tensors of one module. `peft` stores the embedding's factors transposed.
+void add_pair(const std::string& module, const LoraPair& pair, Dtype dtype, std::vector<LazyTensor>& tensors) {
+  const std::string name = std::string(kWrapped) + module;
+  const auto add = [&](std::string_view end, std::vector<std::int64_t> shape, const std::vector<float>& values) {
+    tensors.push_back({name + std::string(end), std::move(shape), dtype,
+                       [from = &values](std::span<float> out) { std::copy(from->begin(), from->end(), out.begin()); }});
+  };
+  const auto add_transposed = [&](std::string_view end, std::int64_t columns, const std::vector<float>& values) {
+    const std::int64_t rows = std::ssize(values) / columns;
+    tensors.push_back(
+        {name + std::string(end), {columns, rows}, dtype, [=, from = values.data()](std::span<float> out) {
+           for (std::int64_t r = 0; r < rows; ++r)
+             for (std::int64_t c = 0; c < columns; ++c)
+               out[static_cast<std::size_t>(c * rows + r)] = from[r * columns + c];
+         }});
+  };
+  if (module == kEmbeddingModule) {
+    add_transposed(kEmbeddingA, pair.rank(), pair.b);
+    add_transposed(kEmbeddingB, pair.in, pair.a);
+  } else {
+    add(kFactorA, {pair.rank(), pair.in}, pair.a);
+    add(kFactorB, {pair.out, pair.rank()}, pair.b);
+  }
+  if (!pair.magnitude.empty()) add(kMagnitude, {std::ssize(pair.magnitude)}, pair.magnitude);
+  if (!pair.bias.empty()) add(kFactorBias, {pair.out}, pair.bias);
+}
+
 }  // namespace
 
-Adapter Adapter::load(const std::filesystem::path& folder) {
-  std::error_code error;
-  if (!std::filesystem::is_directory(folder, error))
-    fail(Status::bad_file, "adapter folder " + folder.string() + ": expected a folder, found " +
-                               (std::filesystem::exists(folder, error) ? "a file" : "nothing"));
-  return Reader(folder).run();
+const Tensor* SavedTensors::find_active(std::string_view name) const {
+  const auto found = active.find(name);
+  return found == active.end() ? nullptr : &found->second.tensor;
+}
+
+const Tensor* SavedTensors::find_base(std::string_view name) const {
+  const auto found = base.find(name);
+  return found == base.end() ? nullptr : &found->second.tensor;
 }
 
 void Adapter::save(const std::filesystem::path& folder, Dtype dtype) const {
   check(*this);
-  std::vector<FloatTensor> tensors;
-  const auto add = [&](std::string name, std::int64_t rows, std::int64_t columns, std::span<const float> values) {
-    tensors.push_back({std::move(name), {rows, columns}, values, dtype});
+  std::vector<LazyTensor> tensors;
+  const auto add = [&](std::string name, std::vector<std::int64_t> shape, std::span<const float> values) {
+    tensors.push_back({std::move(name), std::move(shape), dtype,
+                       [values](std::span<float> out) { std::copy(values.begin(), values.end(), out.begin()); }});
   };
-  for (const auto& [module, pair] : modules) {
-    add(std::string(kWrapped) + module + std::string(kFactorA), pair.rank(), pair.in, pair.a);
-    add(std::string(kWrapped) + module + std::string(kFactorB), pair.out, pair.rank(), pair.b);
-  }
+  for (const auto& [module, pair] : modules) add_pair(module, pair, dtype, tensors);
   for (const auto& [name, rows] : {std::pair{kTokenRows, &tokens}, std::pair{kHeadRows, &head_tokens}})
-    if (!rows->empty()) add(name, static_cast<std::int64_t>(rows->ids.size()), width_of(*rows), rows->rows);
+    if (!rows->empty()) add(name, {std::ssize(rows->ids), width_of(*rows)}, rows->rows);
+  for (const auto* whole : {&saved.active, &saved.base})
+    for (const auto& [name, tensor] : *whole)
+      tensors.push_back({std::string(kWrapped) + tensor.stored_as, tensor.tensor.shape, dtype,
+                         [from = &tensor.tensor](std::span<float> out) { read_floats(*from, out); }});
   const std::string config = impl::adapter_config_json(*this);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) fail(Status::bad_file, "cannot create the folder ", folder.string(), ": ", error.message());
-  write_safetensors(folder / kTensorFile, tensors, {{"format", "pt"}});
-  impl::write_file(folder / kConfigFile, config);
+  write_safetensors(folder / kAdapterTensorFile, std::span<const LazyTensor>(tensors), {{"format", "pt"}});
+  impl::write_file(folder / kAdapterConfigFile, config);
 }
 
 }  // namespace anabranch::hf

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include <anabranch/error.hpp>
@@ -13,34 +14,44 @@
 namespace anabranch::hf::impl {
 namespace {
 
-// Keys that cannot change what the tensors mean: they are about training, about how the tensors began, or about which
-// modules got tensors at all.
-constexpr std::array<std::string_view, 18> kHarmless{"auto_mapping",        "base_model_name_or_path",
-                                                     "corda_config",        "ensure_weight_tying",
-                                                     "eva_config",          "exclude_modules",
-                                                     "inference_mode",      "layers_pattern",
-                                                     "layers_to_transform", "loftq_config",
-                                                     "lora_dropout",        "lora_ga_config",
-                                                     "megatron_core",       "peft_version",
-                                                     "qalora_group_size",   "revision",
-                                                     "task_type",           "target_modules"};
-constexpr std::array<std::string_view, 9> kRead{"alpha_pattern", "bias",       "init_lora_weights",
-                                                "lora_alpha",    "peft_type",  "r",
-                                                "rank_pattern",  "use_rslora", "trainable_token_indices"};
+// Keys that cannot change what the tensors mean: they are about training, or about how the tensors began.
+constexpr std::array<std::string_view, 13> kHarmless{
+    "auto_mapping", "base_model_name_or_path", "corda_config",  "eva_config",   "inference_mode",    "loftq_config",
+    "lora_dropout", "lora_ga_config",          "megatron_core", "peft_version", "qalora_group_size", "revision",
+    "task_type"};
+constexpr std::array<std::string_view, 17> kRead{
+    "alpha_pattern",  "bias",       "ensure_weight_tying", "exclude_modules",     "init_lora_weights",
+    "layers_pattern", "lora_alpha", "lora_bias",           "layers_to_transform", "modules_to_save",
+    "peft_type",      "r",          "rank_pattern",        "target_modules",      "trainable_token_indices",
+    "use_dora",       "use_rslora"};
 
 bool is_nothing(const Json& value) {
   return value.is_null() || value == false || ((value.is_object() || value.is_array()) && value.empty());
 }
 
-// Everything else that is set changes the result: another kind of adapter, whole modules beside it, and so on.
+// Everything else that is set changes the result: another kind of adapter, parameters beside it, and so on.
 void refuse_other_features(const JsonObject& config) {
   for (const auto& [key, value] : config.json().items()) {
     const auto has = [&key = key](const auto& keys) { return std::find(keys.begin(), keys.end(), key) != keys.end(); };
     if (!has(kHarmless) && !has(kRead) && !is_nothing(value))
-      config.unsupported(key.c_str(), shown(value) + " is not supported; supported is plain LoRA with token rows");
+      config.unsupported(key.c_str(), shown(value) +
+                                          " is not supported; supported are LoRA, rsLoRA and DoRA, modules "
+                                          "that are saved whole, biases and token rows");
   }
-  if (const auto bias = config.optional_text("bias"); bias && *bias != "none")
-    config.unsupported("bias", "\"" + *bias + "\" is not supported, only \"none\"");
+}
+
+AdapterKind read_kind(const JsonObject& config) {
+  AdapterKind kind;
+  kind.bias = config.optional_text("bias").value_or(kind.bias);
+  if (kind.bias != "none" && kind.bias != "all" && kind.bias != "lora_only")
+    config.unsupported("bias", "\"" + kind.bias + "\" is not supported, only \"none\", \"all\" and \"lora_only\"");
+  kind.dora = config.flag_or("use_dora", false);
+  kind.factor_bias = config.flag_or("lora_bias", false);
+  if (kind.dora && kind.factor_bias)
+    config.unsupported("lora_bias", "true is not supported together with 'use_dora', only one of both");
+  kind.tied = config.flag_or("ensure_weight_tying", false);
+  kind.modules_to_save = read_names(config, "modules_to_save");
+  return kind;
 }
 
 // These ways to begin leave the model's own weights alone; the others subtract what the adapter begins with from them.
@@ -52,19 +63,19 @@ void refuse_changed_base(const JsonObject& config) {
   config.unsupported("init_lora_weights", shown(*how) + " changes the model's own weights, which is not supported");
 }
 
-// `peft` takes regular expressions here; names with the marks of a beginning and an end are what people write.
-ModulePattern read_pattern(const JsonObject& config, const char* key) {
-  ModulePattern pattern;
+// In the order of the file, which decides where two expressions fit one module.
+ModuleNumbers read_pattern(const JsonObject& config, const nlohmann::ordered_json& in_order, const char* key) {
+  constexpr RegexFrame kFrame{R"((.*\.)?()", ")$"};
+  ModuleNumbers numbers;
   const auto object = config.optional_object(key);
-  if (!object) return pattern;
-  for (const auto& [name, value] : object->json().items()) {
-    const bool plain = name.find_first_not_of("^abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
-                       std::string::npos;
-    if (name.empty() || !plain || name.find('^', 1) != std::string::npos)
-      config.unsupported(key, "the regular expression \"" + name + "\" is not supported, only names of modules");
-    pattern.add(name, object->positive(name.c_str()));
+  if (!object) return numbers;
+  for (const auto& [expression, ignored] : in_order.at(key).items()) {
+    const Json& value = object->json().at(expression);
+    const double number = value.is_number() ? value.get<double>() : 0;
+    if (!std::isfinite(number) || number <= 0) object->wrong(expression.c_str(), "a finite number above 0", value);
+    numbers.add(ModuleRegex(expression, object->where(), kFrame), number);
   }
-  return pattern;
+  return numbers;
 }
 
 std::vector<TokenId> read_ids(const JsonObject& object, const char* key) {
@@ -78,10 +89,7 @@ std::vector<TokenId> read_ids(const JsonObject& object, const char* key) {
   return ids;
 }
 
-bool names(std::string_view name, std::string_view layer) {
-  return name == layer ||
-         (name.size() > layer.size() && name.ends_with(layer) && name[name.size() - layer.size() - 1] == '.');
-}
+bool names(const std::string& name, const char* layer) { return is_target({layer}, name); }
 
 // A list means the embedding; an object says which layers.
 void read_token_rows(const JsonObject& config, AdapterConfig& result) {
@@ -103,25 +111,6 @@ void read_token_rows(const JsonObject& config, AdapterConfig& result) {
   }
 }
 
-// Kept only where the list alone says which modules are meant.
-std::vector<std::string> read_targets(const JsonObject& config) {
-  const char* key = "target_modules";
-  const Json* value = config.find(key);
-  if (value == nullptr || !value->is_array()) return {};
-  std::vector<std::string> targets;
-  for (const Json& name : *value) {
-    if (!name.is_string() || name.get<std::string>().empty()) config.wrong(key, "names of modules", name);
-    targets.push_back(name.get<std::string>());
-  }
-  std::sort(targets.begin(), targets.end());
-  return targets;
-}
-
-bool is_narrowed(const JsonObject& config) {
-  const auto set = [&](const char* key) { return config.find(key) != nullptr && !is_nothing(*config.find(key)); };
-  return set("exclude_modules") || set("layers_to_transform");
-}
-
 /// A number that needs no fraction is written without one.
 Json number(float value) {
   if (std::abs(value) < 0x1p24f && std::trunc(value) == value) return static_cast<std::int64_t>(value);
@@ -137,19 +126,10 @@ Json tokens_json(const Adapter& adapter) {
 
 }  // namespace
 
-std::optional<double> ModulePattern::find(std::string_view module, const std::string& where) const {
-  std::optional<double> found;
-  for (const auto& [name, value] : values_) {
-    const bool fits = name.front() == '^' ? module == std::string_view(name).substr(1) : names(module, name);
-    if (!fits) continue;
-    if (found && *found != value) fail(Status::unsupported, where, ": two different values for module ", module);
-    found = value;
-  }
-  return found;
-}
-
 AdapterConfig AdapterConfig::load(const std::filesystem::path& file) {
-  const Json json = parse_json(read_file(file), file.string(), DuplicateKeys::refused);
+  const std::string text = read_file(file);
+  const Json json = parse_json(text, file.string(), DuplicateKeys::refused);
+  const auto in_order = nlohmann::ordered_json::parse(text);
   const JsonObject config(json, file.string());
   AdapterConfig result;
   if (const std::string type = config.text("peft_type"); type != "LORA")
@@ -162,9 +142,10 @@ AdapterConfig AdapterConfig::load(const std::filesystem::path& file) {
   result.alpha = static_cast<float>(config.positive("lora_alpha"));
   result.scale = config.flag_or("use_rslora", false) ? LoraScale::by_root : LoraScale::by_rank;
   result.base_model = config.optional_text("base_model_name_or_path").value_or("");
-  result.ranks = read_pattern(config, "rank_pattern");
-  result.alphas = read_pattern(config, "alpha_pattern");
-  if (!is_narrowed(config)) result.target_modules = read_targets(config);
+  result.kind = read_kind(config);
+  result.ranks = read_pattern(config, in_order, "rank_pattern");
+  result.alphas = read_pattern(config, in_order, "alpha_pattern");
+  result.targets = ModuleTargets::load(config, result.kind.modules_to_save);
   read_token_rows(config, result);
   return result;
 }
@@ -176,6 +157,7 @@ std::string adapter_config_json(const Adapter& adapter) {
     if (pair.rank() != adapter.rank) ranks["^" + module] = pair.rank();
     if (pair.alpha && *pair.alpha != adapter.alpha) alphas["^" + module] = number(*pair.alpha);
   }
+  const std::vector<std::string>& saved = adapter.kind.modules_to_save;
   const Json json = {{"peft_type", "LORA"},
                      {"task_type", "CAUSAL_LM"},
                      {"base_model_name_or_path", adapter.base_model.empty() ? Json() : Json(adapter.base_model)},
@@ -186,18 +168,16 @@ std::string adapter_config_json(const Adapter& adapter) {
                      {"alpha_pattern", alphas},
                      {"target_modules", targets},
                      {"trainable_token_indices", tokens_json(adapter)},
-                     {"bias", "none"},
+                     {"bias", adapter.kind.bias},
                      {"fan_in_fan_out", false},
                      {"inference_mode", true},
                      {"init_lora_weights", true},
                      {"lora_dropout", 0.0},
-                     {"modules_to_save", nullptr},
-                     {"use_dora", false}};
+                     {"modules_to_save", saved.empty() ? Json() : Json(saved)},
+                     {"ensure_weight_tying", adapter.kind.tied},
+                     {"lora_bias", adapter.kind.factor_bias},
+                     {"use_dora", adapter.kind.dora}};
   return json.dump(2) + "\n";
-}
-
-bool is_target(const std::vector<std::string>& targets, std::string_view module) {
-  return std::any_of(targets.begin(), targets.end(), [&](const std::string& name) { return names(module, name); });
 }
 
 }  // namespace anabranch::hf::impl

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "json_file.hpp"
+#include "quantisation.hpp"
 
 namespace anabranch::hf {
 namespace {
@@ -97,8 +98,6 @@ void refuse_other_features(const JsonObject& config) {
   if (activation != "silu" && activation != "swish")
     config.unsupported("hidden_act", "\"" + activation + "\" is not supported, only \"silu\"");
   if (config.flag_or("mlp_bias", false)) config.unsupported("mlp_bias", "biases in the feed-forward are not supported");
-  if (config.find("quantization_config"))
-    config.unsupported("quantization_config", "quantised weights are not supported, only F32, F16 and BF16");
 }
 
 // Qwen: layers from `max_window_layers` on slide when `use_sliding_window` is set; `layer_types` overrides both.
@@ -176,6 +175,17 @@ std::optional<Dtype> read_dtype(const JsonObject& config) {
   config.unsupported(key, "\"" + *name + "\" is not supported; supported are float32, float16 and bfloat16");
 }
 
+// Sizes that tables are made of before any tensor is looked at: a file of some bytes must not ask for gigabytes.
+void require_limits(const JsonObject& config, const ModelConfig& model) {
+  constexpr std::int32_t kMostLayers = 4096, kWidestHead = 65536;
+  if (model.n_layers > kMostLayers)
+    fail(Status::unsupported, config.where(), ": 'num_hidden_layers': expected at most ", kMostLayers, ", found ",
+         model.n_layers);
+  if (model.head_dim > kWidestHead)
+    fail(Status::unsupported, config.where(), ": 'head_dim': expected at most ", kWidestHead, ", found ",
+         model.head_dim);
+}
+
 ModelConfig read_model(const JsonObject& config) {
   ModelConfig model;
   const Shape& shape = supported_shape(config);
@@ -186,6 +196,7 @@ ModelConfig read_model(const JsonObject& config) {
   model.ffn = config.integer("intermediate_size", 1);
   model.n_layers = config.integer("num_hidden_layers", 1);
   read_heads(config, model);
+  require_limits(config, model);
   if (model.architecture != Architecture::llama) refuse_sliding_windows(config, model.n_layers);
   model.max_positions = config.integer_or("max_position_embeddings", 1, shape.max_positions);
   model.rms_eps = config.positive_or("rms_norm_eps", 1e-6);
@@ -196,6 +207,7 @@ ModelConfig read_model(const JsonObject& config) {
   model.o_bias = model.architecture != Architecture::qwen2 && bias;
   model.qk_norm = model.architecture == Architecture::qwen3;
   model.dtype = read_dtype(config);
+  model.quantisation = impl::read_quantisation(config);
   read_end_tokens(config, model);
   return model;
 }

@@ -31,4 +31,30 @@ MatrixSpec head_spec(const ModelConfig& config) {
 
 NormSpec final_norm_spec(const ModelConfig& config) { return {"model.norm.weight", config.hidden}; }
 
+std::map<std::string, std::vector<std::int64_t>, std::less<>> tensor_shapes(const ModelConfig& config) {
+  std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes;
+  const auto matrix = [&](const MatrixSpec& spec) {
+    shapes[spec.weight()] = {spec.out, spec.in};
+    if (spec.has_bias) shapes[spec.bias()] = {spec.out};
+  };
+  const auto norm = [&](const NormSpec& spec) { shapes[spec.name] = {spec.size}; };
+  for (std::int32_t index = 0; index < config.n_layers; ++index) {
+    const LayerSpec layer = layer_spec(config, index);
+    norm(layer.input_norm);
+    norm(layer.ffn_norm);
+    if (layer.query_norm) norm(*layer.query_norm);
+    if (layer.key_norm) norm(*layer.key_norm);
+    for (const MatrixSpec& spec : layer.qkv) matrix(spec);
+    matrix(layer.out);
+    for (const MatrixSpec& spec : layer.gate_up) matrix(spec);
+    matrix(layer.down);
+  }
+  norm(final_norm_spec(config));
+  matrix(embedding_spec(config));
+  ModelConfig untied = config;
+  untied.tied_embeddings = false;
+  matrix(head_spec(untied));
+  return shapes;
+}
+
 }  // namespace anabranch::hf

@@ -3,7 +3,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <functional>
+#include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -11,6 +15,8 @@
 #include <anabranch/hf/adapter.hpp>
 #include <anabranch/hf/config.hpp>
 #include <anabranch/hf/layer_tensors.hpp>
+#include <anabranch/hf/model_text.hpp>
+#include <anabranch/hf/model_weights.hpp>
 #include <anabranch/hf/safetensors.hpp>
 
 #include "atomic_file.hpp"
@@ -32,6 +38,8 @@ constexpr std::array<const char*, 9> kCopied{"generation_config.json",
                                              "tokenizer.model",
                                              "chat_template.jinja"};
 constexpr const char* kSettings = "anabranch.json";
+constexpr const char* kMergedHead = "lm_head.weight";
+constexpr std::string_view kGeneration = "generation_config.json";
 
 /// A folder beside the one that is wanted; it gets its name when it is complete, else nothing of it stays.
 class NewFolder {
@@ -73,62 +81,64 @@ class NewFolder {
   bool done_ = false;
 };
 
-/// The model's config.json with the type of the new weights.
-std::string config_text(const fs::path& file, Dtype dtype) {
+/// The model's config.json with the type of the new weights, and what else the new tensors have made of it.
+std::string config_text(const fs::path& file, const ModelConfig& merged, Dtype dtype) {
   const std::string text = impl::read_file(file);
   impl::parse_json(text, file.string());
   auto config = nlohmann::ordered_json::parse(text);  // keeps the order of its keys
+  config["vocab_size"] = merged.vocabulary;
+  config.erase("quantization_config");
+  if (config.contains("tie_word_embeddings") || merged.tied_embeddings)
+    config["tie_word_embeddings"] = merged.tied_embeddings;
   config[config.contains("dtype") ? "dtype" : "torch_dtype"] = dtype == Dtype::bf16 ? "bfloat16" : "float32";
   return config.dump(2) + "\n";
 }
 
-/// The contents of the new weights.
-struct Merge {
-  const ModelConfig& config;
-  const Weights& weights;
-  const Adapter& adapter;
-};
-
-void write_weights(const fs::path& file, const Merge& merge, Dtype dtype) {
+void write_weights(const fs::path& file, const ModelWeights& weights, Dtype dtype) {
+  std::set<std::string, std::less<>> names;
+  for (const auto& [name, shape] : tensor_shapes(weights.config()))
+    if (name != kMergedHead || !weights.config().tied_embeddings) names.insert(name);
+  if (!weights.config().quantisation)  // else they are parts of matrices
+    for (const auto& [name, tensor] : weights.files().tensors())
+      if (name != kMergedHead) names.insert(name);  // of a tied head: a copy that nobody reads
   std::vector<LazyTensor> tensors;
-  for (const auto& [name, tensor] : merge.weights.tensors()) {
-    if (merge.config.tied_embeddings && name == "lm_head.weight")
-      continue;  // a copy that nobody reads, and that would not follow
-    tensors.push_back(
-        {name, tensor.shape, dtype, [&adapter = merge.adapter, &tensor = tensor](std::span<float> values) {
-           read_floats(tensor, values);
-           adapter.merge_into(tensor.name, values);
-         }});
+  for (const std::string& name : names) {
+    const std::optional<StoredTensor> stored = weights.find(name);
+    if (!stored) continue;
+    tensors.push_back({name,
+                       {stored->shape().begin(), stored->shape().end()},
+                       dtype,
+                       [&weights, name, stored](std::span<float> values) { weights.read(name, *stored, values); }});
   }
   write_safetensors(file, tensors, {{"format", "pt"}});
 }
 
-void require_matrices(const Merge& merge) {
-  const auto& [config, weights, adapter] = merge;
-  for (const auto& [module, pair] : adapter.modules) weights.require(module + ".weight", {pair.out, pair.in});
-  const auto require = [&](const MatrixSpec& matrix) { weights.require(matrix.weight(), {matrix.out, matrix.in}); };
-  if (!adapter.tokens.empty()) require(embedding_spec(config));
-  if (!adapter.head_tokens.empty()) require(head_spec(config));
+/// That what the adapter changes is there, in its size.
+void require_changed(const ModelWeights& weights) {
+  for (const auto& [name, shape] : tensor_shapes(weights.config()))
+    if (weights.is_changed(name)) weights.require(name, shape);
 }
 
 }  // namespace
 
 void write_merged_folder(const MergeOptions& options) {
-  const ModelConfig config = ModelConfig::load(options.model);
-  const Adapter adapter = Adapter::load(options.adapter);
-  adapter.require_fit(config, options.adapter.string());
-  const Weights weights = Weights::open(options.model);
-  require_matrices({config, weights, adapter});
+  const ModelWeights weights(Weights::open(options.model), ModelConfig::load(options.model),
+                             Adapter::load(options.adapter), options.adapter.string());
+  require_changed(weights);
   NewFolder folder(options.merged);
-  impl::write_file(folder.path() / "config.json", config_text(options.model / "config.json", options.dtype));
-  for (const char* name : kCopied)
-    if (fs::exists(options.model / name)) folder.copy(options.model / name);
+  impl::write_file(folder.path() / "config.json",
+                   config_text(options.model / "config.json", weights.config(), options.dtype));
+  const fs::path text = text_folder(options.model, options.adapter);
+  for (const char* name : kCopied) {
+    const fs::path& source = std::string_view(name) == kGeneration ? options.model : text;
+    if (fs::exists(source / name)) folder.copy(source / name);
+  }
   for (const fs::path& source : {options.adapter, options.model})
     if (fs::exists(source / kSettings)) {
       folder.copy(source / kSettings);
       break;
     }
-  write_weights(folder.path() / "model.safetensors", {config, weights, adapter}, options.dtype);
+  write_weights(folder.path() / "model.safetensors", weights, options.dtype);
   folder.finish();
 }
 

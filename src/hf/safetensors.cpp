@@ -10,6 +10,7 @@
 
 #include <anabranch/float16.hpp>
 
+#include "bfloat16.hpp"
 #include "json_file.hpp"
 #include "mapped_file.hpp"
 
@@ -281,12 +282,16 @@ const Tensor& Weights::require(std::string_view name, std::span<const std::int64
   if (!tensor)
     fail(Status::bad_file, source_.string(), ": tensor \"", name, "\": expected shape ", shape_text(shape),
          ", found no such tensor among ", tensors_.size());
-  const std::string where = tensor->file.string() + ": tensor \"" + tensor->name + "\"";
-  if (!std::equal(shape.begin(), shape.end(), tensor->shape.begin(), tensor->shape.end()))
-    fail(Status::bad_file, where, ": expected shape ", shape_text(shape), ", found ", shape_text(tensor->shape));
-  if (tensor->dtype == Dtype::other)
-    fail(Status::unsupported, where, ": expected F32, F16 or BF16, found ", tensor->stored_dtype);
-  return *tensor;
+  return require_shape(*tensor, shape);
+}
+
+const Tensor& require_shape(const Tensor& tensor, std::span<const std::int64_t> shape) {
+  const std::string where = tensor.file.string() + ": tensor \"" + tensor.name + "\"";
+  if (!std::equal(shape.begin(), shape.end(), tensor.shape.begin(), tensor.shape.end()))
+    fail(Status::bad_file, where, ": expected shape ", shape_text(shape), ", found ", shape_text(tensor.shape));
+  if (tensor.dtype == Dtype::other)
+    fail(Status::unsupported, where, ": expected F32, F16 or BF16, found ", tensor.stored_dtype);
+  return tensor;
 }
 
 void read_floats(const Tensor& tensor, std::span<float> out) {
@@ -304,8 +309,7 @@ void read_floats(const Tensor& tensor, std::span<float> out) {
       for (std::size_t i = 0; i < out.size(); ++i) out[i] = float16_to_float32(load<std::uint16_t>(from + 2 * i));
       break;
     case Dtype::bf16:
-      for (std::size_t i = 0; i < out.size(); ++i)
-        out[i] = std::bit_cast<float>(static_cast<std::uint32_t>(load<std::uint16_t>(from + 2 * i)) << 16);
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] = impl::of_bfloat16(load<std::uint16_t>(from + 2 * i));
       break;
     case Dtype::other: break;
   }

@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cmath>
 #include <set>
 #include <utility>
 
 #include <anabranch/hf/safetensors.hpp>
 
 #include "atomic_file.hpp"
+#include "bfloat16.hpp"
 #include "json_file.hpp"
 
 namespace anabranch::hf {
@@ -67,20 +67,13 @@ std::string header_of(std::span<const Entry> entries, const std::map<std::string
   return std::string(length.begin(), length.end()) + text;
 }
 
-/// The upper half of a float32, rounded to nearest, ties to even. A NaN stays one.
-std::uint16_t bfloat16_of(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
-  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
 void write_values(impl::AtomicFile& out, std::span<const float> values, Dtype dtype) {
   if (dtype == Dtype::f32) return out.write(values.data(), values.size_bytes());
   constexpr std::size_t kAtOnce = std::size_t{1} << 16;
   std::vector<std::uint16_t> halves;
   for (; !values.empty(); values = values.subspan(halves.size())) {
     halves.clear();
-    for (const float value : values.first(std::min(kAtOnce, values.size()))) halves.push_back(bfloat16_of(value));
+    for (const float value : values.first(std::min(kAtOnce, values.size()))) halves.push_back(impl::bfloat16_of(value));
     out.write(halves.data(), halves.size() * sizeof(std::uint16_t));
   }
 }

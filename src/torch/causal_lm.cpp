@@ -13,9 +13,8 @@
 #include <c10/util/Exception.h>
 
 #include <anabranch/error.hpp>
-#include <anabranch/hf/adapter.hpp>
 #include <anabranch/hf/hub_cache.hpp>
-#include <anabranch/hf/safetensors.hpp>
+#include <anabranch/hf/model_weights.hpp>
 
 #include "forward_pass.hpp"
 #include "load_report.hpp"
@@ -56,11 +55,10 @@ void check_path(AttentionPath path, attention::Element kv) {
     fail(Status::bad_argument, "the LibTorch attention paths do not read K and V in int8; take AttentionPath::native");
 }
 
-std::optional<hf::Adapter> adapter_for(const hf::ModelConfig& config, const LoadOptions& options) {
-  if (!options.adapter) return std::nullopt;
-  std::optional<hf::Adapter> adapter = hf::Adapter::load(*options.adapter);
-  adapter->require_fit(config, options.adapter->string());
-  return adapter;
+hf::ModelWeights open_weights(const std::filesystem::path& folder, const hf::ModelConfig& config,
+                              const LoadOptions& options) {
+  if (!options.adapter) return {hf::Weights::open(folder), config};
+  return {hf::Weights::open(folder), config, hf::Adapter::load(*options.adapter), options.adapter->string()};
 }
 
 /// The type that `automatic` stands for, measured if it was not measured here before.
@@ -75,18 +73,29 @@ Weights resolve(const LoadOptions& options, const hf::ModelConfig& config, const
   return fastest;
 }
 
-/// The tensors as an earlier load has kept them, else read from the model's files, and kept.
-ModelTensors read_tensors(const LoadedModel& model, const LoadOptions& options, const WeightCache& cache,
-                          LoadReport& report) {
+/// Puts the tensors into `model` as an earlier load has kept them, else reads them from the model's files and keeps
+/// them. The configuration becomes that of the tensors.
+void read_tensors(LoadedModel& model, const LoadOptions& options, const WeightCache& cache, LoadReport& report) {
+  const hf::ModelConfig of_folder = model.config;
+  const auto require_room = [&] {
+    require_memory(estimate_memory(model.config, options, model.weights), options, model.folder);
+  };
   std::optional<KeptFile> kept;
-  if (model.weights == Weights::int8 && prepared_bytes(model.config) >= options.weight_cache.min_bytes)
+  if (model.weights == Weights::int8 && prepared_bytes(of_folder) >= options.weight_cache.min_bytes)
     kept = cache.file_of({model.folder, model.adapter});
-  if (kept)
-    if (std::optional<ModelTensors> found = cache.read(*kept, model.config, report)) return std::move(*found);
-  const std::optional<hf::Adapter> adapter = adapter_for(model.config, options);
-  ModelTensors made = load_tensors({model.folder, adapter ? &*adapter : nullptr}, model.config, model.weights, report);
-  if (kept) cache.write(*kept, made, model.config);
-  return made;
+  if (const auto config = kept ? cache.config_of(*kept, of_folder) : std::nullopt) {
+    model.config = *config;
+    require_room();
+    if (std::optional<ModelTensors> found = cache.read(*kept, model.config, report)) {
+      model.tensors = std::move(*found);
+      return;
+    }
+  }
+  const hf::ModelWeights source = open_weights(model.folder, of_folder, options);
+  model.config = source.config();
+  require_room();
+  model.tensors = load_tensors(source, model.weights, report);
+  if (kept) cache.write(*kept, model.tensors, model.config);
 }
 
 }  // namespace
@@ -124,8 +133,7 @@ CausalLm CausalLm::load(const std::filesystem::path& name, const LoadOptions& op
   guarded(Status::internal, "loading a model", [&] {
     model->weights = resolve(options, model->config, folder, cache, report);
     check_path(options.attention, kv_for(options, model->weights));
-    require_memory(estimate_memory(model->config, options, model->weights), options, folder);
-    model->tensors = read_tensors(*model, options, cache, report);
+    read_tensors(*model, options, cache, report);
   });
   const attention::Element kv = kv_for(options, model->weights);
   auto impl = std::make_unique<Impl>(std::move(model), kv);
@@ -140,8 +148,7 @@ CausalLm CausalLm::load(const std::filesystem::path& name, const LoadOptions& op
 MemoryEstimate CausalLm::estimate(const std::filesystem::path& name, const LoadOptions& options) {
   check_options(options);
   const std::filesystem::path folder = hf::find_model(name);
-  const hf::ModelConfig config = hf::ModelConfig::load(folder);
-  const hf::Weights files = hf::Weights::open(folder);  // that they are there and whole
+  const hf::ModelConfig config = open_weights(folder, hf::ModelConfig::load(folder), options).config();
   const LoadReport report;
   const WeightCache cache(options.weight_cache, report);
   Weights weights = options.weights;

@@ -45,10 +45,11 @@ void measure(Candidate& candidate, const hf::ModelConfig& c, std::vector<char>& 
 
 Weights fastest_weights(const std::filesystem::path& folder, const hf::ModelConfig& config) {
   std::vector<Candidate> candidates;
+  const hf::ModelWeights source(hf::Weights::open(folder), config);
   for (const Weights weights : {Weights::int8, Weights::bfloat16, Weights::float32})
     if (weights != Weights::bfloat16 || multiplies_bfloat16()) {
       LoadReport nobody;
-      WeightReader reader({folder}, weights, std::pmr::get_default_resource(), nobody);
+      WeightReader reader(source, weights, std::pmr::get_default_resource(), nobody);
       candidates.push_back({weights, load_layer(reader, hf::layer_spec(config, 0))});
     }
   std::vector<char> elsewhere(std::size_t{48} << 20);

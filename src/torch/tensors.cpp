@@ -20,12 +20,12 @@ LayerTensors load_layer(WeightReader& reader, const hf::LayerSpec& spec) {
   return layer;
 }
 
-ModelTensors load_tensors(const WeightSource& source, const hf::ModelConfig& config, Weights weights,
-                          LoadReport& report) {
+ModelTensors load_tensors(const hf::ModelWeights& source, Weights weights, LoadReport& report) {
+  const hf::ModelConfig& config = source.config();
   ModelTensors model;
   model.memory = std::make_unique<linear::WeightMemory>();
   WeightReader reader(source, weights, model.memory.get(), report);
-  reader.expect_all(config);
+  reader.expect_all();
   for (std::int32_t index = 0; index < config.n_layers; ++index)
     model.layers.push_back(load_layer(reader, hf::layer_spec(config, index)));
   model.final_norm = reader.norm(hf::final_norm_spec(config));

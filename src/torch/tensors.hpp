@@ -40,10 +40,9 @@ inline bool has_table(const hf::ModelConfig& config, Weights weights) noexcept {
   return !config.tied_embeddings || weights != Weights::int8;
 }
 
-/// Reads the folder's safetensors; `weights` is not automatic. Throws bad_file (absent, damaged, other shape) or
-/// unsupported (element type).
-ModelTensors load_tensors(const WeightSource& source, const hf::ModelConfig& config, Weights weights,
-                          LoadReport& report);
+/// Reads the tensors in the configuration that they have; `weights` is not automatic. Throws bad_file (absent, damaged,
+/// other shape) or unsupported (element type).
+ModelTensors load_tensors(const hf::ModelWeights& source, Weights weights, LoadReport& report);
 LayerTensors load_layer(WeightReader& reader, const hf::LayerSpec& spec);
 
 /// The fastest of the types that this CPU multiplies well. It is measured on the first layer's products with four rows,

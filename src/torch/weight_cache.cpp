@@ -1,9 +1,11 @@
 #include "weight_cache.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,8 +24,9 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Grows with each change of what a kept file holds, or of the order of bytes in a packed matrix.
-constexpr const char* kFormat = "anabranch prepared weights 1";
+constexpr const char* kFormat = "anabranch prepared weights 2";
 constexpr const char* kChecksum = "checksum";
+constexpr const char* kVocabulary = "vocabulary";  ///< rows, and whether the head is tied to the embedding
 constexpr std::size_t kPart = std::size_t{1} << 20;
 
 std::string version() {
@@ -127,11 +130,15 @@ struct Counter {
 /// Throws bad_file unless the file says that it is what this load would make.
 void check_description(const hf::Weights& file, const KeptFile& wanted) {
   auto found = file.metadata();
-  found.erase(kChecksum);
+  for (const char* of_tensors : {kChecksum, kVocabulary}) found.erase(of_tensors);
   for (const auto& [key, value] : wanted.description)
     if (const auto it = found.find(key); it == found.end() || it->second != value)
       fail(Status::bad_file, "it was made of or for something else (", key, ")");
   if (found.size() != wanted.description.size()) fail(Status::bad_file, "its metadata have entries of somebody else");
+}
+
+std::string vocabulary_text(const hf::ModelConfig& config) {
+  return std::to_string(config.vocabulary) + (config.tied_embeddings ? " tied" : " untied");
 }
 
 /// The bytes of all tensors, in the order in which they lie in the file, which is one stretch.
@@ -167,6 +174,30 @@ std::optional<KeptFile> WeightCache::file_of(const ModelSources& sources) const 
            kernel_form());
   return KeptFile{*folder_ / (folder.filename().string() + "-int8-" + hash.text() + ".safetensors"),
                   {{"format", kFormat}, {"version", version()}, {"form", kernel_form()}, {"sources", *files}}};
+}
+
+std::optional<hf::ModelConfig> WeightCache::config_of(const KeptFile& kept, const hf::ModelConfig& config) const {
+  std::error_code error;
+  if (!fs::exists(kept.path, error)) return std::nullopt;
+  try {
+    const hf::Weights file = hf::Weights::open(kept.path);
+    check_description(file, kept);
+    const auto found = file.metadata().find(kVocabulary);
+    if (found == file.metadata().end()) fail(Status::bad_file, "it does not say its vocabulary");
+    hf::ModelConfig result = config;
+    const char* const end = found->second.data() + found->second.size();
+    const auto number = std::from_chars(found->second.data(), end, result.vocabulary);
+    result.tied_embeddings = std::string_view(number.ptr, static_cast<std::size_t>(end - number.ptr)) == " tied";
+    const hf::Tensor* const head = file.find("head");
+    const bool fits = number.ec == std::errc() && result.vocabulary > 0 && vocabulary_text(result) == found->second &&
+                      head != nullptr &&
+                      head->bytes.size() == linear::Int8Matrix::packed_bytes({result.vocabulary, result.hidden});
+    if (!fits) fail(Status::bad_file, "its vocabulary is ", found->second);
+    return result;
+  } catch (const Error& problem) {
+    report_->log("weights: " + kept.path.string() + " is made anew: " + problem.what());
+    return std::nullopt;
+  }
 }
 
 std::optional<ModelTensors> WeightCache::read(const KeptFile& kept, const hf::ModelConfig& config,
@@ -249,6 +280,7 @@ void WeightCache::write(const KeptFile& file, const ModelTensors& model, const h
   report_->stage("keeps");
   std::map<std::string, std::string> metadata(file.description.begin(), file.description.end());
   metadata[kChecksum] = hash.text();
+  metadata[kVocabulary] = vocabulary_text(config);
   try {
     hf::write_safetensors(file.path, tensors, metadata);
     report_->log("weights: kept in " + file.path.string());

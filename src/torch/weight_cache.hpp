@@ -37,7 +37,10 @@ class WeightCache {
 
   /// The kept file of a model's int8 weights. None: nothing is kept, or a source cannot be read.
   std::optional<KeptFile> file_of(const ModelSources& sources) const;
-  /// Reads it. None: it is not there, damaged, or made of something else.
+  /// The configuration of the tensors that it holds: `config` as the files and the adapter have changed it. None: as
+  /// below.
+  std::optional<hf::ModelConfig> config_of(const KeptFile& file, const hf::ModelConfig& config) const;
+  /// Reads it, in the configuration of its tensors. None: it is not there, damaged, or made of something else.
   std::optional<ModelTensors> read(const KeptFile& file, const hf::ModelConfig& config, LoadReport& report) const;
   /// Writes it, if it can.
   void write(const KeptFile& file, const ModelTensors& tensors, const hf::ModelConfig& config) const;

@@ -22,19 +22,14 @@ at::Tensor tensor_over(const linear::FloatMatrix& rows) {
 
 }  // namespace
 
-WeightReader::WeightReader(const WeightSource& source, Weights weights, std::pmr::memory_resource* memory,
+WeightReader::WeightReader(const hf::ModelWeights& source, Weights weights, std::pmr::memory_resource* memory,
                            LoadReport& report)
-    : file_(hf::Weights::open(source.folder)),
-      adapter_(source.adapter),
-      weights_(weights),
-      memory_(memory),
-      report_(&report) {}
+    : source_(source), weights_(weights), memory_(memory), report_(&report) {}
 
-void WeightReader::expect_all(const hf::ModelConfig& config) const {
+void WeightReader::expect_all() const {
+  const hf::ModelConfig& config = source_.config();
   std::int64_t total = 0;
-  const auto count = [&](const std::string& name) {
-    if (const hf::Tensor* tensor = file_.find(name)) total += static_cast<std::int64_t>(tensor->bytes.size());
-  };
+  const auto count = [&](const std::string& name) { total += source_.stored_bytes(name); };
   const auto matrix = [&](const hf::MatrixSpec& spec) {
     count(spec.weight());
     if (spec.has_bias) count(spec.bias());
@@ -51,44 +46,43 @@ void WeightReader::expect_all(const hf::ModelConfig& config) const {
   report_->expect(total);
 }
 
-/// Reads some rows as the adapter has them, and gives back the memory of the file's.
-void WeightReader::read(const std::string& name, const hf::Tensor& part, std::span<float> to, std::int32_t first) {
+/// Reads some rows as the adapter has them.
+void WeightReader::read(const std::string& name, const hf::StoredTensor& stored, std::span<float> to,
+                        std::int32_t first) {
   report_->stage("reads");
-  hf::read_floats(part, to);
-  hf::Weights::forget(part.bytes);
-  if (adapter_ == nullptr || !adapter_->changes(name)) return;
+  stored.read(first, to);
+  if (!source_.is_changed(name)) return;
   report_->stage("merges the adapter");
-  adapter_->merge_into(name, to, first);
+  source_.change(name, to, first);
 }
 
 template <class Use>
 void WeightReader::each_part(const hf::MatrixSpec& matrix, Use&& use) {
   const std::string name = matrix.weight();
-  const hf::Tensor& tensor = file_.require(name, std::array<std::int64_t, 2>{matrix.out, matrix.in});
+  const hf::StoredTensor stored = source_.require(name, {matrix.out, matrix.in});
   const std::int32_t at_once = std::max(1, kPartValues / std::max(1, matrix.in));
   for (std::int32_t first = 0; first < matrix.out; first += at_once) {
     const std::int32_t n = std::min(at_once, matrix.out - first);
-    const hf::Tensor part = tensor.rows(first, n);
     part_.resize(static_cast<std::size_t>(n) * static_cast<std::size_t>(matrix.in));
-    read(name, part, part_, first);
+    read(name, stored, part_, first);
     report_->stage("packs");
     use(linear::FloatMatrix{part_.data(), nullptr, n, matrix.in}, first);
-    report_->add(part.bytes.size());
+    report_->add(static_cast<std::size_t>(stored.n_bytes() * n / matrix.out));
   }
 }
 
 std::vector<float> WeightReader::bias(const hf::MatrixSpec& matrix) {
-  const hf::Tensor& tensor = file_.require(matrix.bias(), std::array<std::int64_t, 1>{matrix.out});
+  const hf::StoredTensor stored = source_.require(matrix.bias(), {matrix.out});
   std::vector<float> values(static_cast<std::size_t>(matrix.out));
-  read(matrix.bias(), tensor, values, 0);
-  report_->add(tensor.bytes.size());
+  read(matrix.bias(), stored, values, 0);
+  report_->add(static_cast<std::size_t>(stored.n_bytes()));
   return values;
 }
 
 at::Tensor WeightReader::norm(const hf::NormSpec& norm) {
   at::Tensor out = at::empty({norm.size}, at::kFloat);
-  const hf::Tensor& tensor = file_.require(norm.name, std::array<std::int64_t, 1>{norm.size});
-  read(norm.name, tensor, {out.data_ptr<float>(), static_cast<std::size_t>(norm.size)}, 0);
+  const hf::StoredTensor stored = source_.require(norm.name, {norm.size});
+  read(norm.name, stored, {out.data_ptr<float>(), static_cast<std::size_t>(norm.size)}, 0);
   return out;
 }
 

@@ -12,9 +12,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <anabranch/hf/adapter.hpp>
 #include <anabranch/hf/layer_tensors.hpp>
-#include <anabranch/hf/safetensors.hpp>
+#include <anabranch/hf/model_weights.hpp>
 #include <anabranch/torch/load_options.hpp>
 
 #include "load_report.hpp"
@@ -22,19 +21,13 @@
 
 namespace anabranch::torch {
 
-/// The files that weights are read from.
-struct WeightSource {
-  const std::filesystem::path& folder;
-  const hf::Adapter* adapter = nullptr;  ///< merged into them; null: none. Requires: it fits the model
-};
-
 class WeightReader {
  public:
-  /// `weights` is not automatic. int8 matrices lie in `memory`.
-  WeightReader(const WeightSource& source, Weights weights, std::pmr::memory_resource* memory, LoadReport& report);
+  /// `weights` is not automatic. int8 matrices lie in `memory`. All that is passed must outlive it.
+  WeightReader(const hf::ModelWeights& source, Weights weights, std::pmr::memory_resource* memory, LoadReport& report);
 
   /// Tells the report how many bytes all weights of the model have in its files.
-  void expect_all(const hf::ModelConfig& config) const;
+  void expect_all() const;
 
   at::Tensor norm(const hf::NormSpec& norm);
   /// [rows, in] of the matrices below each other, which have the same `in` and all a bias or none.
@@ -48,14 +41,13 @@ class WeightReader {
   /// Calls use(FloatMatrix of some rows, number of the first of them) for all rows of the matrix, without its bias.
   template <class Use>
   void each_part(const hf::MatrixSpec& matrix, Use&& use);
-  void read(const std::string& name, const hf::Tensor& part, std::span<float> to, std::int32_t first);
+  void read(const std::string& name, const hf::StoredTensor& stored, std::span<float> to, std::int32_t first);
   std::vector<float> bias(const hf::MatrixSpec& matrix);
   at::Tensor fused(std::span<const hf::MatrixSpec> matrices, at::ScalarType type);
   at::Tensor fused_bias(std::span<const hf::MatrixSpec> matrices, at::ScalarType type);
   at::ScalarType type() const noexcept { return weights_ == Weights::bfloat16 ? at::kBFloat16 : at::kFloat; }
 
-  hf::Weights file_;
-  const hf::Adapter* adapter_;
+  const hf::ModelWeights& source_;
   Weights weights_;
   std::pmr::memory_resource* memory_;
   LoadReport* report_;

@@ -7,6 +7,9 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include <anabranch/error.hpp>
+#include <anabranch/hf/model_weights.hpp>
+
 #include "model_impl.hpp"
 
 namespace anabranch::train {
@@ -60,8 +63,14 @@ const char* compute_name(Compute compute) noexcept {
 }
 
 Model Model::load(const std::filesystem::path& folder, const ModelOptions& options) {
-  const hf::ModelConfig config = hf::ModelConfig::load(folder);
+  const hf::ModelConfig of_folder = hf::ModelConfig::load(folder);
+  const hf::ModelConfig config = hf::ModelWeights(hf::Weights::open(folder), of_folder).config();
   check(options, config);
+  if (of_folder.tied_embeddings && !config.tied_embeddings && options.tuning == Tuning::lora &&
+      !options.token_rows.empty())
+    fail(Status::unsupported, (folder / "config.json").string(),
+         ": 'tie_word_embeddings': true beside another lm_head.weight is not supported with token_rows, whose adapter "
+         "would give both the same rows; supported is false");
   if (options.n_threads > 0) at::set_num_threads(options.n_threads);
   ModelOptions chosen = options;
   if (chosen.compute == Compute::automatic)

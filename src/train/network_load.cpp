@@ -7,23 +7,24 @@
 #include <ATen/ATen.h>
 
 #include <anabranch/hf/layer_tensors.hpp>
-#include <anabranch/hf/safetensors.hpp>
+#include <anabranch/hf/model_weights.hpp>
 
 #include "network.hpp"
 
 namespace anabranch::train {
 namespace {
 
-at::Tensor read(const hf::Weights& file, const std::string& name, std::vector<std::int64_t> shape) {
+at::Tensor read(const hf::ModelWeights& file, const std::string& name, std::vector<std::int64_t> shape) {
   at::Tensor out = at::empty(shape, at::kFloat);
-  hf::read_floats(file.require(name, shape), {out.data_ptr<float>(), out.data_ptr<float>() + out.numel()});
+  file.read(name, file.require(name, shape), {out.data_ptr<float>(), out.data_ptr<float>() + out.numel()});
   return out;
 }
 
-at::Tensor read(const hf::Weights& file, const hf::NormSpec& norm) { return read(file, norm.name, {norm.size}); }
+at::Tensor read(const hf::ModelWeights& file, const hf::NormSpec& norm) { return read(file, norm.name, {norm.size}); }
 
 /// Matrices that share an input, one below the other, in the type that they are multiplied in. All or none have a bias.
-NamedLinear read_linear(const hf::Weights& file, std::span<const hf::MatrixSpec> parts, const ModelOptions& options) {
+NamedLinear read_linear(const hf::ModelWeights& file, std::span<const hf::MatrixSpec> parts,
+                        const ModelOptions& options) {
   NamedLinear out;
   std::vector<at::Tensor> weights, biases;
   for (const hf::MatrixSpec& part : parts) {
@@ -58,7 +59,7 @@ std::vector<float> copied(const at::Tensor& tensor) {
 }
 
 void Network::load_layers(const std::filesystem::path& folder) {
-  const hf::Weights file = hf::Weights::open(folder);
+  const hf::ModelWeights file(hf::Weights::open(folder), config_);
   for (std::int32_t l = 0; l < config_.n_layers; ++l) {
     const hf::LayerSpec spec = hf::layer_spec(config_, l);
     NetworkLayer layer;
@@ -75,7 +76,7 @@ void Network::load_layers(const std::filesystem::path& folder) {
 }
 
 void Network::load_embedding(const std::filesystem::path& folder) {
-  const hf::Weights file = hf::Weights::open(folder);
+  const hf::ModelWeights file(hf::Weights::open(folder), config_);
   const hf::ModelConfig& c = config_;
   embedding_ = read(file, hf::embedding_spec(c).weight(), {c.vocabulary, c.hidden});
   final_norm_ = read(file, hf::final_norm_spec(c));

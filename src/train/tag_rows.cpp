@@ -6,7 +6,7 @@
 #include <span>
 
 #include <anabranch/hf/layer_tensors.hpp>
-#include <anabranch/hf/safetensors.hpp>
+#include <anabranch/hf/model_weights.hpp>
 
 namespace anabranch::train {
 namespace {
@@ -36,9 +36,9 @@ std::vector<TokenId> tag_tokens(const markup::AspdTags& tags) {
 std::vector<float> initial_tag_rows(const std::filesystem::path& folder, const hf::ModelConfig& config,
                                     const hf::Tokenizer& tokenizer, std::span<const TokenId> tags) {
   const auto width = static_cast<std::size_t>(config.hidden);
-  const hf::Weights weights = hf::Weights::open(folder);
-  const std::vector<float> table =
-      hf::read_floats(weights.require(hf::embedding_spec(config).weight(), {config.vocabulary, config.hidden}));
+  const hf::ModelWeights weights(hf::Weights::open(folder), config);
+  std::vector<float> table(static_cast<std::size_t>(config.vocabulary) * width);
+  weights.require(hf::embedding_spec(config).weight(), {config.vocabulary, config.hidden}).read(0, table);
   const auto row = [&](TokenId token) { return std::span(table.data() + std::int64_t{token} * config.hidden, width); };
   std::vector<double> lengths;
   for (TokenId token = 0; token < config.vocabulary; ++token) lengths.push_back(length_of(row(token)));

@@ -1,15 +1,21 @@
 // What the Python test asks of the library:
 //
 //     anabranch_adapter_host logits MODEL ADAPTER FILE TOKEN...    writes float32 [n_tokens, vocabulary]; ADAPTER may
-//     be - anabranch_adapter_host copy ADAPTER FOLDER f32|bf16          reads an adapter and writes it again
+//     be -
+//     anabranch_adapter_host copy ADAPTER FOLDER f32|bf16          reads an adapter and writes it again
+//     anabranch_adapter_host merge MODEL ADAPTER FOLDER            writes the merged model
+//     anabranch_adapter_host batch FILE                            such calls, a line each; an error is written to
+//     standard output, with the line's number, and the next line runs
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include <anabranch/anabranch.hpp>
 #include <anabranch/hf/adapter.hpp>
+#include <anabranch/hf/merged_folder.hpp>
 #include <anabranch/torch/causal_lm.hpp>
 
 namespace ab = anabranch;
@@ -41,14 +47,34 @@ void run(const Words& words) {
   if (words.size() == 5 && words[1] == "copy")
     return ab::hf::Adapter::load(words[2]).save(words[3],
                                                 words[4] == "bf16" ? ab::hf::Dtype::bf16 : ab::hf::Dtype::f32);
+  if (words.size() == 5 && words[1] == "merge")
+    return ab::hf::write_merged_folder({words[2], words[3], words[4], ab::hf::Dtype::f32});
   ab::fail(ab::Status::bad_argument, "see the first lines of adapter_host.cpp");
+}
+
+void run_batch(const std::string& file) {
+  std::ifstream lines(file);
+  int number = 0;
+  for (std::string line; std::getline(lines, line); ++number) {
+    std::istringstream parts(line);
+    Words words{""};
+    for (std::string word; parts >> word;) words.push_back(word);
+    try {
+      run(words);
+    } catch (const ab::Error& error) {
+      std::printf("%d %s: %s\n", number, ab::status_name(error.status()), error.what());
+    }
+  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    run(Words(argv, argv + argc));
+    if (argc == 3 && std::string(argv[1]) == "batch")
+      run_batch(argv[2]);
+    else
+      run(Words(argv, argv + argc));
   } catch (const ab::Error& error) {
     std::fprintf(stderr, "%s: %s\n", ab::status_name(error.status()), error.what());
     return 1;

@@ -6,6 +6,7 @@ ANABRANCH_GGUF_LOGITS: llama.cpp's own logits, empty where llama.cpp is not buil
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -145,9 +146,18 @@ class AgainstPeft(unittest.TestCase):
             self.assert_close(self.runner_logits(copy), logits_of(model))
 
     def test_another_kind_of_adapter_is_refused_by_its_key(self):
-        random_adapter(self.folder / "dora", use_dora=True)
-        error = run(HOST, "logits", MODEL, self.folder / "dora", self.folder / "none", *TOKENS, status=1)
-        self.assertRegex(error, r"^unsupported: .*adapter_config\.json: 'use_dora': true is not supported")
+        other = self.folder / "other-kind"
+        shutil.copytree(self.adapter, other)
+        config = json.loads((other / "adapter_config.json").read_text())
+        (other / "adapter_config.json").write_text(json.dumps({**config, "peft_type": "IA3"}))
+        error = run(HOST, "logits", MODEL, other, self.folder / "none", *TOKENS, status=1)
+        self.assertRegex(error, r"^unsupported: .*adapter_config\.json: 'peft_type': \"IA3\" is not supported")
+
+    def test_so_it_does_with_dora_on_all_layers_the_embedding_and_the_head(self):
+        adapter = self.folder / "dora"
+        model = random_adapter(adapter, use_dora=True, trainable_token_indices=None,
+                               target_modules=[*PROJECTIONS, "embed_tokens", "lm_head"])
+        self.assert_close(self.runner_logits(adapter), logits_of(model))
 
     def test_a_merged_folder_is_the_model_with_the_adapter_for_transformers_and_for_llama_cpp(self):
         if not MERGE:

@@ -81,6 +81,72 @@ TEST_CASE("every style of numbers, letters and bullets makes a list") {
     CHECK(cut(bullet + " a: x\n" + bullet + "\tb: y\n") == "bulleted{a=x; b=y}");
 }
 
+TEST_CASE("numbers of other scripts make lists, with the delimiters that are written there") {
+  CHECK(cut("1、 a: x\n2、 b: y\n") == "numbered{a=x; b=y}");
+  CHECK(cut("1、休息：睡觉。\n2、饮食：吃饭。\n") == "numbered{休息=睡觉。; 饮食=吃饭。}");
+  CHECK(cut("１．休息：睡觉。\n２．饮食：吃饭。\n") == "numbered{休息=睡觉。; 饮食=吃饭。}");
+  CHECK(cut("１０）**休息**：睡觉\n１１）**饮食：**吃饭\n") == "numbered{休息=睡觉; 饮食=吃饭}");
+  CHECK(cut("一、休息\n睡觉。\n二、饮食\n吃饭。\n") == "numbered{休息=睡觉。; 饮食=吃饭。}");
+  CHECK(cut("（九）a：x\n（十）b：y\n（十一）c：z\n") == "numbered{a=x; b=y; c=z}");
+  CHECK(cut("十九、a：x\n二十、b：y\n二十一、c：z\n") == "numbered{a=x; b=y; c=z}");
+  CHECK(cut("九十九. a: x\n一百. b: y\n一百零一. c: z\n") == "numbered{a=x; b=y; c=z}");
+  CHECK(cut("**一、休息**\n睡觉。\n**二、饮食**\n吃饭。\n") == "numbered{休息=睡觉。; 饮食=吃饭。}");
+  CHECK(cut("一、a：x\n三、b：y\n") == "一、a：x/三、b：y/");
+  CHECK(cut("1、a：x\n2. b: y\n") == "1、a：x/2. b: y/");
+  CHECK(cut("三月、四月\n四月、五月\n") == "三月、四月/四月、五月/");
+  const corpus::ExtractOptions options{.untitled = corpus::Untitled::number};
+  CHECK(cut("一、吃。\n二、睡。\n", options) == "numbered{一=吃。; 二=睡。}");
+  CHECK(cut("１．吃。\n２．睡。\n", options) == "numbered{１=吃。; ２=睡。}");
+}
+
+TEST_CASE("numbers have up to nine digits; a year begins no list") {
+  CHECK(cut("1000. a: x\n1001. b: y\n") == "numbered{a=x; b=y}");
+  CHECK(cut("999) a: x\n1000) b: y\n1001) c: z\n") == "numbered{a=x; b=y; c=z}");
+  CHECK(cut("1,000. a: x\n1,001. b: y\n") == "numbered{a=x; b=y}");
+  CHECK(cut("999. a: x\n1,000. b: y\n") == "numbered{a=x; b=y}");
+  CHECK(cut("123456788. a: x\n123456789. b: y\n") == "numbered{a=x; b=y}");
+  CHECK(cut("1234567890. a: x\n1234567891. b: y\n") == "1234567890. a: x/1234567891. b: y/");
+  CHECK(cut("1,00. a: x\n1,01. b: y\n") == "1,00. a: x/1,01. b: y/");
+  CHECK(cut("1799. a: x\n1800. b: y\n1801. c: z\n") == "numbered{a=x; b=y; c=z}");
+  CHECK(cut("1999. A year.\n2000. Another.\n") == "1999. A year./2000. Another./");
+}
+
+TEST_CASE("Roman numerals make lists, in letters and in signs of their own") {
+  CHECK(cut("I. p: x\nII. q: y\nIII. r: z\nIV. s: v\nV. t: w\n") == "lettered{p=x; q=y; r=z; s=v; t=w}");
+  CHECK(cut("(viii) p: x\n(ix) q: y\n(x) r: z\n(xi) s: v\n") == "lettered{p=x; q=y; r=z; s=v}");
+  CHECK(cut("xxxix) p: x\nxl) q: y\nxli) r: z\n") == "lettered{p=x; q=y; r=z}");
+  CHECK(cut("XCIX. p: x\nC. q: y\nCI. r: z\n") == "lettered{p=x; q=y; r=z}");
+  CHECK(cut("Ⅰ．p：x\nⅡ．q：y\n") == "lettered{p=x; q=y}");
+  CHECK(cut("ⅸ、p：x\nⅹ、q：y\nⅺ、r：z\n") == "lettered{p=x; q=y; r=z}");
+  CHECK(cut("iii. p: x\niiii. q: y\n") == "iii. p: x/iiii. q: y/");
+  CHECK(cut("c. p: x\nd. q: y\ne. r: z\n") == "lettered{p=x; q=y; r=z}");
+}
+
+TEST_CASE("a list that begins inside an item's first line is nested") {
+  CHECK(cut("*   * a: x\n    * b: y\n") == "*   bulleted{a=x; b=y}");
+  CHECK(cut("*   * a: x\n    * b: y\n*   * c: z\n    * d: v\n") ==
+        "bulleted{=bulleted{a=x; b=y}; =bulleted{c=z; d=v}}");
+  CHECK(cut("1. - a: x\n   - b: y\n2. c: z\n") == "numbered{=bulleted{a=x; b=y}; c=z}");
+  CHECK(cut("- 1. a: x\n  2. b: y\n- c: z\n") == "bulleted{=numbered{a=x; b=y}; c=z}");
+  CHECK(cut("- - - a: x\n    - b: y\n  - c: z\n- d: v\n") == "bulleted{=bulleted{=bulleted{a=x; b=y}; c=z}; d=v}");
+  CHECK(cut("- - a: x\n\n    more\n\n  - b: y\n- c: z\n") == "bulleted{=bulleted{a=x//    more; b=y}; c=z}");
+  CHECK(cut("* * a: x\n* * b: y\n") == "bulleted{* a=x; * b=y}");
+  CHECK(cut("1. A. Smith: x\n2. B. Jones: y\n") == "numbered{A. Smith=x; B. Jones=y}");
+}
+
+TEST_CASE("indented code is code, not a list") {
+  CHECK(cut("Text:\n\n    1. a: x\n    2. b: y\n\nEnd.") == "Text://    1. a: x/    2. b: y//End.");
+  CHECK(cut("    - a: x\n    - b: y\n") == "    - a: x/    - b: y/");
+  CHECK(cut("# T\n\n\t- a: x\n\t- b: y\n") == "# T//\t- a: x/\t- b: y/");
+  CHECK(cut("Text:\n    1. a: x\n    2. b: y\n") == "Text:/numbered{a=x; b=y}");
+  CHECK(cut("1. a:\n\n       - p: x\n       - q: y\n\n2. b: z\n") == "numbered{a=       - p: x/       - q: y; b=z}");
+  CHECK(cut("1. a:\n\n    - p: x\n    - q: y\n\n2. b: z\n") == "numbered{a=bulleted{p=x; q=y}; b=z}");
+  CHECK(cut("- a:\n\n    - p: x\n    - q: y\n- b: z\n") == "bulleted{a=bulleted{p=x; q=y}; b=z}");
+  CHECK(cut("- a:\n\n      - p: x\n      - q: y\n- b: z\n") == "bulleted{a=      - p: x/      - q: y; b=z}");
+  CHECK(cut("Text:\n\n    # a\n    x\n\n    # b\n    y\n") == "Text://    # a/    x//    # b/    y/");
+  CHECK(cut("- a: x\n\n      ```\n- b: y\n") == "bulleted{a=x//      ```; b=y}");
+}
+
 TEST_CASE("different markers make different lists") {
   CHECK(cut("- a: x\n* b: y\n") == "- a: x/* b: y/");
   CHECK(cut("1. a: x\n2) b: y\n") == "1. a: x/2) b: y/");
@@ -93,7 +159,6 @@ TEST_CASE("numbers go up by one; where they start again, a new list starts") {
   CHECK(cut("1. a: x\n2. b: y\n\nThen:\n\n1. c: z\n2. d: v\n") == "numbered{a=x; b=y}/Then://numbered{c=z; d=v}");
   CHECK(cut("1. a: x\n1. b: y\n1. c: z\n") == "numbered{a=x; b=y; c=z}");
   CHECK(cut("1. a: x\n\n1. b: y\n") == "1. a: x//1. b: y/");
-  CHECK(cut("1999. A year.\n2000. Another.\n") == "1999. A year./2000. Another./");
 }
 
 TEST_CASE("bodies have several lines and paragraphs") {

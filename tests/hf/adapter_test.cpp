@@ -245,7 +245,7 @@ TEST_CASE("an adapter of another model is refused with module, expected and foun
   check_parts(error(other), {"bad_file: an/adapter", "2 token rows of 8", "found 14"});
   other = adapter();
   other.modules["lm_head"] = pair(2, 8, 10, 1);
-  check_parts(error(other), {"lm_head", "tied"});
+  check_parts(error(other), {"unsupported: an/adapter", "token rows", "tied", "lm_head has LoRA factors"});
   hf::ModelConfig untied = model();
   untied.tied_embeddings = false;
   CHECK(error(other, untied) == "nothing");
@@ -253,15 +253,18 @@ TEST_CASE("an adapter of another model is refused with module, expected and foun
   check_parts(error(other, untied), {"unsupported: an/adapter", "lm_head"});
   other.modules.erase("lm_head");
   CHECK(error(other, untied) == "nothing");
-  check_parts(error(other), {"unsupported: an/adapter", "lm_head", "tied"});
+  CHECK(error(other) == "nothing");
+  other.modules["model.embed_tokens"] = pair(2, 8, 10, 1);
+  check_parts(error(other), {"unsupported: an/adapter", "model.embed_tokens has LoRA factors"});
+  other.tokens = {};
+  other.head_tokens = {};
+  CHECK(error(other) == "nothing");
 }
 
 TEST_CASE("a configuration that asks for more than LoRA is refused by the name of its key") {
   const std::vector<std::pair<const char*, const char*>> features{
-      {"use_dora", "true"},
-      {"modules_to_save", R"(["embed_tokens"])"},
-      {"bias", R"("all")"},
-      {"lora_bias", "true"},
+      {"bias", R"("some")"},
+      {"use_qalora", "true"},
       {"fan_in_fan_out", "true"},
       {"layer_replication", "[[0, 1]]"},
       {"target_parameters", R"(["w"])"},
@@ -270,7 +273,8 @@ TEST_CASE("a configuration that asks for more than LoRA is refused by the name o
       {"init_lora_weights", R"("pissa_niter_4")"},
       {"alora_invocation_tokens", "[1]"},
       {"a_key_of_tomorrow", "3"},
-      {"rank_pattern", R"({".*q_proj": 2})"},
+      {"rank_pattern", R"({"(?i)q_proj": 2})"},
+      {"layers_pattern", R"("layers")"},
       {"trainable_token_indices", R"({"wte": [1]})"},
   };
   for (const auto& [key, value] : features) {
@@ -278,10 +282,96 @@ TEST_CASE("a configuration that asks for more than LoRA is refused by the name o
     CHECK_THAT(error, Catch::Matchers::StartsWith("unsupported: "));
     check_parts(error, {kAdapterConfig, std::string("'") + key + "'"});
   }
-  check_parts(error_with([](Json& c) {
-                c["alpha_pattern"] = {{"q_proj", 1}, {"self_attn.q_proj", 2}};
+}
+
+TEST_CASE("of two patterns that fit a module, the first in the file counts") {
+  const test::TemporaryFolder folder;
+  adapter().save(folder.path(), hf::Dtype::f32);
+  const std::string config = test::read(folder / kAdapterConfig);
+  const auto alpha = [&](const std::string& patterns) {
+    const std::string none = "\"alpha_pattern\": {}";
+    std::string edited = config;
+    edited.replace(edited.find(none), none.size(), "\"alpha_pattern\": " + patterns);
+    test::write(folder / kAdapterConfig, edited);
+    return Adapter::load(folder.path()).modules.at(kQuery).alpha;
+  };
+  CHECK(alpha(R"({"self_attn.q_proj": 5, "q_proj": 7})") == 5.0f);
+  CHECK(alpha(R"({"q_proj": 7, "self_attn.q_proj": 5})") == 7.0f);
+  CHECK(alpha(R"({"z.*": 3, "self.attn.q_pro.": 5, "a": 7})") == 5.0f);  // a dot is any character
+  CHECK(alpha(R"({"elf_attn.q_proj": 3, "q_pro": 5, "proj": 7})") == std::nullopt);
+  CHECK(alpha(R"({"model\\.layers\\.[02]\\..*": 9})") == 9.0f);
+  CHECK(alpha(R"({"(k|v)_proj": 1, "layers\\.\\d+\\.self_attn\\.\\w{6}": 8})") == 8.0f);
+}
+
+TEST_CASE("target_modules may be an expression, of layers, or have exceptions") {
+  const auto error = [](const std::function<void(Json&)>& edit) { return error_with(edit); };
+  const auto targets = [&](const Json& value) { return error([&](Json& c) { c["target_modules"] = value; }); };
+  CHECK(targets(R"(.*\.(q_proj|down_proj))") == "nothing");
+  CHECK(targets("ALL-LINEAR") == "nothing");
+  check_parts(targets(R"(.*\.q_proj)"), {"bad_file: ", kTensors, "'target_modules'", kDown});
+  check_parts(targets("q_proj|down_proj"), {"bad_file: ", "'target_modules'"});  // of the whole path
+  check_parts(targets(nullptr), {"bad_file: ", kAdapterConfig, "'target_modules'", "found nothing"});
+  check_parts(targets(7), {"bad_file: ", kAdapterConfig, "'target_modules'", "found 7"});
+  const auto narrowed = [&](const char* key, const char* value) {
+    return error([&](Json& c) { c[key] = Json::parse(value); });
+  };
+  CHECK(narrowed("layers_to_transform", "[0, 1]") == "nothing");
+  check_parts(narrowed("layers_to_transform", "1"), {"bad_file: ", "'target_modules'", kQuery});
+  check_parts(narrowed("layers_to_transform", "[-1]"), {"bad_file: ", "'layers_to_transform'", "found -1"});
+  check_parts(narrowed("exclude_modules", R"(["layers.1.mlp.down_proj"])"), {"bad_file: ", kDown});
+  CHECK(narrowed("exclude_modules", R"(["layers.0.mlp.down_proj"])") == "nothing");
+  check_parts(narrowed("exclude_modules", R"(".*q_proj")"), {"bad_file: ", kQuery});
+  check_parts(error([](Json& c) {
+                c["layers_to_transform"] = {0, 1};
+                c["layers_pattern"] = "blocks";
               }),
-              {"unsupported: ", kAdapterConfig, "alpha_pattern", kQuery});
+              {"bad_file: ", "'target_modules'", kQuery});
+}
+
+TEST_CASE("an adapter of every kind that is written and read again is the same") {
+  const test::TemporaryFolder folder;
+  Adapter written = adapter();
+  written.tokens = {};
+  written.kind.dora = true;
+  written.kind.tied = true;
+  written.modules["model.embed_tokens"] = pair(2, 8, 10, 6);
+  written.modules["lm_head"] = written.modules["model.embed_tokens"];
+  written.target_modules.clear();
+  for (auto& [module, pair] : written.modules)
+    pair.magnitude = random_values(static_cast<std::size_t>(module == "model.embed_tokens" ? pair.in : pair.out), 9);
+  written.save(folder / "dora", hf::Dtype::f32);
+  Adapter read = Adapter::load(folder / "dora");
+  CHECK(read.kind.dora);
+  CHECK(read.kind.tied);
+  for (const auto& [module, pair] : written.modules) CHECK(read.modules.at(module).magnitude == pair.magnitude);
+  read.target_modules.clear();
+  check_same(read, written);
+  Adapter biased = adapter();
+  biased.kind.factor_bias = true;
+  for (auto& [module, pair] : biased.modules) pair.bias = random_values(8, 3);
+  biased.save(folder / "biased", hf::Dtype::f32);
+  for (const auto& [module, pair] : Adapter::load(folder / "biased").modules)
+    CHECK(pair.bias == biased.modules.at(module).bias);
+  biased.modules.at(kQuery).bias.pop_back();
+  check_parts(test::error_of([&] { biased.save(folder / "biased", hf::Dtype::f32); }),
+              {"bad_argument: ", kQuery, "8 biases", "7"});
+}
+
+TEST_CASE("a module that DoRA changes has rows of the lengths that it has learned") {
+  Adapter a;
+  a.rank = 1;
+  a.alpha = 1;
+  a.kind.dora = true;
+  a.modules[kQuery] = {2, 2, {1, 1}, {2, 0}, {}, {10, 2}};
+  std::vector<float> w{1, 2, 0, 5};
+  a.merge_into(kQuery + ".weight", w);
+  CHECK(w == std::vector<float>{6, 8, 0, 2});
+  a.kind = {};
+  a.modules[kQuery] = {2, 2, {1, 1}, {2, 0}, 3.0f, {}, {1, 2}};
+  std::vector<float> bias{1, 1};
+  a.merge_into(kQuery + ".bias", bias);
+  CHECK(bias == std::vector<float>{4, 7});
+  CHECK(a.changes(kQuery + ".bias"));
 }
 
 TEST_CASE("what changes nothing is accepted: null, false, empty, and how the adapter was trained") {

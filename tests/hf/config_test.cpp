@@ -106,6 +106,19 @@ TEST_CASE("Absent keys mean what they mean to transformers") {
   CHECK(load(json).q_width() == 288);
 }
 
+TEST_CASE("Sizes that would only cost memory are refused with their limits") {
+  CHECK(load([] {
+          Json json = llama();
+          json["num_hidden_layers"] = 4096;
+          return json;
+        }())
+            .n_layers == 4096);
+  CHECK(error_with(llama(), "num_hidden_layers", 4097) ==
+        "unsupported: config.json: 'num_hidden_layers': expected at most 4096, found 4097");
+  CHECK(error_with(llama(), "head_dim", 65538) ==
+        "unsupported: config.json: 'head_dim': expected at most 65536, found 65538");
+}
+
 TEST_CASE("Rope settings are read in the old and the new spelling") {
   const Json scaling{
       {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 8192}};
@@ -179,7 +192,7 @@ TEST_CASE("Features that would change the result are refused by name") {
   CHECK(error_with(llama(), "hidden_act", "gelu") ==
         "unsupported: config.json: 'hidden_act': \"gelu\" is not supported, only \"silu\"");
   CHECK(error_with(llama(), "mlp_bias", true).find("unsupported: config.json: 'mlp_bias'") == 0);
-  CHECK(error_with(llama(), "quantization_config", {{"quant_method", "gptq"}})
+  CHECK(error_with(llama(), "quantization_config", {{"quant_method", "bitsandbytes"}})
             .find("unsupported: config.json: 'quantization_config'") == 0);
   CHECK(error_with(llama(), "partial_rotary_factor", 0.5) ==
         "unsupported: config.json: 'partial_rotary_factor': 0.5 is not supported, only 1.0");

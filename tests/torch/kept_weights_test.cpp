@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 using ab::test::file_content;
 using ab::test::LoadScript;
 using ab::test::write_content;
+using Type = ab::torch::Weights;
 
 ab::eigen::Weights weights_of(const ab::eigen::Shape& shape, unsigned seed) {
   return ab::eigen::random_weights(shape, seed);
@@ -105,7 +106,7 @@ TEST_CASE("a kept file that is damaged, foreign or of another version is made an
         {"cut in the tensors", good.substr(0, header + 1000)},
         {"somebody else's tensors", file_content(script.folder().path() / "model.safetensors")},
         {"of another version", with_other(good, "\"version\":\"")},
-        {"of another format", replaced(good, "prepared weights 1", "prepared weights 2")},
+        {"of another format", replaced(good, "prepared weights 2", "prepared weights 3")},
         {"of another kernel form", replaced(good, "panels of 32", "panels of 16")}};
     for (std::size_t place = 0; place < header; place += 23)
       bad.emplace("flipped in the header at " + std::to_string(place), flipped(good, place));
@@ -170,6 +171,68 @@ TEST_CASE("kept weights are those of the files and of the adapter that they were
   CHECK(script.passed("maps"));
   fs::remove(model);
   CHECK(ab::test::status_of([&] { script.load(); }) == ab::Status::bad_file);
+}
+
+TEST_CASE("a head that differs from the embedding it should be tied to counts in every type, kept or not") {
+  ab::eigen::Shape shape = ab::test::llama_shape();
+  LoadScript script(weights_of(shape, 48)), untied(weights_of(shape, 48));
+  std::vector<ab::eigen::NamedTensor> tensors = ab::eigen::named_tensors(weights_of(shape, 48));
+  const auto embedding = std::find_if(tensors.begin(), tensors.end(),
+                                      [](const auto& tensor) { return tensor.name == "model.embed_tokens.weight"; });
+  REQUIRE(embedding != tensors.end());
+  ab::eigen::NamedTensor head = *embedding;
+  head.name = "lm_head.weight";
+  tensors.push_back(head);
+  const std::string tied = script.run_fresh();
+  script.folder().write_tensors(tensors);
+  CHECK(script.load_and_run() == tied);
+  const auto small = ab::torch::CausalLm::estimate(script.folder().path(), script.options);
+  for (float& value : tensors.back().values) value = -value;
+  shape.tied_head = false;
+  untied.folder().write_config(ab::eigen::config_json(shape));
+  for (const LoadScript* each : {&script, &untied}) each->folder().write_tensors(tensors);
+  for (const Type type : {Type::float32, Type::bfloat16, Type::int8}) {
+    script.options.weights = untied.options.weights = type;
+    const std::string expected = untied.run_fresh();
+    CHECK(script.run_fresh() == expected);
+    CHECK(script.load_and_run() == expected);
+    CHECK(script.load_and_run() == expected);
+    CHECK(script.passed("maps") == (type == Type::int8));
+    const auto estimate = ab::torch::CausalLm::estimate(script.folder().path(), script.options);
+    CHECK(estimate.total() == ab::torch::CausalLm::estimate(untied.folder().path(), untied.options).total());
+    CHECK(estimate.total() > small.total());
+    CHECK(expected != tied);
+  }
+}
+
+TEST_CASE("an adapter that unties the head or changes the vocabulary is kept with the tensors that it makes") {
+  const ab::eigen::Weights base = weights_of(ab::test::llama_shape(), 49);
+  LoadScript script(base);
+  const ab::hf::ModelConfig config = ab::hf::ModelConfig::load(script.folder().path());
+  const auto n = static_cast<std::size_t>(config.vocabulary);
+  ab::hf::Adapter adapter;
+  adapter.rank = 1;
+  adapter.alpha = 2;
+  adapter.modules["lm_head"] = {48, config.vocabulary, std::vector<float>(48, 0.1f), std::vector<float>(n, 0.0f), {}};
+  adapter.modules["lm_head"].b[7] = 3.0f;
+  script.options.adapter = script.folder().path() / "adapter";
+  adapter.save(*script.options.adapter, ab::hf::Dtype::f32);
+  const std::string fresh = script.run_fresh();
+  CHECK(script.load_and_run() == fresh);
+  CHECK_FALSE(script.passed("maps"));
+  CHECK(script.load_and_run() == fresh);
+  CHECK(script.passed("maps"));
+  CHECK_FALSE(script.load().config().tied_embeddings);
+  script.options.weights = Type::float32;
+  script.options.adapter.reset();
+  ab::torch::CausalLm plain = script.load();
+  script.options.adapter = script.folder().path() / "adapter";
+  ab::torch::CausalLm changed = script.load();
+  const auto plan = [] { return ab::test::serial_plan({3, 1, 4}, 0, 16); };
+  const auto row = [](std::span<const float> r) { return std::vector<float>(r.begin(), r.end()); };
+  const std::vector<float> before = row(plain(plan().plan()).row(0)), after = row(changed(plan().plan()).row(0));
+  REQUIRE(after.size() == before.size());
+  for (std::size_t i = 0; i < before.size(); ++i) CHECK((after[i] == before[i]) == (i != 7));
 }
 
 TEST_CASE("weights are kept where options or environment say, or nowhere") {

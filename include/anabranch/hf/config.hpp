@@ -2,7 +2,7 @@
 // architectures.
 //
 // Only what this library can run is read into numbers; everything else that would change the result (sliding windows,
-// other rope scalings, quantised weights, other activations) is refused by name, never ignored.
+// other rope scalings, other activations) is refused by name, never ignored.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +40,17 @@ struct RopeConfig {
 /// Formula: transformers `modeling_rope_utils.py`, `default` and `llama3`. Requires an even `head_dim` > 0.
 std::vector<double> rope_inverse_frequencies(const RopeConfig& rope, std::int32_t head_dim);
 
+/// How a folder's matrices are stored, where not as F32, F16 or BF16. They are turned into floats when they are read.
+struct StoredQuantisation {
+  /// 8-bit floats with scales; 4-bit integers in groups of columns, as GPTQ and as AWQ pack them.
+  enum class Kind : std::uint8_t { fp8, gptq, awq };
+  Kind kind = Kind::fp8;
+  std::string scale = {};                          ///< fp8: end of the scales' names
+  std::int32_t block_rows = 0, block_columns = 0;  ///< fp8: that share a scale; 0: one scale, or one for each row
+  std::int32_t group = 0;                          ///< integers: columns that share scale and zero point; 0: all
+  bool zeros_less_one = false;                     ///< integers: zero points are stored less one
+};
+
 struct ModelConfig {
   Architecture architecture = Architecture::llama;
   std::int32_t vocabulary = 0;  ///< rows of the embedding; may be more than the tokenizer has tokens
@@ -59,6 +70,7 @@ struct ModelConfig {
   std::optional<TokenId> bos;
   std::vector<TokenId> eos;    ///< every token that ends an answer; generation_config.json has precedence
   std::optional<Dtype> dtype;  ///< what the file says the weights are kept in
+  std::optional<StoredQuantisation> quantisation;
 
   std::int32_t q_width() const noexcept { return n_heads * head_dim; }
   std::int32_t kv_width() const noexcept { return n_kv_heads * head_dim; }

@@ -6,8 +6,11 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <anabranch/hf/config.hpp>
 
@@ -51,5 +54,8 @@ MatrixSpec embedding_spec(const ModelConfig& config);
 /// [vocabulary, hidden]; the embedding itself where the model ties them.
 MatrixSpec head_spec(const ModelConfig& config);
 NormSpec final_norm_spec(const ModelConfig& config);
+
+/// The shapes of all tensors by name, with a head of its own whether the model ties it or not.
+std::map<std::string, std::vector<std::int64_t>, std::less<>> tensor_shapes(const ModelConfig& config);
 
 }  // namespace anabranch::hf

@@ -9,6 +9,12 @@
 
 namespace anabranch::hf {
 
+/// The folder that tokenizer and chat template of a model with an adapter come from: the adapter's, if it has a
+/// tokenizer, because training may have added tokens.
+inline std::filesystem::path text_folder(const std::filesystem::path& folder, const std::filesystem::path& adapter) {
+  return std::filesystem::exists(adapter / "tokenizer.json") ? adapter : folder;
+}
+
 struct ModelText {
   Tokenizer tokenizer;
   ChatTemplate chat;
@@ -18,10 +24,11 @@ struct ModelText {
   static ModelText load(const std::filesystem::path& folder) {
     return {Tokenizer::load(folder), ChatTemplate::load(folder), MarkupSettings::load(folder)};
   }
-  /// The same with an adapter, whose anabranch.json comes first: an adapter can teach a markup.
+  /// The same with an adapter, whose tokenizer and whose anabranch.json come first: an adapter can teach a markup.
   static ModelText load(const std::filesystem::path& folder, const std::filesystem::path& adapter) {
     const bool taught = std::filesystem::exists(adapter / "anabranch.json");
-    return {Tokenizer::load(folder), ChatTemplate::load(folder), MarkupSettings::load(taught ? adapter : folder)};
+    const std::filesystem::path text = text_folder(folder, adapter);
+    return {Tokenizer::load(text), ChatTemplate::load(text), MarkupSettings::load(taught ? adapter : folder)};
   }
 };
 

@@ -77,6 +77,9 @@ class Weights {
   std::map<std::string, std::string, std::less<>> metadata_;
 };
 
+/// Returns the tensor, which must have this shape and a type that `read_floats` takes. Throws as `Weights::require`.
+const Tensor& require_shape(const Tensor& tensor, std::span<const std::int64_t> shape);
+
 /// Converts F32, F16 or BF16 elements; exact. Throws `unsupported` for another type and `bad_argument` if `out` has not
 /// n_elements() places. Without `out` it returns them.
 void read_floats(const Tensor& tensor, std::span<float> out);

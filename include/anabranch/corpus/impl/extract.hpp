@@ -94,7 +94,7 @@ class Extractor {
 
   void find_lists(std::vector<Siblings>& found, std::size_t begin, std::size_t end) const {
     for (std::size_t i = begin; i < end;) {
-      if (lines_[i].marker) {
+      if (may_begin(lines_[i].marker)) {
         Siblings list = finder_.grow(i, end);
         if (list.items.size() >= 2) {
           i = list.items.back().end;
@@ -144,12 +144,8 @@ class Extractor {
   }
 
   /// The item's number as its title; what stands between it and the text is the separator.
-  TitleCut number_title(const Line& first, std::size_t body) const {
-    std::size_t begin = first.text;
-    while (!is_digit(answer_[begin])) ++begin;
-    std::size_t end = begin;
-    while (end < first.end && is_digit(answer_[end])) ++end;
-    return {begin, end, body};
+  static TitleCut number_title(const Line& first, std::size_t body) {
+    return {first.marker.digits, first.marker.digits_end, body};
   }
 
   std::string_view answer_;

@@ -57,6 +57,8 @@ class TitleFinder {
   }
 
  private:
+  static constexpr std::string_view kWideColon = "：";
+
   bool starts(std::size_t at, std::string_view with) const noexcept {
     return at <= line_end_ && answer_.substr(at, line_end_ - at).substr(0, with.size()) == with;
   }
@@ -100,10 +102,17 @@ class TitleFinder {
     if (ends(at)) return text_follows() ? next_text(line_end_) : line_end_;
     if (const std::size_t dash = dash_length(at); dash > 0) return skip_blanks(at + dash);
     const std::size_t mark = skip_blanks(at);
+    if (starts(mark, kWideColon)) return wide_separator_end(mark + kWideColon.size());
     if (mark + 1 == line_end_ && (answer_[mark] == ':' || answer_[mark] == '.')) return separator_end(mark + 1);
     if (mark + 1 < line_end_ && is_blank(answer_[mark + 1]) && (answer_[mark] == ':' || answer_[mark] == '.'))
       return skip_blanks(mark + 1);
     return 0;
+  }
+
+  /// Behind a colon that needs no blank: the next line's text, where the line ends there.
+  std::size_t wide_separator_end(std::size_t at) const noexcept {
+    if (ends(at) && text_follows()) return next_text(line_end_);
+    return skip_blanks(at);
   }
 
   /// The bold mark that the text at `at` opens with; empty when it does not.
@@ -121,6 +130,10 @@ class TitleFinder {
     bool separated = false;
     while (end > begin && (answer_[end - 1] == ':' || answer_[end - 1] == '.' || is_blank(answer_[end - 1])))
       separated = !is_blank(answer_[--end]) || separated;
+    if (end >= begin + kWideColon.size() && starts(end - kWideColon.size(), kWideColon)) {
+      end -= kWideColon.size();
+      separated = true;
+    }
     const std::size_t after = close + mark.size();
     std::size_t body = separator_end(after);
     if (body == 0 && separated) body = skip_blanks(after);
@@ -137,11 +150,14 @@ class TitleFinder {
 
   bool ends_sentence() const noexcept {
     const char last = line_end_ > 0 ? answer_[line_end_ - 1] : '.';
+    constexpr std::string_view kWideStop = "。";
+    if (line_end_ >= kWideStop.size() && starts(line_end_ - kWideStop.size(), kWideStop)) return true;
     return last == '.' || last == '!' || last == '?' || last == ';' || last == ',';
   }
 
   TitleCut plain_title(std::size_t begin) const {
     for (std::size_t at = begin; at < line_end_ && std::cmp_less_equal(at - begin, limits_.max_bytes); ++at) {
+      if (starts(at, kWideColon) && fits(begin, at)) return {begin, at, separator_end(at)};
       const bool colon = answer_[at] == ':' && (at + 1 == line_end_ || is_blank(answer_[at + 1]));
       const bool dash = dash_length(at) > 0;
       const bool dot = answer_[at] == '.' && at + 1 < line_end_ && is_blank(answer_[at + 1]) && at - begin >= 4;
