@@ -1,5 +1,6 @@
 #include <anabranch/hf/tokenizer.hpp>
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -20,20 +21,46 @@ class Encoder {
   Encoder(const TokenizerTable& table, AddedTokens::Specials specials, std::vector<TokenId>& out)
       : table_(table), specials_(specials), out_(out) {}
 
-  void run(std::string_view text) {
-    table_.verbatim.find(text, specials_, parts_);
+  void run(std::string_view text, std::span<const TextRange> quoted = {}) {
+    // Where a normalised text has special tokens it no longer has the ranges: it is cut at their borders.
+    const bool cuts = !quoted.empty() && table_.normalised.has_special();
+    table_.verbatim.find(text, specials_, parts_, quoted);
     for (const Part& part : parts_) {
-      const std::string_view piece = text.substr(part.begin, part.end - part.begin);
       if (part.id != kNone)
         out_.push_back(part.id);
-      else if (table_.compose)
-        normalised(impl::nfc(piece));
+      else if (cuts)
+        cut(text, part, quoted);
       else
-        normalised(piece);
+        composed(text.substr(part.begin, part.end - part.begin));
     }
   }
 
  private:
+  void cut(std::string_view text, const Part& part, std::span<const TextRange> quoted) {
+    const AddedTokens::Specials outside = specials_;
+    std::size_t done = part.begin;
+    const auto until = [&](std::size_t end, AddedTokens::Specials specials) {
+      end = std::min(end, part.end);
+      if (end <= done) return;
+      specials_ = specials;
+      composed(text.substr(done, end - done));
+      done = end;
+    };
+    for (const TextRange& range : quoted) {
+      until(range.begin, outside);
+      until(range.end, AddedTokens::Specials::passed_over);
+    }
+    until(part.end, outside);
+    specials_ = outside;
+  }
+
+  void composed(std::string_view text) {
+    if (table_.compose)
+      normalised(impl::nfc(text));
+    else
+      normalised(text);
+  }
+
   void normalised(std::string_view text) {
     table_.normalised.find(text, specials_, inner_parts_);
     for (const Part& part : inner_parts_) {
@@ -55,6 +82,13 @@ class Encoder {
   impl::Bpe::Scratch scratch_;
 };
 
+void check_text(std::string_view text) {
+  if (const std::size_t bad = impl::first_bad_utf8(text); bad != text.size())
+    fail(Status::bad_argument, "text to encode: not well-formed UTF-8 at byte ", bad, " of ", text.size());
+  if (std::ssize(text) > kUnlimited)
+    fail(Status::bad_argument, "text to encode: expected at most ", kUnlimited, " bytes, found ", text.size());
+}
+
 }  // namespace
 
 Tokenizer::Tokenizer(std::shared_ptr<const TokenizerTable> table) : table_(std::move(table)) {}
@@ -71,10 +105,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& folder_or_file) {
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
-  if (const std::size_t bad = impl::first_bad_utf8(text); bad != text.size())
-    fail(Status::bad_argument, "text to encode: not well-formed UTF-8 at byte ", bad, " of ", text.size());
-  if (std::ssize(text) > kUnlimited)
-    fail(Status::bad_argument, "text to encode: expected at most ", kUnlimited, " bytes, found ", text.size());
+  check_text(text);
   std::vector<TokenId> tokens;
   tokens.reserve(text.size() / 3 + 2);
   const bool surround = options.surround == Surround::as_file_says;
@@ -85,6 +116,15 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
   if (surround) tokens.insert(tokens.end(), table_->after.begin(), table_->after.end());
   return tokens;
 }
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text, std::span<const TextRange> quoted) const {
+  check_text(text);
+  std::vector<TokenId> tokens;
+  Encoder(*table_, AddedTokens::Specials::found, tokens).run(text, quoted);
+  return tokens;
+}
+
+const std::vector<TokenId>& Tokenizer::tokens_in_front() const noexcept { return table_->before; }
 
 void Tokenizer::decode(std::span<const TokenId> tokens, std::string& out, SpecialText special) const {
   for (const TokenId id : tokens)
