@@ -74,6 +74,9 @@ class CausalLm {
   /// Tokenizer, chat template and markup settings of the folder, read at the first call; an adapter's own markup
   /// settings come first. Throws bad_file, unsupported.
   const hf::ModelText& text() const;
+  /// Every token that ends an answer: those that config.json, generation_config.json and tokenizer_config.json name,
+  /// and what the chat template closes a turn with. Reads the text side, as text() does.
+  const std::vector<TokenId>& end_of_text() const;
   Weights weights() const noexcept;  ///< never `automatic`
   attention::Element kv() const noexcept;
   AttentionPath attention() const noexcept;
