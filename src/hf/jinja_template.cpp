@@ -48,9 +48,9 @@ void set_values(engine::context& context, std::span<const Message> messages, con
   context.set_val("documents", engine::mk_val<engine::value_none>());
   const bool add = values.options.answer_start == AnswerStart::add;
   context.set_val("add_generation_prompt", engine::mk_val<engine::value_bool>(add));
-  if (values.options.thinking == Thinking::off)  // the two names that templates have for it
+  if (values.options.thinking != Thinking::as_trained)  // the two names that templates have for it
     for (const char* name : {"enable_thinking", "thinking"})
-      context.set_val(name, engine::mk_val<engine::value_bool>(false));
+      context.set_val(name, engine::mk_val<engine::value_bool>(values.options.thinking == Thinking::on));
   for (const auto& [name, text] : values.tokens) context.set_val(name, text_value(text));
   if (values.options.now) context.current_time = static_cast<std::time_t>(*values.options.now);
 }
@@ -118,10 +118,10 @@ bool JinjaTemplate::available() noexcept { return false; }
 
 std::shared_ptr<const JinjaTemplate> JinjaTemplate::parse(std::string_view, const std::string& name) {
   fail(Status::unsupported, name,
-       ": this template is not one of those that are known as a whole (SmolLM2, Qwen2, Qwen2.5, Qwen3, Llama 3), and "
-       "the library was built without the Jinja engine that runs any other. cmake/setup/jinja.sh makes the engine "
-       "(examples/run and tests/run do that); then configure with -DANABRANCH_JINJA_DIR=build/jinja. Or choose a "
-       "family: plain, chatml or llama3");
+       ": this template is not one of those that are known as a whole (SmolLM2, Qwen2, Qwen2.5, Qwen3, Llama 3.1 to "
+       "3.3), "
+       "and the library was built without the Jinja engine that runs any other: cmake/setup/jinja.sh makes it, as "
+       "examples/run and tests/run do; then configure with -DANABRANCH_JINJA_DIR=build/jinja");
 }
 
 }  // namespace anabranch::hf::impl

@@ -57,7 +57,7 @@ int compare(const std::string& name, const hf::ChatTemplate& chat) {
     std::size_t conversation = 0;
     if (!(row >> of >> conversation >> start >> thinking) || of != name) continue;
     const hf::RenderOptions options{start == "add" ? hf::AnswerStart::add : hf::AnswerStart::none,
-                                    thinking == "off" ? hf::Thinking::off : hf::Thinking::as_trained, kNow};
+                                    thinking == "off" ? hf::Thinking::off : hf::Thinking::on, kNow};
     const std::string text = chat.render(conversations().at(conversation), options);
     INFO(line << "\nrendered here:\n" << text);
     CHECK(sum(text) == line.substr(line.find(thinking) + thinking.size() + 1));

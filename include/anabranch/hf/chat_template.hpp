@@ -38,9 +38,10 @@ enum class ChatFamily : std::uint8_t {
 
 /// Whether the prompt ends where the assistant's answer begins.
 enum class AnswerStart : std::uint8_t { add, none };
-/// Whether a model that can think before it answers (Qwen3) may do so. `off` is `enable_thinking` and `thinking` set to
-/// false for a template, without effect where it reads neither.
-enum class Thinking : std::uint8_t { as_trained, off };
+/// Whether a model that can think before it answers (Qwen3) does so. `on` and `off` set `enable_thinking` and
+/// `thinking` for a template, without effect where it reads neither; `as_trained` leaves both undefined, as
+/// transformers does.
+enum class Thinking : std::uint8_t { as_trained, off, on };
 
 struct RenderOptions {
   AnswerStart answer_start = AnswerStart::add;
