@@ -17,6 +17,11 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/anabranch" DESTINATION "${CMAKE
   COMPONENT dev FILES_MATCHING PATTERN "*.hpp")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT runtime)
 
+if(ANABRANCH_HAS_HF AND ANABRANCH_JINJA_FOUND)
+  install(FILES "${ANABRANCH_JINJA_FOUND}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}" RENAME LICENSE.llama.cpp
+    COMPONENT runtime)
+endif()
+
 # One export set per part, so that a component that was not asked for drags in nothing.
 foreach(part IN LISTS parts)
   install(TARGETS anabranch_${part} EXPORT anabranch-${part}

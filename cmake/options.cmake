@@ -43,6 +43,8 @@ set(ANABRANCH_CUDA_ARCHITECTURES "80-real;90-real;100" CACHE STRING
   "What anabranch::cuda is compiled for, as in CMAKE_CUDA_ARCHITECTURES; 80 is the least")
 set(ANABRANCH_LLAMA_DIR "$ENV{ANABRANCH_LLAMA_DIR}" CACHE PATH
   "Where llama.cpp is installed (the prefix of its CMake package); empty: CMake's own search")
+set(ANABRANCH_JINJA_DIR "$ENV{ANABRANCH_JINJA_DIR}" CACHE PATH
+  "The engine for chat templates that cmake/setup/jinja.sh makes; empty: build/jinja where it is there")
 set(ANABRANCH_MODEL_DIR "${PROJECT_SOURCE_DIR}/build/models/smollm2-135m" CACHE PATH
   "Hugging Face folder of the model that tests and examples of a real model use")
 

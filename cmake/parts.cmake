@@ -102,6 +102,23 @@ function(anabranch_find_llama)
   find_package(llama QUIET HINTS ${places})
 endfunction()
 
+# The engine for chat templates: the given folder, else what cmake/setup/jinja.sh linked. It is no part of its own: its
+# object goes into anabranch::hf, which without it knows some templates only. Sets ANABRANCH_JINJA_FOUND to the folder.
+function(anabranch_find_jinja)
+  set(ANABRANCH_JINJA_FOUND "" PARENT_SCOPE)
+  set(folder "${ANABRANCH_JINJA_DIR}")
+  if(NOT folder AND PROJECT_IS_TOP_LEVEL)
+    set(folder "${PROJECT_SOURCE_DIR}/build/jinja")
+  endif()
+  if(folder AND EXISTS "${folder}/complete")
+    file(REAL_PATH "${folder}" folder BASE_DIRECTORY "${PROJECT_BINARY_DIR}")
+    set(ANABRANCH_JINJA_FOUND "${folder}" PARENT_SCOPE)
+  elseif(ANABRANCH_JINJA_DIR)
+    message(FATAL_ERROR "anabranch: ANABRANCH_JINJA_DIR is '${ANABRANCH_JINJA_DIR}', where there is no engine for chat "
+      "templates that cmake/setup/jinja.sh has made")
+  endif()
+endfunction()
+
 # CUDA: nvcc where CMake itself looks (CMAKE_CUDA_COMPILER, CUDACXX, PATH), else beside the toolkit's usual places.
 function(anabranch_find_nvcc)
   find_program(ANABRANCH_NVCC nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
@@ -118,6 +135,7 @@ if(ANABRANCH_HF OR ANABRANCH_HF STREQUAL "AUTO")
   find_package(PCRE2 QUIET)
   find_package(utf8proc 2.7 QUIET)  # Unicode 14
   list(POP_FRONT CMAKE_MODULE_PATH)
+  anabranch_find_jinja()
 endif()
 if(ANABRANCH_CUDA OR ANABRANCH_CUDA STREQUAL "AUTO")
   include(CheckLanguage)

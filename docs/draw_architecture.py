@@ -33,7 +33,7 @@ ALLOWED = {
     "hf": ["markup", "tree", "corpus"],
     "torch": [*WHOLE_CORE, "hf", "attention", "linear", "simd"],
     "train": [*WHOLE_CORE, "corpus", "hf"],
-    "llama": WHOLE_CORE,
+    "llama": [*WHOLE_CORE, "hf"],
     "eigen": WHOLE_CORE,
     "fmt": WHOLE_CORE,
     "capi": WHOLE_CORE,

@@ -23,22 +23,30 @@ llama_folder() {
   printf '%s/llama-%s' "$cache" "$({ printf '%s\n' "$llama_sdist" "${llama_options[@]}"; cpu_flags; } | sha256sum | cut -c1-12)"
 }
 
-# get_llama_source WORK: downloads the sdist and unpacks it into WORK/source.
+# get_llama_source WORK: downloads the sdist and unpacks it into WORK/source. With keep_sdist=1 it stays in
+# $cache/sdist for the next one who needs it, until need_llama has what it wants.
 get_llama_source() {
-  rm -rf "$1"
-  mkdir -p "$1/source"
-  "$(venv_python)" -m pip --disable-pip-version-check --no-input download --progress-bar off --no-deps \
-    --no-binary :all: --dest "$1" "$llama_sdist"
-  tar -xzf "$1"/llama_cpp_python-*.tar.gz -C "$1/source" --strip-components=1
+  local sdist=$1
+  rm -rf "$1" && mkdir -p "$1/source" || return 1
+  [ -z "${keep_sdist:-}" ] || sdist=$cache/sdist
+  if [ -e "$cache/sdist/complete" ]; then
+    sdist=$cache/sdist
+  else
+    "$(venv_python)" -m pip --disable-pip-version-check --no-input download --progress-bar off --no-deps \
+      --no-binary :all: --dest "$sdist" "$llama_sdist" || return 1
+    [ "$sdist" = "$1" ] || touch "$sdist/complete"
+  fi
+  tar -xzf "$sdist"/llama_cpp_python-*.tar.gz -C "$1/source" --strip-components=1
 }
 
 # keep_templates WORK FOLDER: of the source in WORK, the licence and the chat templates; these whole or not at all.
 keep_templates() {
   local source=$1/source/vendor/llama.cpp
-  cp "$source/LICENSE" "$2/LICENSE"
-  mkdir -p "$2/models"
-  rm -rf "$2/models/templates" "$2/models/templates.new"
-  cp -R "$source/models/templates" "$2/models/templates.new" && mv "$2/models/templates.new" "$2/models/templates"
+  cp "$source/LICENSE" "$2/LICENSE" &&
+    mkdir -p "$2/models" &&
+    rm -rf "$2/models/templates" "$2/models/templates.new" &&
+    cp -R "$source/models/templates" "$2/models/templates.new" &&
+    mv "$2/models/templates.new" "$2/models/templates"
 }
 
 # make_llama FOLDER: downloads, builds beside the folder, and installs into it. The build tree does not stay.
@@ -70,6 +78,7 @@ need_llama() {
     # Only tests read them, which say what they skip: nothing else has to wait for a download that fails.
     (stage "get the chat templates that llama.cpp carries" add_templates "$folder") || say "no chat templates in $folder"
   fi
+  rm -rf "$cache/sdist"
   flock -u 8
   link "$folder" "$root/build/llama"
   llama_dir=$folder

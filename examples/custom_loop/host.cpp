@@ -93,7 +93,7 @@ Tokens Host::write(ab::Step step, ab::SequenceId sequence, std::int32_t n) {
 }
 
 bool Host::ends_text(ab::TokenId token) const {
-  const std::vector<ab::TokenId>& eos = model_.config().eos;
+  const std::vector<ab::TokenId>& eos = model_.end_of_text();
   return std::find(eos.begin(), eos.end(), token) != eos.end();
 }
 

@@ -108,7 +108,7 @@ Outcome run_speculating(const ab::torch::CausalLm& model, const Tokens& prompt, 
   const std::int64_t n_tree = 2 * std::int64_t{o.drafts.n_drafts} * (o.drafts.length + 1);
   Host host(model, {std::ssize(prompt) + o.max_tokens + n_tree, 4 * std::int64_t{o.drafts.n_drafts} + 1}, name,
             o.common.progress());
-  o.drafts.ends = model.config().eos;
+  o.drafts.ends = model.end_of_text();
   Outcome outcome;
   outcome.text = write(host, host.cache().create_sequence(), prompt, o, outcome.tally);
   outcome.cost = host.finish();

@@ -7,6 +7,12 @@
 namespace anabranch::hf::impl {
 namespace {
 
+bool touches(std::span<const TextRange> ranges, std::size_t begin, std::size_t end) noexcept {
+  const auto after =
+      std::partition_point(ranges.begin(), ranges.end(), [&](const TextRange& r) { return r.end <= begin; });
+  return after != ranges.end() && after->begin < end;
+}
+
 unsigned char byte_of(const std::string& content, std::size_t depth) noexcept {
   return static_cast<unsigned char>(content[depth]);
 }
@@ -35,7 +41,12 @@ const AddedToken* AddedTokens::longest_at(std::string_view text) const noexcept 
   return longest;
 }
 
-void AddedTokens::find(std::string_view text, Specials specials, std::vector<Part>& parts) const {
+bool AddedTokens::has_special() const noexcept {
+  return std::any_of(tokens_.begin(), tokens_.end(), [](const AddedToken& token) { return token.special; });
+}
+
+void AddedTokens::find(std::string_view text, Specials specials, std::vector<Part>& parts,
+                       std::span<const TextRange> quoted) const {
   parts.clear();
   std::size_t done = 0, at = 0;
   while (!tokens_.empty() && at < text.size()) {
@@ -47,7 +58,7 @@ void AddedTokens::find(std::string_view text, Specials specials, std::vector<Par
     }
     std::size_t begin = at, end = at + token->content.size();
     at = end;
-    if (token->special && specials == Specials::passed_over) continue;
+    if (token->special && (specials == Specials::passed_over || touches(quoted, begin, end))) continue;
     if (token->single_word && (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end)))) continue;
     if (token->takes_left) begin = std::max(trailing_space(text.substr(0, begin)), done);
     if (token->takes_right) end += leading_space(text.substr(end));

@@ -3,10 +3,12 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <anabranch/hf/text_range.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch::hf::impl {
@@ -32,11 +34,13 @@ class AddedTokens {
   /// Contents are non-empty and distinct.
   explicit AddedTokens(std::vector<AddedToken> tokens);
   bool empty() const noexcept { return tokens_.empty(); }
+  bool has_special() const noexcept;
 
   enum class Specials : std::uint8_t { found, passed_over };
   /// Replaces `parts` with those of the text, in order. A special token that is passed over is text, but hides shorter
-  /// tokens inside it.
-  void find(std::string_view text, Specials specials, std::vector<Part>& parts) const;
+  /// tokens inside it. One that touches a quoted range (ascending, disjoint) is passed over, too.
+  void find(std::string_view text, Specials specials, std::vector<Part>& parts,
+            std::span<const TextRange> quoted = {}) const;
 
  private:
   const AddedToken* longest_at(std::string_view text) const noexcept;

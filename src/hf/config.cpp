@@ -1,5 +1,6 @@
 #include <anabranch/hf/config.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>
@@ -161,7 +162,7 @@ void read_end_tokens(const JsonObject& object, ModelConfig& model) {
     } else {
       ids.push_back(read("eos_token_id", *eos));
     }
-    model.eos = std::move(ids);
+    add_tokens(model.eos, ids);
   }
 }
 
@@ -238,6 +239,11 @@ std::vector<double> rope_inverse_frequencies(const RopeConfig& rope, std::int32_
     result.push_back(frequency);
   }
   return result;
+}
+
+void add_tokens(std::vector<TokenId>& tokens, std::span<const TokenId> more) {
+  for (const TokenId token : more)
+    if (std::find(tokens.begin(), tokens.end(), token) == tokens.end()) tokens.push_back(token);
 }
 
 ModelConfig ModelConfig::load(const std::filesystem::path& folder) {

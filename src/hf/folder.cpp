@@ -1,6 +1,7 @@
 #include <anabranch/hf/folder.hpp>
 
 #include <anabranch/error.hpp>
+#include <anabranch/hf/prompt.hpp>
 
 namespace anabranch::hf {
 
@@ -11,6 +12,7 @@ ModelFolder ModelFolder::open(const std::filesystem::path& path) {
                                (std::filesystem::exists(path, error) ? "a file" : "nothing"));
   ModelFolder folder{path, ModelConfig::load(path), Tokenizer::load(path), ChatTemplate::load(path),
                      Weights::open(path)};
+  add_tokens(folder.config.eos, ends_of_turn(folder.tokenizer, folder.chat));
   if (folder.tokenizer.n_tokens() > folder.config.vocabulary)
     fail(Status::bad_file, (path / "tokenizer.json").string(), ": expected at most ", folder.config.vocabulary,
          " tokens ('vocab_size' of config.json), found ", folder.tokenizer.n_tokens());

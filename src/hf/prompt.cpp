@@ -5,93 +5,85 @@
 #include <string_view>
 
 #include <anabranch/error.hpp>
+#include <anabranch/hf/config.hpp>
+
+#include "utf8.hpp"
 
 namespace anabranch::hf {
 namespace {
 
-bool spells_special(const Tokenizer& tokenizer, const std::string& text) {
-  const std::vector<TokenId> tokens = tokenizer.encode(text, Special::parse);
-  return std::any_of(tokens.begin(), tokens.end(), [&](TokenId t) { return tokenizer.is_special(t); });
+std::vector<TokenId> encode(const Tokenizer& tokenizer, const Rendering& chat) {
+  return tokenizer.encode(chat.text, chat.contents);
 }
 
-/// Stands for message i: private-use characters around its number.
-std::string mark(std::size_t i) { return "\xEE\x80\x80" + std::to_string(i) + "\xEE\x80\x81"; }
-
-void append(std::vector<TokenId>& out, const std::vector<TokenId>& tokens) {
-  out.insert(out.end(), tokens.begin(), tokens.end());
+/// The rest of it from byte `begin` on.
+Rendering tail_of(const Rendering& chat, std::size_t begin) {
+  Rendering tail{chat.text.substr(begin), {}};
+  for (const TextRange& range : chat.contents)
+    if (range.end > begin) tail.contents.push_back({std::max(range.begin, begin) - begin, range.end - begin});
+  return tail;
 }
 
-/// Messages whose contents are marks that no template treats specially, so that they can be found in a rendering.
-std::vector<Message> marked(std::span<const Message> messages) {
-  std::vector<Message> result(messages.begin(), messages.end());
-  for (std::size_t i = 0; i < result.size(); ++i) result[i].content = mark(i);
-  return result;
-}
-
-/// Tokens of a rendering, with the contents of `messages` as plain text in the places of their marks.
-std::vector<TokenId> encode_marked(const Tokenizer& tokenizer, std::string_view text,
-                                   std::span<const Message> messages) {
-  std::vector<TokenId> tokens;
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    const std::size_t found = text.find(mark(i));
-    if (found == std::string::npos) continue;  // the template leaves this message out
-    append(tokens, tokenizer.encode(text.substr(0, found), Special::parse));
-    append(tokens, tokenizer.encode(messages[i].content, Special::plain));
-    text.remove_prefix(found + mark(i).size());
+std::string_view without_space(std::string_view text) {
+  std::size_t begin = text.size(), end = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t first = at;
+    if (impl::is_white_space(impl::next_char(text, at))) continue;
+    if (begin == text.size()) begin = first;
+    end = at;
   }
-  append(tokens, tokenizer.encode(text, Special::parse));
-  return tokens;
+  return begin < end ? text.substr(begin, end - begin) : std::string_view();
 }
 
-/// The part of `text` behind its beginning `front`; none if it begins in another way.
-std::optional<std::string_view> behind(std::string_view text, std::string_view front) {
-  if (!text.starts_with(front)) return std::nullopt;
-  return text.substr(front.size());
-}
-
-/// The same text, but for white space at its ends?
-bool same_words(std::string_view a, std::string_view b) {
-  const auto words = [](std::string_view text) {
-    constexpr std::string_view kBlanks = " \t\n\r\f\v";
-    const std::size_t begin = text.find_first_not_of(kBlanks);
-    return begin == std::string_view::npos ? std::string_view()
-                                           : text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
-  };
-  return words(a) == words(b);
+/// Where the text of a message ends that begins at byte `begin`, after white space of the template's, or `begin` where
+/// no message's text does.
+std::size_t end_of_content(const Rendering& chat, std::size_t begin) {
+  for (const TextRange& range : chat.contents)
+    if (range.end > begin) {
+      const std::string_view between =
+          std::string_view(chat.text).substr(begin, range.begin - std::min(range.begin, begin));
+      return without_space(between).empty() ? range.end : begin;
+    }
+  return begin;
 }
 
 }  // namespace
 
 std::vector<TokenId> encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
                                  std::span<const Message> messages, RenderOptions options) {
-  const bool plain = std::none_of(messages.begin(), messages.end(),
-                                  [&](const Message& m) { return spells_special(tokenizer, m.content); });
-  if (plain) return tokenizer.encode(chat.render(messages, options), Special::parse);
-  return encode_marked(tokenizer, chat.render(marked(messages), options), messages);
+  std::vector<TokenId> tokens = encode(tokenizer, chat.render_parts(messages, options));
+  if (chat.family == ChatFamily::plain)
+    tokens.insert(tokens.begin(), tokenizer.tokens_in_front().begin(), tokenizer.tokens_in_front().end());
+  return tokens;
 }
 
 std::optional<NextTurn> encode_next_turn(const Tokenizer& tokenizer, const ChatTemplate& chat,
                                          std::span<const Message> messages, std::size_t answer, RenderOptions options) {
   if (answer == 0 || answer + 1 >= messages.size() || messages[answer].role != "assistant")
     fail(Status::bad_argument, "message ", answer, " of ", messages.size(), " is not an answer between two messages");
-  std::vector<Message> chatted(messages.begin(), messages.end());
-  const auto behind_answer = std::span(chatted).subspan(answer + 1);
-  if (std::any_of(behind_answer.begin(), behind_answer.end(),
-                  [&](const Message& m) { return spells_special(tokenizer, m.content); }))
-    for (std::size_t i = answer + 1; i < chatted.size(); ++i) chatted[i].content = mark(i);
-  const std::string before = chat.render(std::span(chatted).first(answer), {AnswerStart::add, options.thinking}),
-                    whole = chat.render(chatted, options);
-  // The text around the answer, whatever that is.
-  chatted[answer].content = mark(answer);
-  const std::string whole_around = chat.render(chatted, options);
-  const auto tail = behind(whole_around, before + mark(answer)), written = behind(whole, before);
-  // Does the template leave the answer as it is?
-  if (!tail || !written || !written->ends_with(*tail) ||
-      !same_words(written->substr(0, written->size() - tail->size()), messages[answer].content))
-    return std::nullopt;
-  const std::vector<TokenId> tokens = encode_marked(tokenizer, *tail, messages);
+  RenderOptions open = options;
+  open.answer_start = AnswerStart::add;
+  const Rendering before = chat.render_parts(messages.first(answer), open),
+                  whole = chat.render_parts(messages, options);
+  // Does the template leave what came before, and the answer, as they are?
+  if (!whole.text.starts_with(before.text)) return std::nullopt;
+  const std::size_t begin = before.text.size(), end = end_of_content(whole, begin);
+  const std::string_view written = std::string_view(whole.text).substr(begin, end - begin);
+  if (without_space(written) != without_space(messages[answer].content)) return std::nullopt;
+  const std::vector<TokenId> tokens = encode(tokenizer, tail_of(whole, end));
   if (tokens.size() < 2 || !tokenizer.is_special(tokens.front())) return std::nullopt;  // it could melt into the answer
   return NextTurn{tokens.front(), {tokens.begin() + 1, tokens.end()}};
+}
+
+std::vector<TokenId> ends_of_turn(const Tokenizer& tokenizer, const ChatTemplate& chat) {
+  std::vector<TokenId> ends;
+  if (const auto eos = chat.tokens.find("eos_token"); eos != chat.tokens.end() && !eos->second.empty())
+    if (const auto tokens = tokenizer.encode(eos->second, Special::parse); tokens.size() == 1) ends = tokens;
+  for (const std::string& text : chat.behind_answers()) {
+    const std::vector<TokenId> tokens = tokenizer.encode(text, Special::parse);
+    if (!tokens.empty() && tokenizer.is_special(tokens.front())) add_tokens(ends, std::span(tokens).first(1));
+  }
+  return ends;
 }
 
 }  // namespace anabranch::hf

@@ -22,25 +22,51 @@ class Encoder {
   Encoder(const TokenizerTable& table, AddedTokens::Specials specials, std::vector<TokenId>& out)
       : table_(table), specials_(specials), out_(out) {}
 
-  void run(std::string_view text) {
-    table_.verbatim.find(text, specials_, parts_);
+  /// Is the text cut at the borders of quoted ranges? Only so a normalised text's special tokens heed them.
+  enum class Cut : std::uint8_t { no, yes };
+
+  void run(std::string_view text, std::span<const TextRange> quoted = {}, Cut at_borders = Cut::no) {
+    table_.verbatim.find(text, specials_, parts_, quoted);
     for (const Part& part : parts_) {
-      if (part.id != kNone) {
+      if (part.id != kNone)
         out_.push_back(part.id);
-        continue;
-      }
-      Piece piece{text.substr(part.begin, part.end - part.begin)};
-      if (part.begin == 0) impl::next_char(text, piece.n_first);
-      if (table_.normalizer.empty()) {
-        normalised(piece);
-      } else {
-        const impl::OwnedPiece changed = table_.normalizer(piece);
-        normalised({changed.text, changed.n_first});
-      }
+      else if (at_borders == Cut::yes)
+        cut(text, part, quoted);
+      else
+        plain(text, part.begin, part.end);
     }
   }
 
  private:
+  void cut(std::string_view text, const Part& part, std::span<const TextRange> quoted) {
+    const AddedTokens::Specials outside = specials_;
+    std::size_t done = part.begin;
+    const auto until = [&](std::size_t end, AddedTokens::Specials specials) {
+      end = std::min(end, part.end);
+      if (end <= done) return;
+      specials_ = specials;
+      plain(text, done, end);
+      done = end;
+    };
+    for (const TextRange& range : quoted) {
+      until(range.begin, outside);
+      until(range.end, AddedTokens::Specials::passed_over);
+    }
+    until(part.end, outside);
+    specials_ = outside;
+  }
+
+  void plain(std::string_view text, std::size_t begin, std::size_t end) {
+    Piece piece{text.substr(begin, end - begin)};
+    if (begin == 0) impl::next_char(text, piece.n_first);
+    if (table_.normalizer.empty()) {
+      normalised(piece);
+    } else {
+      const impl::OwnedPiece changed = table_.normalizer(piece);
+      normalised({changed.text, changed.n_first});
+    }
+  }
+
   void normalised(const Piece& piece) {
     table_.normalised.find(piece.text, specials_, inner_parts_);
     for (const Part& part : inner_parts_) {
@@ -65,6 +91,13 @@ class Encoder {
 void check_ids(std::span<const TokenId> tokens) {
   for (const TokenId id : tokens)
     if (id < 0) fail(Status::bad_argument, "token to decode: expected an id of at least 0, found ", id);
+}
+
+void check_text(std::string_view text) {
+  if (const std::size_t bad = impl::first_bad_utf8(text); bad != text.size())
+    fail(Status::bad_argument, "text to encode: not well-formed UTF-8 at byte ", bad, " of ", text.size());
+  if (std::ssize(text) > kUnlimited)
+    fail(Status::bad_argument, "text to encode: expected at most ", kUnlimited, " bytes, found ", text.size());
 }
 
 }  // namespace
@@ -145,10 +178,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& folder_or_file) {
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
-  if (const std::size_t bad = impl::first_bad_utf8(text); bad != text.size())
-    fail(Status::bad_argument, "text to encode: not well-formed UTF-8 at byte ", bad, " of ", text.size());
-  if (std::ssize(text) > kUnlimited)
-    fail(Status::bad_argument, "text to encode: expected at most ", kUnlimited, " bytes, found ", text.size());
+  check_text(text);
   std::vector<TokenId> tokens;
   tokens.reserve(text.size() / 3 + 2);
   const bool surround = options.surround == Surround::as_file_says;
@@ -159,6 +189,23 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
   if (surround) tokens.insert(tokens.end(), table_->after.begin(), table_->after.end());
   return tokens;
 }
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text, std::span<const TextRange> quoted) const {
+  check_text(text);
+  std::vector<TokenId> tokens;
+  Encoder(*table_, AddedTokens::Specials::found, tokens).run(text, quoted);
+  if (quoted.empty() || !table_->normalised.has_special()) return tokens;
+  // As one text, unless a special token was found that is not the unquoted text's own.
+  std::vector<TokenId> parts;
+  Encoder(*table_, AddedTokens::Specials::found, parts).run(text, quoted, Encoder::Cut::yes);
+  const auto specials = [this](std::vector<TokenId> ids) {
+    std::erase_if(ids, [this](TokenId id) { return !is_special(id); });
+    return ids;
+  };
+  return specials(tokens) == specials(parts) ? tokens : parts;
+}
+
+const std::vector<TokenId>& Tokenizer::tokens_in_front() const noexcept { return table_->before; }
 
 void Tokenizer::decode(std::span<const TokenId> tokens, std::string& out, SpecialText special) const {
   DecodeStream text = stream(special);

@@ -3,21 +3,17 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
+#include <map>
+#include <utility>
 
 #include <llama.h>
 
 #include <anabranch/decode/text_stream.hpp>
 #include <anabranch/error.hpp>
+#include <anabranch/hf/config.hpp>
 
 namespace anabranch::llama {
 namespace {
-
-/// Stands for message i while the template is rendered: private-use characters around its number.
-std::string mark(std::size_t i) { return "\xEE\x80\x80" + std::to_string(i) + "\xEE\x80\x81"; }
-
-void append(std::vector<TokenId>& out, const std::vector<TokenId>& tokens) {
-  out.insert(out.end(), tokens.begin(), tokens.end());
-}
 
 /// Offset of the first byte that begins no character, or the size. llama.cpp would take it for another.
 std::size_t first_bad_utf8(std::string_view text) {
@@ -33,9 +29,22 @@ std::size_t first_bad_utf8(std::string_view text) {
 /// A length that llama.cpp returned: negative when the buffer was shorter.
 std::size_t length(std::int32_t n) { return static_cast<std::size_t>(std::abs(n)); }
 
+hf::ChatTemplate chat_template_of(const llama_model* model, const llama_vocab* vocabulary) {
+  const char* text = llama_model_chat_template(model, nullptr);
+  if (text == nullptr) return hf::ChatTemplate::of(hf::ChatFamily::plain);
+  std::map<std::string, std::string> tokens;
+  const auto name = [&](const char* key, TokenId token) {
+    if (token != LLAMA_TOKEN_NULL) tokens[key] = llama_vocab_get_text(vocabulary, token);
+  };
+  name("bos_token", llama_vocab_bos(vocabulary));
+  name("eos_token", llama_vocab_eos(vocabulary));
+  name("pad_token", llama_vocab_pad(vocabulary));
+  return hf::ChatTemplate::parse(text, std::move(tokens), "the model's tokenizer.chat_template");
+}
+
 }  // namespace
 
-Vocabulary::Vocabulary(const llama_model* model) : model_(model), vocabulary_(nullptr) {
+Vocabulary::Vocabulary(const llama_model* model) : vocabulary_(nullptr) {
   if (model == nullptr) fail(Status::bad_argument, "the llama.cpp model is null");
   vocabulary_ = llama_model_get_vocab(model);
   if (llama_vocab_type(vocabulary_) == LLAMA_VOCAB_TYPE_NONE)
@@ -43,20 +52,26 @@ Vocabulary::Vocabulary(const llama_model* model) : model_(model), vocabulary_(nu
   n_tokens_ = llama_vocab_n_tokens(vocabulary_);
   for (TokenId token = 0; token < n_tokens_; ++token)
     if (llama_vocab_is_eog(vocabulary_, token)) end_of_text_.push_back(token);
-  line_break_ = tokenize("\n", Special::plain, false);
+  line_break_ = tokenize("\n", Special::plain);
+  chat_ = std::make_shared<const hf::ChatTemplate>(chat_template_of(model, vocabulary_));
+  for (const std::string& text : chat_->behind_answers()) {
+    const std::vector<TokenId> tokens = tokenize(text, Special::parse);
+    if (!tokens.empty() && llama_vocab_is_control(vocabulary_, tokens.front()))
+      hf::add_tokens(end_of_text_, std::span(tokens).first(1));
+  }
 }
 
-std::vector<TokenId> Vocabulary::tokenize(std::string_view text, Special special, bool at_start) const {
+std::vector<TokenId> Vocabulary::tokenize(std::string_view text, Special special) const {
   if (const std::size_t bad = first_bad_utf8(text); bad < text.size())
     fail(Status::bad_argument, "text to encode: not well-formed UTF-8 at byte ", bad, " of ", text.size());
   const auto n_bytes = static_cast<std::int32_t>(text.size());
   const bool parse = special == Special::parse;
   std::vector<TokenId> tokens(text.size() + 8);
   const auto room = [&] { return static_cast<std::int32_t>(tokens.size()); };
-  std::int32_t n = llama_tokenize(vocabulary_, text.data(), n_bytes, tokens.data(), room(), at_start, parse);
+  std::int32_t n = llama_tokenize(vocabulary_, text.data(), n_bytes, tokens.data(), room(), false, parse);
   if (n < 0) {
     tokens.resize(length(n));
-    n = llama_tokenize(vocabulary_, text.data(), n_bytes, tokens.data(), room(), at_start, parse);
+    n = llama_tokenize(vocabulary_, text.data(), n_bytes, tokens.data(), room(), false, parse);
   }
   tokens.resize(length(std::max(n, 0)));
   return tokens;
@@ -65,11 +80,11 @@ std::vector<TokenId> Vocabulary::tokenize(std::string_view text, Special special
 /// SentencePiece vocabularies put a blank before a text; behind a line break, which is cut off again, they put none.
 std::vector<TokenId> Vocabulary::encode(std::string_view text, Special special) const {
   if (text.empty()) return {};
-  if (llama_vocab_type(vocabulary_) != LLAMA_VOCAB_TYPE_SPM) return tokenize(text, special, false);
-  std::vector<TokenId> tokens = tokenize("\n" + std::string(text), special, false);
+  if (llama_vocab_type(vocabulary_) != LLAMA_VOCAB_TYPE_SPM) return tokenize(text, special);
+  std::vector<TokenId> tokens = tokenize("\n" + std::string(text), special);
   const auto n = static_cast<std::ptrdiff_t>(line_break_.size());
   if (tokens.size() < line_break_.size() || !std::equal(line_break_.begin(), line_break_.end(), tokens.begin()))
-    return tokenize(text, special, false);
+    return tokenize(text, special);
   tokens.erase(tokens.begin(), tokens.begin() + n);
   return tokens;
 }
@@ -102,51 +117,37 @@ TokenId Vocabulary::stop_token(std::string_view text) const {
   return *control;
 }
 
-std::string Vocabulary::render(std::span<const Message> messages) const {
-  const char* chat_template = llama_model_chat_template(model_, nullptr);
-  if (chat_template == nullptr)
-    fail(Status::unsupported, "the model has no chat template; an instruct model is needed");
-  std::vector<llama_chat_message> chat;
-  std::size_t n_bytes = 1024;
-  for (const Message& message : messages) {
-    chat.push_back({message.role.c_str(), message.content.c_str()});
-    n_bytes += 2 * (message.role.size() + message.content.size());
-  }
-  std::string text;
-  std::int32_t n = static_cast<std::int32_t>(n_bytes);
-  do {
-    text.resize(length(n));
-    n = llama_chat_apply_template(chat_template, chat.data(), chat.size(), true, text.data(), n);
-    if (n < 0) fail(Status::unsupported, "llama.cpp does not know the chat template of this model");
-  } while (length(n) > text.size());
-  text.resize(length(n));
-  return text;
+std::vector<TokenId> Vocabulary::control_tokens(std::vector<TokenId> tokens) const {
+  std::erase_if(tokens, [this](TokenId token) { return !llama_vocab_is_control(vocabulary_, token); });
+  return tokens;
 }
 
-/// The template is rendered around marks that it treats like any text, then each content is put in its place.
-std::vector<TokenId> Vocabulary::encode_chat(std::span<const Message> messages) const {
-  const auto is_control = [&](TokenId token) { return llama_vocab_is_control(vocabulary_, token); };
-  const auto spells_control = [&](const Message& message) {
-    const std::vector<TokenId> tokens = tokenize(message.content, Special::parse, false);
-    return std::any_of(tokens.begin(), tokens.end(), is_control);
-  };
-  if (std::none_of(messages.begin(), messages.end(), spells_control))
-    return tokenize(render(messages), Special::parse, true);
-  std::vector<Message> marked(messages.begin(), messages.end());
-  for (std::size_t i = 0; i < marked.size(); ++i) marked[i].content = mark(i);
-  const std::string text = render(marked);
+/// The parts one by one: contents as text, what stands between them with its control tokens.
+std::vector<TokenId> Vocabulary::encode_parts(const hf::Rendering& chat) const {
   std::vector<TokenId> tokens;
   std::size_t at = 0;
-  for (std::size_t i = 0; i < marked.size(); ++i) {
-    const std::size_t found = text.find(mark(i), at);
-    if (found == std::string::npos) continue;  // the template leaves this message out
-    const std::string_view before = std::string_view(text).substr(at, found - at);
-    append(tokens, at == 0 ? tokenize(before, Special::parse, true) : encode(before, Special::parse));
-    append(tokens, encode(messages[i].content));
-    at = found + mark(i).size();
+  const auto add = [&](std::size_t end, Special special) {
+    const std::string_view part = std::string_view(chat.text).substr(at, end - at);
+    const std::vector<TokenId> more = at == 0 ? tokenize(part, special) : encode(part, special);
+    tokens.insert(tokens.end(), more.begin(), more.end());
+    at = end;
+  };
+  for (const hf::TextRange& content : chat.contents) {
+    add(content.begin, Special::parse);
+    add(content.end, Special::plain);
   }
-  const std::string_view rest = std::string_view(text).substr(at);
-  append(tokens, at == 0 ? tokenize(rest, Special::parse, true) : encode(rest, Special::parse));
+  add(chat.text.size(), Special::parse);
+  return tokens;
+}
+
+std::vector<TokenId> Vocabulary::encode_chat(std::span<const Message> messages, hf::RenderOptions options) const {
+  const hf::Rendering chat = chat_->render_parts(messages, options);
+  std::vector<TokenId> tokens = tokenize(chat.text, Special::parse);
+  // As one text, unless a control token of that is not the template's own.
+  const std::vector<TokenId> parts = encode_parts(chat);
+  if (control_tokens(tokens) != control_tokens(parts)) tokens = parts;
+  if (chat_->family == hf::ChatFamily::plain && llama_vocab_get_add_bos(vocabulary_))
+    tokens.insert(tokens.begin(), llama_vocab_bos(vocabulary_));
   return tokens;
 }
 

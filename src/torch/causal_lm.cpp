@@ -192,15 +192,19 @@ void CausalLm::set_attention(AttentionPath path) {
 const hf::ModelConfig& CausalLm::config() const noexcept { return impl_->model->config; }
 const hf::ModelText& CausalLm::text() const {
   const LoadedModel& model = *impl_->model;
-  if (!impl_->text)
-    impl_->text = std::make_shared<hf::ModelText>(model.adapter ? hf::ModelText::load(model.folder, *model.adapter)
-                                                                : hf::ModelText::load(model.folder));
+  if (!impl_->text) {
+    auto text = std::make_shared<hf::ModelText>(model.adapter ? hf::ModelText::load(model.folder, *model.adapter)
+                                                              : hf::ModelText::load(model.folder));
+    hf::add_tokens(text->ends, model.config.eos);
+    impl_->text = std::move(text);
+  }
   return *impl_->text;
 }
 const hf::GenerationConfig& CausalLm::generation() const {
   if (!impl_->generation) impl_->generation = hf::GenerationConfig::load(impl_->model->folder);
   return *impl_->generation;
 }
+const std::vector<TokenId>& CausalLm::end_of_text() const { return text().ends; }
 Weights CausalLm::weights() const noexcept { return impl_->model->weights; }
 attention::Element CausalLm::kv() const noexcept { return impl_->pass.kv().element(); }
 AttentionPath CausalLm::attention() const noexcept { return impl_->path; }

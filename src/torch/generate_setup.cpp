@@ -64,7 +64,7 @@ DecoderOptions decoder_options(const CausalLm& model, const GenerateOptions& opt
   result.draft = options.draft;
   result.max_rows = model.max_rows();
   result.positions = options.positions.value_or(model.text().markup.positions);
-  result.end_of_text = model.config().eos;
+  result.end_of_text = model.end_of_text();
   result.row_costs = options.row_costs;
   return result;
 }
@@ -73,7 +73,7 @@ markup::SkeletonOptions skeleton_options(const CausalLm& model, const GenerateOp
   markup::SkeletonOptions result;
   result.max_points = options.max_branches;
   result.n_vocabulary = std::min(model.text().tokenizer.n_tokens(), model.config().vocabulary);
-  result.end_of_text = model.config().eos;
+  result.end_of_text = model.end_of_text();
   return result;
 }
 
@@ -82,7 +82,7 @@ markup::AspdOptions aspd_options(const CausalLm& model, const GenerateOptions& o
   result.unique_titles = options.unique_titles;
   result.well_formed = options.well_formed;
   result.max_title_tokens = 24;  // more is no title
-  result.end_of_text = model.config().eos;
+  result.end_of_text = model.end_of_text();
   if (options.well_formed) result.not_in_titles = with_line_break(model);  // reads the vocabulary
   result.max_titles = std::max(1, options.max_branches);                   // the decoder refuses what is less
   result.text = model.text().tokenizer;

@@ -160,10 +160,11 @@ TEST_CASE("Inverse frequencies equal those of transformers") {
         "bad_argument: head_dim: expected an even number above 0, found 7");
 }
 
-TEST_CASE("Tokens that end an answer come from generation_config.json if it names them") {
+TEST_CASE("Tokens that end an answer are those of config.json and of generation_config.json") {
   const hf::ModelConfig model = load(llama(), {{"eos_token_id", {2, 0, 7}}, {"bos_token_id", 3}});
   CHECK(model.eos == std::vector<anabranch::TokenId>{2, 0, 7});
   CHECK(model.bos == 3);
+  CHECK(load(llama(), {{"eos_token_id", 9}}).eos == std::vector<anabranch::TokenId>{2, 9});
   CHECK(load(llama(), Json::object()).eos == std::vector<anabranch::TokenId>{2});
   CHECK(config_error(llama(), {{"eos_token_id", 49152}})
             .find("generation_config.json: 'eos_token_id': expected token ids from 0 to 49151, found 49152") !=

@@ -71,13 +71,17 @@ constexpr const char* kNoModel =
 /// The folder of the chat templates that llama.cpp carries, or empty if it is not there.
 inline fs::path chat_templates() {
   const char* named = std::getenv("ANABRANCH_CHAT_TEMPLATES");
-  const fs::path folder =
-      named ? fs::path(named) : fs::path(__FILE__).parent_path() / "../../build/llama/models/templates";
-  return fs::exists(folder) ? folder : fs::path();
+  const fs::path build = fs::path(__FILE__).parent_path() / "../../build";
+  for (const fs::path& folder :
+       {named ? fs::path(named) : build / "jinja/models/templates", build / "llama/models/templates"})
+    if (fs::exists(folder)) return folder;
+  return {};
 }
 constexpr const char* kNoChatTemplates =
-    "skipped: no chat templates of llama.cpp in build/llama/models/templates (cmake/setup/llama.sh puts them there) or "
+    "skipped: no chat templates of llama.cpp in build/jinja/models/templates (cmake/setup/jinja.sh puts them there) or "
     "where ANABRANCH_CHAT_TEMPLATES says";
+constexpr const char* kNoEngine =
+    "skipped: built without the engine for chat templates (ANABRANCH_JINJA_DIR, which cmake/setup/jinja.sh makes)";
 
 /// "status: text" of the Error that a call throws; "nothing" if it throws none.
 template <class F>

@@ -33,6 +33,27 @@ TEST_CASE("A model folder opens with its configuration, tokenizer, template and 
   CHECK(model.weights.require("model.norm.weight", {8}).n_elements() == 8);
 }
 
+TEST_CASE("An answer ends with what any file of the folder ends it with") {
+  const test::TemporaryFolder folder;
+  fill(folder);
+  Json config = Json::parse(test::read(folder / "config.json"));
+  config["eos_token_id"] = 7;
+  test::write(folder / "config.json", config.dump());
+  test::write(folder / "generation_config.json", R"({"eos_token_id": [7, 9]})");
+  test::write(folder / "tokenizer_config.json", R"({"eos_token": {"content": "<|im_end|>"}})");
+  const auto eos = [&] { return hf::ModelFolder::open(folder.path()).config.eos; };
+  const hf::Tokenizer tokenizer = hf::Tokenizer::load(folder.path());
+  std::vector<anabranch::TokenId> expected{7, 9, tokenizer.added("<|im_end|>")};
+  CHECK(eos() == expected);
+  if (hf::ChatTemplate::parse("", {}, "").family != hf::ChatFamily::jinja) {
+    WARN(test::kNoEngine);
+    return;
+  }
+  test::write(folder / "chat_template.jinja", "{% for m in messages %}{{ m.content }}<|eot_id|>{% endfor %}");
+  expected.push_back(tokenizer.added("<|eot_id|>"));
+  CHECK(eos() == expected);
+}
+
 TEST_CASE("What is missing from a model folder is named") {
   for (const char* file : {"config.json", "tokenizer.json", "model.safetensors"}) {
     const test::TemporaryFolder folder;
@@ -74,7 +95,7 @@ TEST_CASE("The SmolLM2 folder opens and holds what its configuration says") {
   CHECK(model.config.head_dim == 64);
   CHECK(model.config.rope.theta == 100000);
   CHECK(model.tokenizer.n_tokens() == 49152);
-  CHECK(model.chat.default_system == "You are a helpful AI assistant named SmolLM, trained by Hugging Face");
+  CHECK(model.chat.family != hf::ChatFamily::unknown);
   CHECK(model.config.eos == std::vector<anabranch::TokenId>{model.tokenizer.added("<|im_end|>")});
   model.weights.require("model.embed_tokens.weight", {49152, 576});
   model.weights.require("model.layers.29.self_attn.k_proj.weight", {192, 576});

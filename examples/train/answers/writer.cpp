@@ -24,7 +24,7 @@ Skeleton skeleton_of(const ab::torch::CausalLm& model, std::int32_t n_points, st
   options.max_points = n_points;
   options.min_body_tokens = least_tokens;
   options.n_vocabulary = std::min(text.tokenizer.n_tokens(), model.config().vocabulary);
-  options.end_of_text = model.config().eos;
+  options.end_of_text = model.end_of_text();
   return Skeleton(text.tokenizer, text.tokenizer, std::move(options));
 }
 
@@ -33,7 +33,7 @@ ab::DecoderOptions decoder_options(const ab::torch::CausalLm& model, const Setti
   options.max_tokens = n_points > 0 ? n_points * (settings.max_branch_tokens + 24) : settings.max_tokens;
   options.max_branch_tokens = settings.max_branch_tokens;
   options.max_rows = model.max_rows();
-  options.end_of_text = model.config().eos;
+  options.end_of_text = model.end_of_text();
   return options;
 }
 

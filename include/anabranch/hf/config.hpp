@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -68,7 +69,7 @@ struct ModelConfig {
   bool o_bias = false;           ///< o_proj has a bias
   bool qk_norm = false;          ///< RMSNorm over each head of q and k before the rotation
   std::optional<TokenId> bos;
-  std::vector<TokenId> eos;    ///< every token that ends an answer; generation_config.json has precedence
+  std::vector<TokenId> eos;    ///< tokens that end an answer: those of config.json and of generation_config.json
   std::optional<Dtype> dtype;  ///< what the file says the weights are kept in
   std::optional<StoredQuantisation> quantisation;
 
@@ -79,5 +80,8 @@ struct ModelConfig {
   /// Throws `bad_file` (file, key, expected, found) or `unsupported` (what the model wants that is not there).
   static ModelConfig load(const std::filesystem::path& folder);
 };
+
+/// Adds those that are not there yet, behind the others.
+void add_tokens(std::vector<TokenId>& tokens, std::span<const TokenId> more);
 
 }  // namespace anabranch::hf

@@ -12,7 +12,7 @@ namespace anabranch::hf {
 
 struct ModelFolder {
   std::filesystem::path path;
-  ModelConfig config;   ///< config.json, generation_config.json
+  ModelConfig config;   ///< config.json, generation_config.json; with all tokens that end an answer (hf::ends_of_turn)
   Tokenizer tokenizer;  ///< tokenizer.json
   ChatTemplate chat;    ///< chat_template.jinja or tokenizer_config.json; `plain` without either
   Weights weights;      ///< model.safetensors or its shards; mapped, not read

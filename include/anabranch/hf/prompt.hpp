@@ -12,7 +12,8 @@
 namespace anabranch::hf {
 
 /// Tokens of the rendered chat. The same as encoding the rendered text, but for messages that spell special tokens:
-/// those stay text. Throws what rendering and encoding throw.
+/// those stay text. Without a chat template (`plain`) the tokens that the tokenizer puts in front of every text come
+/// first; a template writes its own. Throws what rendering and encoding throw.
 std::vector<TokenId> encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
                                  std::span<const Message> messages, RenderOptions options = {});
 
@@ -28,5 +29,9 @@ struct NextTurn {
 std::optional<NextTurn> encode_next_turn(const Tokenizer& tokenizer, const ChatTemplate& chat,
                                          std::span<const Message> messages, std::size_t answer,
                                          RenderOptions options = {});
+
+/// The tokens that end an answer, beside those that config.json and generation_config.json name: the tokenizer's
+/// eos_token, and the special tokens that the template writes behind an answer, as the last message and before another.
+std::vector<TokenId> ends_of_turn(const Tokenizer& tokenizer, const ChatTemplate& chat);
 
 }  // namespace anabranch::hf

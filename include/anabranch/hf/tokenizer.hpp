@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include <anabranch/hf/text_range.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch::hf {
@@ -76,6 +77,11 @@ class Tokenizer {
   std::vector<TokenId> encode(std::string_view text, Special special) const {
     return encode(text, EncodeOptions{special, Surround::none});
   }
+  /// The same, but no special token is found that touches a quoted range (ascending, disjoint, none empty): what others
+  /// wrote into a prompt stays text.
+  std::vector<TokenId> encode(std::string_view text, std::span<const TextRange> quoted) const;
+  /// The tokens in front of every text that is encoded with Surround::as_file_says.
+  const std::vector<TokenId>& tokens_in_front() const noexcept;
 
   /// Appends the text of the tokens, all of it. Where tokens stand for bytes (byte-level BPE) a character may be cut at
   /// either end: the Python package has U+FFFD there. Ids that no token has (a model's vocabulary is often padded)

@@ -4,11 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <anabranch/hf/chat_template.hpp>
+#include <anabranch/hf/tokenizer.hpp>
 #include <anabranch/types.hpp>
 
 struct llama_model;
@@ -16,16 +19,9 @@ struct llama_vocab;
 
 namespace anabranch::llama {
 
+using hf::Message;
 /// How a text that spells control tokens (`<|im_end|>`) is read.
-enum class Special : std::uint8_t {
-  plain,  ///< stays text
-  parse,  ///< becomes those tokens
-};
-
-struct Message {
-  std::string role;  ///< system, user, assistant
-  std::string content;
-};
+using hf::Special;
 
 class Vocabulary {
  public:
@@ -33,7 +29,8 @@ class Vocabulary {
   explicit Vocabulary(const llama_model* model);
 
   std::int32_t n_tokens() const noexcept { return n_tokens_; }
-  /// Tokens that end an answer or a turn.
+  /// Tokens that end an answer or a turn: those that llama.cpp takes for such, and what the chat template closes an
+  /// answer with.
   const std::vector<TokenId>& end_of_text() const noexcept { return end_of_text_; }
 
   /// Without a beginning-of-text token, and without the blank that some vocabularies put in front of a text. Throws
@@ -45,17 +42,20 @@ class Vocabulary {
   /// The concept FindsStopTokens: control tokens have names.
   TokenId stop_token(std::string_view text) const;
 
-  /// A chat as prompt tokens, ready for the answer: the model's chat template, the beginning-of-text token if the model
-  /// wants one, and no way for a message to pass for the template's own control tokens. Throws unsupported when the
-  /// model has no chat template, or one that llama.cpp does not know.
-  std::vector<TokenId> encode_chat(std::span<const Message> messages) const;
+  /// The model's chat template; `plain` where it has none.
+  const hf::ChatTemplate& chat() const noexcept { return *chat_; }
+  /// A chat as prompt tokens, as hf::encode_chat makes them of a folder of the same model: what the chat template
+  /// writes, or, without one, the beginning-of-text token if the model wants it and the contents. No message can pass
+  /// for the template's own control tokens. Throws what ChatTemplate::render_parts throws.
+  std::vector<TokenId> encode_chat(std::span<const Message> messages, hf::RenderOptions options = {}) const;
 
  private:
-  std::vector<TokenId> tokenize(std::string_view text, Special special, bool at_start) const;
-  std::string render(std::span<const Message> messages) const;
+  std::vector<TokenId> tokenize(std::string_view text, Special special) const;
+  std::vector<TokenId> encode_parts(const hf::Rendering& chat) const;
+  std::vector<TokenId> control_tokens(std::vector<TokenId> tokens) const;
 
-  const llama_model* model_;
   const llama_vocab* vocabulary_;
+  std::shared_ptr<const hf::ChatTemplate> chat_;
   std::int32_t n_tokens_ = 0;
   std::vector<TokenId> end_of_text_;
   std::vector<TokenId> line_break_;  ///< tokens of "\n", which stands in front where no blank is wanted

@@ -78,6 +78,9 @@ class CausalLm {
   const hf::ModelText& text() const;
   /// The folder's sampling settings, read at the first call. Throws bad_file, unsupported.
   const hf::GenerationConfig& generation() const;
+  /// Every token that ends an answer: those that config.json, generation_config.json and tokenizer_config.json name,
+  /// and what the chat template closes a turn with. Reads the text side, as text() does.
+  const std::vector<TokenId>& end_of_text() const;
   Weights weights() const noexcept;  ///< never `automatic`
   attention::Element kv() const noexcept;
   AttentionPath attention() const noexcept;
