@@ -1,6 +1,7 @@
 #include "characters.hpp"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 #include "unicode_tables.hpp"
@@ -39,6 +40,14 @@ bool is_word(char32_t c) noexcept { return range_of(kWord, c) != nullptr; }
 bool is_newer(char32_t c) noexcept { return range_of(kNewer, c) != nullptr; }
 
 char32_t stand_in(char32_t c) noexcept {
+  // Which blocks of 256 characters have one that is replaced: few, and most texts have none of them.
+  static constexpr std::array<bool, 0x400> kBlocks = [] {
+    std::array<bool, 0x400> blocks{};
+    for (const StandIn& run : kLaterCategory)
+      for (char32_t block = run.first >> 8; block <= run.last >> 8; ++block) blocks[block] = true;
+    return blocks;
+  }();
+  if (c >> 8 >= kBlocks.size() || !kBlocks[c >> 8]) return c;
   const StandIn* run = range_of(kLaterCategory, c);
   return run ? run->other : c;
 }

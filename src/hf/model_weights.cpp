@@ -170,7 +170,7 @@ void ModelWeights::measure_columns() {
     column_factors_.push_back(static_cast<float>(pair.magnitude[i] / std::sqrt(squares[i])));
 }
 
-/// What the model's own files have, without the adapter.
+/// Finds a tensor in the model's own files, without the adapter.
 std::optional<StoredTensor> ModelWeights::find_in_files(std::string_view name) const {
   constexpr std::string_view kWeight = ".weight";
   if (config_.quantisation && name.ends_with(kWeight)) {

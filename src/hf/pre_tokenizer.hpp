@@ -65,6 +65,7 @@ class PreTokenizer {
 
   template <class Next>
   static void cut(const Split& step, std::string_view text, const Next& next) {
+    if (step.delimiters == Delimiters::isolated) return cut_at_matches(step, text, next);
     Joiner<Next> joiner(step.delimiters, next);
     std::size_t done = 0;
     step.matcher.find_matches(text, [&](std::size_t begin, std::size_t end) {
@@ -74,6 +75,17 @@ class PreTokenizer {
     });
     if (done < text.size()) joiner.add(done, text.size(), step.invert);
     joiner.flush();
+  }
+
+  template <class Next>
+  static void cut_at_matches(const Split& step, std::string_view text, const Next& next) {
+    std::size_t done = 0;
+    step.matcher.find_matches(text, [&](std::size_t begin, std::size_t end) {
+      if (begin > done) next(done, begin);
+      if (end > begin) next(begin, end);
+      done = end;
+    });
+    if (done < text.size()) next(done, text.size());
   }
 
   template <class Next>

@@ -208,6 +208,13 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, std::span<const Te
 const std::vector<TokenId>& Tokenizer::tokens_in_front() const noexcept { return table_->before; }
 
 void Tokenizer::decode(std::span<const TokenId> tokens, std::string& out, SpecialText special) const {
+  if (table_->decoder.shape() == impl::TextDecoder::Shape::bytes) {
+    if (special == SpecialText::skip) return (*this)(tokens, out);
+    check_ids(tokens);
+    for (const TokenId id : tokens)
+      if (id < n_tokens()) out += table_->bytes[id];
+    return;
+  }
   DecodeStream text = stream(special);
   std::string decoded;
   text.push(tokens, decoded);

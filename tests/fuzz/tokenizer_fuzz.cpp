@@ -48,7 +48,7 @@ std::optional<hf::Tokenizer> parse(std::string_view json) {
   FUZZ_CHECK(taken <= hf::impl::kMostMemory + hf::impl::kMemoryPerByte * json.size(),
              "%zu bytes of memory for %zu bytes", taken, json.size());
   TokenizerTally& tally = tokenizer_tally();
-  if (json.size() >= 4096) tally.most_memory = std::max(tally.most_memory, taken / json.size());
+  if (json.size() >= 512) tally.most_memory = std::max(tally.most_memory, taken / json.size());
   if (!refusal) return tokenizer;
   const Status status = refusal->status();
   FUZZ_CHECK(status == Status::bad_file || status == Status::unsupported || status == Status::limit_reached, "%s: %s",

@@ -12,7 +12,7 @@ struct TokenizerTally {
   std::size_t n_inputs = 0;
   std::size_t n_accepted = 0;
   std::map<std::string, std::size_t> refused;  ///< by the text of the refusal, without names and numbers
-  std::size_t most_memory = 0;                 ///< bytes allocated for one byte of a file of at least 4 KiB
+  std::size_t most_memory = 0;                 ///< bytes allocated for one byte of a file of at least 512
 };
 TokenizerTally& tokenizer_tally();
 

@@ -45,7 +45,8 @@ int main(int argc, char** argv) {
   }
   for (const auto& [text, n] : tally.refused) std::printf("%8zu %s\n", n, text.c_str());
   std::printf(
-      "%zu files, %zu of them good; %zu inputs, %zu accepted, refused for %zu reasons; at most %zu bytes for one\n",
+      "%zu files, %zu of them good; %zu inputs, %zu accepted, refused for %zu reasons; at most %zu bytes of memory for "
+      "one of a file\n",
       files.size(), n_good, tally.n_inputs, tally.n_accepted, tally.refused.size(), tally.most_memory);
   return n_good * 2 > files.size() && tally.n_accepted * 20 > tally.n_inputs && tally.refused.size() > 40 ? 0 : 1;
 }

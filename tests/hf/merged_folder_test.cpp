@@ -83,6 +83,22 @@ TEST_CASE("a merged folder in bfloat16 says so, and takes the model's settings w
   CHECK(folders.tensor("model.layers.0.self_attn.q_proj.weight") == std::vector<float>{3, 22, 1, -16});
 }
 
+TEST_CASE("a merged folder keeps a head of its own, and says that it is not tied") {
+  const Folders folders;
+  std::vector<float> head{1, 1, 2, 2, 3, 4}, embedding{1, 1, 2, 2, 3, 3}, norm{1, 1}, query{1, 2, 3, 4};
+  hf::write_safetensors(folders.model() / "model.safetensors",
+                        std::vector<hf::FloatTensor>{{"model.embed_tokens.weight", {3, 2}, embedding},
+                                                     {"lm_head.weight", {3, 2}, head},
+                                                     {"model.norm.weight", {2}, norm},
+                                                     {"model.layers.0.self_attn.q_proj.weight", {2, 2}, query}});
+  test::write(folders.adapter() / "tokenizer.json", "the adapter's tokenizer");
+  hf::write_merged_folder(folders.options());
+  CHECK(folders.tensor("lm_head.weight") == std::vector<float>{1, 1, 8, 9, 3, 4});
+  CHECK(folders.tensor("model.embed_tokens.weight") == std::vector<float>{1, 1, 8, 9, 3, 3});
+  CHECK_FALSE(hf::ModelConfig::load(folders.merged()).tied_embeddings);
+  CHECK(test::read(folders.merged() / "tokenizer.json") == "the adapter's tokenizer");
+}
+
 TEST_CASE("a merge that cannot be leaves nothing behind") {
   const Folders folders;
   const auto error = [&](const hf::MergeOptions& options) {

@@ -56,7 +56,7 @@ class ModelWeights {
   const Weights& files() const noexcept { return files_; }
   const std::optional<Adapter>& adapter() const noexcept { return adapter_; }
 
-  /// What a tensor of the model is read from; none: it is not there. Throws bad_file or unsupported for a quantised
+  /// The stored form of a tensor of the model; none: it is not there. Throws bad_file or unsupported for a quantised
   /// matrix whose parts do not fit.
   std::optional<StoredTensor> find(std::string_view name) const;
   /// The same, which must be there with this shape. Throws bad_file or unsupported.

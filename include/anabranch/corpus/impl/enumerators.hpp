@@ -44,7 +44,7 @@ inline std::int32_t roman_value(std::string_view digits) noexcept {
   return value;
 }
 
-/// What enumerators are written with. A value is a part of the style, which delimiters add to.
+/// Signs that enumerators are written with. A value is a part of the style, which delimiters add to.
 enum class Script : std::int32_t {
   digits = 0,
   lower = 8,
