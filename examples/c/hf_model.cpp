@@ -87,9 +87,11 @@ int32_t hf_n_vocabulary(const hf_model* model) { return model->model.config().vo
 anb_position hf_max_position(const hf_model* model) { return model->model.config().max_positions; }
 
 int32_t hf_end_of_text(const hf_model* model, const anb_token** tokens) {
-  const std::vector<ab::TokenId>& eos = model->model.end_of_text();
-  *tokens = eos.data();
-  return static_cast<std::int32_t>(eos.size());
+  return guarded(0, [&] {
+    const std::vector<ab::TokenId>& eos = model->model.end_of_text();
+    *tokens = eos.data();
+    return static_cast<std::int32_t>(eos.size());
+  });
 }
 
 int32_t hf_prompt(const hf_model* model, const char* question, anb_token* out, int32_t capacity) {

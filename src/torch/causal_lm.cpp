@@ -193,10 +193,10 @@ const hf::ModelConfig& CausalLm::config() const noexcept { return impl_->model->
 const hf::ModelText& CausalLm::text() const {
   const LoadedModel& model = *impl_->model;
   if (!impl_->text) {
-    auto text = std::make_shared<hf::ModelText>(model.adapter ? hf::ModelText::load(model.folder, *model.adapter)
-                                                              : hf::ModelText::load(model.folder));
-    hf::add_tokens(text->ends, model.config.eos);
-    impl_->text = std::move(text);
+    auto loaded = std::make_shared<hf::ModelText>(model.adapter ? hf::ModelText::load(model.folder, *model.adapter)
+                                                                : hf::ModelText::load(model.folder));
+    hf::add_tokens(loaded->ends, model.config.eos);
+    impl_->text = std::move(loaded);
   }
   return *impl_->text;
 }
