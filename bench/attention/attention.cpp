@@ -140,13 +140,15 @@ int run(int argc, char** argv) {
   app.add_option("--heads", options.heads, "query/KV heads/size")->delimiter(',')->check(CLI::IsMember(kHeads));
   app.add_option("--trunk", options.trunks, "tokens of the trunk")->delimiter(',')->check(CLI::Range(1, 1 << 20));
   app.add_option("--branches", options.branches, "number, or OUTERxINNER for nested ones")->delimiter(',');
-  app.add_option("--threads", options.threads, "1 or the number of cores")->delimiter(',');
+  app.add_option("--threads", options.threads, "1 or the number of cores")->delimiter(',')->check(CLI::PositiveNumber);
   app.add_option("--elements", options.elements, "types of K and V on our side")
       ->delimiter(',')
       ->check(CLI::IsMember(kElements));
   app.add_option("--rounds", options.effort.max_rounds, "most rounds per shape")->check(CLI::Range(1, 1000));
-  app.add_option("--seconds", options.effort.seconds, "time per shape, past the fewest rounds");
-  app.add_option("--max-copies", options.max_copies, "GB of copied K and V, past which torch by branch is left out");
+  app.add_option("--seconds", options.effort.seconds, "time per shape, past the fewest rounds")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--max-copies", options.max_copies, "GB of copied K and V, past which torch by branch is left out")
+      ->check(CLI::NonNegativeNumber);
   CLI11_PARSE(app, argc, argv);
   if (quick) {
     options.heads = {"28/4/128"};

@@ -55,6 +55,7 @@ struct PassCalls {
       for (std::int32_t k = 0; k < s.n_allowed; ++k) sum += s.allowed[k];
       for (std::int32_t k = 0; k < s.n_forbidden; ++k) sum += s.forbidden[k];
       for (std::int32_t k = 0; k < s.n_seen; ++k) sum += s.seen[k];
+      for (std::int32_t k = 0; k < s.n_logit_bias; ++k) sum += s.logit_bias[k].token;
       FUZZ_CHECK(sum >= 0, "negative tokens in the settings of output %d", i);
     }
   }
