@@ -10,11 +10,13 @@ TEST_CASE("A sampler that has seen its kind of output asks for no more memory") 
   for (std::size_t i = 0; i < logits.size(); ++i)
     logits[i] = static_cast<float>(6 * ab::uniform(ab::trunk_stream(3), static_cast<std::int64_t>(i)));
   const Tokens some = {7, 4000, 20}, all;
-  const std::vector<ab::SamplingOptions> kinds = {{},
-                                                  {.temperature = 0.7f},
-                                                  {.temperature = 0.7f, .top_k = 40},
-                                                  {.temperature = 0.7f, .top_p = 0.95f},
-                                                  {.temperature = 0.7f, .top_k = 9, .repetition_penalty = 1.2f}};
+  const std::vector<ab::Sampling> kinds = {
+      {},
+      {.temperature = 0.7f},
+      {.temperature = 0.7f, .top_k = 40},
+      {.temperature = 0.7f, .top_p = 0.95f},
+      {.temperature = 0.7f, .min_p = 0.1f},
+      {.temperature = 0.7f, .top_k = 9, .repetition_penalty = 1.2f, .frequency_penalty = 0.5f}};
   for (std::size_t kind = 0; kind < kinds.size(); ++kind) {
     for (const Tokens& allowed : {all, some}) {
       INFO("kind " << kind << (allowed.empty() ? "" : ", some allowed"));
