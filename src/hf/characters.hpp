@@ -13,7 +13,7 @@ bool is_white_space(char32_t character) noexcept;
 bool is_numeric(char32_t character) noexcept;
 /// Punctuation, and the signs of ASCII.
 bool is_punctuation(char32_t character) noexcept;
-/// What `\w` means.
+/// A character that `\w` matches.
 bool is_word(char32_t character) noexcept;
 /// A character that the reference's normalisation does not know: see kNewer in unicode_tables.hpp.
 bool is_newer(char32_t character) noexcept;

@@ -1,4 +1,4 @@
-// What a Split or Replace step looks for: a literal text, a regular expression, or single characters of a kind.
+// The target of a Split or Replace step: a literal text, a regular expression, or single characters of a kind.
 #pragma once
 
 #include <string>

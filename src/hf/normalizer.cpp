@@ -11,8 +11,10 @@
 namespace anabranch::hf::impl {
 namespace {
 
-constexpr std::size_t kMaxReplacement = 1024;
-constexpr std::size_t kMaxNormalizerSteps = 64;
+// A file must not make much of a little text: each added token is normalised while it is read.
+constexpr std::size_t kMaxReplacement = 64;
+constexpr std::size_t kMaxGrowth = 24;
+constexpr std::size_t kMaxNormalizerSteps = 8;
 
 std::size_t first_length(const std::string& text) {
   std::size_t end = 0;
@@ -134,7 +136,12 @@ OwnedPiece Normalizer::apply(const Strip& step, const OwnedPiece& piece) {
 
 OwnedPiece Normalizer::operator()(const Piece& piece) const {
   OwnedPiece out{std::string(piece.text), piece.n_first};
-  for (const Step& step : steps_) out = std::visit([&out](const auto& kind) { return apply(kind, out); }, step);
+  for (const Step& step : steps_) {
+    out = std::visit([&out](const auto& kind) { return apply(kind, out); }, step);
+    if (out.text.size() > kMaxReplacement + kMaxGrowth * piece.text.size())
+      fail(Status::limit_reached, "normalising a text of ", piece.text.size(), " bytes: it becomes one of ",
+           out.text.size());
+  }
   return out;
 }
 

@@ -1,4 +1,4 @@
-// What is done to a text before it is cut: normal forms, lower case, replacements, a prefix.
+// Changes to a text before it is cut: normal forms, lower case, replacements, a prefix.
 #pragma once
 
 #include <string>

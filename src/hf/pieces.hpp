@@ -22,7 +22,7 @@ inline Piece part_of(const Piece& piece, std::size_t begin, std::size_t end) {
   return {piece.text.substr(begin, end - begin), std::min(piece.n_first - std::min(piece.n_first, begin), end - begin)};
 }
 
-/// What becomes of the matches of a pattern, and of those that follow each other.
+/// Treatment of the matches of a pattern, and of those that follow each other.
 enum class Delimiters : std::uint8_t { removed, isolated, merged_with_previous, merged_with_next, contiguous };
 
 /// Joins matches and what lies between them to pieces. `take(begin, end)` gets each piece that is not empty.

@@ -10,8 +10,10 @@
 namespace anabranch::hf::impl {
 namespace {
 
-constexpr std::size_t kMaxDecoderSteps = 64;
-constexpr std::size_t kMaxDecoded = 256;
+// A file must not make much of a little text: every token is decoded while it is read.
+constexpr std::size_t kMaxDecoderSteps = 8;
+constexpr std::size_t kMaxDecoded = 16;
+constexpr std::size_t kMaxDecodedGrowth = 4;
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -124,7 +126,7 @@ void TextDecoder::change(const Step& step, bool is_first, std::string& text) {
 void TextDecoder::replace(const Replace& step, std::string& text) {
   std::string out;
   step.matcher.replace_matches(text, step.by, out);
-  if (out.size() > kMaxDecoded + 16 * text.size())  // a file could double a text 64 times
+  if (out.size() > kMaxDecoded + kMaxDecodedGrowth * text.size())  // a file could double a text 64 times
     fail(Status::limit_reached, "decoding by the tokenizer's 'Replace': ", out.size(), " bytes for ", text.size());
   text = std::move(out);
 }

@@ -32,9 +32,11 @@ class TableReader {
     if (const auto json = root_.optional_object("decoder")) table_.decoder = TextDecoder(*json);
     const Vocabulary vocabulary(model_, file_);
     table_.bpe = read_bpe(model_, file_, vocabulary, table_.pre_tokenizer.ends_in_bytes());
+    const AddedTokenList added(root_, vocabulary, table_.normalizer, max_id_);
+    make_room(vocabulary, added);
     for (TokenId id = 0; id < vocabulary.n(); ++id)
       if (vocabulary.has(id)) place(id, vocabulary.entry(id));
-    read_added_tokens(vocabulary);
+    take(added);
     if (const auto json = root_.optional_object("post_processor")) {
       Surrounding surrounding = read_post_processor(*json, table_.exists);
       table_.before = std::move(surrounding.before);
@@ -43,26 +45,38 @@ class TableReader {
   }
 
  private:
-  // Makes room for an id and gives it its text.
-  void place(TokenId id, std::string_view text) {
-    const TextDecoder& decoder = table_.decoder;
-    const auto reach = [id](auto&... tables) { (tables.reach(id), ...); };
+  // All at once: growing step by step would allocate several times as much.
+  void make_room(const Vocabulary& vocabulary, const AddedTokenList& added) {
+    TokenId highest = vocabulary.n() - 1;
+    for (const AddedTokenList::Entry& entry : added.entries()) highest = std::max(highest, entry.token.id);
+    if (highest == kNone) return;
+    const auto reach = [highest](auto&... tables) { (tables.reach(highest), ...); };
     reach(table_.bytes, table_.exists, table_.special, table_.skipped);
+    if (needs_texts()) reach(table_.texts);
+    if (table_.decoder.has_bytes()) reach(table_.is_byte);
+  }
+  bool needs_texts() const {
+    return table_.decoder.shape() == TextDecoder::Shape::whole || table_.decoder.first_differs();
+  }
+
+  // Gives an id its text.
+  void place(TokenId id, std::string_view text) {
+    TextDecoder::Piece piece = decoded(id, text);
     table_.exists[id] = true;
-    TextDecoder::Piece piece = decoder.piece(text, false);
     table_.bytes[id] = std::move(piece.bytes);
-    if (decoder.shape() == TextDecoder::Shape::whole || decoder.first_differs()) {
-      table_.texts.reach(id);
-      table_.texts[id] = text;
-    }
-    if (decoder.has_bytes()) {
-      table_.is_byte.reach(id);
-      table_.is_byte[id] = piece.is_byte;
+    if (needs_texts()) table_.texts[id] = text;
+    if (table_.decoder.has_bytes()) table_.is_byte[id] = piece.is_byte;
+  }
+
+  TextDecoder::Piece decoded(TokenId id, std::string_view text) const {
+    try {
+      return table_.decoder.piece(text, false);
+    } catch (const Error& error) {
+      fail(Status::unsupported, root_.where(), ": 'decoder': token ", id, ": ", error.what());
     }
   }
 
-  void read_added_tokens(const Vocabulary& vocabulary) {
-    const AddedTokenList list(root_, vocabulary, table_.normalizer, max_id_);
+  void take(const AddedTokenList& list) {
     std::unordered_map<std::string_view, bool> specials;
     for (const AddedTokenList::Entry& entry : list.entries()) {
       place(entry.token.id, entry.text);

@@ -135,6 +135,9 @@ Vocabulary::Vocabulary(const JsonObject& model, const TokenizerFile& file) {
   if (!file.has_vocabulary || model.find("vocab")) model.object("vocab");
   const std::string where = model.where() + ": 'vocab': '";
   ids_.reserve(file.vocabulary.size());
+  TokenId highest = kNone;
+  for (const TokenizerFile::Entry& entry : file.vocabulary) highest = std::max(highest, entry.id);
+  if (highest != kNone) entries_.reach(highest);
   for (const TokenizerFile::Entry& entry : file.vocabulary) {
     const std::string_view text = file[entry.text];
     if (text.empty()) fail(Status::bad_file, where, "': expected no empty token, found ", entry.id);
@@ -143,7 +146,6 @@ Vocabulary::Vocabulary(const JsonObject& model, const TokenizerFile& file) {
     if (has(entry.id))
       fail(Status::bad_file, where, text, "': expected an id of its own (\"", entries_[entry.id], "\" has it), found ",
            entry.id);
-    entries_.reach(entry.id);
     entries_[entry.id] = text;
   }
 }
