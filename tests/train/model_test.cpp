@@ -225,6 +225,23 @@ TEST_CASE("a model tuned whole is written as a folder that gives the same losses
   CHECK_THROWS_AS(ab::train::save_model(lora.model, lora.folder.path(), lora.folder.path() / "x"), ab::Error);
 }
 
+TEST_CASE("a head in the file that differs from the embedding it should be tied to is the one that learns") {
+  ab::eigen::Shape shape = with_bytes(llama_shape());
+  shape.tied_head = false;
+  const TinyFolder folder(ab::eigen::random_weights(shape, 64));
+  const TokenRow row = nested_row();
+  ModelOptions options = tiny_options();
+  options.token_rows.clear();
+  const auto expected = Model::load(folder.path(), options).target_losses(row);
+  shape.tied_head = true;
+  folder.write_config(ab::eigen::config_json(shape));
+  CHECK(Model::load(folder.path(), options).target_losses(row) == expected);
+  CHECK_FALSE(Model::load(folder.path(), options).config().tied_embeddings);
+  const std::string text = ::test::error_of([&] { Model::load(folder.path(), tiny_options()); });
+  CHECK_THAT(text, Catch::Matchers::StartsWith("unsupported: ") && Catch::Matchers::Contains("config.json") &&
+                       Catch::Matchers::Contains("'tie_word_embeddings'") && Catch::Matchers::Contains("token_rows"));
+}
+
 TEST_CASE("what the model cannot take is refused with the value and the limit") {
   Tiny tiny(llama_shape());
   const auto text_of_pass = [&](const TokenRow& row) {
