@@ -2,8 +2,8 @@
 //
 // One decoding step on one thread: branches of one new token each behind a trunk of 8,192 tokens, in a layer with a
 // window of 512, beside the same branches without a window behind trunks of 512 and of 8,192. The plan is made once per
-// pass and its time counts; a pass has 16 layers. Sides take turns. Bar: at most 1.5 times the time of the trunk of 512
-// for the same number of keys, plus what two cut chunks more cost.
+// pass and its time counts; a pass has 16 layers. Sides take turns. Bar: at most 1.3 times the time of the trunk of
+// 512.
 //
 //   bench/run attention_window
 #include <cstdio>

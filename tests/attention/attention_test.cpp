@@ -88,7 +88,10 @@ TEST_CASE("bad arguments are refused with the value and the limit, and the plan 
   says(refused([] { attention::BranchAttention({2, 0, 64}); }), "kv_heads is 0");
   says(refused([] { attention::BranchAttention({2, 2, 0}); }), "head_dim is 0, must be 1 to 1024");
   says(refused([] { attention::BranchAttention({2, 2, 8}, {.scale = -1.0f}); }), "scale is -1");
-  says(refused([] { attention::BranchAttention({2, 2, 8}, {.softcap = -1.0f}); }), "softcap is -1.000000, must be finite");
+  says(refused([] {
+         attention::BranchAttention({2, 2, 8}, {.softcap = -1.0f});
+       }),
+       "softcap is -1.000000, must be finite");
   says(refused([] { attention::BranchAttention({2, 2, 8}, {.softcap = 0.0005f}); }), "softcap is 0.000500");
   says(refused([] {
          attention::BranchAttention({2, 2, 8}, {.window = -1});
