@@ -204,8 +204,8 @@ typedef struct anb_view {
   int32_t n_runs;
   int32_t begin;
   int32_t end;
-  int32_t reserved;
-  uint64_t segment; /* unique number, never used again */
+  int32_t first_position; /* of the segment's token 0; token i has first_position + i */
+  uint64_t segment;       /* unique number, never used again */
 } anb_view;
 
 enum {

@@ -18,6 +18,7 @@ static_assert(kSameShape<SlotRun, anb_slot_run> && offsetof(SlotRun, count) == o
               offsetof(SlotRun, offset) == offsetof(anb_slot_run, offset));
 static_assert(kSameShape<View, anb_view> && offsetof(View, n_runs) == offsetof(anb_view, n_runs) &&
               offsetof(View, begin) == offsetof(anb_view, begin) && offsetof(View, end) == offsetof(anb_view, end) &&
+              offsetof(View, first_position) == offsetof(anb_view, first_position) &&
               offsetof(View, segment) == offsetof(anb_view, segment));
 static_assert(kSameShape<VisibilityGroup, anb_group> &&
               offsetof(VisibilityGroup, row_end) == offsetof(anb_group, row_end) &&

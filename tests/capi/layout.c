@@ -40,7 +40,7 @@ static const entry kEntries[] = {
     S(anb_output), F(anb_output, row), F(anb_output, reserved), F(anb_output, sequence),
     S(anb_slot_run), F(anb_slot_run, first), F(anb_slot_run, count), F(anb_slot_run, offset),
     S(anb_view), F(anb_view, runs), F(anb_view, n_runs), F(anb_view, begin), F(anb_view, end),
-    F(anb_view, reserved), F(anb_view, segment),
+    F(anb_view, first_position), F(anb_view, segment),
     S(anb_group), F(anb_group, row_begin), F(anb_group, row_end), F(anb_group, view_begin), F(anb_group, view_end),
     F(anb_group, n_keys), F(anb_group, visibility),
     S(anb_host_op), F(anb_host_op, kind), F(anb_host_op, reserved), F(anb_host_op, sequence),

@@ -48,14 +48,14 @@ TEST_CASE("the runs of a view are clipped to its tokens") {
 
 TEST_CASE("in a causal group a row sees the keys up to its own") {
   const std::vector<SlotRun> runs{{0, 5, 0}};
-  const std::vector<View> views{{runs.data(), 1, 0, 5, 1}};
+  const std::vector<View> views{{runs.data(), 1, 0, 5, 0, 1}};
   // The last three of five keys are the rows themselves.
   CHECK(mask({{0, 3, 0, 1, 5, Visibility::causal}}, views, 3, ColumnsBySlot{}, 5) == Rows{"xxx..", "xxxx.", "xxxxx"});
   CHECK(mask({{1, 3, 0, 1, 5, Visibility::full}}, views, 3, ColumnsBySlot{}, 5) == Rows{".....", "xxxxx", "xxxxx"});
 }
 
 TEST_CASE("columns follow a map, or the order in which rows arrived") {
-  const std::vector<View> views{{kRuns.data(), 2, 2, 6, 1}};  // slots 10, 11, 2, 3
+  const std::vector<View> views{{kRuns.data(), 2, 2, 6, 0, 1}};  // slots 10, 11, 2, 3
   const std::vector<VisibilityGroup> groups{{0, 1, 0, 1, 4, Visibility::full}};
   const std::vector<std::int32_t> map{9, 9, 0, 1, 9, 9, 9, 9, 9, 9, 3, 4};
   CHECK(mask(groups, views, 1, ColumnsByMap{map}, 5) == Rows{"xx.xx"});

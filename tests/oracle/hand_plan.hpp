@@ -42,7 +42,7 @@ class HandPlan {
   /// Borrowed: valid while this object lives and is not changed.
   StepPlan plan() {
     views_.clear();
-    for (std::size_t i = 0; i < runs_.size(); ++i) views_.push_back({&runs_[i], 1, 0, runs_[i].count, i + 1});
+    for (std::size_t i = 0; i < runs_.size(); ++i) views_.push_back({&runs_[i], 1, 0, runs_[i].count, 0, i + 1});
     StepPlan plan;
     plan.tokens = tokens_;
     plan.positions = positions_;

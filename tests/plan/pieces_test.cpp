@@ -28,7 +28,7 @@ class Hand {
   }
   Hand& view(std::uint64_t segment, std::int32_t begin, std::int32_t end, std::vector<ab::SlotRun> listed) {
     runs.push_back(std::make_unique<std::vector<ab::SlotRun>>(std::move(listed)));
-    views.push_back({runs.back()->data(), static_cast<std::int32_t>(runs.back()->size()), begin, end, segment});
+    views.push_back({runs.back()->data(), static_cast<std::int32_t>(runs.back()->size()), begin, end, 0, segment});
     groups.back().n_keys += end - begin;
     ++groups.back().view_end;
     return *this;

@@ -143,7 +143,7 @@ SequenceState = _struct(
     fork_tokens=i32, n_children=i32, reserved=i32, parent=u64)
 Output = _struct("anb_output", row=i32, reserved=i32, sequence=u64)
 SlotRun = _struct("anb_slot_run", first=i32, count=i32, offset=i32)
-View = _struct("anb_view", runs=POINTER(SlotRun), n_runs=i32, begin=i32, end=i32, reserved=i32, segment=u64)
+View = _struct("anb_view", runs=POINTER(SlotRun), n_runs=i32, begin=i32, end=i32, first_position=i32, segment=u64)
 Group = _struct(
     "anb_group", row_begin=i32, row_end=i32, view_begin=i32, view_end=i32, n_keys=i32, visibility=i32)
 HostOp = _struct("anb_host_op", kind=i32, reserved=i32, sequence=u64, source=u64, begin=i32, end=i32)

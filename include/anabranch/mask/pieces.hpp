@@ -28,6 +28,7 @@ struct Piece {
   std::int32_t first_limit = 0;  ///< index of its first row's limit among the limits of all pieces
   std::int32_t first_run = 0;    ///< its slot runs are [first_run, last_run) of the runs of all pieces
   std::int32_t last_run = 0;
+  Position first_position = 0;  ///< of the segment's token 0; token i has first_position + i
 };
 
 class PieceList {
@@ -50,6 +51,8 @@ class PieceList {
     return {runs_.begin() + piece.first_run, runs_.begin() + piece.last_run};
   }
   Slot highest_slot() const noexcept { return highest_slot_; }
+  /// A piece whose views say different positions of their segment's token 0, or none: only plans made by hand have one.
+  Index<Piece> torn_piece() const noexcept { return torn_piece_; }
   std::int32_t n_rows() const noexcept { return n_rows_; }
 
  private:
@@ -66,6 +69,7 @@ class PieceList {
   IndexedVector<SlotRun, std::int32_t> runs_;
   IndexedVector<Index<Piece>, RowIndex> last_piece_;  ///< [n_rows]: the piece that the row saw last, or none
   Slot highest_slot_ = kNoSlot;
+  Index<Piece> torn_piece_;
   std::int32_t n_rows_ = 0;
 };
 

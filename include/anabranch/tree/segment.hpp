@@ -48,7 +48,7 @@ struct Segment {
   View view(std::int32_t begin, std::int32_t end) const noexcept {
     const SlotRun* const from = &run_of(begin);
     const SlotRun* const last = &run_of(end - 1);
-    return {from, static_cast<std::int32_t>(last - from) + 1, begin, end, ordinal};
+    return {from, static_cast<std::int32_t>(last - from) + 1, begin, end, first, ordinal};
   }
 
   /// Adds slots for the next tokens; adjacent ones become one run. REQUIRES: room in `runs`.

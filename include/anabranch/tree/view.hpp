@@ -16,7 +16,8 @@ struct View {
   std::int32_t n_runs = 0;
   std::int32_t begin = 0;  ///< offsets inside the segment: kernels may cut tiles at multiples of these
   std::int32_t end = 0;
-  std::uint64_t segment = 0;  ///< unique number of the segment, never used again
+  Position first_position = 0;  ///< of the segment's token 0; token i has first_position + i
+  std::uint64_t segment = 0;    ///< unique number of the segment, never used again
 };
 
 /// Calls `visit(Slot first, std::int32_t count)` for each slot run of a view, clipped to [begin, end). O(runs).

@@ -5,7 +5,7 @@
 bool use_attention() {
   namespace at = anabranch::attention;
   const anabranch::SlotRun run{0, 1, 0};
-  const std::vector<anabranch::View> views{{&run, 1, 0, 1, 1}};
+  const std::vector<anabranch::View> views{{&run, 1, 0, 1, 0, 1}};
   const std::vector<anabranch::VisibilityGroup> groups{{0, 1, 0, 1, 1, anabranch::Visibility::full}};
   const at::HeadShape shape{1, 1, 2};
   float kv[2] = {3, 4}, out[2] = {}, query[2] = {1, 1};

@@ -26,6 +26,7 @@ inline void PieceList::build(std::span<const VisibilityGroup> groups, std::span<
   limits_.clear();
   runs_.clear();
   highest_slot_ = kNoSlot;
+  torn_piece_ = kNoIndex;
   n_rows_ = size.n_rows;
   for (const VisibilityGroup& group : groups) {
     if (group.row_begin == group.row_end) continue;
@@ -49,6 +50,7 @@ inline void PieceList::add_view(const Keys& keys, const View& view) {
     while (++end < keys.group.row_end && continued_piece(end, view) == index) {
     }
     if (index == kNoIndex) index = open_piece(begin, end, view);
+    if (pieces_[index].first_position != view.first_position) torn_piece_ = index;
     std::fill(last_piece_.begin() + begin, last_piece_.begin() + end, index);
     set_limits(keys, view, begin, end);
     add_runs(pieces_[index], view);
@@ -71,6 +73,7 @@ inline Index<Piece> PieceList::open_piece(RowIndex row_begin, RowIndex row_end, 
   piece.segment = view.segment;
   piece.begin = piece.end = view.begin;
   piece.first_limit = limits_.size();
+  piece.first_position = view.first_position;
   piece.first_run = piece.last_run = runs_.size();
   limits_.grow(limits_.size() + row_end - row_begin, view.begin);
   return pieces_.push_back(piece);
