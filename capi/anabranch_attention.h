@@ -34,7 +34,8 @@
 extern "C" {
 #endif
 
-/* A handle: the shape of the heads, and the last plan. */
+/* A handle: the shape of the heads, what is done to the scores, and the last plan. Layers with another window take a
+ * handle of their own, planned once per pass too. */
 typedef struct anb_attention anb_attention;
 
 typedef struct anb_attention_options {
@@ -44,9 +45,12 @@ typedef struct anb_attention_options {
   int32_t head_dim; /* 1 to 1,024 */
   float scale;      /* factor of the scores; 0: 1 / sqrt(head_dim) */
   int32_t reserved;
+  int32_t window; /* W: a row at position q sees keys at positions above q - W only, of those that the plan shows it; by
+                     the views' first_position. 0: all of them */
+  float softcap;  /* c, 0.001 or more: a scaled score s becomes c * tanh(s / c); 0: it stays */
 } anb_attention_options;
 #define ANB_ATTENTION_OPTIONS_INIT \
-  { sizeof(anb_attention_options), 0, 0, 0, 0.0f, 0 }
+  { sizeof(anb_attention_options), 0, 0, 0, 0.0f, 0, 0, 0.0f }
 
 /* Type of one element of K and V. */
 enum {
@@ -133,7 +137,8 @@ ANB_API void anb_attention_destroy(anb_attention* attention);
 
 /* Cuts the keys of a pass's rows into tasks, from the arrays of an anb_plan or from your own; call it once per pass.
  * The arrays are copied. When it fails, the previous plan stays. O(rows + runs). Bad argument for groups that do not
- * fit n_rows, runs that do not list a view's tokens in order, a wrong n_keys, or a row that sees nothing. */
+ * fit n_rows, runs that do not list a view's tokens in order, a wrong n_keys, a row that sees nothing, or, with a
+ * window, views of one segment that differ in first_position. */
 ANB_API anb_status anb_attention_plan(anb_attention* attention, const anb_group* groups, int32_t n_groups,
                                       const anb_view* views, int32_t n_views, int32_t n_rows);
 /* Bytes of scratch memory, of any alignment, that a run of the plan needs with so many workers. O(1). Wrong state

@@ -13,7 +13,8 @@ namespace {
 
 /// The object of a handle.
 struct AttentionObject {
-  AttentionObject(const attention::HeadShape& shape, float scale) : kernels(shape, scale) {}
+  AttentionObject(const attention::HeadShape& shape, const attention::ScoreOptions& options)
+      : kernels(shape, options) {}
   Condition condition;
   attention::BranchAttention kernels;
   bool planned = false;
@@ -64,7 +65,7 @@ anb_status anb_attention_create(const anb_attention_options* options, anb_attent
     need(attention, "attention");
     const auto o = read_struct(need(options, "options"), anb_attention_options ANB_ATTENTION_OPTIONS_INIT,
                                "anb_attention_options");
-    auto object = std::make_unique<AttentionObject>(read_shape(o), o.scale);
+    auto object = std::make_unique<AttentionObject>(read_shape(o), read_score_options(o));
     void* handle = make_handle(HandleKind::attention, object.get());
     if (handle == nullptr) fail_no_handle();
     static_cast<void>(object.release());  // the handle's now

@@ -45,6 +45,10 @@ attention::HeadShape read_shape(const anb_attention_options& options) {
   return {options.query_heads, options.kv_heads, options.head_dim};
 }
 
+attention::ScoreOptions read_score_options(const anb_attention_options& options) {
+  return {.scale = options.scale, .softcap = options.softcap, .window = options.window};
+}
+
 attention::KvTensors read_kv(const anb_attention_kv* from, const attention::HeadShape& shape) {
   const auto s = read_struct(need(from, "kv"), anb_attention_kv ANB_ATTENTION_KV_INIT, "anb_attention_kv");
   if (s.element < ANB_ELEMENT_FLOAT32 || s.element > ANB_ELEMENT_INT8)

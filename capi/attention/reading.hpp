@@ -2,14 +2,19 @@
 // with the bad value and the limit, for an argument that is not valid.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include <anabranch/attention/branch_attention.hpp>
 
 #include "anabranch_attention.h"
+#include "structs.hpp"
 
 namespace anabranch::capi {
+
+template <>
+inline constexpr std::size_t kFirstSize<anb_attention_options> = offsetof(anb_attention_options, window);
 
 /// The arrays of a plan, in the same memory. Checked is only that the arrays are there; BranchAttention::plan checks
 /// their content.
@@ -18,6 +23,7 @@ std::span<const View> read_views(const anb_view* views, std::int32_t n);
 std::span<const VisibilityGroup> read_groups(const anb_group* groups, std::int32_t n);
 
 attention::HeadShape read_shape(const anb_attention_options& options);
+attention::ScoreOptions read_score_options(const anb_attention_options& options);
 attention::KvTensors read_kv(const anb_attention_kv* from, const attention::HeadShape& shape);
 attention::Rows read_rows(const anb_attention_rows* from, const attention::HeadShape& shape);
 /// The same struct with the default stride filled in, and every slot in [0, n_slots).

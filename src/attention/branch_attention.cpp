@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -52,7 +51,7 @@ std::int64_t partial_bytes(std::int64_t n_partials, std::int32_t head_dim) noexc
   return 2 * bytes_of(n_partials) + bytes_of(n_partials * head_dim);
 }
 
-void check_shape(const HeadShape& s, float scale) {
+void check_shape(const HeadShape& s) {
   const auto require = [](bool holds, const char* name, std::int32_t value, const char* limit) {
     if (!holds) fail(Status::bad_argument, name, " is ", value, ", must be ", limit);
   };
@@ -60,8 +59,6 @@ void check_shape(const HeadShape& s, float scale) {
   require(s.query_heads > 0 && s.query_heads % s.kv_heads == 0, "query_heads", s.query_heads,
           "a positive multiple of kv_heads");
   require(s.head_dim > 0 && s.head_dim <= 1024, "head_dim", s.head_dim, "1 to 1024");
-  if (!(scale >= 0.0f) || std::isinf(scale))
-    fail(Status::bad_argument, "scale is ", scale, ", must be finite, and 0 or more");
 }
 
 void check_kv(const KvTensors& kv, Slot highest) {
@@ -86,7 +83,7 @@ void check_rows(const Rows& rows, const HeadShape& shape) {
 std::int64_t Scratch::bytes(std::int32_t head_dim) noexcept {
   // `keys` is also where four queries at a time wait to be transposed into lanes, so it has room for four rows.
   return 2 * bytes_of(head_dim * kMaxLanes) + bytes_of(kTile * kMaxLanes) + 2 * bytes_of(head_dim * kTile) +
-         bytes_of(head_dim) + 4 * bytes_of(kMaxLanes);
+         bytes_of(head_dim) + 5 * bytes_of(kMaxLanes);
 }
 
 Scratch Scratch::over(std::byte* memory, std::int32_t head_dim) noexcept {
@@ -103,6 +100,7 @@ Scratch Scratch::over(std::byte* memory, std::int32_t head_dim) noexcept {
   s.zeros = allocator.take(head_dim);
   std::fill_n(s.zeros, head_dim, 0.0f);
   s.limits = allocator.take<std::int32_t>(kMaxLanes);
+  s.starts = allocator.take<std::int32_t>(kMaxLanes);
   return s;
 }
 
@@ -123,8 +121,9 @@ Kernels kernels_for(Element element, std::int32_t head_dim) {
 
 struct BranchAttention::Impl {
   HeadShape shape;
-  float scale = 0;
+  ScoreOptions options;
   PieceList list, next_list;  ///< the next list is built beside the current one, which stays when that fails
+  WindowStarts starts, next_starts;
   Schedule schedule, next_schedule;
 
   std::int32_t useful_workers(std::int32_t n_workers) const noexcept {
@@ -164,22 +163,26 @@ void BranchAttention::Impl::merge(const Call& call, const Kernels& kernels, cons
   });
 }
 
-BranchAttention::BranchAttention(const HeadShape& shape, float scale) : impl_(std::make_unique<Impl>()) {
-  check_shape(shape, scale);
-  constexpr float kLog2E = 1.44269504088896341f;
+BranchAttention::BranchAttention(const HeadShape& shape, const ScoreOptions& options)
+    : impl_(std::make_unique<Impl>()) {
+  check_shape(shape);
+  check_score_options(options);
   impl_->shape = shape;
-  impl_->scale = kLog2E * (scale > 0 ? scale : 1.0f / std::sqrt(static_cast<float>(shape.head_dim)));
+  impl_->options = options;
 }
 BranchAttention::BranchAttention(BranchAttention&&) noexcept = default;
 BranchAttention& BranchAttention::operator=(BranchAttention&&) noexcept = default;
 BranchAttention::~BranchAttention() = default;
 
 const HeadShape& BranchAttention::shape() const noexcept { return impl_->shape; }
+const ScoreOptions& BranchAttention::options() const noexcept { return impl_->options; }
 
 void BranchAttention::plan(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows) {
   impl_->next_list.build(groups, views, {.n_rows = n_rows});
-  impl_->next_schedule.build(impl_->next_list, impl_->shape);
+  impl_->next_starts.build(impl_->next_list, impl_->options.window);
+  impl_->next_schedule.build(impl_->next_list, impl_->next_starts, impl_->shape);
   std::swap(impl_->list, impl_->next_list);
+  std::swap(impl_->starts, impl_->next_starts);
   std::swap(impl_->schedule, impl_->next_schedule);
 }
 
@@ -200,7 +203,16 @@ void BranchAttention::run(const Rows& rows, const KvTensors& kv, std::span<std::
   const Kernels kernels = kernels_for(kv.element, impl_->shape.head_dim);
   const std::int64_t n_partials = impl_->schedule.n_partials();
   BumpAllocator allocator(align(workspace.data()));
-  Call call{rows, kv, impl_->shape, impl_->scale, &impl_->list, &impl_->schedule, nullptr, nullptr, nullptr};
+  constexpr float kLog2E = 1.44269504088896341f;
+  Call call;
+  call.rows = rows;
+  call.kv = kv;
+  call.shape = impl_->shape;
+  call.scale = kLog2E * scale_of(impl_->options, impl_->shape.head_dim);
+  call.softcap = kLog2E * impl_->options.softcap;
+  call.list = &impl_->list;
+  call.starts = &impl_->starts;
+  call.schedule = &impl_->schedule;
   call.max = allocator.take(n_partials);
   call.sum = allocator.take(n_partials);
   call.out = allocator.take(n_partials * impl_->shape.head_dim);

@@ -15,8 +15,10 @@ struct Call {
   Rows rows;
   KvTensors kv;
   HeadShape shape;
-  float scale = 0;  ///< of scores to base 2: the caller's times log2(e)
+  float scale = 0;    ///< of scores to base 2: the caller's times log2(e)
+  float softcap = 0;  ///< likewise; 0: none
   const PieceList* list = nullptr;
+  const WindowStarts* starts = nullptr;  ///< empty without a window
   const Schedule* schedule = nullptr;
   // Partial states: sum over the chunk's keys of 2^(score - max), and of that times the value.
   float* max = nullptr;  ///< [n_partials], to base 2
@@ -47,6 +49,7 @@ struct Scratch {
   float* shrink = nullptr;           ///< [lanes]
   float* zeros = nullptr;            ///< [head_dim] zeros
   std::int32_t* limits = nullptr;    ///< [lanes]: keys that a query sees, as offsets in the segment
+  std::int32_t* starts = nullptr;    ///< [lanes], set with a window only: the first of them
   std::int32_t arranged_first = -1;  ///< index in the pass of the first query in `queries`
   std::int32_t arranged_n = 0;       ///< number of queries there
   std::int32_t arranged_head = 0;    ///< their KV head

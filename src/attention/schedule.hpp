@@ -2,7 +2,8 @@
 //
 // A piece is cut into chunks. A task is one chunk for one KV head and up to kMaxLanes queries; one thread runs it, and
 // it leaves one partial state per query: maximum, sum, and unscaled output. Afterwards each query's partial states are
-// merged in history order. Plain C++.
+// merged in history order. With a window, a chunk that no row has in its window is left out, and a task begins at the
+// first key that one of its rows sees. Plain C++.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 
 #include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/mask/pieces.hpp>
+#include <anabranch/mask/window_starts.hpp>
 #include <anabranch/pool/indexed_vector.hpp>
 
 namespace anabranch::attention {
@@ -30,6 +32,18 @@ constexpr std::int32_t chunk_end(std::int32_t offset) noexcept {
   return offset / size * size + size;
 }
 static_assert(kLongFrom % kLongChunk == 0);
+/// The last chunk boundary up to `offset`.
+constexpr std::int32_t chunk_begin(std::int32_t offset) noexcept {
+  const std::int32_t size = offset < kLongFrom ? kShortChunk : kLongChunk;
+  return offset / size * size;
+}
+
+/// Where the keys of a tile begin when the first of them that is needed is `offset`: there or one key before it. Keys
+/// are weighed in pairs, which must be the same ones whatever is needed. `piece_begin`: where the piece's keys begin.
+constexpr std::int32_t paired_begin(std::int32_t offset, std::int32_t piece_begin) noexcept {
+  const std::int32_t tile = offset / kTile * kTile;
+  return offset - (offset - (tile > piece_begin ? tile : piece_begin)) % 2;
+}
 
 /// Queries [query_begin, query_begin + n_queries) of KV head `head` over keys [begin, end) of a piece. Query i is the
 /// i-th of the piece's rows times the query heads that share the KV head, row by row.
@@ -52,7 +66,8 @@ struct RowPart {
 
 class Schedule {
  public:
-  void build(const PieceList& list, const HeadShape& shape);
+  /// `starts`: of the list, empty without a window.
+  void build(const PieceList& list, const WindowStarts& starts, const HeadShape& shape);
 
   const std::vector<Task>& tasks() const noexcept { return tasks_; }
   /// A job is some tasks that one thread runs in order: together they take long enough to be worth handing out.
@@ -75,10 +90,10 @@ class Schedule {
     RowIndex row_begin, row_end;  ///< from the first to the last row that sees some of it
     std::int64_t partial;
   };
-  void cut(const PieceList& list, const HeadShape& shape);
-  void add_tasks(const PieceList& list, const HeadShape& shape);
+  void cut(const PieceList& list, const WindowStarts& starts, const HeadShape& shape);
+  void add_tasks(const PieceList& list, const WindowStarts& starts, const HeadShape& shape);
   void gather_jobs(const HeadShape& shape);
-  void list_parts(const PieceList& list, const HeadShape& shape);
+  void list_parts(const PieceList& list, const WindowStarts& starts, const HeadShape& shape);
 
   std::vector<Chunk> chunks_;
   std::vector<Task> tasks_;

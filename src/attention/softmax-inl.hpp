@@ -64,6 +64,57 @@ HWY_INLINE V score_of(D d, const TileKeys& keys, std::int32_t key, const float* 
   return score;
 }
 
+/// tanh by the rational function of Eigen's ptanh_float, to some units in the last place; NaN for NaN.
+template <class D, class V = Vec<D>>
+HWY_INLINE V tanh_of(D d, V x) {
+  const V limit = hn::Set(d, 7.90531110763549805f);
+  const V near = hn::Min(limit, hn::Max(hn::Neg(limit), x));
+  const V square = hn::Mul(near, near);
+  V p = hn::MulAdd(hn::Set(d, -2.76076847742355e-16f), square, hn::Set(d, 2.00018790482477e-13f));
+  p = hn::MulAdd(p, square, hn::Set(d, -8.60467152213735e-11f));
+  p = hn::MulAdd(p, square, hn::Set(d, 5.12229709037114e-08f));
+  p = hn::MulAdd(p, square, hn::Set(d, 1.48572235717979e-05f));
+  p = hn::MulAdd(p, square, hn::Set(d, 6.37261928875436e-04f));
+  p = hn::MulAdd(p, square, hn::Set(d, 4.89352455891786e-03f));
+  V q = hn::MulAdd(hn::Set(d, 1.19825839466702e-06f), square, hn::Set(d, 1.18534705686654e-04f));
+  q = hn::MulAdd(q, square, hn::Set(d, 2.26843463243900e-03f));
+  q = hn::MulAdd(q, square, hn::Set(d, 4.89352518554385e-03f));
+  return hn::IfThenElse(hn::Eq(x, x), hn::Div(hn::Mul(near, p), q), x);
+}
+
+/// The changes of a tile's scores before the softmax, in a call with a soft cap or a window.
+struct Preparation {
+  float softcap = 0;          ///< to base 2; 0: none
+  std::int32_t n_hidden = 0;  ///< first keys of the tile that some query's window leaves out
+};
+
+template <class D>
+HWY_INLINE void prepare_lanes(D d, const Preparation& p, const TileKeys& keys, const Scratch& s, std::int32_t lane,
+                              std::ptrdiff_t lanes) {
+  float* at = s.scores + lane;
+  for (std::int32_t key = 0; key < keys.n; ++key, at += lanes) {
+    Vec<D> score = hn::LoadU(d, at);
+    if (keys.key_factors != nullptr) score = hn::Mul(score, hn::Set(d, keys.key_factors[key]));
+    if (p.softcap > 0) {
+      const Vec<D> cap = hn::Set(d, p.softcap);
+      score = hn::Mul(cap, tanh_of(d, hn::Div(score, cap)));
+    }
+    if (key < p.n_hidden) {
+      const auto hidden = hn::Gt(hn::LoadU(Ints<D>(), s.starts + lane), hn::Set(Ints<D>(), keys.begin + key));
+      score = hn::IfThenElse(hn::RebindMask(d, hidden), hn::Set(d, -__builtin_inff()), score);
+    }
+    hn::StoreU(score, d, at);
+  }
+}
+
+/// Multiplies the scores with the scales of int8 keys, caps them, and sets those before a query's window to -infinity.
+HWY_INLINE void prepare_scores(const Preparation& p, const TileKeys& keys, const Scratch& s, std::int32_t lanes) {
+  if (p.softcap <= 0 && p.n_hidden == 0 && keys.key_factors == nullptr) return;
+  std::int32_t lane = 0;
+  for (; lane + full_lanes() <= lanes; lane += full_lanes()) prepare_lanes(Full(), p, keys, s, lane, lanes);
+  if (lane < lanes) prepare_lanes(Half(), p, keys, s, lane, lanes);
+}
+
 /// Weights of two keys times the scales of their int8 values; the second key may be missing.
 template <class D, class V = Vec<D>>
 HWY_INLINE void scale_weights(D d, const TileKeys& keys, std::int32_t key, V& w0, V& w1) {

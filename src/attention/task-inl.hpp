@@ -1,8 +1,8 @@
 // Runs one task: queries of one KV head over one chunk of keys, tile by tile.
 //
 // Scores are K times Q transposed, so queries stand in lanes and the softmax needs no sums across lanes; what a lane
-// computes does not depend on its neighbours. A tile begins at a fixed offset of its segment; keys that a query does
-// not see weigh exactly 0.
+// computes does not depend on its neighbours. A tile begins at a fixed offset of its segment, or an even number of keys
+// behind it where nobody sees those before; keys that a query does not see weigh exactly 0.
 
 #if defined(ANABRANCH_ATTENTION_TASK_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ANABRANCH_ATTENTION_TASK_INL
@@ -37,7 +37,8 @@ class TaskRun {
   /// Takes the rows one by one where some query does not see a value that is infinite or NaN: 0 times that is not 0.
   void run() {
     set_limits();
-    if (end_ <= shortest_ || hidden_values_are_finite()) return attend();
+    if ((end_ <= shortest_ && latest_ <= begin_) || hidden_values_are_finite()) return attend();
+    one_row_ = true;
     const Task whole = task_;
     const std::int32_t share = call_.shape.share();
     for (std::int32_t i = 0; i < whole.n_queries; i += task_.n_queries) {
@@ -62,7 +63,8 @@ class TaskRun {
             static_cast<std::ptrdiff_t>(call_.kv.scale_slot_stride)};
   }
 
-  /// Sets, for each lane, the offset up to which its query sees; lanes without a query see nothing.
+  /// Sets, for each lane, the offset up to which its query sees, and with a window the one from which on; lanes without
+  /// a query see nothing.
   void set_limits() {
     const std::span<const std::int32_t> limits = call_.list->limits(piece_);
     const std::int32_t share = call_.shape.share();
@@ -75,13 +77,36 @@ class TaskRun {
       end_ = std::max(end_, std::min(s_.limits[i], task_.end));
       shortest_ = std::min(shortest_, s_.limits[i]);
     }
+    begin_ = latest_ = task_.begin;
+    if (!call_.starts->empty()) set_starts();
+  }
+
+  /// Sets where each lane's window begins. Lanes whose query sees nothing of the task leave what nobody reads, so their
+  /// window may be anywhere.
+  void set_starts() {
+    const std::span<const std::int32_t> starts = call_.starts->starts(piece_);
+    const std::int32_t share = call_.shape.share();
+    std::int32_t least = task_.end;
+    for (std::int32_t i = 0; i < lanes_; ++i) {
+      s_.starts[i] = task_.begin;
+      if (i >= task_.n_queries) continue;
+      const std::int32_t start = std::max(starts.begin()[(task_.query_begin + i) / share], task_.begin);
+      if (start >= std::min(s_.limits[i], task_.end)) continue;
+      s_.starts[i] = start;
+      least = std::min(least, start);
+      latest_ = std::max(latest_, start);
+    }
+    if (least < task_.end) begin_ = paired_begin(least, piece_.begin);
   }
 
   bool hidden_values_are_finite() const {
+    return values_are_finite(begin_, std::min(latest_, end_)) && values_are_finite(std::max(shortest_, begin_), end_);
+  }
+  bool values_are_finite(std::int32_t begin, std::int32_t end) const {
     const HeadRows<Stored> values = rows_of(call_.kv.values, task_.head);
     const HeadRows<float> scales = factors(call_.kv.value_scales);
     bool finite = true;
-    for_each_run_of(piece_, std::max(shortest_, task_.begin), end_, [&](Slot first, std::int32_t count) {
+    for_each_run_of(piece_, begin, end, [&](Slot first, std::int32_t count) {
       for (Slot slot = first; slot < first + count; ++slot) {
         finite = finite && all_finite<Element>(values.row(slot), dim());
         if (scales.base != nullptr) finite = finite && all_finite<Float32>(scales.row(slot), 1);
@@ -90,7 +115,7 @@ class TaskRun {
     return finite;
   }
 
-  /// visit(first slot, count) for the runs of a piece's tokens [begin, end).
+  /// visit(first slot, count) for the runs of a piece's tokens [begin, end), perhaps none.
   template <class Visit>
   void for_each_run_of(const Piece& piece, std::int32_t begin, std::int32_t end, Visit&& visit) const {
     const std::span<const SlotRun> runs = call_.list->runs(piece);
@@ -111,7 +136,8 @@ class TaskRun {
     if (few_) lanes_ = kFew;
     split_ = Form::kSplits && few_ && dim() % 16 == 0;
     Tile<Stored> tiles[2];
-    set_tile(task_, task_.begin, end_, tiles[0]);
+    set_tile(task_, begin_, end_, tiles[0]);
+    if (one_row_) blank_hidden(tiles[0]);
     if (s_.arranged_n == 0) {  // the thread's first task: its keys were not asked for yet
       Prefetch prefetch = prefetch_of(tiles[0].keys, tiles[0].n);
       prefetch.spread(1);
@@ -152,6 +178,14 @@ class TaskRun {
                       tile.n += count;
                     });
     tile.keys[tile.n] = tile.values[tile.n] = reinterpret_cast<const Stored*>(s_.zeros);
+  }
+
+  /// Lets zeros stand for the key before the window of the only row, which is there for its pair.
+  void blank_hidden(Tile<Stored>& tile) const {
+    for (std::int32_t i = 0; i < tile.n && tile.begin + i < latest_; ++i) {
+      tile.keys[i] = tile.values[i] = reinterpret_cast<const Stored*>(s_.zeros);
+      tile.adjacent = false;
+    }
   }
 
   Prefetch prefetch_of(const Stored* const* rows, std::int32_t n) const {
@@ -199,7 +233,8 @@ class TaskRun {
     score_many<typename Form::Multiply>(operands, tile.n);
   }
 
-  /// Runs the softmax, with the scales of int8.
+  /// Runs the softmax, with the scales of int8. Which instructions turn a score into a weight depends on the call's
+  /// options alone: a compiler may round a product and a sum at once.
   void weigh(const Tile<Stored>& tile) {
     float key_factors[kTile];
     float value_factors[kTile];
@@ -210,9 +245,14 @@ class TaskRun {
       for (std::int32_t i = 0; i < tile.n; ++i) {
         key_factors[i] = *of_keys.row(tile.slots[i]);
         value_factors[i] = *of_values.row(tile.slots[i]);
+        if (one_row_ && tile.begin + i < latest_) value_factors[i] = 0.0f;
       }
       keys.key_factors = key_factors;
       keys.value_factors = value_factors;
+    }
+    if (call_.softcap > 0 || !call_.starts->empty()) {
+      prepare_scores({call_.softcap, std::clamp(latest_ - tile.begin, 0, tile.n)}, keys, s_, lanes_);
+      keys.key_factors = nullptr;
     }
     softmax<typename Form::Write>(keys, s_, lanes_);
   }
@@ -272,6 +312,9 @@ class TaskRun {
   std::int32_t lanes_ = 0;
   bool split_ = false;         ///< see split-inl.hpp
   bool few_ = false;           ///< results are [queries, dim], not [dim, lanes]
+  bool one_row_ = false;       ///< the task's queries are of one row
+  std::int32_t begin_ = 0;     ///< smallest offset that some query sees from, or the one before it
+  std::int32_t latest_ = 0;    ///< offset that all queries see from
   std::int32_t end_ = 0;       ///< largest offset that some query sees up to
   std::int32_t shortest_ = 0;  ///< offset that all queries see up to
 };

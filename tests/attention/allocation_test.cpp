@@ -55,12 +55,14 @@ TEST_CASE("plans of the same size, stores and runs allocate nothing, in any elem
   const auto n_rows = static_cast<std::size_t>(pass.n_rows());
   const std::vector<float> queries = random_floats(n_rows * static_cast<std::size_t>(shape.q_width()), tree.random());
   for (const Element element : {Element::float32, Element::bfloat16, Element::float16, Element::int8}) {
-    INFO("element " << static_cast<int>(element));
+    const bool plain = element == Element::float32 || element == Element::float16;
+    INFO("element " << static_cast<int>(element) << ", plain scores " << plain);
     Layer layer(shape, element, attention::KvLayout::head_major, pass.n_slots);
     layer.fill(keys, keys);
     std::vector<float> out(queries.size());
     const attention::Rows rows{queries.data(), shape.q_width(), out.data(), shape.q_width(), nullptr};
-    attention::BranchAttention attention(shape);
+    attention::BranchAttention attention(
+        shape, plain ? attention::ScoreOptions{} : attention::ScoreOptions{.softcap = 9.0f, .window = 25});
     for (int i = 0; i < 2; ++i) attention.plan(pass.groups, pass.views, pass.n_rows());  // both sets of buffers
     std::vector<std::byte> workspace(attention.workspace_bytes(3));
     CHECK(allocations([&] { attention.run(rows, layer.kv(), workspace, three_workers()); }) == 0);

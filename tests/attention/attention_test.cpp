@@ -1,13 +1,10 @@
 // Branch attention compared with attention by the definition.
-#include <cstring>
 #include <string>
 
 #include <anabranch/error.hpp>
-#include <anabranch/simd.hpp>
 
 #include "catch.hpp"
-#include "dense.hpp"
-#include "pass.hpp"
+#include "compare.hpp"
 #include "pass_tree.hpp"
 
 using namespace anabranch;
@@ -15,83 +12,6 @@ using namespace anabranch::test;
 using attention::Element;
 using attention::HeadShape;
 using attention::KvLayout;
-
-namespace {
-
-/// The values of a K/V tensor as float32, by the test's own reading of the formats.
-float rounded(float x, Element element) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  if (element == Element::bfloat16) bits = (bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u;
-  if (element == Element::float16) {  // 10 bits of fraction; the tests' numbers are normal in it
-    const std::uint32_t half = 0xfffu + ((bits >> 13) & 1u);
-    bits = (bits + half) & 0xffffe000u;
-  }
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-std::vector<float> rounded(std::vector<float> all, Element element, std::int32_t dim) {
-  if (element != Element::int8) {
-    for (float& x : all) x = rounded(x, element);
-    return all;
-  }
-  for (std::size_t first = 0; first < all.size(); first += static_cast<std::size_t>(dim)) {
-    float largest = 0;
-    for (std::size_t i = first; i < first + static_cast<std::size_t>(dim); ++i)
-      largest = std::max(largest, std::abs(all[i]));
-    for (std::size_t i = first; i < first + static_cast<std::size_t>(dim); ++i)
-      all[i] = std::nearbyint(all[i] * (127.0f / largest)) * (largest / 127.0f);
-  }
-  return all;
-}
-
-/// Largest difference that the arithmetic of an element may leave: float32 sums, or bfloat16 queries and weights.
-double bound(Element element) {
-  const bool pairs =
-      simd::allows(simd::Extra::avx512_bf16) && (element == Element::bfloat16 || element == Element::int8);
-  return pairs ? 2e-2 : 1e-5;
-}
-
-void compare(const Pass& pass, const HeadShape& shape, Element element, KvLayout layout, std::mt19937& random) {
-  const auto n_slots = static_cast<std::size_t>(pass.n_slots);
-  const auto kv = static_cast<std::size_t>(shape.kv_width());
-  // float16 without subnormal numbers
-  auto keys = random_floats(n_slots * kv, random);
-  auto values = random_floats(n_slots * kv, random);
-  for (auto* all : {&keys, &values})
-    for (float& x : *all) x += x < 0 ? -0.01f : 0.01f;
-  const auto queries = random_floats(static_cast<std::size_t>(pass.n_rows() * shape.q_width()), random);
-  Layer layer(shape, element, layout, pass.n_slots);
-  layer.fill(keys, values);
-  const Result got = attend(pass, queries, layer, shape);
-  const DenseResult want =
-      dense(pass, queries, rounded(keys, element, shape.head_dim), rounded(values, element, shape.head_dim), shape);
-  double worst = 0;
-  for (std::size_t i = 0; i < want.out.size(); ++i)
-    worst = std::max(worst, std::abs(want.out[i] - static_cast<double>(got.out[i])));
-  double worst_lse = 0;
-  for (std::size_t i = 0; i < want.lse.size(); ++i)
-    worst_lse = std::max(worst_lse, std::abs(want.lse[i] - static_cast<double>(got.lse[i])));
-  INFO("element " << static_cast<int>(element) << ", head_dim " << shape.head_dim << ", rows " << pass.n_rows());
-  CHECK(worst < bound(element));
-  CHECK(worst_lse < bound(element));
-}
-
-class EachLevel {
- public:
-  ~EachLevel() { simd::limit(simd::Level::best); }
-  template <class F>
-  void operator()(F&& call) const {
-    for (const simd::Level level : simd::levels()) {
-      simd::limit(level);
-      INFO("instructions: " << simd::in_use());
-      call(level);
-    }
-  }
-};
-
-}  // namespace
 
 TEST_CASE("a row that sees one key gets its value, and the score as log-sum-exp") {
   KvCache cache({.n_pages = 2});
@@ -115,7 +35,7 @@ TEST_CASE("a row that sees one key gets its value, and the score as log-sum-exp"
   CHECK(result.out == std::vector<float>{0, 1, 2, 3, 0, 1, 2, 3});
   CHECK(result.lse[0] == Approx(2.5));  // (1 + 2 + 3 + 4) * 0.5 / sqrt(4)
   CHECK(result.lse[1] == Approx(0.25));
-  CHECK(attend(pass, queries, layer, shape, {}, 2.0f).lse[0] == Approx(10.0));
+  CHECK(attend(pass, queries, layer, shape, {}, {.scale = 2.0f}).lse[0] == Approx(10.0));
 }
 
 TEST_CASE("every element, head size and instruction set agrees with the definition on random trees") {
@@ -167,7 +87,16 @@ TEST_CASE("bad arguments are refused with the value and the limit, and the plan 
   says(refused([] { attention::BranchAttention({3, 2, 64}); }), "query_heads is 3, must be a positive multiple");
   says(refused([] { attention::BranchAttention({2, 0, 64}); }), "kv_heads is 0");
   says(refused([] { attention::BranchAttention({2, 2, 0}); }), "head_dim is 0, must be 1 to 1024");
-  says(refused([] { attention::BranchAttention({2, 2, 8}, -1.0f); }), "scale is -1");
+  says(refused([] { attention::BranchAttention({2, 2, 8}, {.scale = -1.0f}); }), "scale is -1");
+  says(refused([] {
+         attention::BranchAttention({2, 2, 8}, {.softcap = -1.0f});
+       }),
+       "softcap is -1.000000, must be finite");
+  says(refused([] { attention::BranchAttention({2, 2, 8}, {.softcap = 0.0005f}); }), "softcap is 0.000500");
+  says(refused([] {
+         attention::BranchAttention({2, 2, 8}, {.window = -1});
+       }),
+       "window is -1, must be 0 (none) or more");
 
   PassTree tree(3);
   tree.grow(4);

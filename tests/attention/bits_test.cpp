@@ -90,15 +90,18 @@ void check_same_rows(const Pass& few, const Result& of_few, const Pass& all, con
 
 const HeadShape kShapes[] = {{3, 1, 64}, {14, 2, 128}, {6, 2, 40}, {9, 3, 7}};
 const Element kElements[] = {Element::float32, Element::bfloat16, Element::float16, Element::int8};
+const attention::ScoreOptions kOptions[] = {
+    {}, {.window = 1}, {.softcap = 3.0f}, {.window = 37}, {.softcap = 2.0f, .window = 100}};
 
 }  // namespace
 
 TEST_CASE("a row alone has the bits that it has beside others") {
   for (const simd::Level level : simd::levels()) {
     simd::limit(level);
-    for (std::uint32_t seed = 1; seed <= 12; ++seed) {
+    for (std::uint32_t seed = 1; seed <= 20; ++seed) {
       const HeadShape& shape = kShapes[seed % 4];
       const Element element = kElements[seed / 4 % 4];
+      const attention::ScoreOptions& options = kOptions[seed % 5];
       INFO("seed " << seed << ", " << simd::in_use());
       PassTree tree(seed * 77);
       tree.grow(10);
@@ -106,12 +109,12 @@ TEST_CASE("a row alone has the bits that it has beside others") {
       REQUIRE(all.n_rows() > 0);
       Content content(shape, element, all.n_slots, tree.random());
       const auto queries = content.enter(all);
-      const Result together = attend(all, queries, content.layer(), shape);
+      const Result together = attend(all, queries, content.layer(), shape, {}, options);
       for (const SequenceId sequence : tree.sequences())
         for (const std::int32_t n : {1, 2, 3}) {
           const Pass alone = tree.pass_of(std::span(&sequence, 1), n);
           const auto own = content.enter(alone);
-          check_same_rows(alone, attend(alone, own, content.layer(), shape), all, together, shape);
+          check_same_rows(alone, attend(alone, own, content.layer(), shape, {}, options), all, together, shape);
         }
     }
   }
@@ -119,9 +122,10 @@ TEST_CASE("a row alone has the bits that it has beside others") {
 }
 
 TEST_CASE("a row has the same bits on any number of threads and over scattered slots") {
-  for (std::uint32_t seed = 1; seed <= 8; ++seed) {
+  for (std::uint32_t seed = 1; seed <= 10; ++seed) {
     const HeadShape& shape = kShapes[seed % 4];
     const Element element = kElements[seed / 2 % 4];
+    const attention::ScoreOptions& options = kOptions[seed % 5];
     INFO("seed " << seed);
     PassTree tree(seed * 1009);
     tree.grow(12);
@@ -129,16 +133,16 @@ TEST_CASE("a row has the same bits on any number of threads and over scattered s
     REQUIRE(pass.n_rows() > 0);
     Content content(shape, element, pass.n_slots, tree.random());
     const auto queries = content.enter(pass);
-    const Result one = attend(pass, queries, content.layer(), shape);
+    const Result one = attend(pass, queries, content.layer(), shape, {}, options);
     for (const std::int32_t n : {2, 3, 7})
-      CHECK(same_bits(attend(pass, queries, content.layer(), shape, threads(n)).out, one.out));
+      CHECK(same_bits(attend(pass, queries, content.layer(), shape, threads(n), options).out, one.out));
 
     std::vector<Slot> place(static_cast<std::size_t>(pass.n_slots));
     std::iota(place.begin(), place.end(), 0);
     std::shuffle(place.begin(), place.end(), tree.random());
     Layer scattered(shape, element, KvLayout::slot_major, pass.n_slots);
     scattered.fill(content.keys(), content.values(), place);
-    const Result moved = attend(pass.scattered(place), queries, scattered, shape);
+    const Result moved = attend(pass.scattered(place), queries, scattered, shape, {}, options);
     CHECK(same_bits(moved.out, one.out));
     CHECK(same_bits(moved.lse, one.lse));
   }
@@ -149,34 +153,41 @@ TEST_CASE("NaN and infinity stay with the rows that see them") {
                        -std::numeric_limits<float>::infinity()};
   for (const simd::Level level : simd::levels()) {
     simd::limit(level);
-    int n_hidden = 0;
-    for (std::uint32_t seed = 1; seed <= 24; ++seed) {
+    int n_hidden = 0, n_left_out = 0;
+    for (std::uint32_t seed = 1; seed <= 40; ++seed) {
       const HeadShape& shape = kShapes[seed % 4];
       const Element element = kElements[seed / 4 % 4];
+      const attention::ScoreOptions& options = kOptions[seed % 5];
       PassTree tree(seed * 313);
       tree.grow(10);
       const Pass pass = tree.pass_of_all();
       REQUIRE(pass.n_rows() > 0);
       Content content(shape, element, pass.n_slots, tree.random());
       const auto queries = content.enter(pass);
-      const Result clean = attend(pass, queries, content.layer(), shape);
-      const auto seen = pass.seen();
-      const Slot slot = pass.slots[static_cast<std::size_t>(tree.below(pass.n_rows()))];
+      const Result clean = attend(pass, queries, content.layer(), shape, {}, options);
+      const auto seen = pass.seen(options.window), shown = pass.seen();
+      // The slot of a row, or one of the last that a row sees of the plan: near the window's begin.
+      const auto of_row = static_cast<std::size_t>(tree.below(pass.n_rows()));
+      const std::int32_t back =
+          tree.below(2) == 0 ? 0 : tree.below(std::min(110, static_cast<std::int32_t>(shown[of_row].size())));
+      const Slot slot = shown[of_row].end()[-1 - back];
       const auto kv = static_cast<std::size_t>(shape.kv_width());
       std::fill_n(content.keys().begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(slot) * kv), kv,
                   bad[seed % 3]);
       std::fill_n(content.values().begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(slot) * kv), kv,
                   bad[(seed + 1) % 3]);
       content.refill();
-      const Result dirty = attend(pass, queries, content.layer(), shape);
+      const Result dirty = attend(pass, queries, content.layer(), shape, {}, options);
       for (std::size_t row = 0; row < seen.size(); ++row) {
         if (std::find(seen[row].begin(), seen[row].end(), slot) != seen[row].end()) continue;
         ++n_hidden;
+        if (std::find(shown[row].begin(), shown[row].end(), slot) != shown[row].end()) ++n_left_out;
         INFO("seed " << seed << ", row " << row << ", slot " << slot << ", " << simd::in_use());
         CHECK(same_bits(row_of(dirty, shape, row), row_of(clean, shape, row)));
       }
     }
     CHECK(n_hidden > 20);
+    CHECK(n_left_out > 10);
   }
   simd::limit(simd::Level::best);
 }

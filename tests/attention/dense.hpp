@@ -1,4 +1,4 @@
-// Attention by the definition, in double precision, over the keys that a row sees.
+// Attention by the definition, in double precision, over the keys that a row sees, which are those of a dense mask.
 #pragma once
 
 #include <cmath>
@@ -14,11 +14,14 @@ struct DenseResult {
 
 /// keys, values: [n_slots, kv_heads, head_dim], rounded as the K/V tensors hold them.
 inline DenseResult dense(const Pass& pass, std::span<const float> queries, std::span<const float> keys,
-                         std::span<const float> values, const attention::HeadShape& shape, double scale = 0.0) {
+                         std::span<const float> values, const attention::HeadShape& shape,
+                         const attention::ScoreOptions& options = {}) {
   DenseResult result;
   const auto dim = static_cast<std::size_t>(shape.head_dim);
-  const double factor = scale > 0 ? scale : 1.0 / std::sqrt(static_cast<double>(shape.head_dim));
-  const std::vector<std::vector<Slot>> seen = pass.seen();
+  const double factor =
+      options.scale > 0 ? static_cast<double>(options.scale) : 1.0 / std::sqrt(static_cast<double>(shape.head_dim));
+  const double cap = static_cast<double>(options.softcap);
+  const std::vector<std::vector<Slot>> seen = pass.seen(options.window);
   const float* query = queries.data();
   for (const std::vector<Slot>& slots : seen)
     for (std::int32_t head = 0; head < shape.query_heads; ++head, query += dim) {
@@ -32,7 +35,7 @@ inline DenseResult dense(const Pass& pass, std::span<const float> queries, std::
         double dot = 0;
         for (std::size_t d = 0; d < dim; ++d)
           dot += static_cast<double>(query[d]) * static_cast<double>(keys[at(slot) + d]);
-        scores.push_back(dot * factor);
+        scores.push_back(cap > 0 ? cap * std::tanh(dot * factor / cap) : dot * factor);
       }
       const double largest = *std::max_element(scores.begin(), scores.end());
       double sum = 0;

@@ -19,6 +19,8 @@ struct Pass {
   std::vector<std::vector<SlotRun>> runs;  ///< per view
   std::vector<Slot> slots;
   std::vector<SequenceId> sequences;
+  std::vector<Position> positions;         ///< [n_rows]
+  std::vector<Position> position_of_slot;  ///< [n_slots], for windows: noted by the test when the token was planned
   std::int32_t n_slots = 0;
 
   Pass() = default;
@@ -27,6 +29,7 @@ struct Pass {
         views(plan.views.begin(), plan.views.end()),
         slots(plan.slots.begin(), plan.slots.end()),
         sequences(plan.sequences.begin(), plan.sequences.end()),
+        positions(plan.positions.begin(), plan.positions.end()),
         n_slots(plan.n_slots) {
     for (View& view : views) {
       runs.emplace_back(view.runs, view.runs + view.n_runs);
@@ -35,8 +38,8 @@ struct Pass {
   }
   std::int32_t n_rows() const { return static_cast<std::int32_t>(slots.size()); }
 
-  /// Slots that each row sees, in history order: groups, runs and visibility taken literally.
-  std::vector<std::vector<Slot>> seen() const {
+  /// Slots that each row sees, in history order: groups, runs and visibility taken literally, then the window.
+  std::vector<std::vector<Slot>> seen(std::int32_t window = 0) const {
     std::vector<std::vector<Slot>> out(slots.size());
     for (const VisibilityGroup& group : groups) {
       std::vector<Slot> keys;
@@ -49,6 +52,10 @@ struct Pass {
         of_row.insert(of_row.end(), keys.begin(), keys.end() - hidden);
       }
     }
+    for (std::size_t row = 0; window > 0 && row < out.size(); ++row)
+      std::erase_if(out[row], [&](Slot slot) {
+        return position_of_slot.at(static_cast<std::size_t>(slot)) <= positions[row] - window;
+      });
     return out;
   }
 
@@ -56,6 +63,8 @@ struct Pass {
   Pass scattered(std::span<const Slot> place) const {
     Pass out = *this;
     for (Slot& slot : out.slots) slot = place[static_cast<std::size_t>(slot)];
+    for (std::size_t slot = 0; slot < position_of_slot.size(); ++slot)
+      out.position_of_slot[static_cast<std::size_t>(place[slot])] = position_of_slot[slot];
     for (std::size_t v = 0; v < views.size(); ++v) {
       std::vector<SlotRun> single;
       for (const SlotRun& run : runs[v])
@@ -127,8 +136,9 @@ struct Result {
 
 /// queries: [n_rows, query_heads * head_dim].
 inline Result attend(const Pass& pass, std::span<const float> queries, const Layer& layer,
-                     const attention::HeadShape& shape, const ParallelFor& parallel = {}, float scale = 0.0f) {
-  attention::BranchAttention attention(shape, scale);
+                     const attention::HeadShape& shape, const ParallelFor& parallel = {},
+                     const attention::ScoreOptions& options = {}) {
+  attention::BranchAttention attention(shape, options);
   attention.plan(pass.groups, pass.views, pass.n_rows());
   const auto n = static_cast<std::size_t>(pass.n_rows());
   Result result{std::vector<float>(n * static_cast<std::size_t>(shape.q_width())),

@@ -28,6 +28,12 @@ static void test_create(void) {
   p = o;
   p.scale = -1.0f;
   REFUSED(anb_attention_create(&p, &attention), ANB_BAD_ARGUMENT, "scale is -1");
+  p = o;
+  p.window = -1;
+  REFUSED(anb_attention_create(&p, &attention), ANB_BAD_ARGUMENT, "window is -1");
+  p = o;
+  p.softcap = (float)NAN;
+  REFUSED(anb_attention_create(&p, &attention), ANB_BAD_ARGUMENT, "softcap is");
   CHECK(attention == NULL);
   memcpy(larger, &o, sizeof(o));
   memcpy(larger, &size, sizeof(size));

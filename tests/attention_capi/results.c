@@ -1,5 +1,6 @@
 /* Results: by hand in every element type, and of a real plan beside its dense mask, on one thread and on several. */
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,49 @@ static void test_element(int32_t element, double bound) {
   CHECK_NEAR(s.lse[1], log(3.0), bound);
   s.rows.lse = NULL;
   OK(run_small(&s, NULL));
+  destroy_small(&s);
+}
+
+/* Tokens at positions 0, 1 and 2: a window of 2 leaves the trunk's second token and the row's own. Weights of row 0: 3,
+ * 4 of 7. Then a cap of 1: the scores ln 3 and ln 4 become tanh(ln 3) = 0.8 and tanh(ln 4) = 15 / 17. */
+static void test_window_and_cap(void) {
+  static small s;
+  anb_attention_options o = ANB_ATTENTION_OPTIONS_INIT, old;
+  const double w1 = exp(0.8), w2 = exp(15.0 / 17.0);
+  make_small(&s, ANB_ELEMENT_FLOAT32);
+  s.views[1].first_position = s.views[2].first_position = 2;
+  o.query_heads = o.kv_heads = 1;
+  o.head_dim = 2;
+  o.scale = 1.0f;
+  o.window = 2;
+  anb_attention_destroy(s.attention);
+  OK(anb_attention_create(&o, &s.attention));
+  OK(plan_small(&s));
+  OK(run_small(&s, NULL));
+  CHECK_NEAR(s.out[0], 28.0 / 7, 1e-5);
+  CHECK_NEAR(s.out[1], 16.0 / 7, 1e-5);
+  CHECK_NEAR(s.out[2], 4.0, 1e-5);
+  CHECK_NEAR(s.out[3], 3.0, 1e-5);
+  CHECK_NEAR(s.lse[0], log(7.0), 1e-5);
+  s.views[2].segment = 1; /* as if the branch went on with the trunk's segment, at another position */
+  s.views[2].begin = s.own_runs[1].offset = 2;
+  s.views[2].end = 3;
+  REFUSED(plan_small(&s), ANB_BAD_ARGUMENT, "views of segment 1 differ in first_position");
+  s.views[2].segment = 3;
+  o.softcap = 1.0f;
+  anb_attention_destroy(s.attention);
+  OK(anb_attention_create(&o, &s.attention));
+  OK(plan_small(&s));
+  OK(run_small(&s, NULL));
+  CHECK_NEAR(s.out[0], (8 * w1 + w2) / (w1 + w2), 1e-5);
+  CHECK_NEAR(s.lse[0], log(w1 + w2), 1e-5);
+  old = o; /* a caller of the first version, whose struct ended where the window begins */
+  old.struct_size = (uint32_t)offsetof(anb_attention_options, window);
+  anb_attention_destroy(s.attention);
+  OK(anb_attention_create(&old, &s.attention));
+  OK(plan_small(&s));
+  OK(run_small(&s, NULL));
+  CHECK_NEAR(s.lse[0], log(8.0), 1e-5);
   destroy_small(&s);
 }
 
@@ -53,6 +97,7 @@ void test_results(void) {
   test_element(ANB_ELEMENT_FLOAT16, 2e-3);
   test_element(ANB_ELEMENT_INT8, 6e-2);
   test_strides();
+  test_window_and_cap();
 }
 
 /* ---- A plan of libanabranch: its arrays are passed as they are. ---- */
@@ -98,6 +143,7 @@ typedef struct real {
   anb_cache* cache;
   anb_step* step;
   anb_plan plan;
+  int32_t positions[kSlots]; /* of the token in each slot */
   float *keys, *values, *queries, *mask, *out[2];
 } real;
 
@@ -109,16 +155,19 @@ static void make_real(real* r) {
   int i;
   options.n_pages = kPages;
   r->plan = empty;
+  memset(r->positions, 0, sizeof(r->positions));
   OK(anb_cache_create(&options, &r->cache));
   OK(anb_step_begin(r->cache, &r->step));
   OK(anb_step_create_sequence(r->step, 0, &trunk));
   OK(anb_step_append_unknown(r->step, trunk, kTrunk, ANB_LOGITS_NONE));
   OK(anb_step_fork(r->step, trunk, kBranches, ANB_POSITIONS_LONGEST, kids));
   OK(anb_step_plan(r->step, &r->plan));
+  for (i = 0; i < r->plan.n_rows; ++i) r->positions[r->plan.slots[i]] = r->plan.positions[i];
   OK(anb_step_commit(r->step));
   OK(anb_step_begin(r->cache, &r->step));
   for (i = 0; i < kBranches; ++i) OK(anb_step_append_unknown(r->step, kids[i], 1 + i % 2, ANB_LOGITS_LAST));
   OK(anb_step_plan(r->step, &r->plan));
+  for (i = 0; i < r->plan.n_rows; ++i) r->positions[r->plan.slots[i]] = r->plan.positions[i];
   r->keys = random_floats((size_t)kSlots * kKvWidth);
   r->values = random_floats((size_t)kSlots * kKvWidth);
   r->queries = random_floats((size_t)r->plan.n_rows * kQWidth);
@@ -202,6 +251,31 @@ static void test_bad_threads(real* r, anb_attention* attention) {
   OK(anb_attention_run(attention, &rows, &kv, &threads, workspace, sizeof(workspace)));
 }
 
+/* The same rows in a layer with a window of 20, with the mask narrowed by hand. */
+static void test_window(real* r) {
+  anb_attention_options options = ANB_ATTENTION_OPTIONS_INIT;
+  anb_attention* attention = NULL;
+  double expected[kDim];
+  int row, head, slot, d;
+  options.query_heads = kQueryHeads;
+  options.kv_heads = kKvHeads;
+  options.head_dim = kDim;
+  options.window = 20;
+  OK(anb_attention_create(&options, &attention));
+  OK(anb_attention_plan(attention, r->plan.groups, r->plan.n_groups, r->plan.views, r->plan.n_views, r->plan.n_rows));
+  run_real(r, attention, NULL, r->out[1]);
+  for (row = 0; row < r->plan.n_rows; ++row) {
+    for (slot = 0; slot < kSlots; ++slot)
+      if (r->positions[slot] <= r->plan.positions[row] - 20) r->mask[row * kSlots + slot] = -1.0f;
+    for (head = 0; head < kQueryHeads; ++head) {
+      const int at = row * kQWidth + head * kDim, kv = head / (kQueryHeads / kKvHeads) * kDim;
+      dense(r->queries + at, r->mask + row * kSlots, r->keys + kv, r->values + kv, expected);
+      for (d = 0; d < kDim; ++d) CHECK_NEAR(r->out[1][at + d], expected[d], 1e-5);
+    }
+  }
+  anb_attention_destroy(attention);
+}
+
 void test_plan_of_the_cache(void) {
   anb_attention_options options = ANB_ATTENTION_OPTIONS_INIT;
   anb_attention_threads threads = ANB_ATTENTION_THREADS_INIT;
@@ -229,6 +303,7 @@ void test_plan_of_the_cache(void) {
   CHECK(n_tasks >= 3);
   CHECK(memcmp(r.out[0], r.out[1], (size_t)r.plan.n_rows * kQWidth * sizeof(float)) == 0);
   test_bad_threads(&r, attention);
+  test_window(&r);
   anb_attention_destroy(attention);
   destroy_real(&r);
 }

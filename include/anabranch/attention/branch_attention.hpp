@@ -16,6 +16,7 @@
 #include <span>
 
 #include <anabranch/attention/kv_tensors.hpp>
+#include <anabranch/attention/score_options.hpp>
 #include <anabranch/mask/visibility.hpp>
 #include <anabranch/parallel_for.hpp>
 
@@ -32,16 +33,17 @@ struct Rows {
 
 class BranchAttention {
  public:
-  /// `scale`: factor of the scores; 0 means 1 / sqrt(head_dim). Throws bad_argument for an impossible shape.
-  explicit BranchAttention(const HeadShape& shape, float scale = 0.0f);
+  /// Throws bad_argument for an impossible shape, or options outside their limits.
+  explicit BranchAttention(const HeadShape& shape, const ScoreOptions& options = {});
   BranchAttention(BranchAttention&&) noexcept;
   BranchAttention& operator=(BranchAttention&&) noexcept;
   ~BranchAttention();
 
   /// Cuts the keys of a pass's rows into tasks; call it once per pass. It copies the slot runs, so the plan need not
-  /// outlive the call. Throws bad_argument for groups and views that GroupCheck refuses (mask/check_groups.hpp). The
-  /// previous plan stays then, and also when memory runs out. O(rows + runs). Allocates nothing once the buffers have
-  /// grown.
+  /// outlive the call. With a window, keys that no row has in its window get no task; positions are those that the
+  /// views say. Throws bad_argument for groups and views that GroupCheck refuses (mask/check_groups.hpp), and with a
+  /// window for views of one segment that differ in first_position. The previous plan stays then, and also when memory
+  /// runs out. O(rows + runs). Allocates nothing once the buffers have grown.
   void plan(std::span<const VisibilityGroup> groups, std::span<const View> views, std::int32_t n_rows);
 
   /// Bytes of scratch memory that `run` needs for the last plan. Any alignment will do.
@@ -55,6 +57,7 @@ class BranchAttention {
            const Epilogue& epilogue = {}) const;
 
   const HeadShape& shape() const noexcept;
+  const ScoreOptions& options() const noexcept;
 
  private:
   struct Impl;
