@@ -16,7 +16,8 @@
 namespace anabranch::eigen {
 
 /// mask(q, k) is true where token q sees token k; [n_tokens, n_tokens]. Any pattern in which every token sees
-/// something; the order of tokens has no meaning beyond the mask and the positions.
+/// something; the order of tokens has no meaning beyond the mask and the positions. In a layer with a window the mask
+/// is narrowed by the positions, token by token.
 using Mask = ::Eigen::Matrix<bool, ::Eigen::Dynamic, ::Eigen::Dynamic, ::Eigen::RowMajor>;
 
 /// The mask in which every token sees itself and all tokens before it.
@@ -39,7 +40,10 @@ class Oracle {
     check(tokens, positions, mask);
     std::vector<Vector> hidden;
     for (const TokenId token : tokens) hidden.push_back(weights_.embedding.row(token));
-    for (const LayerWeights& layer : weights_.layers) run_layer(hidden, layer, positions, mask);
+    for (std::size_t l = 0; l < weights_.layers.size(); ++l) {
+      const std::int32_t window = impl::window_of(weights_.shape, l);
+      run_layer(hidden, weights_.layers[l], positions, window == 0 ? mask : narrowed(mask, positions, window));
+    }
     Matrix out(static_cast<::Eigen::Index>(tokens.size()), weights_.shape.vocabulary);
     for (std::size_t i = 0; i < hidden.size(); ++i)
       out.row(static_cast<::Eigen::Index>(i)) = impl::logits(hidden[i], weights_);
@@ -54,6 +58,13 @@ class Oracle {
   }
 
  private:
+  static Mask narrowed(Mask mask, std::span<const Position> positions, std::int32_t window) {
+    for (::Eigen::Index q = 0; q < mask.rows(); ++q)
+      for (::Eigen::Index k = 0; k < mask.cols(); ++k)
+        if (!impl::in_window(positions.begin()[q], positions.begin()[k], window)) mask(q, k) = false;
+    return mask;
+  }
+
   void check(std::span<const TokenId> tokens, std::span<const Position> positions, const Mask& mask) const {
     const auto n = static_cast<::Eigen::Index>(tokens.size());
     if (positions.size() != tokens.size())

@@ -1,7 +1,8 @@
 // The tiny exact transformer as a host of step plans: it satisfies the decoder's Model concept.
 //
 // It keeps K and V by slot in double precision and follows groups, runs and slots literally. It refuses a plan that
-// shows a row a slot that was never written, or the same slot twice, or that hides a row from itself.
+// shows a row a slot that was never written, or the same slot twice, or that hides a row from itself. Windows go by the
+// positions that the rows were written at, not by those that views say.
 #pragma once
 
 #include <algorithm>

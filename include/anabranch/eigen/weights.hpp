@@ -1,5 +1,5 @@
-// Weights of a tiny decoder-only transformer in double precision: the Llama shape, with Qwen2's bias on q, k and v and
-// Qwen3's norm of q and k as options.
+// Weights of a tiny decoder-only transformer in double precision: the Llama shape, with Qwen2's bias on q, k and v,
+// Qwen3's norm of q and k, and Gemma's windows, capped scores and query scale as options.
 //
 // Random weights are rounded to float32, so that a float32 runner can load exactly the same model.
 #pragma once
@@ -34,6 +34,11 @@ struct Shape {
   bool qkv_bias = false;   ///< Qwen2
   bool qk_norm = false;    ///< Qwen3: RMSNorm of each head of q and k before RoPE
   bool tied_head = false;  ///< the output head is the embedding
+  double query_scale = 0;  ///< factor of the scores; 0: 1 / sqrt(head_size)
+  double softcap = 0;      ///< c: a score s becomes c * tanh(s / c); 0: it stays
+  /// Of layer l windows[l % size]: W where a token at position q sees keys above q - W only; 0: all. Empty: all see
+  /// all.
+  std::vector<std::int32_t> windows = {};
 };
 
 struct LayerWeights {
@@ -69,6 +74,9 @@ inline void check_shape(const Shape& s) {
   require(s.query_heads > 0 && s.query_heads % s.kv_heads == 0, "query_heads", s.query_heads, "a multiple of kv_heads");
   require(s.head_size > 0 && s.head_size % 2 == 0, "head_size", s.head_size, "positive and even");
   require(s.max_positions > 0, "max_positions", s.max_positions, "positive");
+  if (!(s.query_scale >= 0)) fail(Status::bad_argument, "query_scale is ", s.query_scale, ", must be 0 or more");
+  if (!(s.softcap >= 0)) fail(Status::bad_argument, "softcap is ", s.softcap, ", must be 0 or more");
+  for (const std::int32_t window : s.windows) require(window >= 0, "a window", window, "0 (none) or more");
 }
 
 /// The same weights for the same seed on every machine. Throws bad_argument when the sizes do not fit together.

@@ -58,17 +58,29 @@ inline Projection project(const Vector& hidden, const LayerWeights& w, const Sha
   return p;
 }
 
+/// The window of a layer; 0: none.
+inline std::int32_t window_of(const Shape& s, std::size_t layer) {
+  return s.windows.empty() ? 0 : s.windows[layer % s.windows.size()];
+}
+
+/// Whether a token at position `query` has a key at position `key` in a window.
+inline bool in_window(Position query, Position key, std::int32_t window) {
+  return window == 0 || std::int64_t{key} > std::int64_t{query} - window;
+}
+
 /// Attention of one token over `n_keys` keys. `key(j)` and `value(j)` give [kv_heads * head_size] of the j-th.
 template <class Key, class Value>
 Vector attend(const Vector& query, ::Eigen::Index n_keys, const Shape& s, Key&& key, Value&& value) {
   const std::int32_t share = s.query_heads / s.kv_heads;
+  const double scale = s.query_scale > 0 ? s.query_scale : 1.0 / std::sqrt(s.head_size);
   Vector out = Vector::Zero(query.size());
   for (std::int32_t h = 0; h < s.query_heads; ++h) {
     const ::Eigen::Index q = static_cast<::Eigen::Index>(h) * s.head_size;
     const ::Eigen::Index kv = static_cast<::Eigen::Index>(h / share) * s.head_size;
     Vector scores(n_keys);
     for (::Eigen::Index j = 0; j < n_keys; ++j)
-      scores[j] = query.segment(q, s.head_size).dot(key(j).segment(kv, s.head_size)) / std::sqrt(s.head_size);
+      scores[j] = query.segment(q, s.head_size).dot(key(j).segment(kv, s.head_size)) * scale;
+    if (s.softcap > 0) scores = s.softcap * (scores.array() / s.softcap).tanh();
     Vector weights = (scores.array() - scores.maxCoeff()).exp();
     weights /= weights.sum();
     for (::Eigen::Index j = 0; j < n_keys; ++j)

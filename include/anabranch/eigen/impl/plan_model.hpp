@@ -67,6 +67,7 @@ inline void PlanModel::write_content(const StepPlan& plan) {
 inline void PlanModel::run_layer(std::vector<Vector>& hidden, std::size_t layer, const StepPlan& plan,
                                  const std::vector<Slots>& visible) {
   const LayerWeights& w = weights_.layers[layer];
+  const std::int32_t window = impl::window_of(weights_.shape, layer);
   LayerKv& kv = layers_kv_[layer];
   std::vector<Vector> queries;
   for (std::size_t r = 0; r < hidden.size(); ++r) {
@@ -77,7 +78,9 @@ inline void PlanModel::run_layer(std::vector<Vector>& hidden, std::size_t layer,
     queries.push_back(std::move(p.query));
   }
   for (std::size_t r = 0; r < hidden.size(); ++r) {
-    const Slots& slots = visible[r];
+    Slots slots = visible[r];
+    std::erase_if(slots,
+                  [&](Slot slot) { return !impl::in_window(plan.positions[r], content(slot).position, window); });
     const Vector attended = impl::attend(
         queries[r], static_cast<::Eigen::Index>(slots.size()), weights_.shape,
         [&](::Eigen::Index j) -> const Vector& { return kv.keys[slots.begin()[j]]; },
