@@ -8,6 +8,7 @@
 
 #include <anabranch/error.hpp>
 #include <anabranch/mask/pieces.hpp>
+#include <anabranch/mask/window_starts.hpp>
 
 namespace anabranch::torch {
 namespace {
@@ -53,7 +54,7 @@ void add_rows(const PieceList& list, const Piece& piece, RowIndex row, std::span
   const auto [least, most] = std::ranges::minmax(limits);
   const std::int32_t shared_end = least == most ? most : least - 1;
   const auto add = [&](std::int32_t begin, std::int32_t end) -> AttentionCall& {
-    return layout.calls.add() = {row, n, end - begin, {}, cut(list.runs(piece), begin, end), kNoIndex};
+    return layout.calls.add() = {row, n, end - begin, {}, {}, cut(list.runs(piece), begin, end), kNoIndex};
   };
   if (shared_end > piece.begin) add(piece.begin, shared_end);
   if (least == most) return;
@@ -61,15 +62,30 @@ void add_rows(const PieceList& list, const Piece& piece, RowIndex row, std::span
   for (const std::int32_t limit : limits) call.limits.push_back(limit - shared_end);
 }
 
-void add_piece(const PieceList& list, const Piece& piece, PassLayout& layout) {
-  const std::span<const std::int32_t> limits = list.limits(piece);
-  const auto sees = [&](std::size_t i) { return limits[i] > piece.begin; };
+/// The same for rows with windows: one call over all keys that some of them see.
+void add_window_rows(const PieceList& list, const Piece& piece, RowIndex row, std::span<const std::int32_t> starts,
+                     std::span<const std::int32_t> limits, PassLayout& layout) {
+  const std::int32_t begin = *std::ranges::min_element(starts), end = *std::ranges::max_element(limits);
+  const auto n = static_cast<std::int32_t>(limits.size());
+  AttentionCall& call = layout.calls.add();
+  call = {row, n, end - begin, {}, {}, cut(list.runs(piece), begin, end), kNoIndex};
+  if (n == 1) return;  // it sees all of them
+  for (const std::int32_t start : starts) call.starts.push_back(start - begin);
+  for (const std::int32_t limit : limits) call.limits.push_back(limit - begin);
+}
+
+void add_piece(const PieceList& list, const WindowStarts& windows, const Piece& piece, PassLayout& layout) {
+  const std::span<const std::int32_t> limits = list.limits(piece), starts = windows.starts(piece);
+  const auto sees = [&](std::size_t i) { return limits[i] > (starts.empty() ? piece.begin : starts[i]); };
   for (std::size_t begin = 0, end = 0; begin < limits.size(); begin = end) {
     while (end < limits.size() && end < begin + kMaxCallRows && sees(end)) ++end;
+    const RowIndex row = piece.row_begin + static_cast<RowIndex>(begin);
     if (begin == end)
       ++end;  // a row that sees nothing of the piece
+    else if (starts.empty())
+      add_rows(list, piece, row, limits.subspan(begin, end - begin), layout);
     else
-      add_rows(list, piece, piece.row_begin + static_cast<RowIndex>(begin), limits.subspan(begin, end - begin), layout);
+      add_window_rows(list, piece, row, starts.subspan(begin, end - begin), limits.subspan(begin, end - begin), layout);
   }
 }
 
@@ -99,11 +115,13 @@ void check_plan(const StepPlan& plan, const PassLimits& limits) {
       fail(Status::bad_argument, "output names row ", output.row, " of a plan of ", plan.n_rows(), " rows");
 }
 
-PassLayout make_layout(const StepPlan& plan) {
+PassLayout make_layout(const StepPlan& plan, std::int32_t window) {
   PieceList list;
   list.build(plan.groups, plan.views, {plan.n_rows()});
+  WindowStarts windows;
+  windows.build(list, window);
   PassLayout layout;
-  for (const Piece& piece : list.pieces()) add_piece(list, piece, layout);
+  for (const Piece& piece : list.pieces()) add_piece(list, windows, piece, layout);
   make_batches(layout);
   return layout;
 }

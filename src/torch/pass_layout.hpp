@@ -33,9 +33,11 @@ struct AttentionCall {
   RowIndex row_begin = 0;
   std::int32_t n_rows = 0;
   std::int32_t n_keys = 0;
-  std::vector<std::int32_t> limits;  ///< [n_rows]: row i sees keys [0, limits[i]), at least one; empty: all see all
-  std::vector<KeyRun> runs;          ///< adjacent runs are one
-  BatchIndex batch;                  ///< the batch that it runs in, if there is one
+  /// [n_rows]: row i sees keys [starts[i], limits[i]), at least one. Empty starts: from 0 on; empty limits: all see
+  /// all.
+  std::vector<std::int32_t> starts, limits;
+  std::vector<KeyRun> runs;  ///< adjacent runs are one
+  BatchIndex batch;          ///< the batch that it runs in, if there is one
 };
 
 /// Calls of one row each that run together, their keys padded to the longest.
@@ -60,8 +62,8 @@ struct PassLimits {
 /// views are checked by GroupCheck (mask/check_groups.hpp). O(rows + runs).
 void check_plan(const StepPlan& plan, const PassLimits& limits);
 
-/// REQUIRES: a checked plan.
-PassLayout make_layout(const StepPlan& plan);
+/// `window`: as in attention::ScoreOptions. REQUIRES: a checked plan.
+PassLayout make_layout(const StepPlan& plan, std::int32_t window);
 
 /// Appends the slots of a call's keys, in order.
 template <class Out>

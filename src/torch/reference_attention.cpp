@@ -10,6 +10,8 @@
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/tensor.h>
 
@@ -17,6 +19,8 @@
 
 namespace anabranch::torch {
 namespace {
+
+using attention::ScoreOptions;
 
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
 
@@ -31,25 +35,46 @@ at::Tensor mask_of(const AttentionCall& call, std::int32_t share) {
   if (call.limits.empty()) return {};
   at::Tensor mask = at::full({call.n_rows * share, call.n_keys}, static_cast<double>(kHidden), at::kFloat);
   float* row = mask.data_ptr<float>();
-  for (const std::int32_t limit : call.limits)
-    for (std::int32_t j = 0; j < share; ++j, row += call.n_keys) std::fill_n(row, limit, 0.0f);
+  for (std::size_t i = 0; i < call.limits.size(); ++i) {
+    const std::int32_t start = call.starts.empty() ? 0 : call.starts[i];
+    for (std::int32_t j = 0; j < share; ++j, row += call.n_keys) std::fill_n(row + start, call.limits[i] - start, 0.0f);
+  }
   return mask;
 }
 
 /// The kernel's results: out [batch, kv_heads, queries, head_dim] and lse [batch, kv_heads, queries].
 using OutAndLse = std::tuple<at::Tensor, at::Tensor>;
 
-OutAndLse attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& mask) {
+/// The scores, scaled and capped.
+at::Tensor scores_of(const at::Tensor& queries, const at::Tensor& keys, const ScoreOptions& options) {
+  const double scale =
+      options.scale > 0 ? static_cast<double>(options.scale) : 1.0 / std::sqrt(static_cast<double>(queries.size(-1)));
+  const double cap = static_cast<double>(options.softcap);
+  const at::Tensor scores = at::matmul(queries, keys.transpose(-2, -1)).mul_(scale);
+  return cap > 0 ? scores.div_(cap).tanh_().mul_(cap) : scores;
+}
+
+/// LibTorch's kernel knows no capped scores: those are computed step by step.
+OutAndLse attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& mask,
+                 const ScoreOptions& options) {
+  if (options.softcap > 0) {
+    at::Tensor scores = scores_of(queries, keys, options);
+    if (mask.defined()) scores.add_(mask);
+    const at::Tensor lse = at::logsumexp(scores, {-1});
+    return {at::matmul(scores.sub_(lse.unsqueeze(-1)).exp_(), values), lse};
+  }
   std::optional<at::Tensor> given;
   if (mask.defined()) given = mask;
-  return at::_scaled_dot_product_flash_attention_for_cpu(queries, keys, values, 0.0, false, given);
+  std::optional<double> scale;
+  if (options.scale > 0) scale = static_cast<double>(options.scale);
+  return at::_scaled_dot_product_flash_attention_for_cpu(queries, keys, values, 0.0, false, given, scale);
 }
 
 /// One or two calls for every piece that rows see (short single rows together), merged by log-sum-exp.
 class PieceAttention final : public ReferenceAttention {
  public:
-  PieceAttention(const StepPlan& plan, const HeadShape& shape)
-      : layout_(make_layout(plan)), shape_(shape), n_rows_(plan.n_rows()) {
+  PieceAttention(const StepPlan& plan, const HeadShape& shape, const ScoreOptions& options)
+      : layout_(make_layout(plan, options.window)), shape_(shape), options_(options), n_rows_(plan.n_rows()) {
     for (const AttentionCall& call : layout_.calls) {
       masks_.push_back(mask_of(call, shape.share()));
       gathers_.push_back(gather_of(call));
@@ -117,7 +142,7 @@ class PieceAttention final : public ReferenceAttention {
     const AttentionCall& call = layout_.calls[index];
     const std::int64_t share = shape_.share();
     const at::Tensor own = queries.narrow(1, call.row_begin * share, call.n_rows * share).unsqueeze(0);
-    return attend(own, by_head(keys_of(index, keys)), by_head(keys_of(index, values)), masks_[index]);
+    return attend(own, by_head(keys_of(index, keys)), by_head(keys_of(index, values)), masks_[index], options_);
   }
 
   OutAndLse run_batch(const Batch& batch, const at::Tensor& queries, const at::Tensor& keys,
@@ -130,7 +155,7 @@ class PieceAttention final : public ReferenceAttention {
           .view({batch.n, batch.max_keys, shape_.kv_heads, shape_.head_dim})
           .transpose(1, 2);
     };
-    return attend(own, gather(keys), gather(values), batch.mask);
+    return attend(own, gather(keys), gather(values), batch.mask, options_);
   }
 
   static AttentionPart part_of(const OutAndLse& result, std::int64_t batch_entry, const AttentionCall& call) {
@@ -142,6 +167,7 @@ class PieceAttention final : public ReferenceAttention {
 
   PassLayout layout_;
   HeadShape shape_;
+  ScoreOptions options_;
   std::int32_t n_rows_;
   IndexedVector<at::Tensor, CallIndex> masks_{std::pmr::new_delete_resource()};
   IndexedVector<at::Tensor, CallIndex> gathers_{std::pmr::new_delete_resource()};
@@ -151,7 +177,8 @@ class PieceAttention final : public ReferenceAttention {
 /// One call over all visible slots, through one mask. It shares nothing with PieceAttention but the plan.
 class DenseAttention final : public ReferenceAttention {
  public:
-  DenseAttention(const StepPlan& plan, const HeadShape& shape) : shape_(shape), n_rows_(plan.n_rows()) {
+  DenseAttention(const StepPlan& plan, const HeadShape& shape, const ScoreOptions& options)
+      : shape_(shape), options_(options), n_rows_(plan.n_rows()) {
     std::vector<std::int64_t> slots;
     for (const VisibilityGroup& group : plan.groups) append_group(plan, group, slots);
     std::sort(slots.begin(), slots.end());
@@ -165,8 +192,7 @@ class DenseAttention final : public ReferenceAttention {
   at::Tensor run(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values) const override {
     const at::Tensor k = keys.index_select(0, slots_).transpose(0, 1);
     const at::Tensor v = values.index_select(0, slots_).transpose(0, 1);
-    const double scale = 1.0 / std::sqrt(static_cast<double>(shape_.head_dim));
-    const at::Tensor scores = at::bmm(queries, k.transpose(1, 2)).mul_(scale).add_(mask_);
+    const at::Tensor scores = scores_of(queries, k, options_).add_(mask_);
     const at::Tensor out = at::bmm(at::softmax(scores, -1), v);
     return out.view({shape_.kv_heads, n_rows_, shape_.share(), shape_.head_dim})
         .transpose(0, 1)
@@ -183,18 +209,25 @@ class DenseAttention final : public ReferenceAttention {
   void show(const StepPlan& plan, const VisibilityGroup& group, const std::vector<std::int64_t>& columns) {
     std::vector<std::int64_t> keys;
     append_group(plan, group, keys);
+    std::vector<Position> positions;  // of the keys
+    for (const View& view : plan.views_of(group))
+      for (std::int32_t i = view.begin; i < view.end; ++i) positions.push_back(view.first_position + i);
     const auto n_columns = static_cast<std::int64_t>(columns.size());
     for (RowIndex row = group.row_begin; row < group.row_end; ++row) {
       const std::int32_t hidden = group.visibility == Visibility::causal ? group.row_end - 1 - row : 0;
       float* mask = mask_.data_ptr<float>() + row * shape_.share() * n_columns;
-      for (auto key = keys.begin(); key != keys.end() - hidden; ++key) {
-        const auto column = std::lower_bound(columns.begin(), columns.end(), *key) - columns.begin();
+      const std::int64_t from = options_.window == 0 ? std::numeric_limits<std::int64_t>::min()
+                                                     : std::int64_t{plan.positions.begin()[row]} - options_.window + 1;
+      for (std::size_t key = 0; key < keys.size() - static_cast<std::size_t>(hidden); ++key) {
+        if (positions[key] < from) continue;
+        const auto column = std::lower_bound(columns.begin(), columns.end(), keys[key]) - columns.begin();
         for (std::int32_t j = 0; j < shape_.share(); ++j) mask[j * n_columns + column] = 0.0f;
       }
     }
   }
 
   HeadShape shape_;
+  ScoreOptions options_;
   std::int32_t n_rows_;
   at::Tensor slots_;  ///< [n_columns]
   at::Tensor mask_;   ///< [n_rows * share, n_columns], additive
@@ -202,9 +235,10 @@ class DenseAttention final : public ReferenceAttention {
 
 }  // namespace
 
-std::unique_ptr<ReferenceAttention> make_reference(AttentionPath path, const StepPlan& plan, const HeadShape& shape) {
-  if (path == AttentionPath::dense) return std::make_unique<DenseAttention>(plan, shape);
-  return std::make_unique<PieceAttention>(plan, shape);
+std::unique_ptr<ReferenceAttention> make_reference(AttentionPath path, const StepPlan& plan, const HeadShape& shape,
+                                                   const ScoreOptions& options) {
+  if (path == AttentionPath::dense) return std::make_unique<DenseAttention>(plan, shape, options);
+  return std::make_unique<PieceAttention>(plan, shape, options);
 }
 
 }  // namespace anabranch::torch

@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <anabranch/attention/score_options.hpp>
 #include <anabranch/plan/step_plan.hpp>
 #include <anabranch/torch/causal_lm.hpp>
 
@@ -24,6 +25,7 @@ class ReferenceAttention {
 };
 
 /// `path` is not native. REQUIRES: a checked plan with at least one row.
-std::unique_ptr<ReferenceAttention> make_reference(AttentionPath path, const StepPlan& plan, const HeadShape& shape);
+std::unique_ptr<ReferenceAttention> make_reference(AttentionPath path, const StepPlan& plan, const HeadShape& shape,
+                                                   const attention::ScoreOptions& options = {});
 
 }  // namespace anabranch::torch
