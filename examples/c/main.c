@@ -92,7 +92,7 @@ int main(int argc, char** argv) {
   anb_cache_options cache_options = ANB_CACHE_OPTIONS_INIT;
   anb_decoder_options options = ANB_DECODER_OPTIONS_INIT;
   anb_markup markup = ANB_MARKUP_INIT;
-  anb_text text = {sizeof text, 0, hf_detokenize, hf_text_to_tokens, model};
+  anb_text text = {sizeof text, 0, hf_detokenize, hf_text_to_tokens, model, NULL};
   anb_cache* cache;
   anb_decoder* decoder;
   anb_request request;
