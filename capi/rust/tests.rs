@@ -113,7 +113,7 @@ fn too_few_pages_is_an_error_that_tells_how_many() {
     assert_eq!(decoder.text(second).unwrap(), "");
 }
 
-/// The text of a request whose model likes each token of `likes` once, in turn, by as much as it is ahead of the others.
+/// The text and the events of a request whose model likes the tokens of `likes` in turn.
 fn written(options: &RequestOptions, likes: &[usize]) -> (String, Vec<Event>) {
     let cache = Cache::new(8, 100).unwrap();
     let mut decoder = Decoder::new(&cache, Letters, &self::options("serial")).unwrap();

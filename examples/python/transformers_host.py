@@ -226,7 +226,7 @@ def parse(arguments):
     add("--temperature", type=float, default=0.0, help="0: always the likeliest token")
     add("--top-k", type=int, default=0, help="sample from the k likeliest; 0: all")
     add("--top-p", type=float, default=1.0, help="sample from the likeliest that reach p together")
-    add("--min-p", type=float, default=0.0, help="only tokens that are at least this many times as likely as the likeliest")
+    add("--min-p", type=float, default=0.0, help="only tokens at least this many times as likely as the likeliest")
     add("--repetition-penalty", type=float, default=1.0, help="on the tokens of the answer")
     add("--max-tokens", type=at_least(1), default=512, help="sampled tokens of an answer")
     add("--max-branch-tokens", type=at_least(1), default=128, help="of one branch")

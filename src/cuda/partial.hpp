@@ -28,9 +28,9 @@ template <int D>
 struct PartialShape {
   static constexpr int kWarps = kBlockQueries / 16;
   static constexpr int kThreads = kWarps * kLanes;
-  static constexpr int kBlocks = D <= 80 ? 4 : 1;   ///< of a multiprocessor at least: up to 128 registers a thread
-  static constexpr int kTile = D <= 128 ? 32 : 16;  ///< keys
-  static constexpr int kPitch = D + 8;              ///< elements from row to row: 8 rows of ldmatrix in 32 banks
+  static constexpr int kBlocks = D <= 80 ? 4 : D <= 128 ? 3 : 2;  ///< least of a multiprocessor: bounds the registers
+  static constexpr int kTile = D <= 128 ? 32 : 16;                ///< keys
+  static constexpr int kPitch = D + 8;  ///< elements from row to row: 8 rows of ldmatrix in 32 banks
   static constexpr int kRowVectors = D / 8;
   static constexpr int kTileVectors = kTile * kRowVectors;
   static constexpr int kVectors = (kTileVectors + kThreads - 1) / kThreads;  ///< of a thread

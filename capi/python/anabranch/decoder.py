@@ -143,8 +143,8 @@ class Decoder:
             raise
 
     def submit(self, prompt, stop=(), logit_bias=None, **options):
-        """A new request's number. `prompt`: token ids, from the model's own tokenizer; `stop`: a list of texts, token ids
-        and names of special tokens (see the tokenizer's stop_token); `logit_bias`: {token: what its logit gains};
+        """A new request's number. `prompt`: token ids, from the model's own tokenizer; `stop`: a list of texts, token
+        ids and names of special tokens (see the tokenizer's stop_token); `logit_bias`: {token: what its logit gains};
         `options`: fields of anb_request_options."""
         _need_tokens(prompt)
         for counted in ("n_stop", "stop_tokens", "n_stop_tokens", "n_logit_bias"):

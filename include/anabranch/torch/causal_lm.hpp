@@ -37,8 +37,8 @@ struct PassTimes {
 
 class CausalLm {
  public:
-  /// Reads config.json and the safetensors of `folder`, or of the model of this name in the hub cache (hf/hub_cache.hpp:
-  /// "Qwen/Qwen2.5-0.5B-Instruct"), or the prepared weights that an earlier load has kept
+  /// Reads config.json and the safetensors of `folder`, or of the model of this name in the hub cache
+  /// (hf/hub_cache.hpp: "Qwen/Qwen2.5-0.5B-Instruct"), or the prepared weights that an earlier load has kept
   /// (LoadOptions::weight_cache): the logits are the same, bit for bit. Throws bad_file (missing, damaged, tensor
   /// absent or of the wrong shape, an adapter of another model), unsupported (another architecture, another kind of
   /// adapter), bad_argument (options) or, before weights are read, out_of_memory (more is needed than

@@ -21,8 +21,8 @@ namespace anabranch::torch {
 inline constexpr std::int32_t kMaxTokens = 1024;
 inline constexpr std::int32_t kMaxBranchTokens = 160;
 
-/// Markup and positions are by default those of the model's settings (hf/markup_settings.hpp), and so is sampling, as far
-/// as the options leave it open (hf/generation_config.hpp). The k-th question draws random numbers of its own
+/// Markup and positions are by default those of the model's settings (hf/markup_settings.hpp), and so is sampling, as
+/// far as the options leave it open (hf/generation_config.hpp). The k-th question draws random numbers of its own
 /// (`RequestLoop::run`). An answer that alone
 /// does not fit into `n_pages` ends with reason no_room. Throws bad_request for options that make no sense,
 /// bad_argument for a question that is not UTF-8, bad_markup when the model lacks the markup's tags, no_room when the
