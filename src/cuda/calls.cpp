@@ -68,6 +68,7 @@ Calls make_calls(const AttentionKind& kind, const PlanSizes& bucket, const Rows&
                    .query_heads = kind.shape.query_heads,
                    .share = kind.shape.share(),
                    .scale = kind.scale * kLog2E,
+                   .softcap = kind.softcap * kLog2E,
                    .extremes = extremes,
                    .outs = outs};
   calls.merge = {.plan = plan,

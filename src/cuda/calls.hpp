@@ -23,6 +23,7 @@ struct PartialCall {
   std::int32_t query_heads;
   std::int32_t share;
   float scale;      ///< of the scores, times log2(e): exponentials are to base 2
+  float softcap;    ///< likewise; 0: none
   float* extremes;  ///< [n_states, query_heads, 2]: largest score (base 2), sum of 2^(score - largest)
   float* outs;      ///< [n_states, query_heads, head_dim]: values times 2^(score - largest), summed
 };
@@ -45,11 +46,12 @@ struct Calls {
   MergeCall merge;
 };
 
-/// Shape, element and scale of the scores.
+/// Shape, element, and what is done to the scores.
 struct AttentionKind {
   HeadShape shape;
   Element element = Element::bfloat16;
   float scale = 0;
+  float softcap = 0;  ///< 0: none
 };
 
 /// Throws bad_argument, with value and limit, for arguments that the kernels cannot take.

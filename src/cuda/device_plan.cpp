@@ -9,6 +9,7 @@
 
 #include <anabranch/error.hpp>
 #include <anabranch/mask/pieces.hpp>
+#include <anabranch/mask/window_starts.hpp>
 
 #include "head_shapes.hpp"
 #include "plan_layout.hpp"
@@ -49,12 +50,14 @@ std::size_t workspace_bytes(const HeadShape& shape, const PlanSizes& bucket) noe
 struct DevicePlan::Impl {
   HeadShape shape;
   PlanSizes limits;
+  std::int32_t window = 0;
   PlanSizes sizes, bucket;
   std::int32_t n_slots = 0;
   std::vector<std::byte> packed, spare;
 
   // Of the plan that is being built:
   PieceList list;
+  WindowStarts starts;
   std::vector<Piece> pieces;               ///< the list's, those of one segment with one begin together
   std::vector<std::int32_t> first_states;  ///< [list.n_limits()]: index of the first state of a row of a piece
   std::vector<std::int32_t> seen;          ///< [n_rows]: up to where the row has seen the segment at hand
@@ -67,16 +70,21 @@ struct DevicePlan::Impl {
   void sort_pieces();
   void check_seen_once();
   void add_stretches();
-  void add_runs(const Piece& longest);
+  std::int32_t start(const Piece& piece, std::size_t i) const;
+  std::int32_t first_seen(std::span<const Piece> stretch) const;
+  void add_runs(const Piece& longest, std::int32_t first);
   void add_chunk(std::span<const Piece> stretch, Task chunk);
   void pack(const StepPlan& plan, const PlanSizes& at_least);
 };
 
-DevicePlan::DevicePlan(const HeadShape& shape, const PlanSizes& limits) : impl_(std::make_unique<Impl>()) {
+DevicePlan::DevicePlan(const HeadShape& shape, const PlanSizes& limits, std::int32_t window)
+    : impl_(std::make_unique<Impl>()) {
   check_head_shape(shape);
   check_limits(limits);
   impl_->shape = shape;
   impl_->limits = limits;
+  if (window < 0) fail(Status::bad_argument, "window is ", window, ", must be 0 (none) or more");
+  impl_->window = window;
 }
 DevicePlan::DevicePlan(DevicePlan&&) noexcept = default;
 DevicePlan& DevicePlan::operator=(DevicePlan&&) noexcept = default;
@@ -87,10 +95,12 @@ const PlanSizes& DevicePlan::bucket() const noexcept { return impl_->bucket; }
 std::span<const std::byte> DevicePlan::bytes() const noexcept { return impl_->packed; }
 std::int32_t DevicePlan::n_slots() const noexcept { return impl_->n_slots; }
 const HeadShape& DevicePlan::shape() const noexcept { return impl_->shape; }
+std::int32_t DevicePlan::window() const noexcept { return impl_->window; }
 
 void DevicePlan::build(const StepPlan& plan, const PlanSizes& at_least) {
   Impl& impl = *impl_;
   impl.list.build(plan.groups, plan.views, {plan.n_rows(), plan.n_slots});
+  impl.starts.build(impl.list, impl.window);
   impl.number_states();
   impl.sort_pieces();
   impl.check_seen_once();
@@ -105,11 +115,11 @@ void DevicePlan::build(const StepPlan& plan, const PlanSizes& at_least) {
 void DevicePlan::Impl::number_states() {
   const auto visit = [this](auto&& seen_by) {
     for (const Piece& piece : list.pieces()) {
-      std::int32_t row = piece.row_begin, limit = piece.first_limit;
-      for (const std::int32_t end : list.limits(piece)) {
-        if (end > piece.begin) seen_by(row, n_chunks(piece.begin, end), limit);
-        ++row;
-        ++limit;
+      const std::span<const std::int32_t> ends = list.limits(piece);
+      for (std::size_t i = 0; i < ends.size(); ++i) {
+        const auto index = static_cast<std::int32_t>(i);
+        const std::int32_t begin = start(piece, i);
+        if (ends[i] > begin) seen_by(piece.row_begin + index, n_chunks(begin, ends[i]), piece.first_limit + index);
       }
     }
   };
@@ -157,6 +167,21 @@ void DevicePlan::Impl::check_seen_once() {
   }
 }
 
+/// The first token that row i of the piece sees; its limit, where it sees none.
+std::int32_t DevicePlan::Impl::start(const Piece& piece, std::size_t i) const {
+  const std::span<const std::int32_t> of_piece = starts.starts(piece);
+  return of_piece.empty() ? piece.begin : of_piece[i];
+}
+
+/// The first token that some row of the stretch sees.
+std::int32_t DevicePlan::Impl::first_seen(std::span<const Piece> stretch) const {
+  std::int32_t first = stretch.front().begin;
+  if (starts.empty()) return first;
+  first = kUnlimited;
+  for (const Piece& piece : stretch) first = std::min(first, *std::ranges::min_element(starts.starts(piece)));
+  return first;
+}
+
 /// A stretch is the pieces of one segment with one begin.
 void DevicePlan::Impl::add_stretches() {
   for (std::size_t first = 0, last = 0; first < pieces.size(); first = last) {
@@ -164,44 +189,50 @@ void DevicePlan::Impl::add_stretches() {
     for (; last < pieces.size() && pieces[last].segment == longest->segment && pieces[last].begin == longest->begin;
          ++last)
       if (pieces[last].end > longest->end) longest = &pieces[last];
+    const std::span<const Piece> stretch = std::span(pieces).subspan(first, last - first);
+    const std::int32_t first_key = first_seen(stretch);
+    if (first_key >= longest->end) continue;
     std::size_t run = runs.size();
-    add_runs(*longest);
-    for (std::int32_t c = longest->begin / kChunkKeys * kChunkKeys; c < longest->end; c += kChunkKeys) {
+    add_runs(*longest, first_key);
+    for (std::int32_t c = first_key / kChunkKeys * kChunkKeys; c < longest->end; c += kChunkKeys) {
       Task chunk;
       chunk.chunk_begin = c;
-      chunk.key_begin = std::max(c, longest->begin);
       const std::int32_t key_end = std::min(c + kChunkKeys, longest->end);
       chunk.run_begin = static_cast<std::int32_t>(run);
       while (run < runs.size() && runs[run].offset < key_end) ++run;
       chunk.run_end = static_cast<std::int32_t>(run);
-      add_chunk(std::span(pieces).subspan(first, last - first), chunk);
+      add_chunk(stretch, chunk);
       if (run == runs.size() || runs[run].offset > key_end) --run;  // the last run goes on in the next chunk
     }
   }
 }
 
-/// Adds the runs of the stretch's piece that reaches furthest.
-void DevicePlan::Impl::add_runs(const Piece& longest) {
+/// Adds the runs of the stretch's piece that reaches furthest, from the token `first` on.
+void DevicePlan::Impl::add_runs(const Piece& longest, std::int32_t first) {
   for (const SlotRun& run : list.runs(longest))
-    if (run.offset < longest.end) runs.push_back({run.first, run.offset});
+    if (run.offset < longest.end && run.offset + run.count > first) runs.push_back({run.first, run.offset});
 }
 
 /// Adds one task for every so many rows that see the chunk as a thread block takes.
 void DevicePlan::Impl::add_chunk(std::span<const Piece> stretch, Task chunk) {
   const std::int32_t rows_of_block = kBlockQueries / shape.share();
+  const std::int32_t chunk_end = chunk.chunk_begin + kChunkKeys;
   Task* task = nullptr;
   for (const Piece& piece : stretch) {
     const std::span<const std::int32_t> ends = list.limits(piece);
     const std::int32_t* const firsts = first_states.data() + piece.first_limit;
     for (std::size_t i = 0; i < ends.size(); ++i) {
-      if (ends[i] <= chunk.key_begin) continue;
+      const std::int32_t row_begin = start(piece, i);
+      const std::int32_t begin = std::max(row_begin, chunk.chunk_begin), end = std::min(ends[i], chunk_end);
+      if (begin >= end) continue;
       if (task == nullptr || task->n_entries == rows_of_block) {
         task = &tasks.emplace_back(chunk);
         task->entry_begin = static_cast<std::int32_t>(entries.size());
+        task->key_begin = begin;
       }
-      const std::int32_t end = std::min(ends[i], chunk.chunk_begin + kChunkKeys);
-      const std::int32_t state = firsts[i] + chunk.chunk_begin / kChunkKeys - piece.begin / kChunkKeys;
-      entries.push_back({piece.row_begin + static_cast<RowIndex>(i), end, state});
+      const std::int32_t state = firsts[i] + chunk.chunk_begin / kChunkKeys - row_begin / kChunkKeys;
+      entries.push_back({piece.row_begin + static_cast<RowIndex>(i), begin, end, state});
+      task->key_begin = std::min(task->key_begin, begin);
       task->key_end = std::max(task->key_end, end);
       ++task->n_entries;
     }

@@ -28,8 +28,9 @@ template <int D>
 struct PartialShape {
   static constexpr int kWarps = kBlockQueries / 16;
   static constexpr int kThreads = kWarps * kLanes;
-  static constexpr int kTile = D <= 128 ? 32 : 16;  ///< keys
-  static constexpr int kPitch = D + 8;              ///< elements from row to row: 8 rows of ldmatrix in 32 banks
+  static constexpr int kBlocks = D <= 80 ? 4 : D <= 128 ? 3 : 2;  ///< least of a multiprocessor: bounds the registers
+  static constexpr int kTile = D <= 128 ? 32 : 16;                ///< keys
+  static constexpr int kPitch = D + 8;  ///< elements from row to row: 8 rows of ldmatrix in 32 banks
   static constexpr int kRowVectors = D / 8;
   static constexpr int kTileVectors = kTile * kRowVectors;
   static constexpr int kVectors = (kTileVectors + kThreads - 1) / kThreads;  ///< of a thread
@@ -56,7 +57,8 @@ struct PartialRegisters {
   float largest[2];  ///< of the lane's two queries; scores to base 2
   float sum[2];      ///< of the lane's own columns
   float rescale[2];
-  std::int32_t end[2];  ///< the query sees keys before this offset
+  std::int32_t begin[2];  ///< the query sees keys from this offset on
+  std::int32_t end[2];    ///< and before this one
   std::uint32_t a[4], b[4];
 };
 

@@ -60,8 +60,10 @@ ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::soften(const Lanes& warp, std::in
       ANABRANCH_UNROLL
       for (int i = 0; i < 4; ++i) {
         const std::int32_t key = first_key + n * 8 + tile_column(lane, i);
-        const bool seen = key >= task.key_begin && key < own.end[i / 2];
-        own.weights[n][i] = seen ? own.weights[n][i] * call.scale : -INFINITY;
+        const bool seen = key >= own.begin[i / 2] && key < own.end[i / 2];
+        float score = own.weights[n][i] * call.scale;
+        if (call.softcap > 0) score = call.softcap * tanhf(score / call.softcap);
+        own.weights[n][i] = seen ? score : -INFINITY;
         own.largest[i / 2] = larger(own.largest[i / 2], own.weights[n][i]);
       }
     }
@@ -131,7 +133,7 @@ ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::add_non_finite(const Lanes& warp,
         ANABRANCH_UNROLL
         for (int i = 0; i < 4; ++i) {
           const std::uint16_t value = shared.values[key * Shape::kPitch + n * 8 + tile_column(lane, i)];
-          const bool seen = first_key + key >= task.key_begin && first_key + key < own.end[i / 2];
+          const bool seen = first_key + key >= own.begin[i / 2] && first_key + key < own.end[i / 2];
           if (seen && non_finite<E>(value) != 0) own.out[n][i] += E::widen(value);
         }
       }

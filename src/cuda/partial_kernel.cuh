@@ -10,7 +10,8 @@
 namespace anabranch::cuda {
 
 template <class E, int D>
-__global__ void __launch_bounds__(PartialShape<D>::kThreads) partial_kernel(const PartialCall call) {
+__global__ void __launch_bounds__(PartialShape<D>::kThreads, PartialShape<D>::kBlocks)
+    partial_kernel(const PartialCall call) {
   const auto task = static_cast<std::int32_t>(blockIdx.x);
   if (task >= call.plan.counts->n_tasks) return;
   extern __shared__ __align__(16) unsigned char shared_bytes[];

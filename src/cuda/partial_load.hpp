@@ -54,6 +54,7 @@ ANABRANCH_HOST_DEVICE void PartialBlock<E, D>::begin(const Lanes& warp) const {
     ANABRANCH_UNROLL
     for (int half = 0; half < 2; ++half) {
       const std::int32_t query = warp.index * 16 + tile_row(lane, half * 2);
+      own.begin[half] = query < n_queries() ? entry_of(query).begin : task.key_begin;
       own.end[half] = query < n_queries() ? entry_of(query).end : task.key_begin;
       own.largest[half] = -INFINITY;
       own.sum[half] = 0;

@@ -16,7 +16,7 @@ inline constexpr std::int32_t kBlockQueries = 64;
 /// One chunk of keys and some of the rows that see it. Offsets are the keys' places inside their segment.
 struct Task {
   std::int32_t chunk_begin = 0;  ///< multiple of kChunkKeys
-  std::int32_t key_begin = 0;    ///< first key that exists for these rows, chunk_begin or later
+  std::int32_t key_begin = 0;    ///< first key that one of these rows sees, chunk_begin or later
   std::int32_t key_end = 0;      ///< of the row that sees the most
   std::int32_t run_begin = 0;    ///< runs [run_begin, run_end) hold the keys
   std::int32_t run_end = 0;
@@ -28,7 +28,8 @@ struct Task {
 /// One row of a task.
 struct Entry {
   std::int32_t row = 0;
-  std::int32_t end = 0;    ///< the row sees the chunk's keys before this offset
+  std::int32_t begin = 0;  ///< the row sees the chunk's keys from this offset on
+  std::int32_t end = 0;    ///< and before this one
   std::int32_t state = 0;  ///< index of its partial state
 };
 
@@ -66,6 +67,6 @@ inline PackedPlan packed_plan(void* memory, const PlanSizes& bucket) noexcept {
   return plan;
 }
 
-static_assert(sizeof(PlanSizes) == 16 && sizeof(Task) == 32 && sizeof(Entry) == 12 && sizeof(Run) == 8);
+static_assert(sizeof(PlanSizes) == 16 && sizeof(Task) == 32 && sizeof(Entry) == 16 && sizeof(Run) == 8);
 
 }  // namespace anabranch::cuda

@@ -18,6 +18,7 @@ using attention::KvLayout;
 struct AttentionCase {
   HeadShape shape;
   Element element = Element::bfloat16;
+  attention::ScoreOptions options = {};
   KvLayout layout = KvLayout::slot_major;
   Element query_element = Element::float32;
   Element out_element = Element::float32;
@@ -57,10 +58,12 @@ inline float value_of(int token, int place) { return content(token, 2, place); }
 inline float query_of(int token, int place) { return 4.0f * content(token, 3, place); }
 
 /// K/V tensors and queries of a pass. Slots that hold no token hold NaN.
-inline AttentionCase make_case(const Pass& pass, const HeadShape& shape, Element element) {
+inline AttentionCase make_case(const Pass& pass, const HeadShape& shape, Element element,
+                               const attention::ScoreOptions& options = {}) {
   AttentionCase made;
   made.shape = shape;
   made.element = element;
+  made.options = options;
   made.n_slots = pass.plan->n_slots;
   const auto width = static_cast<std::size_t>(shape.kv_width());
   made.keys.assign(pass.token_of_slot.size() * width, kNanBits);
@@ -83,7 +86,7 @@ inline constexpr cuda::PlanSizes kTestLimits{4096, 16384, 65536, 65536};
 
 inline AttentionResult run_attention(const AttentionCase& given, const StepPlan& plan,
                                      const cuda::PlanSizes& at_least = {}) {
-  cuda::DevicePlan device_plan(given.shape, kTestLimits);
+  cuda::DevicePlan device_plan(given.shape, kTestLimits, given.options.window);
   device_plan.build(plan, at_least);
   return run_attention(given, device_plan);
 }

@@ -1,4 +1,6 @@
 // Branch attention against the dense reference, on trees of the real cache. On the host and on a device.
+#include <random>
+
 #include "catch.hpp"
 #include "random_steps.hpp"
 #include "reference.hpp"
@@ -70,6 +72,28 @@ TEST_CASE("every head size, element and share agrees with the dense reference on
           world.commit();
         }
       }
+}
+
+TEST_CASE("windows, capped scores and scales agree with the dense reference under every policy") {
+  const auto seed = GENERATE(1u, 2u, 3u);
+  std::mt19937 random(seed);
+  for (const int head_dim : {64, 256})
+    for (const Element element : {Element::bfloat16, Element::float16}) {
+      CAPTURE(seed, head_dim, static_cast<int>(element));
+      TreeWorld world(Places::scattered, 300);
+      RandomSteps tree(seed * 77 + static_cast<std::uint32_t>(head_dim), world,
+                       {Positions::sequential, Positions::longest, Positions::reserved(300)});
+      for (int i = 0; i < 6; ++i) {
+        tree.step(i % 3 == 0 ? 40 : 4);
+        const Pass& pass = world.plan();
+        const attention::ScoreOptions options{.scale = i % 2 == 0 ? 0.0f : 0.05f,
+                                              .softcap = i % 3 == 0 ? 0.0f : 2.0f,
+                                              .window = 1 + static_cast<std::int32_t>(random() % 100)};
+        CAPTURE(i, options.window);
+        if (i > 0) compare(make_case(pass, {4, 2, head_dim}, element, options), pass);
+        world.commit();
+      }
+    }
 }
 
 TEST_CASE("long random histories agree with the dense reference") {

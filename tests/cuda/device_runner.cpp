@@ -14,7 +14,7 @@ AttentionResult run_attention(const AttentionCase& given, const cuda::DevicePlan
   result.lse.resize(static_cast<std::size_t>(plan.sizes().n_rows) * static_cast<std::size_t>(given.shape.query_heads));
   DeviceBuffer device_out(out.size()), device_lse(result.lse.size() * sizeof(float));
 
-  const cuda::BranchAttention attention(given.shape, given.element);
+  const cuda::BranchAttention attention(given.shape, given.element, given.options);
   attention.upload(plan, device_plan.get(), nullptr);
   attention.run(
       plan.bucket(), rows_of(given, queries.get(), device_out.get(), static_cast<float*>(device_lse.get())),

@@ -1,5 +1,4 @@
 // run_attention on the host. Arrays that the kernels must write start as NaN.
-#include <cmath>
 #include <limits>
 
 #include "host_blocks.hpp"
@@ -21,8 +20,8 @@ std::vector<Aligned> aligned(const void* from, std::size_t n_bytes) {
 }  // namespace
 
 AttentionResult run_attention_in(const AttentionCase& given, const cuda::DevicePlan& plan, WarpOrder order) {
-  const cuda::AttentionKind kind{given.shape, given.element,
-                                 1.0f / std::sqrt(static_cast<float>(given.shape.head_dim))};
+  const cuda::AttentionKind kind{given.shape, given.element, attention::scale_of(given.options, given.shape.head_dim),
+                                 given.options.softcap};
   const std::vector<std::uint16_t> given_keys = laid_out(given, given.keys),
                                    given_values = laid_out(given, given.values);
   const Bytes query_bytes = packed_queries(given);

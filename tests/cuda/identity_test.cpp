@@ -23,9 +23,10 @@ std::vector<std::uint32_t> row_bits(const AttentionCase& given, const AttentionR
 
 /// Bits of the rows of the open step, by token; the step stays open.
 std::map<int, std::vector<std::uint32_t>> bits_of_pass(TreeWorld& world, const HeadShape& shape, Element element,
-                                                       const cuda::PlanSizes& at_least = {}) {
+                                                       const cuda::PlanSizes& at_least = {},
+                                                       const attention::ScoreOptions& options = {}) {
   const Pass pass = world.plan();
-  const AttentionCase given = make_case(pass, shape, element);
+  const AttentionCase given = make_case(pass, shape, element, options);
   const AttentionResult result = run_attention(given, *pass.plan, at_least);
   std::map<int, std::vector<std::uint32_t>> bits;
   for (std::size_t row = 0; row < pass.token_of_row.size(); ++row)
@@ -34,7 +35,7 @@ std::map<int, std::vector<std::uint32_t>> bits_of_pass(TreeWorld& world, const H
 }
 
 void grow(TreeWorld& world, std::uint32_t seed, int n_steps) {
-  RandomSteps tree(seed, world);
+  RandomSteps tree(seed, world, {Positions::sequential, Positions::longest});
   for (int i = 0; i < n_steps; ++i) {
     tree.step(i % 3 == 0 ? 40 : 4);
     world.commit();
@@ -59,7 +60,9 @@ const std::vector<Kind> kKinds = {{{7, 1, 64}, Element::bfloat16}, {{6, 2, 128},
 TEST_CASE("a sequence's rows have the same bits alone and beside all others") {
   const auto seed = GENERATE(21u, 22u, 23u);
   const auto kind = GENERATE(0u, 1u);
-  CAPTURE(seed, kind);
+  const auto window = GENERATE(0, 45);
+  const attention::ScoreOptions options{.softcap = window > 0 ? 5.0f : 0.0f, .window = window};
+  CAPTURE(seed, kind, window);
   TreeWorld world(Places::scattered, 330);
   grow(world, seed, 9);
   const std::vector<int> sequences = living(world);
@@ -72,13 +75,13 @@ TEST_CASE("a sequence's rows have the same bits alone and beside all others") {
     first_token.push_back(world.sequence(sequence).content[world.sequence(sequence).content.size() -
                                                            static_cast<std::size_t>(n_of(sequence))]);
   }
-  const auto together = bits_of_pass(world, kKinds[kind].shape, kKinds[kind].element);
+  const auto together = bits_of_pass(world, kKinds[kind].shape, kKinds[kind].element, {}, options);
   world.abort();
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     world.begin();
     world.number_from(first_token[i]);
     world.append(sequences[i], n_of(sequences[i]));
-    const auto alone = bits_of_pass(world, kKinds[kind].shape, kKinds[kind].element);
+    const auto alone = bits_of_pass(world, kKinds[kind].shape, kKinds[kind].element, {}, options);
     world.abort();
     for (const auto& [token, bits] : alone) CHECK(bits == together.at(token));
   }

@@ -7,6 +7,7 @@
 #include "catch.hpp"
 #include "plan_layout.hpp"
 #include "random_steps.hpp"
+#include "reference.hpp"
 
 using namespace anabranch;
 using namespace anabranch::test;
@@ -29,7 +30,7 @@ class HandPlan {
   }
   HandPlan& view(std::uint64_t segment, std::int32_t begin, std::int32_t end, Slot first) {
     runs_.push_back(std::make_unique<SlotRun>(SlotRun{first, end - begin, begin}));
-    views_.push_back({runs_.back().get(), 1, begin, end, segment});
+    views_.push_back({runs_.back().get(), 1, begin, end, 0, segment});
     groups_.back().n_keys += end - begin;
     ++groups_.back().view_end;
     return *this;
@@ -123,6 +124,34 @@ TEST_CASE("chunks begin at multiples of 256 inside a segment, and a run may serv
   for (std::size_t i = 0; i < 4; ++i) CHECK(out.entries[i].state == static_cast<int>(i));
 }
 
+TEST_CASE("a window leaves out chunks and runs that no row sees, and each row begins where its window does") {
+  // A trunk of 1000 tokens in two runs; row 0 is its token 1000, row 1 of a branch that began at position 700.
+  HandPlan hand(2, 5000);
+  hand.group(0, 2).view(3, 0, 500, 1000).view(3, 500, 1000, 2000);
+  hand.group(0, 1).view(3, 1000, 1001, 40).group(1, 2).view(5, 0, 1, 41);
+  hand.views().back().first_position = 700;
+  DevicePlan plan(kShape, kTestLimits, 100);
+  plan.build(hand.plan());
+  const Unpacked out(plan);
+  CHECK(plan.window() == 100);
+  CHECK(plan.sizes() == PlanSizes{2, 3, 4, 3});
+  REQUIRE(out.tasks.size() == 3);
+  CHECK(out.tasks[0].chunk_begin == 512);
+  CHECK(out.tasks[0].key_begin == 601);
+  CHECK(out.tasks[0].n_entries == 1);
+  CHECK(out.tasks[1].chunk_begin == 768);
+  CHECK(out.tasks[1].key_begin == 768);
+  CHECK(out.tasks[1].n_entries == 2);
+  CHECK(out.tasks[1].key_end == 1001);
+  CHECK(out.entries[1].begin == 901);
+  CHECK(out.entries[1].end == 1001);
+  CHECK(out.entries[2].begin == 768);
+  CHECK(out.entries[2].end == 1000);
+  CHECK(out.runs[0].first == 2000);
+  CHECK(out.row_states == std::vector<std::int32_t>{0, 1, 4});
+  CHECK_THROWS_AS(DevicePlan(kShape, kTestLimits, -1), Error);
+}
+
 TEST_CASE("a task takes as many rows as have room among 64 query vectors") {
   HandPlan hand(20, 100);
   hand.group(0, 20).view(1, 0, 30, 0);
@@ -143,7 +172,7 @@ TEST_CASE("the bucket is the next power of two, at least what is asked for, at m
   CHECK(plan.bucket() == PlanSizes{32, 16, 20, 16});
   plan.build(hand.plan(), {40, 1, 1, 1});
   CHECK(plan.bucket() == PlanSizes{40, 16, 20, 16});
-  CHECK(plan.bytes().size() == 16 + 32 * 16 + 12 * 20 + 8 * 16 + 4 * 41);
+  CHECK(plan.bytes().size() == 16 + 32 * 16 + 16 * 20 + 8 * 16 + 4 * 41);
   CHECK(cuda::workspace_bytes({7, 1, 64}, plan.bucket()) == 4u * 20 * 7 * 66);
 }
 
@@ -223,9 +252,10 @@ TEST_CASE("head shapes without a kernel are refused") {
 TEST_CASE("every row's entries list exactly the slots that it sees, on random trees") {
   const auto seed = GENERATE(range(1u, 9u));
   CAPTURE(seed);
+  const std::int32_t window = seed % 4 < 2 ? 0 : 40 * static_cast<std::int32_t>(seed);
   TreeWorld world(seed % 2 == 0 ? Places::together : Places::scattered);
-  RandomSteps tree(seed, world);
-  DevicePlan plan(kShape, kTestLimits);
+  RandomSteps tree(seed, world, {Positions::sequential, Positions::longest});
+  DevicePlan plan(kShape, kTestLimits, window);
   for (int i = 0; i < 40; ++i) {
     tree.step(i % 7 == 0 ? 200 : 5);
     const Pass& pass = world.plan();
@@ -239,7 +269,8 @@ TEST_CASE("every row's entries list exactly the slots that it sees, on random tr
         CHECK(row_of_state.count(entry.state) == 0);
         row_of_state[entry.state] = entry.row;
         int run = task.run_begin;
-        for (int offset = task.key_begin; offset < entry.end; ++offset) {
+        CHECK(task.key_begin <= entry.begin);
+        for (int offset = entry.begin; offset < entry.end; ++offset) {
           while (run + 1 < task.run_end && out.runs[static_cast<std::size_t>(run) + 1].offset <= offset) ++run;
           const cuda::Run& r = out.runs[static_cast<std::size_t>(run)];
           tokens_of_state[entry.state].push_back(
@@ -252,7 +283,9 @@ TEST_CASE("every row's entries list exactly the slots that it sees, on random tr
         CHECK(row_of_state.at(state) == static_cast<int>(row));
         seen.insert(seen.end(), tokens_of_state[state].begin(), tokens_of_state[state].end());
       }
-      CHECK(seen == pass.sees[row]);
+      AttentionCase given;
+      given.options.window = window;
+      CHECK(seen == seen_by(given, pass, row));
     }
     world.commit();
   }

@@ -1,6 +1,7 @@
 // Random steps on a TreeWorld: every operation, rewinds into shared segments among them, and ragged appends.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "support/random_tree.hpp"
@@ -11,10 +12,11 @@ namespace anabranch::test {
 class RandomSteps {
  public:
   /// Goes on with the tree of `world`, whose sequence 0 is never dropped.
-  RandomSteps(std::uint32_t seed, TreeWorld& world)
+  RandomSteps(std::uint32_t seed, TreeWorld& world, std::vector<Positions> policies = {Positions::sequential})
       : world_{world},
         tree_(seed, world.cache(), world.roots(),
               {.mix = {.append = 9, .fork = 3, .join = 3, .rewind = 2, .adopt = 1, .drop = 1, .detach = 1},
+               .policies = std::move(policies),
                .take_back = TakeBack::settled}) {}
 
   /// Opens a step, changes the tree, appends; at least one row.
@@ -33,9 +35,9 @@ class RandomSteps {
     TreeWorld& world;
     int operator[](SequenceId sequence) const { return world.number_of(sequence); }
     void append_unknown(SequenceId sequence, std::int32_t n) { world.append((*this)[sequence], n); }
-    std::vector<SequenceId> fork(SequenceId parent, std::int32_t n, const ForkOptions&) {
+    std::vector<SequenceId> fork(SequenceId parent, std::int32_t n, const ForkOptions& options) {
       std::vector<SequenceId> children;
-      for (const int child : world.fork((*this)[parent], n)) children.push_back(world.sequence(child).id);
+      for (const int child : world.fork((*this)[parent], n, options)) children.push_back(world.sequence(child).id);
       return children;
     }
     void join(SequenceId parent, const std::vector<SequenceId>& children) {

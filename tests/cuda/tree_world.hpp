@@ -21,6 +21,7 @@ struct Pass {
   const StepPlan* plan = nullptr;
   std::vector<int> token_of_row;
   std::vector<std::vector<int>> sees;  ///< per row: tokens in history order, itself last
+  std::map<int, Position> position;    ///< of each token that was ever planned
   std::vector<int> token_of_slot;      ///< [n_slots]; kNone where nothing was ever written
 };
 
@@ -85,9 +86,9 @@ class TreeWorld {
     }
     step_->append_unknown(sequence(number).id, n);
   }
-  std::vector<int> fork(int number, int n) {
+  std::vector<int> fork(int number, int n, const ForkOptions& options = {}) {
     std::vector<int> made;
-    for (const SequenceId id : step_->fork(sequence(number).id, n)) {
+    for (const SequenceId id : step_->fork(sequence(number).id, n, options)) {
       made.push_back(n_sequences());
       books_.sequences.push_back({id, number, sequence(number).content, sequence(number).content.size()});
     }
@@ -136,6 +137,7 @@ class TreeWorld {
   }
   void commit() {
     books_.token_of_slot = plan().token_of_slot;
+    books_.position = plan().position;
     step_->commit();
     close();
     if (places_ == Places::scattered) part();
@@ -150,6 +152,7 @@ class TreeWorld {
   struct Books {
     std::vector<Sequence> sequences;
     std::vector<int> token_of_slot;
+    std::map<int, Position> position;
     int n_tokens = 0;
   };
   Sequence& at(int number) { return books_.sequences[static_cast<std::size_t>(number)]; }
@@ -164,13 +167,14 @@ class TreeWorld {
   Pass make_pass() {
     const PlanResult result = step_->plan();
     if (!result) fail(Status::no_room, "the test's cache is too small");
-    Pass pass{&*result, {}, {}, books_.token_of_slot};
+    Pass pass{&*result, {}, {}, books_.position, books_.token_of_slot};
     std::map<SequenceId, std::size_t> next;
     for (std::size_t r = 0; r < result->tokens.size(); ++r) {
       const int token = fed_.at(result->sequences[r]).at(next[result->sequences[r]]++);
       pass.token_of_row.push_back(token);
       pass.token_of_slot[static_cast<std::size_t>(result->slots[r])] = token;
       pass.sees.push_back(sees_.at(token));
+      pass.position[token] = result->positions[r];
     }
     return pass;
   }

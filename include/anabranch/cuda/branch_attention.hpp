@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include <anabranch/attention/kv_tensors.hpp>
+#include <anabranch/attention/score_options.hpp>
 #include <anabranch/cuda/device_plan.hpp>
 
 struct CUstream_st;  // what a cudaStream_t points to
@@ -20,6 +21,7 @@ namespace anabranch::cuda {
 
 using attention::Element;
 using attention::KvTensors;
+using attention::ScoreOptions;
 
 /// The same type as cudaStream_t; null is the default stream.
 using Stream = CUstream_st*;
@@ -47,12 +49,13 @@ int device_count() noexcept;
 
 class BranchAttention {
  public:
-  /// `scale`: factor of the scores; 0 means 1 / sqrt(head_dim). Throws what DevicePlan's constructor throws, and
-  /// unsupported for an element that is neither float16 nor bfloat16.
-  BranchAttention(const HeadShape& shape, Element element, float scale = 0.0f);
+  /// Throws what DevicePlan's constructor throws, bad_argument for options outside their limits, and unsupported for an
+  /// element that is neither float16 nor bfloat16. The window is that of the plans that it takes.
+  BranchAttention(const HeadShape& shape, Element element, const ScoreOptions& options = {});
 
   /// Enqueues one copy of the packed plan; call it once per pass. Do not capture it into a graph: a graph reads the
-  /// plan that was uploaded before its replay. The plan's bytes may change as soon as this returns. Throws like `run`.
+  /// plan that was uploaded before its replay. The plan's bytes may change as soon as this returns. Throws like `run`,
+  /// and bad_argument for a plan for other heads or another window.
   void upload(const DevicePlan& plan, void* device_plan, Stream stream) const;
 
   /// Enqueues both kernels for one layer and an uploaded plan of `bucket`; it may be captured into a graph. Requires:
@@ -68,7 +71,7 @@ class BranchAttention {
  private:
   HeadShape shape_;
   Element element_;
-  float scale_;
+  ScoreOptions options_;
 };
 
 }  // namespace anabranch::cuda
