@@ -157,6 +157,26 @@ TEST_CASE("Settings of steps that are not supported are refused by name") {
             .find("'start': expected an integer from 0") != std::string::npos);
 }
 
+TEST_CASE("A file that makes much of a little text is refused") {
+  const std::string long_text(65, 'b');
+  const Json replace{{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", long_text}};
+  const Json doubles{{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aaaa"}};
+  CHECK(error_with("/normalizer", replace).find("'content': more than 64 bytes are not supported") !=
+        std::string::npos);
+  CHECK(error_with("/decoder", replace).find("'content': more than 16 bytes are not supported") != std::string::npos);
+  CHECK(error_with("/normalizer", {{"type", "Sequence"}, {"normalizers", Json(9, doubles)}})
+            .find("more than 8 steps are not supported") != std::string::npos);
+  CHECK(error_with("/decoder", {{"type", "Sequence"}, {"decoders", Json(9, doubles)}})
+            .find("more than 8 steps are not supported") != std::string::npos);
+  CHECK(error_with("/decoder", {{"type", "Sequence"}, {"decoders", Json(4, doubles)}})
+            .find("unsupported: t.json: 'decoder': token ") == 0);
+  Json json = tiny();
+  json["normalizer"] = {{"type", "Sequence"}, {"normalizers", Json(8, doubles)}};
+  const hf::Tokenizer tokenizer = hf::Tokenizer::parse(json.dump(), "t.json");
+  CHECK(test::error_of([&] { tokenizer.encode("a"); }) ==
+        "limit_reached: normalising a text of 1 bytes: it becomes one of 256");
+}
+
 TEST_CASE("A key that is not known is refused in every section, with those that are") {
   const Json metaspace{{"type", "Metaspace"}, {"replacement", "_"}, {"x", 1}};
   const Json with_x{{"type", "NFC"}, {"x", 1}};
