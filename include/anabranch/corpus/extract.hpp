@@ -2,7 +2,8 @@
 //
 // A block is made of at least two siblings of one kind (BlockKind) at one indentation, whose numbers, letters or
 // ordinals go up one by one; a list of one item stays serial text. Deeper lists and headings inside a branch become
-// nested blocks. Numbers are written as in 1. 1) (1) 1、 １． 一、 or as Roman numerals; a list may begin inside an item
+// nested blocks. Numbers are written as in 1. 1) (1) 1、 １． 一、 or as Roman numerals; a list may begin inside an
+// item
 // (`*   * x`). Code (fences of ``` or ~~~, lines that are indented by four columns more), tables and quotes are never
 // cut. Where a numbered list ends:
 //   * a middle item reaches to the next number, unindented paragraphs included
@@ -11,7 +12,8 @@
 // A bulleted list ends at the first unindented paragraph. A headed section ends at the next heading of its level or
 // above.
 //
-// A title is what stands in bold at the start, else before the first `: `, `：`, ` - ` or `. `, or alone on the first line.
+// A title is what stands in bold at the start, else before the first `: `, `：`, ` - ` or `. `, or alone on the first
+// line.
 #pragma once
 
 #include <cstdint>
