@@ -319,7 +319,7 @@ TEST_CASE("text that is not UTF-8 is refused as by the other tokenizer") {
     CHECK(refused("Hi \x80", [&](const std::string& text) {
             const std::vector<ab::llama::Message> chat{{role, text}, {"user", "Hi"}};
             model->vocabulary().encode_chat(chat);
-          }) == "text to encode: not well-formed UTF-8 at byte 3 of 4");
+          }) == "message 0: not well-formed UTF-8 at byte 3 of 4");
   CHECK(refused("Hi \xff", [&](const std::string& text) { ab::llama::generate(*model, text); }) != "taken");
 }
 

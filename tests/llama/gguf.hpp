@@ -25,7 +25,7 @@ inline llama::GgufModel* gguf_model(const std::string& type) {
   const auto [it, is_new] = loaded.try_emplace(type);
   if (is_new && std::filesystem::exists(gguf_file(type)))
     it->second.emplace(llama::GgufModel::load(
-        gguf_file(type), {.n_cells = 512, .n_seq_ids = 256, .n_threads = 1, .cells = llama::CellType::float32}));
+        gguf_file(type), {.n_cells = 768, .n_seq_ids = 256, .n_threads = 1, .cells = llama::CellType::float32}));
   if (!it->second) WARN("skipped: no model in " << gguf_file(type).string());
   return it->second ? &*it->second : nullptr;
 }

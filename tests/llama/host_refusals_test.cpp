@@ -5,7 +5,7 @@ TEST_CASE("contexts, tokens and calls that cannot be are refused with the value 
   GgufModel* model = gguf_model("q4_1");
   if (model == nullptr) return;
   ab::KvCache cache(ab::llama::cache_options(model->context()));
-  CHECK(cache.n_slots() == 512);
+  CHECK(cache.n_slots() == 768);
   CHECK(cache.options().max_sequences == 128);
   CHECK(error_of([&] { Host(nullptr, cache); }).status() == Status::bad_argument);
   CHECK(says(error_of([&] { Host(model->context(), cache, {.first_seq_id = 250, .n_seq_ids = 7}); }),
