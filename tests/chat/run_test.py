@@ -183,6 +183,104 @@ class Stages(unittest.TestCase):
             self.assertIn("first thing failed (exit status 3)", failed.stderr)
 
 
+def tool(folder, name, text):
+    """A stand-in for a program, in bash."""
+    Path(folder, name).write_text(f"#!{shutil.which('bash')}\n{text}\n")
+    Path(folder, name).chmod(0o755)
+
+
+class SetUp(unittest.TestCase):
+    """cmake/setup/setup.sh over stand-ins for cmake, python3 and pip."""
+
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory(prefix="with blanks ")
+        self.addCleanup(holder.cleanup)
+        self.root = Path(holder.name).resolve()
+        (self.root / "tools").mkdir()
+        shutil.copytree(ROOT / "cmake/setup", self.root / "cmake/setup")
+        (self.root / "CMakePresets.json").write_text("{}")
+
+    def sh(self, script, **variables):
+        environment = {**os.environ, "ANABRANCH_CACHE": str(self.root / "cache"), "ROOT": str(self.root), **variables,
+                       "PATH": f"{self.root}/tools:{os.environ['PATH']}"}
+        return subprocess.run(["bash", "-c", f'set -euo pipefail; root=$ROOT; . "$root/cmake/setup/setup.sh"; {script}'],
+                              env=environment, capture_output=True, text=True, timeout=60)
+
+    def test_a_preset_is_configured_again_only_when_something_changed(self):
+        tool(self.root / "tools", "cmake", f"""
+            [ "$1" != --version ] || {{ echo one; exit; }}
+            mkdir -p "$ROOT/build/dev" && cd "$ROOT/build/dev" && touch CMakeCache.txt build.ninja && echo "--   x  left out: y"
+            exit ${{BREAK:-0}}""")
+
+        def configured(script="configure dev -DA=1", **variables):
+            done = self.sh(script, **variables)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual("left out: y" in done.stderr, "configure the preset dev ..." in done.stderr)
+            return "configure the preset dev ..." in done.stderr
+
+        build = self.root / "build/dev"
+        self.assertEqual([configured(), configured()], [True, False])
+        self.assertEqual([configured("configure dev -DA=2"), configured(), configured()], [True, True, False])
+        self.assertEqual([configured(CXX="other"), configured(), configured()], [True, True, False])
+        for name in ("CMakeCache.txt", "build.ninja", "configured_with"):
+            (build / name).unlink()
+            self.assertEqual([configured(), configured()], [True, False], name)
+        os.utime(build / "CMakeCache.txt", (2**32, 2**32))  # somebody ran cmake by hand
+        self.assertTrue(configured())
+        os.utime(build / "CMakeCache.txt", (0, 0))
+        configured()
+        (self.root / "CMakePresets.json").write_text("{ }")
+        self.assertEqual([configured(), configured()], [True, False])
+        tool(self.root / "tools", "cmake", (self.root / "tools/cmake").read_text().replace("echo one", "echo two"))
+        self.assertEqual([configured(), configured()], [True, False])
+        self.assertNotEqual(self.sh("configure dev -DA=3", BREAK="1").returncode, 0)
+        self.assertEqual([configured(), configured()], [True, False])
+
+    def python(self, *, cpu_wheel, cuda, imports):
+        """A python3 whose venv's pip sees one torch wheel."""
+        version = f"__version__ = 'x'\ncuda: Optional[str] = {cuda}\nhip: Optional[str] = None\n"
+        tool(self.root / "tools", "venv_python", f"""
+            echo "$*" >>"$ROOT/calls"
+            site=$(dirname "$0")/../lib/python3.11/site-packages/torch
+            case "$*" in
+              *" install "*torch==*+cpu) {'mkdir -p "$site"' if cpu_wheel else 'exit 1'} ;;
+              *" install "*torch==*) mkdir -p "$site" ;;
+              *" list") echo "torch 9.9+x" ;;
+              "-c import torch"*) exit {0 if imports else 1} ;;
+            esac
+            case "$*" in *" install "*torch==*) printf "%s" "{version}" >"$site/version.py"; mkdir -p "$site/share/cmake" ;; esac""")
+        tool(self.root / "tools", "python3", """
+            case "$*" in
+              "-m venv "*) mkdir -p "$3/bin" && cp "$ROOT/tools/venv_python" "$3/bin/python" ;;
+              *platform*) echo "3.11 x" ;;
+            esac""")
+
+    def test_a_wheel_that_is_not_for_cpus_is_refused_by_name(self):
+        for cuda, imports, text in (("'13.0'", False, "torch wheel 9.9+x, which is not for CPUs alone"),
+                                    ("None", False, "cannot be imported")):
+            self.python(cpu_wheel=False, cuda=cuda, imports=imports)
+            for script in ("need_venv", "need_venv || true"):
+                done = self.sh(script)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(text, done.stderr)
+                self.assertEqual("PIP_EXTRA_INDEX_URL" in done.stderr, cuda != "None")
+            self.assertEqual(list(self.root.glob("cache/*/complete")), [])
+
+    def test_the_wheel_for_cpus_is_taken_first_and_an_environment_with_another_is_made_again(self):
+        for cpu_wheel in (True, False):
+            self.python(cpu_wheel=cpu_wheel, cuda="None", imports=True)
+            done = self.sh('need_venv; need_venv; rm "$(venv_folder)/complete"')
+            self.assertEqual((done.returncode, done.stderr.count("make the Python environment")), (0, 1), done.stderr)
+            asked = re.findall(r" install .*(torch==\S+)", (self.root / "calls").read_text())
+            self.assertEqual([name.endswith("+cpu") for name in asked], [True] if cpu_wheel else [True, False])
+            (self.root / "calls").unlink()
+        self.sh("need_venv")
+        version = next(self.root.glob("cache/venv-*/lib/python3.11/site-packages/torch/version.py"))
+        version.write_text(version.read_text().replace("cuda: Optional[str] = None", "cuda = '13.0'"))
+        done = self.sh("need_venv; need_venv")
+        self.assertEqual((done.returncode, done.stderr.count("make the Python environment")), (0, 1), done.stderr)
+
+
 if __name__ == "__main__":
     try:
         unittest.main()
