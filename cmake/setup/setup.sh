@@ -245,9 +245,8 @@ configuration() {
 
 # is_configured BUILD TEXT: whether the build folder was configured with this text, and nobody changed its cache since.
 is_configured() {
-  local with=$1/configured_with cmake_cache=$1/CMakeCache.txt
-  [ -e "$cmake_cache" ] && [ -e "$1/build.ninja" ] && [ -e "$with" ] && [ ! "$cmake_cache" -nt "$with" ] &&
-    [ "$(cat "$with")" = "$2" ]
+  [ -e "$1/CMakeCache.txt" ] && [ -e "$1/build.ninja" ] && [ -e "$1/configured_with" ] &&
+    [ "$(cat "$1/configured_with")" = "$2"$'\n'"$(cksum <"$1/CMakeCache.txt")" ]
 }
 
 # configure PRESET [CMAKE ARGUMENT...]; nothing where that has been done: the build itself sees changes of CMake's files.
@@ -259,7 +258,7 @@ configure() {
   ! is_configured "$folder" "$text" || return 0
   rm -f "$folder/configured_with"
   stage "configure the preset $preset" cmake --preset "$preset" "$@"
-  printf '%s\n' "$text" >"$folder/configured_with"
+  printf '%s\n' "$text" "$(cksum <"$folder/CMakeCache.txt")" >"$folder/configured_with"
   grep -h '^--   .* left out: ' "$root/build/logs/configure-the-preset-$preset.log" >&2 || true
 }
 

@@ -225,10 +225,10 @@ class SetUp(unittest.TestCase):
         for name in ("CMakeCache.txt", "build.ninja", "configured_with"):
             (build / name).unlink()
             self.assertEqual([configured(), configured()], [True, False], name)
-        os.utime(build / "CMakeCache.txt", (2**32, 2**32))  # somebody ran cmake by hand
-        self.assertTrue(configured())
-        os.utime(build / "CMakeCache.txt", (0, 0))
-        configured()
+        os.utime(build / "CMakeCache.txt")  # as the build does when it runs cmake again
+        self.assertFalse(configured())
+        (build / "CMakeCache.txt").write_text("A:STRING=3")  # somebody ran cmake by hand
+        self.assertEqual([configured(), configured()], [True, False])
         (self.root / "CMakePresets.json").write_text("{ }")
         self.assertEqual([configured(), configured()], [True, False])
         tool(self.root / "tools", "cmake", (self.root / "tools/cmake").read_text().replace("echo one", "echo two"))
