@@ -36,8 +36,10 @@ chat::Result cut_in_titles() {
 }  // namespace
 
 TEST_CASE("an answer that was cut in its titles is not said to take fewer passes serially, nor to have a phase of 0") {
-  const std::string text = chat::figures(cut_in_titles());
-  CHECK(text.find("passes 31 (serial: 31)   as many as serial") != std::string::npos);
+  const std::string text = chat::figures(cut_in_titles());  // its lines are wrapped
+  CHECK(text.find("(serial: 31)") != std::string::npos);
+  CHECK(text.find("as many") != std::string::npos);
+  CHECK(text.find("fewer") == std::string::npos);
   CHECK(text.find("parallel phase") == std::string::npos);
   CHECK(nlohmann::json::parse(chat::to_json(cut_in_titles()))["passes_serial"] == 31);
   chat::Result whole = cut_in_titles();
