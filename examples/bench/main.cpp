@@ -15,6 +15,7 @@
 #include "../common/data.hpp"
 #include "../common/guarded.hpp"
 #include "../common/shipped.hpp"
+#include "../common/usage.hpp"
 #include "commit.hpp"
 #include "measurements.hpp"
 
@@ -157,7 +158,7 @@ int main(int argc, char** argv) {
   bench::Options options;
   CLI::App app{"Measures what a model costs on this machine, and how many branches are nearly free", "anabranch-bench"};
   bench::add_options(app, options);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto ended = example::parse(app, argc, argv)) return *ended;
   bench::fill_in(app, options);
   return example::guarded("anabranch-bench", [&] { bench::run(app, options); });
 }

@@ -81,7 +81,7 @@ static void decode(anb_decoder* decoder, int32_t n_vocabulary, forward run, void
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    fprintf(stderr, "usage: anabranch_c_host MODEL_FOLDER \"question\"\n");
+    fprintf(stderr, "error: %d arguments; usage: anabranch_c_host MODEL_FOLDER \"question\"\n", argc - 1);
     return 2;
   }
   hf_model* model = hf_open(argv[1]);

@@ -111,21 +111,38 @@ class Talk {
   }
 
   void command(const std::string& text) {
-    if (text == "/help") {
+    const std::size_t blank = text.find_first_of(" \t");
+    const std::string name = text.substr(0, blank);
+    const std::size_t begin = blank == std::string::npos ? blank : text.find_first_not_of(" \t", blank);
+    const std::string argument =
+        begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
+    if (name == "/mode") return mode(argument);
+    const bool known = name == "/help" || name == "/stats" || name == "/reset" || name == "/quit" || name == "/exit";
+    if (known && !argument.empty()) {
+      fmt::print("({} takes no argument, and nothing was done; it was given {})\n", name, argument);
+    } else if (name == "/help") {
       fmt::print("{}", kHelp);
-    } else if (text == "/stats") {
+    } else if (name == "/stats") {
       show_statistics();
-    } else if (text == "/reset") {
+    } else if (name == "/reset") {
       chat_.reset();
       last_.reset();
       fmt::print("(forgotten; {} message{} left)\n", chat_.messages().size(), chat_.messages().size() == 1 ? "" : "s");
-    } else if (text == "/mode parallel" || text == "/mode serial") {
-      way_.one_by_one = text == "/mode serial";
-      fmt::print("({})\n",
-                 way_.one_by_one ? "an answer's branches one after another" : "an answer's branches together");
     } else {
       fmt::print("{} is no command; these are:\n{}", text, kHelp);
     }
+  }
+
+  void mode(const std::string& wanted) {
+    if (!wanted.empty() && wanted != "parallel" && wanted != "serial") {
+      fmt::print("(/mode takes parallel or serial, not {}; it stays {})\n", wanted,
+                 way_.one_by_one ? "serial" : "parallel");
+      return;
+    }
+    if (!wanted.empty()) way_.one_by_one = wanted == "serial";
+    fmt::print("({}: an answer's branches {}{})\n", way_.one_by_one ? "serial" : "parallel",
+               way_.one_by_one ? "one after another" : "together",
+               wanted.empty() ? way_.one_by_one ? "; /mode parallel changes it" : "; /mode serial changes it" : "");
   }
 
   void show_statistics() {

@@ -6,8 +6,15 @@ namespace chat {
 namespace {
 
 volatile std::sig_atomic_t n_pressed = 0;
+volatile std::sig_atomic_t second_ends = 0;
 
-extern "C" void note_interrupt(int) { n_pressed = 1; }
+extern "C" void note_interrupt(int) {
+  if (n_pressed != 0 && second_ends != 0) {
+    std::signal(SIGINT, SIG_DFL);
+    std::raise(SIGINT);  // comes when this handler has returned
+  }
+  n_pressed = 1;
+}
 
 void listen(int flags) {
   struct sigaction action {};
@@ -19,7 +26,11 @@ void listen(int flags) {
 
 }  // namespace
 
-Interrupt::Interrupt() { listen(SA_RESTART); }
+Interrupt::Interrupt(Second second) {
+  n_pressed = 0;
+  second_ends = second == Second::ends ? 1 : 0;
+  listen(SA_RESTART);
+}
 Interrupt::~Interrupt() { std::signal(SIGINT, SIG_DFL); }
 
 bool Interrupt::pressed() noexcept { return n_pressed != 0; }

@@ -6,7 +6,9 @@ namespace chat {
 /// While one lives, Ctrl-C is noted. One at a time.
 class Interrupt {
  public:
-  Interrupt();
+  /// A second Ctrl-C before `take`: is it noted too, or does it end the program?
+  enum class Second : bool { noted, ends };
+  explicit Interrupt(Second second = Second::noted);
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;

@@ -17,6 +17,7 @@
 #include "../common/guarded.hpp"
 #include "../common/load_progress.hpp"
 #include "../common/shipped.hpp"
+#include "../common/usage.hpp"
 #include "converse.hpp"
 #include "session.hpp"
 
@@ -88,7 +89,7 @@ void show_row_costs(const ab::torch::CausalLm& model, ab::GenerateOptions& optio
   options.row_costs = std::move(costs);
 }
 
-void run(Options o) {
+int run(Options o) {
   if (o.positions != "model")
     o.generate.positions = o.positions == "longest" ? ab::Positions::longest : ab::Positions::sequential;
   ab::torch::LoadOptions load;
@@ -102,15 +103,16 @@ void run(Options o) {
   if (!chat::has_question(o.session)) {
     o.generate.markup = kMarkups.at(markup);
     ab::torch::Conversation conversation(model, o.generate);
-    return chat::converse(conversation, {markup, o.session.mode == "serial" && markup != "serial"}, o.session.quiet);
+    chat::converse(conversation, {markup, o.session.mode == "serial" && markup != "serial"}, o.session.quiet);
+    return 0;
   }
-  chat::run(o.session, markup,
-            [&](const chat::Way& way, chat::Watchers& watch, const std::vector<std::string>& questions) {
-              ab::GenerateOptions options = o.generate;
-              options.markup = kMarkups.at(way.markup);
-              chat::set_up(options, way, watch);
-              return ab::torch::generate(model, questions, options);
-            });
+  return chat::run(o.session, markup,
+                   [&](const chat::Way& way, chat::Watchers& watch, const std::vector<std::string>& questions) {
+                     ab::GenerateOptions options = o.generate;
+                     options.markup = kMarkups.at(way.markup);
+                     chat::set_up(options, way, watch);
+                     return ab::torch::generate(model, questions, options);
+                   });
 }
 
 }  // namespace
@@ -119,8 +121,8 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app{"Answers questions with branches that are decoded together"};
   add_options(app, options);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto ended = example::parse(app, argc, argv)) return *ended;
   if (!chat::has_question(options.session) && !chat::can_converse(options.session)) return chat::explain(app);
   fill_in(app, options);
-  return example::guarded("chat", [&] { run(std::move(options)); });
+  return example::guarded("chat", [&] { return run(std::move(options)); });
 }

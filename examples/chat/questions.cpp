@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
 #include <nlohmann/json.hpp>
@@ -26,7 +28,7 @@ std::string question_of(const std::string& line, const std::string& where) {
 
 std::vector<std::string> read_questions(const std::filesystem::path& file) {
   std::ifstream stream(file);
-  if (!stream) anabranch::fail(anabranch::Status::bad_file, file.string(), " cannot be read");
+  if (!stream) anabranch::fail(anabranch::Status::bad_file, file.string(), " cannot be read: ", std::strerror(errno));
   std::vector<std::string> questions;
   std::string line;
   for (int number = 1; std::getline(stream, line); ++number) {

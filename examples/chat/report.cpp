@@ -19,10 +19,17 @@ using anabranch::Statistics;
 double per_second(std::int32_t n, double seconds) { return seconds > 0 ? n / seconds : 0.0; }
 double ratio(double a, double b) { return b > 0 ? a / b : 0.0; }
 
+/// Nothing for an answer whose branches wrote no text.
+std::string parallel_phase(const Answer& answer) {
+  if (answer.n_parallel_tokens == 0) return "";
+  return fmt::format("parallel phase {:.1f} tokens/s   ",
+                     per_second(answer.n_parallel_tokens, answer.parallel_seconds));
+}
+
 std::string row(const char* name, const Result& r) {
   const Statistics& s = r.answer.statistics;
   return fmt::format("  {:<9} {:>7} {:>7} {:>9} {:>9.2f} {:>10.1f} {:>9.1f} {:>6.2f}\n", name, s.n_text(), s.n_passes,
-                     s.n_serial_passes(), r.answer.seconds, tokens_per_second(r.answer), s.branches_per_block(),
+                     anabranch::serial_passes(s), r.answer.seconds, tokens_per_second(r.answer), s.branches_per_block(),
                      s.branch_share());
 }
 
@@ -36,9 +43,8 @@ double tokens_per_second(const Answer& answer) { return per_second(answer.statis
 std::string figures(const Result& r) {
   std::string text;
   for (const std::string& line : wrap(fmt::format("{}", r.answer.statistics), kWidth)) text += "  " + line + "\n";
-  return text + fmt::format("  {:.2f} s   {:.1f} tokens/s   parallel phase {:.1f} tokens/s   ended: {}\n",
-                            r.answer.seconds, tokens_per_second(r.answer),
-                            per_second(r.answer.n_parallel_tokens, r.answer.parallel_seconds),
+  return text + fmt::format("  {:.2f} s   {:.1f} tokens/s   {}ended: {}\n", r.answer.seconds,
+                            tokens_per_second(r.answer), parallel_phase(r.answer),
                             anabranch::reason_name(r.answer.reason));
 }
 
@@ -55,20 +61,19 @@ std::string comparison(const Result& serial, const Result& parallel, int width) 
   const double faster = ratio(tokens_per_second(parallel.answer), tokens_per_second(serial.answer));
   const Statistics& s = parallel.answer.statistics;
   text += "  branches: of a block; share: of the text that stands in them\n";
-  return text +
-         fmt::format("  {}: {:.1f}x fewer passes than its own text written serially, {:.2f}x the tokens/s of serial\n",
-                     parallel.way.name(), ratio(s.n_serial_passes(), s.n_passes), faster);
+  return text + fmt::format("  {}: passes: {} (its own text, one token a pass), {:.2f}x the tokens/s of serial\n",
+                            parallel.way.name(), anabranch::passes_saved(anabranch::serial_passes(s), s.n_passes),
+                            faster);
 }
 
-std::string summary(const std::vector<Result>& results) {
+std::string summary(const std::vector<Result>& results, double wall) {
   std::int32_t n_parallel = 0, n_text = 0, n_passes = 0, n_serial = 0;
-  double blocks = 0, share = 0, seconds = 0;
+  double blocks = 0, share = 0;
   for (const Result& r : results) {
     const Statistics& s = r.answer.statistics;
     n_text += s.n_text();
     n_passes += s.n_passes;
-    n_serial += s.n_serial_passes();
-    seconds += r.answer.seconds;
+    n_serial += anabranch::serial_passes(s);
     if (!s.parallel()) continue;
     ++n_parallel;
     blocks += s.branches_per_block();
@@ -76,12 +81,12 @@ std::string summary(const std::vector<Result>& results) {
   }
   const auto n = static_cast<double>(results.size());
   return fmt::format(
-      "  {} answers, {}: tokens {}   passes {} (serial: {})   {:.1f}x fewer\n"
+      "  {} answers, {}: tokens {}   passes {} (serial: {})   {}\n"
       "  {:.0f} % of them with branches (PPD), {:.1f} a block (ABN), {:.0f} % of their text in them (APD)\n"
-      "  mean {:.2f} s an answer, {:.1f} tokens/s\n",
-      results.size(), results.front().way.name(), n_text, n_passes, n_serial, ratio(n_serial, n_passes),
-      100 * n_parallel / n, ratio(blocks, n_parallel), 100 * ratio(share, n_parallel), seconds / n,
-      per_second(n_text, seconds));
+      "  {:.2f} s for all, {:.1f} tokens/s in all\n",
+      results.size(), results.front().way.name(), n_text, n_passes, n_serial,
+      anabranch::passes_saved(n_serial, n_passes), 100 * n_parallel / n, ratio(blocks, n_parallel),
+      100 * ratio(share, n_parallel), wall, per_second(n_text, wall));
 }
 
 std::string to_json(const Result& r) {
@@ -107,7 +112,7 @@ std::string to_json(const Result& r) {
       {"tokens_sampled", s.n_sampled},
       {"tokens_forced", s.n_forced},
       {"passes", s.n_passes},
-      {"passes_serial", s.n_serial_passes()},
+      {"passes_serial", anabranch::serial_passes(s)},
       {"blocks", s.n_blocks},
       {"ppd", s.parallel() ? 1 : 0},
       {"abn", s.branches_per_block()},

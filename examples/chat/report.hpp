@@ -33,8 +33,8 @@ double tokens_per_second(const anabranch::Answer& answer);
 std::string figures(const Result& result);
 /// The same question serially and in parallel: texts side by side, then a table of both.
 std::string comparison(const Result& serial, const Result& parallel, int width);
-/// Means over many answers of one way.
-std::string summary(const std::vector<Result>& results);
+/// Sums and means over many answers of one way, which took `wall` seconds together.
+std::string summary(const std::vector<Result>& results, double wall);
 /// One JSON object, on one line.
 std::string to_json(const Result& result);
 

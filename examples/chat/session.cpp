@@ -5,6 +5,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <utility>
@@ -12,6 +14,7 @@
 #include <anabranch/fmt.hpp>
 
 #include "../common/words.hpp"
+#include "interrupt.hpp"
 #include "questions.hpp"
 #include "report.hpp"
 
@@ -19,6 +22,8 @@ namespace chat {
 namespace {
 
 namespace ab = anabranch;
+
+constexpr int kStopped = 128 + SIGINT;  ///< the exit status of a program that Ctrl-C ended
 
 int terminal_width() {
   winsize size{};
@@ -42,13 +47,20 @@ Way serial_way(const std::string& markup) {
   return {markup, markup != "serial"};
 }
 
-std::vector<Result> results_of(const Session& session, const Way& way, const AnswerAll& answer, Watchers& watch) {
+struct Run {
+  std::vector<Result> results;
+  double seconds = 0;  ///< of all together
+};
+
+Run results_of(const Session& session, const Way& way, const AnswerAll& answer, Watchers& watch) {
+  const auto begin = std::chrono::steady_clock::now();
   std::vector<ab::Answer> answers = answer(way, watch, session.questions);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   watch.view.finish();
   std::vector<Result> results;
   for (std::size_t i = 0; i < answers.size(); ++i)
     results.push_back({session.questions[i], way, std::move(answers[i])});
-  return results;
+  return {std::move(results), seconds};
 }
 
 /// The answer to standard output, its figures to standard error. `shown`: the live view has printed the answer.
@@ -73,7 +85,7 @@ bool can_converse(const Session& session) {
 }
 
 int explain(const CLI::App& app) {
-  fmt::print(stderr, "{}", app.help());
+  fmt::print(stderr, "error: nothing was asked\n\n{}", app.help());
   return 2;
 }
 
@@ -137,10 +149,11 @@ void set_up(ab::GenerateOptions& options, const Way& way, Watchers& watch) {
   options.on_pass = [&watch] {
     watch.view.refresh();
     watch.picture.end_pass();
+    return !Interrupt::pressed();
   };
 }
 
-void run(Session session, const std::string& markup, const AnswerAll& answer) {
+int run(Session session, const std::string& markup, const AnswerAll& answer) {
   check(session);
   const bool show = !session.json && !session.quiet && !session.compare && session.questions.size() == 1;
   const ViewKind kind = show ? view_kind_of(stdout) : ViewKind::none;
@@ -150,31 +163,35 @@ void run(Session session, const std::string& markup, const AnswerAll& answer) {
   const Way reference = serial_way(markup);
   if (session.compare && !session.json)
     fmt::print(stderr, "answering {} serially, then {} {}\n", reference.markup, way.markup, way.mode());
-  std::vector<Result> serial;
+  const Interrupt interrupt(Interrupt::Second::ends);
+  Run serial;
   if (session.compare) serial = results_of(session, reference, answer, unseen);
-  const std::vector<Result> results = results_of(session, way, answer, watch);
+  const auto [results, seconds] = results_of(session, way, answer, watch);
   if (!session.picture.empty())
     watch.picture.write(session.picture, session.questions.front(),
                         fmt::format("{}", results.front().answer.statistics));
 
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (session.json) {
-      if (session.compare) fmt::print("{}\n", to_json(serial[i]));
+      if (session.compare) fmt::print("{}\n", to_json(serial.results[i]));
       fmt::print("{}\n", to_json(results[i]));
       continue;
     }
     if (results.size() > 1) fmt::print("\n? {}\n", results[i].question);
     if (session.compare)
-      fmt::print("\n{}\n", comparison(serial[i], results[i], terminal_width()));
+      fmt::print("\n{}\n", comparison(serial.results[i], results[i], terminal_width()));
     else
       print(results[i], kind == ViewKind::terminal);
   }
   std::fflush(stdout);
   if (!session.json && results.size() > 1) {
     std::FILE* out = session.compare ? stdout : stderr;
-    if (session.compare) fmt::print(out, "\n{}", summary(serial));
-    fmt::print(out, "\n{}", summary(results));
+    if (session.compare) fmt::print(out, "\n{}", summary(serial.results, serial.seconds));
+    fmt::print(out, "\n{}", summary(results, seconds));
   }
+  if (!Interrupt::pressed()) return 0;
+  fmt::print(stderr, "(stopped)\n");
+  return kStopped;
 }
 
 }  // namespace chat

@@ -57,7 +57,9 @@ void add_generate_options(CLI::App& app, anabranch::GenerateOptions& options);
 /// Makes `generate` answer in this way, its markup aside, and show the watchers what it does.
 void set_up(anabranch::GenerateOptions& options, const Way& way, Watchers& watch);
 
-/// Asks and prints. Throws anabranch::Error(bad_argument) when there is nothing to ask, and what answering throws.
-void run(Session session, const std::string& markup, const AnswerAll& answer);
+/// Asks and prints. Ctrl-C stops the answers, whose texts so far are printed; a second one ends the program. The exit
+/// status: 0, or 130 when it was stopped. Throws anabranch::Error(bad_argument) when there is nothing to ask, and what
+/// answering throws.
+int run(Session session, const std::string& markup, const AnswerAll& answer);
 
 }  // namespace chat

@@ -1,7 +1,9 @@
 // Files of JSON objects, one a line.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -16,7 +18,7 @@ namespace example {
 template <class Visit>
 void for_each_json_line(const std::filesystem::path& file, Visit&& visit) {
   std::ifstream in(file);
-  if (!in) anabranch::fail(anabranch::Status::bad_file, file.string(), ": cannot be read");
+  if (!in) anabranch::fail(anabranch::Status::bad_file, file.string(), ": cannot be read: ", std::strerror(errno));
   std::string line;
   for (std::int64_t number = 1; std::getline(in, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;

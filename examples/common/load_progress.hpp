@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <string>
 
@@ -13,9 +15,10 @@
 namespace example {
 
 /// For LoadOptions::on_progress: one line on standard error, which goes away when the model is loaded. Shows nothing
-/// where standard error is no terminal, and nothing of a load that is over at once.
+/// where standard error is no terminal that can clear a line, and nothing of a load that is over at once.
 inline std::function<void(const anabranch::torch::LoadProgress&)> load_progress() {
-  if (::isatty(STDERR_FILENO) == 0) return {};
+  const char* term = std::getenv("TERM");
+  if (::isatty(STDERR_FILENO) == 0 || term == nullptr || std::strcmp(term, "dumb") == 0) return {};
   using Clock = std::chrono::steady_clock;
   return [begin = Clock::now(), shown = -1](const anabranch::torch::LoadProgress& now) mutable {
     const int percent = static_cast<int>(100 * now.fraction());

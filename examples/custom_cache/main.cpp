@@ -60,7 +60,11 @@ void pass(Cache& cache, Cache::Step& step) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc > 1) {
+    std::fprintf(stderr, "error: this program takes no options and no arguments; it was given %s\n", argv[1]);
+    return 2;
+  }
   Cache cache({.n_pages = 64, .page_size = 16});
   const ab::SequenceId trunk = cache.create_sequence();
   auto prompt = cache.begin_step();

@@ -12,8 +12,10 @@
 #include <anabranch/fmt.hpp>
 #include <anabranch/hf/prompt.hpp>
 
+#include "../common/guarded.hpp"
 #include "../common/load_progress.hpp"
 #include "../common/shipped.hpp"
+#include "../common/usage.hpp"
 
 namespace loop {
 namespace {
@@ -226,16 +228,9 @@ ab::torch::CausalLm CommonOptions::load() const {
 }
 
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
-  CLI11_PARSE(app, argc, argv);
+  if (const auto ended = example::parse(app, argc, argv)) return *ended;
   const std::string name = argc > 0 ? std::string(argv[0]).substr(std::string(argv[0]).rfind('/') + 1) : "loop";
-  try {
-    return body();
-  } catch (const ab::Error& error) {
-    fmt::print(stderr, "{}: {}: {}\n", name, error.status(), error.what());
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "{}: {}\n", name, error.what());
-  }
-  return 1;
+  return example::guarded(name.c_str(), body);
 }
 
 }  // namespace loop

@@ -31,7 +31,11 @@ const std::map<int, std::vector<ab::TokenId>> kAnswer = {{-1, {1, 8, 2, 1, 9, 2,
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc > 1) {
+    std::fprintf(stderr, "error: this program takes no options and no arguments; it was given %s\n", argv[1]);
+    return 2;
+  }
   ab::KvCache cache({.n_pages = 64});
   const auto to_text = [](std::span<const ab::TokenId> tokens, std::string& out) {
     for (const ab::TokenId token : tokens) out += kVocabulary[static_cast<std::size_t>(token)];

@@ -9,6 +9,7 @@
 
 #include "../common/data.hpp"
 #include "../common/guarded.hpp"
+#include "../common/usage.hpp"
 #include "session.hpp"
 
 namespace ab = anabranch;
@@ -53,15 +54,15 @@ void fill_in(Options& o) {
   if (o.model.empty()) o.model = example::data(kModel);
 }
 
-void run(const Options& o) {
+int run(const Options& o) {
   const ab::llama::GgufModel model = ab::llama::GgufModel::load(o.model, o.load);
-  chat::run(o.session, o.markup,
-            [&](const chat::Way& way, chat::Watchers& watch, const std::vector<std::string>& questions) {
-              ab::GenerateOptions options = o.generate;
-              options.markup = way.markup == "serial" ? ab::MarkupKind::serial : ab::MarkupKind::skeleton;
-              chat::set_up(options, way, watch);
-              return ab::llama::generate(model, questions, options);
-            });
+  return chat::run(o.session, o.markup,
+                   [&](const chat::Way& way, chat::Watchers& watch, const std::vector<std::string>& questions) {
+                     ab::GenerateOptions options = o.generate;
+                     options.markup = way.markup == "serial" ? ab::MarkupKind::serial : ab::MarkupKind::skeleton;
+                     chat::set_up(options, way, watch);
+                     return ab::llama::generate(model, questions, options);
+                   });
 }
 
 }  // namespace
@@ -70,8 +71,8 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app{"Answers questions with branches that llama.cpp decodes together"};
   add_options(app, options);
-  CLI11_PARSE(app, argc, argv);
-  if (argc < 2) return chat::explain(app);
+  if (const auto ended = example::parse(app, argc, argv)) return *ended;
+  if (!chat::has_question(options.session)) return chat::explain(app);
   fill_in(options);
-  return example::guarded("llama_chat", [&] { run(options); });
+  return example::guarded("llama_chat", [&] { return run(options); });
 }

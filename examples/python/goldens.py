@@ -370,13 +370,13 @@ def agrees(lib, name, case):
 
 def main():
     if len(sys.argv) != 2:
-        sys.stderr.write(__doc__)
+        sys.stderr.write(f"error: {len(sys.argv) - 1} arguments in place of one\n\n{__doc__}")
         return 2
     name = sys.argv[1]
     try:
         lib, cases = anabranch.load(), read_cases(name)
     except (BadFile, OSError) as error:
-        sys.stderr.write(f"goldens.py: {error}\n")
+        sys.stderr.write(f"error: {error}\n")
         return 2
     n_agreed = sum(agrees(lib, name, case) for case in cases)
     print(f"{n_agreed} of {len(cases)} agree")

@@ -60,7 +60,7 @@ fn main() {
     let result = match &arguments[..] {
         [_, folder, question] => answer(folder, question),
         _ => {
-            eprintln!("usage: anabranch_rust_host MODEL_FOLDER \"question\"");
+            eprintln!("error: {} arguments; usage: anabranch_rust_host MODEL_FOLDER \"question\"", arguments.len() - 1);
             std::process::exit(2);
         }
     };

@@ -10,6 +10,8 @@
 #include <anabranch/error.hpp>
 #include <anabranch/hf/hub_cache.hpp>
 
+#include "../common/usage.hpp"
+
 namespace anabranch::train {
 namespace {
 
@@ -127,11 +129,7 @@ Arguments parse_arguments(int argc, char** argv) {
       ->capture_default_str();
   add_tuning(app, a);
   add_training(app, a);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  if (const auto ended = example::parse(app, argc, argv)) std::exit(*ended);
   a.render.positions = positions_of(positions);
   const std::filesystem::path named = std::exchange(a.model, hf::find_model(a.model));
   if (!std::filesystem::is_directory(a.model)) fail(Status::bad_file, "--model: there is no folder ", named.string());

@@ -27,7 +27,7 @@ struct Arguments {
   std::string fingerprint(std::size_t n_samples) const;
 };
 
-/// Ends the program on --help or a mistake, with CLI11's exit status.
+/// Ends the program on --help or a mistake, with its exit status.
 Arguments parse_arguments(int argc, char** argv);
 
 }  // namespace anabranch::train

@@ -22,6 +22,7 @@
 #include <anabranch/train/tag_rows.hpp>
 #include <anabranch/train/training.hpp>
 
+#include "../common/guarded.hpp"
 #include "arguments.hpp"
 #include "run_folder.hpp"
 
@@ -186,10 +187,6 @@ int run(Arguments a) {
 }  // namespace anabranch::train
 
 int main(int argc, char** argv) {
-  try {
-    return anabranch::train::run(anabranch::train::parse_arguments(argc, argv));
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-    return 1;
-  }
+  namespace train = anabranch::train;
+  return example::guarded("train", [&] { return train::run(train::parse_arguments(argc, argv)); });
 }

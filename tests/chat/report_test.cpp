@@ -17,3 +17,39 @@ TEST_CASE("an answer is reported with its markup, and as serial when its branche
   CHECK(report({"skeleton", true}) == "skeleton serial serial");
   CHECK(report({"serial"}) == "serial serial serial");
 }
+
+namespace {
+
+chat::Result cut_in_titles() {
+  chat::Result r{"why?", {"skeleton"}, {}};
+  r.answer.reason = anabranch::EndReason::limit;
+  r.answer.seconds = 2;
+  anabranch::Statistics& s = r.answer.statistics;
+  s.n_serial = 7;
+  s.n_title = 24;
+  s.n_sampled = 31;
+  s.n_passes = 31;
+  s.n_prefill = 1;
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE("an answer that was cut in its titles is not said to take fewer passes serially, nor to have a phase of 0") {
+  const std::string text = chat::figures(cut_in_titles());  // its lines are wrapped
+  CHECK(text.find("(serial: 31)") != std::string::npos);
+  CHECK(text.find("as many") != std::string::npos);
+  CHECK(text.find("fewer") == std::string::npos);
+  CHECK(text.find("parallel phase") == std::string::npos);
+  CHECK(nlohmann::json::parse(chat::to_json(cut_in_titles()))["passes_serial"] == 31);
+  chat::Result whole = cut_in_titles();
+  whole.answer.n_parallel_tokens = 6;
+  whole.answer.parallel_seconds = 0.5;
+  CHECK(chat::figures(whole).find("parallel phase 12.0 tokens/s") != std::string::npos);
+}
+
+TEST_CASE("answers that were made together are summed up by the time that they shared") {
+  const std::string text = chat::summary({cut_in_titles(), cut_in_titles()}, 2.0);
+  CHECK(text.find("passes 62 (serial: 62)   as many as serial") != std::string::npos);
+  CHECK(text.find("2.00 s for all, 7.0 tokens/s in all") != std::string::npos);
+}

@@ -3,6 +3,7 @@
 
     terminal_test.py PROGRAM        with the model in build/models/smollm2-135m
 """
+import json
 import os
 import pty
 import re
@@ -24,10 +25,10 @@ LONG = "Write a long story about a river, with many details."
 class Terminal:
     """A child whose terminal this is."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, term="xterm"):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.environ.update(TERM="xterm", OMP_WAIT_POLICY="passive")
+            os.environ.update(TERM=term, OMP_WAIT_POLICY="passive")
             os.chdir(ROOT)
             os.execv(PROGRAM, [PROGRAM, *arguments])
         self.text = ""
@@ -74,6 +75,13 @@ class Conversation(unittest.TestCase):
             except ProcessLookupError:
                 pass
 
+    @unittest.skipUnless((ROOT / "build/models/smollm2-135m/config.json").exists(), "no model in build/models/smollm2-135m")
+    def test_a_dumb_terminal_gets_no_control_sequences(self):
+        terminal = Terminal("--max-tokens", "4", ASK, term="dumb")
+        self.assertEqual(terminal.end(), 0)
+        self.assertNotIn("\x1b", terminal.text)
+        self.assertNotIn("loading the model", terminal.text)
+
     def converse(self, terminal):
         terminal.wait_for(r"\n> $")
         self.assertIn("no answer yet", terminal.send("/stats\r"))
@@ -108,7 +116,12 @@ class Conversation(unittest.TestCase):
         self.assertGreater(kept, whole)
         self.assertIn("conversation: 7 messages", stats)
 
+        self.assertIn("(parallel: ", terminal.send("/mode\r"))
         self.assertIn("one after another", terminal.send("/mode serial\r"))
+        self.assertIn("/mode parallel changes it", terminal.send("/mode\r"))
+        self.assertIn("parallel or serial, not foo; it stays serial", terminal.send("/mode foo\r"))
+        self.assertIn("/reset takes no argument", terminal.send("/reset extra\r"))
+        self.assertIn("conversation: 7 messages", terminal.send("/stats\r"))
         self.assertIn("no command", terminal.send("/nothing\r"))
         self.assertIn("/reset", terminal.send("/help\r"))
         self.assertIn("1 message left", terminal.send("/reset\r"))
@@ -121,8 +134,8 @@ class Conversation(unittest.TestCase):
                  for value in ("0", "-1")]
         for option, value in [*wrong, ("--no-repeat-ngram", "-1"), ("--seed", "-1"), ("--threads", "-1")]:
             done = subprocess.run([PROGRAM, option, value, "q"], capture_output=True, text=True, timeout=PATIENCE)
-            self.assertNotEqual(done.returncode, 0)
-            self.assertEqual(done.stdout, "")
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertTrue(done.stderr.startswith("error: "), done.stderr)
             self.assertIn(option, done.stderr)
 
     def test_a_model_named_as_on_a_hub_is_looked_for_and_the_error_says_how_to_fetch_it(self):
@@ -136,7 +149,49 @@ class Conversation(unittest.TestCase):
         for arguments in ([], ["--system", "You are brief."]):
             done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
             self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertTrue(done.stderr.startswith("error: "), done.stderr)
             self.assertIn("--max-tokens", done.stderr)
+
+    def test_wrong_usage_ends_with_2_and_a_file_that_is_not_there_with_1(self):
+        for arguments in (["--nothing", "q"], ["--mode", "x", "q"], ["--max-tokens"], ["-"], ["--weights", "f8", "q"]):
+            done = subprocess.run([PROGRAM, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
+            self.assertTrue(done.stderr.startswith("error: "), done.stderr)
+        done = subprocess.run([PROGRAM, "--file", "/nosuch"], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("No such file or directory", done.stderr)
+
+    @unittest.skipUnless((ROOT / "build/models/smollm2-135m/config.json").exists(), "no model in build/models/smollm2-135m")
+    def test_an_interrupted_question_prints_what_it_has(self):
+        process = self.ask("What are the benefits of regular exercise?")
+        told = ""
+        while " branches: " not in told:
+            self.assertNotEqual(line := process.stderr.readline(), "", told)
+            told += line
+        process.send_signal(signal.SIGINT)
+        text, told = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 130, told)
+        self.assertIn("ended: cancelled", told)
+        self.assertTrue(told.endswith("(stopped)\n"), told)
+        self.assertGreater(len(text.strip()), 10)
+
+        process = self.ask("--json", "--markup", "serial", "--max-tokens", "4000", LONG)
+        self.wait_until_it_listens(process)
+        process.send_signal(signal.SIGINT)
+        text, told = process.communicate(timeout=PATIENCE)
+        self.assertEqual((process.returncode, json.loads(text)["end"]), (130, "cancelled"), told)
+
+    def ask(self, *arguments):
+        return subprocess.Popen([PROGRAM, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait_until_it_listens(self, process):
+        """Until SIGINT is caught, as /proc says."""
+        while process.poll() is None:
+            caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())
+            if int(caught.group(1), 16) & 1 << (signal.SIGINT - 1):
+                return
+            time.sleep(0.01)
+        self.fail(f"it ended:\n{process.stderr.read()}")
 
 
 if __name__ == "__main__":

@@ -40,8 +40,14 @@ TEST_CASE("statistics print as the figures of an answer") {
         "tokens 220 (170 sampled, 60 forced; tags and titles count there)   passes 85 (serial: 220)   2.6x fewer   "
         "7.0 branches a block, 97 % of the text in them");
   CHECK(fmt::format("{}", ab::Statistics{}) ==
-        "tokens 0 (0 sampled, 0 forced; tags and titles count there)   passes 0 (serial: 0)   1.0x fewer   "
+        "tokens 0 (0 sampled, 0 forced; tags and titles count there)   passes 0 (serial: 0)   as many as serial   "
         "no branches");
+  s.n_passes = 250;                    // more than one token a pass would take
+  CHECK(ab::serial_passes(s) == 250);  // cut: with titles that no branch repeats yet
+  s.ended_by_text = true;
+  CHECK(ab::serial_passes(s) == 221);
+  CHECK(ab::passes_saved(221, 250) == "more than serial");
+  CHECK(ab::passes_saved(250, 249) == "hardly fewer than serial");
 }
 
 TEST_CASE("what a pass costs is drawn as bars against its rows") {

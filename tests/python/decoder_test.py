@@ -46,6 +46,16 @@ class DecoderTier(unittest.TestCase):
         decoder.commit(model(plan))
         self.assertEqual([event.text for event in decoder.events()], ["a"])
 
+    def test_a_model_that_returns_lists_is_told_what_is_wanted(self):
+        decoder, model = scripted([[*b"abc", END]])
+        decoder.submit(b"Q")
+        plan = decoder.plan()
+        with self.assertRaisesRegex(TypeError, r"returned list; .*float32, float16 or uint16 rows .n_outputs, n_vocab"):
+            decoder.commit([[0.0] * N_VOCABULARY])
+        self.assertEqual(list(plan.tokens), [*b"Q"])  # still open
+        decoder.commit(model(plan))
+        self.assertEqual([event.text for event in decoder.events()], ["a"])
+
     def test_a_model_that_fails_costs_its_request_and_nothing_else(self):
         decoder, model = scripted([[*b"abcdef", END]])
         aborted = []

@@ -183,7 +183,12 @@ class Decoder:
         may lie apart. None for a plan without outputs."""
         made = self.lib.make(abi.LogitsStruct)
         if logits is not None:
-            values = memoryview(logits)
+            try:
+                values = memoryview(logits)
+            except TypeError:
+                raise TypeError(f"the model returned {type(logits).__name__}; wanted are contiguous float32, float16 or "
+                                "uint16 rows [n_outputs, n_vocabulary] with the buffer protocol, such as a numpy array "
+                                "(of a torch tensor on the CPU: .numpy())") from None
             if values.format not in LOGIT_TYPES or values.ndim != 2 or not self._has_rows(values, logits):
                 raise Error(Status.BAD_LOGITS, f"logits are {values.format} of shape {values.shape}, not contiguous "
                                                "float32, float16 or uint16 [n_outputs, n_vocabulary]")

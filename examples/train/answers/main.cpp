@@ -13,6 +13,7 @@
 
 #include "../../common/guarded.hpp"
 #include "../../common/json_lines.hpp"
+#include "../../common/usage.hpp"
 #include "prompts.hpp"
 #include "writer.hpp"
 
@@ -108,6 +109,6 @@ int main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app("Answers many prompts with a model of one's own, for training text.");
   add_options(app, arguments);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto ended = example::parse(app, argc, argv)) return *ended;
   return example::guarded("answers", [&] { run(arguments); });
 }

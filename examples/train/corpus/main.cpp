@@ -14,6 +14,7 @@
 #include <anabranch/error.hpp>
 
 #include "../../common/guarded.hpp"
+#include "../../common/usage.hpp"
 #include "pipeline.hpp"
 
 namespace {
@@ -98,6 +99,6 @@ int main(int argc, char** argv) {
   add_files(app, o);
   add_limits(app, o);
   add_model(app, o);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto ended = example::parse(app, argc, argv)) return *ended;
   return example::guarded("corpus", [&] { run(o); });
 }

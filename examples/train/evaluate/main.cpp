@@ -15,6 +15,7 @@
 
 #include "../../common/guarded.hpp"
 #include "../../common/json_lines.hpp"
+#include "../../common/usage.hpp"
 #include "answer_questions.hpp"
 #include "text_loss.hpp"
 
@@ -148,6 +149,6 @@ int main(int argc, char** argv) {
   Arguments arguments;
   CLI::App app("Answers questions in several ways and measures them.");
   add_options(app, arguments);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto ended = example::parse(app, argc, argv)) return *ended;
   return example::guarded("evaluate", [&] { run(arguments); });
 }

@@ -10,6 +10,7 @@
 
 #include "../../common/data.hpp"
 #include "../../common/guarded.hpp"
+#include "../../common/usage.hpp"
 
 namespace ab = anabranch;
 
@@ -25,7 +26,7 @@ int main(int argc, char** argv) {
   app.add_option("--dtype", dtype, "of the weights written: float32, bfloat16")
       ->check(CLI::IsMember(dtypes))
       ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  if (const auto ended = example::parse(app, argc, argv)) return *ended;
   return example::guarded("merge_adapter", [&] {
     ab::hf::write_merged_folder(
         {.model = ab::hf::find_model(model), .adapter = adapter, .merged = merged, .dtype = dtypes.at(dtype)});
