@@ -112,7 +112,7 @@ std::string to_json(const Result& r) {
       {"tokens_sampled", s.n_sampled},
       {"tokens_forced", s.n_forced},
       {"passes", s.n_passes},
-      {"passes_serial", anabranch::serial_passes(s)},
+      {"passes_serial", s.n_serial_passes()},
       {"blocks", s.n_blocks},
       {"ppd", s.parallel() ? 1 : 0},
       {"abn", s.branches_per_block()},
