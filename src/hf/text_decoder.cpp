@@ -126,8 +126,6 @@ void TextDecoder::change(const Step& step, bool is_first, std::string& text) {
 void TextDecoder::replace(const Replace& step, std::string& text) {
   std::string out;
   step.matcher.replace_matches(text, step.by, out);
-  if (out.size() > kMaxDecoded + kMaxDecodedGrowth * text.size())  // a file could double a text 64 times
-    fail(Status::limit_reached, "decoding by the tokenizer's 'Replace': ", out.size(), " bytes for ", text.size());
   text = std::move(out);
 }
 
@@ -177,6 +175,12 @@ std::string TextDecoder::from_alphabet(const Texts& tokens) {
   return text;
 }
 
+/// A file's steps could double a text many times: `n_bytes` is what `n_tokens` texts of `n_before` bytes have become.
+void TextDecoder::check_growth(std::size_t n_bytes, std::size_t n_tokens, std::size_t n_before) {
+  if (n_bytes > kMaxDecoded * n_tokens + kMaxDecodedGrowth * n_before)
+    fail(Status::limit_reached, "decoding by the tokenizer's 'Replace': ", n_bytes, " bytes for ", n_before);
+}
+
 TextDecoder::Piece TextDecoder::piece(std::string_view token, bool is_first) const {
   switch (shape_) {
     case Shape::bytes: return {alphabet_to_bytes(token).value_or(std::string(token))};
@@ -185,7 +189,10 @@ TextDecoder::Piece TextDecoder::piece(std::string_view token, bool is_first) con
     case Shape::pieces: break;
   }
   std::string text(token);
-  for (std::size_t i = 0; i < n_single_; ++i) change(steps_[i], is_first, text);
+  for (std::size_t i = 0; i < n_single_; ++i) {
+    change(steps_[i], is_first, text);
+    check_growth(text.size(), 1, token.size());
+  }
   if (has_bytes_)
     if (const auto byte = byte_of_token(text)) return {std::string(1, *byte), true};
   return {std::move(text)};
@@ -198,6 +205,12 @@ std::string TextDecoder::whole(std::vector<std::string> tokens) const {
     return out;
   };
   if (shape_ == Shape::spaced) return joined(tokens, " ");
+  const auto size_of = [](const Texts& texts) {
+    std::size_t n = 0;
+    for (const std::string& text : texts) n += text.size();
+    return n;
+  };
+  const std::size_t n_tokens = tokens.size(), n_before = size_of(tokens);
   for (const Step& step : steps_) {
     if (std::holds_alternative<ByteFallback>(step))
       tokens = join_bytes(tokens);
@@ -207,6 +220,7 @@ std::string TextDecoder::whole(std::vector<std::string> tokens) const {
       tokens = {from_alphabet(tokens)};
     else
       for (std::size_t i = 0; i < tokens.size(); ++i) change(step, i == 0, tokens[i]);
+    check_growth(size_of(tokens), n_tokens, n_before);
   }
   return joined(tokens, "");
 }

@@ -67,6 +67,7 @@ class TextDecoder {
   static bool changes_one(const Step& step);
   static void change(const Step& step, bool is_first, std::string& text);
   static void replace(const Replace& step, std::string& text);
+  static void check_growth(std::size_t n_bytes, std::size_t n_tokens, std::size_t n_before);
   static void strip(const Strip& step, std::string& text);
   static void unmeta(const Metaspace& step, bool is_first, std::string& text);
   static Texts join_bytes(const Texts& tokens);
