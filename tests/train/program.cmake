@@ -20,7 +20,7 @@ if(NOT said MATCHES "5 samples, [0-9]+ tokens, [0-9]+ of them to learn; skipped:
   message(FATAL_ERROR "a stopped run: ${said}")
 endif()
 run(1 --resume --lr 5)
-if(NOT said MATCHES "error: .*made with other settings")
+if(NOT said MATCHES "train: bad_file: .*made with other settings")
   message(FATAL_ERROR "a run with other settings went on: ${said}")
 endif()
 run(0 --resume)
