@@ -54,9 +54,9 @@ class CommandLine(unittest.TestCase):
 class RealModel(unittest.TestCase):
     def test_more_tokens_than_positions_are_refused_before_the_weights_are_read(self):
         done = run("--model", MODEL, "--prompt-tokens", "8192")
-        self.assertEqual((done.returncode, done.stdout), (1, ""))
-        self.assertEqual(done.stderr, "anabranch-bench: bad_argument: --prompt-tokens is 8192; the model has positions "
-                                      "for 8191 and one new token\n")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertEqual(done.stderr, "error: --prompt-tokens is 8192; the model has positions for 8191 and one new "
+                                      "token\n")
 
     def positive(self, value, path=""):
         if isinstance(value, dict):
