@@ -3,6 +3,7 @@
 #include <ctime>
 #include <utility>
 
+#include "characters.hpp"
 #include "utf8.hpp"
 
 namespace anabranch::hf::impl {

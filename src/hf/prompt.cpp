@@ -7,6 +7,7 @@
 #include <anabranch/error.hpp>
 #include <anabranch/hf/config.hpp>
 
+#include "characters.hpp"
 #include "utf8.hpp"
 
 namespace anabranch::hf {
