@@ -98,8 +98,8 @@ function(anabranch_document_target place name words text)
     add_test(NAME "build:${place} runs" COMMAND ${CMAKE_COMMAND} "-DPROGRAM=$<TARGET_FILE:${target}>"
       "-DROOT=${PROJECT_SOURCE_DIR}" "-DMODEL=${model}" "-DEXPECTED=${expected}"
       -P "${PROJECT_SOURCE_DIR}/tests/build/run_document.cmake")
-    set_tests_properties("build:${place} runs" PROPERTIES SKIP_REGULAR_EXPRESSION "left out: " TIMEOUT 300
-      ENVIRONMENT "OMP_NUM_THREADS=1")
+    set_tests_properties("build:${place} runs" PROPERTIES SKIP_REGULAR_EXPRESSION "left out: " TIMEOUT 300)
+    anabranch_one_thread("build:${place} runs")
   else()
     add_library(${target} OBJECT "${source}")
   endif()
