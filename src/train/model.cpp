@@ -36,6 +36,24 @@ void check(const ModelOptions& o, const hf::ModelConfig& c) {
     require(token >= 0 && token < c.vocabulary, "trained token", token, "inside the vocabulary");
 }
 
+/// What the runner computes and this network does not.
+void require_trainable(const hf::ModelConfig& c, const std::filesystem::path& folder) {
+  const auto require = [&](bool holds, const char* what) {
+    if (!holds)
+      fail(Status::unsupported, (folder / "config.json").string(), ": ", what, " of ",
+           hf::architecture_name(c.architecture), " cannot be trained, only run; supported are the shapes of Llama, "
+           "Qwen2 and Qwen3");
+  };
+  require(c.windows.empty(), "sliding windows");
+  require(c.activation == hf::Activation::silu, "a gate other than \"silu\"");
+  require(!c.fused_matrices, "fused matrices");
+  require(!c.post_norms && c.norm_offset == 0, "norms");
+  require(c.embedding_scale == 1.0f, "scaled embeddings");
+  require(c.query_scale == 0 && c.score_softcap == 0 && c.logit_softcap == 0, "scaled or capped scores and logits");
+  require(!c.mlp_bias, "biases in the feed-forward");
+  require(c.rope.rotary_share == 1.0 && c.rope.attention_factor == 1.0, "partly turned or scaled heads");
+}
+
 std::span<float> values_of(const at::Tensor& tensor) {
   if (!tensor.defined()) return {};
   return {tensor.data_ptr<float>(), tensor.data_ptr<float>() + tensor.numel()};
@@ -64,6 +82,7 @@ const char* compute_name(Compute compute) noexcept {
 
 Model Model::load(const std::filesystem::path& folder, const ModelOptions& options) {
   const hf::ModelConfig of_folder = hf::ModelConfig::load(folder);
+  require_trainable(of_folder, folder);
   const hf::ModelConfig config = hf::ModelWeights(hf::Weights::open(folder), of_folder).config();
   check(options, config);
   if (of_folder.tied_embeddings && !config.tied_embeddings && options.tuning == Tuning::lora &&
