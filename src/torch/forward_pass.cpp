@@ -105,8 +105,8 @@ void ForwardPass::project_heads(std::size_t layer, const StepPlan& plan) {
   const LayerTensors& w = model_->tensors.layers[layer];
   const HeadShape heads = model_->heads();
   const std::int32_t dim = heads.head_dim, width = heads.q_width() + 2 * heads.kv_width();
-  const HeadSplit split{heads, &ropes_[model_->kinds.layers[layer].rotation], values_or_null(w.query_norm), values_or_null(w.key_norm),
-                        model_->config.rms_eps};
+  const HeadSplit split{heads, &ropes_[model_->kinds.layers[layer].rotation], values_or_null(w.query_norm),
+                        values_or_null(w.key_norm), model_->config.rms_eps};
   const auto finish_heads = [&](std::int32_t begin, std::int32_t end) {
     for (std::int32_t h = begin / dim; h < end / dim; ++h) {
       apply_rope(qkv_.data(), n_rows_, h, split);
@@ -135,7 +135,7 @@ void ForwardPass::attend(std::size_t layer) {
   };
   const attention::BranchAttention& attention = attentions_[model_->kinds.layers[layer].scores];
   attention.run({qkv_.data(), heads.q_width() + 2 * heads.kv_width(), context_.data(), heads.q_width()},
-                 kv_.layer(layer), workspace_, parallel_, rounds ? Epilogue(round) : Epilogue());
+                kv_.layer(layer), workspace_, parallel_, rounds ? Epilogue(round) : Epilogue());
 }
 
 void ForwardPass::attend_by_reference(std::size_t layer) {

@@ -71,13 +71,13 @@ class ForwardPass {
   ParallelFor parallel_;
   PassTimes* times_ = nullptr;
   std::vector<RopeTable> ropes_;  ///< by rotation
-  std::int32_t n_rows_ = 0;     ///< rows that are still computed: after the last attention the outputs only
-  std::vector<float> hidden_;   ///< [n_rows, hidden]
-  std::vector<float> qkv_;      ///< [n_rows, q_width + 2 kv_width]
-  std::vector<float> context_;  ///< [n_rows, q_width]
-  std::vector<float> ffn_;      ///< [n_rows, ffn]
-  std::vector<float> added_;    ///< [n_rows, hidden]: a product whose norm is not applied yet
-  std::vector<float> logits_;   ///< [n_outputs, vocabulary]
+  std::int32_t n_rows_ = 0;       ///< rows that are still computed: after the last attention the outputs only
+  std::vector<float> hidden_;     ///< [n_rows, hidden]
+  std::vector<float> qkv_;        ///< [n_rows, q_width + 2 kv_width]
+  std::vector<float> context_;    ///< [n_rows, q_width]
+  std::vector<float> ffn_;        ///< [n_rows, ffn]
+  std::vector<float> added_;      ///< [n_rows, hidden]: a product whose norm is not applied yet
+  std::vector<float> logits_;     ///< [n_outputs, vocabulary]
   std::vector<std::byte> workspace_;
   ProductScratch scratch_;
 };

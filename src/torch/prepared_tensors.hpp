@@ -20,7 +20,8 @@ void visit_prepared(Model& model, const hf::ModelConfig& c, Visit&& visit) {
     auto& layer = model.layers[l];
     visit.matrix(name(l, "qkv"), layer.qkv, linear::PackedShape{.out = c.q_width() + 2 * c.kv_width(), .in = c.hidden});
     visit.matrix(name(l, "out"), layer.out, linear::PackedShape{.out = c.hidden, .in = c.q_width()});
-    visit.matrix(name(l, "gate_up"), layer.gate_up, linear::PackedShape{.out = c.ffn, .in = c.hidden, .gated = true, .activation = activation_of(c)});
+    visit.matrix(name(l, "gate_up"), layer.gate_up,
+                 linear::PackedShape{.out = c.ffn, .in = c.hidden, .gated = true, .activation = activation_of(c)});
     visit.matrix(name(l, "down"), layer.down, linear::PackedShape{.out = c.hidden, .in = c.ffn});
   }
   visit.matrix("head", model.head, linear::PackedShape{.out = c.vocabulary, .in = c.hidden});

@@ -19,13 +19,13 @@
 namespace anabranch::torch {
 
 struct LayerTensors {
-  at::Tensor input_norm, ffn_norm;  ///< [hidden], float32
-  at::Tensor query_norm, key_norm;  ///< [head_dim], float32; undefined without q/k norm
+  at::Tensor input_norm, ffn_norm;                ///< [hidden], float32
+  at::Tensor query_norm, key_norm;                ///< [head_dim], float32; undefined without q/k norm
   at::Tensor post_attention_norm, post_ffn_norm;  ///< [hidden], float32; undefined without
-  Projection qkv;                   ///< [q_width + 2 kv_width, hidden]: q, k, v one after the other
-  Projection out;                   ///< [hidden, q_width]
-  Projection gate_up;               ///< [ffn, hidden] each, gated by the model's activation
-  Projection down;                  ///< [hidden, ffn]
+  Projection qkv;                                 ///< [q_width + 2 kv_width, hidden]: q, k, v one after the other
+  Projection out;                                 ///< [hidden, q_width]
+  Projection gate_up;                             ///< [ffn, hidden] each, gated by the model's activation
+  Projection down;                                ///< [hidden, ffn]
 };
 
 struct ModelTensors {

@@ -36,22 +36,24 @@ void check(const ModelOptions& o, const hf::ModelConfig& c) {
     require(token >= 0 && token < c.vocabulary, "trained token", token, "inside the vocabulary");
 }
 
-/// What the runner computes and this network does not.
+/// Refuses what the runner computes and this network does not.
 void require_trainable(const hf::ModelConfig& c, const std::filesystem::path& folder) {
-  const auto require = [&](bool holds, const char* what) {
+  const auto require = [&](bool holds, const char* key, const char* what) {
     if (!holds)
-      fail(Status::unsupported, (folder / "config.json").string(), ": ", what, " of ",
-           hf::architecture_name(c.architecture), " cannot be trained, only run; supported are the shapes of Llama, "
-           "Qwen2 and Qwen3");
+      fail(Status::unsupported, (folder / "config.json").string(), ": '", key, "': ", what, " of ",
+           hf::architecture_name(c.architecture), " can be run, but not trained; supported are the shapes of ",
+           "LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM");
   };
-  require(c.windows.empty(), "sliding windows");
-  require(c.activation == hf::Activation::silu, "a gate other than \"silu\"");
-  require(!c.fused_matrices, "fused matrices");
-  require(!c.post_norms && c.norm_offset == 0, "norms");
-  require(c.embedding_scale == 1.0f, "scaled embeddings");
-  require(c.query_scale == 0 && c.score_softcap == 0 && c.logit_softcap == 0, "scaled or capped scores and logits");
-  require(!c.mlp_bias, "biases in the feed-forward");
-  require(c.rope.rotary_share == 1.0 && c.rope.attention_factor == 1.0, "partly turned or scaled heads");
+  require(c.norm_offset == 0 && c.embedding_scale == 1.0f, "architectures", "norms and embeddings");
+  require(!c.post_norms, "architectures", "norms behind attention");
+  require(!c.fused_matrices, "architectures", "fused matrices");
+  require(c.activation == hf::Activation::silu, "hidden_act", "a gate other than \"silu\"");
+  require(c.windows.empty(), "sliding_window", "a window");
+  require(c.query_scale == 0 && c.score_softcap == 0, "attn_logit_softcapping", "scaled or capped scores");
+  require(c.logit_softcap == 0, "final_logit_softcapping", "capped logits");
+  require(!c.mlp_bias, "mlp_bias", "biases in the feed-forward");
+  require(c.rope.rotary_share == 1.0, "partial_rotary_factor", "partly turned heads");
+  require(c.rope.attention_factor == 1.0, "rope_parameters", "scaled rotations");
 }
 
 std::span<float> values_of(const at::Tensor& tensor) {

@@ -176,9 +176,10 @@ TEST_CASE("Gemma 3's rope settings are read in both spellings") {
     CHECK(model.window_rope->scaling == hf::RopeScaling::none);
   }
   CHECK(load_config(with(gemma3(), {{"rope_parameters", {{"full_attention", nullptr}}}})).rope.theta == 1000000);
-  CHECK(error_with(gemma3(), "rope_parameters", {{"rope_type", "default"}}) ==
-        "unsupported: config.json: 'rope_parameters': 'rope_type': \"default\" is not supported; supported are settings "
-        "for full_attention and for sliding_attention");
+  CHECK(
+      error_with(gemma3(), "rope_parameters", {{"rope_type", "default"}}) ==
+      "unsupported: config.json: 'rope_parameters': 'rope_type': \"default\" is not supported; supported are settings "
+      "for full_attention and for sliding_attention");
   Json both = with(gemma3(), newer);
   CHECK(error_with(both, "rope_scaling", {{"rope_type", "linear"}, {"factor", 2.0}})
             .find("'rope_scaling': an object with 2 entries is not supported beside other 'rope_parameters'") !=

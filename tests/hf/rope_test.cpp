@@ -54,7 +54,8 @@ TEST_CASE("Each kind's frequencies and attention factor equal those of transform
   }
 }
 
-TEST_CASE("A model with longrope is read with the positions of its short factors, and extended by the number asked for") {
+TEST_CASE(
+    "A model with longrope is read with the positions of its short factors, and extended by the number asked for") {
   hf::ModelConfig model = load_config(phi3());
   CHECK(model.rope.scaling == RopeScaling::longrope);
   CHECK(model.max_positions == 16);
@@ -96,8 +97,7 @@ TEST_CASE("Phi-3's original positions count beside the settings, and its old nam
   CHECK(test::config_error(json).find("'long_factor': expected 8 numbers above 0") != std::string::npos);
   json = phi3();
   json["rope_scaling"]["short_mscale"] = 1.2;
-  CHECK(test::config_error(json) ==
-        "unsupported: config.json: 'rope_scaling': 'short_mscale': 1.2 is not supported");
+  CHECK(test::config_error(json) == "unsupported: config.json: 'rope_scaling': 'short_mscale': 1.2 is not supported");
 }
 
 TEST_CASE("Dynamic scaling is the plain one inside the model's positions") {
@@ -114,7 +114,8 @@ TEST_CASE("Numbers that a kind needs are named where they are absent or impossib
   const std::string start = "bad_file: config.json: 'rope_scaling': ";
   for (const char* type : {"linear", "dynamic", "yarn"}) {
     CHECK(error({{"rope_type", type}}) == start + "'factor': expected a number above 0, found nothing");
-    CHECK(error({{"rope_type", type}, {"factor", 0.5}}) == start + "'factor': expected a number of at least 1, found 0.5");
+    CHECK(error({{"rope_type", type}, {"factor", 0.5}}) ==
+          start + "'factor': expected a number of at least 1, found 0.5");
   }
   CHECK(error({{"rope_type", "yarn"}, {"factor", 2.0}, {"rope_theta", 1.0}}) ==
         start + "'rope_theta': expected a number above 1 for yarn, found 1");

@@ -27,7 +27,9 @@ using ab::torch::Weights;
 std::string name_of(const Shape& shape) { return ab::eigen::impl::family_of(shape).class_name; }
 
 ab::test::RandomScript random_script(unsigned seed) {
-  return {seed, 2, 40,
+  return {seed,
+          2,
+          40,
           {.mix = {.append = 8, .fork = 4, .join = 4, .rewind = 2, .adopt = 1, .drop = 1},
            .max_sequences = 16,
            .long_tokens = 9,

@@ -121,7 +121,7 @@ inline eigen::Shape gemma3_shape() {
 }
 /// All of them.
 inline std::vector<eigen::Shape> all_shapes() {
-  return {llama_shape(), qwen2_shape(),  qwen3_shape(),  mistral_shape(),
+  return {llama_shape(), qwen2_shape(), qwen3_shape(),  mistral_shape(),
           phi3_shape(),  gemma_shape(), gemma2_shape(), gemma3_shape()};
 }
 

@@ -84,7 +84,8 @@ class Oracle {
     const LayerWeights& layer = weights_.layers[index];
     std::vector<impl::Projection> tokens;
     for (std::size_t i = 0; i < hidden.size(); ++i)
-      tokens.push_back(impl::project(hidden[i], layer, weights_.shape, impl::turn_of(weights_.shape, index, positions[i])));
+      tokens.push_back(
+          impl::project(hidden[i], layer, weights_.shape, impl::turn_of(weights_.shape, index, positions[i])));
     for (std::size_t i = 0; i < hidden.size(); ++i) {
       std::vector<const impl::Projection*> seen;
       for (std::size_t k = 0; k < tokens.size(); ++k)

@@ -150,8 +150,8 @@ inline std::string config_json(const Shape& s) {
       "\", \"torch_dtype\": \"float32\"" + entry("vocab_size", s.vocabulary) + entry("hidden_size", s.hidden) +
       entry("num_hidden_layers", s.layers) + entry("num_attention_heads", s.query_heads) +
       entry("num_key_value_heads", s.kv_heads) + entry("head_dim", s.head_size) + entry("intermediate_size", s.ffn) +
-      entry("max_position_embeddings", s.max_positions) + entry("rope_theta", s.rope_theta) + ", \"rms_norm_eps\": " +
-      std::to_string(static_cast<std::int64_t>(std::llround(s.norm_epsilon * 1e9))) + "e-9" +
+      entry("max_position_embeddings", s.max_positions) + entry("rope_theta", s.rope_theta) +
+      ", \"rms_norm_eps\": " + std::to_string(static_cast<std::int64_t>(std::llround(s.norm_epsilon * 1e9))) + "e-9" +
       ", \"attention_bias\": false, \"tie_word_embeddings\": " + (s.tied_head ? "true" : "false");
   json += impl::window_entries(s);
   if (s.rotary_share != 1) json += entry("partial_rotary_factor", s.rotary_share);

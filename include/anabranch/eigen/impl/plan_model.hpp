@@ -71,7 +71,8 @@ inline void PlanModel::run_layer(std::vector<Vector>& hidden, std::size_t layer,
   LayerKv& kv = layers_kv_[layer];
   std::vector<Vector> queries;
   for (std::size_t r = 0; r < hidden.size(); ++r) {
-    impl::Projection p = impl::project(hidden[r], w, weights_.shape, impl::turn_of(weights_.shape, layer, plan.positions[r]));
+    impl::Projection p =
+        impl::project(hidden[r], w, weights_.shape, impl::turn_of(weights_.shape, layer, plan.positions[r]));
     const Slot slot = plan.slots[r];
     kv.keys[slot] = std::move(p.key);
     kv.values[slot] = std::move(p.value);
