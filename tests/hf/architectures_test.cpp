@@ -209,7 +209,7 @@ TEST_CASE("Layer types say which layers have a window, where the architecture le
 TEST_CASE("Qwen's layers have a window from one on, where it is used") {
   for (const Json& config : {bare_json("Qwen2ForCausalLM", "qwen2"), bare_json("Qwen3ForCausalLM", "qwen3")}) {
     const auto found = [&](const Json& changes) { return load_config(with(config, changes)).windows; };
-    CHECK(found({}).empty());
+    CHECK(found(Json::object()).empty());
     CHECK(found({{"sliding_window", 9}, {"max_window_layers", 8}}).empty());
     const Json use{{"use_sliding_window", true}};
     CHECK(found(with(use, {{"sliding_window", 9}, {"max_window_layers", 8}})) == windows(9, "........wwww"));

@@ -118,7 +118,7 @@ TEST_CASE("Numbers that a kind needs are named where they are absent or impossib
           start + "'factor': expected a number of at least 1, found 0.5");
   }
   CHECK(error({{"rope_type", "yarn"}, {"factor", 2.0}, {"rope_theta", 1.0}}) ==
-        start + "'rope_theta': expected a number above 1 for yarn, found 1");
+        start + "'rope_theta': expected a number above 1 for yarn, found 1.000000");
   CHECK(error({{"rope_type", "yarn"}, {"factor", 2.0}, {"truncate", 1}}) ==
         start + "'truncate': expected true or false, found 1");
   CHECK(error({{"rope_type", "longrope"}}).find("'short_factor': expected 32 numbers above 0") != std::string::npos);
