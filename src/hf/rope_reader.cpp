@@ -8,7 +8,7 @@ namespace anabranch::hf::impl {
 namespace {
 
 /// Settings that other versions of transformers had, and that would change the result.
-constexpr const char* kOthers[] = {"short_mscale", "long_mscale", "mrope_section"};
+constexpr const char* kOthers[] = {"short_mscale", "long_mscale", "mrope_section", "llama_4_scaling_beta"};
 constexpr const char* kFullLayers = "full_attention";
 constexpr const char* kWindowLayers = "sliding_attention";
 
