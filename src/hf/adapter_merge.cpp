@@ -163,10 +163,7 @@ std::map<std::string, MatrixShape, std::less<>> linear_modules(const ModelConfig
   const auto add = [&](const MatrixSpec& matrix) { modules[matrix.module] = {matrix.out, matrix.in}; };
   for (std::int32_t index = 0; index < config.n_layers; ++index) {
     const LayerSpec layer = layer_spec(config, index);
-    for (const MatrixSpec& matrix : layer.qkv) add(matrix);
-    add(layer.out);
-    for (const MatrixSpec& matrix : layer.gate_up) add(matrix);
-    add(layer.down);
+    for (const MatrixSpec* matrix : layer.matrices()) add(*matrix);
   }
   if (!config.tied_embeddings) add(head_spec(config));
   return modules;

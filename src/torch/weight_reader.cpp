@@ -36,10 +36,7 @@ void WeightReader::expect_all() const {
   };
   for (std::int32_t index = 0; index < config.n_layers; ++index) {
     const hf::LayerSpec layer = hf::layer_spec(config, index);
-    for (const hf::MatrixSpec& spec : layer.qkv) matrix(spec);
-    for (const hf::MatrixSpec& spec : layer.gate_up) matrix(spec);
-    matrix(layer.out);
-    matrix(layer.down);
+    for (const hf::MatrixSpec* spec : layer.matrices()) matrix(*spec);
   }
   matrix(hf::head_spec(config));
   if (!config.tied_embeddings || weights_ != Weights::int8) matrix(hf::embedding_spec(config));

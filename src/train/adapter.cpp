@@ -16,8 +16,7 @@ namespace {
 std::vector<std::string> projection_names(const hf::ModelConfig& config) {
   const hf::LayerSpec layer = hf::layer_spec(config, 0);
   std::vector<std::string> names;
-  for (const hf::MatrixSpec* matrix :
-       {&layer.qkv[0], &layer.qkv[1], &layer.qkv[2], &layer.out, &layer.gate_up[0], &layer.gate_up[1], &layer.down})
+  for (const hf::MatrixSpec* matrix : layer.matrices())
     names.push_back(matrix->module.substr(matrix->module.rfind('.') + 1));
   return names;
 }

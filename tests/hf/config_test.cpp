@@ -1,20 +1,16 @@
 #include <anabranch/hf/config.hpp>
 
 #include "catch.hpp"
-#include "files.hpp"
+#include "config_json.hpp"
 
 namespace hf = anabranch::hf;
-using Json = nlohmann::json;
+using test::config_error;
+using test::error_with;
+using test::Json;
 
 namespace {
 
-Json llama() {
-  return Json::parse(
-      R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "hidden_size": 576,
-    "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152,
-    "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "rope_theta": 100000, "rope_scaling": null, "torch_dtype": "bfloat16",
-    "tie_word_embeddings": true, "bos_token_id": 1, "eos_token_id": 2, "attention_bias": false})");
-}
+Json llama() { return test::llama_json(); }
 
 Json qwen(int generation) {
   Json json = llama();
@@ -24,24 +20,7 @@ Json qwen(int generation) {
 }
 
 hf::ModelConfig load(const Json& config, const Json& generation = nullptr) {
-  const test::TemporaryFolder folder;
-  test::write(folder / "config.json", config.dump());
-  if (!generation.is_null()) test::write(folder / "generation_config.json", generation.dump());
-  return hf::ModelConfig::load(folder.path());
-}
-
-// Without the folder's name.
-std::string config_error(const Json& config, const Json& generation = nullptr) {
-  std::string text = test::error_of([&] { load(config, generation); });
-  const auto end = text.find("config.json");
-  const auto begin = text.find('/');
-  if (begin < end && end != std::string::npos) text.erase(begin, text.rfind('/', end) + 1 - begin);
-  return text;
-}
-
-std::string error_with(Json config, const char* key, const Json& value) {
-  config[key] = value;
-  return config_error(config);
+  return test::load_config(config, generation);
 }
 
 }  // namespace
@@ -173,10 +152,19 @@ TEST_CASE("Tokens that end an answer are those of config.json and of generation_
 }
 
 TEST_CASE("Architectures that are not supported are refused by name") {
-  CHECK(error_with(llama(), "architectures", {"MistralForCausalLM"}) ==
-        "unsupported: config.json: 'architectures': \"MistralForCausalLM\" is not supported; supported are "
-        "LlamaForCausalLM, "
-        "Qwen2ForCausalLM and Qwen3ForCausalLM");
+  const std::string supported =
+      "; supported are LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, MistralForCausalLM, Phi3ForCausalLM, "
+      "GemmaForCausalLM, Gemma2ForCausalLM and Gemma3ForCausalLM";
+  CHECK(error_with(llama(), "architectures", {"BloomForCausalLM"}) ==
+        "unsupported: config.json: 'architectures': \"BloomForCausalLM\" is not supported" + supported);
+  CHECK(error_with(llama(), "architectures", {"Qwen3MoeForCausalLM"}) ==
+        "unsupported: config.json: 'architectures': \"Qwen3MoeForCausalLM\" is not supported: mixtures of experts "
+        "cannot be run" +
+            supported);
+  CHECK(error_with(llama(), "architectures", {"Gemma3ForConditionalGeneration"}) ==
+        "unsupported: config.json: 'architectures': \"Gemma3ForConditionalGeneration\" is not supported: models of "
+        "pictures and text cannot be run, and their text part alone is not read" +
+            supported);
   CHECK(error_with(llama(), "model_type", "mistral") ==
         "unsupported: config.json: 'model_type': \"mistral\" does not belong to LlamaForCausalLM");
   CHECK(error_with(llama(), "architectures", Json::array())
@@ -185,48 +173,31 @@ TEST_CASE("Architectures that are not supported are refused by name") {
   bare.erase("architectures");
   CHECK(error_with(bare, "model_type", "gpt2")
             .find("unsupported: config.json: 'model_type': \"gpt2\" is not supported") == 0);
+  CHECK(error_with(bare, "model_type", "mixtral").find("\"mixtral\" is not supported: mixtures of experts") !=
+        std::string::npos);
   bare.erase("model_type");
   CHECK(config_error(bare) == "bad_file: config.json: expected 'architectures' or 'model_type', found neither");
 }
 
 TEST_CASE("Features that would change the result are refused by name") {
   CHECK(error_with(llama(), "hidden_act", "gelu") ==
-        "unsupported: config.json: 'hidden_act': \"gelu\" is not supported, only \"silu\"");
-  CHECK(error_with(llama(), "mlp_bias", true).find("unsupported: config.json: 'mlp_bias'") == 0);
+        "unsupported: config.json: 'hidden_act': \"gelu\" is not supported; supported are \"silu\" and "
+        "\"gelu_pytorch_tanh\"");
+  CHECK(error_with(qwen(2), "mlp_bias", true) ==
+        "unsupported: config.json: 'mlp_bias': true is not supported for Qwen2ForCausalLM");
   CHECK(error_with(llama(), "quantization_config", {{"quant_method", "bitsandbytes"}})
             .find("unsupported: config.json: 'quantization_config'") == 0);
   CHECK(error_with(llama(), "partial_rotary_factor", 0.5) ==
         "unsupported: config.json: 'partial_rotary_factor': 0.5 is not supported, only 1.0");
   CHECK(error_with(llama(), "torch_dtype", "float64").find("unsupported: config.json: 'torch_dtype': \"float64\"") ==
         0);
-  CHECK(error_with(llama(), "rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}) ==
-        "unsupported: config.json: 'rope_scaling': 'rope_type': \"yarn\" is not supported; supported are \"default\" "
-        "and \"llama3\"");
-  CHECK(error_with(llama(), "rope_scaling", {{"type", "linear"}, {"factor", 4.0}}).find("'type': \"linear\"") !=
-        std::string::npos);
+  CHECK(error_with(llama(), "rope_scaling", {{"rope_type", "ntk"}, {"factor", 4.0}}) ==
+        "unsupported: config.json: 'rope_scaling': 'rope_type': \"ntk\" is not supported; supported are \"default\", "
+        "\"linear\", \"dynamic\", \"llama3\", \"yarn\" and \"longrope\"");
+  CHECK(error_with(llama(), "rope_scaling", {{"type", "proportional"}, {"factor", 4.0}})
+            .find("'type': \"proportional\"") != std::string::npos);
   CHECK(error_with(llama(), "rope_parameters", {{"full_attention", {{"rope_type", "default"}}}})
-            .find("'full_attention'") != std::string::npos);
-}
-
-TEST_CASE("Sliding windows are refused where a layer would use one") {
-  Json json = qwen(2);
-  json["sliding_window"] = 4096;
-  json["max_window_layers"] = 30;
-  CHECK(error_with(json, "use_sliding_window", false) == "nothing");
-  CHECK(error_with(json, "use_sliding_window", true) == "nothing");
-  json["max_window_layers"] = 28;
-  CHECK(error_with(json, "use_sliding_window", true) ==
-        "unsupported: config.json: 'use_sliding_window': sliding windows are not supported; layers from 28 of 30 use "
-        "one");
-  json["sliding_window"] = nullptr;
-  CHECK(error_with(json, "use_sliding_window", true) == "nothing");
-  Json types = Json::array();
-  for (int i = 0; i < 30; ++i) types.push_back("full_attention");
-  CHECK(error_with(qwen(3), "layer_types", types) == "nothing");
-  types[29] = "sliding_attention";
-  CHECK(error_with(qwen(3), "layer_types", types).find("'layer_types': \"sliding_attention\" is not supported") !=
-        std::string::npos);
-  CHECK(error_with(qwen(3), "layer_types", {"full_attention"}).find("one entry for each of 30 layers") !=
+            .find("'full_attention': rope parameters per layer type are not supported for LlamaForCausalLM") !=
         std::string::npos);
 }
 

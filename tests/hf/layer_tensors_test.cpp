@@ -62,6 +62,38 @@ TEST_CASE("biases and norms of q and k are there where the configuration says so
   CHECK(layer.key_norm->name == "model.layers.0.self_attn.k_norm.weight");
 }
 
+TEST_CASE("fused matrices are one of the sum of their rows") {
+  hf::ModelConfig config = model();
+  config.fused_matrices = true;
+  const hf::LayerSpec layer = hf::layer_spec(config, 1);
+  REQUIRE(layer.qkv.size() == 1);
+  check_matrix(layer.qkv[0], "model.layers.1.self_attn.qkv_proj.weight", 12 + 2 * 4, 8);
+  REQUIRE(layer.gate_up.size() == 1);
+  check_matrix(layer.gate_up[0], "model.layers.1.mlp.gate_up_proj.weight", 40, 8);
+  CHECK(layer.matrices().size() == 4);
+  CHECK(hf::tensor_shapes(config).contains("model.layers.0.mlp.gate_up_proj.weight"));
+  CHECK(!hf::tensor_shapes(config).contains("model.layers.0.mlp.up_proj.weight"));
+}
+
+TEST_CASE("norms behind both parts of a layer have Gemma's names, and the offset of the model") {
+  hf::ModelConfig config = model();
+  config.post_norms = config.mlp_bias = true;
+  config.norm_offset = 1.0f;
+  const hf::LayerSpec layer = hf::layer_spec(config, 0);
+  CHECK(layer.ffn_norm.name == "model.layers.0.pre_feedforward_layernorm.weight");
+  REQUIRE(layer.post_attention_norm);
+  CHECK(layer.post_attention_norm->name == "model.layers.0.post_attention_layernorm.weight");
+  REQUIRE(layer.post_ffn_norm);
+  CHECK(layer.post_ffn_norm->name == "model.layers.0.post_feedforward_layernorm.weight");
+  for (const hf::NormSpec* norm : layer.norms()) CHECK(norm->offset == 1.0f);
+  CHECK(layer.norms().size() == 4);
+  CHECK(hf::final_norm_spec(config).offset == 1.0f);
+  CHECK(layer.gate_up[1].bias() == "model.layers.0.mlp.up_proj.bias");
+  CHECK(layer.down.has_bias);
+  CHECK(hf::tensor_shapes(config).at("model.layers.1.post_feedforward_layernorm.weight") ==
+        std::vector<std::int64_t>{8});
+}
+
 TEST_CASE("a tied head is the embedding; a head of its own is lm_head") {
   hf::ModelConfig config = model();
   check_matrix(hf::embedding_spec(config), "model.embed_tokens.weight", 10, 8);

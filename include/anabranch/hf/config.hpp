@@ -1,8 +1,7 @@
-// A model folder's description of its model: `config.json` (and `generation_config.json`) of the Llama, Qwen2 and Qwen3
-// architectures.
+// A model folder's description of its model: `config.json` (and `generation_config.json`).
 //
-// Only what this library can run is read into numbers; everything else that would change the result (sliding windows,
-// other rope scalings, other activations) is refused by name, never ignored.
+// An architecture is data: sizes, and switches for what its layers do. Only what this library can run is read into
+// them; everything else that would change the result is refused by name, never ignored.
 #pragma once
 
 #include <cstdint>
@@ -13,33 +12,20 @@
 #include <vector>
 
 #include <anabranch/hf/dtype.hpp>
+#include <anabranch/hf/rope.hpp>
 #include <anabranch/types.hpp>
 
 namespace anabranch::hf {
 
-/// The model shapes that can be read. All are pre-norm decoders with RMSNorm, grouped-query attention, rotary positions
-/// (first half / second half pairing) and a SiLU-gated feed-forward; they differ in biases and in q/k norms.
-enum class Architecture : std::uint8_t { llama, qwen2, qwen3 };
+/// The model shapes that can be read. All are decoders with RMSNorm, grouped-query attention, rotary positions (first
+/// half / second half pairing) and a gated feed-forward; the switches of ModelConfig say what they differ in.
+enum class Architecture : std::uint8_t { llama, qwen2, qwen3, mistral, phi3, gemma, gemma2, gemma3 };
 
 /// Name as `config.json` writes it, such as "LlamaForCausalLM".
 const char* architecture_name(Architecture architecture) noexcept;
 
-/// How the rotary frequencies are stretched for long contexts.
-enum class RopeScaling : std::uint8_t { none, llama3 };
-
-/// Rotary embedding. The last four numbers mean something for `llama3` only.
-struct RopeConfig {
-  double theta = 10000.0;  ///< base of the wavelengths
-  RopeScaling scaling = RopeScaling::none;
-  double factor = 1.0;                  ///< long wavelengths are stretched by this
-  double low_freq_factor = 1.0;         ///< wavelengths above original_max_positions / this are stretched whole
-  double high_freq_factor = 4.0;        ///< wavelengths below original_max_positions / this stay
-  Position original_max_positions = 0;  ///< context length before stretching
-};
-
-/// Angle per position of each rotary pair, radians, [head_dim / 2]: pair i turns by position * result[i].
-/// Formula: transformers `modeling_rope_utils.py`, `default` and `llama3`. Requires an even `head_dim` > 0.
-std::vector<double> rope_inverse_frequencies(const RopeConfig& rope, std::int32_t head_dim);
+/// The function of the feed-forward's gate. `gelu_tanh` is GELU by its tanh formula.
+enum class Activation : std::uint8_t { silu, gelu_tanh };
 
 /// How a folder's matrices are stored, where not as F32, F16 or BF16. They are turned into floats when they are read.
 struct StoredQuantisation {
@@ -61,13 +47,28 @@ struct ModelConfig {
   std::int32_t n_kv_heads = 0;  ///< divides n_heads
   std::int32_t head_dim = 0;    ///< even; n_heads * head_dim need not be `hidden`
   std::int32_t ffn = 0;         ///< width of the feed-forward
+  /// Positions that a text may have. A model with `longrope` is read with those that its short factors serve.
   Position max_positions = 0;
+  Position most_positions = 0;  ///< of the file
   double rms_eps = 0;
   RopeConfig rope;
-  bool tied_embeddings = false;  ///< the output projection is the embedding
-  bool qkv_bias = false;         ///< q_proj, k_proj and v_proj have a bias
-  bool o_bias = false;           ///< o_proj has a bias
-  bool qk_norm = false;          ///< RMSNorm over each head of q and k before the rotation
+  std::optional<RopeConfig> window_rope;  ///< of layers with a window, where they turn otherwise
+  /// [n_layers] W of a layer in which a token at position q sees keys at positions above q - W only, 0: all. Empty: no
+  /// layer has a window.
+  std::vector<std::int32_t> windows;
+  Activation activation = Activation::silu;
+  bool tied_embeddings = false;   ///< the output projection is the embedding
+  bool qkv_bias = false;          ///< the projections of q, k and v have a bias
+  bool o_bias = false;            ///< o_proj has a bias
+  bool mlp_bias = false;          ///< the feed-forward's matrices have a bias
+  bool qk_norm = false;           ///< RMSNorm over each head of q and k before the rotation
+  bool post_norms = false;        ///< RMSNorm also behind attention and behind the feed-forward, before they are added
+  bool fused_matrices = false;    ///< q, k, v are stored as one matrix, gate and up too
+  float norm_offset = 0.0f;       ///< is added to the factors of all norms that are stored
+  float embedding_scale = 1.0f;   ///< factor of the embeddings
+  double query_scale = 0;         ///< factor of the scores; 0: 1 / sqrt(head_dim)
+  double score_softcap = 0;       ///< c: a score s becomes c * tanh(s / c); 0: it stays
+  double logit_softcap = 0;       ///< the same for the logits
   std::optional<TokenId> bos;
   std::vector<TokenId> eos;    ///< tokens that end an answer: those of config.json and of generation_config.json
   std::optional<Dtype> dtype;  ///< what the file says the weights are kept in
@@ -75,6 +76,15 @@ struct ModelConfig {
 
   std::int32_t q_width() const noexcept { return n_heads * head_dim; }
   std::int32_t kv_width() const noexcept { return n_kv_heads * head_dim; }
+  /// Of one layer; 0: it has no window.
+  std::int32_t window_of(std::size_t layer) const noexcept { return windows.empty() ? 0 : windows[layer]; }
+  const RopeConfig& rope_of(std::size_t layer) const noexcept {
+    return window_rope && window_of(layer) > 0 ? *window_rope : rope;
+  }
+
+  /// Sets max_positions, and chooses the factors of `longrope` by it: texts of more than original_max_positions tokens
+  /// take the long ones from their first token on. Throws bad_argument for positions that the model does not have.
+  void set_max_positions(Position n);
 
   /// Reads `folder/config.json` and, if it is there, `folder/generation_config.json`.
   /// Throws `bad_file` (file, key, expected, found) or `unsupported` (what the model wants that is not there).

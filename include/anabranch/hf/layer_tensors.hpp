@@ -1,10 +1,8 @@
 // The names and shapes of the tensors in a model's folder: the one table for all that reads, trains or writes weights.
 //
-// All three architectures (hf/config.hpp) name their tensors alike. The table follows from the configuration alone, so
-// no file is opened to make it.
+// It follows from the configuration alone (hf/config.hpp), so no file is opened to make it.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -31,16 +29,22 @@ struct MatrixSpec {
 struct NormSpec {
   std::string name;  ///< of the tensor [size]
   std::int32_t size = 0;
+  float offset = 0.0f;  ///< is added to what is stored
 };
 
-/// One layer. Matrices that share an input stand in one array, in the order in which they are fused.
+/// One layer. Matrices that share an input stand together, in the order in which they are fused; where the folder has
+/// them fused, they are one.
 struct LayerSpec {
-  NormSpec input_norm, ffn_norm;
-  std::optional<NormSpec> query_norm, key_norm;  ///< of each head; Qwen3 has them
-  std::array<MatrixSpec, 3> qkv;                 ///< q, k, v
+  NormSpec input_norm, ffn_norm;                               ///< before attention, before the feed-forward
+  std::optional<NormSpec> query_norm, key_norm;                ///< of each head
+  std::optional<NormSpec> post_attention_norm, post_ffn_norm;  ///< of what is added to the residual stream
+  std::vector<MatrixSpec> qkv;                                 ///< q, k, v
   MatrixSpec out;
-  std::array<MatrixSpec, 2> gate_up;
+  std::vector<MatrixSpec> gate_up;  ///< gate, up
   MatrixSpec down;
+
+  std::vector<const MatrixSpec*> matrices() const;  ///< all of them
+  std::vector<const NormSpec*> norms() const;       ///< those that the layer has
 };
 
 /// Layer `index` of the model. Requires: index in [0, config.n_layers).
