@@ -7,9 +7,9 @@
 namespace anabranch::hf::impl {
 
 struct GgufArchitecture {
-  const char* name;           ///< `general.architecture`
-  const char* class_name;     ///< as config.json has it
-  bool rotary_pairs = false;  ///< rows of q and k: the two elements of a rotary pair stand side by side
+  const char* name;             ///< `general.architecture`
+  const char* class_name;       ///< as config.json has it
+  bool rotary_pairs = false;    ///< rows of q and k: the two elements of a rotary pair stand side by side
   bool norms_less_one = false;  ///< the file's norms are 1 + the factors of a folder
   bool post_norms = false;      ///< norms behind attention and behind the feed-forward, too
   bool qk_norm = false;         ///< norms of each head of q and k

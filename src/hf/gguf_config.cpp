@@ -18,7 +18,7 @@ namespace anabranch::hf::impl {
 namespace {
 
 /// What an architecture says that changes nothing here.
-constexpr std::string_view kHarmless[] = {"tensor_data_layout", "rope.scaling.finetuned"};
+constexpr std::string_view kHarmlessSettings[] = {"tensor_data_layout", "rope.scaling.finetuned"};
 constexpr std::string_view kRopeFactors = "rope_freqs.weight", kLongFactors = "rope_factors_long.weight",
                            kShortFactors = "rope_factors_short.weight";
 /// Llama 3's published settings; the factors of a file are those that its `factor` gives with them.
@@ -87,13 +87,14 @@ class ConfigBuilder {
     for (const auto& [whole, value] : file_.metadata()) {
       if (!whole.starts_with(name_ + ".")) continue;
       const std::string below(whole.substr(name_.size() + 1));
-      if (used_.contains(below) || std::find(std::begin(kHarmless), std::end(kHarmless), below) != std::end(kHarmless))
+      if (used_.contains(below) ||
+          std::find(std::begin(kHarmlessSettings), std::end(kHarmlessSettings), below) != std::end(kHarmlessSettings))
         continue;
       file_.unsupported(whole, shown(value) + " is not supported: no such setting of \"" + name_ + "\" is known here");
     }
     if (const auto experts = file_.integer(name_ + ".expert_count"); experts.value_or(0) > 0)
-      file_.unsupported(name_ + ".expert_count", std::to_string(*experts) +
-                                                     " is not supported: mixtures of experts cannot be run");
+      file_.unsupported(name_ + ".expert_count",
+                        std::to_string(*experts) + " is not supported: mixtures of experts cannot be run");
   }
 
   // ---- parts of the configuration
@@ -116,8 +117,9 @@ class ConfigBuilder {
     for (const GgufFile& file : files_) n_tensors += file.tensors().size();
     layers_ = required("block_count");
     if (static_cast<std::size_t>(layers_) > n_tensors / kLeastTensors)
-      file_.wrong(key("block_count"), "at most a layer for each " + std::to_string(kLeastTensors) + " of the " +
-                                          std::to_string(n_tensors) + " tensors",
+      file_.wrong(key("block_count"),
+                  "at most a layer for each " + std::to_string(kLeastTensors) + " of the " + std::to_string(n_tensors) +
+                      " tensors",
                   std::to_string(layers_));
     hidden_ = required("embedding_length");
     out_["vocab_size"] = vocabulary;
@@ -138,9 +140,9 @@ class ConfigBuilder {
     const std::int32_t kv_heads = integer("attention.head_count_kv").value_or(heads_);
     head_dim_ = integer("attention.key_length").value_or(hidden_ / heads_);
     if (const auto values = integer("attention.value_length"); values && *values != head_dim_)
-      file_.unsupported(key("attention.value_length"), std::to_string(*values) +
-                                                           " is not supported, only the length of keys, " +
-                                                           std::to_string(head_dim_));
+      file_.unsupported(
+          key("attention.value_length"),
+          std::to_string(*values) + " is not supported, only the length of keys, " + std::to_string(head_dim_));
     out_["num_attention_heads"] = heads_;
     out_["num_key_value_heads"] = kv_heads;
     out_["head_dim"] = head_dim_;
@@ -150,8 +152,7 @@ class ConfigBuilder {
   }
 
   void add_windows() {
-    const std::int32_t window =
-        integer("attention.sliding_window").value_or(name_ == "gemma2" ? 4096 : 0);
+    const std::int32_t window = integer("attention.sliding_window").value_or(name_ == "gemma2" ? 4096 : 0);
     const std::string whole = key("attention.sliding_window");
     if (name_ == "gemma2" || name_ == "gemma3") return add_window_layers(window);
     if (file_.has(key("attention.sliding_window_pattern")))
@@ -235,8 +236,9 @@ class ConfigBuilder {
     if (type == "none" && factor != 1.0) type = "linear";
     if (type == "none") return Json{{"rope_type", "default"}};
     if (type != "linear" && type != "yarn")
-      file_.unsupported(key("rope.scaling.type"), "\"" + type + "\" is not supported here; supported are \"none\", "
-                                                                "\"linear\", \"yarn\" and tensors of factors");
+      file_.unsupported(key("rope.scaling.type"), "\"" + type +
+                                                      "\" is not supported here; supported are \"none\", "
+                                                      "\"linear\", \"yarn\" and tensors of factors");
     Json rope{{"rope_type", type}, {"factor", factor}};
     if (type == "linear") return rope;
     if (original) rope["original_max_position_embeddings"] = *original;

@@ -19,8 +19,8 @@ static_assert(std::endian::native == std::endian::little, "the file format is li
 
 constexpr std::uint64_t kDefaultAlignment = 32;
 constexpr std::uint32_t kMostDimensions = 4;
-constexpr std::array<const char*, 13> kTypeNames{"uint8",   "int8", "uint16", "int16", "uint32", "int32", "float32",
-                                                 "boolean", "text", "array",  "uint64", "int64", "float64"};
+constexpr std::array<const char*, 13> kTypeNames{"uint8",   "int8", "uint16", "int16",  "uint32", "int32",  "float32",
+                                                 "boolean", "text", "array",  "uint64", "int64",  "float64"};
 constexpr std::array<std::uint64_t, 13> kTypeSizes{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
 std::size_t place_of(GgufType type) noexcept { return static_cast<std::size_t>(type); }
@@ -362,8 +362,8 @@ std::optional<std::vector<std::int32_t>> GgufFile::integers(std::string_view key
   integers.reserve(value->n);
   for (std::uint64_t i = 0; i < value->n; ++i) {
     const GgufValue one = element(*value, i);
-    const auto number = one.type == GgufType::boolean ? std::optional<std::int64_t>(one.bytes[0] != std::byte{0})
-                                                      : signed_number(one);
+    const auto number =
+        one.type == GgufType::boolean ? std::optional<std::int64_t>(one.bytes[0] != std::byte{0}) : signed_number(one);
     if (!number || *number < INT32_MIN || *number > INT32_MAX)
       wrong(key, "an array of integers of 32 bits", shown(*value));
     integers.push_back(static_cast<std::int32_t>(*number));

@@ -29,7 +29,7 @@ enum class GgufType : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, 
 struct GgufValue {
   GgufType type = GgufType::u8;  ///< of an array: of its elements
   bool is_array = false;
-  std::uint64_t n = 1;                ///< elements
+  std::uint64_t n = 1;               ///< elements
   std::span<const std::byte> bytes;  ///< texts with their lengths
 };
 

@@ -32,13 +32,11 @@ std::vector<fs::path> part_names(const GgufFile& file, std::int32_t count) {
     file.wrong(kNumber, "a number below 'split.count', which is at most " + std::to_string(kMostParts),
                std::to_string(number) + " of " + std::to_string(count));
   const std::string ending = part_ending(number, count);
-  if (!name.ends_with(ending))
-    file.wrong(kCount, "a file name that ends in \"" + ending + "\"", "\"" + name + "\"");
+  if (!name.ends_with(ending)) file.wrong(kCount, "a file name that ends in \"" + ending + "\"", "\"" + name + "\"");
   // The other parts are looked for one after the other: a damaged count must not make a long list.
   std::vector<fs::path> names;
   for (std::int32_t i = 0; i < count; ++i) {
-    names.push_back(file.path().parent_path() /
-                    (name.substr(0, name.size() - ending.size()) + part_ending(i, count)));
+    names.push_back(file.path().parent_path() / (name.substr(0, name.size() - ending.size()) + part_ending(i, count)));
     std::error_code error;
     if (!fs::exists(names.back(), error))
       fail(Status::bad_file, file.where(), ": ", "expected its part ", i + 1, " of ", count, " in ",

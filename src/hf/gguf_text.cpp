@@ -17,7 +17,8 @@ std::optional<float> setting(const GgufFile& file, const char* key, double least
   const auto value = file.number(key);
   if (!value) return std::nullopt;
   if (*value < least || *value > most || !std::isfinite(static_cast<float>(*value)))
-    file.wrong(key, "a number from " + std::to_string(least) + (std::isfinite(most) ? " to " + std::to_string(most) : " on"),
+    file.wrong(key,
+               "a number from " + std::to_string(least) + (std::isfinite(most) ? " to " + std::to_string(most) : " on"),
                std::to_string(*value));
   return static_cast<float>(*value);
 }

@@ -115,9 +115,9 @@ class TokenizerBuilder {
       if (!has(id)) continue;
       const auto [found, is_new] = ids.emplace(text_of(id), id);
       if (!is_new)
-        gguf_.wrong(kTokens, "a text for each token that no other has",
-                    "\"" + std::string(text_of(id)) + "\" for " + std::to_string(found->second) + " and " +
-                        std::to_string(id));
+        gguf_.wrong(
+            kTokens, "a text for each token that no other has",
+            "\"" + std::string(text_of(id)) + "\" for " + std::to_string(found->second) + " and " + std::to_string(id));
       if (id < n) out_.vocabulary.push_back({texts_[id], static_cast<TokenId>(id)});
     }
     if (by_scores_) ids_ = std::move(ids);  // no text is added any more: the keys stay where they are
@@ -163,10 +163,8 @@ class TokenizerBuilder {
     Json steps = Json::array();
     if (pre_->digits) steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
     if (pre_->pattern != nullptr)
-      steps.push_back({{"type", "Split"},
-                       {"pattern", {{"Regex", pre_->pattern}}},
-                       {"behavior", "Isolated"},
-                       {"invert", false}});
+      steps.push_back(
+          {{"type", "Split"}, {"pattern", {{"Regex", pre_->pattern}}}, {"behavior", "Isolated"}, {"invert", false}});
     steps.push_back(alphabet);
     out_.rest["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", std::move(steps)}};
     if (pre_->nfc) out_.rest["normalizer"] = {{"type", "NFC"}};
@@ -267,8 +265,8 @@ class TokenizerBuilder {
       single.push_back({{"SpecialToken", {{"id", text}, {"type_id", 0}}}});
       special[text] = {{"id", text}, {"ids", {*token}}, {"tokens", {text}}};
     };
-    add("tokenizer.ggml.add_bos_token", by_scores_ || (pre_ != nullptr && pre_->add_bos),
-        "tokenizer.ggml.bos_token_id", 1);
+    add("tokenizer.ggml.add_bos_token", by_scores_ || (pre_ != nullptr && pre_->add_bos), "tokenizer.ggml.bos_token_id",
+        1);
     single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
     add("tokenizer.ggml.add_eos_token", false, "tokenizer.ggml.eos_token_id", 2);
     if (single.size() == 1) return;

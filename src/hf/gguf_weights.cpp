@@ -21,9 +21,8 @@ struct Part {
 };
 
 std::optional<std::string> folder_part(const GgufArchitecture& a, std::string_view part) {
-  constexpr Part kAlways[] = {{"attn_norm", "input_layernorm"},
-                              {"attn_output", "self_attn.o_proj"},
-                              {"ffn_down", "mlp.down_proj"}};
+  constexpr Part kAlways[] = {
+      {"attn_norm", "input_layernorm"}, {"attn_output", "self_attn.o_proj"}, {"ffn_down", "mlp.down_proj"}};
   constexpr Part kApart[] = {{"attn_q", "self_attn.q_proj"},
                              {"attn_k", "self_attn.k_proj"},
                              {"attn_v", "self_attn.v_proj"},
@@ -109,7 +108,8 @@ class TensorReader {
  private:
   std::int32_t heads(const std::string& key, std::int32_t otherwise) const {
     const std::int32_t n = file_.integer(key).value_or(otherwise);
-    if (n < 1 || n > 65536) file_.wrong(key, "a number of heads from 1 to 65536", file_.has(key) ? std::to_string(n) : "nothing");
+    if (n < 1 || n > 65536)
+      file_.wrong(key, "a number of heads from 1 to 65536", file_.has(key) ? std::to_string(n) : "nothing");
     return n;
   }
   std::int32_t heads_of(std::string_view name) const {

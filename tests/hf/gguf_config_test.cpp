@@ -67,9 +67,12 @@ TEST_CASE("GGUF metadata of a Llama is its configuration") {
 
 TEST_CASE("each architecture of a GGUF file is the class of the same name") {
   using hf::Architecture;
-  for (const auto& [name, architecture] :
-       {std::pair{"qwen2", Architecture::qwen2}, {"qwen3", Architecture::qwen3}, {"gemma", Architecture::gemma},
-        {"gemma2", Architecture::gemma2}, {"gemma3", Architecture::gemma3}, {"phi3", Architecture::phi3}}) {
+  for (const auto& [name, architecture] : {std::pair{"qwen2", Architecture::qwen2},
+                                           {"qwen3", Architecture::qwen3},
+                                           {"gemma", Architecture::gemma},
+                                           {"gemma2", Architecture::gemma2},
+                                           {"gemma3", Architecture::gemma3},
+                                           {"phi3", Architecture::phi3}}) {
     INFO(name);
     const hf::ModelConfig config = load(tiny(name));
     CHECK(config.architecture == architecture);
@@ -100,9 +103,8 @@ TEST_CASE("windows of a GGUF file are those of its architecture, or those that i
   CHECK(mistral.windows == Windows{32, 32});
   CHECK(refusal(tiny("qwen2").integer("qwen2.attention.sliding_window", 32)) ==
         "unsupported: FILE: 'qwen2.attention.sliding_window': 32 is not supported for \"qwen2\", only 0");
-  const hf::ModelConfig gemma = load(tiny("gemma3")
-                                         .integer("gemma3.attention.sliding_window", 16)
-                                         .number("gemma3.rope.freq_base", 1e6f));
+  const hf::ModelConfig gemma =
+      load(tiny("gemma3").integer("gemma3.attention.sliding_window", 16).number("gemma3.rope.freq_base", 1e6f));
   CHECK(gemma.rope.theta == 1e6);
   REQUIRE(gemma.window_rope);
   CHECK(gemma.window_rope->theta == 10000.0);
@@ -155,8 +157,9 @@ TEST_CASE("rotary embedding that a GGUF file stretches is stretched as a folder 
 TEST_CASE("what a GGUF file says and cannot be run is refused by its key") {
   CHECK(refusal(tiny("llama").integer("llama.expert_count", 8)) ==
         "unsupported: FILE: 'llama.expert_count': 8 is not supported: mixtures of experts cannot be run");
-  CHECK(refusal(tiny("llama").number("llama.logit_scale", 2)) ==
-        "unsupported: FILE: 'llama.logit_scale': 2.000000 is not supported: no such setting of \"llama\" is known here");
+  CHECK(
+      refusal(tiny("llama").number("llama.logit_scale", 2)) ==
+      "unsupported: FILE: 'llama.logit_scale': 2.000000 is not supported: no such setting of \"llama\" is known here");
   CHECK(refusal(tiny("llama").flag("llama.attention.causal", false)) ==
         "unsupported: FILE: 'llama.attention.causal': false is not supported");
   CHECK(refusal(tiny("llama").integer("llama.attention.value_length", 6)) ==
@@ -216,9 +219,9 @@ TEST_CASE("sampling settings of a GGUF file are taken where it samples") {
   CHECK_FALSE(greedy.top_k);
   CHECK(greedy.repetition_penalty == 1.1f);
   CHECK_FALSE(settings(tiny("llama")).do_sample);
-  CHECK_THAT(test::error_of([&] { settings(tiny("llama").integer("general.sampling.mirostat", 2)); }),
-             Catch::Matchers::Contains("'general.sampling.mirostat': 2") &&
-                 Catch::Matchers::StartsWith("unsupported: "));
+  CHECK_THAT(
+      test::error_of([&] { settings(tiny("llama").integer("general.sampling.mirostat", 2)); }),
+      Catch::Matchers::Contains("'general.sampling.mirostat': 2") && Catch::Matchers::StartsWith("unsupported: "));
   CHECK_THAT(test::error_of([&] { settings(tiny("llama").number("general.sampling.top_p", 1.5f)); }),
              Catch::Matchers::Contains("'general.sampling.top_p': expected a number from"));
 }

@@ -63,10 +63,8 @@ TEST_CASE("a GGUF file is known by its name or by its first bytes") {
 TEST_CASE("versions 2 and 3 of GGUF are read, others are refused") {
   CHECK(error_of_file(some_file().bytes(2)) == "nothing");
   CHECK(error_of_file(some_file().bytes(3)) == "nothing");
-  CHECK(error_of_file(some_file().bytes(1)) ==
-        "unsupported: FILE: version 1 is not supported; supported are 2 and 3");
-  CHECK(error_of_file(some_file().bytes(4)) ==
-        "unsupported: FILE: version 4 is not supported; supported are 2 and 3");
+  CHECK(error_of_file(some_file().bytes(1)) == "unsupported: FILE: version 1 is not supported; supported are 2 and 3");
+  CHECK(error_of_file(some_file().bytes(4)) == "unsupported: FILE: version 4 is not supported; supported are 2 and 3");
   CHECK(error_of_file(some_file().bytes(0x03000000)) ==
         "unsupported: FILE: version 50331648: a big-endian file is not supported");
   CHECK(error_of_file("GGML" + some_file().bytes().substr(4)) ==
@@ -96,8 +94,9 @@ TEST_CASE("counts in a GGUF header are held against the bytes that are there") {
     std::memcpy(changed.data() + 16, &n, sizeof n);
     CHECK_THAT(error_of_file(changed), Catch::Matchers::StartsWith("bad_file: FILE: truncated: expected"));
     const auto array = [&](const char* key) {
-      return with_number(bytes, std::string(key) + GgufWriter::raw<std::uint32_t>(9) +
-                                    GgufWriter::raw<std::uint32_t>(std::string_view(key) == "a.texts" ? 8 : 5),
+      return with_number(bytes,
+                         std::string(key) + GgufWriter::raw<std::uint32_t>(9) +
+                             GgufWriter::raw<std::uint32_t>(std::string_view(key) == "a.texts" ? 8 : 5),
                          n);
     };
     for (const char* key : {"a.texts", "a.integers"})
@@ -177,7 +176,8 @@ TEST_CASE("a split GGUF file is read from any of its parts") {
   CHECK_THAT(test::error_of([&] { hf::gguf_files(folder / "m.gguf"); }),
              Catch::Matchers::Contains("'split.count': expected a file name that ends in \"-00001-of-00002.gguf\""));
   part(0, 0xffffffff).write(one);
-  CHECK_THAT(test::error_of([&] { hf::gguf_files(one); }), Catch::Matchers::Contains("'split.count': expected an integer"));
+  CHECK_THAT(test::error_of([&] { hf::gguf_files(one); }),
+             Catch::Matchers::Contains("'split.count': expected an integer"));
   part(2, 2).write(one);
   CHECK_THAT(test::error_of([&] { hf::gguf_files(one); }), Catch::Matchers::Contains("'split.no': expected a number"));
 }

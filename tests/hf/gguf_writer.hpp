@@ -20,9 +20,7 @@ class GgufWriter {
     std::memcpy(bytes.data(), &value, sizeof value);
     return bytes;
   }
-  static std::string raw_text(std::string_view text) {
-    return raw<std::uint64_t>(text.size()) + std::string(text);
-  }
+  static std::string raw_text(std::string_view text) { return raw<std::uint64_t>(text.size()) + std::string(text); }
 
   /// Any type, with the bytes of its value.
   GgufWriter& value(std::string_view key, std::uint32_t type, const std::string& bytes) {
@@ -72,8 +70,8 @@ class GgufWriter {
   }
 
   std::string header(std::uint32_t version = 3) const {
-    std::string out = "GGUF" + raw(version) + raw<std::uint64_t>(n_tensors_) + raw<std::uint64_t>(n_metadata_) +
-                      metadata_ + entries_;
+    std::string out =
+        "GGUF" + raw(version) + raw<std::uint64_t>(n_tensors_) + raw<std::uint64_t>(n_metadata_) + metadata_ + entries_;
     while (out.size() % 32 != 0) out += '\0';
     return out;
   }

@@ -17,8 +17,8 @@ namespace anabranch::hf {
 bool is_gguf(const std::filesystem::path& path);
 
 /// The files of the model that `file` belongs to, in their order: itself, or all parts of a split one
-/// ("NAME-00001-of-00003.gguf"), of which any may be named. Throws bad_file for what is no GGUF file, and for parts that
-/// are missing or do not belong together.
+/// ("NAME-00001-of-00003.gguf"), of which any may be named. Throws bad_file for what is no GGUF file, and for parts
+/// that are missing or do not belong together.
 std::vector<std::filesystem::path> gguf_files(const std::filesystem::path& file);
 
 }  // namespace anabranch::hf
