@@ -40,20 +40,20 @@ struct ArchitectureSpec {
   double rope_theta = 10000.0;
   bool tied_embeddings = false;
   Activation activation = Activation::silu;
-  std::int32_t window = 0;                     ///< 0: none
-  std::int32_t window_period = 0;              ///< of WindowRule::pattern
+  std::int32_t window = 0;                           ///< 0: none
+  std::int32_t window_period = 0;                    ///< of WindowRule::pattern
   std::optional<double> query_pre_attn_scalar = {};  ///< no value: there is no such key
-  std::optional<double> score_softcap = {};    ///< 0: none; no value: the key is refused
-  std::optional<double> logit_softcap = {};    ///< likewise
-  std::optional<Position> original_positions = {};  ///< counts before the rope settings' own
-  std::optional<double> window_rope_theta = {};     ///< rope settings are by kind of layer; no value: they are not
+  std::optional<double> score_softcap = {};          ///< 0: none; no value: the key is refused
+  std::optional<double> logit_softcap = {};          ///< likewise
+  std::optional<Position> original_positions = {};   ///< counts before the rope settings' own
+  std::optional<double> window_rope_theta = {};      ///< rope settings are by kind of layer; no value: they are not
 
   // What it is.
   const char* activation_key = "hidden_act";
   BiasRule bias = BiasRule::by_key;
   WindowRule windows = WindowRule::none;
-  bool whole_heads = false;     ///< hidden must be a multiple of the query heads, whatever head_dim is
-  bool mlp_bias = false;        ///< `mlp_bias` counts
+  bool whole_heads = false;  ///< hidden must be a multiple of the query heads, whatever head_dim is
+  bool mlp_bias = false;     ///< `mlp_bias` counts
   bool qk_norm = false;
   bool post_norms = false;
   bool fused_matrices = false;

@@ -5,8 +5,7 @@ namespace anabranch::hf {
 namespace {
 
 std::vector<MatrixSpec> query_key_value(const ModelConfig& c, const std::string& attention) {
-  if (c.fused_matrices)
-    return {{attention + "qkv_proj", c.q_width() + 2 * c.kv_width(), c.hidden, c.qkv_bias}};
+  if (c.fused_matrices) return {{attention + "qkv_proj", c.q_width() + 2 * c.kv_width(), c.hidden, c.qkv_bias}};
   return {{attention + "q_proj", c.q_width(), c.hidden, c.qkv_bias},
           {attention + "k_proj", c.kv_width(), c.hidden, c.qkv_bias},
           {attention + "v_proj", c.kv_width(), c.hidden, c.qkv_bias}};
@@ -68,9 +67,7 @@ MatrixSpec head_spec(const ModelConfig& config) {
   return {config.tied_embeddings ? kEmbeddingModule : kHeadModule, config.vocabulary, config.hidden, false};
 }
 
-NormSpec final_norm_spec(const ModelConfig& config) {
-  return {"model.norm.weight", config.hidden, config.norm_offset};
-}
+NormSpec final_norm_spec(const ModelConfig& config) { return {"model.norm.weight", config.hidden, config.norm_offset}; }
 
 std::map<std::string, std::vector<std::int64_t>, std::less<>> tensor_shapes(const ModelConfig& config) {
   std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes;

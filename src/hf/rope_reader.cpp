@@ -113,7 +113,8 @@ struct RopeReader {
     double suggested = 1.0;
     if (rope.factor > 1.0) {
       if (original < 2)
-        fail(Status::bad_file, p.where(), ": 'original_max_position_embeddings': expected at least 2, found ", original);
+        fail(Status::bad_file, p.where(), ": 'original_max_position_embeddings': expected at least 2, found ",
+             original);
       suggested = std::sqrt(1 + std::log(rope.factor) / std::log(original));
     }
     rope.attention_factor = p.positive_or("attention_factor", suggested);
@@ -150,8 +151,8 @@ void read_by_kind(const JsonObject& config, const RopeReader& reader, ModelConfi
   if (full && full->json().empty()) full.reset();
   const auto full_nested = of(kFullLayers);
   if (full && full_nested && full->json() != full_nested->json())
-    config.unsupported("rope_scaling", shown(full->json()) +
-                                           " is not supported beside other 'rope_parameters' of full_attention");
+    config.unsupported("rope_scaling",
+                       shown(full->json()) + " is not supported beside other 'rope_parameters' of full_attention");
   const ArchitectureSpec& spec = reader.spec;
   model.rope = reader.read(full ? full : full_nested, config.positive_or("rope_theta", spec.rope_theta), true);
   model.window_rope =
@@ -166,8 +167,8 @@ void read_for_all(const JsonObject& config, const RopeReader& reader, ModelConfi
   if (parameters)
     for (const char* kind : {kFullLayers, kWindowLayers})
       if (parameters->find(kind))
-        parameters->unsupported(kind, std::string("rope parameters per layer type are not supported for ") +
-                                          reader.spec.class_name);
+        parameters->unsupported(
+            kind, std::string("rope parameters per layer type are not supported for ") + reader.spec.class_name);
   model.rope = reader.read(parameters, config.positive_or("rope_theta", reader.spec.rope_theta), false);
 }
 

@@ -57,7 +57,8 @@ std::vector<std::int32_t> read_windows(const JsonObject& config, const Architect
   }
   if (std::find(layers.begin(), layers.end(), true) == layers.end()) return {};
   if (window == 0)
-    fail(Status::bad_file, config.where(), ": 'sliding_window': expected the window of the layers that have one, found ",
+    fail(Status::bad_file, config.where(),
+         ": 'sliding_window': expected the window of the layers that have one, found ",
          used ? "none" : "'use_sliding_window' unset");
   std::vector<std::int32_t> windows;
   for (const bool has_window : layers) windows.push_back(has_window ? window : 0);

@@ -37,13 +37,13 @@ Int8Matrix::Int8Matrix(const PackedShape& shape, std::pmr::memory_resource* memo
 }
 
 Int8Matrix::Int8Matrix(const FloatMatrix& from, std::pmr::memory_resource* memory, Quantisation quantisation)
-    : Int8Matrix(PackedShape{from.out, from.in, false, quantisation}, memory) {
+    : Int8Matrix(PackedShape{.out = from.out, .in = from.in, .quantisation = quantisation}, memory) {
   pack_rows(from, 0);
 }
 
 Int8Matrix::Int8Matrix(const FloatMatrix& gate, const FloatMatrix& up, std::pmr::memory_resource* memory,
                        Quantisation quantisation)
-    : Int8Matrix(PackedShape{gate.out, gate.in, true, quantisation}, memory) {
+    : Int8Matrix(PackedShape{.out = gate.out, .in = gate.in, .gated = true, .quantisation = quantisation}, memory) {
   if (gate.out != up.out || gate.in != up.in)
     fail(Status::bad_argument, "a gate of ", gate.out, " x ", gate.in, " beside a matrix of ", up.out, " x ", up.in);
   pack_rows(gate, 0, Half::gate);
@@ -71,6 +71,7 @@ Int8Matrix& Int8Matrix::operator=(Int8Matrix&& other) noexcept {
   std::swap(n_panels_, other.n_panels_);
   std::swap(gated_, other.gated_);
   std::swap(quantisation_, other.quantisation_);
+  std::swap(activation_, other.activation_);
   std::swap(memory_, other.memory_);
   std::swap(values_, other.values_);
   std::swap(scales_, other.scales_);
@@ -87,6 +88,7 @@ void Int8Matrix::set_shape(const PackedShape& shape) {
   in_ = shape.in;
   gated_ = shape.gated;
   quantisation_ = shape.quantisation;
+  activation_ = shape.activation;
   n_panels_ = (out_ + panel_width() - 1) / panel_width();
 }
 

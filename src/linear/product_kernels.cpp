@@ -28,53 +28,78 @@ HWY_INLINE VF scaled(const float* sums, const float* scales, const float* bias) 
   return hn::Add(hn::Mul(hn::LoadU(df, sums), hn::LoadU(df, scales)), hn::LoadU(df, bias));
 }
 
-HWY_INLINE VF silu(VF x) {
+/// x / (1 + e^-y).
+HWY_INLINE VF times_logistic(VF x, VF y) {
   const DF df;
   const VF one = hn::Set(df, 1.0f);
-  return hn::Div(x, hn::Add(one, hn::Exp(df, hn::Min(hn::Neg(x), hn::Set(df, 88.0f)))));
+  return hn::Div(x, hn::Add(one, hn::Exp(df, hn::Min(hn::Neg(y), hn::Set(df, 88.0f)))));
 }
 
+/// What is done to the results of a matrix that is not gated, and of one that is by its activation.
+struct NoGate {
+  static constexpr bool kGated = false;
+};
+struct Silu {
+  static constexpr bool kGated = true;
+  static HWY_INLINE VF gate(VF x) { return times_logistic(x, x); }
+};
+struct GeluTanh {
+  static constexpr bool kGated = true;
+  static HWY_INLINE VF gate(VF x) {
+    const DF df;
+    constexpr float kScale = 1.5957691216057308f;  // 2 sqrt(2 / pi)
+    const VF cubic = hn::MulAdd(hn::Mul(hn::Mul(x, x), hn::Set(df, 0.044715f)), x, x);
+    return times_logistic(x, hn::Mul(hn::Set(df, kScale), cubic));
+  }
+};
+
 /// out (+)= the results of one row and panel.
-template <bool kGated, Write kWrite>
+template <class Gate, Write kWrite>
 HWY_INLINE void finish(const float* HWY_RESTRICT sums, const float* scales, const float* bias,
                        float* HWY_RESTRICT out) {
   const DF df;
   const int n = static_cast<int>(hn::Lanes(df));
-  constexpr int kWidth = kGated ? kChannels / 2 : kChannels;
+  constexpr int kWidth = Gate::kGated ? kChannels / 2 : kChannels;
   for (int c = 0; c < kWidth; c += n) {
     VF x = scaled(sums + c, scales + c, bias + c);
-    if constexpr (kGated) x = hn::Mul(silu(x), scaled(sums + kWidth + c, scales + kWidth + c, bias + kWidth + c));
+    if constexpr (Gate::kGated)
+      x = hn::Mul(Gate::gate(x), scaled(sums + kWidth + c, scales + kWidth + c, bias + kWidth + c));
     if constexpr (kWrite == Write::add) x = hn::Add(hn::LoadU(df, out + c), x);
     hn::StoreU(x, df, out + c);
   }
 }
 
 /// Applies scales, bias and gate, and writes the results.
-template <bool kGated, Write kWrite>
+template <class Gate, Write kWrite>
 void finish_rows(const Product& p, std::int32_t panel, std::int32_t row, int n_rows, const float* sums) {
-  constexpr int kWidth = kGated ? kChannels / 2 : kChannels;
+  constexpr int kWidth = Gate::kGated ? kChannels / 2 : kChannels;
   const float* const scales = p.matrix->scales() + panel * kChannels;
   const float* const bias = p.matrix->bias() + panel * kChannels;
   const int width = std::min(kWidth, p.matrix->out() - panel * kWidth);
   for (int r = 0; r < n_rows; ++r, sums += kChannels) {
     float* const to = p.out.first + (row + r) * p.out.stride + panel * kWidth;
     if (width == kWidth) {
-      finish<kGated, kWrite>(sums, scales, bias, to);
+      finish<Gate, kWrite>(sums, scales, bias, to);
       continue;
     }
     HWY_ALIGN float part[kChannels] = {};  // the last panel has channels that the matrix does not
     std::copy_n(to, width, part);
-    finish<kGated, kWrite>(sums, scales, bias, part);
+    finish<Gate, kWrite>(sums, scales, bias, part);
     std::copy_n(part, width, to);
   }
 }
 
 using Finish = void (*)(const Product&, std::int32_t, std::int32_t, int, const float*);
 
+template <class Gate>
+Finish finish_by(Write write) {
+  return write == Write::add ? finish_rows<Gate, Write::add> : finish_rows<Gate, Write::replace>;
+}
+
 Finish finish_of(const Product& p) {
-  const bool add = p.out.write == Write::add;
-  if (p.matrix->gated()) return add ? finish_rows<true, Write::add> : finish_rows<true, Write::replace>;
-  return add ? finish_rows<false, Write::add> : finish_rows<false, Write::replace>;
+  if (!p.matrix->gated()) return finish_by<NoGate>(p.out.write);
+  if (p.matrix->activation() == Activation::gelu_tanh) return finish_by<GeluTanh>(p.out.write);
+  return finish_by<Silu>(p.out.write);
 }
 
 using Sum = void (*)(const Tile&, float*);

@@ -126,7 +126,8 @@ CausalLm CausalLm::load(const std::filesystem::path& name, const LoadOptions& op
   model->folder = folder;
   model->adapter = options.adapter;
   model->config = hf::ModelConfig::load(folder);
-  model->frequencies = hf::rope_inverse_frequencies(model->config.rope, model->config.head_dim);
+  if (options.max_positions) model->config.set_max_positions(*options.max_positions);
+  model->kinds = layer_kinds(model->config);
   if (options.n_threads > 0) at::set_num_threads(options.n_threads);
   LoadReport report(options);
   const WeightCache cache(options.weight_cache, report);

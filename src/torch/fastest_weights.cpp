@@ -50,7 +50,7 @@ Weights fastest_weights(const std::filesystem::path& folder, const hf::ModelConf
     if (weights != Weights::bfloat16 || multiplies_bfloat16()) {
       LoadReport nobody;
       WeightReader reader(source, weights, std::pmr::get_default_resource(), nobody);
-      candidates.push_back({weights, load_layer(reader, hf::layer_spec(config, 0))});
+      candidates.push_back({weights, load_layer(reader, config, 0)});
     }
   std::vector<char> elsewhere(std::size_t{48} << 20);
   for (int turn = 0; turn < 5; ++turn)

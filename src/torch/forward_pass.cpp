@@ -50,28 +50,41 @@ at::Tensor as_tensor(void* memory, const attention::KvTensors& kv, const HeadSha
 
 }  // namespace
 
-ForwardPass::ForwardPass(const LoadedModel& model, attention::Element kv)
-    : model_(&model), kv_(model.heads(), kv, model.config.n_layers), attention_(model.heads()) {}
+static_assert(LayerDevice<ForwardPass>);  // the CPU
 
+ForwardPass::ForwardPass(const LoadedModel& model, attention::Element kv)
+    : model_(&model), kv_(model.heads(), kv, model.config.n_layers), ropes_(model.kinds.rotations.size()) {
+  for (const attention::ScoreOptions& scores : model.kinds.scores) attentions_.emplace_back(model.heads(), scores);
+}
+
+/// Makes room for a pass, and plans its attention once for each kind of layers.
 void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
   const hf::ModelConfig& c = model_->config;
+  const LayerKinds& kinds = model_->kinds;
   n_rows_ = plan.n_rows();
   scratch_.rounded = false;
-  rope_.set(plan.positions, model_->frequencies);
+  for (std::size_t i = 0; i < ropes_.size(); ++i) ropes_[i].set(plan.positions, kinds.rotations[i]);
   grow(hidden_, n_elements(n_rows_, c.hidden));
   grow(qkv_, n_elements(n_rows_, c.q_width() + 2 * c.kv_width()));
   grow(context_, n_elements(n_rows_, c.q_width()));
   grow(ffn_, n_elements(n_rows_, c.ffn));
   grow(logits_, n_elements(plan.outputs.size(), c.vocabulary));
-  embed(model_->tensors, c, plan.tokens, hidden_.data());
-  reference_.reset();
+  if (c.post_norms) grow(added_, n_elements(n_rows_, c.hidden));
+  references_.clear();
   if (path != AttentionPath::native) {
-    reference_ = make_reference(path, plan, model_->heads());
+    for (const attention::ScoreOptions& scores : kinds.scores)
+      references_.push_back(make_reference(path, plan, model_->heads(), scores));
     return;
   }
   const Timed timed(times_->attention);
-  attention_.plan(plan.groups, plan.views, n_rows_);
-  grow(workspace_, attention_.workspace_bytes(parallel_.n_workers()));
+  for (attention::BranchAttention& attention : attentions_) {
+    attention.plan(plan.groups, plan.views, n_rows_);
+    grow(workspace_, attention.workspace_bytes(parallel_.n_workers()));
+  }
+}
+
+void ForwardPass::embed_rows(const StepPlan& plan) {
+  embed(model_->tensors, model_->config, plan.tokens, hidden_.data());
 }
 
 InputNorm ForwardPass::norm_of(const at::Tensor& weight) const {
@@ -88,12 +101,12 @@ void ForwardPass::multiply(const Projection& projection, const std::vector<float
 
 /// Projects queries, keys and values, applies RoPE, and writes keys and values to the rows' slots. The thread that has
 /// projected a head does the rest of it.
-void ForwardPass::project_qkv(std::size_t layer, const StepPlan& plan) {
+void ForwardPass::project_heads(std::size_t layer, const StepPlan& plan) {
   const LayerTensors& w = model_->tensors.layers[layer];
   const HeadShape heads = model_->heads();
   const std::int32_t dim = heads.head_dim, width = heads.q_width() + 2 * heads.kv_width();
-  const HeadSplit split{heads, &rope_, values_or_null(w.query_norm), values_or_null(w.key_norm),
-                        model_->config.rms_eps};
+  const HeadSplit split{heads, &ropes_[model_->kinds.layers[layer].rotation], values_or_null(w.query_norm),
+                        values_or_null(w.key_norm), model_->config.rms_eps};
   const auto finish_heads = [&](std::int32_t begin, std::int32_t end) {
     for (std::int32_t h = begin / dim; h < end / dim; ++h) {
       apply_rope(qkv_.data(), n_rows_, h, split);
@@ -113,15 +126,16 @@ void ForwardPass::project_qkv(std::size_t layer, const StepPlan& plan) {
 /// rows of outputs go on.
 void ForwardPass::attend(std::size_t layer) {
   const Timed timed(times_->attention);
-  if (reference_ != nullptr) return attend_by_reference(layer);
+  if (!references_.empty()) return attend_by_reference(layer);
   const HeadShape heads = model_->heads();
   const std::vector<LayerTensors>& layers = model_->tensors.layers;
   const bool rounds = layer + 1 < layers.size() && layers[layer].out.begin_input(n_rows_, scratch_);
   const auto round = [&](RowIndex begin, RowIndex end) {
     linear::round_rows({context_.data(), heads.q_width(), n_rows_}, begin, end, scratch_.rows);
   };
-  attention_.run({qkv_.data(), heads.q_width() + 2 * heads.kv_width(), context_.data(), heads.q_width()},
-                 kv_.layer(layer), workspace_, parallel_, rounds ? Epilogue(round) : Epilogue());
+  const attention::BranchAttention& attention = attentions_[model_->kinds.layers[layer].scores];
+  attention.run({qkv_.data(), heads.q_width() + 2 * heads.kv_width(), context_.data(), heads.q_width()},
+                kv_.layer(layer), workspace_, parallel_, rounds ? Epilogue(round) : Epilogue());
 }
 
 void ForwardPass::attend_by_reference(std::size_t layer) {
@@ -132,8 +146,9 @@ void ForwardPass::attend_by_reference(std::size_t layer) {
                                            {heads.share() * heads.head_dim, width, heads.head_dim, 1}, at::kFloat)
                                  .reshape({heads.kv_heads, n_rows_ * heads.share(), heads.head_dim});
   const attention::KvTensors& kv = kv_.layer(layer);
+  const ReferenceAttention& reference = *references_[model_->kinds.layers[layer].scores];
   const at::Tensor out =
-      reference_->run(queries, as_tensor(kv.keys, kv, heads), as_tensor(kv.values, kv, heads)).contiguous();
+      reference.run(queries, as_tensor(kv.keys, kv, heads), as_tensor(kv.values, kv, heads)).contiguous();
   std::copy_n(out.const_data_ptr<float>(), out.numel(), context_.data());
 }
 
@@ -156,11 +171,45 @@ void ForwardPass::keep_outputs(const StepPlan& plan) {
   n_rows_ = static_cast<std::int32_t>(n);
 }
 
-void ForwardPass::finish_layer(const LayerTensors& w) {
+/// hidden += in W^T + b, normed before it is added where the model does so.
+void ForwardPass::add_product(const Projection& projection, const std::vector<float>& in, std::int32_t in_width,
+                              const at::Tensor& post_norm) {
   const hf::ModelConfig& c = model_->config;
-  multiply(w.out, context_, c.q_width(), {}, hidden_, c.hidden, Write::add);
+  if (!post_norm.defined()) return multiply(projection, in, in_width, {}, hidden_, c.hidden, Write::add);
+  multiply(projection, in, in_width, {}, added_, c.hidden, Write::replace);
+  const float* const factors = values_or_null(post_norm);
+  constexpr std::int32_t kFewRows = 16;  // are normed sooner than threads begin
+  const ParallelFor parallel = n_rows_ > kFewRows ? parallel_ : ParallelFor();
+  parallel.in_parts(n_rows_, [&](std::int32_t begin, std::int32_t end) {
+    float* const rows = added_.data() + std::ptrdiff_t{begin} * c.hidden;
+    float* const hidden = hidden_.data() + std::ptrdiff_t{begin} * c.hidden;
+    rms_norm(rows, factors, end - begin, c.hidden, c.rms_eps, rows);
+    for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{end - begin} * c.hidden; ++i) hidden[i] += rows[i];
+  });
+}
+
+void ForwardPass::add_attention(std::size_t layer) {
+  const LayerTensors& w = model_->tensors.layers[layer];
+  add_product(w.out, context_, model_->config.q_width(), w.post_attention_norm);
+}
+
+void ForwardPass::add_feed_forward(std::size_t layer) {
+  const hf::ModelConfig& c = model_->config;
+  const LayerTensors& w = model_->tensors.layers[layer];
   multiply(w.gate_up, hidden_, c.hidden, norm_of(w.ffn_norm), ffn_, c.ffn, Write::replace, {{}, &w.down});
-  multiply(w.down, ffn_, c.ffn, {}, hidden_, c.hidden, Write::add);
+  add_product(w.down, ffn_, c.ffn, w.post_ffn_norm);
+}
+
+LogitsView ForwardPass::logits() {
+  const hf::ModelConfig& c = model_->config;
+  if (n_rows_ == 0) return {nullptr, 0, c.vocabulary};
+  const auto cap = [&](std::int32_t begin, std::int32_t end) {
+    for (std::int32_t row = 0; row < n_rows_; ++row)
+      softcap(logits_.data() + n_elements(row, c.vocabulary) + begin, end - begin, static_cast<float>(c.logit_softcap));
+  };
+  multiply(model_->tensors.head, hidden_, c.hidden, norm_of(model_->tensors.final_norm), logits_, c.vocabulary,
+           Write::replace, {c.logit_softcap > 0 ? Epilogue(cap) : Epilogue()});
+  return {logits_.data(), n_rows_, c.vocabulary};
 }
 
 LogitsView ForwardPass::run(const StepPlan& plan, AttentionPath path, PassTimes& times) {
@@ -169,7 +218,8 @@ LogitsView ForwardPass::run(const StepPlan& plan, AttentionPath path, PassTimes&
   LogitsView logits;
   const auto pass = [&](const ParallelFor& parallel) {
     parallel_ = parallel;
-    logits = run_layers(plan, path);
+    prepare(plan, path);
+    logits = run_layers(*this, plan, model_->tensors.layers.size());
   };
   const bool own_kernels_only = model_->weights == Weights::int8 && path == AttentionPath::native;
   if (own_kernels_only)
@@ -177,23 +227,6 @@ LogitsView ForwardPass::run(const StepPlan& plan, AttentionPath path, PassTimes&
   else
     pass(torch_threads());
   return logits;
-}
-
-LogitsView ForwardPass::run_layers(const StepPlan& plan, AttentionPath path) {
-  const hf::ModelConfig& c = model_->config;
-  prepare(plan, path);
-  const std::vector<LayerTensors>& layers = model_->tensors.layers;
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    project_qkv(l, plan);
-    const bool last = l + 1 == layers.size();
-    if (last && plan.outputs.empty()) return {nullptr, 0, c.vocabulary};
-    attend(l);
-    if (last) keep_outputs(plan);  // after the last attention only outputs matter
-    finish_layer(layers[l]);
-  }
-  multiply(model_->tensors.head, hidden_, c.hidden, norm_of(model_->tensors.final_norm), logits_, c.vocabulary,
-           Write::replace);
-  return {logits_.data(), n_rows_, c.vocabulary};
 }
 
 }  // namespace anabranch::torch

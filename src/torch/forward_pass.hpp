@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -13,6 +14,8 @@
 #include <anabranch/torch/causal_lm.hpp>
 
 #include "kv_store.hpp"
+#include "layer_kinds.hpp"
+#include "layer_loop.hpp"
 #include "projection.hpp"
 #include "reference_attention.hpp"
 #include "row_ops.hpp"
@@ -27,7 +30,7 @@ struct LoadedModel {
   hf::ModelConfig config;
   Weights weights = Weights::float32;
   ModelTensors tensors;
-  std::vector<double> frequencies;  ///< radians per position, [head_dim / 2]
+  LayerKinds kinds;
   HeadShape heads() const noexcept { return {config.n_heads, config.n_kv_heads, config.head_dim}; }
 };
 
@@ -42,32 +45,39 @@ class ForwardPass {
   KvStore& kv() noexcept { return kv_; }
   const KvStore& kv() const noexcept { return kv_; }
 
- private:
-  LogitsView run_layers(const StepPlan& plan, AttentionPath path);
-  void prepare(const StepPlan& plan, AttentionPath path);
-  void project_qkv(std::size_t layer, const StepPlan& plan);
+  // The operations of the loop over the layers (layer_loop.hpp).
+  void embed_rows(const StepPlan& plan);
+  void project_heads(std::size_t layer, const StepPlan& plan);
   void attend(std::size_t layer);
-  void attend_by_reference(std::size_t layer);
   void keep_outputs(const StepPlan& plan);
-  void finish_layer(const LayerTensors& layer);
+  void add_attention(std::size_t layer);
+  void add_feed_forward(std::size_t layer);
+  LogitsView logits();
+
+ private:
+  void prepare(const StepPlan& plan, AttentionPath path);
+  void attend_by_reference(std::size_t layer);
   InputNorm norm_of(const at::Tensor& weight) const;
   void multiply(const Projection& projection, const std::vector<float>& in, std::int32_t in_width,
                 const InputNorm& norm, std::vector<float>& out, std::int32_t out_width, Write write,
                 const AfterProduct& after = {});
+  void add_product(const Projection& projection, const std::vector<float>& in, std::int32_t in_width,
+                   const at::Tensor& post_norm);
 
   const LoadedModel* model_;
   KvStore kv_;
-  attention::BranchAttention attention_;
-  std::unique_ptr<ReferenceAttention> reference_;  ///< of this pass; null on the native path
+  std::vector<attention::BranchAttention> attentions_;           ///< by kind of scores
+  std::vector<std::unique_ptr<ReferenceAttention>> references_;  ///< likewise, of this pass; empty on the native path
   ParallelFor parallel_;
   PassTimes* times_ = nullptr;
-  RopeTable rope_;
-  std::int32_t n_rows_ = 0;     ///< rows that are still computed: after the last attention the outputs only
-  std::vector<float> hidden_;   ///< [n_rows, hidden]
-  std::vector<float> qkv_;      ///< [n_rows, q_width + 2 kv_width]
-  std::vector<float> context_;  ///< [n_rows, q_width]
-  std::vector<float> ffn_;      ///< [n_rows, ffn]
-  std::vector<float> logits_;   ///< [n_outputs, vocabulary]
+  std::vector<RopeTable> ropes_;  ///< by rotation
+  std::int32_t n_rows_ = 0;       ///< rows that are still computed: after the last attention the outputs only
+  std::vector<float> hidden_;     ///< [n_rows, hidden]
+  std::vector<float> qkv_;        ///< [n_rows, q_width + 2 kv_width]
+  std::vector<float> context_;    ///< [n_rows, q_width]
+  std::vector<float> ffn_;        ///< [n_rows, ffn]
+  std::vector<float> added_;      ///< [n_rows, hidden]: a product whose norm is not applied yet
+  std::vector<float> logits_;     ///< [n_outputs, vocabulary]
   std::vector<std::byte> workspace_;
   ProductScratch scratch_;
 };

@@ -28,8 +28,10 @@ std::int64_t weight_bytes(const hf::ModelConfig& c, Weights weights) {
   if (weights == Weights::int8) return prepared_bytes(c);
   const std::int64_t size = weights == Weights::float32 ? 4 : 2;
   const std::int64_t of_heads = c.qk_norm ? 2 * std::int64_t{c.head_dim} : 0;
-  const std::int64_t norms = c.n_layers * (2 * std::int64_t{c.hidden} + of_heads) + c.hidden;
-  const std::int64_t biases = (c.qkv_bias ? c.q_width() + 2 * c.kv_width() : 0) + (c.o_bias ? c.hidden : 0);
+  const std::int64_t of_rows = (c.post_norms ? 4 : 2) * std::int64_t{c.hidden};
+  const std::int64_t norms = c.n_layers * (of_rows + of_heads) + c.hidden;
+  const std::int64_t biases = (c.qkv_bias ? c.q_width() + 2 * c.kv_width() : 0) + (c.o_bias ? c.hidden : 0) +
+                              (c.mlp_bias ? 2 * std::int64_t{c.ffn} + c.hidden : 0);
   return size * (n_multiplied(c) + c.n_layers * biases + std::int64_t{c.vocabulary} * c.hidden) + norms * kFloat;
 }
 
@@ -43,6 +45,7 @@ std::int64_t scratch_bytes(const hf::ModelConfig& c, std::int64_t n_rows, Weight
   const std::int64_t outputs = std::min(n_rows, kMaxOutputs) * std::int64_t{c.vocabulary} * kFloat;
   const std::int64_t widest = std::max({c.hidden, c.q_width(), c.ffn});
   std::int64_t row = (c.hidden + c.q_width() + 2 * c.kv_width() + c.q_width() + c.ffn) * kFloat;
+  if (c.post_norms) row += c.hidden * kFloat;
   if (weights == Weights::int8)
     row += (widest + std::max(c.hidden, c.q_width())) * 2;  // rounded: of this product and of the next
   else

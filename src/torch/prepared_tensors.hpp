@@ -18,16 +18,21 @@ void visit_prepared(Model& model, const hf::ModelConfig& c, Visit&& visit) {
   const auto name = [](std::size_t layer, const char* part) { return "layers." + std::to_string(layer) + "." + part; };
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     auto& layer = model.layers[l];
-    visit.matrix(name(l, "qkv"), layer.qkv, linear::PackedShape{c.q_width() + 2 * c.kv_width(), c.hidden});
-    visit.matrix(name(l, "out"), layer.out, linear::PackedShape{c.hidden, c.q_width()});
-    visit.matrix(name(l, "gate_up"), layer.gate_up, linear::PackedShape{c.ffn, c.hidden, true});
-    visit.matrix(name(l, "down"), layer.down, linear::PackedShape{c.hidden, c.ffn});
+    visit.matrix(name(l, "qkv"), layer.qkv, linear::PackedShape{.out = c.q_width() + 2 * c.kv_width(), .in = c.hidden});
+    visit.matrix(name(l, "out"), layer.out, linear::PackedShape{.out = c.hidden, .in = c.q_width()});
+    visit.matrix(name(l, "gate_up"), layer.gate_up,
+                 linear::PackedShape{.out = c.ffn, .in = c.hidden, .gated = true, .activation = activation_of(c)});
+    visit.matrix(name(l, "down"), layer.down, linear::PackedShape{.out = c.hidden, .in = c.ffn});
   }
-  visit.matrix("head", model.head, linear::PackedShape{c.vocabulary, c.hidden});
+  visit.matrix("head", model.head, linear::PackedShape{.out = c.vocabulary, .in = c.hidden});
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
     auto& layer = model.layers[l];
     visit.norm(name(l, "input_norm"), layer.input_norm, c.hidden);
     visit.norm(name(l, "ffn_norm"), layer.ffn_norm, c.hidden);
+    if (c.post_norms) {
+      visit.norm(name(l, "post_attention_norm"), layer.post_attention_norm, c.hidden);
+      visit.norm(name(l, "post_ffn_norm"), layer.post_ffn_norm, c.hidden);
+    }
     if (!c.qk_norm) continue;
     visit.norm(name(l, "query_norm"), layer.query_norm, c.head_dim);
     visit.norm(name(l, "key_norm"), layer.key_norm, c.head_dim);

@@ -8,6 +8,7 @@
 #include <ATen/core/List.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/gelu.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros.h>
@@ -61,13 +62,13 @@ void write(const at::Tensor& result, const ProductRows& out) {
 
 }  // namespace
 
-Projection::Projection(at::Tensor weight, at::Tensor bias, bool gated)
+Projection::Projection(at::Tensor weight, at::Tensor bias, std::optional<Activation> gate)
     : weight_(std::move(weight)),
       bias_(std::move(bias)),
       type_(weight_.scalar_type()),
       in_(weight_.size(1)),
       bytes_(static_cast<std::int64_t>(weight_.nbytes())),
-      gated_(gated) {
+      gate_(gate) {
   if (!packing().has_value()) return;
   try {
     const at::Tensor packed = packing()->pack.call(weight_, kTypicalRows);
@@ -101,9 +102,10 @@ at::Tensor Projection::product(const FloatRows& in, const InputNorm& norm, Produ
   if (bias_.defined()) bias = bias_;
   const at::Tensor y = packed_ ? packing()->multiply.call(x, weight_, bias, "none", Packing::Scalars(), "")
                                : at::linear(x, weight_, bias);
-  if (!gated_) return y;
+  if (!gate_) return y;
   const std::int64_t half = y.size(1) / 2;
-  return at::silu(y.narrow(1, 0, half)).mul_(y.narrow(1, half, half));
+  const at::Tensor gate = y.narrow(1, 0, half), up = y.narrow(1, half, half);
+  return (*gate_ == Activation::gelu_tanh ? at::gelu(gate, "tanh") : at::silu(gate)).mul_(up);
 }
 
 bool Projection::begin_input(std::int32_t n_rows, ProductScratch& scratch) const {

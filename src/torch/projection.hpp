@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -16,6 +17,7 @@
 
 namespace anabranch::torch {
 
+using linear::Activation;
 using linear::FloatRows;
 using linear::ProductRows;
 using linear::Write;
@@ -45,9 +47,9 @@ class Projection {
  public:
   Projection() = default;
   /// weight: [out, in], float32 or bfloat16; bias: [out], same type, or undefined. Where LibTorch has oneDNN the weight
-  /// is kept in its blocked layout, whose products cost nearly the same for 1 and for 8 rows. `gated`: weight holds
-  /// gate, then up, and the result is silu(gate x) * (up x).
-  Projection(at::Tensor weight, at::Tensor bias, bool gated);
+  /// is kept in its blocked layout, whose products cost nearly the same for 1 and for 8 rows. With a gate's activation
+  /// f weight holds gate, then up, and the result is f(gate x) * (up x).
+  Projection(at::Tensor weight, at::Tensor bias, std::optional<Activation> gate = {});
   explicit Projection(linear::Int8Matrix matrix) : int8_(std::move(matrix)) {}
 
   /// out (+)= norm(in) W^T + b. LibTorch's products allocate their result; int8 allocates nothing. With int8 each
@@ -73,7 +75,7 @@ class Projection {
   at::ScalarType type_ = at::kFloat;
   std::int64_t in_ = 0, bytes_ = 0;
   bool packed_ = false;
-  bool gated_ = false;
+  std::optional<Activation> gate_;
 };
 
 }  // namespace anabranch::torch

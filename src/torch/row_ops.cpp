@@ -54,7 +54,13 @@ void rms_norm(const float* x, const float* weight, std::int32_t n_rows, std::int
   }
 }
 
-void RopeTable::set(std::span<const Position> positions, std::span<const double> frequencies) {
+void softcap(float* x, std::int64_t n, float cap) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = cap * std::tanh(x[i] / cap);
+}
+
+void RopeTable::set(std::span<const Position> positions, const Rotation& rotation) {
+  const std::vector<double>& frequencies = rotation.frequencies;
+  n_pairs = static_cast<std::int32_t>(frequencies.size());
   cosines.clear();
   sines.clear();
   cosines.reserve(positions.size() * frequencies.size());
@@ -62,15 +68,15 @@ void RopeTable::set(std::span<const Position> positions, std::span<const double>
   for (const Position position : positions)
     for (const double frequency : frequencies) {
       const double angle = static_cast<double>(position) * frequency;
-      cosines.push_back(static_cast<float>(std::cos(angle)));
-      sines.push_back(static_cast<float>(std::sin(angle)));
+      cosines.push_back(static_cast<float>(std::cos(angle) * rotation.factor));
+      sines.push_back(static_cast<float>(std::sin(angle) * rotation.factor));
     }
 }
 
 void apply_rope(float* qkv, std::int32_t n_rows, std::int32_t head, const HeadSplit& split) {
   const HeadShape& s = split.shape;
   if (head >= s.query_heads + s.kv_heads) return;
-  const std::int32_t half = s.head_dim / 2;
+  const std::int32_t half = split.rope->n_pairs;
   const float* norm = head < s.query_heads ? split.query_norm : split.key_norm;
   float* row = qkv + std::ptrdiff_t{head} * s.head_dim;
   for (std::int32_t r = 0; r < n_rows; ++r, row += s.q_width() + 2 * s.kv_width()) {

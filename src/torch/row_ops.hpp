@@ -8,6 +8,8 @@
 #include <anabranch/attention/kv_tensors.hpp>
 #include <anabranch/types.hpp>
 
+#include "layer_kinds.hpp"
+
 namespace anabranch::torch {
 
 using attention::HeadShape;
@@ -15,11 +17,11 @@ using attention::HeadShape;
 /// out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight; x and out are [n_rows, width] and may be the same.
 void rms_norm(const float* x, const float* weight, std::int32_t n_rows, std::int32_t width, double epsilon, float* out);
 
-/// cos and sin of the rows' angles, [n_rows, head_dim / 2].
+/// cos and sin of the rows' angles, [n_rows, n_pairs], times the rotation's factor.
 struct RopeTable {
   std::vector<float> cosines, sines;
-  /// `frequencies`: radians per position, [head_dim / 2].
-  void set(std::span<const Position> positions, std::span<const double> frequencies);
+  std::int32_t n_pairs = 0;  ///< the first 2 n_pairs elements of a head turn
+  void set(std::span<const Position> positions, const Rotation& rotation);
 };
 
 /// The settings with which a row's projection becomes queries and keys.
@@ -30,6 +32,9 @@ struct HeadSplit {
   const float* key_norm = nullptr;    ///< [head_dim], or null
   double epsilon = 0;
 };
+
+/// x[i] = cap * tanh(x[i] / cap) for n numbers.
+void softcap(float* x, std::int64_t n, float cap);
 
 /// Applies the norm, where there is one, and RoPE to one head of queries or keys of qkv [n_rows, q_width + 2 kv_width],
 /// in place. A head of values stays as it is.

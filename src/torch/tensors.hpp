@@ -19,12 +19,13 @@
 namespace anabranch::torch {
 
 struct LayerTensors {
-  at::Tensor input_norm, ffn_norm;  ///< [hidden], float32
-  at::Tensor query_norm, key_norm;  ///< [head_dim], float32; undefined without q/k norm
-  Projection qkv;                   ///< [q_width + 2 kv_width, hidden]: q, k, v one after the other
-  Projection out;                   ///< [hidden, q_width]
-  Projection gate_up;               ///< [ffn, hidden] each, gated
-  Projection down;                  ///< [hidden, ffn]
+  at::Tensor input_norm, ffn_norm;                ///< [hidden], float32
+  at::Tensor query_norm, key_norm;                ///< [head_dim], float32; undefined without q/k norm
+  at::Tensor post_attention_norm, post_ffn_norm;  ///< [hidden], float32; undefined without
+  Projection qkv;                                 ///< [q_width + 2 kv_width, hidden]: q, k, v one after the other
+  Projection out;                                 ///< [hidden, q_width]
+  Projection gate_up;                             ///< [ffn, hidden] each, gated by the model's activation
+  Projection down;                                ///< [hidden, ffn]
 };
 
 struct ModelTensors {
@@ -43,13 +44,18 @@ inline bool has_table(const hf::ModelConfig& config, Weights weights) noexcept {
 /// Reads the tensors in the configuration that they have; `weights` is not automatic. Throws bad_file (absent, damaged,
 /// other shape) or unsupported (element type).
 ModelTensors load_tensors(const hf::ModelWeights& source, Weights weights, LoadReport& report);
-LayerTensors load_layer(WeightReader& reader, const hf::LayerSpec& spec);
+LayerTensors load_layer(WeightReader& reader, const hf::ModelConfig& config, std::int32_t index);
+
+/// The activation in the words of the products.
+inline Activation activation_of(const hf::ModelConfig& config) noexcept {
+  return config.activation == hf::Activation::gelu_tanh ? Activation::gelu_tanh : Activation::silu;
+}
 
 /// The fastest of the types that this CPU multiplies well. It is measured on the first layer's products with four rows,
 /// weights out of cache, best of five turns.
 Weights fastest_weights(const std::filesystem::path& folder, const hf::ModelConfig& config);
 
-/// out[r] = the embedding of token r: [n_rows, hidden], float32.
+/// out[r] = the embedding of token r, in the model's scale: [n_rows, hidden], float32.
 void embed(const ModelTensors& model, const hf::ModelConfig& config, std::span<const TokenId> tokens, float* out);
 
 }  // namespace anabranch::torch

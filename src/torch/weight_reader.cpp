@@ -79,34 +79,47 @@ std::vector<float> WeightReader::bias(const hf::MatrixSpec& matrix) {
 at::Tensor WeightReader::norm(const hf::NormSpec& norm) {
   at::Tensor out = at::empty({norm.size}, at::kFloat);
   const hf::StoredTensor stored = source_.require(norm.name, {norm.size});
-  read(norm.name, stored, {out.data_ptr<float>(), static_cast<std::size_t>(norm.size)}, 0);
+  const std::span<float> factors(out.data_ptr<float>(), static_cast<std::size_t>(norm.size));
+  read(norm.name, stored, factors, 0);
+  if (norm.offset != 0)
+    for (float& factor : factors) factor += norm.offset;
   return out;
 }
 
-Projection WeightReader::projection(std::span<const hf::MatrixSpec> matrices) {
-  const bool has_bias = matrices.front().has_bias;
-  if (weights_ != Weights::int8)
-    return {fused(matrices, type()), has_bias ? fused_bias(matrices, type()) : at::Tensor{}, false};
-  linear::Int8Matrix packed(linear::PackedShape{static_cast<std::int32_t>(total_rows(matrices)), matrices.front().in},
-                            memory_);
+template <class Use>
+void WeightReader::each_part_of(std::span<const hf::MatrixSpec> matrices, Use&& use) {
   std::int32_t above = 0;
   for (const hf::MatrixSpec& matrix : matrices) {
-    const std::vector<float> biases = has_bias ? bias(matrix) : std::vector<float>{};
+    const std::vector<float> biases = matrix.has_bias ? bias(matrix) : std::vector<float>{};
     each_part(matrix, [&](linear::FloatMatrix rows, std::int32_t first) {
-      if (has_bias) rows.bias = biases.data() + first;
-      packed.pack_rows(rows, above + first);
+      if (matrix.has_bias) rows.bias = biases.data() + first;
+      use(rows, above + first);
     });
     above += matrix.out;
   }
+}
+
+Projection WeightReader::projection(std::span<const hf::MatrixSpec> matrices) {
+  if (weights_ != Weights::int8) return {fused(matrices, type()), fused_bias(matrices, type())};
+  linear::Int8Matrix packed(
+      linear::PackedShape{.out = static_cast<std::int32_t>(total_rows(matrices)), .in = matrices.front().in}, memory_);
+  each_part_of(matrices, [&](const linear::FloatMatrix& rows, std::int32_t first) { packed.pack_rows(rows, first); });
   return Projection(std::move(packed));
 }
 
-Projection WeightReader::gated(const std::array<hf::MatrixSpec, 2>& gate_up) {
-  if (weights_ != Weights::int8) return {fused(gate_up, type()), {}, true};
-  linear::Int8Matrix packed(linear::PackedShape{gate_up[0].out, gate_up[0].in, true}, memory_);
-  for (const linear::Half half : {linear::Half::gate, linear::Half::up})
-    each_part(gate_up[half == linear::Half::gate ? 0 : 1],
-              [&](const linear::FloatMatrix& rows, std::int32_t first) { packed.pack_rows(rows, first, half); });
+Projection WeightReader::gated(std::span<const hf::MatrixSpec> gate_up, Activation activation) {
+  if (weights_ != Weights::int8) return {fused(gate_up, type()), fused_bias(gate_up, type()), activation};
+  const auto half = static_cast<std::int32_t>(total_rows(gate_up) / 2);
+  linear::Int8Matrix packed(
+      linear::PackedShape{.out = half, .in = gate_up.front().in, .gated = true, .activation = activation}, memory_);
+  each_part_of(gate_up, [&](const linear::FloatMatrix& rows, std::int32_t first) {
+    const std::int32_t n_gate = std::clamp(half - first, 0, rows.out);
+    if (n_gate > 0) packed.pack_rows({rows.weights, rows.bias, n_gate, rows.in}, first, linear::Half::gate);
+    if (n_gate == rows.out) return;
+    const float* const bias = rows.bias != nullptr ? rows.bias + n_gate : nullptr;
+    packed.pack_rows({rows.weights + std::ptrdiff_t{n_gate} * rows.in, bias, rows.out - n_gate, rows.in},
+                     first + n_gate - half, linear::Half::up);
+  });
   return Projection(std::move(packed));
 }
 
@@ -127,7 +140,9 @@ at::Tensor WeightReader::fused(std::span<const hf::MatrixSpec> matrices, at::Sca
   return out;
 }
 
+/// Undefined without.
 at::Tensor WeightReader::fused_bias(std::span<const hf::MatrixSpec> matrices, at::ScalarType type) {
+  if (!matrices.front().has_bias) return {};
   at::Tensor out = at::empty({total_rows(matrices)}, type);
   std::int64_t above = 0;
   for (const hf::MatrixSpec& matrix : matrices) {

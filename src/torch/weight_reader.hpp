@@ -4,7 +4,6 @@
 // given back behind it. So a load takes little more memory than the weights that it makes.
 #pragma once
 
-#include <array>
 #include <memory_resource>
 #include <span>
 #include <string>
@@ -33,7 +32,8 @@ class WeightReader {
   /// [rows, in] of the matrices below each other, which have the same `in` and all a bias or none.
   Projection projection(std::span<const hf::MatrixSpec> matrices);
   Projection projection(const hf::MatrixSpec& matrix) { return projection(std::span(&matrix, 1)); }
-  Projection gated(const std::array<hf::MatrixSpec, 2>& gate_up);
+  /// Gate and up, as two matrices of one size, or as one of both.
+  Projection gated(std::span<const hf::MatrixSpec> gate_up, Activation activation);
   /// Rows that are looked up, not multiplied: half the bytes are enough for int8.
   at::Tensor table(const hf::MatrixSpec& matrix);
 
@@ -43,6 +43,10 @@ class WeightReader {
   void each_part(const hf::MatrixSpec& matrix, Use&& use);
   void read(const std::string& name, const hf::StoredTensor& stored, std::span<float> to, std::int32_t first);
   std::vector<float> bias(const hf::MatrixSpec& matrix);
+  /// Calls use(FloatMatrix of some rows with their biases, number of the first of them) for the rows of all matrices,
+  /// which stand below each other.
+  template <class Use>
+  void each_part_of(std::span<const hf::MatrixSpec> matrices, Use&& use);
   at::Tensor fused(std::span<const hf::MatrixSpec> matrices, at::ScalarType type);
   at::Tensor fused_bias(std::span<const hf::MatrixSpec> matrices, at::ScalarType type);
   at::ScalarType type() const noexcept { return weights_ == Weights::bfloat16 ? at::kBFloat16 : at::kFloat; }

@@ -36,6 +36,26 @@ void check(const ModelOptions& o, const hf::ModelConfig& c) {
     require(token >= 0 && token < c.vocabulary, "trained token", token, "inside the vocabulary");
 }
 
+/// Refuses what the runner computes and this network does not.
+void require_trainable(const hf::ModelConfig& c, const std::filesystem::path& folder) {
+  const auto require = [&](bool holds, const char* key, const char* what) {
+    if (!holds)
+      fail(Status::unsupported, (folder / "config.json").string(), ": '", key, "': ", what, " of ",
+           hf::architecture_name(c.architecture), " can be run, but not trained; supported are the shapes of ",
+           "LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM");
+  };
+  require(c.norm_offset == 0 && c.embedding_scale == 1.0f, "architectures", "norms and embeddings");
+  require(!c.post_norms, "architectures", "norms behind attention");
+  require(!c.fused_matrices, "architectures", "fused matrices");
+  require(c.activation == hf::Activation::silu, "hidden_act", "a gate other than \"silu\"");
+  require(c.windows.empty(), "sliding_window", "a window");
+  require(c.query_scale == 0 && c.score_softcap == 0, "attn_logit_softcapping", "scaled or capped scores");
+  require(c.logit_softcap == 0, "final_logit_softcapping", "capped logits");
+  require(!c.mlp_bias, "mlp_bias", "biases in the feed-forward");
+  require(c.rope.rotary_share == 1.0, "partial_rotary_factor", "partly turned heads");
+  require(c.rope.attention_factor == 1.0, "rope_parameters", "scaled rotations");
+}
+
 std::span<float> values_of(const at::Tensor& tensor) {
   if (!tensor.defined()) return {};
   return {tensor.data_ptr<float>(), tensor.data_ptr<float>() + tensor.numel()};
@@ -64,6 +84,7 @@ const char* compute_name(Compute compute) noexcept {
 
 Model Model::load(const std::filesystem::path& folder, const ModelOptions& options) {
   const hf::ModelConfig of_folder = hf::ModelConfig::load(folder);
+  require_trainable(of_folder, folder);
   const hf::ModelConfig config = hf::ModelWeights(hf::Weights::open(folder), of_folder).config();
   check(options, config);
   if (of_folder.tied_embeddings && !config.tied_embeddings && options.tuning == Tuning::lora &&

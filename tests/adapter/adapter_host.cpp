@@ -2,6 +2,7 @@
 //
 //     anabranch_adapter_host logits MODEL ADAPTER FILE TOKEN...    writes float32 [n_tokens, vocabulary]; ADAPTER may
 //     be -
+//     anabranch_adapter_host logits-of N MODEL ADAPTER FILE TOKEN...    the same, loaded for N positions
 //     anabranch_adapter_host copy ADAPTER FOLDER f32|bf16          reads an adapter and writes it again
 //     anabranch_adapter_host merge MODEL ADAPTER FOLDER            writes the merged model
 //     anabranch_adapter_host batch FILE                            such calls, a line each; an error is written to
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -24,8 +26,8 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-void write_logits(const Words& words) {
-  ab::torch::LoadOptions options{.weights = ab::torch::Weights::float32};
+void write_logits(const Words& words, std::optional<ab::Position> max_positions = {}) {
+  ab::torch::LoadOptions options{.weights = ab::torch::Weights::float32, .max_positions = max_positions};
   if (words[3] != "-") options.adapter = words[3];
   ab::torch::CausalLm model = ab::torch::CausalLm::load(words[2], options);
   std::vector<ab::TokenId> tokens;
@@ -44,6 +46,11 @@ void write_logits(const Words& words) {
 
 void run(const Words& words) {
   if (words.size() > 5 && words[1] == "logits") return write_logits(words);
+  if (words.size() > 6 && words[1] == "logits-of") {
+    Words rest = words;
+    rest.erase(rest.begin() + 2);
+    return write_logits(rest, std::stoi(words[2]));
+  }
   if (words.size() == 5 && words[1] == "copy")
     return ab::hf::Adapter::load(words[2]).save(words[3],
                                                 words[4] == "bf16" ? ab::hf::Dtype::bf16 : ab::hf::Dtype::f32);

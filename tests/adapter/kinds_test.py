@@ -19,7 +19,8 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config  # noqa: E402
+from transformers import (AutoModelForCausalLM, Gemma2Config, LlamaConfig, Phi3Config, Qwen2Config,  # noqa: E402
+                          Qwen3Config)
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error  # noqa: E402
 
 HOST = os.environ["ANABRANCH_ADAPTER_HOST"]
@@ -33,7 +34,9 @@ SIZES = dict(vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_lay
              num_key_value_heads=2, max_position_embeddings=64, pad_token_id=None, bos_token_id=1, eos_token_id=2)
 MODELS = {"tied": (Qwen2Config, {"tie_word_embeddings": True}), "untied": (Qwen2Config, {"tie_word_embeddings": False}),
           "llama": (LlamaConfig, {"tie_word_embeddings": False}),
-          "qwen3": (Qwen3Config, {"tie_word_embeddings": True, "head_dim": 8})}
+          "qwen3": (Qwen3Config, {"tie_word_embeddings": True, "head_dim": 8}),
+          "phi3": (Phi3Config, {"tie_word_embeddings": False, "sliding_window": 4, "pad_token_id": 0}),
+          "gemma2": (Gemma2Config, {"head_dim": 8, "sliding_window": 4, "pad_token_id": 0})}
 # Models whose file has a head of its own although their configuration ties it, the same head once more, or only a head.
 HEADS = {"other_head": lambda t: t.update({"lm_head.weight": torch.randn(40, 16) * 0.1}),
          "same_head": lambda t: t.update({"lm_head.weight": t["model.embed_tokens.weight"].clone()}),
@@ -44,8 +47,11 @@ E, H, O = "embed_tokens", "lm_head", "o_proj"
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 # name: (models, settings, rows of the changed vocabulary or none)
 CASES = {
-    "all-linear": (["tied", "llama", "qwen3"], dict(target_modules="all-linear"), None),
+    "all-linear": (["tied", "llama", "qwen3", "phi3", "gemma2"], dict(target_modules="all-linear"), None),
     "rslora": (["qwen3"], dict(target_modules=PROJECTIONS, use_rslora=True, rank_pattern={"q_proj": 3}), None),
+    "fused": (["phi3"], dict(target_modules=["qkv_proj", "gate_up_proj"], use_dora=True, use_rslora=True), None),
+    "saved-fused": (["phi3"], dict(target_modules=[O], modules_to_save=["mlp", "qkv_proj"]), None),
+    "saved-norms": (["gemma2"], dict(target_modules=[O], modules_to_save=["norm", "post_feedforward_layernorm"]), None),
     "expression": (["llama"], dict(target_modules=r".*\.1\..*(q|v)_proj"), None),
     "expression-ahead": (["llama"], dict(
         target_modules=r"model\.layers\.(?!0\.)\d+\.(self_attn|mlp)\.[a-z]+_proj"), None),
@@ -196,7 +202,7 @@ def write_models(folder):
     """Random models, as transformers writes them."""
     torch.manual_seed(SEED)
     for name, (config, settings) in MODELS.items():
-        model = AutoModelForCausalLM.from_config(config(**SIZES, **settings))
+        model = AutoModelForCausalLM.from_config(config(**{**SIZES, **settings}))
         with torch.no_grad():
             for parameter, value in model.named_parameters():
                 value.add_(torch.randn_like(value) * (0.1 if parameter.endswith("bias") else 0.02))

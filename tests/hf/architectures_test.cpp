@@ -176,9 +176,10 @@ TEST_CASE("Gemma 3's rope settings are read in both spellings") {
     CHECK(model.window_rope->scaling == hf::RopeScaling::none);
   }
   CHECK(load_config(with(gemma3(), {{"rope_parameters", {{"full_attention", nullptr}}}})).rope.theta == 1000000);
-  CHECK(error_with(gemma3(), "rope_parameters", {{"rope_type", "default"}}) ==
-        "unsupported: config.json: 'rope_parameters': 'rope_type': \"default\" is not supported; supported are settings "
-        "for full_attention and for sliding_attention");
+  CHECK(
+      error_with(gemma3(), "rope_parameters", {{"rope_type", "default"}}) ==
+      "unsupported: config.json: 'rope_parameters': 'rope_type': \"default\" is not supported; supported are settings "
+      "for full_attention and for sliding_attention");
   Json both = with(gemma3(), newer);
   CHECK(error_with(both, "rope_scaling", {{"rope_type", "linear"}, {"factor", 2.0}})
             .find("'rope_scaling': an object with 2 entries is not supported beside other 'rope_parameters'") !=
@@ -208,7 +209,7 @@ TEST_CASE("Layer types say which layers have a window, where the architecture le
 TEST_CASE("Qwen's layers have a window from one on, where it is used") {
   for (const Json& config : {bare_json("Qwen2ForCausalLM", "qwen2"), bare_json("Qwen3ForCausalLM", "qwen3")}) {
     const auto found = [&](const Json& changes) { return load_config(with(config, changes)).windows; };
-    CHECK(found({}).empty());
+    CHECK(found(Json::object()).empty());
     CHECK(found({{"sliding_window", 9}, {"max_window_layers", 8}}).empty());
     const Json use{{"use_sliding_window", true}};
     CHECK(found(with(use, {{"sliding_window", 9}, {"max_window_layers", 8}})) == windows(9, "........wwww"));

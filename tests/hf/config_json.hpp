@@ -22,8 +22,8 @@ inline Json llama_json() {
 
 /// Only what every configuration must say.
 inline Json bare_json(const char* class_name, const char* model_type) {
-  return {{"architectures", {class_name}}, {"model_type", model_type},  {"hidden_size", 64},
-          {"intermediate_size", 96},       {"num_hidden_layers", 12},   {"num_attention_heads", 4},
+  return {{"architectures", {class_name}}, {"model_type", model_type}, {"hidden_size", 64},
+          {"intermediate_size", 96},       {"num_hidden_layers", 12},  {"num_attention_heads", 4},
           {"num_key_value_heads", 2},      {"vocab_size", 100}};
 }
 

@@ -28,7 +28,7 @@ Json longrope(int n, const char* type = "longrope") {
   return {{"type", type}, {"short_factor", factors}, {"long_factor", others}};
 }
 
-Json phi3() {
+Json long_phi3() {
   Json json = bare_json("Phi3ForCausalLM", "phi3");
   json["max_position_embeddings"] = 64;
   json["original_max_position_embeddings"] = 16;
@@ -46,7 +46,7 @@ TEST_CASE("Each kind's frequencies and attention factor equal those of transform
       compare(hf::rope_inverse_frequencies(model.rope, model.head_dim), entry["frequencies"]);
       CHECK(model.rope.attention_factor == Approx(entry["attention_factor"].get<double>()));
       if (entry.contains("long_frequencies")) {
-        CHECK(model.max_positions == entry["original"]);
+        CHECK(model.max_positions == entry["original"].get<int>());
         model.set_max_positions(model.max_positions + 1);
         compare(hf::rope_inverse_frequencies(model.rope, model.head_dim), entry["long_frequencies"]);
       }
@@ -54,8 +54,9 @@ TEST_CASE("Each kind's frequencies and attention factor equal those of transform
   }
 }
 
-TEST_CASE("A model with longrope is read with the positions of its short factors, and extended by the number asked for") {
-  hf::ModelConfig model = load_config(phi3());
+TEST_CASE(
+    "A model with longrope is read with the positions of its short factors, and extended by the number asked for") {
+  hf::ModelConfig model = load_config(long_phi3());
   CHECK(model.rope.scaling == RopeScaling::longrope);
   CHECK(model.max_positions == 16);
   CHECK(model.most_positions == 64);
@@ -75,29 +76,28 @@ TEST_CASE("A model with longrope is read with the positions of its short factors
 
 TEST_CASE("Phi-3's original positions count beside the settings, and its old names mean longrope") {
   for (const char* type : {"su", "yarn", "longrope"}) {
-    Json json = phi3();
+    Json json = long_phi3();
     json["rope_scaling"]["type"] = type;
     CHECK(load_config(json).rope.scaling == RopeScaling::longrope);
   }
-  Json json = phi3();
+  Json json = long_phi3();
   json["rope_scaling"]["original_max_position_embeddings"] = 32;
   CHECK(load_config(json).rope.original_max_positions == 16);
   json.erase("original_max_position_embeddings");
   CHECK(load_config(json).rope.original_max_positions == 4096);
   CHECK(load_config(json).max_positions == 64);
-  CHECK(error_with(phi3(), "rope_scaling", {{"type", "linear"}, {"factor", 2.0}}) ==
+  CHECK(error_with(long_phi3(), "rope_scaling", {{"type", "linear"}, {"factor", 2.0}}) ==
         "unsupported: config.json: 'rope_scaling': 'type': \"linear\" is not supported for Phi3ForCausalLM; supported "
         "are \"default\" and \"longrope\"");
-  CHECK(error_with(phi3(), "rope_scaling", longrope(7)) ==
+  CHECK(error_with(long_phi3(), "rope_scaling", longrope(7)) ==
         "bad_file: config.json: 'rope_scaling': 'short_factor': expected 8 numbers above 0, one for each rotary pair, "
         "found an array of 7 entries");
-  json = phi3();
+  json = long_phi3();
   json["rope_scaling"]["long_factor"][3] = 0;
   CHECK(test::config_error(json).find("'long_factor': expected 8 numbers above 0") != std::string::npos);
-  json = phi3();
+  json = long_phi3();
   json["rope_scaling"]["short_mscale"] = 1.2;
-  CHECK(test::config_error(json) ==
-        "unsupported: config.json: 'rope_scaling': 'short_mscale': 1.2 is not supported");
+  CHECK(test::config_error(json) == "unsupported: config.json: 'rope_scaling': 'short_mscale': 1.2 is not supported");
 }
 
 TEST_CASE("Dynamic scaling is the plain one inside the model's positions") {
@@ -114,10 +114,11 @@ TEST_CASE("Numbers that a kind needs are named where they are absent or impossib
   const std::string start = "bad_file: config.json: 'rope_scaling': ";
   for (const char* type : {"linear", "dynamic", "yarn"}) {
     CHECK(error({{"rope_type", type}}) == start + "'factor': expected a number above 0, found nothing");
-    CHECK(error({{"rope_type", type}, {"factor", 0.5}}) == start + "'factor': expected a number of at least 1, found 0.5");
+    CHECK(error({{"rope_type", type}, {"factor", 0.5}}) ==
+          start + "'factor': expected a number of at least 1, found 0.5");
   }
   CHECK(error({{"rope_type", "yarn"}, {"factor", 2.0}, {"rope_theta", 1.0}}) ==
-        start + "'rope_theta': expected a number above 1 for yarn, found 1");
+        start + "'rope_theta': expected a number above 1 for yarn, found 1.000000");
   CHECK(error({{"rope_type", "yarn"}, {"factor", 2.0}, {"truncate", 1}}) ==
         start + "'truncate': expected true or false, found 1");
   CHECK(error({{"rope_type", "longrope"}}).find("'short_factor': expected 32 numbers above 0") != std::string::npos);

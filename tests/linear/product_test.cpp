@@ -166,6 +166,35 @@ TEST_CASE("a gated product is silu of the one times the other") {
   });
 }
 
+TEST_CASE("a gate of GELU is GELU by its tanh formula, in every form of the packed matrix") {
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
+  const std::int32_t in = 100, out = 37, n_rows = 5;
+  const auto gate = random_floats(std::size_t{100} * 37, 12), up = random_floats(std::size_t{100} * 37, 13);
+  const auto bias = random_floats(37, 14);
+  auto x = random_floats(std::size_t{100} * 5, 15, 0.2f);
+  std::fill_n(x.begin(), 100, 30.0f);  // gates far below and above zero
+  const QuantisedRows rows = quantised(x, n_rows, {in, quantisation});
+  const PackedShape shape{
+      .out = out, .in = in, .gated = true, .quantisation = quantisation, .activation = Activation::gelu_tanh};
+  Int8Matrix both(shape);
+  both.pack_rows({gate.data(), bias.data(), out, in}, 0, Half::gate);
+  both.pack_rows({up.data(), nullptr, out, in}, 0, Half::up);
+  CHECK(both.shape() == shape);
+  const Int8Matrix borrowed = Int8Matrix::over(shape, both.packed());
+  const Int8Matrix first = packed({gate.data(), bias.data(), out, in}, quantisation),
+                   second = packed({up.data(), nullptr, out, in}, quantisation);
+  with_each_level([&](auto level) {
+    INFO(level);
+    const std::vector<float> results = product(rows, both), g = product(rows, first), u = product(rows, second);
+    CHECK(product(rows, borrowed) == results);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const double z = static_cast<double>(g[i]);
+      const double gelu = 0.5 * z * (1 + std::tanh(std::sqrt(2 / 3.14159265358979) * (z + 0.044715 * z * z * z)));
+      CHECK(results[i] == Approx(gelu * static_cast<double>(u[i])).epsilon(1e-5).margin(2e-6));
+    }
+  });
+}
+
 TEST_CASE("a gate far below or above zero closes or opens without NaN") {
   const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
   const std::vector<float> one{1.0f};

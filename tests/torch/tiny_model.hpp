@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -70,6 +71,58 @@ inline eigen::Shape qwen3_shape() {
   s.kv_heads = 1;
   s.layers = 3;
   return s;
+}
+
+inline eigen::Shape mistral_shape() {
+  eigen::Shape s;
+  s.layers = 3;
+  s.windows = {6};
+  return s;
+}
+inline eigen::Shape phi3_shape() {
+  eigen::Shape s;
+  s.head_size = 16;
+  s.fused_matrices = true;
+  s.rotary_share = 0.75;
+  s.windows = {9};
+  return s;
+}
+/// Gemma's norms, embeddings and gate.
+inline eigen::Shape gemma_shape() {
+  eigen::Shape s;
+  s.kv_heads = 1;
+  s.head_size = 16;
+  s.tied_head = true;
+  s.norm_offset = 1;
+  s.embedding_scale = static_cast<double>(std::sqrt(32.0f));
+  s.activation = eigen::Activation::gelu_tanh;
+  s.norm_epsilon = 1e-6;
+  return s;
+}
+inline eigen::Shape gemma2_shape() {
+  eigen::Shape s = gemma_shape();
+  s.layers = 4;
+  s.post_norms = true;
+  s.query_scale = 0.4;
+  s.softcap = 2.5;
+  s.logit_softcap = 1.5;
+  s.windows = {5, 0};
+  return s;
+}
+inline eigen::Shape gemma3_shape() {
+  eigen::Shape s = gemma_shape();
+  s.layers = 4;
+  s.post_norms = s.qk_norm = true;
+  s.query_scale = 0.2;
+  s.windows = {4, 4, 0};
+  s.rope_theta = 1000000.0;
+  s.window_rope_theta = 100.0;
+  return s;
+}
+/// All of them.
+inline std::vector<eigen::Shape> all_shapes() {
+  return {llama_shape(), qwen2_shape(), qwen3_shape(),  mistral_shape(),
+          phi3_shape(),  gemma_shape(), gemma2_shape(), gemma3_shape()};
 }
 
 }  // namespace anabranch::test

@@ -242,6 +242,29 @@ TEST_CASE("a head in the file that differs from the embedding it should be tied 
                        Catch::Matchers::Contains("'tie_word_embeddings'") && Catch::Matchers::Contains("token_rows"));
 }
 
+TEST_CASE("what the runner computes and training does not is refused by name") {
+  const auto error = [](const ab::eigen::Shape& shape, const std::string& more = "") {
+    const TinyFolder folder(ab::eigen::random_weights(shape, 61));
+    std::string config = ab::eigen::config_json(shape);
+    if (!more.empty()) folder.write_config(config.replace(config.rfind('}'), 1, more + "}"));
+    return ::test::error_of([&] { Model::load(folder.path(), tiny_options()); });
+  };
+  const auto refused = [&](const std::string& text, const std::string& part) {
+    CHECK_THAT(text, Catch::Matchers::StartsWith("unsupported: ") &&
+                         Catch::Matchers::Contains("config.json: " + part) &&
+                         Catch::Matchers::Contains("can be run, but not trained; supported are the shapes of Llama"));
+  };
+  ab::eigen::Shape phi3 = phi3_shape();
+  phi3.windows.clear();
+  refused(error(gemma_shape()), "'architectures': norms and embeddings of GemmaForCausalLM");
+  refused(error(phi3), "'architectures': fused matrices of Phi3ForCausalLM");
+  refused(error(mistral_shape()), "'sliding_window': a window of MistralForCausalLM");
+  refused(error(llama_shape(), ", \"hidden_act\": \"gelu_pytorch_tanh\""), "'hidden_act': a gate other than \"silu\"");
+  refused(error(llama_shape(), ", \"mlp_bias\": true"), "'mlp_bias': biases in the feed-forward");
+  refused(error(llama_shape(), ", \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4.0}"),
+          "'rope_parameters': scaled rotations of LlamaForCausalLM");
+}
+
 TEST_CASE("what the model cannot take is refused with the value and the limit") {
   Tiny tiny(llama_shape());
   const auto text_of_pass = [&](const TokenRow& row) {

@@ -39,10 +39,10 @@ class Oracle {
   Matrix logits(std::span<const TokenId> tokens, std::span<const Position> positions, const Mask& mask) const {
     check(tokens, positions, mask);
     std::vector<Vector> hidden;
-    for (const TokenId token : tokens) hidden.push_back(weights_.embedding.row(token));
+    for (const TokenId token : tokens) hidden.push_back(impl::embedding(token, weights_));
     for (std::size_t l = 0; l < weights_.layers.size(); ++l) {
       const std::int32_t window = impl::window_of(weights_.shape, l);
-      run_layer(hidden, weights_.layers[l], positions, window == 0 ? mask : narrowed(mask, positions, window));
+      run_layer(hidden, l, positions, window == 0 ? mask : narrowed(mask, positions, window));
     }
     Matrix out(static_cast<::Eigen::Index>(tokens.size()), weights_.shape.vocabulary);
     for (std::size_t i = 0; i < hidden.size(); ++i)
@@ -79,11 +79,13 @@ class Oracle {
     }
   }
 
-  void run_layer(std::vector<Vector>& hidden, const LayerWeights& layer, std::span<const Position> positions,
+  void run_layer(std::vector<Vector>& hidden, std::size_t index, std::span<const Position> positions,
                  const Mask& mask) const {
+    const LayerWeights& layer = weights_.layers[index];
     std::vector<impl::Projection> tokens;
     for (std::size_t i = 0; i < hidden.size(); ++i)
-      tokens.push_back(impl::project(hidden[i], layer, weights_.shape, positions[i]));
+      tokens.push_back(
+          impl::project(hidden[i], layer, weights_.shape, impl::turn_of(weights_.shape, index, positions[i])));
     for (std::size_t i = 0; i < hidden.size(); ++i) {
       std::vector<const impl::Projection*> seen;
       for (std::size_t k = 0; k < tokens.size(); ++k)

@@ -1,5 +1,5 @@
-// Weights of a tiny decoder-only transformer in double precision: the Llama shape, with Qwen2's bias on q, k and v,
-// Qwen3's norm of q and k, and Gemma's windows, capped scores and query scale as options.
+// Weights of a tiny decoder-only transformer in double precision: the Llama shape, and what Qwen, Mistral, Phi-3 and
+// Gemma do otherwise as options.
 //
 // Random weights are rounded to float32, so that a float32 runner can load exactly the same model.
 #pragma once
@@ -18,6 +18,9 @@ namespace anabranch::eigen {
 /// Row-major, so that a row is one token and a weight has PyTorch's [out, in] layout.
 using Matrix = ::Eigen::Matrix<double, ::Eigen::Dynamic, ::Eigen::Dynamic, ::Eigen::RowMajor>;
 using Vector = ::Eigen::VectorXd;
+
+/// The gate of the feed-forward: x / (1 + e^-x), or x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+enum class Activation : std::uint8_t { silu, gelu_tanh };
 
 /// Sizes and switches; the names in config.json are given where they differ.
 struct Shape {
@@ -39,6 +42,14 @@ struct Shape {
   /// Of layer l windows[l % size]: W where a token at position q sees keys above q - W only; 0: all. Empty: all see
   /// all.
   std::vector<std::int32_t> windows = {};
+  double window_rope_theta = 0;  ///< of layers with a window; 0: rope_theta. Gemma 3
+  double rotary_share = 1;       ///< the part of each head, from its first element on, that turns. Phi-3
+  bool fused_matrices = false;   ///< q, k, v are one tensor in a checkpoint, gate and up too. Phi-3
+  bool post_norms = false;       ///< RMSNorm behind attention and behind the feed-forward too. Gemma 2 and 3
+  double norm_offset = 0;        ///< is added to the weights of all norms. Gemma: 1
+  double embedding_scale = 1;    ///< factor of the embeddings. Gemma: sqrt(hidden), rounded to float32
+  double logit_softcap = 0;      ///< as `softcap`, for the logits. Gemma 2
+  Activation activation = Activation::silu;
 };
 
 struct LayerWeights {
@@ -47,7 +58,8 @@ struct LayerWeights {
   Vector query_bias, key_bias, value_bias;  ///< [heads * head_size]; empty without qkv_bias
   Vector query_norm, key_norm;              ///< [head_size]; empty without qk_norm
   Matrix out;                               ///< [hidden, query_heads * head_size]
-  Vector ffn_norm;                          ///< [hidden]
+  Vector post_attention_norm;               ///< [hidden]; empty without post_norms
+  Vector ffn_norm, post_ffn_norm;           ///< [hidden]; the second is empty without post_norms
   Matrix gate, up;                          ///< [ffn, hidden]
   Matrix down;                              ///< [hidden, ffn]
 };
@@ -76,6 +88,9 @@ inline void check_shape(const Shape& s) {
   require(s.max_positions > 0, "max_positions", s.max_positions, "positive");
   if (!(s.query_scale >= 0)) fail(Status::bad_argument, "query_scale is ", s.query_scale, ", must be 0 or more");
   if (!(s.softcap >= 0)) fail(Status::bad_argument, "softcap is ", s.softcap, ", must be 0 or more");
+  if (!(s.logit_softcap >= 0)) fail(Status::bad_argument, "logit_softcap is ", s.logit_softcap, ", must be 0 or more");
+  if (!(s.rotary_share > 0 && s.rotary_share <= 1))
+    fail(Status::bad_argument, "rotary_share is ", s.rotary_share, ", must be above 0 and at most 1");
   for (const std::int32_t window : s.windows) require(window >= 0, "a window", window, "0 (none) or more");
 }
 

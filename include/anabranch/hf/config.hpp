@@ -57,18 +57,18 @@ struct ModelConfig {
   /// layer has a window.
   std::vector<std::int32_t> windows;
   Activation activation = Activation::silu;
-  bool tied_embeddings = false;   ///< the output projection is the embedding
-  bool qkv_bias = false;          ///< the projections of q, k and v have a bias
-  bool o_bias = false;            ///< o_proj has a bias
-  bool mlp_bias = false;          ///< the feed-forward's matrices have a bias
-  bool qk_norm = false;           ///< RMSNorm over each head of q and k before the rotation
-  bool post_norms = false;        ///< RMSNorm also behind attention and behind the feed-forward, before they are added
-  bool fused_matrices = false;    ///< q, k, v are stored as one matrix, gate and up too
-  float norm_offset = 0.0f;       ///< is added to the factors of all norms that are stored
-  float embedding_scale = 1.0f;   ///< factor of the embeddings
-  double query_scale = 0;         ///< factor of the scores; 0: 1 / sqrt(head_dim)
-  double score_softcap = 0;       ///< c: a score s becomes c * tanh(s / c); 0: it stays
-  double logit_softcap = 0;       ///< the same for the logits
+  bool tied_embeddings = false;  ///< the output projection is the embedding
+  bool qkv_bias = false;         ///< the projections of q, k and v have a bias
+  bool o_bias = false;           ///< o_proj has a bias
+  bool mlp_bias = false;         ///< the feed-forward's matrices have a bias
+  bool qk_norm = false;          ///< RMSNorm over each head of q and k before the rotation
+  bool post_norms = false;       ///< RMSNorm also behind attention and behind the feed-forward, before they are added
+  bool fused_matrices = false;   ///< q, k, v are stored as one matrix, gate and up too
+  float norm_offset = 0.0f;      ///< is added to the factors of all norms that are stored
+  float embedding_scale = 1.0f;  ///< factor of the embeddings
+  double query_scale = 0;        ///< factor of the scores; 0: 1 / sqrt(head_dim)
+  double score_softcap = 0;      ///< c: a score s becomes c * tanh(s / c); 0: it stays
+  double logit_softcap = 0;      ///< the same for the logits
   std::optional<TokenId> bos;
   std::vector<TokenId> eos;    ///< tokens that end an answer: those of config.json and of generation_config.json
   std::optional<Dtype> dtype;  ///< what the file says the weights are kept in

@@ -24,11 +24,16 @@ struct FloatMatrix {
   std::int32_t out = 0, in = 0;
 };
 
+/// The function of a gate: x / (1 + e^-x), or GELU by its tanh formula (Hendrycks and Gimpel 2016),
+/// x / (1 + e^-2u) with u = sqrt(2 / pi) (x + 0.044715 x^3).
+enum class Activation : std::uint8_t { silu, gelu_tanh };
+
 /// Size and form of a packed matrix: enough to tell what its bytes mean.
 struct PackedShape {
   std::int32_t out = 0, in = 0;  ///< channels and inputs; of gate and of up when gated
   bool gated = false;
   Quantisation quantisation = best_quantisation();
+  Activation activation = Activation::silu;  ///< of the gate, when gated; the bytes do not depend on it
 
   bool operator==(const PackedShape&) const = default;
 };
@@ -63,7 +68,7 @@ class Int8Matrix {
   void pack_rows(const FloatMatrix& rows, std::int32_t first, Half half = Half::gate);
 
   static constexpr std::size_t kAlignment = 64;
-  PackedShape shape() const noexcept { return {out_, in_, gated_, quantisation_}; }
+  PackedShape shape() const noexcept { return {out_, in_, gated_, quantisation_, activation_}; }
   /// Number of bytes of a matrix in this form.
   static std::size_t packed_bytes(const PackedShape& shape);
   /// All that the matrix is, in the form that kernels of its quantisation read.
@@ -72,6 +77,7 @@ class Int8Matrix {
   std::int32_t out() const noexcept { return out_; }  ///< channels of the product; of gate or of up when gated
   std::int32_t in() const noexcept { return in_; }
   bool gated() const noexcept { return gated_; }
+  Activation activation() const noexcept { return activation_; }
   RowShape row_shape() const noexcept { return {in_, quantisation_}; }  ///< of the rows that it is multiplied with
   /// Bytes that one product reads.
   std::size_t bytes() const noexcept;
@@ -106,6 +112,7 @@ class Int8Matrix {
   std::int32_t out_ = 0, in_ = 0, n_panels_ = 0;
   bool gated_ = false;
   Quantisation quantisation_ = Quantisation::per_row;
+  Activation activation_ = Activation::silu;
   std::pmr::memory_resource* memory_ = nullptr;  ///< null: the bytes are borrowed, and only read
   std::uint8_t* values_ = nullptr;
   float* scales_ = nullptr;
@@ -121,7 +128,8 @@ struct ProductRows {
   Write write = Write::replace;
 };
 
-/// out (+)= rows * matrix^T + bias; for a gated matrix out (+)= silu(rows * gate^T + bias) * (rows * up^T + bias).
+/// out (+)= rows * matrix^T + bias; for a gated matrix out (+)= f(rows * gate^T + bias) * (rows * up^T + bias) with its
+/// activation f.
 /// Throws bad_argument, and has written nothing, when widths or quantisations differ or the stride is too small.
 /// Allocates nothing. Panels are divided among the threads, as many together as one unit of the epilogue needs. The
 /// epilogue runs on the columns that a thread has written, while other threads may still work on other columns.

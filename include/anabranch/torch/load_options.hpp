@@ -57,6 +57,9 @@ struct LoadOptions {
   std::int32_t n_slots = 0;  ///< slots to make room for at once; a plan over a larger pool makes the K/V tensors grow
   std::int32_t max_rows = 256;  ///< hint for whoever feeds prompts: the best number of rows of one prefill chunk
   std::int32_t n_threads = 0;   ///< threads of LibTorch, for the whole process; 0 leaves their number as it is
+  /// Positions that texts may have; none: those of the model. With `longrope` these are the ones of its short factors,
+  /// and more of them, up to max_position_embeddings, choose the long factors for all texts.
+  std::optional<std::int32_t> max_positions = {};
   /// Folder of a LoRA adapter (hf/adapter.hpp). It is merged into the weights in float32, before they are rounded to
   /// their type: a pass costs what it costs without.
   std::optional<std::filesystem::path> adapter = {};

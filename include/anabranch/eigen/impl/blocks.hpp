@@ -32,35 +32,53 @@ void rotate(Head&& x, Position position, double theta) {
   }
 }
 
+/// The same by the model's norms, whose stored weights may lack an offset.
+template <class Row>
+Vector norm(const Row& x, const Vector& weight, const Shape& s) {
+  return rms_norm(x, (weight.array() + s.norm_offset).matrix(), s.norm_epsilon);
+}
+
 /// q, k and v of one token, head by head; q and k after their norm and RoPE.
 struct Projection {
   Vector query, key, value;
 };
 
-inline void finish_heads(Vector& heads, const Shape& s, const Vector& norm, Position position) {
+/// How a token's heads turn in a layer.
+struct Turn {
+  Position position = 0;
+  double theta = 0;
+};
+
+/// The window of a layer; 0: none.
+inline std::int32_t window_of(const Shape& s, std::size_t layer) {
+  return s.windows.empty() ? 0 : s.windows[layer % s.windows.size()];
+}
+
+inline Turn turn_of(const Shape& s, std::size_t layer, Position position) {
+  const bool own = s.window_rope_theta > 0 && window_of(s, layer) > 0;
+  return {position, own ? s.window_rope_theta : s.rope_theta};
+}
+
+inline void finish_heads(Vector& heads, const Shape& s, const Vector& weight, const Turn& turn) {
+  const auto width = static_cast<::Eigen::Index>(s.head_size * s.rotary_share);
   for (::Eigen::Index begin = 0; begin < heads.size(); begin += s.head_size) {
     auto head = heads.segment(begin, s.head_size);
-    if (norm.size() > 0) head = rms_norm(head, norm, s.norm_epsilon).eval();
-    rotate(head, position, s.rope_theta);
+    if (weight.size() > 0) head = norm(head, weight, s).eval();
+    rotate(heads.segment(begin, width), turn.position, turn.theta);
   }
 }
 
-inline Projection project(const Vector& hidden, const LayerWeights& w, const Shape& s, Position position) {
-  const Vector x = rms_norm(hidden, w.input_norm, s.norm_epsilon);
+inline Projection project(const Vector& hidden, const LayerWeights& w, const Shape& s, const Turn& turn) {
+  const Vector x = norm(hidden, w.input_norm, s);
   Projection p{w.query * x, w.key * x, w.value * x};
   if (s.qkv_bias) {
     p.query += w.query_bias;
     p.key += w.key_bias;
     p.value += w.value_bias;
   }
-  finish_heads(p.query, s, w.query_norm, position);
-  finish_heads(p.key, s, w.key_norm, position);
+  finish_heads(p.query, s, w.query_norm, turn);
+  finish_heads(p.key, s, w.key_norm, turn);
   return p;
-}
-
-/// The window of a layer; 0: none.
-inline std::int32_t window_of(const Shape& s, std::size_t layer) {
-  return s.windows.empty() ? 0 : s.windows[layer % s.windows.size()];
 }
 
 /// Whether a token at position `query` has a key at position `key` in a window.
@@ -89,18 +107,35 @@ Vector attend(const Vector& query, ::Eigen::Index n_keys, const Shape& s, Key&& 
   return out;
 }
 
-/// The part of a layer behind attention: output projection, residual, norm, SwiGLU, residual.
+inline double activate(double x, Activation activation) {
+  if (activation == Activation::silu) return x / (1.0 + std::exp(-x));
+  return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+}
+
+/// The part of a layer behind attention: output projection, residual, norm, gated feed-forward, residual.
 inline void finish_layer(Vector& hidden, const Vector& attended, const LayerWeights& w, const Shape& s) {
-  hidden += w.out * attended;
-  const Vector x = rms_norm(hidden, w.ffn_norm, s.norm_epsilon);
-  const Vector gate = w.gate * x;
+  const auto add = [&](const Vector& x, const Vector& post_norm) {
+    if (s.post_norms)
+      hidden += norm(x, post_norm, s);
+    else
+      hidden += x;
+  };
+  add(w.out * attended, w.post_attention_norm);
+  const Vector x = norm(hidden, w.ffn_norm, s);
+  const Vector gate = (w.gate * x).unaryExpr([&](double g) { return activate(g, s.activation); });
   const Vector up = w.up * x;
-  const Vector silu = gate.array() / (1.0 + (-gate.array()).exp());
-  hidden += w.down * silu.cwiseProduct(up);
+  add(w.down * gate.cwiseProduct(up), w.post_ffn_norm);
+}
+
+inline Vector embedding(TokenId token, const Weights& weights) {
+  return weights.embedding.row(token) * weights.shape.embedding_scale;
 }
 
 inline Vector logits(const Vector& hidden, const Weights& weights) {
-  return weights.output_head() * rms_norm(hidden, weights.final_norm, weights.shape.norm_epsilon);
+  const Shape& s = weights.shape;
+  Vector out = weights.output_head() * norm(hidden, weights.final_norm, s);
+  if (s.logit_softcap > 0) out = s.logit_softcap * (out.array() / s.logit_softcap).tanh();
+  return out;
 }
 
 inline void check_token(TokenId token, std::size_t index, const Shape& s) {

@@ -71,7 +71,8 @@ inline void PlanModel::run_layer(std::vector<Vector>& hidden, std::size_t layer,
   LayerKv& kv = layers_kv_[layer];
   std::vector<Vector> queries;
   for (std::size_t r = 0; r < hidden.size(); ++r) {
-    impl::Projection p = impl::project(hidden[r], w, weights_.shape, plan.positions[r]);
+    impl::Projection p =
+        impl::project(hidden[r], w, weights_.shape, impl::turn_of(weights_.shape, layer, plan.positions[r]));
     const Slot slot = plan.slots[r];
     kv.keys[slot] = std::move(p.key);
     kv.values[slot] = std::move(p.value);
@@ -94,7 +95,7 @@ inline LogitsView PlanModel::operator()(const StepPlan& plan) {
   const std::vector<Slots> visible = visible_slots(plan);
   write_content(plan);
   std::vector<Vector> hidden;
-  for (const TokenId token : plan.tokens) hidden.push_back(weights_.embedding.row(token));
+  for (const TokenId token : plan.tokens) hidden.push_back(impl::embedding(token, weights_));
   for (std::size_t l = 0; l < weights_.layers.size(); ++l) run_layer(hidden, l, plan, visible);
   logits_.clear();
   for (const Output& output : plan.outputs) {

@@ -40,7 +40,8 @@ inline LayerWeights random_layer(const Shape& s, WeightSource& source) {
   const std::int32_t q = s.query_heads * s.head_size;
   const std::int32_t kv = s.kv_heads * s.head_size;
   LayerWeights w;
-  w.input_norm = source.vector(s.hidden, 1.0, 0.2);
+  const double centre = 1.0 - s.norm_offset;  // of the weights of norms
+  w.input_norm = source.vector(s.hidden, centre, 0.2);
   // Larger than usual: attention then differs clearly between keys, so that a wrong mask cannot hide.
   w.query = source.matrix(q, s.hidden, 1.5 * in);
   w.key = source.matrix(kv, s.hidden, 1.5 * in);
@@ -51,11 +52,15 @@ inline LayerWeights random_layer(const Shape& s, WeightSource& source) {
     w.value_bias = source.vector(kv, 0.0, 0.5);
   }
   if (s.qk_norm) {
-    w.query_norm = source.vector(s.head_size, 1.0, 0.2);
-    w.key_norm = source.vector(s.head_size, 1.0, 0.2);
+    w.query_norm = source.vector(s.head_size, centre, 0.2);
+    w.key_norm = source.vector(s.head_size, centre, 0.2);
   }
   w.out = source.matrix(s.hidden, q, 1.0 / std::sqrt(static_cast<double>(q)));
-  w.ffn_norm = source.vector(s.hidden, 1.0, 0.2);
+  w.ffn_norm = source.vector(s.hidden, centre, 0.2);
+  if (s.post_norms) {
+    w.post_attention_norm = source.vector(s.hidden, centre, 0.2);
+    w.post_ffn_norm = source.vector(s.hidden, centre, 0.2);
+  }
   w.gate = source.matrix(s.ffn, s.hidden, in);
   w.up = source.matrix(s.ffn, s.hidden, in);
   w.down = source.matrix(s.hidden, s.ffn, 1.0 / std::sqrt(static_cast<double>(s.ffn)));
@@ -72,7 +77,7 @@ inline Weights random_weights(const Shape& shape, std::uint64_t seed) {
   const double in = 1.0 / std::sqrt(static_cast<double>(shape.hidden));
   w.embedding = source.matrix(shape.vocabulary, shape.hidden, in);  // as a tied head it gives logits near 1
   for (std::int32_t l = 0; l < shape.layers; ++l) w.layers.push_back(impl::random_layer(shape, source));
-  w.final_norm = source.vector(shape.hidden, 1.0, 0.2);
+  w.final_norm = source.vector(shape.hidden, 1.0 - shape.norm_offset, 0.2);
   if (!shape.tied_head) w.head = source.matrix(shape.vocabulary, shape.hidden, in);
   return w;
 }
