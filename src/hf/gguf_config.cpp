@@ -225,7 +225,7 @@ class ConfigBuilder {
     std::string type(file_.text(key("rope.scaling.type")).value_or("none"));
     const double factor = number_or("rope.scaling.factor", number_or("rope.scale_linear", 1.0));
     const auto original = integer("rope.scaling.original_context_length");
-    const double attention = number_or("rope.scaling.attn_factor", 1.0);
+    const std::optional<double> attention = number("rope.scaling.attn_factor");
     const bool long_factors = find_tensor(kLongFactors) != nullptr || find_tensor(kShortFactors) != nullptr;
     if (find_tensor(kRopeFactors) != nullptr) {
       if (type != "none" || long_factors)
@@ -246,13 +246,13 @@ class ConfigBuilder {
     return rope;
   }
 
-  void add_yarn(Json& rope, double attention) {
+  void add_yarn(Json& rope, std::optional<double> attention) {
     for (const auto& [below, neutral] :
          {std::pair{"rope.scaling.yarn_ext_factor", 1.0}, {"rope.scaling.yarn_attn_factor", 1.0}})
       if (const auto value = number(below); value && *value != neutral)
         file_.unsupported(key(below), std::to_string(*value) + " is not supported, only " + std::to_string(neutral));
-    if (attention != 1.0)
-      file_.unsupported(key("rope.scaling.attn_factor"), std::to_string(attention) + " is not supported for yarn");
+    if (attention.value_or(1.0) != 1.0)
+      file_.unsupported(key("rope.scaling.attn_factor"), std::to_string(*attention) + " is not supported for yarn");
     if (const auto fast = number("rope.scaling.yarn_beta_fast")) rope["beta_fast"] = *fast;
     if (const auto slow = number("rope.scaling.yarn_beta_slow")) rope["beta_slow"] = *slow;
   }
@@ -298,7 +298,7 @@ class ConfigBuilder {
                 {"original_max_position_embeddings", rope.original_max_positions}};
   }
 
-  Json longrope(std::int32_t original, double attention) {
+  Json longrope(std::int32_t original, std::optional<double> attention) {
     Json rope{{"rope_type", "longrope"},
               {"short_factor", factors(kShortFactors)},
               {"long_factor", factors(kLongFactors)},
@@ -306,7 +306,7 @@ class ConfigBuilder {
     out_["original_max_position_embeddings"] = original;
     const double scale = static_cast<double>(positions_) / original;
     const double usual = scale > 1.0 && original > 1 ? std::sqrt(1 + std::log(scale) / std::log(original)) : 1.0;
-    if (std::abs(attention / usual - 1) > 1e-6) rope["attention_factor"] = attention;
+    if (attention && std::abs(*attention / usual - 1) > 1e-6) rope["attention_factor"] = *attention;
     return rope;
   }
 

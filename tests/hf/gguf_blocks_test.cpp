@@ -15,17 +15,17 @@ namespace {
 
 namespace hf = anabranch::hf;
 
-struct Recorded {
+struct RecordedBlocks {
   std::uint32_t id = 0;
   std::string name, bytes;
   std::vector<std::uint32_t> bits;
 };
 
-std::vector<Recorded> recordings() {
-  std::vector<Recorded> all;
+std::vector<RecordedBlocks> recorded_blocks() {
+  std::vector<RecordedBlocks> all;
   for (const std::string& line : test::lines_of(test::recordings() / "gguf_blocks.txt")) {
     std::istringstream words(line);
-    Recorded recorded;
+    RecordedBlocks recorded;
     std::string bytes, bits;
     words >> recorded.id >> recorded.name >> bytes >> bits;
     for (std::size_t i = 0; i < bytes.size(); i += 2)
@@ -38,7 +38,7 @@ std::vector<Recorded> recordings() {
 }
 
 /// The head of a model with nothing else but an embedding.
-std::vector<float> read_head(const fs::path& file, std::int64_t first, std::int64_t n) {
+std::vector<float> read_head(const test::fs::path& file, std::int64_t first, std::int64_t n) {
   hf::ModelConfig config;
   const hf::ModelWeights weights(hf::Weights::open(file), config);
   const hf::StoredTensor head = *weights.find("lm_head.weight");
@@ -50,9 +50,9 @@ std::vector<float> read_head(const fs::path& file, std::int64_t first, std::int6
 }  // namespace
 
 TEST_CASE("blocks of each type are the numbers that the package gguf reads") {
-  const std::vector<Recorded> all = recordings();
+  const std::vector<RecordedBlocks> all = recorded_blocks();
   REQUIRE(all.size() == 11);
-  for (const Recorded& recorded : all) {
+  for (const RecordedBlocks& recorded : all) {
     INFO(recorded.name);
     const std::uint64_t rows = recorded.bits.size() % 256 == 0 ? 2 : 4, width = recorded.bits.size() / rows;
     const test::TemporaryFolder folder;

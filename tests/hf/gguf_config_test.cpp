@@ -15,7 +15,7 @@ namespace {
 namespace hf = anabranch::hf;
 using test::GgufWriter;
 
-hf::ModelConfig load(const GgufWriter& file) {
+hf::ModelConfig load_config(const GgufWriter& file) {
   const test::TemporaryFolder folder;
   file.write(folder / "m.gguf");
   return hf::ModelConfig::load(folder / "m.gguf");
@@ -40,13 +40,13 @@ GgufWriter tiny(const std::string& architecture) {
 }  // namespace
 
 TEST_CASE("GGUF metadata of a Llama is its configuration") {
-  const hf::ModelConfig config = load(tiny("llama")
-                                          .number("llama.rope.freq_base", 100000.0f)
-                                          .integer("llama.vocab_size", 5)
-                                          .integer("llama.rope.dimension_count", 4)
-                                          .integer("tokenizer.ggml.bos_token_id", 1)
-                                          .integer("tokenizer.ggml.eos_token_id", 2)
-                                          .integer("tokenizer.ggml.eot_token_id", 4));
+  const hf::ModelConfig config = load_config(tiny("llama")
+                                                 .number("llama.rope.freq_base", 100000.0f)
+                                                 .integer("llama.vocab_size", 5)
+                                                 .integer("llama.rope.dimension_count", 4)
+                                                 .integer("tokenizer.ggml.bos_token_id", 1)
+                                                 .integer("tokenizer.ggml.eos_token_id", 2)
+                                                 .integer("tokenizer.ggml.eot_token_id", 4));
   CHECK(config.architecture == hf::Architecture::llama);
   CHECK(config.vocabulary == 5);
   CHECK(config.hidden == 8);
@@ -62,7 +62,7 @@ TEST_CASE("GGUF metadata of a Llama is its configuration") {
   CHECK_FALSE(config.qkv_bias);
   CHECK(config.bos == 1);
   CHECK(config.eos == std::vector<anabranch::TokenId>{2, 4});
-  CHECK_FALSE(load(tiny("llama").floats("output.weight", {5, 8})).tied_embeddings);
+  CHECK_FALSE(load_config(tiny("llama").floats("output.weight", {5, 8})).tied_embeddings);
 }
 
 TEST_CASE("each architecture of a GGUF file is the class of the same name") {
@@ -74,7 +74,7 @@ TEST_CASE("each architecture of a GGUF file is the class of the same name") {
                                            {"gemma3", Architecture::gemma3},
                                            {"phi3", Architecture::phi3}}) {
     INFO(name);
-    const hf::ModelConfig config = load(tiny(name));
+    const hf::ModelConfig config = load_config(tiny(name));
     CHECK(config.architecture == architecture);
     CHECK(config.head_dim == 4);
     CHECK(config.qkv_bias == (architecture == Architecture::qwen2));
@@ -90,7 +90,7 @@ TEST_CASE("each architecture of a GGUF file is the class of the same name") {
 }
 
 TEST_CASE("windows of a GGUF file are those of its architecture, or those that it lists") {
-  const auto windows = [](const GgufWriter& file) { return load(file).windows; };
+  const auto windows = [](const GgufWriter& file) { return load_config(file).windows; };
   using Windows = std::vector<std::int32_t>;
   CHECK(windows(tiny("gemma3").integer("gemma3.attention.sliding_window", 16)) == Windows{16, 16});
   CHECK(windows(tiny("gemma3")).empty());
@@ -98,13 +98,13 @@ TEST_CASE("windows of a GGUF file are those of its architecture, or those that i
   CHECK(windows(tiny("gemma3")
                     .integer("gemma3.attention.sliding_window", 16)
                     .list<std::uint8_t>("gemma3.attention.sliding_window_pattern", 7, {0, 1})) == Windows{0, 16});
-  const hf::ModelConfig mistral = load(tiny("llama").integer("llama.attention.sliding_window", 32));
+  const hf::ModelConfig mistral = load_config(tiny("llama").integer("llama.attention.sliding_window", 32));
   CHECK(mistral.architecture == hf::Architecture::mistral);
   CHECK(mistral.windows == Windows{32, 32});
   CHECK(refusal(tiny("qwen2").integer("qwen2.attention.sliding_window", 32)) ==
         "unsupported: FILE: 'qwen2.attention.sliding_window': 32 is not supported for \"qwen2\", only 0");
   const hf::ModelConfig gemma =
-      load(tiny("gemma3").integer("gemma3.attention.sliding_window", 16).number("gemma3.rope.freq_base", 1e6f));
+      load_config(tiny("gemma3").integer("gemma3.attention.sliding_window", 16).number("gemma3.rope.freq_base", 1e6f));
   CHECK(gemma.rope.theta == 1e6);
   REQUIRE(gemma.window_rope);
   CHECK(gemma.window_rope->theta == 10000.0);
@@ -128,26 +128,26 @@ TEST_CASE("rotary embedding that a GGUF file stretches is stretched as a folder 
     add_tiny_tensors(file, "llama", 16);
     return file.floats("rope_freqs.weight", {stored.size()}, stored);
   };
-  CHECK(load(llama3(factors)).rope == rope);
+  CHECK(load_config(llama3(factors)).rope == rope);
   factors[4] *= 1.01f;
   CHECK_THAT(refusal(llama3(factors)), Catch::Matchers::StartsWith("unsupported: FILE: tensor \"rope_freqs.weight\": "
                                                                    "factors other than those of Llama 3"));
   CHECK_THAT(refusal(llama3({1, 2, std::nanf(""), 1, 1, 1, 1, 1})),
              Catch::Matchers::Contains("expected finite numbers above 0"));
   const hf::ModelConfig linear =
-      load(tiny("llama").text("llama.rope.scaling.type", "linear").number("llama.rope.scaling.factor", 4));
+      load_config(tiny("llama").text("llama.rope.scaling.type", "linear").number("llama.rope.scaling.factor", 4));
   CHECK(linear.rope.scaling == hf::RopeScaling::linear);
   CHECK(linear.rope.factor == 4);
-  const hf::ModelConfig yarn = load(tiny("qwen2")
-                                        .text("qwen2.rope.scaling.type", "yarn")
-                                        .number("qwen2.rope.scaling.factor", 4)
-                                        .integer("qwen2.rope.scaling.original_context_length", 16));
+  const hf::ModelConfig yarn = load_config(tiny("qwen2")
+                                               .text("qwen2.rope.scaling.type", "yarn")
+                                               .number("qwen2.rope.scaling.factor", 4)
+                                               .integer("qwen2.rope.scaling.original_context_length", 16));
   CHECK(yarn.rope.scaling == hf::RopeScaling::yarn);
   CHECK(yarn.rope.original_max_positions == 16);
-  const hf::ModelConfig longrope = load(tiny("phi3")
-                                            .integer("phi3.rope.scaling.original_context_length", 16)
-                                            .floats("rope_factors_short.weight", {2}, {1, 1.5f})
-                                            .floats("rope_factors_long.weight", {2}, {2, 2.7f}));
+  const hf::ModelConfig longrope = load_config(tiny("phi3")
+                                                   .integer("phi3.rope.scaling.original_context_length", 16)
+                                                   .floats("rope_factors_short.weight", {2}, {1, 1.5f})
+                                                   .floats("rope_factors_long.weight", {2}, {2, 2.7f}));
   CHECK(longrope.rope.scaling == hf::RopeScaling::longrope);
   CHECK(longrope.rope.short_factors == std::vector<double>{1, 1.5});
   CHECK(longrope.rope.long_factors == std::vector<double>{2, 2.7});

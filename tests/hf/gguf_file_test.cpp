@@ -157,12 +157,12 @@ TEST_CASE("a split GGUF file is read from any of its parts") {
   GgufWriter whole = test::tiny_gguf("llama"), first = part(0, 2), second = part(1, 2);
   add_tiny_tensors(whole, "llama");
   add_tiny_tensors(second, "llama");
-  const fs::path one = folder / "m-00001-of-00002.gguf", two = folder / "m-00002-of-00002.gguf";
+  const test::fs::path one = folder / "m-00001-of-00002.gguf", two = folder / "m-00002-of-00002.gguf";
   first.write(one);
   CHECK_THAT(test::error_of([&] { hf::gguf_files(one); }),
              Catch::Matchers::Contains("expected its part 2 of 2 in ") && Catch::Matchers::Contains(two.string()));
   second.write(two);
-  for (const fs::path& named : {one, two}) {
+  for (const test::fs::path& named : {one, two}) {
     CHECK(hf::gguf_files(named) == std::vector{one, two});
     CHECK(hf::ModelConfig::load(named).n_layers == 2);
     CHECK(hf::Weights::open(named).tensors().size() == 20);

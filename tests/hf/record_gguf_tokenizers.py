@@ -46,7 +46,7 @@ def llama() -> dict:
 
 def gemma() -> dict:
     """Gemma's: no space in front, tokens of several spaces and line breaks, scores that do not order the merges."""
-    added = [("<pad>", CONTROL), ("<eos>", CONTROL), ("<bos>", CONTROL), ("<unk>", CONTROL)]
+    added = [("<pad>", CONTROL), ("<eos>", CONTROL), ("<bos>", CONTROL), ("<unk>", CONTROL), ("<mask>", CONTROL)]
     added += [("\n" * n, USER_DEFINED) for n in range(1, 6)] + [(" " * n, USER_DEFINED) for n in range(2, 6)]
     added += [("<b>", USER_DEFINED), ("</b>", USER_DEFINED)]
     taken = {text for text, _ in added}
