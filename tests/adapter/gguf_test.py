@@ -5,6 +5,7 @@ the 1 that they multiply by. Matrices are quantised, and transformers gets the f
 llama.cpp reads the same file in float32, which shows that the files are right. ANABRANCH_ADAPTER_HOST: the library, a
 program of this build; ANABRANCH_GGUF_LOGITS: llama.cpp, another one, or empty.
 """
+import math
 import os
 import subprocess
 import tempfile
@@ -25,7 +26,7 @@ LLAMA = os.environ.get("ANABRANCH_GGUF_LOGITS")
 SEED = 20261201
 TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 35, 8, 9, 7, 9, 3, 2, 38, 4, 6, 26, 4, 33, 8, 32, 7]
 TOLERANCE = 1e-4
-LLAMA_TOLERANCE = 1e-3  # llama.cpp's own sums, and its table of GELU in float16
+LLAMA_TOLERANCE = 5e-3  # llama.cpp's own sums, and its table of GELU in float16
 set_verbosity_error()
 SIZES = dict(vocab_size=40, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
@@ -58,9 +59,11 @@ MODELS = {
         "sliding_attention": dict(rope_type="default", rope_theta=10000.0)}),
         {"attention.sliding_window": 6, "rope.scaling.type": "linear", "rope.scaling.factor": 8.0}, ["Q5_0", "Q8_0"]),
     "phi3": ("phi3", Phi3Config, dict(sliding_window=None), {"attention.sliding_window": 0}, ["Q4_1", "Q8_0"]),
-    "phi3-short": ("phi3", Phi3Config, dict(original_max_position_embeddings=32, sliding_window=None,
+    "phi3-short": ("phi3", Phi3Config, dict(original_max_position_embeddings=1024, max_position_embeddings=2048,
+                                            sliding_window=None,
                                             **rope(rope_type="longrope", short_factor=SHORT, long_factor=LONG)),
-                   {"rope.scaling.original_context_length": 32}, ["F32"]),
+                   {"rope.scaling.original_context_length": 1024,
+                    "rope.scaling.attn_factor": math.sqrt(1 + math.log(2) / math.log(1024))}, ["F32"]),
 }
 PARTS = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
          "self_attn.qkv_proj": "attn_qkv", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",

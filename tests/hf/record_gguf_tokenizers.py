@@ -68,10 +68,10 @@ def byte_level(pre: str) -> dict:
                                                              show_progress=False))
     model = json.loads(tokenizer.to_str())["model"]
     tokens = [text for text, _ in sorted(model["vocab"].items(), key=lambda item: item[1])]
-    types = [NORMAL] * len(tokens) + [CONTROL, CONTROL, USER_DEFINED]
-    tokens += ["<s>", "</s>", "<tool>"]
+    types = [NORMAL] * len(tokens) + [CONTROL, CONTROL, USER_DEFINED, CONTROL]
+    tokens += ["<s>", "</s>", "<tool>", "<|endoftext|>"]
     return {"architecture": "llama", "as": "llama", "model": "gpt2", "pre": pre, "types": types, "tokens": tokens,
-            "merges": [" ".join(merge) for merge in model["merges"]], "bos": len(tokens) - 3, "eos": len(tokens) - 2}
+            "merges": [" ".join(merge) for merge in model["merges"]], "bos": len(tokens) - 4, "eos": len(tokens) - 3}
 
 
 def summary(ids: list[int]) -> str:
