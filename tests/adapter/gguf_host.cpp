@@ -2,12 +2,17 @@
 //
 //     anabranch_gguf_host greedy torch|llama MODEL N FILE TOKEN...    writes the N likeliest next tokens to standard
 //     output, and to FILE the logits that chose them: float32 [N, vocabulary]
-//     anabranch_gguf_host answer torch|llama MODEL QUESTION           writes the answer in skeleton markup, greedily
+//     anabranch_gguf_host branches MODEL FILE                         LibTorch's greedy answer to the text in FILE, in
+//     skeleton markup, as JSON: prompt, trunk (before the fork) and branches with tokens and their log-probabilities,
+//     null where a token was forced
+//     anabranch_gguf_host logits MODEL N FILE TOKEN...                writes llama.cpp's logits of the last N tokens
 //     anabranch_gguf_host tokens MODEL FILE                           of each line of FILE, a text in JSON, the tokens
 #include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <iterator>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,8 +21,8 @@
 #include <nlohmann/json.hpp>
 
 #include <anabranch/anabranch.hpp>
+#include <anabranch/hf/prompt.hpp>
 #include <anabranch/hf/tokenizer.hpp>
-#include <anabranch/llama/generate.hpp>
 #include <anabranch/llama/gguf_model.hpp>
 #include <anabranch/torch/generate.hpp>
 
@@ -33,7 +38,7 @@ ab::torch::CausalLm load_torch(const std::string& file) {
 }
 ab::llama::GgufModel load_llama(const std::string& file) {
   return ab::llama::GgufModel::load(
-      file, {.n_cells = 1024, .n_seq_ids = 32, .n_threads = 1, .cells = ab::llama::CellType::float32});
+      file, {.n_cells = 2048, .n_seq_ids = 32, .n_threads = 1, .cells = ab::llama::CellType::float32});
 }
 
 /// Calls next(tokens) for the prompt and then for each token that it chose; it gives the logits behind them.
@@ -63,28 +68,76 @@ void greedy_torch(const std::string& model_file, const Tokens& tokens, int n, co
   });
 }
 
+/// Runs llama.cpp over the tokens, some at a time.
+void decode_parts(const ab::llama::GgufModel& model, Tokens tokens) {
+  for (std::size_t done = 0; done < tokens.size();) {
+    const std::size_t part = std::min<std::size_t>(tokens.size() - done, 256);
+    if (llama_decode(model.context(), llama_batch_get_one(tokens.data() + done, static_cast<std::int32_t>(part))) != 0)
+      ab::fail(ab::Status::internal, "llama_decode failed");
+    done += part;
+  }
+}
+
 void greedy_llama(const std::string& model_file, const Tokens& tokens, int n, const std::string& file) {
   const ab::llama::GgufModel model = load_llama(model_file);
-  decode(tokens, n, file, [&](Tokens more) {
-    for (std::size_t done = 0; done < more.size();) {
-      const std::size_t part = std::min<std::size_t>(more.size() - done, 256);
-      if (llama_decode(model.context(), llama_batch_get_one(more.data() + done, static_cast<std::int32_t>(part))) != 0)
-        ab::fail(ab::Status::internal, "llama_decode failed");
-      done += part;
-    }
+  decode(tokens, n, file, [&](const Tokens& more) {
+    decode_parts(model, more);
     return std::span<const float>(llama_get_logits_ith(model.context(), -1),
                                   static_cast<std::size_t>(model.vocabulary().n_tokens()));
   });
 }
 
-ab::GenerateOptions skeleton() {
+struct BranchTokens {
+  Tokens tokens;
+  nlohmann::json log_probabilities = nlohmann::json::array();
+};
+
+void print_branches(const std::string& model_file, const std::string& file) {
+  ab::torch::CausalLm model = load_torch(model_file);
+  std::ifstream in(file);
+  const std::string question{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  const std::vector<ab::hf::Message> messages{{"user", question}};
+  Tokens trunk;
+  std::map<ab::BranchIndex, BranchTokens> branches;
+  bool forked = false;
   ab::GenerateOptions options;
   options.markup = ab::MarkupKind::skeleton;
   options.positions = ab::Positions::longest;
   options.max_branches = 3;
-  options.request.max_tokens = 120;
-  options.request.max_branch_tokens = 24;
-  return options;
+  options.request.max_tokens = 100;
+  options.request.max_branch_tokens = 12;
+  options.request.n_log_probabilities = 1;
+  options.on_event = [&](const ab::Event& event) {
+    forked = forked || event.kind == ab::Event::Kind::fork;
+    if (event.kind != ab::Event::Kind::token) return;
+    if (event.branch == ab::kTrunk) {
+      if (!forked) trunk.push_back(event.token);
+      return;
+    }
+    const bool sampled = event.source == ab::Source::sampled;
+    branches[event.branch].tokens.push_back(event.token);
+    branches[event.branch].log_probabilities.push_back(sampled ? nlohmann::json(event.log_probability) : nullptr);
+  };
+  const std::string text = ab::torch::generate(model, question, options).text;
+  nlohmann::json out{{"prompt", ab::hf::encode_chat(model.text().tokenizer, model.text().chat, messages)},
+                     {"trunk", trunk},
+                     {"text", text},
+                     {"branches", nlohmann::json::array()}};
+  for (const auto& [index, branch] : branches)
+    out["branches"].push_back({{"tokens", branch.tokens}, {"log_probabilities", branch.log_probabilities}});
+  std::printf("%s\n", out.dump().c_str());
+}
+
+void write_llama_logits(const std::string& model_file, const Tokens& tokens, std::size_t n, const std::string& file) {
+  const ab::llama::GgufModel model = load_llama(model_file);
+  std::ofstream out(file, std::ios::binary);
+  const auto n_vocabulary = static_cast<std::streamsize>(model.vocabulary().n_tokens());
+  decode_parts(model, Tokens(tokens.begin(), tokens.end() - static_cast<std::ptrdiff_t>(n)));
+  for (std::size_t i = tokens.size() - n; i < tokens.size(); ++i) {
+    decode_parts(model, {tokens[i]});
+    out.write(reinterpret_cast<const char*>(llama_get_logits_ith(model.context(), -1)),
+              static_cast<std::streamsize>(sizeof(float)) * n_vocabulary);
+  }
 }
 
 void print_tokens(const std::string& model, const std::string& file) {
@@ -97,22 +150,23 @@ void print_tokens(const std::string& model, const std::string& file) {
   }
 }
 
+Tokens tokens_from(const Words& words, std::size_t first) {
+  Tokens tokens;
+  for (std::size_t i = first; i < words.size(); ++i) tokens.push_back(std::stoi(words[i]));
+  return tokens;
+}
+
 void run(const Words& words) {
-  if (words.size() > 6 && words[1] == "greedy") {
-    Tokens tokens;
-    for (std::size_t i = 6; i < words.size(); ++i) tokens.push_back(std::stoi(words[i]));
-    (words[2] == "torch" ? greedy_torch : greedy_llama)(words[3], tokens, std::stoi(words[4]), words[5]);
-  } else if (words.size() == 5 && words[1] == "answer" && words[2] == "torch") {
-    ab::torch::CausalLm model = load_torch(words[3]);
-    std::printf("%s", ab::torch::generate(model, words[4], skeleton()).text.c_str());
-  } else if (words.size() == 5 && words[1] == "answer") {
-    const ab::llama::GgufModel model = load_llama(words[3]);
-    std::printf("%s", ab::llama::generate(model, words[4], skeleton()).text.c_str());
-  } else if (words.size() == 4 && words[1] == "tokens") {
+  if (words.size() > 6 && words[1] == "greedy")
+    (words[2] == "torch" ? greedy_torch : greedy_llama)(words[3], tokens_from(words, 6), std::stoi(words[4]), words[5]);
+  else if (words.size() > 5 && words[1] == "logits")
+    write_llama_logits(words[2], tokens_from(words, 5), std::stoul(words[3]), words[4]);
+  else if (words.size() == 4 && words[1] == "branches")
+    print_branches(words[2], words[3]);
+  else if (words.size() == 4 && words[1] == "tokens")
     print_tokens(words[2], words[3]);
-  } else {
+  else
     ab::fail(ab::Status::bad_argument, "see the first lines of gguf_host.cpp");
-  }
 }
 
 }  // namespace
