@@ -32,6 +32,8 @@ HOST = os.environ["ANABRANCH_GGUF_HOST"]
 TEXT = Path("examples/custom_loop/document.txt").read_text(encoding="utf-8")
 PROMPTS = ["The capital of France is", "def fibonacci(n):\n    ", "Zwei Dinge sind unendlich:", "1, 2, 4, 8, 16,",
            TEXT + " " + TEXT[:800]]  # the last one is longer than the window of 512
+LISTS = "\n\n" + "".join(f"{what}. Here are the main points:\n\n1. **{a}**\n2. **{b}**\n3. **{c}**\n\n" for what, a, b, c in
+                         (("Fruits", "Apples", "Pears", "Plums"), ("Colours", "Red", "Green", "Blue"))) + "Metals. "
 N_TOKENS = 12
 TIE = 1e-3  # logits nearer than that may be taken in another order
 QUANTISED_TOLERANCE = 2.0  # of logits, llama.cpp's inputs in 8 bits; they are up to 30
@@ -172,7 +174,7 @@ class Gemma(unittest.TestCase):
     def test_5_branches_written_together_are_what_each_of_them_is_alone(self):
         """Skeleton markup over a plain prompt that is longer than the window: each token of a branch has the probability
         that transformers and llama.cpp give it behind prompt, trunk and branch alone."""
-        (self.folder / "question").write_text(PROMPTS[-1] + "What to remember:", encoding="utf-8")
+        (self.folder / "question").write_text(PROMPTS[-1] + LISTS, encoding="utf-8")
         answer = json.loads(run("branches", FILE, self.folder / "question"))
         self.assertGreater(len(answer["prompt"]), 520)
         self.assertGreaterEqual(len(answer["branches"]), 2, answer["text"])
