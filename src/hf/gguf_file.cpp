@@ -1,14 +1,17 @@
 #include "gguf_file.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include <anabranch/error.hpp>
 #include <anabranch/hf/safetensors.hpp>
+#include <anabranch/types.hpp>
 
 #include "utf8.hpp"
 
