@@ -1,4 +1,4 @@
-// What each architecture is: the one table of names, of switches, and of what transformers takes where a key is absent.
+// The one table of architectures: their names, their switches, and what transformers takes where a key is absent.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct ArchitectureSpec {
   const char* class_name = "";
   const char* model_type = "";
 
-  // What transformers takes where a key is absent.
+  // Taken, as transformers does, where a key is absent.
   Position max_positions = 2048;
   std::int32_t n_kv_heads = 0;  ///< 0: as many as query heads
   std::int32_t head_dim = 0;    ///< 0: hidden / query heads
@@ -48,7 +48,7 @@ struct ArchitectureSpec {
   std::optional<Position> original_positions = {};   ///< counts before the rope settings' own
   std::optional<double> window_rope_theta = {};      ///< rope settings are by kind of layer; no value: they are not
 
-  // What it is.
+  // The switches.
   const char* activation_key = "hidden_act";
   BiasRule bias = BiasRule::by_key;
   WindowRule windows = WindowRule::none;

@@ -7,7 +7,7 @@
 
 namespace anabranch::hf::impl {
 
-/// What the object of a `config.json` says. Throws bad_file or unsupported, as ModelConfig::load does.
+/// Reads the object of a `config.json`. Throws bad_file or unsupported, as ModelConfig::load does.
 ModelConfig read_config(const JsonObject& config);
 
 /// Adds what the object of a `generation_config.json` says: more tokens that end an answer.

@@ -8,11 +8,11 @@ namespace anabranch::hf::impl {
 namespace {
 
 /// Settings that other versions of transformers had, and that would change the result.
-constexpr const char* kOthers[] = {"short_mscale", "long_mscale", "mrope_section"};
+constexpr const char* kOthers[] = {"short_mscale", "long_mscale", "mrope_section", "llama_4_scaling_beta"};
 constexpr const char* kFullLayers = "full_attention";
 constexpr const char* kWindowLayers = "sliding_attention";
 
-/// What a kind of layers' settings are read with.
+/// Reads the settings of all layers, or of one kind of them.
 struct RopeReader {
   const JsonObject& config;
   const ArchitectureSpec& spec;
@@ -93,7 +93,7 @@ struct RopeReader {
       p.wrong("high_freq_factor", "a number above low_freq_factor", p.require("high_freq_factor", "a number"));
   }
 
-  /// What attention is scaled by where the file does not say it, as Peng et al. 2023 suggest.
+  /// Where the file does not say what attention is scaled by, it is what Peng et al. 2023 suggest.
   static void read_yarn(const JsonObject& p, RopeConfig& rope) {
     if (rope.theta <= 1.0)
       fail(Status::bad_file, p.where(), ": 'rope_theta': expected a number above 1 for yarn, found ", rope.theta);

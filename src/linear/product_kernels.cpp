@@ -35,7 +35,7 @@ HWY_INLINE VF times_logistic(VF x, VF y) {
   return hn::Div(x, hn::Add(one, hn::Exp(df, hn::Min(hn::Neg(y), hn::Set(df, 88.0f)))));
 }
 
-/// What is done to the results of a matrix that is not gated, and of one that is by its activation.
+/// The step from sums to results: of a matrix that is not gated, and of gated ones by their activation.
 struct NoGate {
   static constexpr bool kGated = false;
 };

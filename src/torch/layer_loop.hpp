@@ -1,7 +1,7 @@
 // The one loop over a model's layers, and the operations that a device must have for it.
 //
-// What an architecture does otherwise is in its configuration (hf/config.hpp), which the operations read: another
-// architecture is another description, another device another class with these operations.
+// An architecture differs from another in its configuration alone (hf/config.hpp), which the operations read. So the
+// next architecture is a description, and the next device a class with these operations.
 #pragma once
 
 #include <concepts>

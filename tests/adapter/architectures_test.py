@@ -134,6 +134,7 @@ class Architectures(unittest.TestCase):
 
     def assert_close(self, name, expected):
         found = np.fromfile(self.folder / f"{name}.logits", dtype=np.float32).reshape(len(TOKENS), -1)
+        self.assertTrue(np.isfinite(found).all())
         self.assertLess(float(np.abs(found - expected).max()), TOLERANCE)
 
     def test_each_architecture_and_rope_gives_the_logits_of_transformers_in_both_spellings(self):
@@ -150,13 +151,14 @@ class Architectures(unittest.TestCase):
                     self.assert_close(name + spelling, expected)
 
     def test_the_logits_tell_the_settings_apart(self):
-        """What a test could not see would not be tested: windows, caps, scales, ropes change the logits."""
-        for name, one in {"mistral": "sliding_window", "qwen2-windows": "sliding_window", "phi3": "sliding_window",
-                          "gemma2": "attn_logit_softcapping", "gemma3": "query_pre_attn_scalar",
-                          "gemma2-kinds": "sliding_window"}.items():
+        """What a test could not see would not be tested: each of these changes the logits."""
+        changes = {"mistral": {"sliding_window": 64}, "phi3": {"sliding_window": 64}, "gemma3-kinds": {"sliding_window": 64},
+                   "qwen2-windows": {"sliding_window": 64}, "qwen3-windows": {"sliding_window": 64},
+                   "gemma2": {"attn_logit_softcapping": None}, "gemma2-kinds": {"sliding_window": 64},
+                   "gemma3": {"query_pre_attn_scalar": 40}, "gemma": {"hidden_act": "silu"}}
+        for name, change in changes.items():
             with self.subTest(name):
-                model = AutoModelForCausalLM.from_pretrained(self.folder / name, dtype=torch.float32,
-                                                             **{one: 4096})
+                model = AutoModelForCausalLM.from_pretrained(self.folder / name, dtype=torch.float32, **change)
                 with torch.no_grad():
                     logits = model.eval()(input_ids=torch.tensor([TOKENS])).logits[0].numpy()
                 self.assertGreater(float(np.abs(logits - self.expected[name]).max()), 10 * TOLERANCE)

@@ -44,6 +44,15 @@ void read_config(const fs::path& folder) {
              "%d layers, vocabulary %d, %d heads over %d", config.n_layers, config.vocabulary, config.n_heads,
              config.n_kv_heads);
   hf::layer_spec(config, config.n_layers - 1);
+  hf::ModelConfig longest = config;
+  longest.set_max_positions(config.most_positions);
+  for (const hf::ModelConfig& model : {config, longest})
+    for (std::size_t layer : {std::size_t{0}, static_cast<std::size_t>(config.n_layers) - 1}) {
+      const std::vector<double> turns = hf::rope_inverse_frequencies(model.rope_of(layer), model.head_dim);
+      FUZZ_CHECK(static_cast<std::int32_t>(turns.size()) * 2 == hf::rotary_width(model.rope_of(layer), model.head_dim),
+                 "%zu pairs turn, of heads of %d", turns.size(), model.head_dim);
+      FUZZ_CHECK(model.window_of(layer) >= 0, "a window of %d", model.window_of(layer));
+    }
 }
 
 /// Factors and tensors of most kinds, so that there is something that a configuration can fit or not.

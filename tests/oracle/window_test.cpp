@@ -25,6 +25,13 @@ Shape gemma_shape() {
   s.query_scale = 0.2;
   s.softcap = 1.5;
   s.windows = {5, 0};  // layers 0 and 2 have a window
+  s.window_rope_theta = 50;
+  s.rotary_share = 0.5;
+  s.post_norms = s.qk_norm = true;
+  s.norm_offset = 1;
+  s.embedding_scale = 5;
+  s.logit_softcap = 2;
+  s.activation = ab::eigen::Activation::gelu_tanh;
   return s;
 }
 
@@ -54,6 +61,21 @@ TEST_CASE("scale and cap do to the scores what they say") {
   expect(3, 6);
   shape.softcap = 4;
   expect(4 * std::tanh(0.75), 4 * std::tanh(1.5));
+}
+
+TEST_CASE("the gate, the norms and the caps do what they say") {
+  CHECK(ab::eigen::impl::activate(1.0, ab::eigen::Activation::silu) == Approx(1 / (1 + std::exp(-1.0))));
+  CHECK(ab::eigen::impl::activate(1.0, ab::eigen::Activation::gelu_tanh) == Approx(0.841191990608));
+  CHECK(ab::eigen::impl::activate(-1.0, ab::eigen::Activation::gelu_tanh) == Approx(0.841191990608 - 1));
+  Shape shape = gemma_shape();
+  const Vector weight = Vector::Constant(4, -0.5);
+  CHECK(ab::eigen::impl::norm(Vector::Constant(4, 3.0), weight, shape)[2] == Approx(0.5));
+  Vector heads = Vector::Ones(shape.head_size);
+  ab::eigen::impl::finish_heads(heads, shape, {}, {1, 1e12});  // of the first half only one pair turns by much
+  CHECK(heads[0] == Approx(std::cos(1.0) - std::sin(1.0)));
+  CHECK(heads[2] == Approx(std::cos(1.0) + std::sin(1.0)));
+  CHECK(heads[4] == 1.0);
+  CHECK(heads[6] == 1.0);
 }
 
 TEST_CASE("a model whose layers all have one window equals the mask narrowed by hand") {
@@ -110,4 +132,10 @@ TEST_CASE("shapes with an impossible window, cap or scale are refused") {
   shape.softcap = 0;
   shape.query_scale = NAN;
   CHECK(text_of([&] { ab::eigen::check_shape(shape); }).starts_with("query_scale is "));
+  shape.query_scale = 0;
+  shape.logit_softcap = -2;
+  CHECK(text_of([&] { ab::eigen::check_shape(shape); }).starts_with("logit_softcap is -2"));
+  shape.logit_softcap = 0;
+  shape.rotary_share = 1.5;
+  CHECK(text_of([&] { ab::eigen::check_shape(shape); }).starts_with("rotary_share is 1.5"));
 }

@@ -17,6 +17,7 @@ namespace ab = anabranch;
 using ab::Position;
 using ab::Positions;
 using ab::eigen::Shape;
+using ab::test::difference;
 using ab::test::Schedule;
 using ab::test::TreeReplay;
 using ab::test::TreeScript;
@@ -64,15 +65,6 @@ TreeScript given_script() {
   return s;
 }
 
-double difference(const std::vector<float>& got, const ab::eigen::Matrix& expected, std::size_t row) {
-  double largest = got.empty() ? 1.0 : 0.0;
-  for (std::size_t t = 0; t < got.size(); ++t) {
-    const double off = std::abs(got[t] - expected(static_cast<Eigen::Index>(row), static_cast<Eigen::Index>(t)));
-    if (!(off <= largest)) largest = off;  // a NaN counts as a difference
-  }
-  return largest;
-}
-
 /// One model on the three attention paths.
 struct Runners {
   explicit Runners(const Shape& shape)
@@ -105,12 +97,52 @@ struct Runners {
   CausalLm native, groups, dense;
 };
 
+/// Two prompts, branches of many lengths, branches inside one of them, and joins.
+TreeScript grown_script(Positions policy) {
+  TreeScript s;
+  int next = 0;
+  const auto tokens = [&next](int n) {
+    std::vector<ab::TokenId> out;
+    for (int i = 0; i < n; ++i) out.push_back((next = next * 13 + 7) % 64), next %= 64;
+    return out;
+  };
+  const int trunk = s.create(), other = s.create();
+  s.append(trunk, tokens(21));
+  s.append(other, tokens(5));
+  const auto kids = s.fork(trunk, 4, policy);
+  for (std::size_t k = 0; k < kids.size(); ++k) s.append(kids[k], tokens(1 + static_cast<int>(k) * 3));
+  s.pass();
+  const auto nested = s.fork(kids[1], 2, policy.kind == Positions::Kind::reserved ? Positions::reserved(9) : policy);
+  for (int pass = 0; pass < 5; ++pass) {
+    for (const int kid : nested) s.append(kid, tokens(1));
+    for (const int kid : kids)
+      if (kid != kids[1]) s.append(kid, tokens(1 + pass % 2));
+    if (pass % 2 == 0) s.append(other, tokens(2));
+    s.pass();
+  }
+  s.join(kids[1], nested);
+  s.append(kids[1], tokens(2));
+  s.pass();
+  s.join(trunk, {kids[3], kids[0], kids[1]});
+  s.append(trunk, tokens(8));
+  s.append(kids[2], tokens(1));
+  return s;
+}
+
 /// Logits of all tokens, in the order of the script.
 std::vector<std::vector<float>> logits_of(CausalLm& model, const TreeScript& script, Schedule schedule) {
   const TreeReplay replay(script, schedule, {std::ref(model)}, {.n_pages = 512, .page_size = 4});
   std::vector<std::vector<float>> all;
   for (std::size_t i = 0; i < replay.tokens().size(); ++i) all.push_back(replay.logits(0, i));
   return all;
+}
+
+/// Tokens whose logits are not the same, bit for bit.
+std::size_t n_different(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
+  REQUIRE(a.size() == b.size());
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) n += a[i] == b[i] ? 0 : 1;
+  return n;
 }
 
 }  // namespace
@@ -120,7 +152,7 @@ TEST_CASE("each architecture equals the oracle on branch trees, in all position 
     INFO(name_of(shape));
     Runners runners(shape);
     runners.check(given_script());
-    for (unsigned seed = 1; seed <= 3; ++seed) {
+    for (unsigned seed = 1; seed <= 2; ++seed) {
       INFO("seed " << seed);
       runners.check(random_script(seed).script());
     }
@@ -136,7 +168,7 @@ TEST_CASE("a window narrower than a branch tree changes its logits, and one that
       return logits_of(model, given_script(), Schedule::together);
     };
     const auto narrow = logits(4), wide = logits(200), none = logits(shape.max_positions);
-    CHECK(narrow != wide);
+    CHECK(n_different(narrow, wide) > 10);
     REQUIRE(wide.size() == none.size());
     double worst = 0;
     for (std::size_t i = 0; i < wide.size(); ++i)
@@ -147,26 +179,26 @@ TEST_CASE("a window narrower than a branch tree changes its logits, and one that
 }
 
 TEST_CASE("int8: in each architecture a row has the same bits among others and alone, and is near the oracle") {
+  const std::vector<Positions> policies{Positions::sequential, Positions::longest, Positions::reserved(32)};
+  std::size_t next = 0;
   for (const Shape& shape : ab::test::all_shapes()) {
     INFO(name_of(shape));
     const ab::eigen::Weights weights = ab::eigen::random_weights(shape, 17);
     const ab::test::TinyFolder folder(weights);
     CausalLm model = CausalLm::load(folder.path(), {.weights = Weights::int8});
     CausalLm other = model.with_own_slots();
-    for (const TreeScript& script : {given_script(), random_script(5).script()}) {
-      const auto together = logits_of(model, script, Schedule::together);
-      CHECK(together == logits_of(other, script, Schedule::alone));
-      const TreeReplay books(script, Schedule::together, {std::ref(other)}, {.n_pages = 512, .page_size = 4});
-      const ab::eigen::Matrix expected = oracle_logits(ab::eigen::Oracle{weights}, books.tokens());
-      double squares = 0, of_all = 0;
-      for (std::size_t i = 0; i < together.size(); ++i)
-        for (std::size_t t = 0; t < together[i].size(); ++t) {
-          const double want = expected(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(t));
-          squares += (together[i][t] - want) * (together[i][t] - want);
-          of_all += want * want;
-        }
-      CHECK(std::sqrt(squares / of_all) < 0.1);
-    }
+    const TreeScript grown = grown_script(policies[next++ % policies.size()]);
+    CHECK(n_different(logits_of(model, grown, Schedule::together), logits_of(other, grown, Schedule::alone)) == 0);
+    const TreeReplay given(given_script(), Schedule::together, {std::ref(model)}, {.n_pages = 512, .page_size = 4});
+    const ab::eigen::Matrix expected = oracle_logits(ab::eigen::Oracle{weights}, given.tokens());
+    double squares = 0, of_all = 0;
+    for (std::size_t i = 0; i < given.tokens().size(); ++i)
+      for (std::size_t t = 0; t < given.logits(0, i).size(); ++t) {
+        const double want = expected(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(t));
+        squares += (given.logits(0, i)[t] - want) * (given.logits(0, i)[t] - want);
+        of_all += want * want;
+      }
+    CHECK(std::sqrt(squares / of_all) < 0.1);
   }
 }
 
@@ -183,7 +215,7 @@ TEST_CASE("a prompt's rows of an architecture are the same by chunks of any size
       chunks.append(b, {(i * 7) % 64});
       if (i % 7 == 3) chunks.pass();
     }
-    CHECK(logits_of(model, whole, Schedule::together) == logits_of(other, chunks, Schedule::together));
+    CHECK(n_different(logits_of(model, whole, Schedule::together), logits_of(other, chunks, Schedule::together)) == 0);
   }
 }
 
@@ -218,7 +250,8 @@ TEST_CASE("positions of the load are those that plans may have, and no more than
   CausalLm model = CausalLm::load(folder.path(), {.weights = Weights::float32, .max_positions = 3});
   CHECK(model.config().max_positions == 3);
   ab::test::HandPlan plan = ab::test::serial_plan({3, 1, 4, 1}, 0, 16);
-  CHECK(ab::test::text_of([&] { model(plan.plan()); }).find("outside the model's positions") != std::string::npos);
+  CHECK(ab::test::text_of([&] { model(plan.plan()); }) ==
+        "position 3 of row 3 is outside [0, 3), the model's positions");
   CHECK(ab::test::text_of([&] { CausalLm::load(folder.path(), {.max_positions = 5000}); }) ==
         "max_positions is 5000, must be 1 to 4096, the model's positions");
 }

@@ -17,6 +17,7 @@ namespace {
 namespace ab = anabranch;
 using ab::Position;
 using ab::Positions;
+using ab::test::difference;
 using ab::test::Schedule;
 using ab::test::TreeReplay;
 using ab::test::TreeScript;
@@ -46,15 +47,6 @@ struct Bench {
   ab::eigen::Oracle oracle;
   CausalLm native, groups, dense, alone;
 };
-
-double difference(const std::vector<float>& got, const ab::eigen::Matrix& expected, std::size_t row) {
-  double largest = got.empty() ? 1.0 : 0.0;
-  for (std::size_t t = 0; t < got.size(); ++t) {
-    const double off = std::abs(got[t] - expected(static_cast<Eigen::Index>(row), static_cast<Eigen::Index>(t)));
-    if (!(off <= largest)) largest = off;  // a NaN counts as a difference
-  }
-  return largest;
-}
 
 ab::test::Host host(CausalLm& model) {
   return [&model](const ab::StepPlan& plan) { return model(plan); };

@@ -3,6 +3,7 @@
 // mask.
 #pragma once
 
+#include <cmath>
 #include <functional>
 #include <map>
 #include <optional>
@@ -210,6 +211,16 @@ inline eigen::Matrix oracle_logits(const eigen::Oracle& oracle, const std::vecto
     for (const std::size_t k : fed[q].sees) mask(static_cast<Eigen::Index>(q), static_cast<Eigen::Index>(k)) = true;
   }
   return oracle.logits(tokens, positions, mask);
+}
+
+/// The largest difference of a token's logits from the oracle's row; 1 where there are none, NaN counts.
+inline double difference(const std::vector<float>& got, const eigen::Matrix& expected, std::size_t row) {
+  double largest = got.empty() ? 1.0 : 0.0;
+  for (std::size_t t = 0; t < got.size(); ++t) {
+    const double off = std::abs(got[t] - expected(static_cast<Eigen::Index>(row), static_cast<Eigen::Index>(t)));
+    if (!(off <= largest)) largest = off;
+  }
+  return largest;
 }
 
 }  // namespace anabranch::test
