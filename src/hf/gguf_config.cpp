@@ -18,7 +18,8 @@ namespace anabranch::hf::impl {
 namespace {
 
 /// What an architecture says that changes nothing here.
-constexpr std::string_view kHarmlessSettings[] = {"tensor_data_layout", "rope.scaling.finetuned"};
+constexpr std::string_view kHarmlessSettings[] = {"tensor_data_layout", "rope.scaling.finetuned",
+                                                  "use_parallel_residual"};
 constexpr std::string_view kRopeFactors = "rope_freqs.weight", kLongFactors = "rope_factors_long.weight",
                            kShortFactors = "rope_factors_short.weight";
 /// Llama 3's published settings; the factors of a file are those that its `factor` gives with them.

@@ -149,16 +149,8 @@ class TokenizerBuilder {
     if (pre_ == nullptr)
       gguf_.unsupported(kPre, (gguf_.has(kPre) ? "\"" + pre + "\"" : "nothing") + " is not supported; supported are " +
                                   pre_tokenizer_names());
-    const auto merges = gguf_.texts(kMerges);
-    if (!merges) gguf_.wrong(kMerges, "the merges of the vocabulary", "nothing");
-    out_.has_merges = true;
-    for (const std::string_view merge : *merges) {
-      const std::size_t space = merge.find(' ', 1);
-      if (space == merge.npos || first_bad_utf8(merge) != merge.size())
-        gguf_.wrong(kMerges, "two tokens with a space between", "\"" + std::string(merge.substr(0, 80)) + "\"");
-      const TokenizerFile::Text left = keep(merge.substr(0, space));
-      out_.merges.push_back({left, keep(merge.substr(space + 1))});
-    }
+    if (!gguf_.has(kMerges)) gguf_.wrong(kMerges, "the merges of the vocabulary", "nothing");
+    add_merges_of_file();
     const Json alphabet{{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", pre_->pattern == nullptr}};
     Json steps = Json::array();
     if (pre_->digits) steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
@@ -172,6 +164,19 @@ class TokenizerBuilder {
     out_.rest["model"] = {{"type", "BPE"}, {"ignore_merges", pre_->words}};
   }
 
+  void add_merges_of_file() {
+    out_.has_merges = true;
+    const std::vector<std::string_view> merges = *gguf_.texts(kMerges);
+    for (const std::string_view merge : merges) {
+      const std::size_t space = merge.find(' ', 1);
+      if (space == merge.npos || first_bad_utf8(merge) != merge.size())
+        gguf_.wrong(kMerges, "two tokens with a space between", "\"" + std::string(merge.substr(0, 80)) + "\"");
+      const TokenizerFile::Text left = keep(merge.substr(0, space));
+      out_.merges.push_back({left, keep(merge.substr(space + 1))});
+    }
+  }
+
+  /// A file that has merges beside the scores has those of the model's tokenizer.json.
   void build_by_scores() {
     if (const auto pre = gguf_.text(kPre); pre && *pre != "default" && *pre != "llama" && *pre != "llama-spm")
       gguf_.unsupported(kPre, "\"" + std::string(*pre) + "\" is not supported for 'tokenizer.ggml.model' \"llama\"");
@@ -179,8 +184,7 @@ class TokenizerBuilder {
       if (gguf_.flag(key).value_or(false)) gguf_.unsupported(key, "true is not supported");
     if (gguf_.has("tokenizer.ggml.precompiled_charsmap"))
       gguf_.unsupported("tokenizer.ggml.precompiled_charsmap", "a table of characters is not supported");
-    if (gguf_.has(kMerges)) gguf_.unsupported(kMerges, "merges beside scores are not supported");
-    add_merges_by_scores();
+    gguf_.has(kMerges) ? add_merges_of_file() : add_merges_by_scores();
     const bool prefix = gguf_.flag("tokenizer.ggml.add_space_prefix").value_or(!is_gemma_);
     const Json to_mark{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kSpace}};
     Json normalizers = Json::array(), decoders = Json::array();

@@ -98,6 +98,8 @@ class TensorReader {
       fail(Status::bad_file, where, ": expected rows of ", storage.paired_heads, " heads of rotary pairs, found ",
            tensor.shape[0]);
     const Dtype dtype = dtype_of(*stored.type);
+    if (storage.paired_heads > 0) tensor.stored_dtype += " in rotary pairs";
+    if (storage.added != 0.0f) tensor.stored_dtype += " with 1 added";
     if (dtype == Dtype::other || storage.paired_heads > 0 || storage.added != 0.0f)
       tensor.gguf = storage;
     else

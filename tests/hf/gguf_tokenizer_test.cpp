@@ -173,6 +173,11 @@ TEST_CASE("text does not become a control token of a vocabulary by scores") {
   CHECK(tokenizer.encode("ab a") == Tokens{3, 6, 7});  // "ab" has a better score than "▁a"
 }
 
+TEST_CASE("merges beside scores are those that count") {
+  const hf::Tokenizer tokenizer = load_tokenizer(small_by_scores().texts("tokenizer.ggml.merges", {"\u2581 a", "a b"}));
+  CHECK(tokenizer.encode("ab a") == Tokens{7, 5, 7});
+}
+
 TEST_CASE("tokens around a text are those that the file asks for") {
   CHECK(load_tokenizer(small_by_scores()).tokens_in_front() == Tokens{1});
   CHECK(load_tokenizer(small_by_scores().flag("tokenizer.ggml.add_bos_token", false)).tokens_in_front().empty());
@@ -219,8 +224,6 @@ TEST_CASE("tokenizers of GGUF files that are not known are refused by key and na
   CHECK_THAT(
       refusal_of(tokens({"a", "b"}).integers("tokenizer.ggml.token_type", {1})),
       Catch::Matchers::Contains("'tokenizer.ggml.token_type': expected 2 of them, as there are tokens, found 1"));
-  CHECK_THAT(refusal_of(small_by_scores().texts("tokenizer.ggml.merges", {"a b"})),
-             Catch::Matchers::Contains("'tokenizer.ggml.merges': merges beside scores are not supported"));
   CHECK_THAT(refusal_of(small_by_scores().text("tokenizer.ggml.pre", "qwen2")),
              Catch::Matchers::Contains("'tokenizer.ggml.pre': \"qwen2\" is not supported for"));
   CHECK_THAT(refusal_of(small_by_scores().integer("tokenizer.ggml.bos_token_id", 99)),
