@@ -36,8 +36,7 @@ constexpr const char* kQuestion = "What are the benefits of regular exercise?";
 
 void add_options(CLI::App& app, Options& o) {
   app.add_option("--model", o.model,
-                 "Hugging Face folder of a Llama, Qwen, Mistral, Phi-3 or Gemma model, or its name on the hub if it "
-                 "was fetched")
+                 "Hugging Face folder or GGUF file of a model, or its name on the hub if it was fetched")
       ->default_str(example::kModel);
   app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model")
       ->default_str(std::string(example::kAdapter) + ", without --model");

@@ -49,8 +49,7 @@ const std::map<std::string, ab::MarkupKind> kMarkups{
 void add_options(CLI::App& app, Options& o) {
   chat::add_question(app, o.session);
   app.add_option("--model", o.model,
-                 "Hugging Face folder of a Llama, Qwen, Mistral, Phi-3 or Gemma model, or its name on the hub if it "
-                 "was fetched")
+                 "Hugging Face folder or GGUF file of a model, or its name on the hub if it was fetched")
       ->default_str(kModel);
   app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model")
       ->default_str(std::string(kAdapter) + ", without --model and --markup");

@@ -3,7 +3,10 @@
 #include <array>
 #include <utility>
 
+#include <anabranch/hf/gguf.hpp>
+
 #include "chat_families.hpp"
+#include "gguf_config.hpp"
 #include "jinja_template.hpp"
 #include "json_file.hpp"
 #include "utf8.hpp"
@@ -183,6 +186,7 @@ ChatTemplate ChatTemplate::parse(std::string_view jinja, std::map<std::string, s
 }
 
 ChatTemplate ChatTemplate::load(const std::filesystem::path& folder) {
+  if (is_gguf(folder)) return impl::gguf_chat_template(impl::open_gguf(folder).front());
   std::optional<std::string> jinja;
   SpecialTokens special;
   std::string tokenizer_class;

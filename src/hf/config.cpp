@@ -4,8 +4,11 @@
 #include <cmath>
 #include <utility>
 
+#include <anabranch/hf/gguf.hpp>
+
 #include "architectures.hpp"
 #include "config_reader.hpp"
+#include "gguf_config.hpp"
 #include "quantisation.hpp"
 #include "rope_reader.hpp"
 #include "windows_reader.hpp"
@@ -195,6 +198,7 @@ void add_tokens(std::vector<TokenId>& tokens, std::span<const TokenId> more) {
 }
 
 ModelConfig ModelConfig::load(const std::filesystem::path& folder) {
+  if (is_gguf(folder)) return impl::load_gguf_config(folder);
   const std::filesystem::path file = folder / "config.json";
   const Json json = impl::parse_json(impl::read_file(file), file.string());
   ModelConfig model = impl::read_config(JsonObject(json, file.string()));

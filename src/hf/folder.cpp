@@ -1,13 +1,14 @@
 #include <anabranch/hf/folder.hpp>
 
 #include <anabranch/error.hpp>
+#include <anabranch/hf/gguf.hpp>
 #include <anabranch/hf/prompt.hpp>
 
 namespace anabranch::hf {
 
 ModelFolder ModelFolder::open(const std::filesystem::path& path) {
   std::error_code error;
-  if (!std::filesystem::is_directory(path, error))
+  if (!is_gguf(path) && !std::filesystem::is_directory(path, error))
     fail(Status::bad_file, "model folder " + path.string() + ": expected a folder, found " +
                                (std::filesystem::exists(path, error) ? "a file" : "nothing"));
   ModelFolder folder{path, ModelConfig::load(path), Tokenizer::load(path), ChatTemplate::load(path),

@@ -6,6 +6,9 @@
 #include <limits>
 #include <string>
 
+#include <anabranch/hf/gguf.hpp>
+
+#include "gguf_config.hpp"
 #include "json_file.hpp"
 
 namespace anabranch::hf {
@@ -78,6 +81,7 @@ void read_sampling(const JsonObject& file, GenerationConfig& config) {
 }  // namespace
 
 GenerationConfig GenerationConfig::load(const std::filesystem::path& folder) {
+  if (is_gguf(folder)) return impl::gguf_generation(impl::open_gguf(folder).front());
   GenerationConfig config;
   const std::filesystem::path path = folder / "generation_config.json";
   std::error_code error;

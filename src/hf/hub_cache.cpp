@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <anabranch/error.hpp>
+#include <anabranch/hf/gguf.hpp>
 
 #include "json_file.hpp"
 
@@ -53,7 +54,7 @@ fs::path hub_cache() {
 
 fs::path find_model(const fs::path& name) {
   std::error_code error;
-  if (fs::exists(name, error)) return name;
+  if (fs::exists(name, error) || is_gguf(name)) return name;
   const std::string text = name.string();
   const std::size_t slash = text.find('/');
   const std::string_view owner = std::string_view(text).substr(0, slash == text.npos ? 0 : slash),

@@ -14,6 +14,7 @@
 #include <anabranch/error.hpp>
 #include <anabranch/hf/adapter.hpp>
 #include <anabranch/hf/config.hpp>
+#include <anabranch/hf/gguf.hpp>
 #include <anabranch/hf/layer_tensors.hpp>
 #include <anabranch/hf/model_text.hpp>
 #include <anabranch/hf/model_weights.hpp>
@@ -122,6 +123,9 @@ void require_changed(const ModelWeights& weights) {
 }  // namespace
 
 void write_merged_folder(const MergeOptions& options) {
+  if (is_gguf(options.model))
+    fail(Status::unsupported, options.model.string(),
+         ": an adapter cannot be merged into a GGUF file; expected a Hugging Face folder of the same model");
   const ModelWeights weights(Weights::open(options.model), ModelConfig::load(options.model),
                              Adapter::load(options.adapter), options.adapter.string());
   require_changed(weights);

@@ -9,6 +9,7 @@
 #include <anabranch/hf/layer_tensors.hpp>
 
 #include "bfloat16.hpp"
+#include "gguf_rows.hpp"
 #include "quantised_matrix.hpp"
 
 namespace anabranch::hf {
@@ -67,15 +68,19 @@ const Tensor* or_else(const Tensor* first, const Tensor* second) { return first 
 
 }  // namespace
 
-StoredTensor::StoredTensor(impl::QuantisedMatrix matrix)
-    : tensor_(matrix.values()), matrix_(std::make_shared<const impl::QuantisedMatrix>(std::move(matrix))) {}
+StoredTensor::StoredTensor(const Tensor& tensor) : tensor_(tensor) {
+  if (tensor.gguf) rows_ = std::make_shared<const impl::GgufRows>(tensor);
+}
+
+StoredTensor::StoredTensor(const Tensor& tensor, std::shared_ptr<const impl::StoredRows> rows)
+    : tensor_(tensor), rows_(std::move(rows)) {}
 
 std::span<const std::int64_t> StoredTensor::shape() const noexcept {
-  return matrix_ != nullptr ? matrix_->shape() : std::span<const std::int64_t>(tensor_.shape);
+  return rows_ != nullptr ? rows_->shape() : std::span<const std::int64_t>(tensor_.shape);
 }
 
 void StoredTensor::read(std::int64_t first, std::span<float> rows) const {
-  if (matrix_ != nullptr) return matrix_->read(first, rows);
+  if (rows_ != nullptr) return rows_->read(first, rows);
   std::int64_t width = 1;
   for (std::size_t i = 1; i < tensor_.shape.size(); ++i) width *= tensor_.shape[i];
   const Tensor part = tensor_.shape.empty() || width == 0 ? tensor_ : tensor_.rows(first, std::ssize(rows) / width);
@@ -95,7 +100,7 @@ ModelWeights::ModelWeights(Weights files, const ModelConfig& config, std::option
   const Tensor *embedding = files_.find(kEmbeddingWeight), *head = files_.find(kHeadWeight);
   Sources sources{embedding, head, false};
   if (config.tied_embeddings) {
-    const bool quantised_head = head != nullptr ? head->dtype == Dtype::other : find_in_files(kHeadWeight).has_value();
+    const bool quantised_head = head != nullptr ? !head->has_floats() : find_in_files(kHeadWeight).has_value();
     sources.tied = !quantised_head && (embedding == nullptr || head == nullptr || are_equal(*embedding, *head));
     if (sources.tied) sources.embedding = sources.head = or_else(embedding, head);
   }
@@ -175,8 +180,10 @@ std::optional<StoredTensor> ModelWeights::find_in_files(std::string_view name) c
   constexpr std::string_view kWeight = ".weight";
   if (config_.quantisation && name.ends_with(kWeight)) {
     const std::string module(name.substr(0, name.size() - kWeight.size()));
-    if (auto matrix = impl::QuantisedMatrix::find(files_, module, *config_.quantisation))
-      return StoredTensor(std::move(*matrix));
+    if (auto matrix = impl::QuantisedMatrix::find(files_, module, *config_.quantisation)) {
+      const auto rows = std::make_shared<const impl::QuantisedMatrix>(std::move(*matrix));
+      return StoredTensor(rows->values(), rows);
+    }
   }
   const Tensor* tensor = files_.find(name);
   return tensor != nullptr ? std::optional(StoredTensor(*tensor)) : std::nullopt;
@@ -200,7 +207,7 @@ std::optional<StoredTensor> ModelWeights::find(std::string_view name) const {
     if (const Tensor* saved = or_else(adapter_->saved.find_active(name), adapter_->saved.find_base(name)))
       return StoredTensor(*saved);
   const std::optional<Tensor>& of_pair = name == kHeadWeight ? head_ : embedding_;
-  if ((name == kHeadWeight || name == kEmbeddingWeight) && of_pair && of_pair->dtype != Dtype::other)
+  if ((name == kHeadWeight || name == kEmbeddingWeight) && of_pair && of_pair->has_floats())
     return StoredTensor(*of_pair);
   return find_in_files(name);
 }

@@ -11,20 +11,21 @@
 #include <anabranch/hf/config.hpp>
 #include <anabranch/hf/safetensors.hpp>
 
+#include "stored_rows.hpp"
+
 namespace anabranch::hf::impl {
 
-class QuantisedMatrix {
+class QuantisedMatrix final : public StoredRows {
  public:
   /// The matrix of a module; none: the files do not have it in quantised form. Throws bad_file or unsupported where its
   /// parts do not fit each other.
   static std::optional<QuantisedMatrix> find(const Weights& files, const std::string& module,
                                              const StoredQuantisation& how);
 
-  std::span<const std::int64_t> shape() const noexcept { return shape_; }  ///< [out, in]
+  std::span<const std::int64_t> shape() const noexcept override { return shape_; }
   std::int64_t n_bytes() const noexcept { return static_cast<std::int64_t>(values_.bytes.size()); }
   const Tensor& values() const noexcept { return values_; }
-  /// Whole rows, beginning with row `first`.
-  void read(std::int64_t first, std::span<float> rows) const;
+  void read(std::int64_t first, std::span<float> rows) const override;
 
  private:
   QuantisedMatrix(const Tensor& values, const StoredQuantisation& how) : values_(values), how_(how) {}

@@ -9,16 +9,14 @@
 #include <set>
 
 #include <anabranch/float16.hpp>
+#include <anabranch/hf/gguf.hpp>
 
 #include "bfloat16.hpp"
+#include "gguf_weights.hpp"
 #include "json_file.hpp"
 #include "mapped_file.hpp"
 
 namespace anabranch::hf {
-
-struct Weights::Mapping : impl::MappedFile {
-  using MappedFile::MappedFile;
-};
 
 namespace {
 
@@ -211,8 +209,9 @@ Weights& Weights::operator=(Weights&&) noexcept = default;
 Weights::~Weights() = default;
 
 void Weights::add_file(const std::filesystem::path& file) {
-  mappings_.push_back(std::make_unique<Mapping>(file));
-  for (Tensor& tensor : read_tensors(mappings_.back()->bytes(), file, metadata_)) {
+  const auto mapping = std::make_shared<const impl::MappedFile>(file);
+  mappings_.push_back(mapping);
+  for (Tensor& tensor : read_tensors(mapping->bytes(), file, metadata_)) {
     std::string name = tensor.name;
     tensors_.emplace(std::move(name), std::move(tensor));
   }
@@ -235,8 +234,9 @@ void Weights::add_shards(const std::filesystem::path& index) {
     auto& held = entry->second;
     const std::filesystem::path path = index.parent_path() / file;
     if (first) {
-      mappings_.push_back(std::make_unique<Mapping>(path));
-      for (Tensor& tensor : read_tensors(mappings_.back()->bytes(), path, metadata_)) {
+      const auto mapping = std::make_shared<const impl::MappedFile>(path);
+      mappings_.push_back(mapping);
+      for (Tensor& tensor : read_tensors(mapping->bytes(), path, metadata_)) {
         std::string key = tensor.name;
         held.emplace(std::move(key), std::move(tensor));
       }
@@ -253,6 +253,12 @@ Weights Weights::open(const std::filesystem::path& source) {
   Weights weights;
   weights.source_ = source;
   std::error_code error;
+  if (is_gguf(source)) {
+    const auto files = std::make_shared<const std::vector<impl::GgufFile>>(impl::open_gguf(source));
+    weights.tensors_ = impl::gguf_tensors(*files);
+    weights.mappings_.push_back(files);
+    return weights;
+  }
   const bool folder = std::filesystem::is_directory(source, error);
   if (!folder) {
     weights.add_file(source);

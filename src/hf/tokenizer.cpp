@@ -4,6 +4,9 @@
 #include <iterator>
 #include <utility>
 
+#include <anabranch/hf/gguf.hpp>
+
+#include "gguf_tokenizer.hpp"
 #include "json_file.hpp"
 #include "tokenizer_table.hpp"
 #include "utf8.hpp"
@@ -171,6 +174,11 @@ Tokenizer Tokenizer::parse(std::string_view json, const std::string& name) {
 }
 
 Tokenizer Tokenizer::load(const std::filesystem::path& folder_or_file) {
+  if (is_gguf(folder_or_file)) {
+    const impl::GgufFile file = std::move(impl::open_gguf(folder_or_file).front());
+    return Tokenizer(std::make_shared<const TokenizerTable>(
+        impl::read_tokenizer(impl::gguf_tokenizer(file), file.where() + ": its tokenizer")));
+  }
   std::error_code error;
   const bool folder = std::filesystem::is_directory(folder_or_file, error);
   const std::filesystem::path file = folder ? folder_or_file / "tokenizer.json" : folder_or_file;

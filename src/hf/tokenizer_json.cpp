@@ -100,6 +100,13 @@ class TableReader {
 
 }  // namespace
 
+TokenizerTable read_tokenizer(const TokenizerFile& file, const std::string& name) {
+  const JsonObject root(file.rest, name);
+  TokenizerTable table;
+  TableReader(root, file, static_cast<TokenId>(kMaxId), table).read();
+  return table;
+}
+
 TokenizerTable read_tokenizer_json(std::string_view json, const std::string& name) {
   const auto max_id = static_cast<TokenId>(std::min(kMaxId, json.size()));
   const TokenizerFile file = parse_tokenizer_file(json, name, max_id);

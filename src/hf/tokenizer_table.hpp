@@ -12,6 +12,7 @@
 #include "pre_tokenizer.hpp"
 #include "text_decoder.hpp"
 #include "token_table.hpp"
+#include "tokenizer_file.hpp"
 
 namespace anabranch::hf::impl {
 
@@ -32,7 +33,11 @@ struct TokenizerTable {
   std::unordered_map<std::string, TokenId> added;
 };
 
-/// Builds the table. Throws `bad_file` or `unsupported`; messages start with `name`. All allocations together take at
+/// Builds the table of what a tokenizer.json, or another file of the same meaning, says. Throws `bad_file` or
+/// `unsupported`; messages start with `name`.
+TokenizerTable read_tokenizer(const TokenizerFile& file, const std::string& name);
+
+/// The same from JSON text. Throws `bad_file` or `unsupported`; messages start with `name`. All allocations together take at
 /// most kMostMemory + kMemoryPerByte * json.size() bytes.
 TokenizerTable read_tokenizer_json(std::string_view json, const std::string& name);
 inline constexpr std::size_t kMostMemory = 1 << 16;

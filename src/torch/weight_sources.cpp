@@ -7,6 +7,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <anabranch/hf/gguf.hpp>
 #include <anabranch/simd.hpp>
 
 #include "byte_hash.hpp"
@@ -21,6 +22,10 @@ constexpr std::uintmax_t kHashedFirst = std::uintmax_t{1} << 20;
 
 /// The model's configuration and tensors, in a fixed order. A folder with shards counts with all of them.
 void list_model(const fs::path& folder, std::vector<fs::path>& files) {
+  if (hf::is_gguf(folder)) {
+    files = hf::gguf_files(folder);
+    return;
+  }
   files.push_back(folder / "config.json");
   std::error_code error;
   if (fs::exists(folder / "model.safetensors", error)) {

@@ -8,9 +8,13 @@
 
 #include <anabranch/error.hpp>
 #include <anabranch/hf/adapter.hpp>
+#include <anabranch/hf/chat_template.hpp>
 #include <anabranch/hf/config.hpp>
+#include <anabranch/hf/generation_config.hpp>
 #include <anabranch/hf/layer_tensors.hpp>
+#include <anabranch/hf/model_weights.hpp>
 #include <anabranch/hf/safetensors.hpp>
+#include <anabranch/hf/tokenizer.hpp>
 
 #include "check.hpp"
 
@@ -83,9 +87,29 @@ void read_tensors(const fs::path& folder) {
     if (tensor.dtype != hf::Dtype::other) hf::read_floats(tensor);
 }
 
-constexpr std::array<FileKind, 3> kKinds{
+/// Everything that is read of a GGUF file. Without a tokenizer the rest is read all the same.
+void read_gguf(const fs::path& folder) {
+  const fs::path file = folder / "model.gguf";
+  const hf::ModelConfig config = hf::ModelConfig::load(file);
+  const hf::ModelWeights weights(hf::Weights::open(file), config);
+  std::vector<float> values;
+  for (const auto& [name, tensor] : weights.files().tensors()) {
+    const hf::StoredTensor stored = *weights.find(name);
+    std::int64_t n = 1;
+    for (const std::int64_t size : stored.shape()) n *= size;
+    values.resize(static_cast<std::size_t>(n));
+    stored.read(0, values);
+  }
+  hf::GenerationConfig::load(file);
+  hf::ChatTemplate::load(file);
+  const hf::Tokenizer tokenizer = hf::Tokenizer::load(file);
+  tokenizer.decode(tokenizer.encode("ab \n\n<|end|>  a\tb"));
+}
+
+constexpr std::array<FileKind, 4> kKinds{
     {{"config", "config.json", nothing, read_config},
      {"adapter_config", "adapter_config.json", write_adapter_tensors, read_adapter},
+     {"gguf", "model.gguf", nothing, read_gguf},
      {"safetensors", "model.safetensors", nothing, read_tensors}}};
 
 }  // namespace

@@ -81,7 +81,7 @@ struct ChatTemplate {
   /// The family and settings of a template that is known as a whole, byte by byte; `unknown` for any other.
   static ChatTemplate recognise(std::string_view jinja);
   /// From `folder/chat_template.jinja` or the `chat_template` of `folder/tokenizer_config.json`; `plain` if there is
-  /// neither. Throws `bad_file` for damaged files.
+  /// neither; of a GGUF file its `tokenizer.chat_template`. Throws `bad_file` for damaged files.
   static ChatTemplate load(const std::filesystem::path& folder);
 
   /// Throws `bad_argument` for no messages, an unknown role, or messages that the template refuses, and `unsupported`

@@ -86,7 +86,7 @@ struct ModelConfig {
   /// take the long ones from their first token on. Throws bad_argument for positions that the model does not have.
   void set_max_positions(Position n);
 
-  /// Reads `folder/config.json` and, if it is there, `folder/generation_config.json`.
+  /// Reads `folder/config.json` and, if it is there, `folder/generation_config.json`; or a GGUF file (hf/gguf.hpp).
   /// Throws `bad_file` (file, key, expected, found) or `unsupported` (what the model wants that is not there).
   static ModelConfig load(const std::filesystem::path& folder);
 };

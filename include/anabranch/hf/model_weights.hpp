@@ -21,14 +21,15 @@
 namespace anabranch::hf {
 
 namespace impl {
-class QuantisedMatrix;
+class StoredRows;
 }
 
 /// A tensor of the model as it is stored. Lives as long as the `ModelWeights` that gave it.
 class StoredTensor {
  public:
-  explicit StoredTensor(const Tensor& tensor) : tensor_(tensor) {}
-  explicit StoredTensor(impl::QuantisedMatrix matrix);
+  explicit StoredTensor(const Tensor& tensor);
+  /// `rows` says what the tensor stands for.
+  StoredTensor(const Tensor& tensor, std::shared_ptr<const impl::StoredRows> rows);
 
   std::span<const std::int64_t> shape() const noexcept;
   std::int64_t n_bytes() const noexcept { return static_cast<std::int64_t>(tensor_.bytes.size()); }
@@ -37,11 +38,12 @@ class StoredTensor {
   void read(std::int64_t first, std::span<float> rows) const;
   /// The tensor in the file: of a quantised matrix its packed values.
   const Tensor& tensor() const noexcept { return tensor_; }
-  bool is_quantised() const noexcept { return matrix_ != nullptr; }
+  /// Whether its rows are not simply its bytes as floats.
+  bool is_quantised() const noexcept { return rows_ != nullptr; }
 
  private:
   Tensor tensor_;
-  std::shared_ptr<const impl::QuantisedMatrix> matrix_;  ///< null: the tensor is of floats
+  std::shared_ptr<const impl::StoredRows> rows_;  ///< null: the tensor is of floats
 };
 
 class ModelWeights {

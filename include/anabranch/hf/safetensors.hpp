@@ -1,4 +1,5 @@
 // Weights in the safetensors format: mapped into memory and checked, one file or several shards; and a small writer.
+// GGUF files are read, too.
 //
 // The format: 8 bytes with the header's length (little-endian), a JSON header {name: {dtype, shape, data_offsets}},
 // then the tensors' bytes. Everything that the header says is checked on opening against the file's real size, so that
@@ -11,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +21,17 @@
 #include <anabranch/hf/dtype.hpp>
 
 namespace anabranch::hf {
+namespace impl {
+struct GgmlType;
+}
+
+/// How a tensor of a GGUF file differs from what a folder has: `StoredTensor` reads it (hf/model_weights.hpp).
+struct GgufStorage {
+  const impl::GgmlType* type = nullptr;
+  /// Rows of so many heads are stored as rotary pairs, in the order 0, d/2, 1, d/2 + 1, ... of d; 0: as they are.
+  std::int32_t paired_heads = 0;
+  float added = 0.0f;  ///< to every value that is stored
+};
 
 /// A stored tensor. Lives as long as the `Weights` that gave it.
 struct Tensor {
@@ -28,7 +41,10 @@ struct Tensor {
   std::vector<std::int64_t> shape;   ///< row-major; empty for a scalar
   std::span<const std::byte> bytes;  ///< little-endian elements; not necessarily aligned; borrowed from the mapping
   std::filesystem::path file;
+  std::optional<GgufStorage> gguf = {};  ///< set: `dtype` is `other`
 
+  /// Whether its values can be had as floats.
+  bool has_floats() const noexcept { return dtype != Dtype::other || gguf.has_value(); }
   std::int64_t n_elements() const noexcept;
   /// Rows [first, first + n) of a tensor whose rows are stored in whole bytes. Requires: it has them.
   Tensor rows(std::int64_t first, std::int64_t n) const;
@@ -40,7 +56,8 @@ std::string shape_text(std::span<const std::int64_t> shape);
 /// The tensors of a model. Movable; reading is safe from any number of threads.
 class Weights {
  public:
-  /// A folder with `model.safetensors`, or with `model.safetensors.index.json` and its shards; or one file.
+  /// A folder with `model.safetensors`, or with `model.safetensors.index.json` and its shards; one such file; or a GGUF
+  /// file, whose tensors have the names of a folder (hf/gguf.hpp).
   /// Throws `bad_file`, naming the file, for anything missing, damaged or truncated. Cost: the headers, not the
   /// tensors.
   static Weights open(const std::filesystem::path& folder_or_file);
@@ -66,13 +83,12 @@ class Weights {
   }
 
  private:
-  struct Mapping;
   Weights();
   void add_file(const std::filesystem::path& file);
   void add_shards(const std::filesystem::path& index);
 
   std::filesystem::path source_;
-  std::vector<std::unique_ptr<Mapping>> mappings_;
+  std::vector<std::shared_ptr<const void>> mappings_;
   std::map<std::string, Tensor, std::less<>> tensors_;
   std::map<std::string, std::string, std::less<>> metadata_;
 };
