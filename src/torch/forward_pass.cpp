@@ -6,7 +6,6 @@
 #include <ATen/ops/from_blob.h>
 
 #include "sizes.hpp"
-#include "thread_team.hpp"
 
 namespace anabranch::torch {
 namespace {
@@ -50,8 +49,8 @@ at::Tensor as_tensor(void* memory, const attention::KvTensors& kv, const HeadSha
 
 }  // namespace
 
-ForwardPass::ForwardPass(const LoadedModel& model, attention::Element kv)
-    : model_(&model), kv_(model.heads(), kv, model.config.n_layers), attention_(model.heads()) {}
+ForwardPass::ForwardPass(const LoadedModel& model, attention::Element kv, ThreadUse threads)
+    : model_(&model), kv_(model.heads(), kv, model.config.n_layers), attention_(model.heads()), team_(threads) {}
 
 void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
   const hf::ModelConfig& c = model_->config;
@@ -166,17 +165,9 @@ void ForwardPass::finish_layer(const LayerTensors& w) {
 LogitsView ForwardPass::run(const StepPlan& plan, AttentionPath path, PassTimes& times) {
   if (plan.n_rows() == 0) return {nullptr, 0, model_->config.vocabulary};
   times_ = &times;
-  LogitsView logits;
-  const auto pass = [&](const ParallelFor& parallel) {
-    parallel_ = parallel;
-    logits = run_layers(plan, path);
-  };
   const bool own_kernels_only = model_->weights == Weights::int8 && path == AttentionPath::native;
-  if (own_kernels_only)
-    with_thread_team(pass);
-  else
-    pass(torch_threads());
-  return logits;
+  parallel_ = own_kernels_only ? team_.loop() : torch_threads();
+  return run_layers(plan, path);
 }
 
 LogitsView ForwardPass::run_layers(const StepPlan& plan, AttentionPath path) {

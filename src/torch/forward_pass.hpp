@@ -17,6 +17,7 @@
 #include "reference_attention.hpp"
 #include "row_ops.hpp"
 #include "tensors.hpp"
+#include "thread_team.hpp"
 
 namespace anabranch::torch {
 
@@ -34,13 +35,14 @@ struct LoadedModel {
 class ForwardPass {
  public:
   /// `model` must outlive it.
-  ForwardPass(const LoadedModel& model, attention::Element kv);
+  ForwardPass(const LoadedModel& model, attention::Element kv, ThreadUse threads);
 
   /// REQUIRES: a checked plan whose slots fit into kv(). The logits stay valid until the next call. Adds the time of
   /// products and of attention to `times`.
   LogitsView run(const StepPlan& plan, AttentionPath path, PassTimes& times);
   KvStore& kv() noexcept { return kv_; }
   const KvStore& kv() const noexcept { return kv_; }
+  ThreadUse threads() const noexcept { return team_.use(); }
 
  private:
   LogitsView run_layers(const StepPlan& plan, AttentionPath path);
@@ -59,7 +61,8 @@ class ForwardPass {
   KvStore kv_;
   attention::BranchAttention attention_;
   std::unique_ptr<ReferenceAttention> reference_;  ///< of this pass; null on the native path
-  ParallelFor parallel_;
+  RunnerTeam team_;
+  ParallelFor parallel_;  ///< of this pass
   PassTimes* times_ = nullptr;
   RopeTable rope_;
   std::int32_t n_rows_ = 0;     ///< rows that are still computed: after the last attention the outputs only
