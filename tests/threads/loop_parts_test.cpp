@@ -93,6 +93,7 @@ TEST_CASE("threads that are put aside at random between claims run no part twice
   for (loop = 1; loop <= kLoops;) {
     n = 1 + static_cast<std::int32_t>(mixed(static_cast<std::uint32_t>(loop)) % 32);
     parts.publish(n);
+    stall(static_cast<std::uint32_t>(loop) + 3, 20);
     std::int32_t n_mine = 0;
     for (PartRange mine; (mine = parts.claim_front(kThreads + 1)).size() > 0; n_mine += mine.size()) run(mine);
     while (parts.n_done() != n - n_mine) std::this_thread::yield();

@@ -40,7 +40,7 @@ struct Machine {
 };
 
 double idle(std::int32_t n) { return 1e5 * (n == 1 ? 1.0 : 1.9); }
-double contended(std::int32_t n) { return 1e5 * (n == 1 ? 0.9 : 0.5); }
+double contended(std::int32_t n) { return 1e5 * (n == 1 ? 0.6 : 0.4); }
 
 }  // namespace
 
