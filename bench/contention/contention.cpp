@@ -28,9 +28,12 @@
 
 namespace {
 
-using namespace anabranch;
 using namespace anabranch::bench;
-using torch::CausalLm;
+using anabranch::Answer;
+using anabranch::GenerateOptions;
+using anabranch::MarkupKind;
+using anabranch::ThreadUse;
+using anabranch::torch::CausalLm;
 
 constexpr int kLoads[] = {0, 1, 2, 4};
 constexpr std::int32_t kTrunk = 128;     // tokens before llama.cpp's
@@ -70,7 +73,7 @@ double median(const std::vector<double>& values) { return spread_of(values).medi
 double tokens_per_second(Way& way, const Task& task, std::string& text) {
   at::set_num_threads(way.n_threads);
   Answer answer;
-  const double time = seconds([&] { answer = torch::generate(way.model, kQuestion, task.options); });
+  const double time = seconds([&] { answer = anabranch::torch::generate(way.model, kQuestion, task.options); });
   if (text.empty()) text = answer.text;
   if (text != answer.text) throw std::runtime_error(std::string(task.name) + ": the text depends on the threads");
   return static_cast<double>(answer.tokens.size()) / time;
@@ -149,9 +152,10 @@ Runners load_llama(int n_threads) {
 
 std::vector<Way> load_ways(int n_threads) {
   const auto load = [&](ThreadUse use) {
-    return CausalLm::load(
-        ANABRANCH_MODEL_DIR,
-        {.weights = torch::Weights::int8, .n_threads = n_threads, .thread_use = use, .adapter = ANABRANCH_ADAPTER_DIR});
+    return CausalLm::load(ANABRANCH_MODEL_DIR, {.weights = anabranch::torch::Weights::int8,
+                                                .n_threads = n_threads,
+                                                .thread_use = use,
+                                                .adapter = ANABRANCH_ADAPTER_DIR});
   };
   std::vector<Way> ways;
   ways.push_back({"adaptive", load(ThreadUse::adaptive), n_threads});

@@ -1,11 +1,12 @@
 // A team of threads that stand by between loops, so that a loop starts within a fraction of a microsecond, and that
-// yields to whatever else runs on the machine.
+// gives way to whatever else runs on the machine.
 //
 // A pass of a small model is some 200 loops of a few microseconds each; waking sleeping threads for each of them would
 // take longer than the loops. So a thread that waits spins first, and sleeps when nothing came for a while: a short
 // while where other programs compete for the processors (ThreadCount), since the system then takes time from whoever
 // spins. The leader takes parts itself and waits for parts, not for threads (LoopParts): a thread that sleeps, was put
-// aside by the system, or was never started costs nothing.
+// aside by the system, or was never started costs nothing. Nor may the others run on the leader's processor: they would
+// run whenever it does not, and find nothing to do.
 #pragma once
 
 #include <algorithm>
@@ -24,12 +25,27 @@
 
 namespace anabranch {
 
+/// Where threads run, which the standard library cannot tell. Null: not told, and left to the system.
+struct ProcessorCalls {
+  std::int32_t (*current)() noexcept = nullptr;  ///< the processor that runs the calling thread
+  /// From now on the calling thread runs on another processor than this one, if it may use any other.
+  void (*keep_off)(std::int32_t processor) noexcept = nullptr;
+};
+
+struct TeamOptions {
+  ThreadUse use = ThreadUse::adaptive;
+  ProcessorCalls processors = {};
+};
+
 /// The meeting point of a team's threads, whoever starts them: one thread at a time leads and runs loops through
 /// `parallel`, the others call `serve`. Parts of a loop may run on any of them.
 class ThreadTeam {
  public:
-  explicit ThreadTeam(std::int32_t n_threads, ThreadUse use = ThreadUse::adaptive) noexcept
-      : n_threads_(n_threads), count_(n_threads, use == ThreadUse::all ? n_threads : 1), n_active_(n_threads) {}
+  explicit ThreadTeam(std::int32_t n_threads, const TeamOptions& options = {}) noexcept
+      : n_threads_(n_threads),
+        processors_(options.processors),
+        count_(n_threads, options.use == ThreadUse::all ? n_threads : 1),
+        n_active_(n_threads) {}
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
@@ -74,10 +90,16 @@ class ThreadTeam {
     }
   };
 
+  /// What the leader notes of a loop.
+  struct Led {
+    std::int32_t n_parts = 0, n_mine = 0;
+    Clock::duration took{0}, waited{0};
+  };
+
   void lead(Loop loop) noexcept;
-  std::chrono::nanoseconds share(Loop loop, std::int32_t n_active) noexcept;
-  std::chrono::nanoseconds wait_for_parts(std::int32_t n) noexcept;
-  void count(std::int32_t n, Clock::duration took, Clock::duration waited) noexcept;
+  Led share(Loop loop, std::int32_t n_active) noexcept;
+  Clock::duration wait_for_parts(std::int32_t n) noexcept;
+  void count(const Led& led) noexcept;
   void sleep(std::int32_t thread, std::uint32_t turn) noexcept;
   static void pause() noexcept {
 #if defined(__x86_64__)
@@ -86,11 +108,13 @@ class ThreadTeam {
   }
 
   const std::int32_t n_threads_;
+  const ProcessorCalls processors_;
   ThreadCount count_;  ///< the leader's
   Loop loop_;
   std::atomic<bool> runs_loop_{false};  ///< a loop runs: another one is inside it
   LoopParts parts_;
-  alignas(128) std::atomic<std::int32_t> n_active_;  ///< written by the leader, seldom
+  alignas(128) std::atomic<std::int32_t> n_active_;  ///< written by the leader, seldom, as the next two are
+  std::atomic<std::int32_t> leaders_processor_{-1};
   std::atomic<std::int64_t> spin_limit_{kSpins.count()};
   std::atomic<bool> ended_{false};
   // A thread notes that it sleeps, then looks for work once more; the other one brings work, then looks for the note.
@@ -104,7 +128,7 @@ class ThreadTeam {
 /// without.
 class OwnThreadTeam {
  public:
-  explicit OwnThreadTeam(std::int32_t n_threads, ThreadUse use = ThreadUse::adaptive) : team_(n_threads, use) {
+  explicit OwnThreadTeam(std::int32_t n_threads, const TeamOptions& options = {}) : team_(n_threads, options) {
     threads_.reserve(static_cast<std::size_t>(std::max(n_threads, 1)));
     try {
       for (std::int32_t t = 1; t < n_threads; ++t) threads_.emplace_back([this, t] { team_.serve(t); });
@@ -130,6 +154,7 @@ inline void ThreadTeam::serve(std::int32_t thread) noexcept {
   constexpr std::int32_t kSpinsPerLook = 64;
   std::uint32_t turn = parts_.turn();
   Clock::time_point idle_since{};
+  std::int32_t kept_off = -1;
   for (std::int32_t spins = 0; !ended_.load(std::memory_order_acquire); ++spins) {
     const std::int32_t n_active = n_active_.load(std::memory_order_relaxed);
     const PartRange mine = thread < n_active ? parts_.claim_back(n_active) : PartRange{};
@@ -145,6 +170,8 @@ inline void ThreadTeam::serve(std::int32_t thread) noexcept {
     }
     pause();
     if (thread < n_active && spins % kSpinsPerLook != 0) continue;
+    if (const std::int32_t its = leaders_processor_.load(std::memory_order_relaxed); its != kept_off)
+      processors_.keep_off(kept_off = its);
     const Clock::time_point now = Clock::now();
     if (const std::uint32_t seen = parts_.turn(); spins == 0 || seen != turn) {
       turn = seen;
@@ -172,33 +199,37 @@ inline void ThreadTeam::lead(Loop loop) noexcept {
   if (runs_loop_.exchange(true, std::memory_order_acquire)) return loop.run({0, loop.n});
   const Clock::time_point begin = Clock::now();
   const std::int32_t n_active = n_active_.load(std::memory_order_relaxed);
-  std::chrono::nanoseconds waited{0};
+  Led led{loop.n, loop.n};
   if (n_active > 1)
-    waited = share(loop, n_active);
+    led = share(loop, n_active);
   else
     loop.run({0, loop.n});
-  count(loop.n, Clock::now() - begin, waited);
+  led.took = Clock::now() - begin;
+  count(led);
   runs_loop_.store(false, std::memory_order_release);
 }
 
-/// Runs the loop together with the other threads. Returns the time that the leader waited for parts of others, beyond
-/// what a part takes.
-inline std::chrono::nanoseconds ThreadTeam::share(Loop loop, std::int32_t n_active) noexcept {
+/// Runs the loop together with the other threads.
+inline ThreadTeam::Led ThreadTeam::share(Loop loop, std::int32_t n_active) noexcept {
+  if (processors_.keep_off != nullptr)
+    if (const std::int32_t mine = processors_.current(); mine != leaders_processor_.load(std::memory_order_relaxed))
+      leaders_processor_.store(mine, std::memory_order_relaxed);
   loop.batch = (loop.n - 1) / LoopParts::kMaxParts + 1;
-  const std::int32_t n_parts = (loop.n - 1) / loop.batch + 1;
+  Led led{(loop.n - 1) / loop.batch + 1};
   loop_ = loop;
-  parts_.publish(n_parts);
+  parts_.publish(led.n_parts);
   if (someone_sleeps_.load(std::memory_order_seq_cst)) {
     someone_sleeps_.store(false, std::memory_order_seq_cst);
     { const std::lock_guard lock(mutex_); }  // whoever noted that it sleeps does so now
     woken_.notify_all();
   }
-  std::int32_t n_mine = 0;
-  for (PartRange mine; (mine = parts_.claim_front(n_active)).size() > 0; n_mine += mine.size()) loop.run(mine);
-  return wait_for_parts(n_parts - n_mine);
+  for (PartRange mine; (mine = parts_.claim_front(n_active)).size() > 0; led.n_mine += mine.size()) loop.run(mine);
+  led.waited = wait_for_parts(led.n_parts - led.n_mine);
+  return led;
 }
 
-inline std::chrono::nanoseconds ThreadTeam::wait_for_parts(std::int32_t n) noexcept {
+/// Returns the time that it took, if it was longer than a part should take.
+inline ThreadTeam::Clock::duration ThreadTeam::wait_for_parts(std::int32_t n) noexcept {
   if (parts_.n_done() == n) return {};
   const Clock::time_point begin = Clock::now();
   for (std::int32_t spins = 1; spins % 32 != 0 || Clock::now() - begin < kLeaderSpins; ++spins) {
@@ -212,9 +243,9 @@ inline std::chrono::nanoseconds ThreadTeam::wait_for_parts(std::int32_t n) noexc
   return Clock::now() - begin;
 }
 
-inline void ThreadTeam::count(std::int32_t n, Clock::duration took, Clock::duration waited) noexcept {
+inline void ThreadTeam::count(const Led& led) noexcept {
   using Seconds = std::chrono::duration<double>;
-  count_.add(n, Seconds(took).count(), Seconds(waited).count());
+  count_.add(led.n_parts, led.n_mine, Seconds(led.took).count(), Seconds(led.waited).count());
   const auto limit = (count_.undisturbed() ? kSpins : kSpinsDisturbed).count();
   if (limit != spin_limit_.load(std::memory_order_relaxed)) spin_limit_.store(limit, std::memory_order_relaxed);
   const std::int32_t n_active = count_.now();

@@ -35,7 +35,31 @@ std::int32_t bound_processors() {
   return static_cast<std::int32_t>(std::thread::hardware_concurrency());
 }
 
+#if defined(__linux__)
+std::int32_t current_processor() noexcept { return sched_getcpu(); }
+
+/// Takes one processor from those that the thread was bound to at first.
+void keep_off(std::int32_t processor) noexcept {
+  thread_local const auto at_first = [] {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0) CPU_ZERO(&set);
+    return set;
+  }();
+  cpu_set_t set = at_first;
+  if (processor >= 0 && processor < CPU_SETSIZE) CPU_CLR(processor, &set);
+  if (CPU_COUNT(&set) > 0) sched_setaffinity(0, sizeof(set), &set);
+}
+#endif
+
 }  // namespace
+
+ProcessorCalls processor_calls() noexcept {
+#if defined(__linux__)
+  return {current_processor, keep_off};
+#else
+  return {};
+#endif
+}
 
 double processor_quota(const GroupFiles& files) {
   double least = std::numeric_limits<double>::infinity();

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include <anabranch/thread_team.hpp>
+
 #include "control_groups.hpp"
 
 namespace anabranch::torch {
@@ -13,5 +15,8 @@ double processor_quota(const GroupFiles& files = {});
 /// The number of threads that can run at the same time, at least 1: the processors that the process is bound to, or the
 /// quota to the nearest whole number.
 std::int32_t usable_processors(const GroupFiles& files = {});
+
+/// Null where the system has no such calls.
+ProcessorCalls processor_calls() noexcept;
 
 }  // namespace anabranch::torch

@@ -6,6 +6,8 @@
 
 #include <ATen/Parallel.h>
 
+#include "processors.hpp"
+
 namespace anabranch::torch {
 namespace {
 
@@ -24,7 +26,7 @@ ParallelFor RunnerTeam::loop() {
   if (n_threads_ != wanted) {
     n_threads_ = 0;
     team_.reset();
-    team_ = std::make_unique<OwnThreadTeam>(wanted, use_);
+    team_ = std::make_unique<OwnThreadTeam>(wanted, TeamOptions{use_, processor_calls()});
     n_threads_ = wanted;
   }
   return team_->parallel();

@@ -123,7 +123,7 @@ TEST_CASE("a row alone has the bits that it has beside others") {
 }
 
 TEST_CASE("a row has the same bits on any number of threads and over scattered slots") {
-  OwnThreadTeam team(3, ThreadUse::all);
+  OwnThreadTeam team(3, {ThreadUse::all});
   for (std::uint32_t seed = 1; seed <= 10; ++seed) {
     const HeadShape& shape = kShapes[seed % 4];
     const Element element = kElements[seed / 2 % 4];

@@ -96,7 +96,7 @@ TEST_CASE("long products have the same bits on a team, whose threads claim many 
   const std::vector<float> before = alone;
   multiply(rows, matrix, {alone.data(), out, Write::add});
   const QuantisedRows expected = quantised(alone, n_rows, {out, quantisation});
-  OwnThreadTeam team(n_threads, ThreadUse::all);
+  OwnThreadTeam team(n_threads, {ThreadUse::all});
   std::mutex mutex;
   std::int32_t n_parts = 0;
   const auto count = [&](std::int32_t, std::int32_t) {

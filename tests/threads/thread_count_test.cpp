@@ -27,7 +27,7 @@ struct Machine {
       const double uneven = 1 + noise * (static_cast<double>(random >> 8) / (1 << 23) - 1);
       const double took = kParts / speed(n) * uneven;
       ++used[static_cast<std::size_t>(n)];
-      count.add(kParts, took, n > 1 ? waits * took : 0);
+      count.add(kParts, kParts / n, took, n > 1 ? waits * took : 0);
       time += took, parts += kParts;
     }
     return parts / time;

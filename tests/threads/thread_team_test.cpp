@@ -36,7 +36,7 @@ TEST_CASE("a team runs every index of thousands of loops exactly once, and sees 
   for (const ThreadUse use : {ThreadUse::adaptive, ThreadUse::all})
     for (const std::int32_t n_threads : {1, 2, 3, 8}) {
       CAPTURE(n_threads);
-      OwnThreadTeam team(n_threads, use);
+      OwnThreadTeam team(n_threads, {use});
       const ParallelFor parallel = team.parallel();
       CHECK(parallel.n_workers() == n_threads);
       std::vector<std::int32_t> counts(17, 0), copies(17, 0);
@@ -97,7 +97,7 @@ TEST_CASE("loops end without a thread that was never started, and with one that 
 }
 
 TEST_CASE("threads that have fallen asleep between loops take part again") {
-  OwnThreadTeam team(2, ThreadUse::all);
+  OwnThreadTeam team(2, {ThreadUse::all});
   std::set<std::thread::id> seen;
   std::mutex mutex;
   for (int loop = 0; loop < 100 && seen.size() < 2; ++loop) {
@@ -127,6 +127,26 @@ TEST_CASE("a loop inside a loop runs on its own thread") {
   CHECK(n_wrong == 0);
   CHECK(sum == 200 * (35 * 34 / 2));
   CHECK(sum_of(parallel, 50) == right_sum(50));
+}
+
+TEST_CASE("threads are told to keep off the leader's processor, again when it has changed") {
+  static std::atomic<std::int32_t> leads_on{3};
+  static std::atomic<std::int32_t> kept_off{-1}, n_calls{0};
+  const anabranch::ProcessorCalls calls{[]() noexcept -> std::int32_t { return leads_on; },
+                                        [](std::int32_t processor) noexcept {
+                                          kept_off = processor;
+                                          ++n_calls;
+                                        }};
+  OwnThreadTeam team(2, {ThreadUse::all, calls});
+  for (const std::int32_t processor : {3, 0, 5}) {
+    leads_on = processor;
+    for (int loop = 0; loop < 1000 && kept_off != processor; ++loop) {
+      sum_of(team.parallel(), 20);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK(kept_off == processor);
+  }
+  CHECK(n_calls == 3);
 }
 
 TEST_CASE("teams start and end, with and without loops") {

@@ -1,8 +1,11 @@
 // How many processors a process may use: files of control groups as both versions write them.
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include <unistd.h>
 
@@ -74,6 +77,22 @@ TEST_CASE("a quota counts to the nearest whole number, at least one") {
   CHECK(usable_processors(system.files()) == std::min(2, bound));
   system.write("root/cpu.max", "100000000 100000");
   CHECK(usable_processors(system.files()) == bound);
+}
+
+TEST_CASE("a thread that keeps off a processor runs on others, and may return when it keeps off another one") {
+  const anabranch::ProcessorCalls calls = anabranch::torch::processor_calls();
+  if (calls.keep_off == nullptr) return;
+  std::thread([&] {
+    const std::int32_t first = calls.current();
+    calls.keep_off(first);
+    if (usable_processors({"/nonexistent", "/nonexistent"}) == 1) return;
+    const std::int32_t second = calls.current();
+    CHECK(second != first);
+    calls.keep_off(second);
+    CHECK(calls.current() != second);
+    calls.keep_off(-1);
+    CHECK(usable_processors({"/nonexistent", "/nonexistent"}) > 1);
+  }).join();
 }
 
 TEST_CASE("files that are damaged limit nothing") {
