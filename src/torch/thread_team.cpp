@@ -6,6 +6,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <anabranch/thread_team.hpp>
+
 #include "processors.hpp"
 
 namespace anabranch::torch {
@@ -19,6 +21,9 @@ void run_on_pool(void*, std::int32_t n, ParallelFor::Task task, void* body) {
 }  // namespace
 
 ParallelFor torch_threads() { return {run_on_pool, nullptr, at::get_num_threads()}; }
+
+RunnerTeam::RunnerTeam(ThreadUse use) noexcept : use_(use) {}
+RunnerTeam::~RunnerTeam() = default;
 
 ParallelFor RunnerTeam::loop() {
   const std::int32_t wanted = at::get_num_threads();

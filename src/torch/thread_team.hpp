@@ -5,7 +5,11 @@
 #include <memory>
 
 #include <anabranch/parallel_for.hpp>
-#include <anabranch/thread_team.hpp>
+#include <anabranch/thread_count.hpp>
+
+namespace anabranch {
+class OwnThreadTeam;
+}  // namespace anabranch
 
 namespace anabranch::torch {
 
@@ -17,7 +21,10 @@ ParallelFor torch_threads();
 /// way to other programs. Its threads start with the first pass, and sleep between answers.
 class RunnerTeam {
  public:
-  explicit RunnerTeam(ThreadUse use) noexcept : use_(use) {}
+  explicit RunnerTeam(ThreadUse use) noexcept;
+  RunnerTeam(const RunnerTeam&) = delete;
+  RunnerTeam& operator=(const RunnerTeam&) = delete;
+  ~RunnerTeam();
 
   ThreadUse use() const noexcept { return use_; }
   /// A loop over as many threads as LibTorch uses now; one inside a parallel region of OpenMP's, whose threads have
