@@ -88,6 +88,17 @@ TEST_CASE("a speed that jumps from moment to moment costs less than a tenth") {
   }
 }
 
+TEST_CASE("loops of another kind, whose parts take ten times as long, are not taken for slow or fast threads") {
+  Machine machine(2);
+  double worst = 1;
+  for (int answer = 0; answer < 40; ++answer) {  // a prompt, then an answer
+    machine.run(0.03 + 0.013 * answer, [](std::int32_t n) { return idle(n) / 10; });
+    worst = std::min(worst, machine.run(0.8, idle) / idle(2));
+  }
+  CHECK(worst > 0.95);
+  CHECK(machine.count.now() == 2);
+}
+
 TEST_CASE("many threads are halved, and doubled, until it gets no better") {
   const auto eight_free = [](std::int32_t n) { return 1e5 * (n <= 4 ? n : 4.0 / std::sqrt(n / 4.0)); };
   Machine machine(13);
