@@ -88,10 +88,10 @@ TEST_CASE("rounding inside the product gives the bits of rounding after it") {
 
 TEST_CASE("long products have the same bits on a team, whose threads claim many parts in any order") {
   const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
-  const std::int32_t in = 320, out = 4004, n_rows = 9, n_threads = GENERATE(2, 3, 5);
+  const std::int32_t in = 320, out = 4004, n_rows = 3, n_threads = GENERATE(2, 5);
   const auto w = random_floats(static_cast<std::size_t>(in * out), 50);
   const Int8Matrix matrix = packed({w.data(), nullptr, out, in}, quantisation);
-  const QuantisedRows rows = quantised(random_floats(320 * 9, 51), n_rows, matrix.row_shape());
+  const QuantisedRows rows = quantised(random_floats(320 * 3, 51), n_rows, matrix.row_shape());
   std::vector<float> alone = random_floats(static_cast<std::size_t>(out * n_rows), 52);
   const std::vector<float> before = alone;
   multiply(rows, matrix, {alone.data(), out, Write::add});
@@ -106,13 +106,13 @@ TEST_CASE("long products have the same bits on a team, whose threads claim many 
   std::vector<float> got(before.size());
   multiply(rows, matrix, {got.data(), out}, team.parallel(), Epilogue(count, QuantisedRows::kBlock));
   CHECK(n_parts > n_threads);
+  QuantisedRows next;
   for (int repeat = 0; repeat < 20; ++repeat) {
     std::vector<float> together = before;
-    QuantisedRows next;
     multiply_and_round(rows, matrix, {together.data(), out, Write::add}, {out, quantisation}, next, team.parallel());
     REQUIRE(together == alone);
-    check_same(next, expected);
   }
+  check_same(next, expected);
 }
 
 TEST_CASE("rows that are rounded part by part have the bits of rows rounded at once") {
