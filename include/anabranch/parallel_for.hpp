@@ -1,10 +1,11 @@
 // A reference to the caller's own parallel loop, through which the caller lends its threads to a kernel.
 //
 // Kernels of this library start no threads. They hand a loop body to the caller's pool and get control back when every
-// index has run. A reference is two pointers and a number; it allocates nothing. A caller without a pool may use
+// index has run. A reference is two pointers and two numbers; it allocates nothing. A caller without a pool may use
 // ThreadTeam (thread_team.hpp).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
@@ -24,7 +25,11 @@ class ParallelFor {
   /// One thread: a plain loop.
   ParallelFor() noexcept = default;
   /// `n_workers`, at least 1, is how many bodies can run at the same time; kernels size their scratch memory by it.
-  ParallelFor(Run run, void* user, std::int32_t n_workers) noexcept : run_(run), user_(user), n_workers_(n_workers) {}
+  /// `parts_per_worker`, at least 1, is how many indices a worker may be given by `in_parts`. More than one is for a
+  /// pool whose threads take the next index when they have done one: a thread that the system has put aside then holds
+  /// up no more than its last index.
+  ParallelFor(Run run, void* user, std::int32_t n_workers, std::int32_t parts_per_worker = 1) noexcept
+      : run_(run), user_(user), n_workers_(n_workers), parts_per_worker_(parts_per_worker) {}
 
   std::int32_t n_workers() const noexcept { return n_workers_; }
 
@@ -41,22 +46,37 @@ class ParallelFor {
         const_cast<std::remove_const_t<Plain>*>(std::addressof(body)));
   }
 
-  /// Calls visit(begin, end) for as many equal parts of [0, n) as there are workers, never for an empty one. Loops over
-  /// the same n are cut at the same places, so a pool that runs equal indices on equal threads finds its caches warm.
+  /// The number of parts that a loop over [0, n) is cut into: as many as there are workers, or a multiple of that while
+  /// each still takes kPart or longer. `nanoseconds` is about what the loop takes on one thread; 0: not known.
+  std::int32_t n_parts(std::int32_t n, double nanoseconds) const noexcept {
+    const double each = nanoseconds / (kPart * n_workers_);
+    const std::int32_t per_worker = each < 2                   ? 1
+                                    : each < parts_per_worker_ ? static_cast<std::int32_t>(each)
+                                                               : parts_per_worker_;
+    return static_cast<std::int32_t>(std::min(std::int64_t{n_workers_} * per_worker, std::int64_t{n}));
+  }
+
+  /// Calls visit(begin, end) for n_parts equal parts of [0, n), never for an empty one. Loops of the same size are cut
+  /// at the same places.
+  template <class Visit>
+  void in_parts(std::int32_t n, double nanoseconds, Visit&& visit) const {
+    const std::int32_t parts = n_parts(n, nanoseconds);
+    const auto border = [parts, n](std::int32_t i) { return static_cast<std::int32_t>(std::int64_t{n} * i / parts); };
+    (*this)(parts, [&](std::int32_t i) { visit(border(i), border(i + 1)); });
+  }
   template <class Visit>
   void in_parts(std::int32_t n, Visit&& visit) const {
-    const auto border = [this, n](std::int32_t i) {
-      return static_cast<std::int32_t>(std::int64_t{n} * i / n_workers_);
-    };
-    (*this)(n_workers_, [&](std::int32_t i) {
-      if (border(i) < border(i + 1)) visit(border(i), border(i + 1));
-    });
+    in_parts(n, 0.0, visit);
   }
+
+  /// Nanoseconds that a part takes at least, by estimate, when a loop is cut into more parts than there are workers:
+  /// claiming a part costs a tenth of a microsecond.
+  static constexpr double kPart = 8000;
 
  private:
   Run run_ = nullptr;
   void* user_ = nullptr;
-  std::int32_t n_workers_ = 1;
+  std::int32_t n_workers_ = 1, parts_per_worker_ = 1;
 };
 
 /// Work that a thread runs on a part [begin, end) which it has just finished and still has in its cache. It is a

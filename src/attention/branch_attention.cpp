@@ -20,6 +20,8 @@ constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kWorthSharing = 1 << 17;
 /// The same for merging: partial states times head_dim.
 constexpr std::int64_t kWorthSharingMerge = 1 << 13;
+/// Nanoseconds that merging takes per partial state and dimension, roughly.
+constexpr double kMergeTime = 0.15;
 
 /// Bytes of `n` elements, up to where the next array may begin.
 template <class T = float>
@@ -156,11 +158,13 @@ void BranchAttention::Impl::attend(const Call& call, const Kernels& kernels, std
 
 void BranchAttention::Impl::merge(const Call& call, const Kernels& kernels, const ParallelFor& parallel,
                                   const Epilogue& epilogue) const {
-  const bool shared = schedule.n_partials() * shape.head_dim >= kWorthSharingMerge;
-  (shared ? parallel : ParallelFor{}).in_parts(list.n_rows(), [&](RowIndex begin, RowIndex end) {
+  const std::int64_t size = schedule.n_partials() * shape.head_dim;
+  const double time = kMergeTime * static_cast<double>(size);
+  const auto run = [&](RowIndex begin, RowIndex end) {
     for (RowIndex row = begin; row < end; ++row) kernels.merge_row(call, row);
     epilogue(begin, end);
-  });
+  };
+  (size >= kWorthSharingMerge ? parallel : ParallelFor{}).in_parts(list.n_rows(), time, run);
 }
 
 BranchAttention::BranchAttention(const HeadShape& shape, const ScoreOptions& options)

@@ -22,6 +22,13 @@ void check(const QuantisedRows& rows, const Int8Matrix& matrix, const ProductRow
     fail(Status::bad_argument, "output rows are ", out.stride, " floats apart, but ", matrix.out(), " wide");
 }
 
+/// Nanoseconds that a product takes on one thread, roughly: reading the weights, or multiplying them.
+double estimated_time(const QuantisedRows& rows, const Int8Matrix& matrix) {
+  constexpr double kBytes = 20, kProducts = 100;  // a nanosecond, on a fast core
+  const auto bytes = static_cast<double>(matrix.bytes());
+  return std::max(bytes / kBytes, bytes * rows.n_rows() / kProducts);
+}
+
 }  // namespace
 
 void multiply(const QuantisedRows& rows, const Int8Matrix& matrix, const ProductRows& out, const ParallelFor& parallel,
@@ -32,11 +39,12 @@ void multiply(const QuantisedRows& rows, const Int8Matrix& matrix, const Product
   const impl::Product product{&rows, &matrix, out, simd::allows(simd::Extra::avx512_vnni)};
   const std::int32_t width = matrix.panel_width();
   const std::int32_t unit = std::lcm(width, std::max(epilogue.unit(), 1));
-  parallel.in_parts((matrix.out() + unit - 1) / unit, [&](std::int32_t begin, std::int32_t end) {
+  const auto run = [&](std::int32_t begin, std::int32_t end) {
     const std::int32_t first = begin * unit, last = std::min(end * unit, matrix.out());
     impl::multiply_panels(product, first / width, (last + width - 1) / width);
     epilogue(first, last);
-  });
+  };
+  parallel.in_parts((matrix.out() + unit - 1) / unit, estimated_time(rows, matrix), run);
 }
 
 void multiply_and_round(const QuantisedRows& rows, const Int8Matrix& matrix, const ProductRows& out,

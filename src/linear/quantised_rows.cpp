@@ -17,6 +17,8 @@ constexpr std::align_val_t kLine{64};
 constexpr std::int64_t kLineBytes = 64;
 /// Below this many elements, waking the other threads costs more than they save.
 constexpr std::int64_t kWorthThreads = 2048;
+/// Nanoseconds that an element takes, roughly.
+constexpr double kElementTime = 0.3;
 
 /// Whole cache lines, but not a multiple of eight of them: rows then lie in different sets of the cache.
 std::int64_t stride_of(std::int64_t bytes) noexcept {
@@ -88,12 +90,13 @@ impl::Rounding impl::prepare_rounding(const FloatRows& in, const RowShape& shape
 /// then rounds what it has written itself.
 void impl::round(const Rounding& rounding, const ParallelFor& parallel) {
   const QuantisedRows& out = *rounding.out;
-  const bool few = std::int64_t{out.n_rows()} * out.width() < kWorthThreads;
-  const ParallelFor& threads = few ? ParallelFor{} : parallel;
+  const std::int64_t n_elements = std::int64_t{out.n_rows()} * out.width();
+  const double time = kElementTime * static_cast<double>(n_elements);
+  const ParallelFor& threads = n_elements < kWorthThreads ? ParallelFor{} : parallel;
   if (rounding.weight != nullptr || out.quantisation() == Quantisation::per_row)
-    return threads.in_parts(out.n_rows(),
+    return threads.in_parts(out.n_rows(), time,
                             [&](std::int32_t begin, std::int32_t end) { round_rows(rounding, begin, end); });
-  threads.in_parts(out.n_blocks(), [&](std::int32_t begin, std::int32_t end) {
+  threads.in_parts(out.n_blocks(), time, [&](std::int32_t begin, std::int32_t end) {
     constexpr std::int32_t kBlock = QuantisedRows::kBlock;
     round_columns(rounding, begin * kBlock, std::min(end * kBlock, out.width()));
   });

@@ -20,6 +20,7 @@
 #include "load_report.hpp"
 #include "memory.hpp"
 #include "pass_layout.hpp"
+#include "processors.hpp"
 #include "tensors.hpp"
 #include "weight_cache.hpp"
 
@@ -48,6 +49,11 @@ void check_options(const LoadOptions& options) {
   require(options.n_threads >= 0, "n_threads", options.n_threads, "0 or more");
   if (options.memory_limit && *options.memory_limit < 0)
     fail(Status::bad_argument, "memory_limit is ", *options.memory_limit, ", must be 0 or more");
+}
+
+void set_threads(std::int32_t wanted) {
+  const std::int32_t now = at::get_num_threads(), n = wanted > 0 ? wanted : std::min(now, usable_processors());
+  if (n != now) at::set_num_threads(n);
 }
 
 void check_path(AttentionPath path, attention::Element kv) {
@@ -101,8 +107,8 @@ void read_tensors(LoadedModel& model, const LoadOptions& options, const WeightCa
 }  // namespace
 
 struct CausalLm::Impl {
-  Impl(std::shared_ptr<const LoadedModel> loaded, attention::Element element)
-      : model(std::move(loaded)), pass(*model, element) {}
+  Impl(std::shared_ptr<const LoadedModel> loaded, attention::Element element, ThreadUse threads)
+      : model(std::move(loaded)), pass(*model, element, threads) {}
 
   std::shared_ptr<const LoadedModel> model;
   ForwardPass pass;
@@ -128,7 +134,7 @@ CausalLm CausalLm::load(const std::filesystem::path& name, const LoadOptions& op
   model->config = hf::ModelConfig::load(folder);
   if (options.max_positions) model->config.set_max_positions(*options.max_positions);
   model->kinds = layer_kinds(model->config);
-  if (options.n_threads > 0) at::set_num_threads(options.n_threads);
+  set_threads(options.n_threads);
   LoadReport report(options);
   const WeightCache cache(options.weight_cache, report);
   guarded(Status::internal, "loading a model", [&] {
@@ -137,7 +143,7 @@ CausalLm CausalLm::load(const std::filesystem::path& name, const LoadOptions& op
     read_tensors(*model, options, cache, report);
   });
   const attention::Element kv = kv_for(options, model->weights);
-  auto impl = std::make_unique<Impl>(std::move(model), kv);
+  auto impl = std::make_unique<Impl>(std::move(model), kv, options.thread_use);
   impl->path = options.attention;
   impl->max_rows = options.max_rows;
   CausalLm runner(std::move(impl));
@@ -158,7 +164,7 @@ MemoryEstimate CausalLm::estimate(const std::filesystem::path& name, const LoadO
 }
 
 CausalLm CausalLm::with_own_slots() const {
-  auto impl = std::make_unique<Impl>(impl_->model, kv());
+  auto impl = std::make_unique<Impl>(impl_->model, kv(), impl_->pass.threads());
   impl->path = impl_->path;
   impl->max_rows = impl_->max_rows;
   impl->text = impl_->text;

@@ -6,7 +6,6 @@
 #include <ATen/ops/from_blob.h>
 
 #include "sizes.hpp"
-#include "thread_team.hpp"
 
 namespace anabranch::torch {
 namespace {
@@ -52,8 +51,11 @@ at::Tensor as_tensor(void* memory, const attention::KvTensors& kv, const HeadSha
 
 static_assert(LayerDevice<ForwardPass>);  // the CPU
 
-ForwardPass::ForwardPass(const LoadedModel& model, attention::Element kv)
-    : model_(&model), kv_(model.heads(), kv, model.config.n_layers), ropes_(model.kinds.rotations.size()) {
+ForwardPass::ForwardPass(const LoadedModel& model, attention::Element kv, ThreadUse threads)
+    : model_(&model),
+      kv_(model.heads(), kv, model.config.n_layers),
+      team_(threads),
+      ropes_(model.kinds.rotations.size()) {
   for (const attention::ScoreOptions& scores : model.kinds.scores) attentions_.emplace_back(model.heads(), scores);
 }
 
@@ -215,18 +217,10 @@ LogitsView ForwardPass::logits() {
 LogitsView ForwardPass::run(const StepPlan& plan, AttentionPath path, PassTimes& times) {
   if (plan.n_rows() == 0) return {nullptr, 0, model_->config.vocabulary};
   times_ = &times;
-  LogitsView logits;
-  const auto pass = [&](const ParallelFor& parallel) {
-    parallel_ = parallel;
-    prepare(plan, path);
-    logits = run_layers(*this, plan, model_->tensors.layers.size());
-  };
   const bool own_kernels_only = model_->weights == Weights::int8 && path == AttentionPath::native;
-  if (own_kernels_only)
-    with_thread_team(pass);
-  else
-    pass(torch_threads());
-  return logits;
+  parallel_ = own_kernels_only ? team_.loop() : torch_threads();
+  prepare(plan, path);
+  return run_layers(*this, plan, model_->tensors.layers.size());
 }
 
 }  // namespace anabranch::torch

@@ -20,6 +20,7 @@
 #include "reference_attention.hpp"
 #include "row_ops.hpp"
 #include "tensors.hpp"
+#include "thread_team.hpp"
 
 namespace anabranch::torch {
 
@@ -37,13 +38,14 @@ struct LoadedModel {
 class ForwardPass {
  public:
   /// `model` must outlive it.
-  ForwardPass(const LoadedModel& model, attention::Element kv);
+  ForwardPass(const LoadedModel& model, attention::Element kv, ThreadUse threads);
 
   /// REQUIRES: a checked plan whose slots fit into kv(). The logits stay valid until the next call. Adds the time of
   /// products and of attention to `times`.
   LogitsView run(const StepPlan& plan, AttentionPath path, PassTimes& times);
   KvStore& kv() noexcept { return kv_; }
   const KvStore& kv() const noexcept { return kv_; }
+  ThreadUse threads() const noexcept { return team_.use(); }
 
   // The operations of the loop over the layers (layer_loop.hpp).
   void embed_rows(const StepPlan& plan);
@@ -68,7 +70,8 @@ class ForwardPass {
   KvStore kv_;
   std::vector<attention::BranchAttention> attentions_;           ///< by kind of scores
   std::vector<std::unique_ptr<ReferenceAttention>> references_;  ///< likewise, of this pass; empty on the native path
-  ParallelFor parallel_;
+  RunnerTeam team_;
+  ParallelFor parallel_;  ///< of this pass
   PassTimes* times_ = nullptr;
   std::vector<RopeTable> ropes_;  ///< by rotation
   std::int32_t n_rows_ = 0;       ///< rows that are still computed: after the last attention the outputs only

@@ -7,6 +7,7 @@
 #include <anabranch/error.hpp>
 #include <anabranch/linear/quantised_rows.hpp>
 
+#include "control_groups.hpp"
 #include "kv_store.hpp"
 #include "weight_cache.hpp"
 
@@ -73,24 +74,18 @@ void consider(std::optional<FreeMemory>& least, std::int64_t bytes, const std::s
 }
 
 /// The names of a group's files in one of the two versions of control groups.
-struct GroupFiles {
-  const char* root;
+struct MemoryFiles {
   const char *limit, *used, *file_cache;
 };
-constexpr GroupFiles kVersion1{"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-                               "total_inactive_file"};
-constexpr GroupFiles kVersion2{"/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"};
+constexpr MemoryFiles kVersion1{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
+constexpr MemoryFiles kVersion2{"memory.max", "memory.current", "inactive_file"};
 
-/// A group and those above it: each may have a limit.
-void consider_groups(std::optional<FreeMemory>& least, fs::path group, const GroupFiles& files) {
-  for (group = group.relative_path();; group = group.parent_path()) {
-    const fs::path folder = files.root / group;
-    const auto limit = first_number(folder / files.limit), used = first_number(folder / files.used);
-    if (limit && used)
-      consider(least, *limit - *used + number_of(folder / "memory.stat", files.file_cache),
-               "the control group /" + group.string());
-    if (group.empty()) return;
-  }
+void consider_group(std::optional<FreeMemory>& least, const ControlGroup& group) {
+  const MemoryFiles& files = group.version == GroupVersion::one ? kVersion1 : kVersion2;
+  const auto limit = first_number(group.folder / files.limit), used = first_number(group.folder / files.used);
+  if (limit && used)
+    consider(least, *limit - *used + number_of(group.folder / "memory.stat", files.file_cache),
+             "the control group " + group.name);
 }
 
 }  // namespace
@@ -104,14 +99,7 @@ std::optional<FreeMemory> free_memory() {
   std::optional<FreeMemory> least;
   if (const std::int64_t kib = number_of("/proc/meminfo", "MemAvailable:"); kib > 0)
     consider(least, kib * 1024, "this machine");
-  std::ifstream groups("/proc/self/cgroup");  // lines of number:controllers:path; without controllers: version 2
-  for (std::string line; std::getline(groups, line);) {
-    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    if (controllers == ",,") consider_groups(least, line.substr(second + 1), kVersion2);
-    if (controllers.find(",memory,") != std::string::npos) consider_groups(least, line.substr(second + 1), kVersion1);
-  }
+  for (const ControlGroup& group : control_groups("memory")) consider_group(least, group);
   return least;
 }
 

@@ -1,14 +1,14 @@
 #include "thread_team.hpp"
 
 #include <cstdint>
-#include <exception>
-#include <optional>
 
 #include <omp.h>
 
 #include <ATen/Parallel.h>
 
 #include <anabranch/thread_team.hpp>
+
+#include "processors.hpp"
 
 namespace anabranch::torch {
 namespace {
@@ -22,27 +22,19 @@ void run_on_pool(void*, std::int32_t n, ParallelFor::Task task, void* body) {
 
 ParallelFor torch_threads() { return {run_on_pool, nullptr, at::get_num_threads()}; }
 
-void with_thread_team(const std::function<void(const ParallelFor&)>& work) {
-  const int wanted = at::get_num_threads();
-  if (wanted == 1 || omp_in_parallel() != 0) return work({});
-  std::exception_ptr failure;
-  std::optional<ThreadTeam> team;
-#pragma omp parallel num_threads(wanted)
-  {
-#pragma omp single
-    team.emplace(omp_get_num_threads());
-    if (const int thread = omp_get_thread_num(); thread != 0) {
-      team->serve(thread);
-    } else {
-      try {
-        work(team->parallel());
-      } catch (...) {
-        failure = std::current_exception();
-      }
-      team->end();
-    }
+RunnerTeam::RunnerTeam(ThreadUse use) noexcept : use_(use) {}
+RunnerTeam::~RunnerTeam() = default;
+
+ParallelFor RunnerTeam::loop() {
+  const std::int32_t wanted = at::get_num_threads();
+  if (wanted == 1 || omp_in_parallel() != 0) return {};
+  if (n_threads_ != wanted) {
+    n_threads_ = 0;
+    team_.reset();
+    team_ = std::make_unique<OwnThreadTeam>(wanted, TeamOptions{use_, processor_calls()});
+    n_threads_ = wanted;
   }
-  if (failure) std::rethrow_exception(failure);
+  return team_->parallel();
 }
 
 }  // namespace anabranch::torch

@@ -1,9 +1,15 @@
-// Lends LibTorch's threads to our kernels.
+// Threads for the runner's kernels.
 #pragma once
 
-#include <functional>
+#include <cstdint>
+#include <memory>
 
 #include <anabranch/parallel_for.hpp>
+#include <anabranch/thread_count.hpp>
+
+namespace anabranch {
+class OwnThreadTeam;
+}  // namespace anabranch
 
 namespace anabranch::torch {
 
@@ -11,9 +17,24 @@ namespace anabranch::torch {
 /// the same threads, so that neither pool spins while the other works.
 ParallelFor torch_threads();
 
-/// Calls `work` with the loop of a ThreadTeam (anabranch/thread_team.hpp) that OpenMP's threads form for the whole
-/// call: its loops start faster than OpenMP's own. LibTorch's operations have one thread while `work` runs. Exceptions
-/// of `work` reach the caller.
-void with_thread_team(const std::function<void(const ParallelFor&)>& work);
+/// The team of a runner, for passes that run our own kernels alone: its loops start faster than OpenMP's, and it gives
+/// way to other programs. Its threads start with the first pass, and sleep between answers.
+class RunnerTeam {
+ public:
+  explicit RunnerTeam(ThreadUse use) noexcept;
+  RunnerTeam(const RunnerTeam&) = delete;
+  RunnerTeam& operator=(const RunnerTeam&) = delete;
+  ~RunnerTeam();
+
+  ThreadUse use() const noexcept { return use_; }
+  /// A loop over as many threads as LibTorch uses now; one inside a parallel region of OpenMP's, whose threads have
+  /// work of their own. Valid until the next call.
+  ParallelFor loop();
+
+ private:
+  ThreadUse use_;
+  std::int32_t n_threads_ = 0;  ///< of team_
+  std::unique_ptr<OwnThreadTeam> team_;
+};
 
 }  // namespace anabranch::torch

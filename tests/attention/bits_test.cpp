@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include <anabranch/simd.hpp>
+#include <anabranch/thread_team.hpp>
 
 #include "catch.hpp"
 #include "pass.hpp"
@@ -122,6 +123,7 @@ TEST_CASE("a row alone has the bits that it has beside others") {
 }
 
 TEST_CASE("a row has the same bits on any number of threads and over scattered slots") {
+  OwnThreadTeam team(3, {ThreadUse::all});
   for (std::uint32_t seed = 1; seed <= 10; ++seed) {
     const HeadShape& shape = kShapes[seed % 4];
     const Element element = kElements[seed / 2 % 4];
@@ -136,6 +138,7 @@ TEST_CASE("a row has the same bits on any number of threads and over scattered s
     const Result one = attend(pass, queries, content.layer(), shape, {}, options);
     for (const std::int32_t n : {2, 3, 7})
       CHECK(same_bits(attend(pass, queries, content.layer(), shape, threads(n), options).out, one.out));
+    CHECK(same_bits(attend(pass, queries, content.layer(), shape, team.parallel(), options).out, one.out));
 
     std::vector<Slot> place(static_cast<std::size_t>(pass.n_slots));
     std::iota(place.begin(), place.end(), 0);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <anabranch/error.hpp>
+#include <anabranch/thread_team.hpp>
 
 #include "../catch.hpp"
 #include "cases.hpp"
@@ -83,6 +84,35 @@ TEST_CASE("rounding inside the product gives the bits of rounding after it") {
   check_same(got, expected);
   for (std::size_t i = 0; i < floats.size(); ++i)
     REQUIRE((floats[i] == together[i] || (std::isnan(floats[i]) && std::isnan(together[i]))));
+}
+
+TEST_CASE("long products have the same bits on a team, whose threads claim many parts in any order") {
+  const Quantisation quantisation = GENERATE(Quantisation::per_row, Quantisation::per_block);
+  const std::int32_t in = 320, out = 4004, n_rows = 3, n_threads = GENERATE(2, 3);
+  const auto w = random_floats(static_cast<std::size_t>(in * out), 50);
+  const Int8Matrix matrix = packed({w.data(), nullptr, out, in}, quantisation);
+  const QuantisedRows rows = quantised(random_floats(320 * 3, 51), n_rows, matrix.row_shape());
+  std::vector<float> alone = random_floats(static_cast<std::size_t>(out * n_rows), 52);
+  const std::vector<float> before = alone;
+  multiply(rows, matrix, {alone.data(), out, Write::add});
+  const QuantisedRows expected = quantised(alone, n_rows, {out, quantisation});
+  OwnThreadTeam team(n_threads, {ThreadUse::all});
+  std::mutex mutex;
+  std::int32_t n_parts = 0;
+  const auto count = [&](std::int32_t, std::int32_t) {
+    const std::lock_guard lock(mutex);
+    ++n_parts;
+  };
+  std::vector<float> got(before.size());
+  multiply(rows, matrix, {got.data(), out}, team.parallel(), Epilogue(count, QuantisedRows::kBlock));
+  CHECK(n_parts > n_threads);
+  QuantisedRows next;
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    std::vector<float> together = before;
+    multiply_and_round(rows, matrix, {together.data(), out, Write::add}, {out, quantisation}, next, team.parallel());
+    REQUIRE(together == alone);
+  }
+  check_same(next, expected);
 }
 
 TEST_CASE("rows that are rounded part by part have the bits of rows rounded at once") {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include <anabranch/attention/kv_tensors.hpp>
+#include <anabranch/thread_count.hpp>
 
 namespace anabranch::torch {
 
@@ -56,7 +57,11 @@ struct LoadOptions {
   std::optional<attention::Element> kv = {};
   std::int32_t n_slots = 0;  ///< slots to make room for at once; a plan over a larger pool makes the K/V tensors grow
   std::int32_t max_rows = 256;  ///< hint for whoever feeds prompts: the best number of rows of one prefill chunk
-  std::int32_t n_threads = 0;   ///< threads of LibTorch, for the whole process; 0 leaves their number as it is
+  /// Threads of LibTorch, for the whole process; 0 leaves their number as it is, but not above what the process may
+  /// use: its processors, and the quota of its control groups.
+  std::int32_t n_threads = 0;
+  /// With int8 weights, how many of them a pass uses. The text does not depend on it.
+  ThreadUse thread_use = ThreadUse::adaptive;
   /// Positions that texts may have; none: those of the model. With `longrope` these are the ones of its short factors,
   /// and more of them, up to max_position_embeddings, choose the long factors for all texts.
   std::optional<std::int32_t> max_positions = {};
