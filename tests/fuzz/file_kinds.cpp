@@ -13,11 +13,11 @@ namespace {
 using anabranch::Error;
 using anabranch::Status;
 
-constexpr std::array<FileKind, 5> kKinds{{{"config", Format::json, 20, read_config},
-                                          {"adapter_config", Format::json, 20, read_adapter_config},
-                                          {"safetensors", Format::bytes, 20, read_tensors},
-                                          {"tokenizer", Format::json, 40, read_tokenizer},
-                                          {"template", Format::chat_template, 20, read_template}}};
+constexpr std::array<FileKind, 5> kKinds{{{"config", Format::json, 40, read_config},
+                                          {"adapter_config", Format::json, 60, read_adapter_config},
+                                          {"safetensors", Format::bytes, 12, read_tensors},
+                                          {"tokenizer", Format::json, 60, read_tokenizer},
+                                          {"template", Format::chat_template, 100, read_template}}};
 
 /// The text of a refusal, without what is quoted and its numbers.
 std::string reason_of(const char* text) {

@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
   std::printf("%s: %zu files, %zu of them good; %zu inputs, %zu taken, refused for %zu reasons\n", argv[1],
               inputs.size(), n_good, tally.n_inputs, tally.n_taken, tally.refused.size());
   if (n_changes == 0) return 0;
-  return n_good * 3 > inputs.size() && tally.n_taken * 20 > tally.n_inputs && tally.refused.size() >= kind.n_reasons
+  return n_good * 3 > inputs.size() && tally.n_taken * 50 > tally.n_inputs && tally.refused.size() >= kind.n_reasons
              ? 0
              : 1;
 }

@@ -17,8 +17,8 @@ TokenId stop_token_of(std::string_view text, std::span<const TokenId> tokens, Is
   const auto special = std::find_if(tokens.begin(), tokens.end(), is_special);
   if (special == tokens.end()) return kUnknownToken;
   if (tokens.size() > 1)
-    fail(Status::bad_request, "the stop text \"", text, "\" holds the name of special token ", *special,
-         " among other text; it must be the name alone, or text");
+    fail(Status::bad_request, "the stop text \"", text,
+         "\" holds the name of a special token among other text; it must be the name alone, or text");
   return *special;
 }
 
