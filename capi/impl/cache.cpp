@@ -184,14 +184,8 @@ anb_status anb_sequence_get_state(const anb_cache* cache, anb_sequence sequence,
 
 anb_status anb_sequence_children(const anb_cache* cache, anb_sequence sequence, int32_t capacity,
                                  anb_sequence* children, int32_t* n) {
-  return with_cache(cache, [&](const CacheObject& object) {
-    need_array(children, capacity, "children");
-    need(n, "n");
-    List list{children, capacity};
-    object.cache.for_each_child(capi::to_cpp(sequence), list);
-    *n = list.n;
-    return Status::ok;
-  });
+  return list_sequences(cache, {"children", children, capacity}, n,
+                        [&](const KvCache& c, List& list) { c.for_each_child(capi::to_cpp(sequence), list); });
 }
 
 anb_status anb_sequence_token_ids(const anb_cache* cache, anb_sequence sequence, int32_t capacity, anb_token* tokens,
