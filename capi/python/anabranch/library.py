@@ -144,12 +144,13 @@ def _array(values, code, c_type, name):
     if isinstance(values, str):
         raise TypeError(f"{name} is text, {values[:40]!r}; it must be integers, such as token ids that the model's "
                         "tokenizer makes: tokenizer.to_tokens(text)")
-    if not hasattr(values, "__iter__") and not hasattr(values, "__array__"):
-        raise TypeError(f"{name} is of type {type(values).__name__}; it must be integers, such as token ids")
     try:
         memory = memoryview(values)
     except TypeError:
         memory = None
+        if not hasattr(values, "__iter__"):
+            raise TypeError(f"{name} is of type {type(values).__name__}; it must be integers, such as token "
+                            "ids") from None
     if memory is None or memory.format != code or memory.ndim != 1 or memory.readonly or not memory.c_contiguous:
         numbers = (in_range(value, c_type) for value in values)  # of bytes too, which array would take as memory
         memory = array(code, numbers)
