@@ -1,6 +1,9 @@
 // What is not a number comes out: a NaN in a query, or in a key or value that a row sees, is NaN in that row's result.
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
+#include <vector>
 
 #include <anabranch/simd.hpp>
 

@@ -1,4 +1,4 @@
-// What the concept FindsStopTokens promises, for tokenizers that find special tokens in a text.
+// stop_token_of: the concept FindsStopTokens, for tokenizers that find special tokens in a text.
 #pragma once
 
 #include <algorithm>
