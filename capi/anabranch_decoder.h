@@ -59,9 +59,11 @@ enum {
 typedef struct anb_text {
   uint32_t struct_size;
   uint32_t reserved;
-  /* Bytes, not necessarily whole characters. Without it events and branches have no text, and no stop strings. */
+  /* Bytes, not necessarily whole characters: what tokens say in the midst of a text. Without it events and branches
+   * have no text, and no stop strings. */
   int32_t (*detokenize)(const anb_token* tokens, int32_t n, char* out, int32_t capacity, void* user);
-  /* Needed by the markup "skeleton". `text` has n bytes and no NUL. */
+  /* Needed by the markup "skeleton". `text` has n bytes and no NUL; it stands in the midst of another, so no blank is
+   * put in front of it. */
   int32_t (*text_to_tokens)(const char* text, int32_t n, anb_token* out, int32_t capacity, void* user);
   void* user;
   /* May be NULL. The special token that a stop string is the name of, such as <|im_end|>; ANB_UNKNOWN_TOKEN when no

@@ -34,6 +34,7 @@ CacheOptions checked(const anb_cache_options& o) {
 
 /// Writes sequences to the caller's array, as many as fit, and counts them all.
 struct List {
+  const char* name;
   anb_sequence* sequences;
   std::int32_t capacity;
   std::int32_t n = 0;
@@ -42,6 +43,18 @@ struct List {
     ++n;
   }
 };
+
+/// `for_each(cache, list)` gives the list its sequences.
+template <class ForEach>
+anb_status list_sequences(const anb_cache* cache, List list, std::int32_t* n, ForEach&& for_each) noexcept {
+  return with_cache(cache, [&](const CacheObject& object) {
+    need_array(list.sequences, list.capacity, list.name);
+    need(n, "n");
+    for_each(object.cache, list);
+    *n = list.n;
+    return Status::ok;
+  });
+}
 
 anb_allocator read_allocator(const anb_allocator* from) {
   const anb_allocator allocator = read_struct(from, anb_allocator ANB_ALLOCATOR_INIT, "allocator");
@@ -142,25 +155,13 @@ anb_status anb_cache_check(anb_cache* cache) {
 }
 
 anb_status anb_cache_sequences(const anb_cache* cache, int32_t capacity, anb_sequence* sequences, int32_t* n) {
-  return with_cache(cache, [&](const CacheObject& object) {
-    need_array(sequences, capacity, "sequences");
-    need(n, "n");
-    List list{sequences, capacity};
-    object.cache.for_each_sequence(list);
-    *n = list.n;
-    return Status::ok;
-  });
+  return list_sequences(cache, {"sequences", sequences, capacity}, n,
+                        [](const KvCache& c, List& list) { c.for_each_sequence(list); });
 }
 
 anb_status anb_cache_roots(const anb_cache* cache, int32_t capacity, anb_sequence* roots, int32_t* n) {
-  return with_cache(cache, [&](const CacheObject& object) {
-    need_array(roots, capacity, "roots");
-    need(n, "n");
-    List list{roots, capacity};
-    object.cache.for_each_root(list);
-    *n = list.n;
-    return Status::ok;
-  });
+  return list_sequences(cache, {"roots", roots, capacity}, n,
+                        [](const KvCache& c, List& list) { c.for_each_root(list); });
 }
 
 anb_status anb_sequence_get_state(const anb_cache* cache, anb_sequence sequence, anb_sequence_state* state) {
@@ -183,14 +184,8 @@ anb_status anb_sequence_get_state(const anb_cache* cache, anb_sequence sequence,
 
 anb_status anb_sequence_children(const anb_cache* cache, anb_sequence sequence, int32_t capacity,
                                  anb_sequence* children, int32_t* n) {
-  return with_cache(cache, [&](const CacheObject& object) {
-    need_array(children, capacity, "children");
-    need(n, "n");
-    List list{children, capacity};
-    object.cache.for_each_child(capi::to_cpp(sequence), list);
-    *n = list.n;
-    return Status::ok;
-  });
+  return list_sequences(cache, {"children", children, capacity}, n,
+                        [&](const KvCache& c, List& list) { c.for_each_child(capi::to_cpp(sequence), list); });
 }
 
 anb_status anb_sequence_token_ids(const anb_cache* cache, anb_sequence sequence, int32_t capacity, anb_token* tokens,

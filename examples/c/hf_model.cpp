@@ -105,14 +105,16 @@ int32_t hf_prompt(const hf_model* model, const char* question, anb_token* out, i
 int32_t hf_detokenize(const anb_token* tokens, int32_t n, char* out, int32_t capacity, void* model) {
   return guarded(-1, [&] {
     const auto& tokenizer = model_of(model).model.text().tokenizer;
-    return hand_out(tokenizer.decode(as_cpp<ab::TokenId>(tokens, n), ab::hf::SpecialText::skip), out, capacity);
+    std::string text;
+    tokenizer(as_cpp<ab::TokenId>(tokens, n), text);
+    return hand_out(text, out, capacity);
   });
 }
 
 int32_t hf_text_to_tokens(const char* text, int32_t n, anb_token* out, int32_t capacity, void* model) {
   return guarded(-1, [&] {
     const std::string_view view(text, static_cast<std::size_t>(n));
-    return hand_out(model_of(model).model.text().tokenizer.encode(view, ab::hf::Special::plain), out, capacity);
+    return hand_out(model_of(model).model.text().tokenizer(view), out, capacity);
   });
 }
 

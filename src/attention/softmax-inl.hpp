@@ -18,12 +18,20 @@ namespace HWY_NAMESPACE {
 /// The maximum of nothing. Finite, so that a difference of two of them is a number.
 inline constexpr float kNothing = -3.0e38f;
 
+/// The larger one; NaN for a NaN. Of x86 and of one lane Max is a comparison, which gives the second and the first.
+template <class D, class V = Vec<D>>
+HWY_INLINE V at_least(D d, float least, V x) {
+  return HWY_TARGET == HWY_SCALAR ? hn::Max(x, hn::Set(d, least)) : hn::Max(hn::Set(d, least), x);
+}
+
 /// 2^x for x <= 0; 0 below 2^-126, exactly 1 at 0, NaN for NaN. The polynomial of 2^f on [-1/2, 1/2] has a relative
 /// error of 9.2e-8 (fitted for the least largest error).
 template <class D, class V = Vec<D>>
 HWY_INLINE V exp2(D d, V x) {
-  const V whole = hn::Round(hn::Max(hn::Set(d, -160.0f), x));
-  const V f = hn::Sub(hn::Max(hn::Set(d, -160.0f), x), whole);
+  constexpr float kLeast = ANABRANCH_AVX512 ? -160.0f : -126.0f;
+  const V near = at_least(d, kLeast, x);
+  const V whole = hn::Round(near);
+  const V f = hn::Sub(near, whole);
   V p = hn::MulAdd(hn::Set(d, 1.326472731e-3f), f, hn::Set(d, 9.671512991e-3f));
   p = hn::MulAdd(p, f, hn::Set(d, 5.550733581e-2f));
   p = hn::MulAdd(p, f, hn::Set(d, 2.402224243e-1f));
@@ -39,7 +47,7 @@ HWY_INLINE V exp2(D d, V x) {
 #else
   const auto exponent = hn::ShiftLeft<23>(hn::ConvertTo(Ints<D>(), whole));
   const V scaled = hn::BitCast(d, hn::Add(hn::BitCast(Ints<D>(), p), exponent));
-  return hn::IfThenElse(hn::Lt(x, hn::Set(d, -126.0f)), hn::Zero(d), scaled);
+  return hn::IfThenElse(hn::Ge(x, hn::Set(d, kLeast)), scaled, f);  // f is 0 there, and NaN for NaN
 #endif
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <anabranch/hf/gguf.hpp>
+#include <anabranch/utf8.hpp>
 
 #include "chat_families.hpp"
 #include "gguf_config.hpp"
@@ -51,7 +52,7 @@ void check_messages(std::span<const Message> messages) {
     const auto& [role, content] = messages[i];
     if (role != "system" && role != "user" && role != "assistant")
       fail(Status::bad_argument, "message ", i, ": expected the role system, user or assistant, found \"", role, "\"");
-    if (const std::size_t bad = impl::first_bad_utf8(content); bad != content.size())
+    if (const std::size_t bad = first_bad_utf8(content); bad != content.size())
       fail(Status::bad_argument, "message ", i, ": not well-formed UTF-8 at byte ", bad, " of ", content.size());
   }
 }

@@ -94,14 +94,8 @@ markup::AspdTags MarkupSettings::tags(const Tokenizer& tokenizer) const {
            ": aspd markup needs a checkpoint that was trained with its six tags");
     return *found;
   };
-  return {id(branch),
-          id(branch_end),
-          id(title),
-          id(title_end),
-          id(para),
-          id(para_end),
-          tokenizer.encode(title_separator, Special::plain),
-          tokenizer.encode("\n", Special::plain)};
+  return {id(branch),     id(branch_end), id(title), id(title_end), id(para), id(para_end), tokenizer(title_separator),
+          tokenizer("\n")};
 }
 
 }  // namespace anabranch::hf

@@ -25,13 +25,14 @@ std::size_t first_length(const std::string& text) {
 // A changed text, whose first character alone is known to come from the first one of the input.
 OwnedPiece changed(const OwnedPiece& before, std::string text) {
   const std::size_t n_first = before.n_first > 0 ? first_length(text) : 0;
-  return {std::move(text), n_first};
+  return {std::move(text), n_first, before.goes_on};
 }
 
 }  // namespace
 
 OwnedPiece replaced(const Matcher& matcher, std::string_view by, const Piece& piece) {
   OwnedPiece out;
+  out.goes_on = piece.goes_on;
   std::size_t done = 0;
   const auto keep = [&](std::size_t end) {
     out.text += piece.text.substr(done, end - done);
@@ -119,23 +120,23 @@ OwnedPiece Normalizer::apply(const ByteAlphabet&, const OwnedPiece& piece) {
 }
 
 OwnedPiece Normalizer::apply(const Prepend& step, const OwnedPiece& piece) {
-  return piece.text.empty() ? piece : prefixed(step.text, {piece.text, piece.n_first});
+  return piece.text.empty() || piece.goes_on ? piece : prefixed(step.text, view_of(piece));
 }
 
 OwnedPiece Normalizer::apply(const Replace& step, const OwnedPiece& piece) {
-  return replaced(step.matcher, step.by, {piece.text, piece.n_first});
+  return replaced(step.matcher, step.by, view_of(piece));
 }
 
 OwnedPiece Normalizer::apply(const Strip& step, const OwnedPiece& piece) {
   std::size_t begin = 0, end = piece.text.size();
-  if (step.left) begin = leading_space(piece.text);
+  if (step.left && !piece.goes_on) begin = leading_space(piece.text);
   if (step.right) end = std::max(begin, trailing_space(piece.text));
-  const Piece part = part_of({piece.text, piece.n_first}, begin, end);
-  return {std::string(part.text), part.n_first};
+  const Piece part = part_of(view_of(piece), begin, end);
+  return {std::string(part.text), part.n_first, part.goes_on};
 }
 
 OwnedPiece Normalizer::operator()(const Piece& piece) const {
-  OwnedPiece out{std::string(piece.text), piece.n_first};
+  OwnedPiece out{std::string(piece.text), piece.n_first, piece.goes_on};
   for (const Step& step : steps_) {
     out = std::visit([&out](const auto& kind) { return apply(kind, out); }, step);
     if (out.text.size() > kMaxReplacement + kMaxGrowth * piece.text.size())

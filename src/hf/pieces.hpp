@@ -8,18 +8,23 @@
 
 namespace anabranch::hf::impl {
 
-/// A text with a note that only Metaspace's "first" needs: how many of its leading bytes come from the first character
-/// of the whole input. Most texts have that character's length there, or 0.
+/// A text, and what must be known of the place where it stands.
 template <class Text>
 struct BasicPiece {
   Text text;
+  /// So many of its leading bytes come from the first character with which the whole input begins; only Metaspace's
+  /// "first" needs it. Most texts have that character's length there, or 0.
   std::size_t n_first = 0;
+  bool goes_on = false;  ///< behind a text that is not here: nothing is put in front of it, or taken off there
 };
 using Piece = BasicPiece<std::string_view>;
 using OwnedPiece = BasicPiece<std::string>;
 
+inline Piece view_of(const OwnedPiece& piece) { return {piece.text, piece.n_first, piece.goes_on}; }
+
 inline Piece part_of(const Piece& piece, std::size_t begin, std::size_t end) {
-  return {piece.text.substr(begin, end - begin), std::min(piece.n_first - std::min(piece.n_first, begin), end - begin)};
+  return {piece.text.substr(begin, end - begin), std::min(piece.n_first - std::min(piece.n_first, begin), end - begin),
+          piece.goes_on && begin == 0};
 }
 
 /// Treatment of the matches of a pattern, and of those that follow each other.

@@ -117,7 +117,7 @@ void PreTokenizer::add_metaspace(const JsonObject& json) {
 OwnedPiece PreTokenizer::with_space(const Piece& piece) { return prefixed(" ", piece); }
 
 OwnedPiece PreTokenizer::in_alphabet(const Piece& piece) {
-  return {bytes_to_alphabet(piece.text), piece.n_first > 0 ? std::size_t{1} : 0};
+  return {bytes_to_alphabet(piece.text), piece.n_first > 0 ? std::size_t{1} : 0, piece.goes_on};
 }
 
 OwnedPiece PreTokenizer::in_metaspace(const Metaspace& step, const Piece& piece) {
@@ -125,8 +125,8 @@ OwnedPiece PreTokenizer::in_metaspace(const Metaspace& step, const Piece& piece)
   OwnedPiece out = replaced(kBlank, step.replacement, piece);
   const bool wanted =
       step.prefix == Metaspace::Prefix::always || (step.prefix == Metaspace::Prefix::first && out.n_first > 0);
-  if (!wanted || out.text.starts_with(step.replacement)) return out;
-  return prefixed(step.replacement, {out.text, out.n_first});
+  if (!wanted || piece.goes_on || out.text.starts_with(step.replacement)) return out;
+  return prefixed(step.replacement, view_of(out));
 }
 
 // Where the run of characters of one kind that begins there ends; `begin` itself if it is white space.

@@ -36,7 +36,7 @@ class PreTokenizer {
     bool invert;
   };
   struct Words {};         ///< runs of word characters, and of others that are no white space
-  struct PrefixSpace {};   ///< a piece that does not start with a space gets one
+  struct PrefixSpace {};   ///< a piece that does not start with a space gets one, unless it goes on
   struct ByteAlphabet {};  ///< as the last step: ends_in_bytes
   using Step = std::variant<Split, Words, PrefixSpace, ByteAlphabet, Metaspace>;
 
@@ -54,12 +54,12 @@ class PreTokenizer {
   void run(std::size_t step, const Piece& piece, const Take& take) const {
     if (step == steps_.size()) return take(piece.text);
     const auto next = [&](std::size_t begin, std::size_t end) { run(step + 1, part_of(piece, begin, end), take); };
-    const auto with = [&](const OwnedPiece& changed) { run(step + 1, {changed.text, changed.n_first}, take); };
+    const auto with = [&](const OwnedPiece& changed) { run(step + 1, view_of(changed), take); };
     if (const auto* split = std::get_if<Split>(&steps_[step])) return cut(*split, piece.text, next);
     if (std::holds_alternative<Words>(steps_[step])) return cut_words(piece.text, next);
     if (std::holds_alternative<ByteAlphabet>(steps_[step])) return with(in_alphabet(piece));
     if (const auto* metaspace = std::get_if<Metaspace>(&steps_[step])) return with(in_metaspace(*metaspace, piece));
-    if (piece.text.starts_with(' ')) return run(step + 1, piece, take);
+    if (piece.text.starts_with(' ') || piece.goes_on) return run(step + 1, piece, take);
     with(with_space(piece));
   }
 

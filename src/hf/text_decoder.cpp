@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <anabranch/utf8.hpp>
+
 #include "byte_level.hpp"
 #include "known_keys.hpp"
 #include "utf8.hpp"

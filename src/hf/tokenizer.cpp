@@ -5,6 +5,8 @@
 #include <utility>
 
 #include <anabranch/hf/gguf.hpp>
+#include <anabranch/markup/impl/stop_token.hpp>
+#include <anabranch/utf8.hpp>
 
 #include "gguf_tokenizer.hpp"
 #include "json_file.hpp"
@@ -22,11 +24,17 @@ using impl::TokenizerTable;
 // One encoding: what is reused from piece to piece.
 class Encoder {
  public:
-  Encoder(const TokenizerTable& table, AddedTokens::Specials specials, std::vector<TokenId>& out)
-      : table_(table), specials_(specials), out_(out) {}
+  Encoder(const TokenizerTable& table, AddedTokens::Specials specials, std::vector<TokenId>& out,
+          TextPlace place = TextPlace::beginning)
+      : table_(table), specials_(specials), out_(out), place_(place) {}
 
   /// Is the text cut at the borders of quoted ranges? Only so a normalised text's special tokens heed them.
   enum class Cut : std::uint8_t { no, yes };
+  /// Only added tokens are found; words give none.
+  Encoder& without_words() {
+    with_words_ = false;
+    return *this;
+  }
 
   void run(std::string_view text, std::span<const TextRange> quoted = {}, Cut at_borders = Cut::no) {
     table_.verbatim.find(text, specials_, parts_, quoted);
@@ -61,12 +69,13 @@ class Encoder {
 
   void plain(std::string_view text, std::size_t begin, std::size_t end) {
     Piece piece{text.substr(begin, end - begin)};
-    if (begin == 0) impl::next_char(text, piece.n_first);
+    if (begin == 0 && place_ == TextPlace::beginning) impl::next_char(text, piece.n_first);
+    piece.goes_on = begin == 0 && place_ == TextPlace::midst;
     if (table_.normalizer.empty()) {
       normalised(piece);
     } else {
       const impl::OwnedPiece changed = table_.normalizer(piece);
-      normalised({changed.text, changed.n_first});
+      normalised(impl::view_of(changed));
     }
   }
 
@@ -75,7 +84,7 @@ class Encoder {
     for (const Part& part : inner_parts_) {
       if (part.id != kNone)
         out_.push_back(part.id);
-      else
+      else if (with_words_)
         words(impl::part_of(piece, part.begin, part.end));
     }
   }
@@ -87,6 +96,8 @@ class Encoder {
   const TokenizerTable& table_;
   AddedTokens::Specials specials_;
   std::vector<TokenId>& out_;
+  TextPlace place_;
+  bool with_words_ = true;
   std::vector<Part> parts_, inner_parts_;
   impl::Bpe::Scratch scratch_;
 };
@@ -97,7 +108,7 @@ void check_ids(std::span<const TokenId> tokens) {
 }
 
 void check_text(std::string_view text) {
-  if (const std::size_t bad = impl::first_bad_utf8(text); bad != text.size())
+  if (const std::size_t bad = first_bad_utf8(text); bad != text.size())
     fail(Status::bad_argument, "text to encode: not well-formed UTF-8 at byte ", bad, " of ", text.size());
   if (std::ssize(text) > kUnlimited)
     fail(Status::bad_argument, "text to encode: expected at most ", kUnlimited, " bytes, found ", text.size());
@@ -193,7 +204,7 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions opti
   if (surround) tokens = table_->before;
   const auto specials =
       options.special == Special::parse ? AddedTokens::Specials::found : AddedTokens::Specials::passed_over;
-  Encoder(*table_, specials, tokens).run(text);
+  Encoder(*table_, specials, tokens, options.place).run(text);
   if (surround) tokens.insert(tokens.end(), table_->after.begin(), table_->after.end());
   return tokens;
 }
@@ -204,13 +215,16 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, std::span<const Te
   Encoder(*table_, AddedTokens::Specials::found, tokens).run(text, quoted);
   if (quoted.empty() || !table_->normalised.has_special()) return tokens;
   // As one text, unless a special token was found that is not the unquoted text's own.
-  std::vector<TokenId> parts;
-  Encoder(*table_, AddedTokens::Specials::found, parts).run(text, quoted, Encoder::Cut::yes);
+  std::vector<TokenId> own;
+  Encoder(*table_, AddedTokens::Specials::found, own).without_words().run(text, quoted, Encoder::Cut::yes);
   const auto specials = [this](std::vector<TokenId> ids) {
     std::erase_if(ids, [this](TokenId id) { return !is_special(id); });
     return ids;
   };
-  return specials(tokens) == specials(parts) ? tokens : parts;
+  if (specials(tokens) == specials(std::move(own))) return tokens;
+  std::vector<TokenId> parts;
+  Encoder(*table_, AddedTokens::Specials::found, parts).run(text, quoted, Encoder::Cut::yes);
+  return parts;
 }
 
 const std::vector<TokenId>& Tokenizer::tokens_in_front() const noexcept { return table_->before; }
@@ -244,6 +258,23 @@ void Tokenizer::operator()(std::span<const TokenId> tokens, std::string& out) co
     if (id < n_tokens() && !table_->skipped[id]) out += table_->bytes[id];
 }
 
+void Tokenizer::decode_beginning(std::span<const TokenId> tokens, std::string& out) const {
+  const impl::TextDecoder& decoder = table_->decoder;
+  if (decoder.shape() == impl::TextDecoder::Shape::whole) return (*this)(tokens, out);
+  check_ids(tokens);
+  std::string bytes;
+  bool is_first = decoder.first_differs();
+  for (const TokenId id : tokens) {
+    if (id >= n_tokens() || !table_->exists[id] || table_->skipped[id]) continue;
+    bytes += is_first ? decoder.piece(table_->texts[id], true).bytes : table_->bytes[id];
+    is_first = false;
+  }
+  std::string_view rest = bytes;
+  for (std::size_t n = decoder.n_stripped(); n > 0 && rest.starts_with(decoder.stripped()); --n)
+    rest.remove_prefix(decoder.stripped().size());
+  out += rest;
+}
+
 std::int32_t Tokenizer::n_tokens() const noexcept { return table_->bytes.n(); }
 
 std::string_view Tokenizer::token_bytes(TokenId id) const {
@@ -261,14 +292,9 @@ std::optional<TokenId> Tokenizer::find_added(std::string_view text) const {
 }
 
 TokenId Tokenizer::stop_token(std::string_view text) const {
-  if (impl::first_bad_utf8(text) < text.size()) return kUnknownToken;
-  const std::vector<TokenId> tokens = encode(text, Special::parse);
-  const auto special = std::find_if(tokens.begin(), tokens.end(), [&](TokenId token) { return is_special(token); });
-  if (special == tokens.end()) return kUnknownToken;
-  if (tokens.size() > 1)
-    fail(Status::bad_request, "the stop text \"", text, "\" holds the special token ", token_bytes(*special),
-         " among other text; it must be the name alone, or text");
-  return *special;
+  if (first_bad_utf8(text) < text.size()) return kUnknownToken;
+  return anabranch::impl::stop_token_of(text, encode(text, Special::parse),
+                                        [this](TokenId token) { return is_special(token); });
 }
 
 TokenId Tokenizer::added(std::string_view text) const {

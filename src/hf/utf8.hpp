@@ -1,4 +1,4 @@
-// UTF-8: checking it, walking it, writing it.
+// UTF-8: walking it, writing it. Checking it: anabranch/utf8.hpp.
 #pragma once
 
 #include <cstddef>
@@ -6,10 +6,6 @@
 #include <string_view>
 
 namespace anabranch::hf::impl {
-
-/// Offset of the first byte that is not well-formed UTF-8 (Unicode table 3-7: no overlong forms, no surrogates), or
-/// text.size().
-std::size_t first_bad_utf8(std::string_view text) noexcept;
 
 /// The character at `offset`, which moves behind it. Requires well-formed UTF-8 and offset < text.size().
 char32_t next_char(std::string_view text, std::size_t& offset) noexcept;

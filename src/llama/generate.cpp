@@ -31,11 +31,7 @@ CacheOptions options_of_cache(const GgufModel& model, const Prompts& prompts, co
 }
 
 DecoderOptions options_of_decoder(const GgufModel& model, const GenerateOptions& options) {
-  DecoderOptions result;
-  result.max_branches = options.max_branches;
-  result.max_tokens = options.request.max_tokens;
-  result.max_branch_tokens = options.request.max_branch_tokens;
-  result.draft = options.draft;
+  DecoderOptions result = decoder_options(options);
   result.max_rows = model.options().max_rows;
   result.positions = Positions::longest;
   result.end_of_text = model.vocabulary().end_of_text();

@@ -8,23 +8,13 @@
 
 #include <llama.h>
 
-#include <anabranch/decode/text_stream.hpp>
 #include <anabranch/error.hpp>
 #include <anabranch/hf/config.hpp>
+#include <anabranch/markup/impl/stop_token.hpp>
+#include <anabranch/utf8.hpp>
 
 namespace anabranch::llama {
 namespace {
-
-/// Offset of the first byte that begins no character, or the size. llama.cpp would take it for another.
-std::size_t first_bad_utf8(std::string_view text) {
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const auto piece = anabranch::impl::first_utf8_piece(text.substr(at));
-    if (piece.kind != anabranch::impl::Utf8Piece::Kind::whole) break;
-    at += piece.n_bytes;
-  }
-  return at;
-}
 
 /// A length that llama.cpp returned: negative when the buffer was shorter.
 std::size_t length(std::int32_t n) { return static_cast<std::size_t>(std::abs(n)); }
@@ -53,6 +43,9 @@ Vocabulary::Vocabulary(const llama_model* model) : vocabulary_(nullptr) {
   for (TokenId token = 0; token < n_tokens_; ++token)
     if (llama_vocab_is_eog(vocabulary_, token)) end_of_text_.push_back(token);
   line_break_ = tokenize("\n", Special::plain);
+  std::string letter;
+  (*this)(tokenize("x", Special::plain), letter);
+  puts_blank_ = letter == " x";
   chat_ = std::make_shared<const hf::ChatTemplate>(chat_template_of(model, vocabulary_));
   for (const std::string& text : chat_->behind_answers()) {
     const std::vector<TokenId> tokens = tokenize(text, Special::parse);
@@ -105,16 +98,16 @@ void Vocabulary::operator()(std::span<const TokenId> tokens, std::string& out) c
   }
 }
 
+void Vocabulary::decode_beginning(std::span<const TokenId> tokens, std::string& out) const {
+  std::string text;
+  (*this)(tokens, text);
+  out += std::string_view(text).substr(puts_blank_ && text.starts_with(' ') ? 1 : 0);
+}
+
 TokenId Vocabulary::stop_token(std::string_view text) const {
   if (first_bad_utf8(text) < text.size()) return kUnknownToken;
-  const std::vector<TokenId> tokens = encode(text, Special::parse);
-  const auto is_control = [&](TokenId token) { return llama_vocab_is_control(vocabulary_, token); };
-  const auto control = std::find_if(tokens.begin(), tokens.end(), is_control);
-  if (control == tokens.end()) return kUnknownToken;
-  if (tokens.size() > 1)
-    fail(Status::bad_request, "the stop text \"", text, "\" holds the name of control token ", *control,
-         " among other text; it must be the name alone, or text");
-  return *control;
+  return anabranch::impl::stop_token_of(text, encode(text, Special::parse),
+                                        [this](TokenId token) { return llama_vocab_is_control(vocabulary_, token); });
 }
 
 std::vector<TokenId> Vocabulary::control_tokens(std::vector<TokenId> tokens) const {

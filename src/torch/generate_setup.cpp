@@ -57,15 +57,10 @@ std::vector<hf::Message> with_system(const GenerateOptions& options, std::vector
 }
 
 DecoderOptions decoder_options(const CausalLm& model, const GenerateOptions& options) {
-  DecoderOptions result;
-  result.max_branches = options.max_branches;
-  result.max_tokens = options.request.max_tokens;
-  result.max_branch_tokens = options.request.max_branch_tokens;
-  result.draft = options.draft;
+  DecoderOptions result = anabranch::decoder_options(options);
   result.max_rows = model.max_rows();
   result.positions = options.positions.value_or(model.text().markup.positions);
   result.end_of_text = model.end_of_text();
-  result.row_costs = options.row_costs;
   return result;
 }
 

@@ -72,14 +72,14 @@ class AspdWriter {
 
  private:
   void write_text(std::string& text, TokenKind kind) {
-    out_.append(tokenizer_.encode(text, hf::Special::plain), kind);
+    out_.append(tokenizer_(text), kind);
     text.clear();
   }
 
   void write_block(const Part& part) {
     std::vector<std::vector<TokenId>> titles;
     for (const Branch& branch : part.branches) {
-      titles.push_back(tokenizer_.encode(branch.title, hf::Special::plain));
+      titles.push_back(tokenizer_(branch.title));
       out_.append(tags_.title, TokenKind::tag);
       out_.append(titles.back(), TokenKind::title);
       out_.append(tags_.title_end, TokenKind::tag);
@@ -127,7 +127,7 @@ class ReadingText {
   /// Tokens take the kind of the piece that their first byte is in.
   void write(RowWriter& out, const hf::Tokenizer& tokenizer) const {
     std::size_t at = 0, piece = 0;
-    for (const TokenId token : tokenizer.encode(text_, hf::Special::plain)) {
+    for (const TokenId token : tokenizer(text_)) {
       while (piece + 1 < pieces_.size() && at >= pieces_[piece].first) ++piece;
       out.append(token, pieces_[piece].second);
       at += tokenizer.token_bytes(token).size();

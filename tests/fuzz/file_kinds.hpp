@@ -1,51 +1,48 @@
-// The files of other people that the library reads, as fuzz targets: any bytes are read, or refused with an Error that
-// names the file, and never take more memory than a multiple of their number.
+// The files of other people that the library reads, as one fuzz target: any bytes are read and can be used, or are
+// refused with an Error. What more each kind promises, its `read` checks.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 
 namespace fuzz {
 
-/// Bytes in use at once while a file of `n_bytes` is read: this many for each of its bytes, and some for messages.
-inline constexpr std::size_t kBytesPerByte = 256;
-inline constexpr std::size_t kBytesAlways = std::size_t{1} << 18;
+/// What is changed in a file of this kind: bytes; values of JSON, too; pieces of templates, too.
+enum class Format : std::uint8_t { bytes, json, chat_template };
 
-/// One kind of file. `read` gets the folder that it lies in.
 struct FileKind {
-  std::string_view name;                                 ///< of the folder of its inputs, "config"
-  const char* file;                                      ///< "config.json"
-  void (*prepare)(const std::filesystem::path& folder);  ///< writes what must lie beside it
-  void (*read)(const std::filesystem::path& folder);
+  std::string_view name;  ///< of the folder of its inputs, "config"
+  Format format;
+  std::size_t n_reasons;  ///< a run of thousands of changed files is refused for so many reasons or more
+  /// Reads the bytes as such a file, and uses what they make. Throws the Error that refuses them. Stops the program
+  /// when a promise is not kept.
+  void (*read)(std::string_view bytes);
 };
-
 std::span<const FileKind> file_kinds();
+/// Stops the program for a name that no kind has; nullptr has none.
+const FileKind& file_kind(const char* name);
 
-/// Reads files of one kind from a folder of its own, which is removed at the end.
-class FileReader {
- public:
-  explicit FileReader(const FileKind& kind);
-  ~FileReader();
-  FileReader(const FileReader&) = delete;
-  FileReader& operator=(const FileReader&) = delete;
-
-  /// Stops the program when a promise is not kept. True: the file was taken.
-  bool read(const std::uint8_t* bytes, std::size_t n) const;
-
- private:
-  const FileKind& kind_;
-  std::filesystem::path folder_;
+/// What the inputs of one kind reached.
+struct FileTally {
+  std::size_t n_inputs = 0;
+  std::size_t n_taken = 0;
+  std::map<std::string, std::size_t> refused;  ///< by the text of the refusal, without names and numbers
 };
+/// One input. True: it was taken.
+bool read_file(const FileKind& kind, std::string_view bytes, FileTally& tally);
 
-/// Memory from operator new since the last call of `begin`.
-struct MemoryUse {
-  static void begin() noexcept;
-  /// The most bytes that were in use at once.
-  static std::size_t most() noexcept;
-};
+// The kinds. A config.json, an adapter_config.json beside tensors, a model.gguf and a model.safetensors, in a folder:
+void read_config(std::string_view bytes);
+void read_adapter_config(std::string_view bytes);
+void read_gguf(std::string_view bytes);
+void read_tensors(std::string_view bytes);
+/// A tokenizer.json.
+void read_tokenizer(std::string_view bytes);
+/// A chat template, behind two bytes that choose the messages and the options.
+void read_template(std::string_view bytes);
 
 }  // namespace fuzz

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 
 #include "check.hpp"
+#include "operator_new.hpp"
 
 namespace fuzz {
 
@@ -42,29 +42,17 @@ struct Front {
 
 std::size_t front_size(std::size_t alignment) { return std::max(alignment, sizeof(Front)); }
 
-void* aligned(std::size_t size, std::size_t alignment) {
-  void* memory = nullptr;
-  return posix_memalign(&memory, std::max(alignment, alignof(std::max_align_t)), size) == 0 ? memory : nullptr;
-}
-
-void* allocate_or_null(std::size_t size, std::size_t alignment) noexcept {
-  if (refuse(g_refusal.of_new, size)) return nullptr;
-  return alignment <= alignof(std::max_align_t) ? std::malloc(size > 0 ? size : 1) : aligned(size, alignment);
-}
-
-void* allocate_new(std::size_t size, std::size_t alignment) {
-  void* memory = allocate_or_null(size, alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
+bool refuse_new(std::size_t size) { return refuse(g_refusal.of_new, size); }
 
 }  // namespace
 
 Armed::Armed() {
+  g_refuse_new = refuse_new;
   g_armed = true;
   g_refused = false;
 }
 Armed::~Armed() {
+  g_refuse_new = nullptr;
   g_armed = false;
   g_refusal = {};
 }
@@ -76,7 +64,7 @@ void* allocate(std::size_t size, std::size_t alignment, void* user) {
   FUZZ_CHECK(size > 0 && alignment > 0 && (alignment & (alignment - 1)) == 0, "asked for %zu bytes aligned to %zu",
              size, alignment);
   if (refuse(g_refusal.of_allocator, size)) return nullptr;
-  auto* block = static_cast<unsigned char*>(aligned(front_size(alignment) + size, alignment));
+  auto* block = static_cast<unsigned char*>(aligned_memory(front_size(alignment) + size, alignment));
   if (block == nullptr) return nullptr;
   unsigned char* memory = block + front_size(alignment);
   const Front front{kMagic, size, alignment, user};
@@ -102,26 +90,3 @@ void release(void* memory, std::size_t size, std::size_t alignment, void* user) 
 }
 
 }  // namespace fuzz
-
-using fuzz::allocate_new;
-
-void* operator new(std::size_t size) { return allocate_new(size, 1); }
-void* operator new[](std::size_t size) { return allocate_new(size, 1); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return allocate_new(size, static_cast<std::size_t>(alignment));
-}
-void* operator new[](std::size_t size, std::align_val_t alignment) {
-  return allocate_new(size, static_cast<std::size_t>(alignment));
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return fuzz::allocate_or_null(size, 1); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return fuzz::allocate_or_null(size, 1); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }

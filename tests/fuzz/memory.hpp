@@ -1,4 +1,4 @@
-// Memory that is counted and can refuse: the caller's allocator of a cache, and operator new of the whole program.
+// Memory that refuses: the caller's allocator of a cache, which also counts, and operator new of the whole program.
 #pragma once
 
 #include <cstddef>

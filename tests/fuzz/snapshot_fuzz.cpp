@@ -10,9 +10,9 @@
 
 #include "check.hpp"
 #include "input.hpp"
+#include "operator_new.hpp"
 #include "snapshot_calls.hpp"
 #include "snapshot_changes.hpp"
-#include "snapshot_memory.hpp"
 
 using namespace anabranch;
 
@@ -56,10 +56,9 @@ auto unless_refused(Make&& make) -> std::optional<decltype(make())> {
   }
 }
 
-/// A snapshot whose bytes `load` reads, or that `check` finds nothing wrong with.
 /// Reads a snapshot, with no more memory than its bytes justify.
 Snapshot load(const std::vector<std::byte>& bytes) {
-  const AllocatedBytes allocated;
+  const MemoryUse memory;
   std::optional<Snapshot> snapshot;
   std::optional<Error> refusal;
   try {
@@ -67,12 +66,13 @@ Snapshot load(const std::vector<std::byte>& bytes) {
   } catch (const Error& error) {
     refusal = error;
   }
-  FUZZ_CHECK(allocated.so_far() <= 4096 + 32 * bytes.size(), "%zu bytes of memory for %zu bytes", allocated.so_far(),
+  FUZZ_CHECK(memory.allocated() <= 4096 + 32 * bytes.size(), "%zu bytes of memory for %zu bytes", memory.allocated(),
              bytes.size());
   if (refusal) throw *refusal;
   return std::move(*snapshot);
 }
 
+/// A snapshot whose bytes `load` reads, or that `check` finds nothing wrong with.
 std::optional<Snapshot> change(Input& input, const Snapshot& real) {
   if (input.one_in(3)) {
     std::vector<std::byte> bytes = real.save();

@@ -41,12 +41,12 @@ std::string pieces(const impl::Matcher& matcher, std::string_view text) {
 }  // namespace
 
 TEST_CASE("Well-formed UTF-8 is told from overlong forms, surrogates, stray and missing bytes") {
-  CHECK(impl::first_bad_utf8("") == 0);
-  CHECK(impl::first_bad_utf8("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80") == 10);
+  CHECK(anabranch::first_bad_utf8("") == 0);
+  CHECK(anabranch::first_bad_utf8("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80") == 10);
   for (const char* bad : {"\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xE2\x82",
                           "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xC3("}) {
     INFO(bad);
-    CHECK(impl::first_bad_utf8(std::string("ok") + bad) == 2);
+    CHECK(anabranch::first_bad_utf8(std::string("ok") + bad) == 2);
   }
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("Every character survives being written and read") {
     std::string text;
     impl::append_utf8(c, text);
     std::size_t offset = 0;
-    if (impl::first_bad_utf8(text) != text.size() || impl::next_char(text, offset) != c || offset != text.size())
+    if (anabranch::first_bad_utf8(text) != text.size() || impl::next_char(text, offset) != c || offset != text.size())
       FAIL("character " << static_cast<unsigned>(c));
   }
 }

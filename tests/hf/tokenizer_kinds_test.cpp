@@ -6,6 +6,7 @@
 #include "catch.hpp"
 #include "files.hpp"
 #include "generated.hpp"
+#include "llama2.hpp"
 
 namespace hf = anabranch::hf;
 using Json = nlohmann::json;
@@ -13,43 +14,8 @@ using Tokens = std::vector<anabranch::TokenId>;
 
 namespace {
 
-const std::string kMeta = "\xE2\x96\x81";
-
-// Llama 2's shape: every character and byte of a small vocabulary, a few merges.
-Json llama2() {
-  Json json = Json::parse(R"({
-    "added_tokens": [{"id": 0, "content": "<unk>", "special": true, "normalized": false},
-                     {"id": 1, "content": "<s>", "special": true, "normalized": false},
-                     {"id": 2, "content": "</s>", "special": true, "normalized": false}],
-    "normalizer": {"type": "Sequence", "normalizers": [
-      {"type": "Prepend", "prepend": "_"}, {"type": "Replace", "pattern": {"String": " "}, "content": "_"}]},
-    "pre_tokenizer": null,
-    "post_processor": {"type": "TemplateProcessing",
-      "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-      "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
-    "decoder": {"type": "Sequence", "decoders": [
-      {"type": "Replace", "pattern": {"String": "_"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
-      {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
-    "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true,
-              "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2}, "merges": ["h e", "l l", "he ll", "hell o", "_ hello"]}})");
-  std::string text = json.dump();
-  for (std::size_t at = text.find('_'); at != std::string::npos; at = text.find('_', at + 1)) {
-    // the letter that stands for a blank is more than a byte
-    if (text[at - 1] == '"' && (text[at + 1] == '"' || text[at + 1] == ' ')) text.replace(at, 1, kMeta);
-  }
-  json = Json::parse(text);
-  Json& vocabulary = json["model"]["vocab"];
-  const auto add = [&vocabulary](const std::string& entry) { vocabulary[entry] = vocabulary.size(); };
-  for (int byte = 0; byte < 256; ++byte) {
-    char name[8];
-    std::snprintf(name, sizeof name, "<0x%02X>", static_cast<unsigned>(byte));
-    add(name);
-  }
-  for (const char* entry : {"h", "e", "l", "o", "he", "ll", "hell", "hello"}) add(entry);
-  add(kMeta);
-  add(kMeta + "hello");
-  return json;
-}
+using test::kMeta;
+using test::llama2;
 
 hf::Tokenizer made(const Json& json) { return hf::Tokenizer::parse(json.dump(), "t.json"); }
 

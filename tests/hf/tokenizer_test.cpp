@@ -147,7 +147,7 @@ TEST_CASE("A stop that is the name of a special token is that token, other text 
     CHECK(tokenizer.stop_token(text) == anabranch::kUnknownToken);
   CHECK(
       test::error_of([&] { tokenizer.stop_token("<|im_end|>\n"); }) ==
-      "bad_request: the stop text \"<|im_end|>\n\" holds the special token <|im_end|> among other text; it must be the "
+      "bad_request: the stop text \"<|im_end|>\n\" holds the name of a special token among other text; it must be the "
       "name alone, or text");
 }
 

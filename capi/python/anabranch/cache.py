@@ -95,7 +95,7 @@ class Step:
         """One row per token of the list `tokens`."""
         if isinstance(tokens, int):
             raise TypeError(f"append takes a list of tokens: [{tokens}]; append_unknown takes a count")
-        self._call("step_append", self, sequence, *int_array(tokens), logits)
+        self._call("step_append", self, sequence, *int_array(tokens, "the list of tokens"), logits)
 
     def append_unknown(self, sequence, n, logits=Logits.NONE):
         """`n` rows whose tokens only the host will know: abi.UNKNOWN_TOKEN in the plan."""

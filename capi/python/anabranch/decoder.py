@@ -64,7 +64,8 @@ class Decoder:
     """Plans the passes of its requests and samples their tokens; never runs a model.
 
     `markup`: "serial", "skeleton", "aspd", a dict with its `name` and other fields of anb_markup, or an abi.Markup.
-    `tokenizer`: has to_text(tokens) -> bytes, and to_tokens(str) -> integers (skeleton needs it;
+    `tokenizer`: has to_text(tokens) -> bytes, what tokens say in the midst of a text, and to_tokens(str) -> integers,
+    of a text in the midst of another, so without a blank in front (skeleton needs it;
     with it an aspd branch that a limit ends is closed by a line break); perhaps stop_token(str) -> the special token of
     this name, None when the text holds none: then names of special tokens may be stops. `end_of_text`: tokens
     that end an answer or a branch. `options`: fields of anb_decoder_options.
@@ -146,7 +147,6 @@ class Decoder:
         """A new request's number. `prompt`: token ids, from the model's own tokenizer; `stop`: a list of texts, token
         ids and names of special tokens (see the tokenizer's stop_token); `logit_bias`: {token: what its logit gains};
         `options`: fields of anb_request_options."""
-        _need_tokens(prompt)
         for counted in ("n_stop", "stop_tokens", "n_stop_tokens", "n_logit_bias"):
             if counted in options:
                 raise TypeError(f"submit takes no {counted}; it is made of the list `stop` and of `logit_bias`")
@@ -158,7 +158,7 @@ class Decoder:
         made.stop = (ctypes.c_char_p * len(texts))(*texts)
         made.logit_bias = (abi.LogitBias * len(biases))(*biases)
         request = ctypes.c_uint64()
-        self._call("decoder_submit", self, *int_array(prompt), made, request)
+        self._call("decoder_submit", self, *int_array(prompt, "the prompt"), made, request)
         return request.value
 
     def plan(self):
@@ -290,14 +290,6 @@ class Decoder:
         path = [(step.block, step.branch) for step in b.path[: b.n_path]]
         return Branch(_text(b.title, b.n_title), _text(b.text, b.n_text), Reason(b.reason), path, b.sequence,
                       b.tokens[: b.n_tokens])
-
-
-def _need_tokens(prompt):
-    if isinstance(prompt, str):
-        raise TypeError(f"the prompt is text, {prompt[:40]!r}; it must be token ids, such as the model's tokenizer makes: "
-                        "tokenizer.to_tokens(text), with the chat template around it if the model has one")
-    if not hasattr(prompt, "__iter__") and not hasattr(prompt, "__array__"):
-        raise TypeError(f"the prompt is of type {type(prompt).__name__}; it must be a sequence of token ids")
 
 
 def _stops(stop):

@@ -130,23 +130,27 @@ def in_range(value, c_type):
         raise Error(Status.BAD_ARGUMENT, str(error)) from None
 
 
-def int_array(values):
+def int_array(values, name="an array of tokens"):
     """(ctypes array of int32, count) of any iterable of integers; one that is memory of int32 is not copied."""
-    return _array(values, "i", abi.i32)
+    return _array(values, "i", abi.i32, name)
 
 
 def sequence_array(values):
     """The same for sequences."""
-    return _array(values, "Q", abi.u64)
+    return _array(values, "Q", abi.u64, "an array of sequences")
 
 
-def _array(values, code, c_type):
+def _array(values, code, c_type, name):
     if isinstance(values, str):
-        raise TypeError(f"text, {values[:40]!r}, where integers are needed, such as token ids")
+        raise TypeError(f"{name} is text, {values[:40]!r}; it must be integers, such as token ids that the model's "
+                        "tokenizer makes: tokenizer.to_tokens(text)")
     try:
         memory = memoryview(values)
     except TypeError:
         memory = None
+        if not hasattr(values, "__iter__"):
+            raise TypeError(f"{name} is of type {type(values).__name__}; it must be integers, such as token "
+                            "ids") from None
     if memory is None or memory.format != code or memory.ndim != 1 or memory.readonly or not memory.c_contiguous:
         numbers = (in_range(value, c_type) for value in values)  # of bytes too, which array would take as memory
         memory = array(code, numbers)

@@ -40,7 +40,7 @@ ab::DecoderOptions decoder_options(const ab::torch::CausalLm& model, const Setti
 std::vector<ab::TokenId> tokens_of(const ab::hf::ModelText& text, const Prompt& prompt) {
   const std::vector<ab::hf::Message> messages{{"user", prompt.text}};
   std::vector<ab::TokenId> tokens = ab::hf::encode_chat(text.tokenizer, text.chat, messages);
-  const auto opening = text.tokenizer.encode(prompt.opening, ab::hf::Special::plain);
+  const auto opening = text.tokenizer(prompt.opening);
   tokens.insert(tokens.end(), opening.begin(), opening.end());
   return tokens;
 }

@@ -27,7 +27,7 @@ double text_loss(ab::torch::CausalLm& model, const std::string& question, const 
   const ab::hf::ModelText& text = model.text();
   const std::vector<ab::hf::Message> messages{{"user", question}};
   const std::vector<ab::TokenId> prompt = ab::hf::encode_chat(text.tokenizer, text.chat, messages);
-  const std::vector<ab::TokenId> tokens = text.tokenizer.encode(answer, ab::hf::Special::plain);
+  const std::vector<ab::TokenId> tokens = text.tokenizer(answer);
   if (tokens.empty()) return 0;
 
   ab::KvCache cache({.n_pages = static_cast<std::int32_t>((prompt.size() + tokens.size()) / 16 + 8)});

@@ -35,4 +35,15 @@ struct GenerateOptions {
   std::optional<std::chrono::steady_clock::time_point> deadline = {};  ///< no pass begins after it
 };
 
+/// The decoder's options as far as these say them. REQUIRES: the limits of `request` are set.
+inline DecoderOptions decoder_options(const GenerateOptions& options) {
+  DecoderOptions result;
+  result.max_branches = options.max_branches;
+  result.max_tokens = options.request.max_tokens;
+  result.max_branch_tokens = options.request.max_branch_tokens;
+  result.draft = options.draft;
+  result.row_costs = options.row_costs;
+  return result;
+}
+
 }  // namespace anabranch

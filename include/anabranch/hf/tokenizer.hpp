@@ -28,12 +28,15 @@ struct TokenizerTable;
 enum class Special : std::uint8_t { parse, plain };
 /// Whether the tokens that the file puts around every text (such as a begin-of-text) are added.
 enum class Surround : std::uint8_t { none, as_file_says };
+/// Whether a text begins, or goes on behind another: then the blank that the file puts in front of a text is not put.
+enum class TextPlace : std::uint8_t { beginning, midst };
 /// Treatment of special tokens when tokens are decoded to text.
 enum class SpecialText : std::uint8_t { skip, keep };
 
 struct EncodeOptions {
   Special special = Special::parse;
   Surround surround = Surround::none;
+  TextPlace place = TextPlace::beginning;
 };
 
 /// The text of tokens that come one after another: all that was appended is what Tokenizer::decode makes of all tokens.
@@ -75,7 +78,7 @@ class Tokenizer {
   /// far too long a text.
   std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
   std::vector<TokenId> encode(std::string_view text, Special special) const {
-    return encode(text, EncodeOptions{special, Surround::none});
+    return encode(text, EncodeOptions{special});
   }
   /// The same, but no special token is found that touches a quoted range (ascending, disjoint, none empty): what others
   /// wrote into a prompt stays text.
@@ -91,11 +94,15 @@ class Tokenizer {
   std::string decode(std::span<const TokenId> tokens, SpecialText special = SpecialText::keep) const;
   /// The same, token by token.
   DecodeStream stream(SpecialText special = SpecialText::keep) const;
-  /// The concept TextToTokens: what spells a special token stays text.
-  std::vector<TokenId> operator()(std::string_view text) const { return encode(text, Special::plain); }
+  /// The concept TextToTokens: of a text in the midst of another. What spells a special token stays text.
+  std::vector<TokenId> operator()(std::string_view text) const {
+    return encode(text, {.special = Special::plain, .place = TextPlace::midst});
+  }
   /// The concept Detokenizer: the bytes of tokens in the midst of a text, without special tokens. A blank that `decode`
   /// takes off the beginning of a text is there.
   void operator()(std::span<const TokenId> tokens, std::string& out) const;
+  /// The concept DecodesBeginning: the same for tokens that a text begins with; the blank is not there.
+  void decode_beginning(std::span<const TokenId> tokens, std::string& out) const;
 
   /// The concept FindsStopTokens.
   TokenId stop_token(std::string_view text) const;

@@ -39,6 +39,8 @@ class Vocabulary {
   std::vector<TokenId> operator()(std::string_view text) const { return encode(text); }
   /// Appends the tokens' text; control tokens have none. Throws bad_argument for a token outside the vocabulary.
   void operator()(std::span<const TokenId> tokens, std::string& out) const;
+  /// The concept DecodesBeginning: the same, without the blank that some vocabularies put in front of a text.
+  void decode_beginning(std::span<const TokenId> tokens, std::string& out) const;
   /// The concept FindsStopTokens: control tokens have names.
   TokenId stop_token(std::string_view text) const;
 
@@ -58,6 +60,7 @@ class Vocabulary {
   std::shared_ptr<const hf::ChatTemplate> chat_;
   std::int32_t n_tokens_ = 0;
   std::vector<TokenId> end_of_text_;
+  bool puts_blank_ = false;          ///< in front of a text
   std::vector<TokenId> line_break_;  ///< tokens of "\n", which stands in front where no blank is wanted
 };
 

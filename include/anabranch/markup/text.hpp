@@ -11,15 +11,23 @@
 
 namespace anabranch {
 
-/// Turns tokens into text bytes (not necessarily whole UTF-8 characters) and appends them to `out`. Every decoder needs
-/// one; hf::Tokenizer and llama::Vocabulary are.
+/// Turns tokens into text bytes (not necessarily whole UTF-8 characters) and appends them to `out`: what they say in
+/// the midst of a text. Every decoder needs one; hf::Tokenizer and llama::Vocabulary are.
 template <class T>
 concept Detokenizer = requires(const T& text, std::span<const TokenId> tokens, std::string& out) {
   text(tokens, out);
 };
 
-/// Turns text into tokens and adds none of its own (no beginning-of-text token). Markups that write text need one:
-/// Skeleton.
+/// A detokenizer of tokens that say something else where a text begins, mostly one blank less; hf::Tokenizer and
+/// llama::Vocabulary are. `decode_beginning(tokens, out)` appends the text of all tokens so far. While that is empty it
+/// is called with one token more; the tokens behind those are in the midst.
+template <class T>
+concept DecodesBeginning = requires(const T& text, std::span<const TokenId> tokens, std::string& out) {
+  text.decode_beginning(tokens, out);
+};
+
+/// Turns text into tokens and adds none of its own: no beginning-of-text token, and no blank in front, because the text
+/// stands in the midst of another. Markups that write text need one: Skeleton.
 template <class T>
 concept TextToTokens = requires(const T& tokens, std::string_view text) {
   { tokens(text) } -> std::convertible_to<std::vector<TokenId>>;

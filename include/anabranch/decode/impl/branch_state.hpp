@@ -65,6 +65,13 @@ struct Draft {
   State after;
 };
 
+/// Where a branch stands in the beginning of the text that the reader sees.
+struct TextBeginning {
+  static TextBeginning passed() { return {{}, true}; }
+  std::vector<TokenId> tokens;  ///< so far, without text
+  bool over = false;            ///< there is text already, or it is another branch's to begin
+};
+
 template <class State>
 struct BranchState {
   explicit BranchState(State s) : state(std::move(s)) {}
@@ -109,6 +116,7 @@ struct BranchState {
   std::size_t n_seen_above = 0;  ///< of its parent's, when it was forked: the others it does not see
 
   std::string title;
+  TextBeginning beginning;
   TextStream stream_of_text;
 };
 

@@ -98,7 +98,10 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
   if (end > trunk.limit)
     fail(Status::bad_request, "a prompt of ", prompt.size(), " tokens ends at position ", end, "; the limit is ",
          trunk.limit);
-  if (!prompt.empty()) trunk.state = machine_.markup().start();
+  if (!prompt.empty()) {
+    trunk.state = machine_.markup().start();
+    trunk.beginning = {};
+  }
   if (options.prefill_only) trunk.phase = impl::Phase::ended;
   impl::reserve_more(requests_, 1);
   impl::reserve_more(running_, 1);
@@ -200,6 +203,7 @@ void Decoder<M, Text, S, Cache>::continue_history(Request& request, const Reques
     branch.start = old.start;
     branch.limit = old.limit;
     branch.title = old.title;
+    branch.beginning = old.beginning;
     request.branches.push_back(std::make_shared<BranchState>(std::move(branch)));
   }
   if (has_block) request.blocks = before.blocks;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <anabranch/decode/events.hpp>
+#include <anabranch/decode/impl/branch_text.hpp>
 #include <anabranch/decode/impl/position_budget.hpp>
 #include <anabranch/decode/impl/request_state.hpp>
 #include <anabranch/decode/impl/request_transaction.hpp>
@@ -231,7 +232,7 @@ void RequestStateMachine<M, Text, Cache>::record(Request& request, BranchState& 
   count(request, branch, token.role);
   if (token.role != markup::Role::text) return;
   std::string bytes;
-  text_(std::span<const TokenId>(&token.token, 1), bytes);
+  append_bytes(text_, branch, token.token, bytes);
   event.text = keep_text(branch, sampled != nullptr ? branch.stream_of_text.push(bytes, request.options->stop)
                                                     : branch.stream_of_text.push_forced(bytes));
 }

@@ -38,10 +38,10 @@ void RequestStateMachine<M, Text, Cache>::report_fork(Request& request, BranchSt
   event.n_branches = block.n;
   BranchIndex child = block.first;
   for (const markup::Seed& seed : seeds) {
-    std::string& title = request.edit(child++).title;
-    if (!seed.title.empty()) text_(std::span<const TokenId>(seed.title), title);
-    event.titles.push_back(title);
+    event.titles.push_back(text_of_title(text_, seed.title));
+    request.edit(child++).title = event.titles.back();
   }
+  branch.beginning = TextBeginning::passed();  // its first branch has taken it over
   branch.blocks.push_back({branch.tokens.size(), branch.text.size(), branch.block});
   ++request.statistics.n_blocks;
   request.statistics.n_branches += block.n;
@@ -100,6 +100,7 @@ void RequestStateMachine<M, Text, Cache>::add_child(Request& request, const Bran
   child.n_closing = n_closing_tokens(child.state);
   child.stream = branch_stream(parent.stream, parent.n_blocks, k);
   child.n_seen_above = parent.seen.size();
+  child.beginning = k == 0 ? parent.beginning : TextBeginning::passed();
   request.branches.push_back(std::make_shared<BranchState>(std::move(child)));
   budget_.count(request, request.n_branches() - 1);
 }

@@ -48,8 +48,14 @@ void Skeleton<Encode, Decode>::check() const {
   for (const std::string* text : {&options_.opening, &options_.outline_end, &options_.separator, &options_.after_text})
     if (!text->empty() && text->back() == ' ')
       fail(Status::bad_markup, "skeleton text '", *text, "' ends in a blank, which belongs to the next token");
-  if (encode_(std::string_view("1. **")).empty() || encode_(impl::kBold).empty())
+  std::string number;
+  for (const TokenId token : encode("1. **")) number += text_of(token);
+  if (number.empty() || encode_(impl::kBold).empty())
     fail(Status::bad_markup, "skeleton: the tokenizer has no tokens for '1. **'");
+  if (number == " 1. **")
+    fail(Status::bad_markup,
+         "skeleton: the tokenizer puts a blank in front of '1. **'; a text in the midst of another "
+         "has none (hf::TextPlace::midst)");
   if (options_.after == AfterPoints::go_on && encode(options_.after_text).empty())
     fail(Status::bad_markup, "skeleton after_text '", options_.after_text, "' gives no tokens, but the answer goes on");
 }
