@@ -48,10 +48,24 @@ function(anabranch_header_library part)
 endfunction()
 
 # anabranch_unoptimised(<target>): -O0 in our own builds (ANABRANCH_UNITY), for a program that takes longer to compile than
-# to run; what has to be fast in it lies in the libraries.
+# to run. What has to be fast in it lies in the libraries or in cmake/unoptimised, whose object comes first at its link:
+# of several definitions of an inline function the linker takes the first.
 function(anabranch_unoptimised target)
-  if(ANABRANCH_UNITY)
-    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-O0>")
+  if(NOT ANABRANCH_UNITY)
+    return()
+  endif()
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-O0>")
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    if(NOT TARGET anabranch_sampler_loops)
+      add_library(anabranch_sampler_loops OBJECT "${PROJECT_SOURCE_DIR}/cmake/unoptimised/sampler_loops.cpp")
+      target_link_libraries(anabranch_sampler_loops PRIVATE anabranch::core)
+      target_compile_options(anabranch_sampler_loops PRIVATE -O3)
+      set_target_properties(anabranch_sampler_loops PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    endif()
+    add_dependencies(${target} anabranch_sampler_loops)
+    target_link_options(${target} PRIVATE "$<TARGET_OBJECTS:anabranch_sampler_loops>")
+    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "$<TARGET_OBJECTS:anabranch_sampler_loops>")
   endif()
 endfunction()
 

@@ -2,8 +2,7 @@
 import os
 from pathlib import Path
 
-import torch
-from transformers import AutoModel, AutoTokenizer
+# torch and transformers take seconds to import: whoever wants no embeddings does without.
 
 
 def model_folder():
@@ -18,6 +17,8 @@ def model_folder():
 
 class Embeddings:
     def __init__(self, folder=None):
+        from transformers import AutoModel, AutoTokenizer
+
         folder = folder or model_folder()
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModel.from_pretrained(folder).eval()
@@ -25,6 +26,8 @@ class Embeddings:
 
     def learn(self, texts, batch=64, report=lambda done, n: None):
         """Computes what is not known yet; long texts count with their first 256 tokens."""
+        import torch
+
         new = sorted({t for t in texts if t not in self.known}, key=len)
         for i in range(0, len(new), batch):
             part = new[i : i + batch]
@@ -39,6 +42,8 @@ class Embeddings:
 
     def of(self, texts):
         """[len(texts), 384], unit length."""
+        import torch
+
         self.learn(texts)
         return torch.stack([self.known[t] for t in texts])
 
@@ -59,4 +64,6 @@ def redundancy(embeddings, points):
 
 
 def default_threads():
+    import torch
+
     torch.set_num_threads(os.cpu_count() or 1)

@@ -89,7 +89,7 @@ struct Recorded {
   std::int32_t n_decodes = 0, n_passes = 0;
 };
 
-constexpr std::int32_t kMaxBranchTokens = 32;
+constexpr std::int32_t kMaxBranchTokens = 24;  // some branches end before
 
 Recorded record(const GgufModel& model, const std::string& question, Skeleton& markup) {
   ab::KvCache cache(ab::llama::cache_options(model.context()));
@@ -136,8 +136,9 @@ TEST_CASE("each branch writes what llama.cpp writes when it is decoded alone in 
   options.n_vocabulary = vocabulary.n_tokens();
   options.end_of_text = vocabulary.end_of_text();
   Skeleton markup(vocabulary, vocabulary, options);
-  int n_branches = 0;
-  for (const std::string& question : kQuestions) {
+  int n_branches = 0, n_ended = 0;
+  for (std::size_t q = 0; q < 2; ++q) {
+    const std::string& question = kQuestions[q];
     INFO(question);
     const Recorded r = record(*model, question, markup);
     REQUIRE(r.branches.size() >= 2);
@@ -159,7 +160,10 @@ TEST_CASE("each branch writes what llama.cpp writes when it is decoded alone in 
         const std::string piece = text_of(vocabulary, {token});
         if (llama_vocab_is_eog(llama_model_get_vocab(model->model()), token)) break;
         body += piece.substr(0, piece.find('\n'));
-        if (piece.find('\n') != std::string::npos) break;
+        if (piece.find('\n') != std::string::npos) {
+          ++n_ended;
+          break;
+        }
         markup.next(state, token);
         alone.feed({token});
       }
@@ -168,13 +172,15 @@ TEST_CASE("each branch writes what llama.cpp writes when it is decoded alone in 
       ++n_branches;
     }
   }
-  CHECK(n_branches >= 10);
+  CHECK(n_branches >= 8);
+  CHECK(n_ended >= 2);
+  CHECK(n_ended < n_branches);
 }
 
 TEST_CASE("generate answers several questions at once as it answers each alone") {
   GgufModel* model = gguf_model("f32");
   if (model == nullptr) return;
-  const ab::GenerateOptions options{.request = {.max_tokens = 120, .max_branch_tokens = 24}, .max_requests = 2};
+  const ab::GenerateOptions options{.request = {.max_tokens = 72, .max_branch_tokens = 12}, .max_requests = 2};
   const std::vector<std::string> questions(kQuestions.begin(), kQuestions.begin() + 3);
   const std::vector<ab::Answer> together = ab::llama::generate(*model, questions, options);
   REQUIRE(together.size() == 3);
@@ -186,7 +192,7 @@ TEST_CASE("generate answers several questions at once as it answers each alone")
     CHECK(alone.branches.size() >= 2);
     CHECK(alone.seconds > 0);
   }
-  ab::GenerateOptions whole{.request = {.max_tokens = 300, .max_branch_tokens = 24}};
+  ab::GenerateOptions whole{.request = {.max_tokens = 200, .max_branch_tokens = 12}};
   const ab::Answer parallel = ab::llama::generate(*model, questions[0], whole);
   whole.request.max_parallel_branches = 1;
   const ab::Answer one_by_one = ab::llama::generate(*model, questions[0], whole);
@@ -284,7 +290,7 @@ TEST_CASE("every number of cells makes a context or is refused with the limit: l
   for (const auto& [n_cells, n_seq_ids, max_rows] :
        {std::tuple(1, 1, 1), {2, 2, 2}, {128, 128, 128}, {128, 128, 512}, {300, 128, 128}, {256, 256, 256}}) {
     GgufModel model =
-        GgufModel::load(file, {.n_cells = n_cells, .n_seq_ids = n_seq_ids, .max_rows = max_rows, .n_threads = 2});
+        GgufModel::load(file, {.n_cells = n_cells, .n_seq_ids = n_seq_ids, .max_rows = max_rows, .n_threads = 1});
     ab::KvCache cache(ab::llama::cache_options(model.context()));
     ab::llama::Host host(model.context(), cache);
     ab::Step step = cache.begin_step();
@@ -332,7 +338,7 @@ TEST_CASE("the name of a control token ends an answer, and the file's own sampli
   CHECK(vocabulary.stop_token("User:") == ab::kUnknownToken);
   CHECK(vocabulary.stop_token("\xff") == ab::kUnknownToken);
   CHECK_THROWS_AS(vocabulary.stop_token("<|im_start|>user"), ab::Error);
-  ab::GenerateOptions options{.markup = ab::MarkupKind::serial, .request = {.max_tokens = 12}};
+  ab::GenerateOptions options{.markup = ab::MarkupKind::serial, .request = {.max_tokens = 8}};
   options.request.stop = {"<|im_start|>"};
   options.request.hook = [&](const ab::HookContext& context, std::span<float> logits) {
     if (context.index == 5) logits[static_cast<std::size_t>(start)] = 1000;
@@ -358,10 +364,10 @@ TEST_CASE("the name of a control token ends an answer, and the file's own sampli
     tensors.seekg(offset);
     std::ofstream(own, std::ios::binary | std::ios::app) << tensors.rdbuf();
   }
-  const GgufModel sampling = GgufModel::load(own, {.n_cells = 512, .n_seq_ids = 64, .n_threads = 2});
-  const GgufModel plain = GgufModel::load(from, {.n_cells = 512, .n_seq_ids = 64, .n_threads = 2});
+  const GgufModel sampling = GgufModel::load(own, {.n_cells = 512, .n_seq_ids = 64, .n_threads = 1});
+  const GgufModel plain = GgufModel::load(from, {.n_cells = 512, .n_seq_ids = 64, .n_threads = 1});
   const auto text = [&](const GgufModel& with, ab::SamplingOptions said, bool defaults) {
-    ab::GenerateOptions wanted{.markup = ab::MarkupKind::serial, .request = {.sampling = said, .max_tokens = 12}};
+    ab::GenerateOptions wanted{.markup = ab::MarkupKind::serial, .request = {.sampling = said, .max_tokens = 8}};
     wanted.model_defaults = defaults;
     return ab::llama::generate(with, kQuestions[0], wanted).text;
   };

@@ -1,8 +1,9 @@
-// The host on real weights in float32, every logit compared with llama.cpp one token at a time: forks and joins.
+// The host on the first layers of a real model in float32, every logit compared with llama.cpp one token at a time:
+// forks and joins.
 #include "host_world.hpp"
 
 TEST_CASE("forks, nested forks, subset joins and late joins give every row what it gets alone") {
-  GgufModel* model = gguf_model("f32");
+  GgufModel* model = shallow_model();
   if (model == nullptr) return;
   const GgufModel other = model->with_own_cells();
   std::mt19937 random(1);
@@ -43,11 +44,11 @@ TEST_CASE("forks, nested forks, subset joins and late joins give every row what 
 }
 
 TEST_CASE("a pass with more rows than n_batch is split, shared rows and outputs included") {
-  if (gguf_model("f32") == nullptr) return;
-  const GgufModel other = gguf_model("f32")->with_own_cells();
+  if (shallow_model() == nullptr) return;
+  const GgufModel other = shallow_model()->with_own_cells();
   const GgufModel model = GgufModel::load(
-      ab::test::gguf_file("f32"),
-      {.n_cells = 256, .n_seq_ids = 8, .max_rows = 8, .n_threads = 2, .cells = ab::llama::CellType::float32});
+      ab::test::shallow_file(),
+      {.n_cells = 256, .n_seq_ids = 8, .max_rows = 8, .n_threads = 1, .cells = ab::llama::CellType::float32});
   std::mt19937 random(3);
   Tree t(model.context());
   const SequenceId trunk = t.create();

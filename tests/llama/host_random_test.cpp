@@ -1,4 +1,4 @@
-// The host on real weights: random trees, and thousands of steps on few seq_ids.
+// The host on the first layers of a real model: random trees, and thousands of steps on few seq_ids.
 #include "host_world.hpp"
 #include "support/random_tree.hpp"
 
@@ -25,7 +25,7 @@ struct RandomCalls {
 }  // namespace
 
 TEST_CASE("random trees give every row what it gets alone, with aborts in between") {
-  GgufModel* model = gguf_model("f32");
+  GgufModel* model = shallow_model();
   if (model == nullptr) return;
   const GgufModel other = model->with_own_cells();
   int n_rows = 0;
@@ -69,7 +69,7 @@ TEST_CASE("random trees give every row what it gets alone, with aborts in betwee
 }
 
 TEST_CASE("seq_ids are used again over thousands of steps") {
-  GgufModel* model = gguf_model("q4_1");
+  GgufModel* model = shallow_model();
   if (model == nullptr) return;
   std::mt19937 random(6);
   const std::vector<ab::Position> empty = ends(model->context());

@@ -2,7 +2,7 @@
 #include "host_world.hpp"
 
 TEST_CASE("contexts, tokens and calls that cannot be are refused with the value and the limit") {
-  GgufModel* model = gguf_model("q4_1");
+  GgufModel* model = shallow_model();
   if (model == nullptr) return;
   ab::KvCache cache(ab::llama::cache_options(model->context()));
   CHECK(cache.n_slots() == 768);

@@ -1,9 +1,9 @@
-// The host on real weights in float32, every logit compared with llama.cpp one token at a time: rewinds, adopts and
-// rejects.
+// The host on the first layers of a real model in float32, every logit compared with llama.cpp one token at a time:
+// rewinds, adopts and rejects.
 #include "host_world.hpp"
 
 TEST_CASE("rewind, adopt, detach and drop give every row what it gets alone") {
-  GgufModel* model = gguf_model("f32");
+  GgufModel* model = shallow_model();
   if (model == nullptr) return;
   const GgufModel other = model->with_own_cells();
   std::mt19937 random(2);
@@ -42,7 +42,7 @@ TEST_CASE("rewind, adopt, detach and drop give every row what it gets alone") {
 }
 
 TEST_CASE("an adopt after the parent went on and forked again gives every row what it gets alone") {
-  GgufModel* model = gguf_model("f32");
+  GgufModel* model = shallow_model();
   if (model == nullptr) return;
   const GgufModel other = model->with_own_cells();
   std::mt19937 random(9);
@@ -68,7 +68,7 @@ TEST_CASE("an adopt after the parent went on and forked again gives every row wh
 }
 
 TEST_CASE("rejected rows are gone for llama.cpp too when their sequence goes on") {
-  GgufModel* model = gguf_model("f32");
+  GgufModel* model = shallow_model();
   if (model == nullptr) return;
   const GgufModel other = model->with_own_cells();
   std::mt19937 random(7);

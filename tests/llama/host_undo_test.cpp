@@ -1,4 +1,4 @@
-// The host on real weights: passes that are aborted, or fail halfway, leave llama.cpp as it was.
+// The host on the first layers of a real model: passes that are aborted, or fail halfway, leave llama.cpp as it was.
 #include "host_world.hpp"
 
 #include <functional>
@@ -6,7 +6,7 @@
 #include <utility>
 
 TEST_CASE("an abort after any pass leaves llama.cpp as it was, and the pass can be repeated") {
-  GgufModel* model = gguf_model("f32");
+  GgufModel* model = shallow_model();
   if (model == nullptr) return;
   const GgufModel other = model->with_own_cells();
   std::mt19937 random(4);
@@ -59,11 +59,11 @@ TEST_CASE("an abort after any pass leaves llama.cpp as it was, and the pass can 
 }
 
 TEST_CASE("when llama.cpp has no room the whole pass is undone, and it runs once there is room") {
-  if (gguf_model("f32") == nullptr) return;
-  const GgufModel other = gguf_model("f32")->with_own_cells();
+  if (shallow_model() == nullptr) return;
+  const GgufModel other = shallow_model()->with_own_cells();
   const GgufModel model =
-      GgufModel::load(ab::test::gguf_file("f32"),
-                      {.n_cells = 256, .n_seq_ids = 8, .n_threads = 2, .cells = ab::llama::CellType::float32});
+      GgufModel::load(ab::test::shallow_file(),
+                      {.n_cells = 256, .n_seq_ids = 8, .n_threads = 1, .cells = ab::llama::CellType::float32});
   std::mt19937 random(5);
   Tree t(model.context(), {.n_pages = 512, .page_size = 4});
   const SequenceId trunk = t.create();
@@ -106,7 +106,7 @@ TEST_CASE("when llama.cpp has no room the whole pass is undone, and it runs once
 }
 
 TEST_CASE("a pass that llama.cpp gives up halfway is undone, whatever it had computed") {
-  GgufModel* model = gguf_model("f32");
+  GgufModel* model = shallow_model();
   if (model == nullptr) return;
   const GgufModel other = model->with_own_cells();
   std::mt19937 random(8);
@@ -131,7 +131,7 @@ TEST_CASE("a pass that llama.cpp gives up halfway is undone, whatever it had com
   const ab::test::Book book = t.book;
   std::set<std::int64_t> n_decodes;
   llama_set_abort_callback(model->context(), stop, &counters);
-  for (bool stopped = true; stopped; n_allowed += 300) {
+  for (bool stopped = true; stopped; n_allowed += 40) {
     n_asked = 0;
     const std::int64_t n_before = t.host.statistics().n_decodes;
     fill();

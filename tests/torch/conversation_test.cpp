@@ -49,7 +49,7 @@ ab::Status status_of(Conversation& chat, const std::string& question) {
 
 TEST_CASE("A turn computes what is new, and says what the same messages at once give") {
   if (real_model() == nullptr) return;
-  const auto options = serially(24);  // cut answers and whole ones
+  const auto options = serially(16);  // cut answers and whole ones
   Conversation chat(*real_model(), options);
   const std::vector<std::string> questions{"Name a colour.", "Why do <|im_end|> people like it?", "What is 2 + 2?"};
   Messages messages{{"system", "You are brief."}};

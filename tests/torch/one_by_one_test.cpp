@@ -28,7 +28,7 @@ GenerateOptions brief(std::int32_t n_at_once) {
   GenerateOptions options;
   options.request.max_parallel_branches = n_at_once;
   options.max_branches = 5;
-  options.request.max_branch_tokens = 24;
+  options.request.max_branch_tokens = 12;
   options.request.max_tokens = 400;
   return options;
 }

@@ -74,6 +74,16 @@ struct Contestant {
   std::vector<evaluate::Way> ways;
 };
 
+const std::vector<evaluate::Way> kBranching{{"aspd", false, -1}, {"aspd one after another", false, 1}};
+const evaluate::Way kSerialAdapter{"v-seq", true, -1}, kUntouched{"untouched", true, -1};
+
+std::vector<evaluate::Way> ways(const Arguments& a) {
+  std::vector<evaluate::Way> all = kBranching;
+  if (!a.serial_adapter.empty()) all.push_back(kSerialAdapter);
+  all.push_back(kUntouched);
+  return all;
+}
+
 std::vector<Contestant> contestants(const Arguments& a) {
   std::vector<Contestant> all;
   const auto load = [&](const std::string& adapter) {
@@ -81,15 +91,15 @@ std::vector<Contestant> contestants(const Arguments& a) {
     if (!adapter.empty()) options.adapter = adapter;
     return CausalLm::load(a.model, options);
   };
-  all.push_back({load(a.adapter), {{"aspd", false, -1}, {"aspd one after another", false, 1}}});
-  if (!a.serial_adapter.empty()) all.push_back({load(a.serial_adapter), {{"v-seq", true, -1}}});
-  all.push_back({load(""), {{"untouched", true, -1}}});
+  all.push_back({load(a.adapter), kBranching});
+  if (!a.serial_adapter.empty()) all.push_back({load(a.serial_adapter), {kSerialAdapter}});
+  all.push_back({load(""), {kUntouched}});
   return all;
 }
 
-/// The first answers of a process pay for memory and threads; these are not measured.
+/// The first answers of a process pay for memory and threads; these are not measured, and short.
 void warm_up(std::vector<Contestant>& all, const evaluate::Question& question, anabranch::RequestOptions request) {
-  request.max_tokens = std::min(request.max_tokens, 48);
+  request.max_tokens = std::clamp(request.max_tokens / 4, 1, 48);
   for (Contestant& contestant : all)
     for (const evaluate::Way& way : contestant.ways) evaluate::answer_one(contestant.model, question, way, request);
 }
@@ -125,11 +135,15 @@ std::vector<evaluate::Question> questions_of(const Arguments& a) {
 void run(const Arguments& a) {
   const std::vector<evaluate::Question> questions = questions_of(a);
   const std::set<std::string> done = done_already(a.out);
+  bool all_done = true;
+  for (const evaluate::Question& question : questions)
+    for (const evaluate::Way& way : ways(a)) all_done &= done.count(key_of(question.set, question.id, way.name)) > 0;
+  if (all_done) return;  // models are loaded for what is missing
   std::vector<Contestant> all = contestants(a);
   CausalLm judge = CausalLm::load(a.model, {.weights = ab::torch::Weights::float32, .n_threads = a.n_threads});
   std::ofstream out(a.out, std::ios::app);
   if (!out) ab::fail(ab::Status::bad_file, a.out, ": cannot be written");
-  if (!questions.empty()) warm_up(all, questions.front(), a.request);
+  warm_up(all, questions.front(), a.request);
   for (std::size_t i = 0; i < questions.size(); ++i) {
     for (Contestant& contestant : all)
       for (const evaluate::Way& way : contestant.ways) {
