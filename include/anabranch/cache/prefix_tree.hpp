@@ -95,10 +95,15 @@ class PrefixTree {
   struct Place {
     PrefixIndex node;
     std::int32_t offset = 0;
+    friend bool operator==(const Place&, const Place&) = default;
   };
-  /// An open block on the way: its fork, and the parent's list so far.
+  /// An open block on the way: its fork, and the parent's list so far. An insertion names them by their nodes, because
+  /// it splits runs; what only reads may stop inside a run.
   struct Level {
     PrefixIndex fork, list;
+  };
+  struct PlaceLevel {
+    Place fork, list;
   };
   /// What makes a node, and finds it.
   struct Key {
@@ -113,7 +118,7 @@ class PrefixTree {
   Key key_of(PrefixIndex node) const noexcept;
   std::int32_t bucket_of(const Key& key) const noexcept;
   PrefixIndex find_child(const Key& key) const noexcept;
-  PrefixIndex find_joined(const Level& level, PrefixIndex branch) const noexcept;
+  Place find_joined(const PlaceLevel& level, Place branch) const noexcept;
   std::int32_t advance(Place& place, std::span<const TokenId> tokens, Position first) const noexcept;
   template <class Note>
   std::int32_t advance(Place& place, std::span<const TokenId> tokens, Position first, Note&& note) const;

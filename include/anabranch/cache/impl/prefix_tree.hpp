@@ -44,11 +44,12 @@ inline PrefixIndex PrefixTree::find_child(const Key& key) const noexcept {
   return i;
 }
 
-/// The list of a parent once it has taken a branch over; none when it is not there.
-inline PrefixIndex PrefixTree::find_joined(const Level& level, PrefixIndex branch) const noexcept {
+/// The list of a parent once it has taken a branch over; no node when it is not there.
+inline PrefixTree::Place PrefixTree::find_joined(const PlaceLevel& level, Place branch) const noexcept {
   if (branch == level.fork) return level.list;  // it wrote nothing
   if (level.list == level.fork) return branch;  // the parent sees exactly what the branch saw
-  return find_child({level.list, level.fork.value, branch.value, true});
+  if (!is_end(level.list) || !is_end(level.fork) || !is_end(branch)) return {};
+  return {find_child({level.list.node, level.fork.node.value, branch.node.value, true}), 0};
 }
 
 /// Goes on from `place` as far as the tree has these tokens at these positions, and calls note(place, tokens so far) at
@@ -94,10 +95,9 @@ inline void PrefixTree::note(PrefixMatch& match, Place place, Position next, std
 inline PrefixMatch PrefixTree::find(const StructuredPrompt& prompt, std::int32_t n_most) const {
   using Kind = StructuredPrompt::Item::Kind;
   PrefixMatch match{root(), 0, 0, prompt.items().empty() ? prompt.next_position() : prompt.items().front().position, 0};
-  std::vector<Level> levels;
+  std::vector<PlaceLevel> levels;
   Place place = end_of(root());
   for (const StructuredPrompt::Item& item : prompt.items()) {
-    if (item.kind != Kind::tokens && !is_end(place)) return match;  // no list ends here
     switch (item.kind) {
       case Kind::tokens: {
         const auto tokens = prompt.tokens_of(item);
@@ -108,17 +108,14 @@ inline PrefixMatch PrefixTree::find(const StructuredPrompt& prompt, std::int32_t
         if (n < item.n_tokens) return match;
         break;
       }
-      case Kind::begin_block: levels.push_back({place.node, place.node}); break;
-      case Kind::begin_branch: place = end_of(levels.back().fork); break;
-      case Kind::end_branch: {
-        const PrefixIndex joined = find_joined(levels.back(), place.node);
-        if (joined == kNoIndex) return match;
-        levels.back().list = joined;
-        place = end_of(joined);
+      case Kind::begin_block: levels.push_back({place, place}); break;
+      case Kind::begin_branch: place = levels.back().fork; break;
+      case Kind::end_branch:
+        place = levels.back().list = find_joined(levels.back(), place);
+        if (place.node == kNoIndex) return match;
         break;
-      }
       case Kind::end_block:
-        place = end_of(levels.back().list);
+        place = levels.back().list;
         levels.pop_back();
         if (levels.empty()) note(match, place, item.position, n_most);
         break;
@@ -179,8 +176,8 @@ inline void PrefixTree::append(Place& place, std::span<const TokenId> tokens, Po
 }
 
 inline PrefixIndex PrefixTree::join(const Level& level, PrefixIndex branch) {
-  const PrefixIndex joined = find_joined(level, branch);
-  if (joined != kNoIndex) return joined;
+  const Place joined = find_joined({end_of(level.fork), end_of(level.list)}, end_of(branch));
+  if (joined.node != kNoIndex) return joined.node;
   return add_node({level.list, level.fork.value, branch.value, true}, {});
 }
 

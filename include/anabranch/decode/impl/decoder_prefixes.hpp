@@ -221,9 +221,10 @@ bool Decoder<M, Text, S, Cache>::evict_prefixes(const Shortage& shortage) {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 bool Decoder<M, Text, S, Cache>::leave_to_prefixes(Request& request) {
   const bool keeps = prefixes_ != nullptr && request.prompt != nullptr && !request.active && request.history_kept &&
-                     request.has_trunk && request.prefix_use.phase != impl::PrefixUse::Phase::none &&
+                     request.has_trunk && request.options->reuse_prefix && request.prefix_use.phase != impl::PrefixUse::Phase::none &&
                      cache_->alive(request.trunk().sequence);
   if (!keeps) return false;
+  impl::reserve_more(released_, 1);
   StructuredPrompt history = history_of(request).first(n_history_in_cache(request));
   released_.push_back({request.trunk().sequence, std::move(history), std::exchange(request.prefix_use, {})});
   return true;
@@ -231,8 +232,8 @@ bool Decoder<M, Text, S, Cache>::leave_to_prefixes(Request& request) {
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::keep_released() {
-  while (!released_.empty()) {
-    Released& released = released_.front();
+  while (!released_.empty()) {  // the last one first: of a chat, the turn that has the others in it
+    Released& released = released_.back();
     impl::reserve_more(abandoned_, 2);
     try {
       if (cache_->alive(released.sequence)) prefixes_->keep(released.sequence, released.history);
@@ -241,7 +242,7 @@ void Decoder<M, Text, S, Cache>::keep_released() {
       abandoned_.push_back(released.sequence);
     }
     end_prefix_use(released.prefix_use);
-    released_.erase(released_.begin());
+    released_.pop_back();
   }
 }
 
