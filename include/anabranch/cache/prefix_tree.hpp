@@ -105,6 +105,13 @@ class PrefixTree {
   struct PlaceLevel {
     Place fork, list;
   };
+  /// A place outside all blocks that a prompt has come to: its next position there, how many tokens back that holds
+  /// too, and how many tokens may be found at most.
+  struct Noted {
+    Position next = 0;
+    std::int32_t n_back = 0;
+    std::int32_t n_most = 0;
+  };
   /// What makes a node, and finds it.
   struct Key {
     PrefixIndex parent;
@@ -122,7 +129,7 @@ class PrefixTree {
   std::int32_t advance(Place& place, std::span<const TokenId> tokens, Position first) const noexcept;
   template <class Note>
   std::int32_t advance(Place& place, std::span<const TokenId> tokens, Position first, Note&& note) const;
-  void note(PrefixMatch& match, Place place, Position next, std::int32_t n_most) const noexcept;
+  void note(PrefixMatch& match, Place place, const Noted& noted) const noexcept;
 
   void append(Place& place, std::span<const TokenId> tokens, Position first);
   PrefixIndex end_here(Place& place);

@@ -52,8 +52,8 @@ inline PrefixTree::Place PrefixTree::find_joined(const PlaceLevel& level, Place 
   return {find_child({level.list.node, level.fork.node.value, branch.node.value, true}), 0};
 }
 
-/// Goes on from `place` as far as the tree has these tokens at these positions, and calls note(place, tokens so far) at
-/// the end of each node on the way and at the last place. Returns the number of tokens.
+/// Goes on from `place` as far as the tree has these tokens at these positions, and calls note(place, tokens so far,
+/// tokens in this node) at the end of each node on the way and at the last place. Returns the number of tokens.
 template <class Note>
 std::int32_t PrefixTree::advance(Place& place, std::span<const TokenId> tokens, Position first, Note&& note) const {
   const auto n = static_cast<std::int32_t>(tokens.size());
@@ -72,24 +72,24 @@ std::int32_t PrefixTree::advance(Place& place, std::span<const TokenId> tokens, 
         std::mismatch(run.begin(), run.end(), rest.begin(), rest.end()).first - run.begin());
     place.offset += n_equal;
     done += n_equal;
-    if (n_equal > 0) note(place, done);
+    if (n_equal > 0) note(place, done, n_equal);
     if (!is_end(place)) break;
   }
   return done;
 }
 
 inline std::int32_t PrefixTree::advance(Place& place, std::span<const TokenId> tokens, Position first) const noexcept {
-  return advance(place, tokens, first, [](Place, std::int32_t) {});
+  return advance(place, tokens, first, [](Place, std::int32_t, std::int32_t) {});
 }
 
-/// The prompt has come to `place`, outside all blocks, where its next position is `next`.
-inline void PrefixTree::note(PrefixMatch& match, Place place, Position next, std::int32_t n_most) const noexcept {
+inline void PrefixTree::note(PrefixMatch& match, Place place, const Noted& noted) const noexcept {
   const PrefixNode& node = nodes_[place.node];
   const std::int32_t n_here = node.n_tokens - (end_of(place.node).offset - place.offset);
-  const std::int32_t n_over = std::max(0, n_here - n_most);
-  if (n_over > 0 && n_over >= place.offset) return;  // the node before it was noted
+  const std::int32_t n_over = std::max(0, n_here - noted.n_most);
+  if (n_over > 0 && n_over >= noted.n_back) return;  // what is left was noted before
   if (node.n_pending + node.n_running > 0) match.n_pending = n_here - n_over;
-  if (node.is_held()) match = {place.node, place.offset - n_over, n_here - n_over, next - n_over, match.n_pending};
+  if (node.is_held())
+    match = {place.node, place.offset - n_over, n_here - n_over, noted.next - n_over, match.n_pending};
 }
 
 inline PrefixMatch PrefixTree::find(const StructuredPrompt& prompt, std::int32_t n_most) const {
@@ -102,9 +102,10 @@ inline PrefixMatch PrefixTree::find(const StructuredPrompt& prompt, std::int32_t
       case Kind::tokens: {
         const auto tokens = prompt.tokens_of(item);
         const bool counts = levels.empty();
-        const std::int32_t n = advance(place, tokens, item.position, [&](Place at, std::int32_t done) {
-          if (counts) note(match, at, item.position + done, n_most);
-        });
+        const auto note_it = [&](Place at, std::int32_t done, std::int32_t n_here) {
+          if (counts) note(match, at, {item.position + done, n_here, n_most});
+        };
+        const std::int32_t n = advance(place, tokens, item.position, note_it);
         if (n < item.n_tokens) return match;
         break;
       }
@@ -117,7 +118,7 @@ inline PrefixMatch PrefixTree::find(const StructuredPrompt& prompt, std::int32_t
       case Kind::end_block:
         place = levels.back().list;
         levels.pop_back();
-        if (levels.empty()) note(match, place, item.position, n_most);
+        if (levels.empty()) note(match, place, {item.position, 0, n_most});
         break;
     }
   }
