@@ -76,8 +76,9 @@ class Decoder {
   RequestId submit(const StructuredPrompt& prompt, const RequestOptions& options = {});
   /// From now on new requests begin with what this cache has of their prompts, wait for another one that computes the
   /// same, and leave their histories to it when they are released; a shortage evicts from it before it is reported. It
-  /// must be a cache over this decoder's K/V cache, and outlive the decoder.
-  void use(PrefixSource& prefixes) noexcept { prefixes_ = &prefixes; }
+  /// must be a cache over this decoder's K/V cache. It must outlive the decoder, or be replaced by another or by null:
+  /// the requests that there are then share nothing more, and their histories are not kept.
+  void use(PrefixSource* prefixes);
   /// The request's prompt and all that it has written so far, with its blocks: the beginning of the prompt that goes on
   /// from it. An end-of-text token is not in it. Throws stale_request, bad_request for one that began with a `prefix`,
   /// wrong_state while it has a block that is not joined.
@@ -175,6 +176,7 @@ class Decoder {
   void free_sequences(std::int32_t n_due);
   void look_up_prefixes();
   void share_prompts();
+  bool share_prompt(Request& request);
   void look_up(Request& request);
   void take_prefix(Request& request, std::int32_t n_most);
   static bool waits_for_prefix(const Request& request) noexcept {
@@ -183,6 +185,7 @@ class Decoder {
   bool evict_prefixes(const Shortage& shortage);
   bool leave_to_prefixes(Request& request);
   void keep_released();
+  void leave_prefixes(impl::PrefixUse& use) noexcept;
   void end_prefix_use(impl::PrefixUse& use) noexcept;
   // impl/decoder_planning.hpp: the plan of a pass, and the settings of its outputs
   const StepPlan* plan_those_left(Shortage& shortage, Transaction& transaction, std::vector<std::size_t>& lost);
@@ -221,7 +224,7 @@ class Decoder {
   std::vector<SequenceId> abandoned_;        // trunks that nobody goes on with, to be dropped
   std::size_t n_released_ = 0;               // of requests_, to be forgotten
   PrefixSource* prefixes_ = nullptr;
-  std::vector<RequestId> announced_;         // requests whose prompts are not shared yet, and some that are over
+  std::vector<RequestId> announced_;         // requests that will have more to share, and some that are over
   std::vector<Released> released_;           // in order
   typename Transaction::Requests retired_;   // their former states, while settings_ borrows from them
   std::uint64_t last_id_ = 0;

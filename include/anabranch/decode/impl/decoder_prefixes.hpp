@@ -150,26 +150,41 @@ void Decoder<M, Text, S, Cache>::look_up_prefixes() {
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::share_prompts() {
-  using Phase = impl::PrefixUse::Phase;
-  impl::reserve_more(abandoned_, announced_.size());
-  const auto is_done = [&](RequestId id) {
-    const auto it = std::lower_bound(requests_.begin(), requests_.end(), id,
+  impl::reserve_more(abandoned_, 2 * announced_.size());
+  for (std::size_t k = 0; k < announced_.size();) {
+    const auto it = std::lower_bound(requests_.begin(), requests_.end(), announced_[k],
                                      [](const auto& request, RequestId wanted) { return request->id < wanted; });
-    if (it == requests_.end() || (*it)->id != id) return true;
-    Request& request = **it;
-    impl::PrefixUse& use = request.prefix_use;
-    if (use.phase != Phase::announced) return true;
-    if (request.prefilling) {
-      if (request.active) return false;
-      end_prefix_use(use);  // nobody computes it any more
-      return true;
+    if (it != requests_.end() && (*it)->id == announced_[k] && share_prompt(**it)) {
+      ++k;
+    } else {
+      announced_[k] = announced_.back();
+      announced_.pop_back();
     }
-    if (use.sequence != kNoSequence) abandoned_.push_back(std::exchange(use.sequence, kNoSequence));
+  }
+}
+
+/// Shares what the request has computed: its prompt, and once it has ended its history. False: that was all.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+bool Decoder<M, Text, S, Cache>::share_prompt(Request& request) {
+  using Phase = impl::PrefixUse::Phase;
+  impl::PrefixUse& use = request.prefix_use;
+  if (use.phase != Phase::announced && use.phase != Phase::shared) return false;
+  if (request.prefilling && request.active) return true;
+  if (!request.has_trunk || !request.history_kept || request.prefilling) {
+    end_prefix_use(use);  // nobody computes it any more
+    return false;
+  }
+  if (use.phase == Phase::announced) {
     prefixes_->share(use.running, request.trunk().sequence);
     use.phase = Phase::shared;
-    return true;
-  };
-  std::erase_if(announced_, is_done);
+    if (use.sequence != kNoSequence) abandoned_.push_back(std::exchange(use.sequence, kNoSequence));
+  }
+  if (request.active) return true;
+  if (!cache_->alive(request.trunk().sequence)) return false;
+  const RunningPrefixIndex whole = prefixes_->announce(history_of(request).first(n_history_in_cache(request)));
+  prefixes_->share(whole, request.trunk().sequence);
+  prefixes_->withdraw(std::exchange(use.running, whole));
+  return false;
 }
 
 /// Takes what there is of the prompt, unless more of it is being computed.
@@ -246,14 +261,36 @@ void Decoder<M, Text, S, Cache>::keep_released() {
   }
 }
 
-/// REQUIRES: room for one more in abandoned_.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::use(PrefixSource* prefixes) {
+  impl::reserve_more(abandoned_, 2 * released_.size());
+  for (const auto& request : requests_) leave_prefixes(request->prefix_use);
+  for (Released& released : released_) {
+    end_prefix_use(released.prefix_use);
+    abandoned_.push_back(released.sequence);
+  }
+  released_.clear();
+  announced_.clear();
+  prefixes_ = prefixes;
+}
+
+/// The request shares nothing more; what it has begun with, it keeps.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::leave_prefixes(impl::PrefixUse& use) noexcept {
+  if (prefixes_ != nullptr) {
+    prefixes_->withdraw(use.running);
+    prefixes_->unpin(use.pin);
+  }
+  const SequenceId sequence = use.sequence;
+  use = {};
+  use.sequence = sequence;
+}
+
+/// The same at the end of a request. REQUIRES: room for one more in abandoned_.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::end_prefix_use(impl::PrefixUse& use) noexcept {
-  if (prefixes_ == nullptr) return;
-  prefixes_->withdraw(use.running);
-  prefixes_->unpin(use.pin);
-  if (use.sequence != kNoSequence) abandoned_.push_back(use.sequence);
-  use = {};
+  leave_prefixes(use);
+  if (use.sequence != kNoSequence) abandoned_.push_back(std::exchange(use.sequence, kNoSequence));
 }
 
 }  // namespace anabranch

@@ -131,7 +131,7 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
   ++last_id_;
   running_.push_back(requests_.size());
   requests_.push_back(std::move(added));
-  if (request.prefix_use.phase == impl::PrefixUse::Phase::announced) announced_.push_back(request.id);
+  if (request.prefix_use.running != kNoIndex) announced_.push_back(request.id);
   if (before != nullptr) {
     before->release_sequences();
     before->prefix_use = {};  // the new request's now
