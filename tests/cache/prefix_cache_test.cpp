@@ -1,8 +1,8 @@
 // The prefix cache, case by case: what is found, what never is, what goes first, and what is refused.
 #include <anabranch/cache/prefix_cache.hpp>
-#include <anabranch/decode/impl/structured_rows.hpp>
 
 #include "cache_steps.hpp"
+#include "prompts.hpp"
 
 using namespace anabranch;
 using namespace anabranch::test;
@@ -14,10 +14,7 @@ using Tokens = std::vector<TokenId>;
 /// Computes what follows the first `n_done` tokens of a prompt, which `sequence` sees.
 std::int32_t feed(KvCache& cache, SequenceId sequence, const StructuredPrompt& prompt, std::int32_t n_done = 0) {
   Step step = cache.begin_step();
-  std::int32_t n = impl::append_blocks(step, sequence, prompt, n_done);
-  const auto tail = prompt.tokens().subspan(static_cast<std::size_t>(std::max(prompt.n_structured(), n_done)));
-  step.append(sequence, tail);
-  n += static_cast<std::int32_t>(tail.size());
+  const std::int32_t n = feed(step, sequence, prompt, n_done);
   finish(step);
   return n;
 }
@@ -27,8 +24,6 @@ SequenceId computed(KvCache& cache, const StructuredPrompt& prompt) {
   feed(cache, sequence, prompt);
   return sequence;
 }
-
-StructuredPrompt linear(const Tokens& list) { return StructuredPrompt(std::span<const TokenId>(list)); }
 
 /// `before`, then a block of these branches.
 StructuredPrompt with_block(const StructuredPrompt& before, const std::vector<Tokens>& branches,
@@ -41,10 +36,6 @@ StructuredPrompt with_block(const StructuredPrompt& before, const std::vector<To
     prompt.end_branch();
   }
   prompt.end_block();
-  return prompt;
-}
-StructuredPrompt then(StructuredPrompt prompt, const Tokens& more) {
-  prompt.append(more);
   return prompt;
 }
 

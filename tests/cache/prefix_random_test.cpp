@@ -8,10 +8,10 @@
 #include <random>
 
 #include <anabranch/cache/prefix_cache.hpp>
-#include <anabranch/decode/impl/structured_rows.hpp>
 
 #include "cache_steps.hpp"
 #include "plan_reading.hpp"
+#include "prompts.hpp"
 
 using namespace anabranch;
 using namespace anabranch::test;
@@ -20,9 +20,9 @@ namespace {
 
 using Identities = std::vector<int>;
 
-class World {
+class PrefixWorld {
  public:
-  explicit World(std::uint32_t seed)
+  explicit PrefixWorld(std::uint32_t seed)
       : random_(seed),
         cache_({.n_pages = 24 + below(40), .page_size = 1 + below(5), .keep_tokens = true}),
         prefixes_(cache_, {.max_histories = 1 + below(12)}) {}
@@ -87,7 +87,8 @@ class World {
   StructuredPrompt draw_prompt() {
     StructuredPrompt prompt;
     if (!known_.empty() && below(8) > 0) {
-      const StructuredPrompt& before = known_[static_cast<std::size_t>(below(static_cast<std::int32_t>(known_.size())))];
+      const StructuredPrompt& before =
+          known_[static_cast<std::size_t>(below(static_cast<std::int32_t>(known_.size())))];
       prompt = before.first(below(4) == 0 ? below(before.n_tokens() + 1) : before.n_tokens());
     }
     if (prompt.n_tokens() > 24) prompt = prompt.first(below(24));
@@ -152,8 +153,7 @@ class World {
   bool compute(SequenceId sequence, const StructuredPrompt& prompt, std::int32_t n_done) {
     for (int attempt = 0; attempt < 2; ++attempt) {
       Step step = cache_.begin_step();
-      impl::append_blocks(step, sequence, prompt, n_done);
-      step.append(sequence, prompt.tokens().subspan(static_cast<std::size_t>(std::max(n_done, prompt.n_structured()))));
+      feed(step, sequence, prompt, n_done);
       const PlanResult plan = step.plan();
       if (plan) {
         run(*plan);
@@ -288,7 +288,7 @@ TEST_CASE("Whatever is kept, shared and evicted, a hit holds exactly what its pr
   int n_hits = 0, n_joined_hits = 0;
   for (std::uint32_t seed = 1; seed <= 60; ++seed) {
     INFO("seed " << seed);
-    World world(seed);
+    PrefixWorld world(seed);
     for (int i = 0; i < 80; ++i) world.act();
     world.finish_all();
     n_hits += world.n_hits;

@@ -145,8 +145,7 @@ TEST_CASE("200 requests with one system prompt of 1,000 tokens compute it once, 
     std::vector<ab::RequestId> ids;
     for (int k = 0; k < 200; ++k) {
       Tokens prompt = system;
-      for (const TokenId token : letters_of(3, 5 + 3 * k)) prompt.push_back(token);
-      prompt[1000] = kFirstLetter + k % 26;
+      for (const TokenId token : {1000 + k, 12, 13}) prompt.push_back(token);
       r.run.script({}, "ab.");
       ids.push_back(r.submit(linear(prompt)));
       if (!together) r.run.run();
@@ -158,7 +157,7 @@ TEST_CASE("200 requests with one system prompt of 1,000 tokens compute it once, 
       n_reused += r.n_reused(id);
       CHECK(r.run.decoder.text(id) == "ab");
     }
-    CHECK(n_reused >= 199 * 1000);
+    CHECK(n_reused == 199 * 1000);
     CHECK(r.run.cache.n_pages() - r.run.cache.n_free_pages() <= 63 + 200 * 2);
     for (const ab::RequestId id : ids) r.release(id);
     const ab::PrefixStatistics& s = r.prefixes.statistics();

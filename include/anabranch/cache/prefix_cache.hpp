@@ -1,7 +1,8 @@
 // PrefixCache: finished histories stay in the pool, and a prompt that begins like one of them is not computed again.
 //
 //   PrefixCache prefixes{cache};
-//   PrefixHit hit = prefixes.take(prompt, prompt.n_tokens() - 1);   // a sequence that sees the first hit.n_tokens tokens
+//   PrefixHit hit = prefixes.take(prompt, prompt.n_tokens() - 1);   // a sequence that sees the first hit.n_tokens
+//   tokens
 //   ...                                                             // append the rest, decode
 //   prefixes.unpin(hit.pin);
 //   prefixes.keep(sequence, history);                               // for others, and for the next turn
@@ -72,6 +73,8 @@ class PrefixCache final : public PrefixSource {
   void for_each_history(Visit&& visit) const;
 
  private:
+  template <class>
+  friend class PrefixFile;
   using Step = typename Cache::Step;
   /// A history that is kept (by its node, see order_) or announced.
   struct Holder {
@@ -84,7 +87,8 @@ class PrefixCache final : public PrefixSource {
   SequenceId copy_of(SequenceId sequence, std::int32_t n_tokens, Position next);
   static void check_complete(const StructuredPrompt& prompt);
   void check(SequenceId sequence, const StructuredPrompt& history) const;
-  bool keep_at(PrefixIndex node, SequenceId sequence);
+  void keep_at(PrefixIndex node, SequenceId sequence);
+  bool try_keep_at(PrefixIndex node, SequenceId sequence);
   void enter(PrefixIndex node, SequenceId sequence) noexcept;
   void leave(PrefixIndex node) noexcept;
   void touch(PrefixIndex node) noexcept;
@@ -93,9 +97,7 @@ class PrefixCache final : public PrefixSource {
   void rewind(SequenceId sequence, std::int32_t n_tokens);
   void drop_history(PrefixIndex node);
   void evict(PrefixIndex node, std::int32_t n_tokens);
-  std::int32_t n_sequences_left() const noexcept {
-    return cache_->options().max_sequences - cache_->n_sequences();
-  }
+  std::int32_t n_sequences_left() const noexcept { return cache_->options().max_sequences - cache_->n_sequences(); }
 
   Cache* cache_;
   PrefixCacheOptions options_;

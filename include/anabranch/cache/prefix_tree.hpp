@@ -9,7 +9,8 @@
 //
 // Two histories have one node exactly when their lists are equal: a child is found by a hash of what makes it, and
 // compared by the nodes and tokens themselves, so no two lists are ever taken for one another. A block whose one branch
-// alone has tokens is the list of that branch, hence its linear text. With two, it is a join, and never its linear text.
+// alone has tokens is the list of that branch, hence its linear text. With two, it is a join, and never its linear
+// text.
 //
 // Invariants: 1. The runs of a node's children differ in their first token or position. 2. A node is there as long as
 // a child, a join that names it as C, or its owner (`use`) needs it. 3. A split leaves the index of the list's end.
@@ -74,6 +75,14 @@ class PrefixTree {
   /// The node of the whole prompt, used once more by the caller. O(tokens). When it throws, nothing is used.
   /// REQUIRES: the prompt is complete.
   PrefixIndex insert(const StructuredPrompt& prompt);
+  /// The node of list `parent` with tokens behind it that begin at position `first`, likewise.
+  PrefixIndex insert_run(PrefixIndex parent, std::span<const TokenId> tokens, Position first);
+  /// The node of list `parent` with what list `branch` has beyond `fork` behind it, likewise. REQUIRES: `branch` begins
+  /// with `fork`; the sum of the tokens can be counted.
+  PrefixIndex insert_join(PrefixIndex parent, PrefixIndex fork, PrefixIndex branch);
+  /// Calls visit(std::span<const TokenId>, Position of the first) for the runs of a list, in order. O(runs).
+  template <class Visit>
+  void for_each_run(PrefixIndex node, Visit&& visit) const;
   /// The node of the first `offset` tokens of a node's run, used once more by the caller; the run is split for it.
   PrefixIndex split_at(PrefixIndex node, std::int32_t offset);
   /// Takes the last `n` tokens off a run that nobody else uses. REQUIRES: n_uses == 1, n < tokens of the run.
@@ -136,6 +145,8 @@ class PrefixTree {
   PrefixIndex join(const Level& level, PrefixIndex branch);
   PrefixIndex add_node(const Key& key, std::span<const TokenId> tokens);
   void insert_items(const StructuredPrompt& prompt, Place& place);
+  template <class Insert>
+  PrefixIndex insert_with(Insert&& insert);
   void forget_created() noexcept;
   void link(PrefixIndex node) noexcept;
   void unlink(PrefixIndex node) noexcept;

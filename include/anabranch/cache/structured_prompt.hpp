@@ -31,7 +31,7 @@ class StructuredPrompt {
   struct Item {
     enum class Kind : std::uint8_t { tokens, begin_block, begin_branch, end_branch, end_block };
     Kind kind = Kind::tokens;
-    Position position = 0;         ///< of the first token; of begin_branch: where it starts; of an end: where it goes on
+    Position position = 0;  ///< of the first token; of begin_branch: where it starts; of an end: where it goes on
     std::int32_t first_token = 0;  ///< in tokens()
     std::int32_t n_tokens = 0;
     friend bool operator==(const Item&, const Item&) = default;
@@ -84,9 +84,9 @@ class StructuredPrompt {
     std::int32_t n_branches = 0;
     std::int32_t n_begun = 0;
     bool in_branch = false;
-    Position fork = 0;    ///< the parent's next position at the fork
-    Position parent = 0;  ///< and now
-    Position start = 0;   ///< of the branch that is open
+    Position fork = 0;                ///< the parent's next position at the fork
+    Position parent = 0;              ///< and now
+    Position start = 0;               ///< of the branch that is open
     WidePosition limit = kUnlimited;  ///< of the branch that is open: first position refused
   };
   void need_text_level(const char* call) const;

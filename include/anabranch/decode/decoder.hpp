@@ -224,9 +224,9 @@ class Decoder {
   std::vector<SequenceId> abandoned_;        // trunks that nobody goes on with, to be dropped
   std::size_t n_released_ = 0;               // of requests_, to be forgotten
   PrefixSource* prefixes_ = nullptr;
-  std::vector<RequestId> announced_;         // requests that will have more to share, and some that are over
-  std::vector<Released> released_;           // in order
-  typename Transaction::Requests retired_;   // their former states, while settings_ borrows from them
+  std::vector<RequestId> announced_;        // requests that will have more to share, and some that are over
+  std::vector<Released> released_;          // in order
+  typename Transaction::Requests retired_;  // their former states, while settings_ borrows from them
   std::uint64_t last_id_ = 0;
   std::optional<Step> step_;
   const StepPlan* plan_ = nullptr;

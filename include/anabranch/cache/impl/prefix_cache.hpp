@@ -185,8 +185,8 @@ void PrefixCache<Cache>::check(SequenceId sequence, const StructuredPrompt& hist
   for (const StructuredPrompt::Item& item : history.items())
     for (std::int32_t i = 0; i < item.n_tokens; ++i)
       if (const Position at = positions.begin()[item.first_token + i]; at != item.position + i)
-        fail(Status::bad_argument, "token ", item.first_token + i, " of sequence ", sequence.index, " has position ", at,
-             "; its history says ", item.position + i);
+        fail(Status::bad_argument, "token ", item.first_token + i, " of sequence ", sequence.index, " has position ",
+             at, "; its history says ", item.position + i);
   if (!cache_->options().keep_tokens) return;
   const std::vector<TokenId> tokens = cache_->tokens_of(sequence);
   for (std::int32_t i = 0; i < n; ++i)
@@ -199,23 +199,27 @@ template <class Cache>
 void PrefixCache<Cache>::keep(SequenceId sequence, const StructuredPrompt& history) {
   check(sequence, history);
   if (history.n_tokens() < options_.min_tokens) return drop(sequence);
-  const PrefixIndex node = tree_.insert(history);
+  keep_at(tree_.insert(history), sequence);
+}
+
+/// Takes over the sequence, which sees what the node says, and a use of the node; gives both back when it throws.
+template <class Cache>
+void PrefixCache<Cache>::keep_at(PrefixIndex node, SequenceId sequence) {
   try {
     reserve_nodes();
-    if (!keep_at(node, sequence)) {
-      drop(sequence);
-      touch(node);
-      tree_.release(node);
-    }
+    if (try_keep_at(node, sequence)) return;
+    drop(sequence);
   } catch (...) {
     tree_.release(node);
     throw;
   }
+  touch(node);
+  tree_.release(node);
 }
 
 /// False: the history is kept already, or there is no room for it.
 template <class Cache>
-bool PrefixCache<Cache>::keep_at(PrefixIndex node, SequenceId sequence) {
+bool PrefixCache<Cache>::try_keep_at(PrefixIndex node, SequenceId sequence) {
   if (tree_[node].n_kept > 0) {
     ++statistics_.n_known;
     return false;

@@ -31,7 +31,8 @@ inline std::int32_t PrefixTree::bucket_of(const Key& key) const noexcept {
     return x ^ (x >> 31);
   };
   const auto bits = [](std::int32_t value) { return std::uint64_t{static_cast<std::uint32_t>(value)}; };
-  const std::uint64_t hash = mix(mix(bits(key.parent.value) << 1 | (key.is_join ? 1 : 0)) + (bits(key.a) << 32 | bits(key.b)));
+  const std::uint64_t hash =
+      mix(mix(bits(key.parent.value) << 1 | (key.is_join ? 1 : 0)) + (bits(key.a) << 32 | bits(key.b)));
   return static_cast<std::int32_t>(hash & (static_cast<std::uint64_t>(buckets_.size()) - 1));
 }
 
@@ -68,8 +69,8 @@ std::int32_t PrefixTree::advance(Place& place, std::span<const TokenId> tokens, 
     if (node.first + place.offset != first + done) break;
     const auto run = std::span(node.tokens.data(), node.tokens.size()).subspan(static_cast<std::size_t>(place.offset));
     const auto rest = tokens.subspan(static_cast<std::size_t>(done));
-    const auto n_equal = static_cast<std::int32_t>(
-        std::mismatch(run.begin(), run.end(), rest.begin(), rest.end()).first - run.begin());
+    const auto n_equal =
+        static_cast<std::int32_t>(std::mismatch(run.begin(), run.end(), rest.begin(), rest.end()).first - run.begin());
     place.offset += n_equal;
     done += n_equal;
     if (n_equal > 0) note(place, done, n_equal);
@@ -125,19 +126,63 @@ inline PrefixMatch PrefixTree::find(const StructuredPrompt& prompt, std::int32_t
   return match;
 }
 
+template <class Visit>
+void PrefixTree::for_each_run(PrefixIndex node, Visit&& visit) const {
+  struct Part {
+    PrefixIndex node, stop;
+  };
+  std::vector<Part> parts = {{node, root()}};
+  std::vector<PrefixIndex> runs;  // the last one first
+  while (!parts.empty()) {
+    const Part part = parts.back();
+    parts.pop_back();
+    if (part.node == part.stop) continue;
+    const PrefixNode& n = nodes_[part.node];
+    parts.push_back({n.parent, part.stop});
+    if (n.branch != kNoIndex) parts.push_back({n.branch, n.fork});
+    if (!n.tokens.empty()) runs.push_back(part.node);
+  }
+  for (std::size_t i = runs.size(); i-- > 0;) {
+    const PrefixNode& n = nodes_[runs[i]];
+    visit(std::span<const TokenId>(n.tokens.data(), n.tokens.size()), n.first);
+  }
+}
+
 // Inserting.
 
-inline PrefixIndex PrefixTree::insert(const StructuredPrompt& prompt) {
-  Place place = end_of(root());
+/// Whatever `insert` makes goes again when it throws; the node that it returns is used once more.
+template <class Insert>
+PrefixIndex PrefixTree::insert_with(Insert&& insert) {
+  PrefixIndex node;
   try {
-    insert_items(prompt, place);
-    use(end_here(place));
+    node = insert();
   } catch (...) {
     forget_created();
     throw;
   }
+  use(node);
   forget_created();
-  return place.node;
+  return node;
+}
+
+inline PrefixIndex PrefixTree::insert(const StructuredPrompt& prompt) {
+  return insert_with([&] {
+    Place place = end_of(root());
+    insert_items(prompt, place);
+    return end_here(place);
+  });
+}
+
+inline PrefixIndex PrefixTree::insert_run(PrefixIndex parent, std::span<const TokenId> tokens, Position first) {
+  return insert_with([&] {
+    Place place = end_of(parent);
+    append(place, tokens, first);
+    return end_here(place);
+  });
+}
+
+inline PrefixIndex PrefixTree::insert_join(PrefixIndex parent, PrefixIndex fork, PrefixIndex branch) {
+  return insert_with([&] { return join({fork, parent}, branch); });
 }
 
 inline void PrefixTree::insert_items(const StructuredPrompt& prompt, Place& place) {

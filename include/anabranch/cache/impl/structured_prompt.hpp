@@ -104,7 +104,8 @@ inline StructuredPrompt StructuredPrompt::first(std::int32_t n_tokens) const {
   }
   result.items_.assign(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(n_items));
   result.tokens_.assign(tokens_.begin(), tokens_.begin() + n_kept);
-  if (n_partial > 0) result.append(tokens().subspan(static_cast<std::size_t>(n_kept), static_cast<std::size_t>(n_partial)));
+  if (n_partial > 0)
+    result.append(tokens().subspan(static_cast<std::size_t>(n_kept), static_cast<std::size_t>(n_partial)));
   return result;
 }
 

@@ -236,7 +236,8 @@ bool Decoder<M, Text, S, Cache>::evict_prefixes(const Shortage& shortage) {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 bool Decoder<M, Text, S, Cache>::leave_to_prefixes(Request& request) {
   const bool keeps = prefixes_ != nullptr && request.prompt != nullptr && !request.active && request.history_kept &&
-                     request.has_trunk && request.options->reuse_prefix && request.prefix_use.phase != impl::PrefixUse::Phase::none &&
+                     request.has_trunk && request.options->reuse_prefix &&
+                     request.prefix_use.phase != impl::PrefixUse::Phase::none &&
                      cache_->alive(request.trunk().sequence);
   if (!keeps) return false;
   impl::reserve_more(released_, 1);

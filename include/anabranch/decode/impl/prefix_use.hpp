@@ -16,10 +16,10 @@ struct PrefixUse {
     shared,     ///< its prompt is computed, and others can begin with it
   };
   Phase phase = Phase::none;
-  std::uint64_t version = 0;              ///< of the cache, when it was looked up in vain
-  PrefixIndex pin;                        ///< of the hit
-  SequenceId sequence = kNoSequence;      ///< of the hit, until the trunk has been forked off it
-  RunningPrefixIndex running;             ///< of the announcement
+  std::uint64_t version = 0;          ///< of the cache, when it was looked up in vain
+  PrefixIndex pin;                    ///< of the hit
+  SequenceId sequence = kNoSequence;  ///< of the hit, until the trunk has been forked off it
+  RunningPrefixIndex running;         ///< of the announcement
 };
 
 }  // namespace anabranch::impl
