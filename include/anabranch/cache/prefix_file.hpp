@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <string>
 
+#include <anabranch/cache/kv_bytes.hpp>
 #include <anabranch/cache/prefix_cache.hpp>
 #include <anabranch/types.hpp>
 
@@ -19,17 +19,6 @@ namespace anabranch {
 namespace impl {
 struct SavedHistory;
 }
-
-/// How K and V of slots become bytes. Bytes of a slot: K and V of all layers, in an order that is the host's own.
-struct KvBytes {
-  /// Names all that K and V depend on: model, adapter, type and layout of K and V. Files with another name are refused.
-  std::string model;
-  std::int64_t bytes_per_slot = 0;
-  /// Copies K and V of slots [first, first + count) to `bytes`, of count * bytes_per_slot.
-  std::function<void(Slot first, std::int32_t count, std::span<std::byte> bytes)> read;
-  /// The other way round.
-  std::function<void(Slot first, std::int32_t count, std::span<const std::byte> bytes)> write;
-};
 
 /// Gets the next bytes of a file.
 using ByteSink = std::function<void(std::span<const std::byte>)>;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <string>
 #include <utility>
 #include <vector>
 
