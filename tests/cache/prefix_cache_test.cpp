@@ -14,7 +14,7 @@ using Tokens = std::vector<TokenId>;
 /// Computes what follows the first `n_done` tokens of a prompt, which `sequence` sees.
 std::int32_t feed(KvCache& cache, SequenceId sequence, const StructuredPrompt& prompt, std::int32_t n_done = 0) {
   Step step = cache.begin_step();
-  const std::int32_t n = feed(step, sequence, prompt, n_done);
+  const std::int32_t n = feed_prompt(step, sequence, prompt, n_done);
   finish(step);
   return n;
 }

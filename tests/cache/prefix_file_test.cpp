@@ -44,7 +44,7 @@ struct Host {
     SequenceId sequence = hit.sequence;
     if (!hit) sequence = cache.create_sequence(prompt.items().front().position);
     Step step = cache.begin_step();
-    feed(step, sequence, prompt, hit.n_tokens);
+    feed_prompt(step, sequence, prompt, hit.n_tokens);
     const PlanResult plan = step.plan();
     REQUIRE(plan);
     for (std::size_t r = 0; r < plan->slots.size(); ++r)

@@ -153,7 +153,7 @@ class PrefixWorld {
   bool compute(SequenceId sequence, const StructuredPrompt& prompt, std::int32_t n_done) {
     for (int attempt = 0; attempt < 2; ++attempt) {
       Step step = cache_.begin_step();
-      feed(step, sequence, prompt, n_done);
+      feed_prompt(step, sequence, prompt, n_done);
       const PlanResult plan = step.plan();
       if (plan) {
         run(*plan);

@@ -23,7 +23,7 @@ inline StructuredPrompt then(StructuredPrompt prompt, const std::vector<TokenId>
 
 /// Adds to a step what follows the first `n_done` tokens of a prompt, which `sequence` sees. Returns how many tokens.
 template <class Step>
-std::int32_t feed(Step& step, SequenceId sequence, const StructuredPrompt& prompt, std::int32_t n_done) {
+std::int32_t feed_prompt(Step& step, SequenceId sequence, const StructuredPrompt& prompt, std::int32_t n_done) {
   const std::int32_t n = impl::append_blocks(step, sequence, prompt, n_done);
   const auto tail = prompt.tokens().subspan(static_cast<std::size_t>(std::max(prompt.n_structured(), n_done)));
   step.append(sequence, tail);
