@@ -1,4 +1,7 @@
 // The prefix cache, case by case: what is found, what never is, what goes first, and what is refused.
+#include <memory_resource>
+#include <new>
+
 #include <anabranch/cache/prefix_cache.hpp>
 
 #include "cache_steps.hpp"
@@ -56,7 +59,77 @@ void give_back(KvCache& cache, PrefixCache<>& prefixes, const PrefixHit& hit) {
   in_step(cache, [&](Step& step) { step.drop(hit.sequence); });
 }
 
+/// Counts what is taken, and refuses after `n_left` allocations.
+class RefusingMemory : public std::pmr::memory_resource {
+ public:
+  int n_left = -1;  ///< below 0: never
+  std::size_t n_bytes = 0;
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    if (n_left == 0) throw std::bad_alloc();
+    if (n_left > 0) --n_left;
+    n_bytes += bytes;
+    return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+  }
+  void do_deallocate(void* pointer, std::size_t bytes, std::size_t alignment) override {
+    n_bytes -= bytes;
+    std::pmr::new_delete_resource()->deallocate(pointer, bytes, alignment);
+  }
+  bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override { return this == &other; }
+};
+
 }  // namespace
+
+TEST_CASE("A call that runs out of memory has changed nothing, and all memory comes from the cache's resource") {
+  for (int n_good = 0, n_refused = 1; n_refused > 0; ++n_good) {
+    INFO("the first " << n_good << " allocations of each call succeed");
+    RefusingMemory memory;
+    n_refused = 0;
+    {
+      KvCache cache({.keep_tokens = true, .memory = &memory});
+      PrefixCache prefixes(cache);
+      const auto tried = [&](auto&& call) {
+        const std::int32_t n_nodes = prefixes.n_nodes(), n_sequences = cache.n_sequences();
+        const std::int32_t n_free = cache.n_free_pages(), n_histories = prefixes.n_histories();
+        memory.n_left = n_good;
+        try {
+          call();
+        } catch (const std::bad_alloc&) {
+          memory.n_left = -1;
+          ++n_refused;
+          CHECK(prefixes.n_nodes() <= n_nodes + 1);  // a run may have been split in two
+          CHECK(cache.n_sequences() == n_sequences);
+          CHECK(cache.n_free_pages() == n_free);
+          CHECK(prefixes.n_histories() == n_histories);
+          CHECK(violations(cache) == "");
+          call();
+        }
+        memory.n_left = -1;
+      };
+      const StructuredPrompt first = linear(tokens(40));
+      const StructuredPrompt second = then(with_block(first.first(20), {{1, 2}, {3}, {4}}), {5, 6});
+      SequenceId sequence = computed(cache, first);
+      tried([&] { prefixes.keep(sequence, first); });
+      PrefixHit hit;
+      tried([&] { hit = prefixes.take(second); });
+      check_hit(cache, hit, second, 20);
+      RunningPrefixIndex running;
+      tried([&] { running = prefixes.announce(second); });
+      feed(cache, hit.sequence, second, 20);
+      tried([&] { prefixes.keep(hit.sequence, second); });
+      prefixes.withdraw(running);
+      prefixes.unpin(hit.pin);
+      CHECK(found(prefixes, first) == 40);
+      CHECK(found(prefixes, second) == 26);
+      tried([&] { prefixes.make_room(cache.n_pages()); });
+      CHECK(prefixes.n_nodes() == 1);
+      CHECK(memory.n_bytes > 0);
+    }
+    CHECK(memory.n_bytes == 0);
+    REQUIRE(n_good < 100);
+  }
+}
 
 TEST_CASE("The second turn of a chat computes only its new tokens") {
   KvCache cache({.keep_tokens = true});
