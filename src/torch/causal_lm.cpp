@@ -192,6 +192,25 @@ void CausalLm::reserve(std::int32_t n_slots) {
           [&] { impl_->pass.kv().reserve(n_slots); });
 }
 
+KvBytes CausalLm::kv_bytes(const std::string& name) {
+  const hf::ModelConfig& c = config();
+  Impl* const impl = impl_.get();
+  KvBytes bytes;
+  bytes.model = name + "; weights " + std::to_string(static_cast<int>(weights())) + ", K and V " +
+                std::to_string(static_cast<int>(kv())) + ", layers " + std::to_string(c.n_layers) + ", heads " +
+                std::to_string(c.n_kv_heads) + " of " + std::to_string(c.head_dim);
+  bytes.bytes_per_slot = impl->pass.kv().bytes_per_slot();
+  bytes.read = [impl](Slot first, std::int32_t count, std::span<std::byte> to) {
+    impl->pass.kv().read(first, count, to);
+  };
+  bytes.write = [impl](Slot first, std::int32_t count, std::span<const std::byte> from) {
+    KvStore& kv = impl->pass.kv();
+    if (first >= 0 && count >= 0 && count <= kUnlimited - first) kv.reserve(first + count);
+    kv.write(first, count, from);
+  };
+  return bytes;
+}
+
 void CausalLm::set_attention(AttentionPath path) {
   check_path(path, kv());
   impl_->path = path;

@@ -40,7 +40,8 @@ class Run {
     scripts_[{next_, path}] = std::move(list);
     return *this;
   }
-  ab::RequestId submit(const Tokens& prompt, const ab::RequestOptions& options = {}) {
+  template <class Prompt = Tokens>
+  ab::RequestId submit(const Prompt& prompt, const ab::RequestOptions& options = {}) {
     ++next_;
     return decoder.submit(prompt, options);
   }

@@ -26,6 +26,8 @@
 #include <string>
 #include <vector>
 
+#include <anabranch/cache/prefix_source.hpp>
+#include <anabranch/cache/structured_prompt.hpp>
 #include <anabranch/decode/branch.hpp>
 #include <anabranch/decode/decoder_cache.hpp>
 #include <anabranch/decode/decoder_plan.hpp>
@@ -68,6 +70,19 @@ class Decoder {
   RequestId submit(std::initializer_list<TokenId> prompt, const RequestOptions& options = {}) {
     return submit(std::span<const TokenId>(prompt.begin(), prompt.size()), options);
   }
+  /// The same for a prompt with blocks, such as `history` gives; behind the last block it has 1 token or more. What no
+  /// prefix cache has of its blocks is computed in the request's first pass, whatever max_rows says. Throws bad_request
+  /// for `after` and `prefix` too.
+  RequestId submit(const StructuredPrompt& prompt, const RequestOptions& options = {});
+  /// From now on new requests begin with what this cache has of their prompts, wait for another one that computes the
+  /// same, and leave their histories to it when they are released; a shortage evicts from it before it is reported. It
+  /// must be a cache over this decoder's K/V cache. It must outlive the decoder, or be replaced by another or by null:
+  /// the requests that there are then share nothing more, and their histories are not kept.
+  void use(PrefixSource* prefixes);
+  /// The request's prompt and all that it has written so far, with its blocks: the beginning of the prompt that goes on
+  /// from it. An end-of-text token is not in it. Throws stale_request, bad_request for one that began with a `prefix`,
+  /// wrong_state while it has a block that is not joined.
+  StructuredPrompt history(RequestId id) const;
   bool has_work() const noexcept;
 
   /// The next pass of all requests. A request that can never fit, even alone, ends with reason no_room; one whose
@@ -122,6 +137,12 @@ class Decoder {
   using Transaction = impl::RequestTransaction<State>;
   using SampledToken = impl::SampledToken;
   static constexpr std::size_t kNoRequestIndex = std::numeric_limits<std::size_t>::max();
+  /// A history that is left to the prefix cache as soon as no plan is open.
+  struct Released {
+    SequenceId sequence;
+    StructuredPrompt history;
+    impl::PrefixUse prefix_use;
+  };
   /// The branch that an output of the open plan belongs to.
   struct OutputOwner {
     std::size_t request = 0;  ///< in requests_, where it stays while the plan is open
@@ -146,6 +167,26 @@ class Decoder {
   void try_sweep() noexcept;
   bool has_lost_sequence(const Request& request) const;
   void drop_abandoned();
+  // impl/decoder_prefixes.hpp: what requests share through a prefix cache
+  RequestId submit(std::span<const TokenId> prompt, const RequestOptions& options, const StructuredPrompt* structured);
+  void note_prompt(Request& request, const Request* before, std::span<const TokenId> prompt,
+                   const StructuredPrompt* structured) const;
+  StructuredPrompt history_of(const Request& request) const;
+  std::int32_t n_history_in_cache(const Request& request) const;
+  void free_sequences(std::int32_t n_due);
+  void look_up_prefixes();
+  void share_prompts();
+  bool share_prompt(Request& request);
+  void look_up(Request& request);
+  void take_prefix(Request& request, std::int32_t n_most);
+  static bool waits_for_prefix(const Request& request) noexcept {
+    return request.prefix_use.phase == impl::PrefixUse::Phase::waiting;
+  }
+  bool evict_prefixes(const Shortage& shortage);
+  bool leave_to_prefixes(Request& request);
+  void keep_released();
+  void leave_prefixes(impl::PrefixUse& use) noexcept;
+  void end_prefix_use(impl::PrefixUse& use) noexcept;
   // impl/decoder_planning.hpp: the plan of a pass, and the settings of its outputs
   const StepPlan* plan_those_left(Shortage& shortage, Transaction& transaction, std::vector<std::size_t>& lost);
   const StepPlan* plan_step(Shortage& shortage);
@@ -182,7 +223,10 @@ class Decoder {
   std::vector<std::size_t> running_;         // ascending, in requests_: all that run, and some that have ended since
   std::vector<SequenceId> abandoned_;        // trunks that nobody goes on with, to be dropped
   std::size_t n_released_ = 0;               // of requests_, to be forgotten
-  typename Transaction::Requests retired_;   // their former states, while settings_ borrows from them
+  PrefixSource* prefixes_ = nullptr;
+  std::vector<RequestId> announced_;        // requests that will have more to share, and some that are over
+  std::vector<Released> released_;          // in order
+  typename Transaction::Requests retired_;  // their former states, while settings_ borrows from them
   std::uint64_t last_id_ = 0;
   std::optional<Step> step_;
   const StepPlan* plan_ = nullptr;
@@ -209,4 +253,5 @@ Decoder(Cache&, M, Text, DecoderOptions = {}, S = {})
 
 #include <anabranch/decode/impl/decoder_commit.hpp>
 #include <anabranch/decode/impl/decoder_planning.hpp>
+#include <anabranch/decode/impl/decoder_prefixes.hpp>
 #include <anabranch/decode/impl/decoder_requests.hpp>

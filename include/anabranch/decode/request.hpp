@@ -114,6 +114,9 @@ struct RequestOptions {
   /// not asked. The trunk's sequence is then the prefix of others, for as long as the request is not released.
   bool prefill_only = false;
   std::uint64_t user_data = 0;  ///< the caller's own; comes back in events, outputs and hooks
+  /// Where the decoder uses a prefix cache: begin with what it has of the prompt, and leave the history to it when the
+  /// request is released. Not done for a request with a `prefix`, whose tokens the decoder does not know.
+  bool reuse_prefix = true;
 };
 
 /// Options of all requests of a decoder.

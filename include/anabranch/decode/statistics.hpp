@@ -15,6 +15,7 @@ struct Statistics {
   std::int32_t n_tag = 0;     ///< control tokens
   // Where they came from:
   std::int32_t n_prompt = 0;
+  std::int32_t n_reused = 0;     ///< tokens of the prompt that were found in a prefix cache, and not computed
   std::int32_t n_sampled = 0;    ///< end of text and tokens taken back included
   std::int32_t n_forced = 0;     ///< tags and prefixes that were not sampled
   std::int32_t n_forgotten = 0;  ///< taken back by the markup; still counted above if they had been fed

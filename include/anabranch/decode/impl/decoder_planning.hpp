@@ -13,6 +13,7 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 DecoderPlan Decoder<M, Text, S, Cache>::plan() {
   if (plan_ != nullptr) fail(Status::wrong_state, "a plan is open; commit or abort it first");
   sweep();
+  look_up_prefixes();
   std::erase_if(running_, [&](std::size_t i) { return !requests_[i]->active; });
   Transaction transaction = begin_transaction();
   std::vector<std::size_t> lost;
@@ -24,12 +25,16 @@ DecoderPlan Decoder<M, Text, S, Cache>::plan() {
   do {
     shortage = {};
     planned = plan_those_left(shortage, transaction, lost);
-  } while (planned == nullptr && shortage.n_pages > 0 && end_starved(transaction, n_checked));
-  impl::reserve_more(abandoned_, lost.size());
+  } while (planned == nullptr && shortage.n_pages > 0 &&
+           (evict_prefixes(shortage) || end_starved(transaction, n_checked)));
+  impl::reserve_more(abandoned_, 2 * lost.size());
   machine_.sequences_due().n_in_step = planned != nullptr ? n_created_ : 0;
   transaction.keep();
   std::swap(pages_, next_pages_);
-  for (const std::size_t i : lost) abandoned_.push_back(requests_[i]->trunk().sequence);
+  for (const std::size_t i : lost) {
+    abandoned_.push_back(requests_[i]->trunk().sequence);
+    end_prefix_use(requests_[i]->prefix_use);
+  }
   retired_.clear();
   plan_ = planned;
   if (planned == nullptr) return DecoderPlan(shortage, pages_);
@@ -114,7 +119,7 @@ bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
   bool is_oldest = true;
   for (const std::size_t i : running_) {
     Request& request = *requests_[i];
-    if (!request.active || !request.prefilling) continue;
+    if (!request.active || !request.prefilling || waits_for_prefix(request)) continue;
     const std::int32_t n_left = std::max(options().max_rows - builder.n_rows(), is_oldest ? 1 : 0);
     is_oldest = false;
     if (n_left == 0) break;

@@ -9,6 +9,7 @@
 
 #include <anabranch/decode/decoder.hpp>
 #include <anabranch/decode/impl/reading_order.hpp>
+#include <anabranch/decode/impl/structured_rows.hpp>
 
 namespace anabranch {
 
@@ -44,8 +45,16 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 Decoder<M, Text, S, Cache>::~Decoder() {
   abort();
   try {
-    for (const auto& request : requests_)
+    for (const auto& request : requests_) {
+      impl::reserve_more(abandoned_, 2);
+      end_prefix_use(request->prefix_use);
       if (request->history_kept) abandoned_.push_back(request->trunk().sequence);
+    }
+    for (Released& released : released_) {
+      impl::reserve_more(abandoned_, 2);
+      end_prefix_use(released.prefix_use);
+      abandoned_.push_back(released.sequence);
+    }
     drop_abandoned();
   } catch (...) {  // the sequences stay in the cache, which is all that can be done here
   }
@@ -82,10 +91,18 @@ void Decoder<M, Text, S, Cache>::check(std::span<const TokenId> prompt, const Re
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, const RequestOptions& options) {
+  return submit(prompt, options, nullptr);
+}
+
+/// `structured` is null, or the whole prompt of which `prompt` is what follows the last block.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, const RequestOptions& options,
+                                             const StructuredPrompt* structured) {
   check(prompt, options);
   Request* before = history_of(options.after);
   std::unique_ptr<Request> added = new_request(options, before);
   Request& request = *added;
+  note_prompt(request, before, prompt, structured);
   BranchState& trunk = request.edit(kTrunk);
   for (const TokenId token : prompt) feed(trunk, token);
   if (trunk.operations.empty() || trunk.operations.back().kind != impl::Operation::Kind::feed)
@@ -93,7 +110,7 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
          "the prompt is empty, and no earlier answer waits to go on: only one that was cut has a "
          "token to go on from, not one that ended with an end-of-text token");
   request.last_prompt_token = trunk.operations.back().tokens.back();
-  request.statistics.n_prompt = static_cast<std::int32_t>(prompt.size());
+  request.statistics.n_prompt = request.n_structured + static_cast<std::int32_t>(prompt.size());
   const WidePosition end = machine_.budget().end_of(request, trunk);
   if (end > trunk.limit)
     fail(Status::bad_request, "a prompt of ", prompt.size(), " tokens ends at position ", end, "; the limit is ",
@@ -105,6 +122,7 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
   if (options.prefill_only) trunk.phase = impl::Phase::ended;
   impl::reserve_more(requests_, 1);
   impl::reserve_more(running_, 1);
+  impl::reserve_more(announced_, 1);
   request.id = RequestId{last_id_ + 1};
   Transaction transaction = begin_transaction();
   count_sequences_due(request);
@@ -116,18 +134,23 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
   ++last_id_;
   running_.push_back(requests_.size());
   requests_.push_back(std::move(added));
-  if (before != nullptr) before->release_sequences();
+  if (request.prefix_use.running != kNoIndex) announced_.push_back(request.id);
+  if (before != nullptr) {
+    before->release_sequences();
+    before->prefix_use = {};  // the new request's now
+  }
   return request.id;
 }
 
 /// Throws limit_reached when the cache has no room for the sequences that the request is due.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::count_sequences_due(Request& request) {
-  request.n_sequences_due = request.has_trunk ? 0 : 1;
+  request.n_sequences_due = request.has_trunk ? 0 : 1 + request.n_transient;
   impl::for_each_in_cache(request, [&](BranchIndex i) {
     for (const impl::Operation& op : request.branch(i).operations)
       if (op.kind == impl::Operation::Kind::fork) request.n_sequences_due += request.block(op.block).n;
   });
+  free_sequences(request.n_sequences_due);
   const std::int64_t n_left = machine_.n_sequences_left();
   if (request.n_sequences_due > std::max<std::int64_t>(n_left, 0))
     fail(Status::limit_reached, "the request needs ", request.n_sequences_due, " new sequences in the cache; of its ",
@@ -265,9 +288,11 @@ void Decoder<M, Text, S, Cache>::finish(RequestId id) {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::release(RequestId id) {
   const std::size_t i = index_of(id);
-  impl::reserve_more(abandoned_, 2);
+  impl::reserve_more(abandoned_, 4);
+  const bool keeps = leave_to_prefixes(*requests_[i]);
   end_by_caller(i);
-  if (requests_[i]->history_kept) abandoned_.push_back(requests_[i]->trunk().sequence);
+  if (requests_[i]->history_kept && !keeps) abandoned_.push_back(requests_[i]->trunk().sequence);
+  end_prefix_use(requests_[i]->prefix_use);
   requests_[i]->history_kept = false;
   requests_[i]->released = true;
   ++n_released_;
@@ -278,10 +303,11 @@ void Decoder<M, Text, S, Cache>::release(RequestId id) {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::end_by_caller(std::size_t index) {
   if (!requests_[index]->active) return;
-  impl::reserve_more(abandoned_, 1);
+  impl::reserve_more(abandoned_, 2);
   Transaction transaction = begin_transaction();
   machine_.abandon(transaction.change(index), EndReason::cancelled);
   transaction.keep();
+  end_prefix_use(requests_[index]->prefix_use);
   abandoned_.push_back(requests_[index]->trunk().sequence);
   if (plan_ == nullptr) retired_.clear();
 }
@@ -290,6 +316,7 @@ void Decoder<M, Text, S, Cache>::end_by_caller(std::size_t index) {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::sweep() {
   if (plan_ != nullptr) return;
+  keep_released();
   drop_abandoned();
   if (n_released_ > 0 && 2 * n_released_ >= requests_.size()) forget_released();
 }

@@ -10,8 +10,10 @@
 #include <string>
 #include <vector>
 
+#include <anabranch/cache/structured_prompt.hpp>
 #include <anabranch/decode/impl/block_ends.hpp>
 #include <anabranch/decode/impl/branch_state.hpp>
+#include <anabranch/decode/impl/prefix_use.hpp>
 #include <anabranch/decode/impl/shared_table.hpp>
 
 namespace anabranch::impl {
@@ -42,6 +44,10 @@ struct RequestState {
   bool has_trunk = false;            ///< a committed pass has created the trunk's sequence
   bool keeps_seen = false;           ///< an option, a hook or a sampler of the caller's own looks at what was seen
   std::int32_t n_prefix = 0;         ///< tokens of RequestOptions::prefix at submit
+  std::shared_ptr<const StructuredPrompt> prompt;  ///< all that comes before the answer; null: begins with a prefix
+  std::int32_t n_structured = 0;  ///< tokens of the prompt up to its last block: fed as they are, without operations
+  std::int32_t n_transient = 0;   ///< sequences that feeding them takes, besides the trunk
+  PrefixUse prefix_use;
   bool active = true;
   bool history_kept = true;  ///< its sequences are in the cache, or can be made
   bool released = false;

@@ -8,6 +8,7 @@
 
 #include <anabranch/decode/decoder_cache.hpp>
 #include <anabranch/decode/impl/request_state.hpp>
+#include <anabranch/decode/impl/structured_rows.hpp>
 
 namespace anabranch::impl {
 
@@ -54,19 +55,22 @@ class StepBuilder {
   }
 
   void create_trunk(const Request& request, BranchState& branch) {
-    check_room(request, 1);
-    ++n_created_;
-    const SequenceId prefix = request.options->prefix;
+    check_room(request, 1 + request.n_transient);
+    n_created_ += 1 + request.n_transient;
+    const PrefixUse& use = request.prefix_use;
+    const SequenceId prefix = use.sequence != kNoSequence ? use.sequence : request.options->prefix;
+    const bool has_blocks = request.n_structured > request.statistics.n_reused;
     if (prefix == kNoSequence) {
-      branch.sequence = step_.create_sequence(branch.start);
-      return;
+      branch.sequence = step_.create_sequence(has_blocks ? request.prompt->items().front().position : branch.start);
+    } else {
+      if (!cache_.alive(prefix) || cache_.n_tokens(prefix) != request.n_prefix ||
+          (cache_.next_position(prefix) != branch.start && !has_blocks))
+        fail(Status::stale_sequence, "request ", static_cast<std::uint64_t>(request.id),
+             " has lost its prefix: it was dropped or changed before the request's first pass");
+      step_.fork(prefix, std::span<SequenceId>(&branch.sequence, 1), {.positions = Positions::sequential});
+      step_.detach(branch.sequence);
     }
-    if (!cache_.alive(prefix) || cache_.n_tokens(prefix) != request.n_prefix ||
-        cache_.next_position(prefix) != branch.start)
-      fail(Status::stale_sequence, "request ", static_cast<std::uint64_t>(request.id),
-           " has lost its prefix: it was dropped or changed before the request's first pass");
-    step_.fork(prefix, std::span<SequenceId>(&branch.sequence, 1), {.positions = Positions::sequential});
-    step_.detach(branch.sequence);
+    if (has_blocks) n_rows_ += append_blocks(step_, branch.sequence, *request.prompt, request.statistics.n_reused);
   }
 
   /// The sequences that requests need were left free for them (RequestStateMachine::n_sequences_left); only others can
@@ -182,7 +186,7 @@ std::int32_t settle(RequestState<State>& request) {
     if (branch.n_planned > 0 || branch.n_planned_tokens > 0 || branch.n_planned_hold != branch.n_held)
       changed.push_back(i);
   });
-  std::int32_t n_created = request.has_trunk ? 0 : 1;
+  std::int32_t n_created = request.has_trunk ? 0 : 1 + request.n_transient;
   request.has_trunk = true;
   for (const BranchIndex i : changed) n_created += settle(request, request.edit(i));
   request.n_sequences_due -= n_created;
