@@ -13,18 +13,12 @@
 
 #include <anabranch/decode/events.hpp>
 #include <anabranch/decode/impl/position_budget.hpp>
+#include <anabranch/decode/impl/replay.hpp>
 #include <anabranch/decode/impl/request_state.hpp>
 #include <anabranch/decode/impl/request_transaction.hpp>
 #include <anabranch/markup/markup.hpp>
 
 namespace anabranch::impl {
-
-/// A sampled token, and the log-probabilities that the request wants reported.
-struct SampledToken {
-  TokenId token = kUnknownToken;
-  float log_probability = std::numeric_limits<float>::quiet_NaN();
-  std::vector<TokenLogProbability> top;
-};
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
 class RequestStateMachine {
@@ -134,6 +128,7 @@ void RequestStateMachine<M, Text, Cache>::accept(Request& request, BranchState& 
   std::size_t k = 0;
   for (; k + 1 < sampled.size() && sampled[k].token == drafts[k].token; ++k) {
     ++branch.n_sampled;  // the draft was fed already; the token behind it is the one that is still allowed
+    if (request.keeps_log) log_draft(branch, sampled[k].token);
     ++request.statistics.n_sampled;
     const Action action = markup_.next(branch.state, sampled[k].token);
     record(request, branch, {sampled[k].token, action.role}, &sampled[k]);
