@@ -20,7 +20,35 @@ class HashModel {
  public:
   /// Tokens for the outputs of a plan.
   const Tokens& operator()(const ab::DecoderPlan& plan) {
-    const ab::StepPlan& step = *plan;
+    run(*plan);
+    sampled_.clear();
+    for (std::int32_t k = 0; k < static_cast<std::int32_t>(plan->outputs.size()); ++k) {
+      const ab::OutputSettings& output = plan.output_settings(k);
+      const std::uint64_t row = rows_[static_cast<std::size_t>(plan->outputs.begin()[k].row)];
+      const TokenId last = plan->tokens[static_cast<std::size_t>(plan->outputs.begin()[k].row)];
+      sampled_.push_back(choice(ab::mix(row ^ static_cast<std::uint64_t>(output.index)), last));
+    }
+    return sampled_;
+  }
+  /// The same as a Model: logits that have one likeliest token.
+  ab::LogitsView operator()(const ab::StepPlan& step) {
+    run(step);
+    logits_.assign(step.outputs.size() * kVocabulary, 0.0f);
+    for (std::size_t k = 0; k < step.outputs.size(); ++k) {
+      const std::uint64_t row = rows_[static_cast<std::size_t>(step.outputs.begin()[k].row)];
+      logits_[k * kVocabulary + static_cast<std::size_t>(choice(ab::mix(row), step.tokens[static_cast<std::size_t>(step.outputs.begin()[k].row)]))] = 9.0f;
+    }
+    return {logits_.data(), static_cast<std::int32_t>(step.outputs.size()), kVocabulary};
+  }
+  /// What the model keeps of a token.
+  std::uint64_t content(ab::Slot slot) const { return second_[place(slot)]; }
+
+  std::int64_t n_rows = 0, n_passes = 0;
+
+ private:
+  static std::size_t place(ab::Slot slot) { return static_cast<std::size_t>(slot); }
+
+  void run(const ab::StepPlan& step) {
     const auto n = static_cast<std::size_t>(step.n_rows());
     if (first_.size() < static_cast<std::size_t>(step.n_slots)) {
       first_.resize(static_cast<std::size_t>(step.n_slots));
@@ -33,23 +61,9 @@ class HashModel {
     attend(first_, n);
     for (std::size_t i = 0; i < n; ++i) second_[place(step.slots[i])] = rows_[i];
     attend(second_, n);
-    sampled_.clear();
-    for (std::int32_t k = 0; k < static_cast<std::int32_t>(step.outputs.size()); ++k) {
-      const ab::OutputSettings& output = plan.output_settings(k);
-      const std::uint64_t row = rows_[static_cast<std::size_t>(step.outputs.begin()[k].row)];
-      sampled_.push_back(choice(ab::mix(row ^ static_cast<std::uint64_t>(output.index)), output.branch != ab::kTrunk));
-    }
     n_rows += step.n_rows();
     ++n_passes;
-    return sampled_;
   }
-  /// What the model keeps of a token.
-  std::uint64_t content(ab::Slot slot) const { return second_[place(slot)]; }
-
-  std::int64_t n_rows = 0, n_passes = 0;
-
- private:
-  static std::size_t place(ab::Slot slot) { return static_cast<std::size_t>(slot); }
 
   /// As the kernels: a partial result for each `kChunk` tokens of a segment, merged in history order.
   void attend(const std::vector<std::uint64_t>& content, std::size_t n) {
@@ -75,21 +89,25 @@ class HashModel {
     }
   }
 
-  /// Mostly letters, so that answers are as long as they may be; often titles and blocks.
-  static TokenId choice(std::uint64_t hash, bool in_branch) {
+  /// What follows the token `last`: mostly letters, so that answers are as long as they may be; often titles and blocks.
+  static TokenId choice(std::uint64_t hash, TokenId last) {
     const auto kind = static_cast<std::uint32_t>(hash % 100);
-    const auto letter = static_cast<TokenId>(kFirstLetter + (hash >> 32) % 26);
-    if (kind < 12) return kTitle;
-    if (kind < 26) return kTitleEnd;
-    if (kind < 36) return kPara;
-    if (kind < (in_branch ? 48u : 38u)) return kBranchEnd;
-    if (kind < 51) return kEnd;
-    return letter;
+    const auto letter = static_cast<TokenId>((hash >> 32) % 26);
+    const bool in_title = last >= kFirstLetter + 13 && last < kFirstLetter + 19;
+    if (last == kTitle && kind < 90) return kFirstLetter + 13 + letter % 6;
+    if (in_title && kind < 60) return kTitleEnd;
+    if (last == kTitleEnd && kind < 90) return kind < 45 ? kTitle : kPara;
+    if (kind < 14) return kTitle;
+    if (kind < 17) return kPara;
+    if (kind < 29) return kBranchEnd;
+    if (kind < 33) return kEnd;
+    return kFirstLetter + letter;
   }
 
   std::vector<std::uint64_t> first_, second_, rows_;  // [slots], [slots], [rows]
   ab::PieceList pieces_;
   Tokens sampled_;
+  std::vector<float> logits_;
 };
 
 /// ASPD with what else a markup may ask for: `w` takes two tokens back and forces one, `u` takes two back, and a title

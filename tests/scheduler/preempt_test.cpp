@@ -84,8 +84,8 @@ TEST_CASE("A request that is preempted again and again, in parts of a few rows, 
     const ab::Positions positions = kPolicies[i % 3];
     INFO("script " << i);
     const Run plain = run(script, positions, ab::kUnlimited, [](std::int64_t) { return false; });
-    const std::uint32_t odds = 12 + random() % 40;
-    std::mt19937 coin(random());
+    const auto odds = 12 + random() % 40;
+    std::mt19937 coin(static_cast<std::uint32_t>(random()));
     const auto rows = 1 + static_cast<std::int32_t>(random() % 12);
     const Run other = run(script, positions, rows, [&](std::int64_t) { return coin() % odds == 0; });
     REQUIRE(other.outcomes == plain.outcomes);

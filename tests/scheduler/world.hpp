@@ -82,7 +82,7 @@ struct World {
 
 inline Tokens random_letters(std::mt19937& random, std::int32_t n_least, std::int32_t n_most) {
   Tokens letters;
-  const auto n = n_least + static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(n_most - n_least + 1));
+  const auto n = n_least + static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(n_most - n_least + 1));
   for (std::int32_t i = 0; i < n; ++i) letters.push_back(kFirstLetter + static_cast<TokenId>(random() % 20));
   return letters;
 }

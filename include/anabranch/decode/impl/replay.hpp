@@ -67,17 +67,6 @@ void log_planned(const RequestState<State>& request, BranchState<State>& branch)
   if (is_whole) add_mark(branch, {0, Kind::pause, 0, {}});
 }
 
-/// Notes a draft that was accepted: the pass that has just been noted holds it too.
-template <class State>
-void log_draft(BranchState<State>& branch, TokenId token) {
-  const auto marks = branch.log.marks.all();
-  const bool is_paused = !marks.empty() && marks.back().kind == Operation::Kind::pause &&
-                         marks.back().n_tokens == branch.log.tokens.size();
-  if (is_paused) branch.log.marks.shorten(marks.size() - 1);
-  branch.log.tokens.push_back(token);
-  if (is_paused) add_mark(branch, {0, Operation::Kind::pause, 0, {}});
-}
-
 /// The operations that a log stands for, and a pause where those that follow may not be of the same pass.
 template <class State>
 std::vector<Operation> repeated_operations(const BranchState<State>& branch) {

@@ -13,7 +13,6 @@
 
 #include <anabranch/decode/events.hpp>
 #include <anabranch/decode/impl/position_budget.hpp>
-#include <anabranch/decode/impl/replay.hpp>
 #include <anabranch/decode/impl/request_state.hpp>
 #include <anabranch/decode/impl/request_transaction.hpp>
 #include <anabranch/markup/markup.hpp>
@@ -128,7 +127,7 @@ void RequestStateMachine<M, Text, Cache>::accept(Request& request, BranchState& 
   std::size_t k = 0;
   for (; k + 1 < sampled.size() && sampled[k].token == drafts[k].token; ++k) {
     ++branch.n_sampled;  // the draft was fed already; the token behind it is the one that is still allowed
-    if (request.keeps_log) log_draft(branch, sampled[k].token);
+    if (request.keeps_log) branch.log.tokens.push_back(sampled[k].token);
     ++request.statistics.n_sampled;
     const Action action = markup_.next(branch.state, sampled[k].token);
     record(request, branch, {sampled[k].token, action.role}, &sampled[k]);

@@ -55,7 +55,7 @@ class StepBuilder {
     if (!add_operations(request, branch, has_all)) return false;
     const bool samples = branch.phase == Phase::running && branch.sampled.empty();
     if (samples && branch.operations.empty()) step_.request_logits(branch.sequence);  // forked without a prefix
-    if (samples && with_drafts_ && !request.prefilling) add_drafts(branch);
+    if (samples && with_drafts_ && !request.prefilling && may_draft(request, branch)) add_drafts(branch);
     return has_all;
   }
 
@@ -151,6 +151,13 @@ class StepBuilder {
     n_rows_ += static_cast<std::int32_t>(tokens.size());
     n_left_ -= std::ssize(tokens);
     return whole;
+  }
+
+  /// A draft that there is no room for is fed by a later pass, which must make no difference where bits have to be the
+  /// same: not in a pass that cuts segments.
+  static bool may_draft(const Request& request, const BranchState& branch) {
+    return !request.keeps_log ||
+           std::none_of(branch.operations.begin(), branch.operations.end(), impl::cuts_segments);
   }
 
   /// All of them or none.
