@@ -87,9 +87,9 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
   std::unique_ptr<Request> added = new_request(options, before);
   Request& request = *added;
   BranchState& trunk = request.edit(kTrunk);
-  // Where segments are cut, what follows has a pass of its own, so that the prompt's parts make no difference.
-  const bool cuts = std::any_of(trunk.operations.begin(), trunk.operations.end(), impl::cuts_segments);
-  if (request.keeps_log && cuts && !prompt.empty()) trunk.operations.emplace_back(impl::Operation::Kind::pause);
+  // What cuts a segment has a pass of its own, so that the prompt's parts make no difference.
+  const bool cuts = request.keeps_log && impl::cuts_segment(request, trunk.operations);
+  if (cuts && !prompt.empty()) trunk.operations.emplace_back(impl::Operation::Kind::pause);
   for (const TokenId token : prompt) feed(trunk, token);
   if (trunk.operations.empty() || trunk.operations.back().kind != impl::Operation::Kind::feed)
     fail(Status::bad_request,

@@ -5,9 +5,9 @@
 // takes as many as it may, of all branches at once.
 //
 // The same numbers have to come out, bit for bit. A row's attention depends on the segments of its history, and these
-// depend on where passes ended in two places only: a rewind cuts a segment, which the commit makes whole again, and a
-// commit puts what follows a join into the segment of the last branch, if no other branch of the block wrote anything.
-// What one pass did there stands between two pauses, and is done again by one pass.
+// depend on where passes ended in two places only: a rewind cuts a segment, and so does a fork whose branches write
+// nothing, until the commit makes it whole again. What one pass did there stands between two pauses, and is done again by
+// one pass; and the branch is joined by a later one, however many passes a round takes.
 #pragma once
 
 #include <algorithm>
@@ -21,26 +21,34 @@
 
 namespace anabranch::impl {
 
-inline bool cuts_segments(const Operation& op) noexcept {
-  return op.kind == Operation::Kind::rewind || op.kind == Operation::Kind::join;
-}
-
-/// Tokens of its own that the sequence of a branch holds. REQUIRES: the request keeps the log.
+/// Whether a branch has tokens of its own, in its sequence or about to be. REQUIRES: the request keeps the log.
 template <class State>
-std::int64_t n_held_tokens(const BranchState<State>& branch) noexcept {
+bool has_tokens(const BranchState<State>& branch) noexcept {
   auto n = static_cast<std::int64_t>(branch.log.tokens.size());
-  for (const FedMark& mark : branch.log.marks.all())
-    if (mark.kind == Operation::Kind::rewind) n -= mark.count;
-  return n;
+  for (const FedMark& mark : branch.log.marks.all()) n -= mark.kind == Operation::Kind::rewind ? mark.count : 0;
+  for (const Operation& op : branch.operations) {
+    n += std::ssize(op.to_feed());
+    n -= op.kind == Operation::Kind::rewind ? op.count : 0;
+  }
+  return n > 0;
 }
 
-/// Whether the segment of what follows the join of a block may become one with a branch's.
+/// Whether an operation leaves a segment cut for as long as its pass lasts. REQUIRES: the request keeps the log.
 template <class State>
-bool may_merge(const RequestState<State>& request, const Block& block) noexcept {
-  std::int32_t n_written = 0;
+bool cuts_segment(const RequestState<State>& request, const Operation& op) noexcept {
+  if (op.kind == Operation::Kind::rewind) return true;
+  if (op.kind != Operation::Kind::join) return false;
+  const Block& block = request.block(op.block);
   for (BranchIndex i = block.first; i < block.end(); ++i)
-    if (n_held_tokens(request.branch(i)) > 0) ++n_written;
-  return n_written < 2;
+    if (has_tokens(request.branch(i))) return false;
+  return true;
+}
+
+/// The same for some operations of a branch.
+template <class State>
+bool cuts_segment(const RequestState<State>& request, std::span<const Operation> operations) noexcept {
+  return std::any_of(operations.begin(), operations.end(),
+                     [&](const Operation& op) { return cuts_segment(request, op); });
 }
 
 template <class State>
@@ -54,9 +62,7 @@ template <class State>
 void log_planned(const RequestState<State>& request, BranchState<State>& branch) {
   using Kind = Operation::Kind;
   const auto done = std::span<const Operation>(branch.operations).first(branch.n_planned);
-  const bool is_whole = std::any_of(done.begin(), done.end(), [&](const Operation& op) {
-    return op.kind == Kind::rewind || (op.kind == Kind::join && may_merge(request, request.block(op.block)));
-  });
+  const bool is_whole = cuts_segment(request, done);
   if (is_whole) add_mark(branch, {0, Kind::pause, 1, {}});
   for (const Operation& op : done) {
     if (op.kind == Kind::feed) branch.log.tokens.append(op.to_feed());
@@ -69,7 +75,7 @@ void log_planned(const RequestState<State>& request, BranchState<State>& branch)
 
 /// The operations that a log stands for, and a pause where those that follow may not be of the same pass.
 template <class State>
-std::vector<Operation> repeated_operations(const BranchState<State>& branch) {
+std::vector<Operation> repeated_operations(const RequestState<State>& request, const BranchState<State>& branch) {
   using Kind = Operation::Kind;
   std::vector<Operation> operations;
   std::size_t n_fed = 0;
@@ -85,16 +91,15 @@ std::vector<Operation> repeated_operations(const BranchState<State>& branch) {
     operations.back().block = mark.block;
   }
   feed_to(branch.log.tokens.size());
-  const bool cuts = std::any_of(branch.operations.begin(), branch.operations.end(), cuts_segments);
-  if (cuts && !operations.empty()) operations.emplace_back(Kind::pause);
+  if (!operations.empty() && cuts_segment(request, branch.operations)) operations.emplace_back(Kind::pause);
   for (Operation& op : operations) op.is_repeated = true;
   return operations;
 }
 
 /// The branch's sequence is gone from the cache: all that was done to it is to be done again.
 template <class State>
-void repeat(BranchState<State>& branch) {
-  std::vector<Operation> operations = repeated_operations(branch);
+void repeat(const RequestState<State>& request, BranchState<State>& branch) {
+  std::vector<Operation> operations = repeated_operations(request, branch);
   for (Operation& op : branch.operations) operations.push_back(std::move(op));
   branch.operations = std::move(operations);
   branch.log = {};
@@ -109,7 +114,7 @@ template <class State, class Budget>
 std::int32_t repeat(RequestState<State>& request, const Positions& positions, const Budget& budget) {
   for (BranchIndex i = 0; i < request.n_branches(); ++i) {
     BranchState<State>& branch = request.edit(i);
-    repeat(branch);
+    repeat(request, branch);
     if (i != kTrunk || request.n_prefix == 0) branch.sequence = kNoSequence;
   }
   request.has_trunk = request.n_prefix > 0;

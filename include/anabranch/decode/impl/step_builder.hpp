@@ -42,7 +42,9 @@ class StepBuilder {
  private:
   using Kind = Operation::Kind;
 
-  /// False: something of the branch, or of a branch inside it, is left for another pass.
+  /// False: something of the branch, or of a branch inside it, is left for another pass; or the pass leaves a segment of
+  /// it cut (replay.hpp): then it has no drafts, which a pass of their own might have to feed, and is joined by a later
+  /// pass.
   bool add_branch(Request& request, BranchState& branch) {
     if (branch.is_trunk() && !request.has_trunk) create_trunk(request, branch);
     if (!cache_.alive(branch.sequence))
@@ -53,10 +55,11 @@ class StepBuilder {
     if (branch.phase == Phase::queued) return false;
     bool has_all = branch.forked_block == kNoIndex || add_block(request, request.block(branch.forked_block));
     if (!add_operations(request, branch, has_all)) return false;
+    const bool cuts = request.keeps_log && cuts_segment(request, branch.operations);
     const bool samples = branch.phase == Phase::running && branch.sampled.empty();
     if (samples && branch.operations.empty()) step_.request_logits(branch.sequence);  // forked without a prefix
-    if (samples && with_drafts_ && !request.prefilling && may_draft(request, branch)) add_drafts(branch);
-    return has_all;
+    if (samples && with_drafts_ && !request.prefilling && !cuts) add_drafts(branch);
+    return has_all && !cuts;
   }
 
   /// False: some are left. `has_all`: so is nothing of the branches of the block that is forked.
@@ -73,8 +76,8 @@ class StepBuilder {
     return true;
   }
 
-  /// Whether the pass may hold the branch's operations from `first` on. Those that cut segments, and what follows them
-  /// up to the next pause, are held by one pass or not at all; the first rows of a request are always allowed.
+  /// Whether the pass may hold the branch's operations from `first` on. Up to the next pause, those that cut a segment
+  /// and what stands beside them are held by one pass or not at all; the first rows of a request are always allowed.
   bool has_room(const Request& request, const BranchState& branch, const Operation& first) {
     bool is_whole = first.kind == Kind::pause && first.count == 1;
     std::ptrdiff_t n = 0;
@@ -82,7 +85,7 @@ class StepBuilder {
     for (const Operation* op = &first + (first.kind == Kind::pause ? 1 : 0); op != end; ++op) {
       if (op->kind == Kind::pause) break;
       if (op->kind == Kind::feed) n += std::ssize(op->to_feed());
-      is_whole = is_whole || (!op->is_repeated && cuts_segments(*op) && (!request.prefilling || request.keeps_log));
+      is_whole = is_whole || (request.keeps_log && !op->is_repeated && cuts_segment(request, *op));
     }
     if (!is_whole || n <= n_left_) return true;
     if (n_rows_ > first_row_) return false;
@@ -151,13 +154,6 @@ class StepBuilder {
     n_rows_ += static_cast<std::int32_t>(tokens.size());
     n_left_ -= std::ssize(tokens);
     return whole;
-  }
-
-  /// A draft that there is no room for is fed by a later pass, which must make no difference where bits have to be the
-  /// same: not in a pass that cuts segments.
-  static bool may_draft(const Request& request, const BranchState& branch) {
-    return !request.keeps_log ||
-           std::none_of(branch.operations.begin(), branch.operations.end(), impl::cuts_segments);
   }
 
   /// All of them or none.

@@ -143,8 +143,8 @@ void History<PageSize>::reserve_merge(NodeIndex head, SegmentIndex open) {
 template <PageSizeChoice PageSize>
 bool History<PageSize>::can_merge(const HistoryNode& node, SegmentIndex open, Position next) const noexcept {
   const Segment& older = segments_[node.segment];
-  const bool whole =
-      older.refs == 1 && node.end == older.length && node.rule.shift == older.first && node.rule.floor <= older.first;
+  const bool whole = node.ordinal == older.ordinal && older.refs == 1 && node.end == older.length &&
+                     node.rule.shift == older.first && node.rule.floor <= older.first;
   const Position end = older.first + older.length;
   if (open == kNoIndex) return whole && next == end;
   const Segment& newer = segments_[open];
