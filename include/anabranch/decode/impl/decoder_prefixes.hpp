@@ -49,6 +49,27 @@ void append_answer(const RequestState<State>& request, const Positions& position
   }
 }
 
+/// What a hit was is to be computed with the rest. Returns how many tokens that are, behind the prompt's blocks.
+template <class State>
+std::int32_t forget_hit(RequestState<State>& request, BranchState<State>& trunk) noexcept {
+  trunk.start = request.n_structured > 0 ? request.prompt->items().back().position : 0;
+  request.statistics.n_reused = 0;
+  return std::max(std::exchange(request.n_prefix, 0) - request.n_structured, 0);
+}
+
+/// The trunk is gone from the cache, and with it what a prefix cache had of the prompt: that comes first again.
+template <class State>
+void repeat_hit(RequestState<State>& request) {
+  BranchState<State>& trunk = request.edit(kTrunk);
+  const std::int32_t n_linear = forget_hit(request, trunk);
+  if (n_linear == 0) return;
+  Operation prompt(Operation::Kind::feed);
+  prompt.is_repeated = true;
+  prompt.tokens.append(request.prompt->tokens().subspan(static_cast<std::size_t>(request.n_structured),
+                                                        static_cast<std::size_t>(n_linear)));
+  trunk.operations.insert(trunk.operations.begin(), std::move(prompt));
+}
+
 }  // namespace impl
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
@@ -81,9 +102,9 @@ void Decoder<M, Text, S, Cache>::note_prompt(Request& request, const Request* be
     all.append(prompt);
     request.prompt = std::make_shared<const StructuredPrompt>(std::move(all));
     request.prefix_use = before->prefix_use;
-    if (before->has_trunk) return;
     request.n_structured = before->n_structured;
     request.n_transient = before->n_transient;
+    if (before->has_trunk) return;
     request.statistics.n_reused = before->statistics.n_reused;
     return;
   }
@@ -145,7 +166,7 @@ void Decoder<M, Text, S, Cache>::look_up_prefixes() {
   if (prefixes_ == nullptr) return;
   share_prompts();
   for (const std::size_t i : running_)
-    if (requests_[i]->active && waits_for_prefix(*requests_[i])) look_up(*requests_[i]);
+    if (requests_[i]->active && requests_[i]->share != 0 && waits_for_prefix(*requests_[i])) look_up(*requests_[i]);
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
@@ -222,6 +243,19 @@ void Decoder<M, Text, S, Cache>::take_prefix(Request& request, std::int32_t n_mo
   if (hit.n_tokens < request.n_structured) return;  // the blocks that follow are computed, and then all of the rest
   trunk.operations.front().n_fed = static_cast<std::size_t>(hit.n_tokens - request.n_structured);
   trunk.start = cache_->next_position(hit.sequence);
+}
+
+/// A request that has not begun gives its hit and its announcement back, so that neither pages nor other requests
+/// depend on it; it is looked up again when it takes part in a pass.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::give_prefix_back(Request& request) {
+  if (request.prefix_use.phase != impl::PrefixUse::Phase::announced) return;
+  impl::reserve_more(abandoned_, 1);
+  BranchState& trunk = request.edit(kTrunk);
+  impl::forget_hit(request, trunk);
+  trunk.operations.front().n_fed = 0;
+  end_prefix_use(request.prefix_use);
+  request.prefix_use.phase = impl::PrefixUse::Phase::waiting;
 }
 
 /// False: there was nothing to evict.
