@@ -22,13 +22,13 @@ enum class Place { query, key, value };
 class PassWithNaN {
  public:
   explicit PassWithNaN(std::uint32_t seed) : tree_(seed * 613) {
-    static const attention::HeadShape kShapes[] = {{3, 1, 64}, {14, 2, 128}, {6, 2, 40}, {9, 3, 7}};
-    static const attention::ScoreOptions kOptions[] = {{}, {.window = 1}, {.softcap = 3.0f}, {.window = 37}};
-    static const attention::Element kElements[] = {attention::Element::float32, attention::Element::bfloat16,
-                                                   attention::Element::float16, attention::Element::int8};
-    shape_ = kShapes[seed % 4];
-    options_ = kOptions[seed / 4 % 4];
-    element_ = kElements[seed / 16 % 4];
+    static const attention::HeadShape kNanShapes[] = {{3, 1, 64}, {14, 2, 128}, {6, 2, 40}, {9, 3, 7}};
+    static const attention::ScoreOptions kNanOptions[] = {{}, {.window = 1}, {.softcap = 3.0f}, {.window = 37}};
+    static const attention::Element kNanElements[] = {attention::Element::float32, attention::Element::bfloat16,
+                                                      attention::Element::float16, attention::Element::int8};
+    shape_ = kNanShapes[seed % 4];
+    options_ = kNanOptions[seed / 4 % 4];
+    element_ = kNanElements[seed / 16 % 4];
     tree_.grow(10);
     pass_ = tree_.pass_of_all();
     REQUIRE(pass_.n_rows() > 0);
