@@ -215,7 +215,8 @@ TEST_CASE("A target keeps passes short: branches wait and prompts come in parts,
     return n_most;
   };
   std::vector<Outcome> free, kept, busy;
-  const std::int32_t n_free = widest(0, 1, free), n_kept = widest(2, 1, kept), n_busy = widest(2, 1.6, busy);
+  const std::int32_t n_free = widest(0, 1, free), n_kept = widest(2.2, 1, kept), n_busy = widest(2.2, 1.7, busy);
+  INFO(n_free << " rows at most, " << n_kept << " with a target, " << n_busy << " when it is busy");
   CHECK(n_kept < n_free);
   CHECK(n_busy < n_kept);
   CHECK(kept == free);

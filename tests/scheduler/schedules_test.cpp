@@ -135,6 +135,8 @@ class Schedule {
     const Outcome found = outcome_of(world_->decoder, client.id);
     const Outcome& expected = client.known->outcomes[client.turn];
     if (!client.is_cut) {
+      INFO("turn " << client.turn << ": reason " << ab::reason_name(found.reasons[0]) << ", alone "
+                   << ab::reason_name(expected.reasons[0]) << "\n" << found.branches[0] << "\n" << expected.branches[0]);
       REQUIRE(found == expected);
       ++n_compared;
       return;
