@@ -163,10 +163,9 @@ TEST_CASE("A request that loses its pages again and again is sampled from the sa
     CHECK(preempted.model.n_rows() > 2 * plain.model.n_rows());
     REQUIRE(preempted.samples.size() == plain.samples.size());
     for (const Sample& sample : plain.samples) {
-      const auto same =
-          std::find_if(preempted.samples.begin(), preempted.samples.end(), [&](const Sample& other) {
-            return other.branch == sample.branch && other.index == sample.index;
-          });
+      const auto same = std::find_if(preempted.samples.begin(), preempted.samples.end(), [&](const Sample& other) {
+        return other.branch == sample.branch && other.index == sample.index;
+      });
       REQUIRE(same != preempted.samples.end());
       for (std::size_t t = 0; t < sample.logits.size(); ++t)
         REQUIRE(std::abs(sample.logits[t] - same->logits[t]) < 1e-5);

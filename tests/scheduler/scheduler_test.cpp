@@ -84,7 +84,9 @@ TEST_CASE("A pool that holds some of the requests serves all: they are preempted
   CHECK(served.cache.n_free_pages() == served.cache.n_pages());
 }
 
-TEST_CASE("Higher priorities are served first, take the pages of lower ones, and of equals the earlier deadline comes first") {
+TEST_CASE(
+    "Higher priorities are served first, take the pages of lower ones, and of equals the earlier deadline comes "
+    "first") {
   const std::vector<Script> scripts = long_scripts(4);
   Served served(24);
   const auto submit = [&](std::size_t i, ab::ScheduleOptions schedule) {
@@ -145,7 +147,8 @@ TEST_CASE("A full queue is an outcome of submit") {
 
 TEST_CASE("A request that is too large for the pool ends alone; pages that are nobody's business are a shortage") {
   Served served(8);
-  const ab::RequestId large = served.scheduler.submit(Tokens(40, kFirstLetter)), small = served.scheduler.submit(tokens("abc"));
+  const ab::RequestId large = served.scheduler.submit(Tokens(40, kFirstLetter)),
+                      small = served.scheduler.submit(tokens("abc"));
   served.run_out();
   CHECK(served.decoder.reason(large) == ab::EndReason::no_room);
   CHECK(served.decoder.reason(small) != ab::EndReason::no_room);

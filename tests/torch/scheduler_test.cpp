@@ -1,5 +1,5 @@
-// SmolLM2 with int8 weights, served by a scheduler from a pool that holds a part of the requests: every token is sampled
-// from the same bits as when the request is alone. Skipped, with the reason, without the model.
+// SmolLM2 with int8 weights, served by a scheduler from a pool that holds a part of the requests: every token is
+// sampled from the same bits as when the request is alone. Skipped, with the reason, without the model.
 #include "torch/real_model.hpp"
 
 #include <algorithm>

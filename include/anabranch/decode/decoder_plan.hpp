@@ -29,8 +29,8 @@ struct RequestDemand {
   std::int32_t n_branches = 0;  ///< sample in these passes, the trunk counts; branches that are queued do not
   std::int32_t n_drafts = 0;    ///< further rows that it can make use of
   std::int32_t n_keys = 0;      ///< tokens that the trunk sees
-  bool is_filling = false;      ///< the rows are known, its prompt or what was preempted: many, and in parts as one likes
-  bool is_in_cache = false;     ///< it has a sequence in the cache
+  bool is_filling = false;   ///< the rows are known, its prompt or what was preempted: many, and in parts as one likes
+  bool is_in_cache = false;  ///< it has a sequence in the cache
 };
 
 /// False: there is no pass to run. Then `shortage` has the pages that are short; none: nothing is left to do.

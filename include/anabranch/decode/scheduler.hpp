@@ -4,8 +4,9 @@
 //   if (scheduler.submit(prompt, {}, {.priority = 1, .deadline = now() + 20}) == kNoRequest) come_again_later();
 //   while (scheduler.has_work()) {
 //     auto plan = scheduler.plan(now());
-//     if (!plan) break;                                    // pages of others than its requests are in the way, or no work
-//     for (const Event& event : scheduler.commit(my_model(*plan), now())) show(event);   // failed: scheduler.abort()
+//     if (!plan) break;                                    // pages of others than its requests are in the way, or no
+//     work for (const Event& event : scheduler.commit(my_model(*plan), now())) show(event);   // failed:
+//     scheduler.abort()
 //   }
 //
 // Requests in any phase share each pass: parts of prompts, serial text, branches of any depth. When pages are short a
@@ -30,7 +31,7 @@ namespace anabranch {
 
 /// When a request is to be served. Its limits are in RequestOptions.
 struct ScheduleOptions {
-  std::int32_t priority = 0;                                 ///< higher ones first; of equals the earlier deadline, then the older
+  std::int32_t priority = 0;  ///< higher ones first; of equals the earlier deadline, then the older
   double deadline = std::numeric_limits<double>::infinity();  ///< then it ends, `cancelled`, with what is written
 };
 
@@ -58,7 +59,8 @@ class Scheduler {
   /// outlive it.
   explicit Scheduler(D& decoder, SchedulerOptions options = {});
 
-  /// As Decoder::submit; kNoRequest: the queue is full. Throws what that throws, bad_request for a deadline that is NaN.
+  /// As Decoder::submit; kNoRequest: the queue is full. Throws what that throws, bad_request for a deadline that is
+  /// NaN.
   RequestId submit(std::span<const TokenId> prompt, const RequestOptions& options = {},
                    const ScheduleOptions& schedule = {});
   /// As those of the decoder. Release requests that nobody goes on with: until then their histories take pages, which
@@ -89,7 +91,7 @@ class Scheduler {
     ScheduleOptions schedule;
     bool keeps_pages = false;  ///< its sequence is for others: RequestOptions::prefill_only
     bool is_admitted = false;
-    std::int32_t n_pages_lost = 0;  ///< that it had when it was preempted
+    std::int32_t n_pages_lost = 0;   ///< that it had when it was preempted
     std::int32_t n_pages_short = 0;  ///< that it was short of when it was deferred
     std::int32_t n_drafts = 0;       ///< rows of drafts in the open plan
     std::int32_t n_sampled = 0;      ///< tokens, before it
@@ -116,11 +118,11 @@ class Scheduler {
   D* decoder_;
   SchedulerOptions options_;
   RunningRowCosts costs_;
-  std::vector<Entry> entries_;         // by rank
-  std::vector<RequestId> idle_;        // over, with their histories in the cache; the one that is so longest first
-  std::vector<RequestShare> shares_;   // of the plan that is made
+  std::vector<Entry> entries_;          // by rank
+  std::vector<RequestId> idle_;         // over, with their histories in the cache; the one that is so longest first
+  std::vector<RequestShare> shares_;    // of the plan that is made
   std::vector<impl::RowOffer> offers_;  // likewise
-  impl::PassRows pass_;                // of the open plan
+  impl::PassRows pass_;                 // of the open plan
   double planned_at_ = 0;
   double draft_success_ = 0.5;  // share of the drafts that are accepted, as seen
   SchedulerState counts_;

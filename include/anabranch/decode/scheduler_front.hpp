@@ -3,9 +3,8 @@
 //
 //   SchedulerFront front{scheduler, 1000};
 //   std::thread loop([&] { front.run(model); });                            // until front.close()
-//   const Ticket ticket = front.submit(prompt, options, {.priority = 1});   // in any thread; kNoTicket: come again later
-//   while (const std::optional<Event> event = front.next_event(ticket)) show(*event);
-//   front.release(ticket);
+//   const Ticket ticket = front.submit(prompt, options, {.priority = 1});   // in any thread; kNoTicket: come again
+//   later while (const std::optional<Event> event = front.next_event(ticket)) show(*event); front.release(ticket);
 //
 // The scheduler, its decoder and its cache are the loop's alone: calls of other threads are noted and done between two
 // passes. Events lie in a queue for each ticket until they are taken.
@@ -31,9 +30,9 @@ enum class Ticket : std::uint64_t {};
 inline constexpr Ticket kNoTicket{0};
 
 enum class PassOutcome : std::uint8_t {
-  ran,       ///< a pass was run
-  no_work,   ///< nothing is to be done until something is submitted
-  no_room,   ///< pages that are no request's are missing: the loop has to release some
+  ran,      ///< a pass was run
+  no_work,  ///< nothing is to be done until something is submitted
+  no_room,  ///< pages that are no request's are missing: the loop has to release some
 };
 
 /// `S` is a Scheduler, which must outlive the front and be used by nobody else.
@@ -41,7 +40,8 @@ template <class S>
 class SchedulerFront {
  public:
   /// At most `max_open` requests are submitted and not over at one time.
-  explicit SchedulerFront(S& scheduler, std::int32_t max_open = kUnlimited) : scheduler_(&scheduler), max_open_(max_open) {
+  explicit SchedulerFront(S& scheduler, std::int32_t max_open = kUnlimited)
+      : scheduler_(&scheduler), max_open_(max_open) {
     impl::check_count(max_open, 1, "max_open");
   }
 
@@ -94,7 +94,8 @@ class SchedulerFront {
   Mailbox& find(Ticket ticket) {
     const auto found = mailboxes_.find(ticket);
     if (found == mailboxes_.end())
-      fail(Status::stale_request, "ticket ", static_cast<std::uint64_t>(ticket), " was released, or is no ticket of this front");
+      fail(Status::stale_request, "ticket ", static_cast<std::uint64_t>(ticket),
+           " was released, or is no ticket of this front");
     return found->second;
   }
   void call(Ticket ticket, typename Command::Kind kind);

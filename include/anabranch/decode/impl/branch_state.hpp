@@ -35,9 +35,9 @@ struct Operation {
   Kind kind = Kind::feed;
   SharedArray<TokenId> tokens;  ///< of feed
   std::size_t n_fed = 0;        ///< of them, a prompt's first ones, in the cache already
-  std::int32_t count = 0;       ///< of rewind: tokens to take back; of pause: 1: what follows, to the next pause, is whole
-  BlockIndex block;             ///< of fork and join
-  bool is_repeated = false;     ///< it was done before, and the cache has lost it: see replay.hpp
+  std::int32_t count = 0;    ///< of rewind: tokens to take back; of pause: 1: what follows, to the next pause, is whole
+  BlockIndex block;          ///< of fork and join
+  bool is_repeated = false;  ///< it was done before, and the cache has lost it: see replay.hpp
 };
 
 /// A change of a branch's sequence that is done: an operation that feeds nothing, after the first `n_tokens` tokens.
@@ -111,12 +111,12 @@ struct BranchState {
   BlockIndex own_block;               ///< the block that it is a branch of
   std::int32_t n_blocks = 0;          ///< forks so far
 
-  Position start = 0;                ///< of a branch: its first position
-  WidePosition limit = 0;            ///< first position refused
-  std::int32_t n_closing = 0;        ///< slots and positions kept free for the tokens that end the branch
-  std::int32_t n_rejoining = 0;      ///< positions kept free for the tokens that are forced after the join
-  std::int32_t n_allowed = 0;        ///< 1: the next pass may sample a token
-  std::vector<Draft<State>> drafts;  ///< of that token and of those after it, to be fed in the same pass
+  Position start = 0;                 ///< of a branch: its first position
+  WidePosition limit = 0;             ///< first position refused
+  std::int32_t n_closing = 0;         ///< slots and positions kept free for the tokens that end the branch
+  std::int32_t n_rejoining = 0;       ///< positions kept free for the tokens that are forced after the join
+  std::int32_t n_allowed = 0;         ///< 1: the next pass may sample a token
+  std::vector<Draft<State>> drafts;   ///< of that token and of those after it, to be fed in the same pass
   std::vector<SampledToken> sampled;  ///< that token, and those behind the drafts, until all of its round are there
   FedLog log;                         ///< where RequestState::keeps_log
 

@@ -171,8 +171,7 @@ void Decoder<M, Text, S, Cache>::assign_outputs(const StepPlan& plan) {
     if (!request.active || !request.in_pass) continue;
     impl::for_each_in_cache(request, [&](BranchIndex k) {
       const BranchState& branch = request.branch(k);
-      if (branch.phase == impl::Phase::running && branch.sampled.empty())
-        running.push_back({branch.sequence, {i, k}});
+      if (branch.phase == impl::Phase::running && branch.sampled.empty()) running.push_back({branch.sequence, {i, k}});
     });
   }
   const auto by_sequence = [](const auto& a, const auto& b) { return a.first < b.first; };

@@ -6,8 +6,8 @@
 //
 // The same numbers have to come out, bit for bit. A row's attention depends on the segments of its history, and these
 // depend on where passes ended in two places only: a rewind cuts a segment, and so does a fork whose branches write
-// nothing, until the commit makes it whole again. What one pass did there stands between two pauses, and is done again by
-// one pass; and the branch is joined by a later one, however many passes a round takes.
+// nothing, until the commit makes it whole again. What one pass did there stands between two pauses, and is done again
+// by one pass; and the branch is joined by a later one, however many passes a round takes.
 #pragma once
 
 #include <algorithm>

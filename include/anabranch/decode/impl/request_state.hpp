@@ -47,8 +47,9 @@ struct RequestState {
   bool released = false;
   bool keeps_log = false;    ///< DecoderOptions::preemptible
   bool recomputing = false;  ///< it was preempted, and the cache does not hold all again
-  std::int32_t share = kNone;  ///< rows that it may have in the pass that is planned; kNone: as the decoder divides them
-  bool in_pass = false;        ///< has rows in the planned pass
+  std::int32_t share =
+      kNone;             ///< rows that it may have in the pass that is planned; kNone: as the decoder divides them
+  bool in_pass = false;  ///< has rows in the planned pass
   bool prefill_in_pass = false;
   EndReason reason = EndReason::none;
   Statistics statistics;

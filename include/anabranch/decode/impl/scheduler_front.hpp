@@ -65,7 +65,8 @@ void SchedulerFront<S>::run(M& model) {
   while (true) {
     const PassOutcome outcome = run_pass(model);
     if (outcome == PassOutcome::no_room)
-      fail(Status::no_room, "the requests are short of pages, and none of them has any to give: release what else is in the cache");
+      fail(Status::no_room,
+           "the requests are short of pages, and none of them has any to give: release what else is in the cache");
     Lock lock(mutex_);
     if (outcome == PassOutcome::no_work) changed_.wait(lock, [&] { return is_closed_ || !commands_.empty(); });
     if (is_closed_) return;

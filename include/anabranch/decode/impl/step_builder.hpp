@@ -42,9 +42,9 @@ class StepBuilder {
  private:
   using Kind = Operation::Kind;
 
-  /// False: something of the branch, or of a branch inside it, is left for another pass; or the pass leaves a segment of
-  /// it cut (replay.hpp): then it has no drafts, which a pass of their own might have to feed, and is joined by a later
-  /// pass.
+  /// False: something of the branch, or of a branch inside it, is left for another pass; or the pass leaves a segment
+  /// of it cut (replay.hpp): then it has no drafts, which a pass of their own might have to feed, and is joined by a
+  /// later pass.
   bool add_branch(Request& request, BranchState& branch) {
     if (branch.is_trunk() && !request.has_trunk) create_trunk(request, branch);
     if (!cache_.alive(branch.sequence))
