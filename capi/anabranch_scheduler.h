@@ -1,8 +1,8 @@
 /* Anabranch in C, the scheduler tier: continuous batching over a decoder.
  *
  * A scheduler says which requests of a decoder have rows in the next pass, and how many: by priority, deadline, pages
- * and the cost of a pass. When pages are short a request is preempted, and what it had is computed again later; its text
- * is the same. It never runs a model and reads no clock. The conventions of anabranch.h hold here too; what it has
+ * and the cost of a pass. When pages are short a request is preempted, and what it had is computed again later; its
+ * text is the same. It never runs a model and reads no clock. The conventions of anabranch.h hold here too; what it has
  * written is read from the decoder (anb_decoder_next_event, anb_decoder_get_branch, anb_decoder_get_output).
  *
  *     o.preemptible = 1; anb_decoder_create(cache, &o, &decoder);
@@ -27,8 +27,8 @@ typedef struct anb_scheduler anb_scheduler;
 
 typedef struct anb_scheduler_options {
   uint32_t struct_size;
-  int32_t max_queued;    /* ANB_UNLIMITED; requests that wait for pages: submit refuses more */
-  int32_t max_running;   /* ANB_UNLIMITED; requests that have pages at one time */
+  int32_t max_queued;  /* ANB_UNLIMITED; requests that wait for pages: submit refuses more */
+  int32_t max_running; /* ANB_UNLIMITED; requests that have pages at one time */
   int32_t reserved;
   double target_seconds; /* 0: none; a pass is to take no longer, which is what each request waits for a token */
 } anb_scheduler_options;
@@ -46,13 +46,13 @@ typedef struct anb_schedule {
 
 typedef struct anb_scheduler_state {
   uint32_t struct_size;
-  int32_t n_running;    /* requests that were admitted to the passes */
-  int32_t n_queued;     /* those that wait for pages, preempted ones too */
+  int32_t n_running; /* requests that were admitted to the passes */
+  int32_t n_queued;  /* those that wait for pages, preempted ones too */
   int32_t reserved;
-  int64_t n_preempted;  /* times that a request lost its pages, so far */
-  int64_t n_evicted;    /* times that one that is over lost those of its history */
-  int64_t n_deferred;   /* times that one had to wait although it had been admitted */
-  double load;          /* how much longer passes take now than at first; 1: as long */
+  int64_t n_preempted; /* times that a request lost its pages, so far */
+  int64_t n_evicted;   /* times that one that is over lost those of its history */
+  int64_t n_deferred;  /* times that one had to wait although it had been admitted */
+  double load;         /* how much longer passes take now than at first; 1: as long */
 } anb_scheduler_state;
 #define ANB_SCHEDULER_STATE_INIT \
   { sizeof(anb_scheduler_state), 0, 0, 0, 0, 0, 0, 1.0 }

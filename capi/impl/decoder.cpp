@@ -143,9 +143,8 @@ anb_status anb_decoder_commit(anb_decoder* decoder, const float* logits, int32_t
 }
 
 anb_status anb_decoder_commit_logits(anb_decoder* decoder, const anb_logits* logits) {
-  return with_decoder(decoder, [&](DecoderObject& object) {
-    return finish_pass(object, object.core.commit(read_logits(logits)));
-  });
+  return with_decoder(
+      decoder, [&](DecoderObject& object) { return finish_pass(object, object.core.commit(read_logits(logits))); });
 }
 
 anb_status anb_decoder_commit_sampled(anb_decoder* decoder, const anb_token* tokens, int32_t n) {

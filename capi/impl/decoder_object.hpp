@@ -37,9 +37,9 @@ class DecoderObject {
   std::span<const RequestPages> pages;  ///< of the last plan, a shortage; ascending requests
   std::span<const Event> events;        ///< being handed out, from `next_event` on
   std::size_t next_event = 0;
-  std::vector<Event> taken;  ///< what `events` shows when no commit owns it
-  Branch report;             ///< of the last get_branch
-  std::shared_ptr<void> scheduler;               ///< on it, if there is one: scheduler_object.hpp
+  std::vector<Event> taken;                ///< what `events` shows when no commit owns it
+  Branch report;                           ///< of the last get_branch
+  std::shared_ptr<void> scheduler;         ///< on it, if there is one: scheduler_object.hpp
   const void* scheduler_handle = nullptr;  ///< of that
 
   /// Requests of different decoders have different names.

@@ -40,8 +40,7 @@ anb_status with_request(const anb_scheduler* handle, anb_request request, Body&&
 
 }  // namespace
 
-anb_status anb_scheduler_create(anb_decoder* decoder, const anb_scheduler_options* options,
-                                anb_scheduler** scheduler) {
+anb_status anb_scheduler_create(anb_decoder* decoder, const anb_scheduler_options* options, anb_scheduler** scheduler) {
   return with_decoder(decoder, [&](DecoderObject& on) {
     need(scheduler, "scheduler");
     const auto o = read_struct(options, anb_scheduler_options ANB_SCHEDULER_OPTIONS_INIT, "anb_scheduler_options");

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const phase* const kAll[] = {kHandlePhases, kStructPhases,   kSequencePhases,       kStepPhases,
-                                    kPlanPhases,   kDecoderPhases,  kRefusedRequestPhases, kSamplingPhases,
-                                    kMarkupPhases, kCallbackPhases, kMemoryPhases,         kStatusPhases,
+static const phase* const kAll[] = {kHandlePhases,   kStructPhases,   kSequencePhases,       kStepPhases,
+                                    kPlanPhases,     kDecoderPhases,  kRefusedRequestPhases, kSamplingPhases,
+                                    kMarkupPhases,   kCallbackPhases, kMemoryPhases,         kStatusPhases,
                                     kSchedulerPhases};
 enum { kNLists = sizeof kAll / sizeof kAll[0] };
 

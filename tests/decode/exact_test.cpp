@@ -44,10 +44,16 @@ struct Exact {
         model(weights),
         cache({.n_pages = 2000 / page_size, .page_size = page_size}),
         decoder(cache, aspd(), Letters{},
-                {.max_tokens = 150, .max_rows = max_rows, .positions = positions, .end_of_text = {kEnd}}) {}
+                {.max_tokens = 150,
+                 .max_rows = max_rows,
+                 .positions = positions,
+                 .end_of_text = {kEnd},
+                 .preemptible = true}) {}
 
-  void run() {
-    while (decoder.has_work()) {
+  /// `preempted`, if there is one, loses its pages before every fifth pass.
+  void run(ab::RequestId preempted = ab::kNoRequest) {
+    for (int pass = 1; decoder.has_work(); ++pass) {
+      if (preempted != ab::kNoRequest && pass % 5 == 0) decoder.preempt(preempted);
       const auto plan = decoder.plan();
       REQUIRE(plan);
       const ab::LogitsView logits = model(*plan);
@@ -143,6 +149,28 @@ TEST_CASE("Every token is sampled from the logits of the dense-mask oracle") {
       exact.run();
       check_against_oracle(exact, third);
     }
+}
+
+TEST_CASE("A request that loses its pages again and again is sampled from the same logits") {
+  const auto hook = steer("x(ab)(c)(d){yz(e){w.", "f(g)(h){");
+  for (const ab::Positions positions : {ab::Positions::sequential, ab::Positions::longest}) {
+    Exact plain(positions, 512, 4), preempted(positions, 512, 4);
+    for (Exact* exact : {&plain, &preempted}) {
+      const auto id =
+          exact->decoder.submit(tokens("prompt"), {.sampling = {.temperature = 1.0f, .seed = 1}, .hook = hook});
+      exact->run(exact == &preempted ? id : ab::kNoRequest);
+    }
+    CHECK(preempted.model.n_rows() > 2 * plain.model.n_rows());
+    REQUIRE(preempted.samples.size() == plain.samples.size());
+    for (const Sample& sample : plain.samples) {
+      const auto same = std::find_if(preempted.samples.begin(), preempted.samples.end(), [&](const Sample& other) {
+        return other.branch == sample.branch && other.index == sample.index;
+      });
+      REQUIRE(same != preempted.samples.end());
+      for (std::size_t t = 0; t < sample.logits.size(); ++t)
+        REQUIRE(std::abs(sample.logits[t] - same->logits[t]) < 1e-5);
+    }
+  }
 }
 
 TEST_CASE("A branch writes the same in parallel as alone") {

@@ -1,5 +1,5 @@
-// SchedulerFront: threads submit, cancel and read, one thread runs the passes. The thread sanitizer watches in the preset
-// tsan: ANABRANCH_PRESET=tsan tests/run -L scheduler
+// SchedulerFront: threads submit, cancel and read, one thread runs the passes. The thread sanitizer watches in the
+// preset tsan: ANABRANCH_PRESET=tsan tests/run -L scheduler
 #include <atomic>
 #include <map>
 #include <stdexcept>
@@ -58,7 +58,8 @@ Told read(Front& front, ab::Ticket ticket) {
 
 }  // namespace
 
-TEST_CASE("Threads submit, wait, cancel and release while the loop runs; what they read is what the request writes alone") {
+TEST_CASE(
+    "Threads submit, wait, cancel and release while the loop runs; what they read is what the request writes alone") {
   const auto known = known_scripts();
   World world(ab::Positions::sequential, 64);
   Scheduler scheduler(world.decoder);

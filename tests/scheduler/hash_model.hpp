@@ -36,7 +36,9 @@ class HashModel {
     logits_.assign(step.outputs.size() * kVocabulary, 0.0f);
     for (std::size_t k = 0; k < step.outputs.size(); ++k) {
       const std::uint64_t row = rows_[static_cast<std::size_t>(step.outputs.begin()[k].row)];
-      logits_[k * kVocabulary + static_cast<std::size_t>(choice(ab::mix(row), step.tokens[static_cast<std::size_t>(step.outputs.begin()[k].row)]))] = 9.0f;
+      logits_[k * kVocabulary +
+              static_cast<std::size_t>(
+                  choice(ab::mix(row), step.tokens[static_cast<std::size_t>(step.outputs.begin()[k].row)]))] = 9.0f;
     }
     return {logits_.data(), static_cast<std::int32_t>(step.outputs.size()), kVocabulary};
   }
@@ -55,8 +57,8 @@ class HashModel {
       second_.resize(static_cast<std::size_t>(step.n_slots));
     }
     for (std::size_t i = 0; i < n; ++i)
-      first_[place(step.slots[i])] = ab::mix(static_cast<std::uint64_t>(step.tokens[i]) << 32 |
-                                             static_cast<std::uint64_t>(step.positions[i]));
+      first_[place(step.slots[i])] =
+          ab::mix(static_cast<std::uint64_t>(step.tokens[i]) << 32 | static_cast<std::uint64_t>(step.positions[i]));
     pieces_.build(step.groups, step.views, {step.n_rows(), step.n_slots});
     attend(first_, n);
     for (std::size_t i = 0; i < n; ++i) second_[place(step.slots[i])] = rows_[i];
@@ -89,7 +91,8 @@ class HashModel {
     }
   }
 
-  /// What follows the token `last`: mostly letters, so that answers are as long as they may be; often titles and blocks.
+  /// What follows the token `last`: mostly letters, so that answers are as long as they may be; often titles and
+  /// blocks.
   static TokenId choice(std::uint64_t hash, TokenId last) {
     const auto kind = static_cast<std::uint32_t>(hash % 100);
     const auto letter = static_cast<TokenId>((hash >> 32) % 26);

@@ -32,7 +32,9 @@ TEST_CASE("Costs are the curve's until passes were run, and nothing is known wit
   CHECK(costs.seconds(64, 0) == Approx(9.6));
 }
 
-TEST_CASE("A machine that becomes busy is noticed within some passes, at widths that were not run, too; and when it is idle again") {
+TEST_CASE(
+    "A machine that becomes busy is noticed within some passes, at widths that were not run, too; and when it is idle "
+    "again") {
   RunningRowCosts costs(curve());
   for (int pass = 0; pass < 12; ++pass) costs.add({4, 0, 3 * curve()->seconds(4, 0)});
   CHECK(costs.load() > 2.2);
@@ -78,9 +80,9 @@ TEST_CASE("Without a curve costs are learned from the passes alone, and never fa
 
 TEST_CASE("Rows are taken while they bring tokens faster, within the target") {
   const RunningRowCosts costs(curve());
-  CHECK(n_taken(costs, 1, 40, 0) == 40);    // from 8 on in proportion: about as fast, and wider is taken
-  CHECK(n_taken(costs, 1, 40, 1.2) == 7);   // up to 8 rows
-  CHECK(n_taken(costs, 1, 40, 0.5) == 0);   // the target cannot be kept: no more than what must be
+  CHECK(n_taken(costs, 1, 40, 0) == 40);   // from 8 on in proportion: about as fast, and wider is taken
+  CHECK(n_taken(costs, 1, 40, 1.2) == 7);  // up to 8 rows
+  CHECK(n_taken(costs, 1, 40, 0.5) == 0);  // the target cannot be kept: no more than what must be
   CHECK(n_taken(costs, 8, 40, 1.3) == 0);
   const std::vector<ab::RowCost> steep = {{1, 0, 1.0}, {4, 0, 1.1}, {8, 0, 4.0}, {16, 0, 16.0}};
   CHECK(n_taken(RunningRowCosts(std::make_shared<const ab::RowCosts>(steep)), 1, 15, 0) == 3);  // 4 rows for 1.1 s

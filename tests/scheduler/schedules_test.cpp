@@ -135,6 +135,10 @@ class Schedule {
     const Outcome found = outcome_of(world_->decoder, client.id);
     const Outcome& expected = client.known->outcomes[client.turn];
     if (!client.is_cut) {
+      INFO("turn " << client.turn << ": reason " << ab::reason_name(found.reasons[0]) << ", alone "
+                   << ab::reason_name(expected.reasons[0]) << "\n"
+                   << found.branches[0] << "\n"
+                   << expected.branches[0]);
       REQUIRE(found == expected);
       ++n_compared;
       return;
@@ -154,7 +158,8 @@ class Schedule {
 
 }  // namespace
 
-TEST_CASE("64 requests on a pool for a fifth of them: each writes what it writes alone, whatever happens to the others") {
+TEST_CASE(
+    "64 requests on a pool for a fifth of them: each writes what it writes alone, whatever happens to the others") {
   const char* const wanted = std::getenv("ANABRANCH_SCHEDULES");
   const std::uint64_t n_schedules = wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 150;
   const ab::Positions policies[] = {ab::Positions::sequential, ab::Positions::longest, ab::Positions::reserved(60)};

@@ -96,8 +96,8 @@ class History {
   /// Merges the segment that a sequence writes, `open`, into the segment of its newest view, `head`, and makes that
   /// the one that it writes: serial decoding then keeps one segment, not one per step. Repeats while nobody else holds
   /// either of the two and their positions continue, but never with a joined view: a history's segments, and with them
-  /// the bits of its rows, must not depend on how many passes wrote a branch. `next` is the sequence's next position. Changes `open`, returns
-  /// the new head. Never allocates.
+  /// the bits of its rows, must not depend on how many passes wrote a branch. `next` is the sequence's next position.
+  /// Changes `open`, returns the new head. Never allocates.
   NodeIndex merge_open(NodeIndex head, SegmentIndex& open, Position next) noexcept;
 
  private:

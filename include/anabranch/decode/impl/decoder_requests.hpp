@@ -104,10 +104,11 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
   Request& request = *added;
   note_prompt(request, before, prompt, structured);
   BranchState& trunk = request.edit(kTrunk);
+  for (const TokenId token : prompt.first(std::min<std::size_t>(prompt.size(), 1))) feed(trunk, token);
   // What cuts a segment has a pass of its own, so that the prompt's parts make no difference.
   const bool cuts = request.keeps_log && impl::cuts_segment(request, trunk.operations);
-  if (cuts && !prompt.empty()) trunk.operations.emplace_back(impl::Operation::Kind::pause);
-  for (const TokenId token : prompt) feed(trunk, token);
+  if (cuts && prompt.size() > 1) trunk.operations.emplace_back(impl::Operation::Kind::pause);
+  for (const TokenId token : prompt.subspan(std::min<std::size_t>(prompt.size(), 1))) feed(trunk, token);
   if (trunk.operations.empty() || trunk.operations.back().kind != impl::Operation::Kind::feed)
     fail(Status::bad_request,
          "the prompt is empty, and no earlier answer waits to go on: only one that was cut has a "

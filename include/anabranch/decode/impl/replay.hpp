@@ -44,11 +44,13 @@ bool cuts_segment(const RequestState<State>& request, const Operation& op) noexc
   return true;
 }
 
-/// The same for some operations of a branch.
+/// The same for some operations of a branch: nothing is cut where nothing is fed.
 template <class State>
 bool cuts_segment(const RequestState<State>& request, std::span<const Operation> operations) noexcept {
-  return std::any_of(operations.begin(), operations.end(),
-                     [&](const Operation& op) { return cuts_segment(request, op); });
+  const auto feeds = [](const Operation& op) { return !op.to_feed().empty(); };
+  const auto cuts = [&](const Operation& op) { return cuts_segment(request, op); };
+  return std::any_of(operations.begin(), operations.end(), feeds) &&
+         std::any_of(operations.begin(), operations.end(), cuts);
 }
 
 template <class State>

@@ -33,7 +33,7 @@ bool Scheduler<D>::is_measured() const noexcept {
 /// gets some. So all get on, whatever a pass costs.
 template <class D>
 impl::PassRows Scheduler<D>::share_what_is_needed() {
-  constexpr std::int32_t kLeastChunk = 16;
+  constexpr std::int32_t kLeastChunk = 4;
   impl::PassRows pass;
   bool has_chunk = false;
   std::int64_t n_keys = 0, n_requests = 0;

@@ -85,7 +85,7 @@ class StepBuilder {
     const Operation* const end = branch.operations.data() + branch.operations.size();
     for (const Operation* op = &first + (first.kind == Kind::pause ? 1 : 0); op != end; ++op) {
       if (op->kind == Kind::pause) break;
-      if (op->kind == Kind::feed) n += std::ssize(op->to_feed());
+      n += std::ssize(op->to_feed());
       is_whole = is_whole || (request.keeps_log && !op->is_repeated && cuts_segment(request, *op));
     }
     if (!is_whole || n <= n_left_) return true;
