@@ -1,61 +1,16 @@
-// PrefixFile: bodies. Layout: magic, version, length and checksum of the structure, the structure; then K and V of each
-// history's tokens that no earlier one has, in order; then their checksum. Integers are little endian.
+// PrefixFile: bodies.
 #pragma once
 
 #include <algorithm>
-#include <concepts>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <anabranch/cache/impl/snapshot_bytes.hpp>
+#include <anabranch/cache/impl/prefix_file_layout.hpp>
 #include <anabranch/cache/prefix_file.hpp>
 
 namespace anabranch {
 namespace impl {
-
-inline constexpr std::uint64_t kPrefixMagic = 0x3178667072706261ull;  // "abprpfx1"
-inline constexpr std::uint32_t kPrefixVersion = 1;
-
-/// A node of the tree; earlier nodes are named by their places in the file, kNone is the root, or no branch.
-struct SavedNode {
-  std::int32_t parent = kNone;
-  Position first = 0;
-  std::int32_t fork = kNone;
-  std::int32_t branch = kNone;
-  bool is_join = false;
-  std::vector<TokenId> tokens;
-};
-/// A history, and the earlier one that begins with its first `n_shared` tokens.
-struct SavedHistory {
-  std::int32_t node = 0;
-  std::int32_t shared_with = kNone;
-  std::int32_t n_shared = 0;
-};
-template <class V, class T>
-requires std::same_as<std::remove_const_t<T>, SavedNode>
-void visit_fields(V& v, T& x) { v(x.parent), v(x.first), v(x.fork), v(x.branch), v(x.is_join), v(x.tokens); }
-template <class V, class T>
-requires std::same_as<std::remove_const_t<T>, SavedHistory>
-void visit_fields(V& v, T& x) { v(x.node), v(x.shared_with), v(x.n_shared); }
-
-/// A checksum of a long stream, eight bytes at a time. It depends on the pieces that the stream comes in.
-class StreamChecksum {
- public:
-  void add(std::span<const std::byte> bytes) noexcept {
-    for (; !bytes.empty(); bytes = bytes.subspan(std::min<std::size_t>(8, bytes.size()))) {
-      std::uint64_t word = 0;
-      for (std::size_t i = 0; i < std::min<std::size_t>(8, bytes.size()); ++i)
-        word |= std::to_integer<std::uint64_t>(bytes[i]) << (8 * i);
-      value_ = (value_ ^ word) * 0x9e3779b97f4a7c15ull;
-      value_ ^= value_ >> 32;
-    }
-  }
-  std::uint64_t value() const noexcept { return value_; }
-
- private:
-  std::uint64_t value_ = 0xcbf29ce484222325ull;
-};
 
 /// Throws bad_snapshot when the file ends first.
 inline void read_exactly(const ByteSource& source, std::span<std::byte> bytes) {
@@ -115,30 +70,8 @@ typename PrefixFile<Cache>::Structure PrefixFile<Cache>::structure_to_save(std::
                                                                            PrefixFileCounts& counts) const {
   const PrefixTree& tree = prefixes_->tree();
   Structure out;
-  std::vector<std::int32_t> place(impl::offset_of(tree.n_indices()), kNone);    // of a node, in the file
-  std::vector<std::int32_t> history(impl::offset_of(tree.n_indices()), kNone);  // the first one that begins with it
-  const auto is_there = [&](PrefixIndex i) { return i == PrefixTree::root() || place[i.offset()] != kNone; };
-  const auto add = [&](PrefixIndex last) {  // with all that it is made of before it
-    for (std::vector<PrefixIndex> todo = {last}; !todo.empty();) {
-      const PrefixNode& node = tree[todo.back()];
-      if (is_there(todo.back())) {
-        todo.pop_back();
-      } else if (!is_there(node.parent)) {
-        todo.push_back(node.parent);
-      } else if (node.branch != kNoIndex && !is_there(node.branch)) {
-        todo.push_back(node.branch);
-      } else {
-        const auto place_of = [&](PrefixIndex i) { return i == kNoIndex ? kNone : place[i.offset()]; };
-        place[todo.back().offset()] = static_cast<std::int32_t>(out.nodes.size());
-        out.nodes.push_back({place_of(node.parent),
-                             node.first,
-                             place_of(node.fork),
-                             place_of(node.branch),
-                             node.branch != kNoIndex,
-                             {node.tokens.begin(), node.tokens.end()}});
-      }
-    }
-  };
+  impl::SavedPlaces places(tree);
+  std::vector<std::int32_t> history(impl::offset_of(tree.n_indices()), kNone);  // the first one that begins with a node
   prefixes_->for_each_history([&](SequenceId sequence, PrefixIndex node) {
     PrefixIndex known = node;
     while (known != PrefixTree::root() && history[known.offset()] == kNone) known = tree[known].parent;
@@ -148,9 +81,9 @@ typename PrefixFile<Cache>::Structure PrefixFile<Cache>::structure_to_save(std::
       return;
     }
     max_tokens -= n_new;
-    add(node);
+    const std::int32_t place = places.add(node, out.nodes);
     const auto index = static_cast<std::int32_t>(out.histories.size());
-    out.histories.push_back({place[node.offset()], history[known.offset()], tree[known].n_tokens});
+    out.histories.push_back({place, history[known.offset()], tree[known].n_tokens});
     out.sequences.push_back(sequence);
     for (PrefixIndex i = node; i != known; i = tree[i].parent) history[i.offset()] = index;
     ++counts.n_histories;

@@ -1,6 +1,7 @@
 // Feeds a prompt with blocks: its tokens as rows of one step, each where it sees what its place in the prompt says.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <utility>
