@@ -1,4 +1,4 @@
-// What config.json and generation_config.json would say, and the chat template, from a GGUF file's metadata.
+// A GGUF file's metadata as config.json and generation_config.json would say it, and its chat template.
 #pragma once
 
 #include <filesystem>

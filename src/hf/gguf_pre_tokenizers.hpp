@@ -1,4 +1,4 @@
-// What `tokenizer.ggml.pre` stands for: the steps of the published tokenizer.json that the name was made from.
+// The names of `tokenizer.ggml.pre`: the steps of the published tokenizer.json that each was made from.
 #pragma once
 
 #include <string>
