@@ -219,6 +219,48 @@ TEST_CASE("Qwen's layers have a window from one on, where it is used") {
   }
 }
 
+TEST_CASE("Relatives that cannot be run are refused by class and by type, with what they have") {
+  struct Relative {
+    const char *class_name, *model_type, *why;
+  };
+  for (const Relative& relative : {Relative{"Qwen3MoeForCausalLM", "qwen3_moe", "mixtures of experts"},
+                                   {"Qwen2MoeForCausalLM", "qwen2_moe", "mixtures of experts"},
+                                   {"MixtralForCausalLM", "mixtral", "mixtures of experts"},
+                                   {"PhimoeForCausalLM", "phimoe", "mixtures of experts"},
+                                   {"Gemma3ForConditionalGeneration", "gemma3", "models of pictures and text"},
+                                   {"Mistral3ForConditionalGeneration", "mistral3", "models of pictures and text"},
+                                   {"Phi4MultimodalForCausalLM", "phi4_multimodal", "models of pictures and text"},
+                                   {"Gemma3nForCausalLM", "gemma3n_text", "embeddings per layer"},
+                                   {"MinistralForCausalLM", "ministral", "only Mistral's windows"},
+                                   {"Qwen3NextForCausalLM", "qwen3_next", "linear attention"}}) {
+    Json json = bare_json(relative.class_name, relative.model_type);
+    const std::string refusal = std::string("\" is not supported: ") + relative.why;
+    CHECK(config_error(json).find("unsupported: config.json: 'architectures': \"" + std::string(relative.class_name) +
+                                  refusal) == 0);
+    json.erase("architectures");
+    CHECK(config_error(json).find("unsupported: config.json: 'model_type': \"" + std::string(relative.model_type) +
+                                  refusal) == 0);
+    CHECK(config_error(json).find("supported are LlamaForCausalLM, ") != std::string::npos);
+  }
+}
+
+TEST_CASE("Settings that transformers ignores for an architecture are refused for it") {
+  CHECK(error_with(phi3(), "attention_bias", true) ==
+        "unsupported: config.json: 'attention_bias': true is not supported for Phi3ForCausalLM");
+  for (const Json& config : {mistral(), phi3(), gemma(), gemma2(), gemma3()}) {
+    CHECK(error_with(config, "mlp_bias", true).find("'mlp_bias': true is not supported for ") != std::string::npos);
+    CHECK(error_with(config, "attention_bias", false) == "nothing");
+  }
+  for (const Json& config : {mistral(), phi3(), gemma()})
+    for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
+      CHECK(error_with(config, key, 30.0).find("30.0 is not supported for ") != std::string::npos);
+      CHECK(error_with(config, key, nullptr) == "nothing");
+    }
+  for (const char* key : {"mrope_section", "llama_4_scaling_beta", "short_mscale", "long_mscale"})
+    CHECK(error_with(mistral(), "rope_parameters", {{"rope_type", "default"}, {key, 1}}) ==
+          std::string("unsupported: config.json: 'rope_parameters': '") + key + "': 1 is not supported");
+}
+
 TEST_CASE("Llama's feed-forward has biases where mlp_bias says so") {
   CHECK(load_config(with(test::llama_json(), {{"mlp_bias", true}})).mlp_bias);
   CHECK_FALSE(load_config(test::llama_json()).mlp_bias);
