@@ -1,4 +1,4 @@
-// A GGUF file's metadata as config.json and generation_config.json would say it, and its chat template.
+// A GGUF file's metadata as the config.json and the generation_config.json of the same model, and its chat template.
 #pragma once
 
 #include <filesystem>

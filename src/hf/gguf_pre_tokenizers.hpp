@@ -1,4 +1,4 @@
-// The names of `tokenizer.ggml.pre`: the steps of the published tokenizer.json that each was made from.
+// Names that `tokenizer.ggml.pre` has, each with the steps of the published tokenizer.json that it was made from.
 #pragma once
 
 #include <string>
