@@ -7,14 +7,18 @@
 // sequence behind 128 tokens, its best of Q4_1 and Q8_0, flash attention off and on. All sides alternate in every
 // round, and have a moment to get used to the competitors before the first one.
 //
-//   bench/run contention [rounds, default 5] [threads, default 2]          some four minutes
+//   bench/run contention [rounds, default 5] [threads, default 2] [busy processes..., default 0 1 2 4]
+//
+// takes some four minutes; `bench/run contention 3 2 0` looks at the idle machine alone.
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -35,7 +39,6 @@ using anabranch::MarkupKind;
 using anabranch::ThreadUse;
 using anabranch::torch::CausalLm;
 
-constexpr int kLoads[] = {0, 1, 2, 4};
 constexpr std::int32_t kTrunk = 128;     // tokens before llama.cpp's
 constexpr double kSecondsOfLlama = 0.5;  // of one measurement
 constexpr const char* kQuestion = "What are the benefits of regular exercise?";
@@ -164,43 +167,75 @@ std::vector<Way> load_ways(int n_threads) {
   return ways;
 }
 
-int run(int rounds, int n_threads) {
+struct Options {
+  int rounds = 5, n_threads = 2;
+  std::vector<int> loads = {0, 1, 2, 4};
+};
+
+/// None: the arguments are wrong.
+std::optional<Options> options_of(const std::vector<std::string>& words) {
+  Options o;
+  std::vector<int> numbers;
+  for (const std::string& word : words) {
+    int number = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+    if (error != std::errc() || end != word.data() + word.size() || number < 0) return std::nullopt;
+    numbers.push_back(number);
+  }
+  if (!numbers.empty()) o.rounds = numbers[0];
+  if (numbers.size() > 1) o.n_threads = numbers[1];
+  if (numbers.size() > 2) o.loads.assign(numbers.begin() + 2, numbers.end());
+  if (o.rounds < 1 || o.n_threads < 2) return std::nullopt;
+  return o;
+}
+
+int run(const Options& options) {
+  const auto [rounds, n_threads, loads] = options;
   std::vector<Way> ways = load_ways(n_threads);
   Runners llama = load_llama(n_threads);
   std::printf("load  tokens/s");
   for (const Way& way : ways) std::printf(" %21s ", way.name);
   std::printf(" / better  llama.cpp  times\n");
   std::vector<Ratios> ratios;
-  for (const int load : kLoads) ratios.push_back(print(load, measure(load, rounds, ways, llama), ways));
+  for (const int load : loads) ratios.push_back(print(load, measure(load, rounds, ways, llama), ways));
   std::printf("\nbars, chat\n");
-  bar("idle: adaptive / all threads", ratios[0].to_all, 0.98);
-  Ratios least = ratios[1];
-  for (std::size_t i = 1; i < ratios.size(); ++i) {
-    const std::string name = std::to_string(kLoads[i]) + " busy: ";
-    bar(name + "adaptive / the better of one and all threads", ratios[i].to_better, 0.9);
-    if (ratios[i].to_llama > 0) bar(name + "adaptive / llama.cpp's serial", ratios[i].to_llama, 8);
-    least.to_better = std::min(least.to_better, ratios[i].to_better);
-    least.to_llama = std::min(least.to_llama, ratios[i].to_llama);
+  Ratios least{1e9, 1e9, 1e9};
+  for (std::size_t i = 0; i < ratios.size(); ++i) {
+    const Ratios& r = ratios[i];
+    if (loads[i] == 0) {
+      bar("idle: adaptive / all threads", r.to_all, 0.98);
+      continue;
+    }
+    const std::string name = std::to_string(loads[i]) + " busy: ";
+    bar(name + "adaptive / the better of one and all threads", r.to_better, 0.9);
+    if (r.to_llama > 0) bar(name + "adaptive / llama.cpp's serial", r.to_llama, 8);
+    least.to_better = std::min(least.to_better, r.to_better);
+    least.to_llama = std::min(least.to_llama, r.to_llama);
   }
-  std::printf(
-      "contention: %.2f x the better of one and all threads, %.1f x llama.cpp's serial, the least of 1, 2, 4 busy\n",
-      least.to_better, least.to_llama);
+  if (least.to_better < 1e9)
+    std::printf(
+        "contention: %.2f x the better of one and all threads, %.1f x llama.cpp's serial, the least of the busy\n",
+        least.to_better, least.to_llama);
+  else
+    std::printf("contention: %.2f x all threads, idle\n", ratios.front().to_all);
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::atoi(argv[1]) : 5, n_threads = argc > 2 ? std::atoi(argv[2]) : 2;
-  if (rounds < 1 || n_threads < 2)
-    return std::fprintf(stderr, "usage: contention [rounds, 1 or more] [threads, 2 or more]\n"), 2;
+  const std::optional<Options> options = options_of({argv + 1, argv + argc});
+  if (!options) {
+    std::fprintf(stderr, "usage: contention [rounds, 1 or more] [threads, 2 or more] [busy processes, 0 or more]...\n");
+    return 2;
+  }
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::printf(
       "What do answers cost while other processes compete for the processors?\n"
       "machine: %s; SmolLM2-135M, int8, %d threads; %d rounds, medians (min..max)\n",
-      processor().c_str(), n_threads, rounds);
+      processor().c_str(), options->n_threads, options->rounds);
   try {
-    return run(rounds, n_threads);
+    return run(*options);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

@@ -78,7 +78,7 @@ class ThreadTeam {
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::nanoseconds kLeaderSpins{50'000}, kSpins{2'000'000}, kSpinsDisturbed{200'000};
 
-  /// What a part of the loop is. Written by the leader between loops, read by whoever has claimed parts.
+  /// The loop that parts are taken of. Written by the leader between loops, read by whoever has claimed parts.
   struct Loop {
     ParallelFor::Task task = nullptr;
     void* body = nullptr;
@@ -90,7 +90,7 @@ class ThreadTeam {
     }
   };
 
-  /// What the leader notes of a loop.
+  /// The leader's notes of a loop.
   struct Led {
     std::int32_t n_parts = 0, n_mine = 0;
     Clock::duration took{0}, waited{0};

@@ -18,10 +18,12 @@ namespace HWY_NAMESPACE {
 /// The maximum of nothing. Finite, so that a difference of two of them is a number.
 inline constexpr float kNothing = -3.0e38f;
 
-/// The larger one; NaN for a NaN. Of x86 and of one lane Max is a comparison, which gives the second and the first.
+/// The larger one; NaN for a NaN. Max of x86 gives its second argument then, that of one lane the one that is a number.
 template <class D, class V = Vec<D>>
 HWY_INLINE V at_least(D d, float least, V x) {
-  return HWY_TARGET == HWY_SCALAR ? hn::Max(x, hn::Set(d, least)) : hn::Max(hn::Set(d, least), x);
+  const V bound = hn::Set(d, least);
+  if constexpr (HWY_TARGET == HWY_SCALAR) return hn::IfThenElse(hn::Gt(bound, x), bound, x);
+  return hn::Max(bound, x);
 }
 
 /// 2^x for x <= 0; 0 below 2^-126, exactly 1 at 0, NaN for NaN. The polynomial of 2^f on [-1/2, 1/2] has a relative

@@ -17,7 +17,7 @@
 namespace anabranch::hf::impl {
 namespace {
 
-/// What an architecture says that changes nothing here.
+/// Settings of an architecture that change nothing here.
 constexpr std::string_view kHarmlessSettings[] = {"tensor_data_layout", "rope.scaling.finetuned",
                                                   "use_parallel_residual"};
 constexpr std::string_view kRopeFactors = "rope_freqs.weight", kLongFactors = "rope_factors_long.weight",

@@ -1,4 +1,4 @@
-// What config.json and generation_config.json would say, and the chat template, from a GGUF file's metadata.
+// A GGUF file's metadata as the config.json and the generation_config.json of the same model, and its chat template.
 #pragma once
 
 #include <filesystem>

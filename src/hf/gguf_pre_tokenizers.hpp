@@ -1,4 +1,4 @@
-// What `tokenizer.ggml.pre` stands for: the steps of the published tokenizer.json that the name was made from.
+// Names that `tokenizer.ggml.pre` has, each with the steps of the published tokenizer.json that it was made from.
 #pragma once
 
 #include <string>

@@ -11,7 +11,7 @@
 namespace anabranch::hf::impl {
 namespace {
 
-/// What a token is, with the numbers that the file has.
+/// Kinds of tokens, with the numbers that the file has.
 enum class TokenKind : std::int32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
 constexpr const char *kTokens = "tokenizer.ggml.tokens", *kKinds = "tokenizer.ggml.token_type",

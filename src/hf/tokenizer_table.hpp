@@ -37,8 +37,8 @@ struct TokenizerTable {
 /// `unsupported`; messages start with `name`.
 TokenizerTable read_tokenizer(const TokenizerFile& file, const std::string& name);
 
-/// The same from JSON text. Throws `bad_file` or `unsupported`; messages start with `name`. All allocations together take at
-/// most kMostMemory + kMemoryPerByte * json.size() bytes.
+/// The same from JSON text. Throws `bad_file` or `unsupported`; messages start with `name`. All allocations together
+/// take at most kMostMemory + kMemoryPerByte * json.size() bytes.
 TokenizerTable read_tokenizer_json(std::string_view json, const std::string& name);
 inline constexpr std::size_t kMostMemory = 1 << 16;
 inline constexpr std::size_t kMemoryPerByte = 256;

@@ -15,6 +15,7 @@ using anabranch::Status;
 
 constexpr std::array<FileKind, 6> kKinds{{{"config", Format::json, 40, read_config},
                                           {"adapter_config", Format::json, 60, read_adapter_config},
+                                          {"gguf", Format::bytes, 12, read_gguf},
                                           {"safetensors", Format::bytes, 12, read_tensors},
                                           {"tokenizer", Format::json, 60, read_tokenizer},
                                           {"template", Format::chat_template, 100, read_template}}};
