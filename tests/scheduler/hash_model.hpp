@@ -16,8 +16,11 @@ namespace schedules {
 namespace ab = anabranch;
 using namespace letters;
 
+enum class Cuts : std::uint8_t { count, ignored };
+
 class HashModel {
  public:
+  explicit HashModel(Cuts cuts = Cuts::count) : cuts_(cuts) {}
   /// Tokens for the outputs of a plan.
   const Tokens& operator()(const ab::DecoderPlan& plan) {
     run(*plan);
@@ -82,6 +85,10 @@ class HashModel {
           for (std::int32_t k = 0; k < run.count; ++k) {
             const std::int32_t offset = run.offset + k;
             if (offset < piece.begin || offset >= limit) continue;
+            if (cuts_ == Cuts::ignored) {  // where a request begins with what others computed, segments begin elsewhere
+              result += ab::mix(content[place(run.first + k)]);
+              continue;
+            }
             if (offset / kChunk != chunk && chunk >= 0) result = ab::mix(result ^ partial), partial = 0;
             chunk = offset / kChunk;
             partial += ab::mix(content[place(run.first + k)]);
@@ -107,6 +114,7 @@ class HashModel {
     return kFirstLetter + letter;
   }
 
+  Cuts cuts_;
   std::vector<std::uint64_t> first_, second_, rows_;  // [slots], [slots], [rows]
   ab::PieceList pieces_;
   Tokens sampled_;

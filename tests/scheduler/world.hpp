@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <anabranch/cache/prefix_cache.hpp>
+
 #include "catch.hpp"
 #include "hash_model.hpp"
 
@@ -46,7 +48,7 @@ inline Outcome outcome_of(const Decoder& decoder, ab::RequestId id) {
 /// A cache, a decoder and a model.
 struct World {
   explicit World(ab::Positions positions = ab::Positions::sequential, std::int32_t n_pages = 4096,
-                 std::int32_t max_rows = 512)
+                 std::int32_t max_rows = 512, Cuts cuts = Cuts::count)
       : cache({.n_pages = n_pages, .page_size = 4}),
         decoder(cache, Unruly{}, Letters{},
                 {.max_branches = 4,
@@ -56,8 +58,11 @@ struct World {
                  .positions = positions,
                  .end_of_text = {kEnd},
                  .draft = true,
-                 .preemptible = true}) {}
+                 .preemptible = true}),
+        model(cuts) {}
 
+  /// From now on requests begin with what others have computed.
+  void share_prefixes() { decoder.use(&prefixes.emplace(cache)); }
   /// Runs the pass that was planned.
   void run(const ab::DecoderPlan& plan) { decoder.commit_sampled(model(plan)); }
   void run() {
@@ -76,6 +81,7 @@ struct World {
   }
 
   ab::KvCache cache;
+  std::optional<ab::PrefixCache<>> prefixes;
   Decoder decoder;
   HashModel model;
 };
@@ -99,8 +105,8 @@ inline Script random_script(std::mt19937& random) {
 }
 
 /// The outcome of each turn, in a cache of its own.
-inline std::vector<Outcome> alone(const Script& script, ab::Positions positions) {
-  World world(positions);
+inline std::vector<Outcome> alone(const Script& script, ab::Positions positions, Cuts cuts = Cuts::count) {
+  World world(positions, 4096, 512, cuts);
   std::vector<Outcome> outcomes;
   ab::RequestId before = ab::kNoRequest;
   for (const Tokens& prompt : script.prompts) {
