@@ -43,7 +43,7 @@ class StepBuilder {
  private:
   using Kind = Operation::Kind;
 
-  /// What an earlier plan, which came to nothing, may have held of branches that this one does not reach.
+  /// Strikes off what a plan that came to nothing held of branches; this one may not reach them.
   static void forget_planned(Request& request) {
     for_each_in_cache(request, [&](BranchIndex i) {
       const BranchState& branch = request.branch(i);
