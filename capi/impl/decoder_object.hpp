@@ -56,7 +56,8 @@ class DecoderObject {
 /// Throws bad_request, bad_markup, callback_failed, bad_argument.
 DecoderObject* make_decoder(CacheObject& cache, const anb_decoder_options& options);
 
-/// What a call of the decoder and one of the scheduler have in common. Throw bad_argument, bad_request, stale_request.
+/// The parts that calls of the decoder and of the scheduler have in common. They throw bad_argument, bad_request,
+/// stale_request.
 RequestOptions read_request_options(const DecoderObject& object, const anb_request_options* options);
 LogitsView read_logits(const anb_logits* logits);
 Status show_plan(DecoderObject& object, const DecoderPlan& result, anb_plan* plan);

@@ -49,7 +49,7 @@ static anb_scheduler_state state_of_scheduler(const anb_scheduler* scheduler) {
 
 static void a_small_pool_serves_all(void) {
   world w;
-  anb_scheduler* scheduler = scheduled_world(&w, 10, NULL);
+  anb_scheduler* scheduler = scheduled_world(&w, 12, NULL);
   anb_request requests[6];
   anb_scheduler_state s;
   double now = 0;
@@ -67,7 +67,7 @@ static void a_small_pool_serves_all(void) {
   s = state_of_scheduler(scheduler);
   CHECK(s.n_preempted + s.n_evicted + s.n_deferred > 0);
   CHECK(s.n_running == 0 && s.n_queued == 0 && s.load > 0);
-  CHECK_SAME(statistics_of(w.cache).n_free_pages, 10);
+  CHECK_SAME(statistics_of(w.cache).n_free_pages, 12);
   anb_scheduler_destroy(scheduler);
   end_world(&w);
 }

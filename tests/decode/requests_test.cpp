@@ -434,3 +434,20 @@ TEST_CASE("A markup may finish the answer from inside a branch") {
   run.run();
   CHECK(run.history(next) == "p(a)(b){[a:cc][b:dq]}ry");
 }
+
+TEST_CASE("A request that is about to fork goes on when another one has lost its sequence") {
+  AspdRun run(aspd());
+  run.script({}, "(a)(b){y.").script({{0, 0}}, "c]").script({{0, 1}}, "d]");
+  const ab::RequestId forks = run.submit(tokens("p"));
+  run.script({}, "xxxxxxxxxxxxxxx.");
+  const ab::RequestId other = run.submit(tokens("q"));
+  for (int pass = 0; pass < 7; ++pass) REQUIRE(run.step());  // the last of them samples `{`
+  ab::Step step = run.cache.begin_step();
+  step.drop(run.decoder.branch(other, ab::kTrunk).sequence);
+  REQUIRE(step.plan());
+  step.commit();
+  run.run();
+  CHECK(run.decoder.reason(other) == ab::EndReason::lost);
+  CHECK(run.decoder.reason(forks) == ab::EndReason::end_of_text);
+  CHECK(run.decoder.n_branches(forks) == 2);
+}

@@ -1,5 +1,5 @@
 // SchedulerFront: threads submit, cancel and read, one thread runs the passes. The thread sanitizer watches in the
-// preset tsan: ANABRANCH_PRESET=tsan tests/run -L scheduler
+// preset tsan: ANABRANCH_PRESET=tsan tests/run -L threads
 #include <atomic>
 #include <map>
 #include <stdexcept>

@@ -216,8 +216,9 @@ TEST_CASE("A target keeps passes short: branches wait and prompts come in parts,
   std::vector<Outcome> free, kept, busy;
   const std::int64_t n_free = n_passes(0, 1, free), n_kept = n_passes(2.2, 1, kept), n_busy = n_passes(2.2, 1.7, busy);
   INFO(n_free << " passes, " << n_kept << " with a target, " << n_busy << " when the machine is busy");
-  CHECK(n_kept > n_free);
-  CHECK(n_busy > n_kept);
+  CHECK(n_kept >= n_free);
+  CHECK(n_busy >= n_kept);
+  CHECK(n_busy > n_free);
   CHECK(kept == free);
   CHECK(busy == free);
 }

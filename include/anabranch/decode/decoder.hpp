@@ -96,7 +96,8 @@ class Decoder {
   /// they fit. What a request would do in one pass alone may take several so; its samples count once all of them are
   /// there, so neither shares nor neighbours change a text. Throws bad_argument, stale_request, and as `plan`.
   [[nodiscard]] DecoderPlan plan(std::span<const RequestShare> shares);
-  /// What a request needs of the coming passes. O(its branches in the cache). Throws stale_request.
+  /// The rows and branches that a request needs of the coming passes. O(its branches in the cache). Throws
+  /// stale_request.
   RequestDemand demand(RequestId id) const;
   /// Pages that hold the tokens of a request, or are kept free for it. O(those). Throws stale_request.
   std::int32_t n_pages(RequestId id) const { return n_pages_used(find(id)); }

@@ -23,7 +23,7 @@ struct RequestShare {
   std::int32_t n_rows = kUnlimited;  ///< at most, >= 1
 };
 
-/// What a request needs of the coming passes, to get one token for each of its branches.
+/// The needs of a request in the coming passes, to get one token for each of its branches.
 struct RequestDemand {
   std::int32_t n_rows = 0;      ///< left to be computed, drafts aside
   std::int32_t n_branches = 0;  ///< sample in these passes, the trunk counts; branches that are queued do not

@@ -76,7 +76,7 @@ class SchedulerFront {
 
  private:
   using Lock = std::unique_lock<std::mutex>;
-  /// What a thread asks for.
+  /// A wish of a thread.
   struct Command {
     enum class Kind : std::uint8_t { submit, cancel, release };
     Kind kind = Kind::submit;

@@ -48,7 +48,7 @@ struct FedMark {
   BlockIndex block;
 };
 
-/// What passes did to a branch's sequence, in order, where it may have to be done again (replay.hpp).
+/// All that passes did to a branch's sequence, in order, where it may have to be done again (replay.hpp).
 struct FedLog {
   SharedArray<TokenId> tokens;
   SharedArray<FedMark> marks;

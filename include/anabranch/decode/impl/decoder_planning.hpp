@@ -103,7 +103,9 @@ bool Decoder<M, Text, S, Cache>::has_lost_sequence(const Request& request) const
   bool lost = false;
   impl::for_each_in_cache(request, [&](BranchIndex i) {
     const BranchState& branch = request.branch(i);
-    if (branch.sequence == kNoSequence) return;
+    const bool is_made =
+        branch.is_trunk() ? request.has_trunk : request.branch(branch.parent).forked_block == branch.own_block;
+    if (!is_made) return;  // what a step that came to nothing had made is gone
     lost = lost || !cache_->alive(branch.sequence) ||
            (!branch.is_trunk() && cache_->parent(branch.sequence) != request.branch(branch.parent).sequence);
   });

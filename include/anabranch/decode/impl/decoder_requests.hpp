@@ -105,7 +105,7 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
   note_prompt(request, before, prompt, structured);
   BranchState& trunk = request.edit(kTrunk);
   for (const TokenId token : prompt.first(std::min<std::size_t>(prompt.size(), 1))) feed(trunk, token);
-  // What cuts a segment has a pass of its own, so that the prompt's parts make no difference.
+  // An operation that cuts a segment has a pass of its own, so that the prompt's parts make no difference.
   const bool cuts = request.keeps_log && impl::cuts_segment(request, trunk.operations);
   if (cuts && prompt.size() > 1) trunk.operations.emplace_back(impl::Operation::Kind::pause);
   for (const TokenId token : prompt.subspan(std::min<std::size_t>(prompt.size(), 1))) feed(trunk, token);

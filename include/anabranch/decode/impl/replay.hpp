@@ -93,7 +93,10 @@ std::vector<Operation> repeated_operations(const RequestState<State>& request, c
     operations.back().block = mark.block;
   }
   feed_to(branch.log.tokens.size());
-  if (!operations.empty() && cuts_segment(request, branch.operations)) operations.emplace_back(Kind::pause);
+  const bool is_trunk = branch.is_trunk();  // which a prompt may follow
+  const bool cuts = std::any_of(branch.operations.begin(), branch.operations.end(),
+                                [&](const Operation& op) { return is_trunk && cuts_segment(request, op); });
+  if (!operations.empty() && (cuts || cuts_segment(request, branch.operations))) operations.emplace_back(Kind::pause);
   for (Operation& op : operations) op.is_repeated = true;
   return operations;
 }

@@ -16,6 +16,7 @@ void Scheduler<D>::choose_shares() {
   offer_rows(pass_.n_rows);
   std::size_t n_taken = offers_.size();
   if (is_measured()) n_taken = impl::n_offers_taken(offers_, pass_, costs_, options_.target_seconds);
+  if (options_.target_seconds > 0 && !costs_.is_known()) n_taken = 0;  // the first pass tells
   for (std::size_t k = 0; k < n_taken; ++k) entries_[offers_[k].request].share += offers_[k].n_rows;
   for (Entry& entry : entries_) {
     entry.n_drafts = entry.demand.is_filling ? 0 : std::max(entry.share - entry.demand.n_rows, 0);

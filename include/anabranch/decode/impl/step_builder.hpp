@@ -32,6 +32,7 @@ class StepBuilder {
     first_row_ = n_rows_;
     n_left_ = n_rows;
     does_anything_ = false;
+    forget_planned(request);
     add_branch(request, request.edit(kTrunk));
     request.in_pass = n_rows_ > n_before || does_anything_;
   }
@@ -42,6 +43,17 @@ class StepBuilder {
 
  private:
   using Kind = Operation::Kind;
+
+  /// Strikes off what a plan that came to nothing held of branches; this one may not reach them.
+  static void forget_planned(Request& request) {
+    for_each_in_cache(request, [&](BranchIndex i) {
+      const BranchState& branch = request.branch(i);
+      if (branch.n_planned == 0 && branch.n_planned_tokens == 0 && branch.n_planned_hold == branch.n_held) return;
+      BranchState& changed = request.edit(i);
+      changed.n_planned = changed.n_planned_tokens = 0;
+      changed.n_planned_hold = changed.n_held;
+    });
+  }
 
   /// False: something of the branch, or of a branch inside it, is left for another pass; or the pass leaves a segment
   /// of it cut (replay.hpp): then it has no drafts, which a pass of their own might have to feed, and is joined by a
