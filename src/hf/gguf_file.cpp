@@ -12,8 +12,7 @@
 #include <anabranch/error.hpp>
 #include <anabranch/hf/safetensors.hpp>
 #include <anabranch/types.hpp>
-
-#include "utf8.hpp"
+#include <anabranch/utf8.hpp>
 
 namespace anabranch::hf::impl {
 namespace {

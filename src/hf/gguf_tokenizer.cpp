@@ -5,8 +5,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include <anabranch/utf8.hpp>
+
 #include "gguf_pre_tokenizers.hpp"
-#include "utf8.hpp"
 
 namespace anabranch::hf::impl {
 namespace {
