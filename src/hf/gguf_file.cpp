@@ -14,6 +14,8 @@
 #include <anabranch/types.hpp>
 #include <anabranch/utf8.hpp>
 
+#include "utf8.hpp"
+
 namespace anabranch::hf::impl {
 namespace {
 

@@ -8,6 +8,7 @@
 #include <anabranch/utf8.hpp>
 
 #include "gguf_pre_tokenizers.hpp"
+#include "utf8.hpp"
 
 namespace anabranch::hf::impl {
 namespace {
