@@ -12,6 +12,7 @@
 #include <anabranch/error.hpp>
 #include <anabranch/hf/safetensors.hpp>
 #include <anabranch/types.hpp>
+#include <anabranch/utf8.hpp>
 
 #include "utf8.hpp"
 

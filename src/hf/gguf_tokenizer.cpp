@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include <anabranch/utf8.hpp>
+
 #include "gguf_pre_tokenizers.hpp"
 #include "utf8.hpp"
 
