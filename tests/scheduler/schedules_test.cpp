@@ -191,7 +191,7 @@ TEST_CASE(
                    << n_hits << " hits");
   CHECK(n_compared > 40 * static_cast<std::int64_t>(n_schedules));
   CHECK(n_cut > static_cast<std::int64_t>(n_schedules) / 2);
-  CHECK(total.n_preempted > 2 * static_cast<std::int64_t>(n_schedules));
+  CHECK(total.n_preempted > static_cast<std::int64_t>(n_schedules));
   if (cuts == Cuts::count) CHECK(total.n_evicted > 0);
   if (cuts == Cuts::ignored) CHECK(n_hits > static_cast<std::int64_t>(n_schedules));
 }
