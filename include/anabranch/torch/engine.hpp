@@ -1,0 +1,98 @@
+// Engine: one model that answers many requests at once, in a thread of its own: scheduler, decoder and runner put
+// together.
+//
+//   Engine engine(model, {.generate = {.request = {.max_tokens = 300}}});
+//   const Ticket ticket = engine.submit({.messages = {{"user", "What is a delta?"}}});   // from any thread
+//   while (const std::optional<Event> event = engine.next_event(ticket)) show(*event);
+//   engine.release(ticket);
+//
+// All requests share each pass (decode/scheduler.hpp). The texts are those that `generate` writes for each alone: bit
+// for bit with int8 weights.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <anabranch/decode/generate_options.hpp>
+#include <anabranch/decode/scheduler_front.hpp>
+#include <anabranch/hf/chat_template.hpp>
+#include <anabranch/torch/causal_lm.hpp>
+
+namespace anabranch::torch {
+
+struct EngineOptions {
+  /// Markup, positions, branches, drafts, and what requests have of sampling and limits where they do not say. The
+  /// callbacks, `stop`, `deadline`, `max_requests` and `n_pages` are not read.
+  GenerateOptions generate = {};
+  std::int32_t n_pages = 2048;     ///< of the cache that all requests share
+  std::int32_t max_open = 64;      ///< requests that are submitted and not over; `submit` refuses more
+  SchedulerOptions schedule = {};  ///< how many run at once, and the time that a pass may take
+};
+
+/// A request: a chat, or, where there are no messages, a prompt.
+struct EngineRequest {
+  std::vector<hf::Message> messages = {};
+  std::vector<TokenId> prompt = {};
+  RequestOptions options = {};  ///< `after` and `prefix` are the engine's own
+  ScheduleOptions schedule = {};
+};
+
+/// A pass, for those who watch.
+struct PassRecord {
+  std::int64_t number = 0;  ///< from 1
+  double seconds = 0;
+  std::int32_t n_rows = 0;
+  std::vector<RequestRows> requests;  ///< those that had rows
+};
+
+/// What the engine is doing now, and has done so far.
+struct EngineState {
+  SchedulerState scheduler;
+  std::int32_t n_pages = 0, n_free_pages = 0, page_size = 0;
+  std::int64_t n_passes = 0, n_rows = 0;
+  std::int64_t n_prompt_tokens = 0, n_sampled_tokens = 0;  ///< of requests that are over
+  double pass_seconds = 0;                                 ///< of all passes
+};
+
+class Engine {
+ public:
+  /// The runner shares the model's weights and has K/V tensors of its own. Throws as `generate`, and bad_argument.
+  explicit Engine(const CausalLm& model, const EngineOptions& options = {});
+  /// Ends what runs.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // All from any thread.
+
+  /// kNoTicket: max_open requests are open, or the engine is closed. Throws bad_request and bad_argument for options
+  /// and messages that make no sense, out_of_range for a prompt that leaves the model no position for an answer.
+  Ticket submit(EngineRequest request);
+  /// The prompt that a chat becomes. Throws as rendering and encoding do.
+  std::vector<TokenId> encode(std::span<const hf::Message> messages) const;
+  /// As those of SchedulerFront.
+  std::optional<Event> next_event(Ticket ticket);
+  std::optional<TicketEvent> next_event(std::span<const Ticket> tickets, std::chrono::steady_clock::time_point until);
+  void cancel(Ticket ticket);
+  void release(Ticket ticket);
+  /// No more requests are taken; those that are open go on.
+  void close_entrance();
+  /// Requests that are not over.
+  std::int32_t n_open() const;
+
+  EngineState state() const;
+  /// The last passes behind number `after`, oldest first.
+  std::vector<PassRecord> passes(std::int64_t after) const;
+  const CausalLm& model() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace anabranch::torch
