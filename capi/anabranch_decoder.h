@@ -194,7 +194,7 @@ typedef struct anb_decoder_options {
    * rejected at the commit where they were wrong. Fewer passes, the same tokens. Outputs behind a rejected draft are
    * ignored. */
   int32_t draft;
-  int32_t reserved;
+  int32_t preemptible; /* 0; 1: a scheduler may take a request's pages away: anabranch_scheduler.h. Keeps 4 bytes a token */
 } anb_decoder_options;
 #define ANB_DECODER_OPTIONS_INIT \
   { sizeof(anb_decoder_options), 8, 512, ANB_UNLIMITED, 8, 512, ANB_POSITIONS_SEQUENTIAL, 0, 0, 0, 0, 0, 0 }

@@ -13,9 +13,10 @@ using namespace anabranch::capi;
 static_assert(sizeof(LogitBias) == sizeof(anb_logit_bias) &&
               offsetof(LogitBias, bias) == offsetof(anb_logit_bias, bias));
 
-namespace {
+namespace anabranch::capi {
 
-RequestOptions checked(const DecoderObject& object, const anb_request_options& o) {
+RequestOptions read_request_options(const DecoderObject& object, const anb_request_options* from) {
+  const auto o = read_struct(from, anb_request_options ANB_REQUEST_OPTIONS_INIT, "anb_request_options");
   need_array(o.stop, o.n_stop, "stop");
   if (o.n_stop > 0 && !object.writes_text) fail(Status::bad_request, "stop strings need the callback detokenize");
   RequestOptions options;
@@ -39,8 +40,17 @@ RequestOptions checked(const DecoderObject& object, const anb_request_options& o
   return options;
 }
 
-void need_plan(const DecoderObject& object, const char* call) {
-  if (!object.planned.has_value()) fail(Status::wrong_state, call, " without a plan; call anb_decoder_plan first");
+Status show_plan(DecoderObject& object, const DecoderPlan& result, anb_plan* plan) {
+  object.pages = result.pages();
+  if (!result) {
+    if (result.shortage().n_pages == 0) return Status::nothing_to_do;
+    write_struct(plan, capi::to_c(result.shortage()));
+    return Status::no_room;
+  }
+  object.planned = result;
+  object.cache.plan = &*result;
+  write_struct(plan, capi::to_c(*result));
+  return Status::ok;
 }
 
 Status finish_pass(DecoderObject& object, std::span<const Event> events) noexcept {
@@ -48,6 +58,24 @@ Status finish_pass(DecoderObject& object, std::span<const Event> events) noexcep
   object.events = events;
   object.next_event = 0;
   return Status::ok;
+}
+
+LogitsView read_logits(const anb_logits* logits) {
+  need(logits, "logits");
+  const auto l = read_struct(logits, anb_logits ANB_LOGITS_INIT, "anb_logits");
+  static_assert(static_cast<int>(LogitType::bfloat16) == ANB_LOGIT_BFLOAT16);
+  static_assert(static_cast<int>(LogitType::float16) == ANB_LOGIT_FLOAT16);
+  if (l.type < ANB_LOGIT_FLOAT32 || l.type > ANB_LOGIT_FLOAT16)
+    fail(Status::bad_argument, "type of logits is ", l.type, "; it must be 0 (float32), 1 (bfloat16) or 2 (float16)");
+  return {static_cast<LogitType>(l.type), l.values, l.n_outputs, l.n_vocabulary, l.row_stride};
+}
+
+}  // namespace anabranch::capi
+
+namespace {
+
+void need_plan(const DecoderObject& object, const char* call) {
+  if (!object.planned.has_value()) fail(Status::wrong_state, call, " without a plan; call anb_decoder_plan first");
 }
 
 void lend(std::span<const TokenId> from, const anb_token*& array, std::int32_t& n) noexcept {
@@ -62,8 +90,7 @@ anb_status anb_decoder_submit(anb_decoder* decoder, const anb_token* prompt, int
   return with_decoder(decoder, [&](DecoderObject& object) {
     need_array(prompt, n, "prompt");
     need(request, "request");
-    const auto o = read_struct(options, anb_request_options ANB_REQUEST_OPTIONS_INIT, "anb_request_options");
-    const RequestOptions checked_options = checked(object, o);
+    const RequestOptions checked_options = read_request_options(object, options);
     const std::span<const TokenId> tokens(prompt, prompt + n);
     *request = object.to_c(object.core.submit(tokens, checked_options));
     return Status::ok;
@@ -73,17 +100,7 @@ anb_status anb_decoder_submit(anb_decoder* decoder, const anb_token* prompt, int
 anb_status anb_decoder_plan(anb_decoder* decoder, anb_plan* plan) {
   return with_decoder(decoder, [&](DecoderObject& object) {
     check_out(plan, "anb_plan");
-    const DecoderPlan result = object.core.plan();
-    object.pages = result.pages();
-    if (!result) {
-      if (result.shortage().n_pages == 0) return Status::nothing_to_do;
-      write_struct(plan, capi::to_c(result.shortage()));
-      return Status::no_room;
-    }
-    object.planned = result;
-    object.cache.plan = &*result;
-    write_struct(plan, capi::to_c(*result));
-    return Status::ok;
+    return show_plan(object, object.core.plan(), plan);
   });
 }
 
@@ -127,14 +144,7 @@ anb_status anb_decoder_commit(anb_decoder* decoder, const float* logits, int32_t
 
 anb_status anb_decoder_commit_logits(anb_decoder* decoder, const anb_logits* logits) {
   return with_decoder(decoder, [&](DecoderObject& object) {
-    need(logits, "logits");
-    const auto l = read_struct(logits, anb_logits ANB_LOGITS_INIT, "anb_logits");
-    static_assert(static_cast<int>(LogitType::bfloat16) == ANB_LOGIT_BFLOAT16);
-    static_assert(static_cast<int>(LogitType::float16) == ANB_LOGIT_FLOAT16);
-    if (l.type < ANB_LOGIT_FLOAT32 || l.type > ANB_LOGIT_FLOAT16)
-      fail(Status::bad_argument, "type of logits is ", l.type, "; it must be 0 (float32), 1 (bfloat16) or 2 (float16)");
-    const auto type = static_cast<LogitType>(l.type);
-    return finish_pass(object, object.core.commit({type, l.values, l.n_outputs, l.n_vocabulary, l.row_stride}));
+    return finish_pass(object, object.core.commit(read_logits(logits)));
   });
 }
 

@@ -101,6 +101,7 @@ DecoderObject* make_decoder(CacheObject& cache, const anb_decoder_options& o) {
   options.max_rows = o.max_rows;
   options.positions = capi::to_cpp(o.positions);
   options.draft = o.draft != 0;
+  options.preemptible = o.preemptible != 0;
   options.end_of_text.assign(o.end_of_text, o.end_of_text + o.n_end_of_text);
   for (const TokenId token : options.end_of_text)
     if (token < 0) fail(Status::bad_request, "end_of_text holds token ", token);
@@ -135,6 +136,7 @@ void anb_decoder_destroy(anb_decoder* decoder) {
   auto* object = static_cast<DecoderObject*>(find_object(HandleKind::decoder, decoder));
   if (object == nullptr || object->cache.condition.busy) return;
   remove_handle(HandleKind::decoder, decoder);
+  if (object->scheduler) remove_handle(HandleKind::scheduler, object->scheduler_handle);
   CacheObject& cache = object->cache;
   delete object;
   cache.let_go();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -38,6 +39,8 @@ class DecoderObject {
   std::size_t next_event = 0;
   std::vector<Event> taken;  ///< what `events` shows when no commit owns it
   Branch report;             ///< of the last get_branch
+  std::shared_ptr<void> scheduler;               ///< on it, if there is one: scheduler_object.hpp
+  const void* scheduler_handle = nullptr;  ///< of that
 
   /// Requests of different decoders have different names.
   anb_request to_c(RequestId id) const noexcept { return number_ << kIdBits | static_cast<std::uint64_t>(id); }
@@ -52,6 +55,12 @@ class DecoderObject {
 
 /// Throws bad_request, bad_markup, callback_failed, bad_argument.
 DecoderObject* make_decoder(CacheObject& cache, const anb_decoder_options& options);
+
+/// What a call of the decoder and one of the scheduler have in common. Throw bad_argument, bad_request, stale_request.
+RequestOptions read_request_options(const DecoderObject& object, const anb_request_options* options);
+LogitsView read_logits(const anb_logits* logits);
+Status show_plan(DecoderObject& object, const DecoderPlan& result, anb_plan* plan);
+Status finish_pass(DecoderObject& object, std::span<const Event> events) noexcept;
 
 /// Runs `body(object)` for the decoder of a handle, under the guard of its cache.
 template <class Body>

@@ -10,7 +10,7 @@
 
 namespace anabranch::capi {
 
-enum class HandleKind : std::uint64_t { cache = 1, step = 2, decoder = 3, attention = 4 };
+enum class HandleKind : std::uint64_t { cache = 1, step = 2, decoder = 3, attention = 4, scheduler = 5 };
 
 /// At most this many at a time.
 inline constexpr std::uint32_t kMaxHandles = 65535;

@@ -2,6 +2,7 @@
 
 #include "anabranch.h"
 #include "anabranch_decoder.h"
+#include "anabranch_scheduler.h"
 
 using anabranch::capi::init_struct;
 
@@ -25,3 +26,6 @@ ANABRANCH_INIT(logits, ANB_LOGITS_INIT)
 ANABRANCH_INIT(event, ANB_EVENT_INIT)
 ANABRANCH_INIT(request_state, ANB_REQUEST_STATE_INIT)
 ANABRANCH_INIT(branch_state, ANB_BRANCH_STATE_INIT)
+ANABRANCH_INIT(scheduler_options, ANB_SCHEDULER_OPTIONS_INIT)
+ANABRANCH_INIT(schedule, ANB_SCHEDULE_INIT)
+ANABRANCH_INIT(scheduler_state, ANB_SCHEDULER_STATE_INIT)

@@ -108,7 +108,7 @@ pub struct anb_decoder_options {
     pub markup: *const anb_markup,
     pub text: *const anb_text,
     pub draft: i32,
-    pub reserved: i32,
+    pub preemptible: i32,
 }
 
 #[repr(C)]

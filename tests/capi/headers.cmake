@@ -1,4 +1,4 @@
-# Compiles each header alone, both in either order, and header_use.c, as C89, C99, C11, C++11 and C++20, with every warning
+# Compiles each header alone, the first two in either order, and header_use.c, as C89, C99, C11, C++11 and C++20, with every warning
 # an error. CAPI: the headers' folder; HERE: this folder; WORK: a folder to write to; CC and CXX: compilers, with commas.
 cmake_minimum_required(VERSION 3.25)
 set(strict -Wall -Wextra -Wpedantic -pedantic-errors -Wconversion -Wshadow -Wundef -Wcast-qual -Wmissing-field-initializers
@@ -7,7 +7,8 @@ set(includes
   "#include \"anabranch.h\"\n"
   "#include \"anabranch_decoder.h\"\n"
   "#include \"anabranch.h\"\n#include \"anabranch_decoder.h\"\n"
-  "#include \"anabranch_decoder.h\"\n#include \"anabranch.h\"\n")
+  "#include \"anabranch_decoder.h\"\n#include \"anabranch.h\"\n"
+  "#include \"anabranch_scheduler.h\"\n")
 set(n_compiled 0)
 
 function(compile language compiler)
@@ -22,7 +23,7 @@ function(compile_all language standards compilers extra)
   string(REPLACE "," ";" compilers "${compilers}")
   foreach(compiler IN LISTS compilers)
     foreach(standard IN LISTS standards)
-      foreach(number RANGE 3)
+      foreach(number RANGE 4)
         compile(${language} "${compiler}" -std=${standard} ${extra} -x ${language} "${WORK}/${number}.c")
       endforeach()
       compile(${language} "${compiler}" -std=${standard} ${extra} -x ${language} "${HERE}/header_use.c")
@@ -34,7 +35,7 @@ function(compile_all language standards compilers extra)
 endfunction()
 
 file(MAKE_DIRECTORY "${WORK}")
-foreach(number RANGE 3)
+foreach(number RANGE 4)
   list(GET includes ${number} text)
   file(WRITE "${WORK}/${number}.c" "${text}int anabranch_empty;\nint anabranch_empty_again(int x);\n")
 endforeach()

@@ -5,6 +5,7 @@
 
 #include "anabranch.h"
 #include "anabranch_decoder.h"
+#include "anabranch_scheduler.h"
 
 typedef struct entry {
   const char* name;
@@ -79,7 +80,7 @@ static const entry kEntries[] = {
     F(anb_decoder_options, max_tokens), F(anb_decoder_options, max_branch_tokens),
     F(anb_decoder_options, max_depth), F(anb_decoder_options, max_rows), F(anb_decoder_options, positions),
     F(anb_decoder_options, n_end_of_text), F(anb_decoder_options, end_of_text), F(anb_decoder_options, markup),
-    F(anb_decoder_options, text), F(anb_decoder_options, draft), F(anb_decoder_options, reserved),
+    F(anb_decoder_options, text), F(anb_decoder_options, draft), F(anb_decoder_options, preemptible),
     S(anb_request_options), F(anb_request_options, struct_size), F(anb_request_options, temperature),
     F(anb_request_options, top_k), F(anb_request_options, top_p), F(anb_request_options, repetition_penalty),
     F(anb_request_options, max_tokens), F(anb_request_options, max_branch_tokens),
@@ -122,6 +123,12 @@ static const entry kEntries[] = {
     F(anb_branch_state, n_text), F(anb_branch_state, path), F(anb_branch_state, n_path),
     F(anb_branch_state, reserved), F(anb_branch_state, tokens), F(anb_branch_state, n_tokens),
     F(anb_branch_state, reserved2),
+    S(anb_scheduler_options), F(anb_scheduler_options, struct_size), F(anb_scheduler_options, max_queued),
+    F(anb_scheduler_options, max_running), F(anb_scheduler_options, reserved), F(anb_scheduler_options, target_seconds),
+    S(anb_schedule), F(anb_schedule, struct_size), F(anb_schedule, priority), F(anb_schedule, deadline),
+    S(anb_scheduler_state), F(anb_scheduler_state, struct_size), F(anb_scheduler_state, n_running),
+    F(anb_scheduler_state, n_queued), F(anb_scheduler_state, reserved), F(anb_scheduler_state, n_preempted),
+    F(anb_scheduler_state, n_evicted), F(anb_scheduler_state, n_deferred), F(anb_scheduler_state, load),
     C(ANB_OK), C(ANB_BAD_ARGUMENT), C(ANB_STALE_SEQUENCE), C(ANB_NOT_A_CHILD), C(ANB_OPEN_CHILDREN),
     C(ANB_OUT_OF_RANGE), C(ANB_LIMIT_REACHED), C(ANB_WRONG_STATE), C(ANB_NO_ROOM), C(ANB_BAD_SNAPSHOT),
     C(ANB_NOT_EXACT), C(ANB_BAD_MARKUP), C(ANB_BAD_REQUEST), C(ANB_STALE_REQUEST), C(ANB_BAD_LOGITS),

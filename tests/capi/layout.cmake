@@ -17,7 +17,7 @@ if(NOT status EQUAL 0)
 endif()
 
 set(n 0)
-foreach(header anabranch.h anabranch_decoder.h)
+foreach(header anabranch.h anabranch_decoder.h anabranch_scheduler.h)
   file(READ "${CAPI}/${header}" text)
   string(REGEX REPLACE "/\\*([^*]|\\*+[^*/])*\\*+/" "" text "${text}")
   string(REGEX MATCHALL "ANB_[A-Z0-9_]+ =|#define ANB_[A-Z_]+ [^\\]" names "${text}")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CAPI = ROOT / "capi"
 LAYOUT = CAPI / "layout.json"
 HEADERS = {"anabranch.h": "libanabranch", "anabranch_decoder.h": "libanabranch",
-           "anabranch_attention.h": "libanabranch_attention"}
+           "anabranch_scheduler.h": "libanabranch", "anabranch_attention.h": "libanabranch_attention"}
 ABOUT = ("The C ABI on 64-bit little-endian machines, made from its headers by tests/capi/layout_json.py. `abi` is what a "
          "type is once its names are resolved; offsets and sizes are in bytes. Defaults: call the struct's _init function.")
 BORROWED_FROM_CC = "include"  # stddef.h and stdint.h, which the wheel of libclang does not bring

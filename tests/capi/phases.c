@@ -6,7 +6,8 @@
 
 static const phase* const kAll[] = {kHandlePhases, kStructPhases,   kSequencePhases,       kStepPhases,
                                     kPlanPhases,   kDecoderPhases,  kRefusedRequestPhases, kSamplingPhases,
-                                    kMarkupPhases, kCallbackPhases, kMemoryPhases,         kStatusPhases};
+                                    kMarkupPhases, kCallbackPhases, kMemoryPhases,         kStatusPhases,
+                                    kSchedulerPhases};
 enum { kNLists = sizeof kAll / sizeof kAll[0] };
 
 static int named(const char* name, int argc, char** argv) {

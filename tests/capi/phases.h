@@ -28,6 +28,7 @@ extern const phase kPlanPhases[];
 extern const phase kDecoderPhases[];
 extern const phase kRefusedRequestPhases[];
 extern const phase kSamplingPhases[];
+extern const phase kSchedulerPhases[];
 extern const phase kMarkupPhases[];
 extern const phase kCallbackPhases[];
 extern const phase kMemoryPhases[];

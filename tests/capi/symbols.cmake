@@ -29,7 +29,7 @@ if(ARCHIVE)
 endif()
 
 set(declared "")
-foreach(pair anabranch.h=40 anabranch_decoder.h=30)
+foreach(pair anabranch.h=40 anabranch_decoder.h=30 anabranch_scheduler.h=20)
   string(REGEX MATCH "^(.*)=(.*)$" pair "${pair}")
   set(limit "${CMAKE_MATCH_2}")
   set(header "${CMAKE_MATCH_1}")

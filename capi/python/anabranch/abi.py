@@ -191,7 +191,7 @@ Markup = _struct(
 DecoderOptions = _struct(
     "anb_decoder_options", struct_size=u32, max_branches=i32, max_tokens=i32, max_branch_tokens=i32, max_depth=i32,
     max_rows=i32, positions=i32, n_end_of_text=i32, end_of_text=ints, markup=POINTER(Markup), text=POINTER(Text),
-    draft=i32, reserved=i32)
+    draft=i32, preemptible=i32)
 LogitBias = _struct("anb_logit_bias", token=i32, bias=c_float)
 RequestOptions = _struct(
     "anb_request_options", struct_size=u32, temperature=c_float, top_k=i32, top_p=c_float, repetition_penalty=c_float,

@@ -76,6 +76,15 @@ class Decoder {
   /// and what the markup throws; no step is open then. Like cancel and release it first drops the sequences of requests
   /// that are over, in a step of its own, which stays done when the call then throws.
   [[nodiscard]] DecoderPlan plan();
+  /// The next pass of some requests: those that are named, each with as many rows as it may have, but where a pass has
+  /// to hold the rows of a branch as a whole (a join and what follows it). The others wait, and are not asked whether
+  /// they fit. What a request would do in one pass alone may take several so; its samples count once all of them are
+  /// there, so neither shares nor neighbours change a text. Throws bad_argument, stale_request, and as `plan`.
+  [[nodiscard]] DecoderPlan plan(std::span<const RequestShare> shares);
+  /// What a request needs of the coming passes. O(its branches in the cache). Throws stale_request.
+  RequestDemand demand(RequestId id) const;
+  /// Pages that hold the tokens of a request, or are kept free for it. O(those). Throws stale_request.
+  std::int32_t n_pages(RequestId id) const { return n_pages_used(find(id)); }
   /// Samples, makes the pass final, and reports it; the events are valid until the next commit that succeeds. Throws
   /// bad_logits, and what hook, sampler, markup and text throw; the plan is still open then and nothing has changed.
   /// O(outputs * vocabulary), a copy of the records of the branches in the pass, a look at each branch that is not yet
@@ -95,11 +104,19 @@ class Decoder {
   /// stays, and so does the history, which another request can go on with. Reason `cancelled`. Nothing happens to one
   /// that is over. Throws stale_request, wrong_state while a plan is open, and what the markup throws.
   void finish(RequestId id);
+  /// Takes a request's pages away, between two passes. It goes on as if nothing had happened: its next passes compute
+  /// again what the cache has lost, as whole runs of rows, and its tokens stay the same; with int8 weights its logits
+  /// too, bit for bit. One that is over and has its history keeps that likewise, until another goes on with it. Of a
+  /// request with a prefix the prefix stays in the cache (bits are the same while the prefix's owner keeps it, too).
+  /// Throws stale_request, and wrong_state while a plan is open or without DecoderOptions::preemptible. O(its tokens).
+  void preempt(RequestId id);
   /// Forgets a request and its history; cancels it first when it runs. The id goes stale. Throws stale_request.
   void release(RequestId id);
 
   /// The answer so far, in reading order.
   std::string text(RequestId id) const { return branch(id, kTrunk).text; }
+  /// False: it was released, or never submitted here.
+  bool knows(RequestId id) const noexcept;
   /// `none` while it runs.
   EndReason reason(RequestId id) const { return find(id).reason; }
   const Statistics& statistics(RequestId id) const { return find(id).statistics; }
@@ -111,6 +128,7 @@ class Decoder {
   /// The trunk, kTrunk, is one too. Throws bad_argument for a branch that is not there.
   Branch branch(RequestId id, BranchIndex branch) const;
   const DecoderOptions& options() const noexcept { return machine_.options(); }
+  const Cache& cache() const noexcept { return *cache_; }
   /// Costs of the model's passes, as the options gave them; null where they did not.
   const RowCosts* row_costs() const noexcept { return options().row_costs.get(); }
 
@@ -130,6 +148,7 @@ class Decoder {
   };
 
   // impl/decoder_requests.hpp: the table of requests, and how they come and go
+  std::size_t place_of(RequestId id) const noexcept;
   std::size_t index_of(RequestId id) const;
   const Request& find(RequestId id) const { return *requests_[index_of(id)]; }
   Transaction begin_transaction() noexcept {
@@ -147,6 +166,9 @@ class Decoder {
   bool has_lost_sequence(const Request& request) const;
   void drop_abandoned();
   // impl/decoder_planning.hpp: the plan of a pass, and the settings of its outputs
+  void need_no_plan() const;
+  DecoderPlan plan_shares();
+  bool has_share() const noexcept;
   const StepPlan* plan_those_left(Shortage& shortage, Transaction& transaction, std::vector<std::size_t>& lost);
   const StepPlan* plan_step(Shortage& shortage);
   const StepPlan* plan_step(Shortage& shortage, bool with_drafts, bool& has_drafts);
@@ -167,11 +189,11 @@ class Decoder {
   SampledToken sample(std::size_t output, std::span<const float> logits);
   SampledToken sample(std::span<const float> logits, const OutputSettings& settings, std::int32_t n_log_probabilities);
   std::string name_of(std::size_t output) const;
-  std::span<const Event> accept(const std::vector<SampledToken>& sampled);
+  std::span<const Event> accept(std::vector<SampledToken>& sampled);
   void reject_wrong_drafts(const std::vector<SampledToken>& sampled);
   void restore_rejected_drafts();
-  void accept_each(const std::vector<SampledToken>& sampled);
-  std::size_t n_outputs_of_branch(std::size_t first) const noexcept;
+  void keep_each(std::vector<SampledToken>& sampled);
+  void accept_round(Request& request);
   static void count_pass(Request& request) noexcept;
   void end_plan() noexcept;
 

@@ -1,6 +1,7 @@
 // DecoderPlan: the result of `Decoder::plan`: a pass to run, and how each of its outputs is to be sampled.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include <anabranch/decode/sampler.hpp>
@@ -14,6 +15,22 @@ struct RequestPages {
   RequestId request = kNoRequest;
   std::int32_t n_needed = 0;  ///< free pages that its next pass takes, were it the only one
   std::int32_t n_used = 0;    ///< hold its tokens or are kept free for it: its end returns them, but for shared ones
+};
+
+/// The part of a request in a pass.
+struct RequestShare {
+  RequestId request = kNoRequest;
+  std::int32_t n_rows = kUnlimited;  ///< at most, >= 1
+};
+
+/// What a request needs of the coming passes, to get one token for each of its branches.
+struct RequestDemand {
+  std::int32_t n_rows = 0;      ///< left to be computed, drafts aside
+  std::int32_t n_branches = 0;  ///< sample in these passes, the trunk counts; branches that are queued do not
+  std::int32_t n_drafts = 0;    ///< further rows that it can make use of
+  std::int32_t n_keys = 0;      ///< tokens that the trunk sees
+  bool is_filling = false;      ///< the rows are known, its prompt or what was preempted: many, and in parts as one likes
+  bool is_in_cache = false;     ///< it has a sequence in the cache
 };
 
 /// False: there is no pass to run. Then `shortage` has the pages that are short; none: nothing is left to do.

@@ -130,6 +130,9 @@ struct DecoderOptions {
   /// behind each draft too; what it samples behind a rejected draft is discarded. No effect with one branch at a time.
   bool draft = false;
   std::shared_ptr<const RowCosts> row_costs = {};  ///< measured costs of the model's passes, if there are any
+  /// Requests can be preempted (Decoder::preempt, Scheduler). The decoder then keeps the tokens that it fed, 4 bytes
+  /// each, and a request that goes on after another counts its branches on from that one's.
+  bool preemptible = false;
 };
 
 }  // namespace anabranch

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <utility>
@@ -25,7 +26,7 @@ using BlockIndex = Index<struct Block>;
 
 /// A change to a branch's sequence in the cache that has not been committed.
 struct Operation {
-  enum class Kind : std::uint8_t { feed, rewind, fork, join };
+  enum class Kind : std::uint8_t { feed, rewind, fork, join, pause };
   explicit Operation(Kind k, std::int32_t n = 0) : kind(k), count(n) {}
   Operation(Kind k, BlockIndex b) : kind(k), block(b) {}
   /// Tokens that are still to be fed.
@@ -34,8 +35,30 @@ struct Operation {
   Kind kind = Kind::feed;
   SharedArray<TokenId> tokens;  ///< of feed
   std::size_t n_fed = 0;        ///< of them, a prompt's first ones, in the cache already
-  std::int32_t count = 0;       ///< of rewind: tokens to take back
+  std::int32_t count = 0;       ///< of rewind: tokens to take back; of pause: 1: what follows, to the next pause, is whole
   BlockIndex block;             ///< of fork and join
+  bool is_repeated = false;     ///< it was done before, and the cache has lost it: see replay.hpp
+};
+
+/// A change of a branch's sequence that is done: an operation that feeds nothing, after the first `n_tokens` tokens.
+struct FedMark {
+  std::size_t n_tokens = 0;
+  Operation::Kind kind = Operation::Kind::pause;
+  std::int32_t count = 0;
+  BlockIndex block;
+};
+
+/// What passes did to a branch's sequence, in order, where it may have to be done again (replay.hpp).
+struct FedLog {
+  SharedArray<TokenId> tokens;
+  SharedArray<FedMark> marks;
+};
+
+/// A sampled token, and the log-probabilities that the request wants reported.
+struct SampledToken {
+  TokenId token = kUnknownToken;
+  float log_probability = std::numeric_limits<float>::quiet_NaN();
+  std::vector<TokenLogProbability> top;
 };
 
 /// Where a block stands in what a branch has written.
@@ -94,6 +117,8 @@ struct BranchState {
   std::int32_t n_rejoining = 0;      ///< positions kept free for the tokens that are forced after the join
   std::int32_t n_allowed = 0;        ///< 1: the next pass may sample a token
   std::vector<Draft<State>> drafts;  ///< of that token and of those after it, to be fed in the same pass
+  std::vector<SampledToken> sampled;  ///< that token, and those behind the drafts, until all of its round are there
+  FedLog log;                         ///< where RequestState::keeps_log
 
   StreamKey stream{};
   std::int64_t n_sampled = 0;

@@ -2,8 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <numeric>
-#include <tuple>
+#include <utility>
 
 #include <anabranch/decode/decoder.hpp>
 
@@ -99,10 +98,11 @@ std::string Decoder<M, Text, S, Cache>::name_of(std::size_t output) const {
          std::to_string(owners_[output].branch) + "): ";
 }
 
-/// Works on copies of the requests: each strikes off the operations of the step, and every branch takes its token.
-/// Then the step and the copies become final together. While the step is open the cache reads as it will after it.
+/// Works on copies of the requests: each strikes off the operations of the step, and every branch takes its token once
+/// the others of its request have theirs. Then the step and the copies become final together. While the step is open
+/// the cache reads as it will after it.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
-std::span<const Event> Decoder<M, Text, S, Cache>::accept(const std::vector<SampledToken>& sampled) {
+std::span<const Event> Decoder<M, Text, S, Cache>::accept(std::vector<SampledToken>& sampled) {
   Transaction transaction = begin_transaction();
   machine_.sequences_due().n_in_step = 0;
   for (const std::size_t i : running_) {
@@ -114,7 +114,7 @@ std::span<const Event> Decoder<M, Text, S, Cache>::accept(const std::vector<Samp
   }
   try {
     reject_wrong_drafts(sampled);
-    accept_each(sampled);
+    keep_each(sampled);
   } catch (...) {
     restore_rejected_drafts();  // the plan stays open as it was
     throw;
@@ -143,32 +143,44 @@ void Decoder<M, Text, S, Cache>::restore_rejected_drafts() {
     if (owners_[i].n_drafts > 0 && owner(i).active) step_->reject(owner(i).branch(owners_[i].branch).sequence, 0);
 }
 
-/// Within a request in the order of its branches, so that what they share does not depend on the batch.
+/// Gives each branch its samples, and goes on with the requests that have all of theirs.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
-void Decoder<M, Text, S, Cache>::accept_each(const std::vector<SampledToken>& sampled) {
-  std::vector<std::size_t> order(sampled.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const OutputOwner &x = owners_[a], &y = owners_[b];
-    return std::tuple(x.request, x.branch, a) < std::tuple(y.request, y.branch, b);
-  });
-  for (std::size_t k = 0; k < order.size();) {
-    const OutputOwner& owner = owners_[order[k]];
-    const std::span<const SampledToken> of_branch(&sampled[order[k]], n_outputs_of_branch(order[k]));
-    k += of_branch.size();
-    Request& request = *requests_[owner.request];
-    if (request.active) machine_.accept(request, request.edit(owner.branch), of_branch);
-    const bool is_last = k == order.size() || owners_[order[k]].request != owner.request;
-    if (is_last) machine_.admit_branches(request);
+void Decoder<M, Text, S, Cache>::keep_each(std::vector<SampledToken>& sampled) {
+  std::vector<std::size_t> sampling;  // requests, ascending
+  for (std::size_t i = 0; i < sampled.size(); ++i) {
+    Request& request = *requests_[owners_[i].request];
+    if (!request.active) continue;
+    request.edit(owners_[i].branch).sampled.push_back(std::move(sampled[i]));
+    sampling.push_back(owners_[i].request);
   }
+  std::sort(sampling.begin(), sampling.end());
+  sampling.erase(std::unique(sampling.begin(), sampling.end()), sampling.end());
+  for (const std::size_t i : sampling) accept_round(*requests_[i]);
 }
 
-/// Outputs of the branch whose first one is `first`: one, and one behind each of its drafts.
+/// Once every branch that samples has its token, in the order of the branches, so that what they share depends neither
+/// on the batch nor on how many passes it took.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
-std::size_t Decoder<M, Text, S, Cache>::n_outputs_of_branch(std::size_t first) const noexcept {
-  std::size_t n = 1;
-  while (first + n < owners_.size() && owners_[first + n].n_drafts == n) ++n;
-  return n;
+void Decoder<M, Text, S, Cache>::accept_round(Request& request) {
+  std::vector<BranchIndex> round;
+  bool is_complete = true;
+  const auto look_at = [&](BranchIndex i) {
+    if (request.branch(i).phase != impl::Phase::running) return;
+    round.push_back(i);
+    is_complete = is_complete && !request.branch(i).sampled.empty();
+  };
+  look_at(kTrunk);
+  impl::for_each_unjoined(request, look_at);
+  if (!is_complete) return;
+  std::sort(round.begin(), round.end());
+  request.recomputing = false;
+  for (const BranchIndex i : round) {
+    if (!request.active) break;
+    BranchState& branch = request.edit(i);
+    const std::vector<SampledToken> sampled = std::exchange(branch.sampled, {});
+    machine_.accept(request, branch, sampled);
+  }
+  machine_.admit_branches(request);
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>

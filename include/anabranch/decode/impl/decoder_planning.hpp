@@ -11,7 +11,32 @@ namespace anabranch {
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 DecoderPlan Decoder<M, Text, S, Cache>::plan() {
+  need_no_plan();
+  for (const std::size_t i : running_) requests_[i]->share = kNone;
+  return plan_shares();
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+DecoderPlan Decoder<M, Text, S, Cache>::plan(std::span<const RequestShare> shares) {
+  need_no_plan();
+  for (const RequestShare& share : shares) {
+    index_of(share.request);
+    if (share.n_rows < 1)
+      fail(Status::bad_argument, "request ", static_cast<std::uint64_t>(share.request), " with ", share.n_rows,
+           " rows; it needs 1 or more, or has no share");
+  }
+  for (const std::size_t i : running_) requests_[i]->share = 0;
+  for (const RequestShare& share : shares) requests_[index_of(share.request)]->share = share.n_rows;
+  return plan_shares();
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::need_no_plan() const {
   if (plan_ != nullptr) fail(Status::wrong_state, "a plan is open; commit or abort it first");
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+DecoderPlan Decoder<M, Text, S, Cache>::plan_shares() {
   sweep();
   std::erase_if(running_, [&](std::size_t i) { return !requests_[i]->active; });
   Transaction transaction = begin_transaction();
@@ -41,7 +66,7 @@ DecoderPlan Decoder<M, Text, S, Cache>::plan() {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 const StepPlan* Decoder<M, Text, S, Cache>::plan_those_left(Shortage& shortage, Transaction& transaction,
                                                             std::vector<std::size_t>& lost) {
-  while (has_work()) {
+  while (has_share()) {
     in_building_ = kNoRequestIndex;
     try {
       return plan_step(shortage);
@@ -58,6 +83,13 @@ const StepPlan* Decoder<M, Text, S, Cache>::plan_those_left(Shortage& shortage, 
     }
   }
   return nullptr;
+}
+
+/// Whether a request that takes part is left.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+bool Decoder<M, Text, S, Cache>::has_share() const noexcept {
+  return std::any_of(running_.begin(), running_.end(),
+                     [&](std::size_t i) { return requests_[i]->active && requests_[i]->share != 0; });
 }
 
 /// Whether a sequence of the request was dropped by others, or taken from its parent. O(its sequences).
@@ -101,7 +133,8 @@ const StepPlan* Decoder<M, Text, S, Cache>::plan_step(Shortage& shortage, bool w
   return nullptr;
 }
 
-/// Rows of decoding come first; prompts share the rows that are left, the oldest first. True: it holds drafts.
+/// Rows of decoding come first; prompts, and what is computed again, share the rows that are left, the oldest first.
+/// True: it holds drafts.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
   impl::StepBuilder<State, Cache> builder(*cache_, step, options().positions, with_drafts);
@@ -109,18 +142,20 @@ bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
     Request& request = *requests_[i];
     request.in_pass = request.prefill_in_pass = false;
     in_building_ = i;
-    if (request.active && !request.prefilling) builder.add(request, 0);
+    if (!request.active || request.is_filling() || request.share == 0) continue;
+    builder.add(request, request.share == kNone ? kUnlimited : request.share);
   }
   bool is_oldest = true;
   for (const std::size_t i : running_) {
     Request& request = *requests_[i];
-    if (!request.active || !request.prefilling) continue;
-    const std::int32_t n_left = std::max(options().max_rows - builder.n_rows(), is_oldest ? 1 : 0);
+    if (!request.active || !request.is_filling() || request.share == 0) continue;
+    std::int32_t n_left = std::max(options().max_rows - builder.n_rows(), is_oldest ? 1 : 0);
+    if (request.share != kNone) n_left = request.share;
     is_oldest = false;
     if (n_left == 0) break;
     in_building_ = i;
     builder.add(request, n_left);
-    request.prefill_in_pass = true;
+    request.prefill_in_pass = request.prefilling;
   }
   in_building_ = kNoRequestIndex;
   n_created_ = builder.n_created();
@@ -136,7 +171,8 @@ void Decoder<M, Text, S, Cache>::assign_outputs(const StepPlan& plan) {
     if (!request.active || !request.in_pass) continue;
     impl::for_each_in_cache(request, [&](BranchIndex k) {
       const BranchState& branch = request.branch(k);
-      if (branch.phase == impl::Phase::running) running.push_back({branch.sequence, {i, k}});
+      if (branch.phase == impl::Phase::running && branch.sampled.empty())
+        running.push_back({branch.sequence, {i, k}});
     });
   }
   const auto by_sequence = [](const auto& a, const auto& b) { return a.first < b.first; };
@@ -218,7 +254,7 @@ void Decoder<M, Text, S, Cache>::end_oversized(Transaction& transaction) {
   using Kind = impl::Operation::Kind;
   for (const std::size_t i : running_) {
     const Request& request = *requests_[i];
-    if (!request.active || !request.prefilling) continue;
+    if (!request.active || !request.prefilling || request.share == 0) continue;
     std::int64_t n = cache_->alive(request.trunk().sequence) ? cache_->n_tokens(request.trunk().sequence) : 0;
     for (const impl::Operation& op : request.trunk().operations)
       n += op.kind == Kind::rewind ? -op.count : std::ssize(op.to_feed());
@@ -234,7 +270,7 @@ bool Decoder<M, Text, S, Cache>::end_starved(Transaction& transaction, std::size
   const std::int32_t n_free = cache_->n_free_pages(), n_in_use = cache_->n_pages() - n_free;
   while (n_checked < running_.size()) {
     const std::size_t i = running_[n_checked++];
-    if (!requests_[i]->active) continue;
+    if (!requests_[i]->active || requests_[i]->share == 0) continue;
     const RequestPages pages{requests_[i]->id, n_pages_needed_alone(*requests_[i]), n_pages_used(*requests_[i])};
     if (pages.n_needed > n_free && pages.n_needed - n_free > n_in_use - pages.n_used) {
       machine_.close(transaction.change(i), EndReason::no_room);
@@ -253,6 +289,27 @@ std::int32_t Decoder<M, Text, S, Cache>::n_pages_needed_alone(Request& request) 
   impl::StepBuilder<State, Cache>(*cache_, step, options().positions, false).add(request, options().max_rows);
   const PlanResult result = step.plan();
   return result ? n_free - cache_->n_free_pages() : n_free + result.shortage().n_pages;
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+RequestDemand Decoder<M, Text, S, Cache>::demand(RequestId id) const {
+  const Request& request = find(id);
+  RequestDemand demand;
+  demand.is_filling = request.is_filling();
+  demand.is_in_cache = request.has_trunk;
+  if (!request.active) return demand;
+  demand.n_keys = cache_->alive(request.trunk().sequence) ? cache_->n_tokens(request.trunk().sequence) : 0;
+  std::int64_t n_rows = 0;
+  impl::for_each_in_cache(request, [&](BranchIndex i) {
+    const BranchState& branch = request.branch(i);
+    if (branch.phase == impl::Phase::queued) return;
+    for (const impl::Operation& op : branch.operations) n_rows += std::ssize(op.to_feed());
+    if (branch.phase != impl::Phase::running || !branch.sampled.empty()) return;
+    ++demand.n_branches;
+    demand.n_drafts += static_cast<std::int32_t>(branch.drafts.size());
+  });
+  demand.n_rows = static_cast<std::int32_t>(std::min<std::int64_t>(n_rows, kUnlimited));
+  return demand;
 }
 
 /// Pages that hold the request's tokens or are kept free for it. O(those).

@@ -87,6 +87,9 @@ RequestId Decoder<M, Text, S, Cache>::submit(std::span<const TokenId> prompt, co
   std::unique_ptr<Request> added = new_request(options, before);
   Request& request = *added;
   BranchState& trunk = request.edit(kTrunk);
+  // Where segments are cut, what follows has a pass of its own, so that the prompt's parts make no difference.
+  const bool cuts = std::any_of(trunk.operations.begin(), trunk.operations.end(), impl::cuts_segments);
+  if (request.keeps_log && cuts && !prompt.empty()) trunk.operations.emplace_back(impl::Operation::Kind::pause);
   for (const TokenId token : prompt) feed(trunk, token);
   if (trunk.operations.empty() || trunk.operations.back().kind != impl::Operation::Kind::feed)
     fail(Status::bad_request,
@@ -161,6 +164,7 @@ std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S, Cache
   constexpr bool is_own_sampler = !std::is_same_v<S, Sampler>;  // it may look at the tokens without an option
   request->keeps_seen = is_own_sampler || impl::penalises(request->sampling) || own->no_repeat_ngram > 0 || own->hook;
   request->options = std::move(own);
+  request->keeps_log = this->options().preemptible;
   if (before != nullptr) {
     continue_history(*request, *before);
     request->has_trunk = before->has_trunk;
@@ -181,9 +185,10 @@ std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S, Cache
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::continue_history(Request& request, const Request& before) const {
   const BranchState& trunk = before.trunk();
-  const bool has_block = trunk.forked_block != kNoIndex ||
-                         std::any_of(trunk.operations.begin(), trunk.operations.end(),
-                                     [](const impl::Operation& op) { return op.kind == impl::Operation::Kind::fork; });
+  const auto forks = [](const auto& change) { return change.kind == impl::Operation::Kind::fork; };
+  const auto marks = trunk.log.marks.all();
+  const bool has_block = trunk.forked_block != kNoIndex || std::any_of(marks.begin(), marks.end(), forks) ||
+                         std::any_of(trunk.operations.begin(), trunk.operations.end(), forks);
   for (BranchIndex i = 0; i < (has_block ? before.n_branches() : 1); ++i) {
     const BranchState& old = before.branch(i);
     BranchState branch(old.state);
@@ -194,6 +199,7 @@ void Decoder<M, Text, S, Cache>::continue_history(Request& request, const Reques
     branch.phase = impl::Phase::ended;
     branch.reason = old.reason;
     branch.operations = old.operations;
+    branch.log = old.log;
     branch.forked_block = old.forked_block;
     branch.own_block = old.own_block;
     branch.n_held = branch.n_planned_hold = old.n_held;
@@ -206,16 +212,30 @@ void Decoder<M, Text, S, Cache>::continue_history(Request& request, const Reques
   for (BranchIndex i = request.n_branches() - 1; i > kTrunk; --i) machine_.budget().count(request, i);
   request.edit(kTrunk).phase = impl::Phase::running;
   request.edit(kTrunk).reason = EndReason::none;
+  request.recomputing = before.recomputing;
+}
+
+/// kNoRequestIndex: it is not known.
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+std::size_t Decoder<M, Text, S, Cache>::place_of(RequestId id) const noexcept {
+  const auto it = std::lower_bound(requests_.begin(), requests_.end(), id,
+                                   [](const auto& request, RequestId wanted) { return request->id < wanted; });
+  const bool is_known = it != requests_.end() && (*it)->id == id && !(*it)->released;
+  return is_known ? static_cast<std::size_t>(it - requests_.begin()) : kNoRequestIndex;
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 std::size_t Decoder<M, Text, S, Cache>::index_of(RequestId id) const {
-  const auto it = std::lower_bound(requests_.begin(), requests_.end(), id,
-                                   [](const auto& request, RequestId wanted) { return request->id < wanted; });
-  if (it == requests_.end() || (*it)->id != id || (*it)->released)
+  const std::size_t index = place_of(id);
+  if (index == kNoRequestIndex)
     fail(Status::stale_request, "request ", static_cast<std::uint64_t>(id),
          " is not known: it was released, or never submitted here");
-  return static_cast<std::size_t>(it - requests_.begin());
+  return index;
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+bool Decoder<M, Text, S, Cache>::knows(RequestId id) const noexcept {
+  return place_of(id) != kNoRequestIndex;
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
@@ -254,6 +274,34 @@ void Decoder<M, Text, S, Cache>::finish(RequestId id) {
          " while a plan is open; commit or abort it first, or cancel the request");
   Transaction transaction = begin_transaction();
   machine_.close(transaction.change(index), EndReason::cancelled);
+  transaction.keep();
+  retired_.clear();
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::preempt(RequestId id) {
+  const std::size_t index = index_of(id);
+  need_no_plan();
+  if (!options().preemptible)
+    fail(Status::wrong_state, "preempt of request ", static_cast<std::uint64_t>(id),
+         " needs DecoderOptions::preemptible: without it the decoder does not keep what it fed");
+  const SequenceId trunk = requests_[index]->trunk().sequence;
+  if (!requests_[index]->history_kept || !requests_[index]->has_trunk || !cache_->alive(trunk)) return;
+  Transaction transaction = begin_transaction();
+  Request& request = transaction.change(index);
+  Step step = cache_->begin_step();
+  if (request.n_prefix > 0) {
+    if (const impl::BlockIndex block = request.trunk().forked_block; block != kNoIndex)
+      for (BranchIndex i = request.block(block).first; i < request.block(block).end(); ++i)
+        if (cache_->alive(request.branch(i).sequence)) step.drop(request.branch(i).sequence);
+    step.rewind(trunk, request.n_prefix);
+  } else {
+    step.drop(trunk);
+  }
+  const std::int32_t n_sequences = impl::repeat(request, options().positions, machine_.budget());
+  if (request.active) machine_.sequences_due().n += n_sequences - std::exchange(request.n_sequences_due, n_sequences);
+  if (!step.plan()) fail(Status::internal, "a step that only gives pages back is short of pages");
+  step.commit();
   transaction.keep();
   retired_.clear();
 }

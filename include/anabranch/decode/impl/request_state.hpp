@@ -45,11 +45,16 @@ struct RequestState {
   bool active = true;
   bool history_kept = true;  ///< its sequences are in the cache, or can be made
   bool released = false;
-  bool in_pass = false;  ///< has rows in the planned pass
+  bool keeps_log = false;    ///< DecoderOptions::preemptible
+  bool recomputing = false;  ///< it was preempted, and the cache does not hold all again
+  std::int32_t share = kNone;  ///< rows that it may have in the pass that is planned; kNone: as the decoder divides them
+  bool in_pass = false;        ///< has rows in the planned pass
   bool prefill_in_pass = false;
   EndReason reason = EndReason::none;
   Statistics statistics;
 
+  /// Its rows are tokens that are known already, many of them: they may come in parts, after the others' rows.
+  bool is_filling() const noexcept { return prefilling || recomputing; }
   /// The trunk counts.
   std::int32_t n_branches() const noexcept { return branches.size(); }
   const BranchState<State>& trunk() const { return *branches[kTrunk]; }

@@ -19,13 +19,6 @@
 
 namespace anabranch::impl {
 
-/// A sampled token, and the log-probabilities that the request wants reported.
-struct SampledToken {
-  TokenId token = kUnknownToken;
-  float log_probability = std::numeric_limits<float>::quiet_NaN();
-  std::vector<TokenLogProbability> top;
-};
-
 template <Markup M, Detokenizer Text, DecoderCache Cache>
 class RequestStateMachine {
  public:
@@ -134,6 +127,7 @@ void RequestStateMachine<M, Text, Cache>::accept(Request& request, BranchState& 
   std::size_t k = 0;
   for (; k + 1 < sampled.size() && sampled[k].token == drafts[k].token; ++k) {
     ++branch.n_sampled;  // the draft was fed already; the token behind it is the one that is still allowed
+    if (request.keeps_log) branch.log.tokens.push_back(sampled[k].token);
     ++request.statistics.n_sampled;
     const Action action = markup_.next(branch.state, sampled[k].token);
     record(request, branch, {sampled[k].token, action.role}, &sampled[k]);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <anabranch/decode/decoder_cache.hpp>
+#include <anabranch/decode/impl/replay.hpp>
 #include <anabranch/decode/impl/request_state.hpp>
 
 namespace anabranch::impl {
@@ -22,12 +23,16 @@ class StepBuilder {
   StepBuilder(Cache& cache, Step& step, const Positions& positions, bool with_drafts)
       : cache_(cache), step_(step), positions_(positions), with_drafts_(with_drafts) {}
 
-  /// Adds everything that a request has to do in this pass; of a prompt at most `n_prompt_rows`.
-  void add(Request& request, std::int32_t n_prompt_rows) {
+  /// Adds what is left of a request's round, but of its rows at most `n_rows`; more only where a pass has to hold the
+  /// rows of a branch as a whole. What is left out waits for the next pass: branches in reading order, each with
+  /// the front of what it has to do. REQUIRES: n_rows > 0.
+  void add(Request& request, std::int32_t n_rows) {
     const std::int32_t n_before = n_rows_;
-    n_prompt_rows_ = n_prompt_rows;
+    first_row_ = n_rows_;
+    n_left_ = n_rows;
+    does_anything_ = false;
     add_branch(request, request.edit(kTrunk));
-    request.in_pass = n_rows_ > n_before;
+    request.in_pass = n_rows_ > n_before || does_anything_;
   }
   std::int32_t n_rows() const noexcept { return n_rows_; }
   /// Sequences that the step creates.
@@ -35,22 +40,54 @@ class StepBuilder {
   bool has_drafts() const noexcept { return has_drafts_; }
 
  private:
-  void add_branch(Request& request, BranchState& branch) {
+  using Kind = Operation::Kind;
+
+  /// False: something of the branch, or of a branch inside it, is left for another pass.
+  bool add_branch(Request& request, BranchState& branch) {
     if (branch.is_trunk() && !request.has_trunk) create_trunk(request, branch);
     if (!cache_.alive(branch.sequence))
       fail(Status::stale_sequence, "request ", static_cast<std::uint64_t>(request.id),
            " has lost the sequence of branch ", branch.index);
     branch.n_planned = branch.n_planned_tokens = 0;
     if (!branch.is_trunk()) hold(branch, branch.phase == Phase::queued ? 0 : branch.n_closing);
-    if (branch.phase == Phase::queued) return;
-    if (branch.forked_block != kNoIndex) add_block(request, request.block(branch.forked_block));
+    if (branch.phase == Phase::queued) return false;
+    bool has_all = branch.forked_block == kNoIndex || add_block(request, request.block(branch.forked_block));
+    if (!add_operations(request, branch, has_all)) return false;
+    const bool samples = branch.phase == Phase::running && branch.sampled.empty();
+    if (samples && branch.operations.empty()) step_.request_logits(branch.sequence);  // forked without a prefix
+    if (samples && with_drafts_ && !request.prefilling && may_draft(request, branch)) add_drafts(branch);
+    return has_all;
+  }
+
+  /// False: some are left. `has_all`: so is nothing of the branches of the block that is forked.
+  bool add_operations(Request& request, BranchState& branch, bool& has_all) {
+    bool is_begun = false;
     for (const Operation& op : branch.operations) {
-      if (!add_operation(request, branch, op)) return;
+      const bool pauses = op.kind == Kind::pause;
+      if ((pauses && is_begun) || (op.kind == Kind::join && !has_all)) return false;
+      if ((pauses || branch.n_planned == 0) && !has_room(request, branch, op)) return false;
+      if (!add_operation(request, branch, op, has_all)) return false;
+      is_begun = is_begun || !pauses;
       ++branch.n_planned;
     }
-    const bool samples_from_parent = branch.operations.empty();  // it was forked without a prefix
-    if (branch.phase == Phase::running && samples_from_parent) step_.request_logits(branch.sequence);
-    if (with_drafts_ && !request.prefilling && branch.phase == Phase::running) add_drafts(branch);
+    return true;
+  }
+
+  /// Whether the pass may hold the branch's operations from `first` on. Those that cut segments, and what follows them
+  /// up to the next pause, are held by one pass or not at all; the first rows of a request are always allowed.
+  bool has_room(const Request& request, const BranchState& branch, const Operation& first) {
+    bool is_whole = first.kind == Kind::pause && first.count == 1;
+    std::ptrdiff_t n = 0;
+    const Operation* const end = branch.operations.data() + branch.operations.size();
+    for (const Operation* op = &first + (first.kind == Kind::pause ? 1 : 0); op != end; ++op) {
+      if (op->kind == Kind::pause) break;
+      if (op->kind == Kind::feed) n += std::ssize(op->to_feed());
+      is_whole = is_whole || (!op->is_repeated && cuts_segments(*op) && (!request.prefilling || request.keeps_log));
+    }
+    if (!is_whole || n <= n_left_) return true;
+    if (n_rows_ > first_row_) return false;
+    n_left_ = n;
+    return true;
   }
 
   void create_trunk(const Request& request, BranchState& branch) {
@@ -84,54 +121,63 @@ class StepBuilder {
     if (n_slots != branch.n_held) step_.hold(branch.sequence, n_slots);
   }
 
-  void add_block(Request& request, const Block& block) {
-    for (BranchIndex i = block.first; i < block.end(); ++i) add_branch(request, request.edit(i));
+  bool add_block(Request& request, const Block& block) {
+    bool has_all = true;
+    for (BranchIndex i = block.first; i < block.end(); ++i) has_all = add_branch(request, request.edit(i)) && has_all;
+    return has_all;
   }
 
-  /// False: the rest of the prompt has to wait for the next pass.
-  bool add_operation(Request& request, BranchState& branch, const Operation& op) {
-    switch (op.kind) {
-      case Operation::Kind::feed: return add_tokens(request, branch, op);
-      case Operation::Kind::rewind:
-        step_.rewind(branch.sequence, cache_.n_tokens(branch.sequence) - op.count);
-        return true;
-      case Operation::Kind::fork: add_fork(request, branch, request.block(op.block)); return true;
-      case Operation::Kind::join:
-        step_.join(branch.sequence, sequences_of(request, request.block(op.block)));
-        return true;
-    }
+  /// False: the rest has to wait for the next pass.
+  bool add_operation(Request& request, BranchState& branch, const Operation& op, bool& has_all) {
+    if (op.kind == Kind::feed) return add_tokens(branch, op);
+    if (op.kind == Kind::rewind) step_.rewind(branch.sequence, cache_.n_tokens(branch.sequence) - op.count);
+    if (op.kind == Kind::fork) has_all = add_fork(request, branch, request.block(op.block));
+    if (op.kind == Kind::join) step_.join(branch.sequence, sequences_of(request, request.block(op.block)));
+    does_anything_ = true;
     return true;
   }
 
-  bool add_tokens(Request& request, BranchState& branch, const Operation& op) {
+  bool add_tokens(BranchState& branch, const Operation& op) {
     std::span<const TokenId> tokens = op.to_feed();
-    const bool is_prompt = branch.is_trunk() && request.prefilling;
-    if (is_prompt && std::ssize(tokens) > n_prompt_rows_) {
-      tokens = {tokens.begin(), tokens.begin() + n_prompt_rows_};
+    if (std::ssize(tokens) > n_left_) {
+      if (n_left_ == 0) return false;
+      tokens = tokens.first(static_cast<std::size_t>(n_left_));
       branch.n_planned_tokens = tokens.size();
     }
     const bool whole = tokens.size() == op.to_feed().size();
-    const bool samples = whole && branch.phase == Phase::running && &op == &branch.operations.back();
+    const bool samples =
+        whole && branch.phase == Phase::running && branch.sampled.empty() && &op == &branch.operations.back();
     step_.append(branch.sequence, tokens, samples ? Logits::last : Logits::none);
     n_rows_ += static_cast<std::int32_t>(tokens.size());
+    n_left_ -= std::ssize(tokens);
     return whole;
   }
 
+  /// A draft that there is no room for is fed by a later pass, which must make no difference where bits have to be the
+  /// same: not in a pass that cuts segments.
+  static bool may_draft(const Request& request, const BranchState& branch) {
+    return !request.keeps_log ||
+           std::none_of(branch.operations.begin(), branch.operations.end(), impl::cuts_segments);
+  }
+
+  /// All of them or none.
   void add_drafts(const BranchState& branch) {
+    if (std::ssize(branch.drafts) > n_left_) return;
     for (const auto& draft : branch.drafts) {
       step_.append(branch.sequence, {draft.token}, Logits::last);
       has_drafts_ = true;
       ++n_rows_;
+      --n_left_;
     }
   }
 
-  void add_fork(Request& request, BranchState& branch, const Block& block) {
+  bool add_fork(Request& request, BranchState& branch, const Block& block) {
     check_room(request, block.n);
     n_created_ += block.n;
     BranchIndex i = block.first;
     for (const SequenceId sequence : step_.fork(branch.sequence, block.n, {.positions = positions_}))
       request.edit(i++).sequence = sequence;
-    add_block(request, block);
+    return add_block(request, block);
   }
 
   static std::vector<SequenceId> sequences_of(const Request& request, const Block& block) {
@@ -147,13 +193,17 @@ class StepBuilder {
   bool has_drafts_ = false;
   std::int32_t n_rows_ = 0;
   std::int32_t n_created_ = 0;
-  std::int32_t n_prompt_rows_ = 0;
+  std::int32_t first_row_ = 0;  // of the request that is being added
+  std::ptrdiff_t n_left_ = 0;   // rows that it may still have
+  bool does_anything_ = false;  // beside them
 };
 
-/// Strikes off what the planned step holds of a branch. Returns how many sequences the step created for it.
+/// Strikes off what the planned step holds of a branch. Returns how many sequences the step created for it. REQUIRES:
+/// the branches inside it are settled.
 template <class State>
 std::int32_t settle(RequestState<State>& request, BranchState<State>& branch) {
   std::int32_t n_created = 0;
+  if (request.keeps_log) log_planned(request, branch);
   const auto done = std::span(branch.operations).first(branch.n_planned);
   for (const Operation& op : done) {
     if (op.kind == Operation::Kind::fork) {
@@ -175,7 +225,6 @@ std::int32_t settle(RequestState<State>& request, BranchState<State>& branch) {
 /// Strikes off the operations that the planned step holds. Returns how many sequences the step created.
 template <class State>
 std::int32_t settle(RequestState<State>& request) {
-  if (request.trunk().n_planned_tokens == 0) request.prefilling = false;
   std::vector<BranchIndex> changed;
   for_each_in_cache(request, [&](BranchIndex i) {
     const BranchState<State>& branch = request.branch(i);
@@ -184,7 +233,8 @@ std::int32_t settle(RequestState<State>& request) {
   });
   std::int32_t n_created = request.has_trunk ? 0 : 1;
   request.has_trunk = true;
-  for (const BranchIndex i : changed) n_created += settle(request, request.edit(i));
+  for (std::size_t k = changed.size(); k-- > 0;) n_created += settle(request, request.edit(changed[k]));
+  if (request.trunk().operations.empty()) request.prefilling = false;
   request.n_sequences_due -= n_created;
   return n_created;
 }

@@ -1,0 +1,168 @@
+// SchedulerFront: bodies.
+#pragma once
+
+#include <anabranch/decode/scheduler_front.hpp>
+
+namespace anabranch {
+
+template <class S>
+Ticket SchedulerFront<S>::submit(std::vector<TokenId> prompt, RequestOptions options, const ScheduleOptions& schedule) {
+  const Lock lock(mutex_);
+  if (is_closed_ || n_open_ >= max_open_) return kNoTicket;
+  const Ticket ticket{last_ticket_ + 1};
+  commands_.push_back({Command::Kind::submit, ticket, std::move(prompt), std::move(options), schedule});
+  try {
+    mailboxes_[ticket];
+  } catch (...) {
+    commands_.pop_back();
+    throw;
+  }
+  ++last_ticket_;
+  ++n_open_;
+  changed_.notify_all();
+  return ticket;
+}
+
+template <class S>
+void SchedulerFront<S>::call(Ticket ticket, typename Command::Kind kind) {
+  const Lock lock(mutex_);
+  find(ticket);
+  commands_.push_back({kind, ticket, {}, {}, {}});
+  changed_.notify_all();
+}
+
+template <class S>
+void SchedulerFront<S>::release(Ticket ticket) {
+  call(ticket, Command::Kind::release);
+}
+
+template <class S>
+std::optional<Event> SchedulerFront<S>::next_event(Ticket ticket) {
+  Lock lock(mutex_);
+  find(ticket);
+  changed_.wait(lock, [&] {
+    const auto found = mailboxes_.find(ticket);  // it may be released meanwhile
+    return is_closed_ || found == mailboxes_.end() || !found->second.events.empty() || found->second.is_over;
+  });
+  Mailbox& mailbox = find(ticket);
+  if (mailbox.refusal) throw Error(*mailbox.refusal);
+  if (mailbox.events.empty()) return {};
+  Event event = std::move(mailbox.events.front());
+  mailbox.events.pop_front();
+  return event;
+}
+
+template <class S>
+void SchedulerFront<S>::close() {
+  const Lock lock(mutex_);
+  is_closed_ = true;
+  changed_.notify_all();
+}
+
+template <class S>
+template <Model M>
+void SchedulerFront<S>::run(M& model) {
+  while (true) {
+    const PassOutcome outcome = run_pass(model);
+    if (outcome == PassOutcome::no_room)
+      fail(Status::no_room, "the requests are short of pages, and none of them has any to give: release what else is in the cache");
+    Lock lock(mutex_);
+    if (outcome == PassOutcome::no_work) changed_.wait(lock, [&] { return is_closed_ || !commands_.empty(); });
+    if (is_closed_) return;
+  }
+}
+
+template <class S>
+template <Model M>
+PassOutcome SchedulerFront<S>::run_pass(M& model) {
+  do_commands();
+  const DecoderPlan plan = scheduler_->plan(now());
+  deliver(scheduler_->take_events());
+  if (!plan) return plan.shortage().n_pages > 0 ? PassOutcome::no_room : PassOutcome::no_work;
+  try {
+    deliver(scheduler_->commit(model(*plan), now()));
+  } catch (...) {
+    scheduler_->abort();
+    throw;
+  }
+  return PassOutcome::ran;
+}
+
+/// Without the lock while the scheduler works, so that nobody waits for it.
+template <class S>
+void SchedulerFront<S>::do_commands() {
+  std::deque<Command> commands;
+  {
+    const Lock lock(mutex_);
+    commands.swap(commands_);
+  }
+  for (Command& command : commands) obey(command);
+  deliver(scheduler_->take_events());
+}
+
+template <class S>
+void SchedulerFront<S>::obey(Command& command) {
+  if (command.kind == Command::Kind::submit) return submit(command);
+  RequestId request = kNoRequest;
+  {
+    const Lock lock(mutex_);
+    const auto found = mailboxes_.find(command.ticket);
+    if (found == mailboxes_.end()) return;
+    request = found->second.request;
+    if (command.kind == Command::Kind::release) {
+      end(found->second);
+      tickets_.erase(request);
+      mailboxes_.erase(found);
+      changed_.notify_all();
+    }
+  }
+  if (request == kNoRequest) return;  // it was refused
+  if (command.kind == Command::Kind::cancel)
+    scheduler_->cancel(request);
+  else
+    scheduler_->release(request);
+}
+
+template <class S>
+void SchedulerFront<S>::submit(Command& command) {
+  RequestId request = kNoRequest;
+  std::optional<Error> refusal;
+  try {
+    request = scheduler_->submit(command.prompt, command.options, command.schedule);
+    if (request == kNoRequest) refusal = Error(Status::limit_reached, "the scheduler's queue is full");
+  } catch (const Error& error) {
+    refusal = error;
+  }
+  const Lock lock(mutex_);
+  Mailbox& mailbox = mailboxes_[command.ticket];
+  mailbox.request = request;
+  mailbox.refusal = std::move(refusal);
+  if (request != kNoRequest) {
+    tickets_[request] = command.ticket;
+    return;
+  }
+  end(mailbox);
+  changed_.notify_all();
+}
+
+template <class S>
+void SchedulerFront<S>::end(Mailbox& mailbox) noexcept {
+  if (!mailbox.is_over) --n_open_;
+  mailbox.is_over = true;
+}
+
+template <class S>
+void SchedulerFront<S>::deliver(std::span<const Event> events) {
+  if (events.empty()) return;
+  const Lock lock(mutex_);
+  for (const Event& event : events) {
+    const auto found = tickets_.find(event.request);
+    if (found == tickets_.end()) continue;
+    Mailbox& mailbox = mailboxes_[found->second];
+    mailbox.events.push_back(event);
+    if (event.kind == Event::Kind::end) end(mailbox);
+  }
+  changed_.notify_all();
+}
+
+}  // namespace anabranch

@@ -1,0 +1,110 @@
+// Scheduler: the rows of a pass.
+#pragma once
+
+#include <algorithm>
+
+#include <anabranch/decode/scheduler.hpp>
+
+namespace anabranch {
+
+/// Without a curve and a target every request has what it can make use of; else what is worth it.
+template <class D>
+void Scheduler<D>::choose_shares() {
+  shares_.clear();
+  offers_.clear();
+  pass_ = share_what_is_needed();
+  offer_rows(pass_.n_rows);
+  std::size_t n_taken = offers_.size();
+  if (is_measured()) n_taken = impl::n_offers_taken(offers_, pass_, costs_, options_.target_seconds);
+  for (std::size_t k = 0; k < n_taken; ++k) entries_[offers_[k].request].share += offers_[k].n_rows;
+  for (Entry& entry : entries_) {
+    entry.n_drafts = entry.demand.is_filling ? 0 : std::max(entry.share - entry.demand.n_rows, 0);
+    if (entry.n_drafts > 0) entry.n_sampled = decoder_->statistics(entry.id).n_sampled;
+    if (entry.share > 0) shares_.push_back({entry.id, entry.share});
+  }
+}
+
+template <class D>
+bool Scheduler<D>::is_measured() const noexcept {
+  return costs_.is_known() && (options_.target_seconds > 0 || decoder_->row_costs() != nullptr);
+}
+
+/// Every request that decodes gets what one of its branches needs; of those that have known rows to compute the first
+/// gets some. So all get on, whatever a pass costs.
+template <class D>
+impl::PassRows Scheduler<D>::share_what_is_needed() {
+  constexpr std::int32_t kLeastChunk = 16;
+  impl::PassRows pass;
+  bool has_chunk = false;
+  std::int64_t n_keys = 0, n_requests = 0;
+  for (Entry& entry : entries_) {
+    entry.share = 0;
+    entry.demand = {};
+    if (!entry.is_admitted) continue;
+    const RequestDemand& demand = entry.demand = decoder_->demand(entry.id);
+    const std::int32_t n_rows = std::max(demand.n_rows, 1), n_branches = std::max(demand.n_branches, 1);
+    if (!demand.is_filling) {
+      entry.share = (n_rows + n_branches - 1) / n_branches;
+    } else if (!has_chunk) {
+      entry.share = std::min({n_rows, kLeastChunk, decoder_->options().max_rows});
+      has_chunk = true;
+    }
+    pass.n_rows += entry.share;
+    pass.n_tokens += demand.is_filling ? entry.share : 1;
+    n_keys += demand.n_keys;
+    ++n_requests;
+  }
+  if (n_requests > 0) pass.n_keys = static_cast<std::int32_t>(n_keys / n_requests);
+  return pass;
+}
+
+/// Offers further branches, then drafts, then more of what is known, each in the order of the requests.
+template <class D>
+void Scheduler<D>::offer_rows(std::int32_t n_rows) {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const Entry& entry = entries_[i];
+    if (entry.share == 0 || entry.demand.is_filling) continue;
+    const std::int32_t n_of_one = entry.share;
+    for (std::int32_t n_left = entry.demand.n_rows - n_of_one; n_left > 0; n_left -= n_of_one) {
+      offers_.push_back({i, std::min(n_of_one, n_left), 1});
+      n_rows += offers_.back().n_rows;
+    }
+  }
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const RequestDemand& demand = entries_[i].demand;
+    if (entries_[i].share == 0 || demand.is_filling || demand.n_drafts == 0) continue;
+    offers_.push_back({i, demand.n_drafts, draft_success_ * demand.n_drafts});
+    n_rows += demand.n_drafts;
+  }
+  std::int32_t n_left = decoder_->options().max_rows - n_rows;
+  for (std::size_t i = 0; i < entries_.size(); ++i)
+    if (entries_[i].is_admitted && entries_[i].demand.is_filling) offer_chunks(i, n_left);
+}
+
+template <class D>
+void Scheduler<D>::offer_chunks(std::size_t i, std::int32_t& n_left) {
+  constexpr std::int32_t kChunk = 16;  // rows that are weighed together
+  std::int32_t n_due = entries_[i].demand.n_rows - entries_[i].share;
+  while (n_due > 0 && n_left > 0) {
+    const std::int32_t n = std::min({n_due, n_left, kChunk});
+    offers_.push_back({i, n, static_cast<double>(n)});
+    n_due -= n;
+    n_left -= n;
+  }
+}
+
+/// Learns from a pass that was committed: what it cost, and how many of its drafts were right.
+template <class D>
+void Scheduler<D>::measure(double now) {
+  costs_.add({pass_.n_rows, pass_.n_keys, now - planned_at_});
+  constexpr double kOfOne = 0.05;
+  for (Entry& entry : entries_) {
+    if (entry.n_drafts == 0 || !decoder_->knows(entry.id)) continue;
+    const std::int32_t n_sampled = decoder_->statistics(entry.id).n_sampled;
+    const double success = std::clamp((n_sampled - entry.n_sampled - 1.0) / entry.n_drafts, 0.0, 1.0);
+    draft_success_ += kOfOne * (success - draft_success_);
+    entry.n_drafts = 0;
+  }
+}
+
+}  // namespace anabranch

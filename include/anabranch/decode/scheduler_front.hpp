@@ -1,0 +1,121 @@
+// SchedulerFront: a Scheduler for hosts with threads. Any thread submits, cancels and waits for events; one thread, the
+// loop, runs the passes.
+//
+//   SchedulerFront front{scheduler, 1000};
+//   std::thread loop([&] { front.run(model); });                            // until front.close()
+//   const Ticket ticket = front.submit(prompt, options, {.priority = 1});   // in any thread; kNoTicket: come again later
+//   while (const std::optional<Event> event = front.next_event(ticket)) show(*event);
+//   front.release(ticket);
+//
+// The scheduler, its decoder and its cache are the loop's alone: calls of other threads are noted and done between two
+// passes. Events lie in a queue for each ticket until they are taken.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <anabranch/decode/scheduler.hpp>
+
+namespace anabranch {
+
+/// Names a request of a front; never used again.
+enum class Ticket : std::uint64_t {};
+inline constexpr Ticket kNoTicket{0};
+
+enum class PassOutcome : std::uint8_t {
+  ran,       ///< a pass was run
+  no_work,   ///< nothing is to be done until something is submitted
+  no_room,   ///< pages that are no request's are missing: the loop has to release some
+};
+
+/// `S` is a Scheduler, which must outlive the front and be used by nobody else.
+template <class S>
+class SchedulerFront {
+ public:
+  /// At most `max_open` requests are submitted and not over at one time.
+  explicit SchedulerFront(S& scheduler, std::int32_t max_open = kUnlimited) : scheduler_(&scheduler), max_open_(max_open) {
+    impl::check_count(max_open, 1, "max_open");
+  }
+
+  // From any thread.
+
+  /// kNoTicket: too many are open, or the front is closed. What the decoder refuses, next_event throws.
+  /// `options.after` is the request that events of an earlier ticket name. A deadline is a time of `now`.
+  Ticket submit(std::vector<TokenId> prompt, RequestOptions options = {}, const ScheduleOptions& schedule = {});
+  /// Ends a request: its last event is on its way. Nothing happens to one that is over. Throws stale_request.
+  void cancel(Ticket ticket) { call(ticket, Command::Kind::cancel); }
+  /// Forgets a request, its events and its history; cancels it first when it runs. Throws stale_request.
+  void release(Ticket ticket);
+  /// Waits for the next event of a request. None: it is over, and all were taken; or the front is closed. Throws
+  /// stale_request, and what was wrong with the request. One thread at a time for each ticket.
+  std::optional<Event> next_event(Ticket ticket);
+  /// No more requests are taken, `run` returns after the pass that it runs, and nobody waits any more.
+  void close();
+  /// Seconds of the clock that deadlines are told in.
+  static double now() noexcept {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+
+  // From the loop's thread.
+
+  /// Runs passes until the front is closed; waits while there is nothing to do. Throws no_room when pages that are no
+  /// request's are missing, and what model and decoder throw; it may be called again.
+  template <Model M>
+  void run(M& model);
+  /// Does what other threads asked for, then runs one pass, if there is work. Throws what model and decoder throw.
+  template <Model M>
+  PassOutcome run_pass(M& model);
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  /// What a thread asks for.
+  struct Command {
+    enum class Kind : std::uint8_t { submit, cancel, release };
+    Kind kind = Kind::submit;
+    Ticket ticket = kNoTicket;
+    std::vector<TokenId> prompt;
+    RequestOptions options;
+    ScheduleOptions schedule;
+  };
+  struct Mailbox {
+    RequestId request = kNoRequest;
+    std::deque<Event> events;
+    std::optional<Error> refusal;
+    bool is_over = false;
+  };
+  Mailbox& find(Ticket ticket) {
+    const auto found = mailboxes_.find(ticket);
+    if (found == mailboxes_.end())
+      fail(Status::stale_request, "ticket ", static_cast<std::uint64_t>(ticket), " was released, or is no ticket of this front");
+    return found->second;
+  }
+  void call(Ticket ticket, typename Command::Kind kind);
+  void do_commands();
+  void obey(Command& command);
+  void submit(Command& command);
+  void end(Mailbox& mailbox) noexcept;
+  void deliver(std::span<const Event> events);
+
+  S* scheduler_;
+  const std::int32_t max_open_;
+  std::mutex mutex_;  // of all that follows
+  std::condition_variable changed_;
+  std::deque<Command> commands_;
+  std::map<Ticket, Mailbox> mailboxes_;
+  std::map<RequestId, Ticket> tickets_;  // of requests that are not released
+  std::uint64_t last_ticket_ = 0;
+  std::int32_t n_open_ = 0;
+  bool is_closed_ = false;
+};
+
+}  // namespace anabranch
+
+#include <anabranch/decode/impl/scheduler_front.hpp>

@@ -1,0 +1,132 @@
+// SchedulerFront: threads submit, cancel and read, one thread runs the passes. The thread sanitizer watches in the preset
+// tsan: ANABRANCH_PRESET=tsan tests/run -L scheduler
+#include <atomic>
+#include <map>
+#include <stdexcept>
+#include <thread>
+
+#include <anabranch/decode/scheduler_front.hpp>
+
+#include "world.hpp"
+
+using namespace schedules;
+using Scheduler = ab::Scheduler<Decoder>;
+using Front = ab::SchedulerFront<Scheduler>;
+
+namespace {
+
+constexpr int kThreads = 4, kRequests = 12;
+
+std::string text_alone(const Script& script) {
+  World world;
+  const ab::RequestId id = world.decoder.submit(script.prompts[0], script.options);
+  while (world.decoder.has_work()) {
+    const ab::DecoderPlan plan = world.decoder.plan();
+    world.decoder.commit(world.model(*plan));
+  }
+  std::string text;
+  for (ab::BranchIndex i = 0; i <= world.decoder.n_branches(id); ++i)
+    text += spelled(world.decoder.branch(id, i).tokens) + "|";
+  return text;
+}
+
+std::vector<std::pair<Script, std::string>> known_scripts() {
+  std::mt19937 random(4);
+  std::vector<std::pair<Script, std::string>> known;
+  for (int i = 0; i < kRequests; ++i) {
+    Script script = random_script(random);
+    script.prompts.resize(1);
+    known.emplace_back(script, text_alone(script));
+  }
+  return known;
+}
+
+/// What events tell of a request: each branch's own tokens.
+struct Told {
+  std::map<ab::BranchIndex, Tokens> tokens;
+  ab::EndReason reason = ab::EndReason::none;
+  int n_ends = 0;
+};
+
+Told read(Front& front, ab::Ticket ticket) {
+  Told told;
+  while (const std::optional<ab::Event> event = front.next_event(ticket)) {
+    if (event->kind == ab::Event::Kind::token) told.tokens[event->branch].push_back(event->token);
+    if (event->kind == ab::Event::Kind::end) told.reason = event->reason, ++told.n_ends;
+  }
+  return told;
+}
+
+}  // namespace
+
+TEST_CASE("Threads submit, wait, cancel and release while the loop runs; what they read is what the request writes alone") {
+  const auto known = known_scripts();
+  World world(ab::Positions::sequential, 64);
+  Scheduler scheduler(world.decoder);
+  Front front(scheduler, 10);
+  std::atomic<int> n_read = 0, n_cancelled = 0, n_refused = 0, n_wrong = 0;
+  std::thread loop([&] { front.run(world.model); });
+  const auto work = [&](int thread) {
+    for (int i = 0; i < kRequests; ++i) {
+      const auto& [script, text] = known[static_cast<std::size_t>((i + 3 * thread) % kRequests)];
+      ab::Ticket ticket = front.submit(script.prompts[0], script.options, {.priority = i % 2});
+      while (ticket == ab::kNoTicket) {
+        ++n_refused;
+        std::this_thread::yield();
+        ticket = front.submit(script.prompts[0], script.options, {.priority = i % 2});
+      }
+      const bool cancels = (i + thread) % 4 == 0;
+      if (cancels) front.cancel(ticket);
+      const Told told = read(front, ticket);
+      if (told.n_ends != 1) ++n_wrong;
+      if (!cancels && text.find('|') == text.size() - 1)  // one branch: its tokens are the text's
+        n_wrong += told.tokens.count(0) == 1 && spelled(told.tokens.at(0)) + "|" == text ? 0 : 1;
+      ++(told.reason == ab::EndReason::cancelled ? n_cancelled : n_read);
+      front.release(ticket);
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < kThreads; ++thread) threads.emplace_back(work, thread);
+  for (std::thread& thread : threads) thread.join();
+  front.close();
+  loop.join();
+  CHECK(n_wrong == 0);
+  CHECK(n_read + n_cancelled == kThreads * kRequests);
+  CHECK(n_cancelled <= kThreads * kRequests / 4);
+  CHECK(front.submit(tokens("abc")) == ab::kNoTicket);
+  CHECK(front.run_pass(world.model) == ab::PassOutcome::no_work);  // does the last releases
+  CHECK(world.cache.n_free_pages() == world.cache.n_pages());
+}
+
+TEST_CASE("What is wrong with a request is told where its events are read; unknown tickets are refused") {
+  World world;
+  Scheduler scheduler(world.decoder);
+  Front front(scheduler);
+  const ab::Ticket empty = front.submit(Tokens{}), good = front.submit(tokens("abc"), {.max_tokens = 3});
+  while (front.run_pass(world.model) == ab::PassOutcome::ran) {
+  }
+  CHECK_THROWS_AS(front.next_event(empty), ab::Error);
+  CHECK(read(front, good).n_ends == 1);
+  front.release(empty);
+  front.release(good);
+  front.run_pass(world.model);
+  CHECK_THROWS_AS(front.next_event(good), ab::Error);
+  CHECK_THROWS_AS(front.cancel(ab::Ticket{99}), ab::Error);
+}
+
+TEST_CASE("A model that fails stops the pass, not the requests") {
+  World world;
+  Scheduler scheduler(world.decoder);
+  Front front(scheduler);
+  const ab::Ticket ticket = front.submit(tokens("abcdef"), {.max_tokens = 5});
+  int n_failures = 0;
+  const auto model = [&](const ab::StepPlan& plan) -> ab::LogitsView {
+    if (n_failures++ == 1) throw std::runtime_error("the model failed");
+    return world.model(plan);
+  };
+  CHECK(front.run_pass(model) == ab::PassOutcome::ran);
+  CHECK_THROWS_AS(front.run_pass(model), std::runtime_error);
+  while (front.run_pass(model) == ab::PassOutcome::ran) {
+  }
+  CHECK(read(front, ticket).n_ends == 1);
+}
