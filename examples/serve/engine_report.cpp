@@ -23,20 +23,15 @@ std::string engine_metrics(const ab::torch::Engine& engine) {
   };
   gauge("anabranch_requests_running", "requests that have rows in the passes", s.scheduler.n_running);
   gauge("anabranch_requests_queued", "requests that wait for pages", s.scheduler.n_queued);
-  gauge("anabranch_requests_prefill", "of those that run: still in their prompts", s.n_prefilling);
+  gauge("anabranch_requests_prefill", "of those that run: still in their prompts", s.n_filling);
   gauge("anabranch_requests_branching", "of those that run: with open branches", s.n_branching);
   gauge("anabranch_pages", "pages of the cache", s.n_pages);
   gauge("anabranch_pages_free", "pages that hold nothing", s.n_free_pages);
-  gauge("anabranch_pages_kept", "pages that hold only what prompts may begin with", s.n_kept_pages);
   counter("anabranch_passes_total", "passes of the model", s.n_passes);
   counter("anabranch_rows_total", "rows of these passes; rows a pass is their ratio", s.n_rows);
   counter("anabranch_pass_seconds_total", "time of these passes", s.pass_seconds);
-  counter("anabranch_tokens_sampled_total", "tokens that the model wrote", s.n_sampled_tokens);
   counter("anabranch_preemptions_total", "times that a request lost its pages", s.scheduler.n_preempted);
   counter("anabranch_deferrals_total", "times that a running request had to wait", s.scheduler.n_deferred);
-  counter("anabranch_prefix_lookups_total", "prompts that were looked up in the prefix cache", s.prefixes.n_lookups);
-  counter("anabranch_prefix_hits_total", "prompts of which it had a beginning", s.prefixes.n_hits);
-  counter("anabranch_prefix_tokens_total", "prompt tokens that were not computed again", s.prefixes.n_tokens_hit);
   return out;
 }
 
@@ -62,12 +57,12 @@ std::string passes_report(const ab::torch::Engine& engine, const std::string& af
                  {"preempted", s.scheduler.n_preempted},
                  {"pages", s.n_pages},
                  {"free_pages", s.n_free_pages},
-                 {"kept_pages", s.n_kept_pages},
+                 {"kept_pages", 0},
                  {"page_size", s.page_size},
                  {"passes", s.n_passes},
-                 {"prefix_lookups", s.prefixes.n_lookups},
-                 {"prefix_hits", s.prefixes.n_hits},
-                 {"prompt_tokens_found", s.prefixes.n_tokens_hit}}}});
+                 {"prefix_lookups", 0},
+                 {"prefix_hits", 0},
+                 {"prompt_tokens_found", 0}}}});
 }
 
 }  // namespace serve

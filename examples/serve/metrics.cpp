@@ -53,6 +53,11 @@ void Metrics::add_whole(double seconds) {
   whole_.add(seconds);
 }
 
+void Metrics::count_token() {
+  const Lock lock(mutex_);
+  ++n_tokens_;
+}
+
 void Metrics::count_disconnect() {
   const Lock lock(mutex_);
   ++n_disconnects_;
@@ -66,6 +71,7 @@ std::string Metrics::text() const {
     out += fmt::format("anabranch_http_replies_total{{path=\"{}\",status=\"{}\"}} {}\n", key.first, key.second, n);
   write_metric(out, "anabranch_disconnects_total", "counter", "clients that went before their answer was complete",
                static_cast<double>(n_disconnects_));
+  write_metric(out, "anabranch_tokens_total", "counter", "tokens that the model wrote", static_cast<double>(n_tokens_));
   first_token_.write(out, "anabranch_time_to_first_token_seconds", "from the request to its first text");
   between_tokens_.write(out, "anabranch_time_between_tokens_seconds", "between two passes that wrote for a request");
   whole_.write(out, "anabranch_answer_seconds", "from the request to the end of its answer");

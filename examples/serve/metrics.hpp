@@ -35,6 +35,7 @@ class Metrics {
   void add_first_token(double seconds);
   void add_between_tokens(double seconds);
   void add_whole(double seconds);
+  void count_token();  ///< that the model wrote
   void count_disconnect();
   /// All of it, as text.
   std::string text() const;
@@ -44,7 +45,7 @@ class Metrics {
 
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, int>, std::int64_t> replies_;
-  std::int64_t n_disconnects_ = 0;
+  std::int64_t n_disconnects_ = 0, n_tokens_ = 0;
   Histogram first_token_, between_tokens_, whole_;
 };
 

@@ -212,9 +212,8 @@ void Server::Http::set_up(Server& owner) {
   server.set_error_handler([&owner](const httplib::Request&, httplib::Response& response) {
     if (!response.body.empty()) return;
     const int status = response.status;
-    const std::string message =
-        status == 413 ? fmt::format("the body has more than {} bytes", owner.options_.max_body)
-                      : fmt::format("the request cannot be read ({})", httplib::detail::status_message(status));
+    const std::string message = status == 413 ? fmt::format("the body has more than {} bytes", owner.options_.max_body)
+                                              : std::string("the request cannot be read");
     response.set_content(ApiError(status, message).body(), "application/json");
   });
   server.set_exception_handler(

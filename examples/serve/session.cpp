@@ -58,10 +58,9 @@ void Session::submit(const ApiRequest& request) {
         next.prompt = prompt.tokens.empty() ? engine_.model().text().tokenizer.encode(prompt.text) : prompt.tokens;
       }
       next.options = request.options;
-      next.options.reuse_prefix = request.reuse_prefix;
       next.options.sampling.number = i;
       next.schedule.priority = request.priority;
-      if (request.seconds > 0) next.schedule.deadline = ab::now_in_seconds() + request.seconds;
+      if (request.seconds > 0) next.schedule.deadline = ab::torch::Engine::now() + request.seconds;
       const ab::Ticket ticket = engine_.submit(std::move(next));
       if (ticket == ab::kNoTicket)
         throw ApiError(429, "too many requests are open here; try again in a moment", "", "rate_limit_exceeded");
@@ -75,6 +74,7 @@ void Session::submit(const ApiRequest& request) {
 void Session::measure(const ab::Event& event) {
   const Clock::time_point now = Clock::now();
   if (event.kind != ab::Event::Kind::token || event.source != ab::Source::sampled) return;
+  metrics_.count_token();
   if (!first_text_) {
     first_text_ = now;
     metrics_.add_first_token(seconds_between(begin_, now));

@@ -15,7 +15,6 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include <anabranch/decode/generate_options.hpp>
@@ -29,7 +28,7 @@ struct EngineOptions {
   /// Markup, positions, branches, drafts, and what requests have of sampling and limits where they do not say. The
   /// callbacks, `stop`, `deadline`, `max_requests` and `n_pages` are not read.
   GenerateOptions generate = {};
-  std::int32_t n_pages = 2048;     ///< of the cache that all requests share
+  std::int32_t n_tokens = 32768;   ///< that the cache of all requests together holds
   std::int32_t max_open = 64;      ///< requests that are submitted and not over; `submit` refuses more
   SchedulerOptions schedule = {};  ///< how many run at once, and the time that a pass may take
 };
@@ -38,8 +37,8 @@ struct EngineOptions {
 struct EngineRequest {
   std::vector<hf::Message> messages = {};
   std::vector<TokenId> prompt = {};
-  RequestOptions options = {};  ///< `after` and `prefix` are the engine's own
-  ScheduleOptions schedule = {};
+  RequestOptions options = {};    ///< what it leaves open is the engine's; `after` and `prefix` are not taken
+  ScheduleOptions schedule = {};  ///< a deadline is a time of Engine::now
 };
 
 /// A pass, for those who watch.
@@ -47,16 +46,17 @@ struct PassRecord {
   std::int64_t number = 0;  ///< from 1
   double seconds = 0;
   std::int32_t n_rows = 0;
-  std::vector<RequestRows> requests;  ///< those that had rows
+  std::vector<RequestShare> requests;  ///< the rows of each request that had some
 };
 
 /// What the engine is doing now, and has done so far.
 struct EngineState {
   SchedulerState scheduler;
+  std::int32_t n_filling = 0;    ///< requests of the last pass whose prompts are being computed
+  std::int32_t n_branching = 0;  ///< those with more than one branch
   std::int32_t n_pages = 0, n_free_pages = 0, page_size = 0;
   std::int64_t n_passes = 0, n_rows = 0;
-  std::int64_t n_prompt_tokens = 0, n_sampled_tokens = 0;  ///< of requests that are over
-  double pass_seconds = 0;                                 ///< of all passes
+  double pass_seconds = 0;  ///< of all passes
 };
 
 class Engine {
@@ -70,23 +70,23 @@ class Engine {
 
   // All from any thread.
 
-  /// kNoTicket: max_open requests are open, or the engine is closed. Throws bad_request and bad_argument for options
-  /// and messages that make no sense, out_of_range for a prompt that leaves the model no position for an answer.
+  /// kNoTicket: max_open requests are open. Throws bad_request and bad_argument for options and messages that make no
+  /// sense, out_of_range for a prompt that leaves the model no position for an answer, and what ended the engine.
   Ticket submit(EngineRequest request);
-  /// The prompt that a chat becomes. Throws as rendering and encoding do.
-  std::vector<TokenId> encode(std::span<const hf::Message> messages) const;
-  /// As those of SchedulerFront.
+  /// As those of SchedulerFront. They throw what ended the engine, when a pass has failed.
   std::optional<Event> next_event(Ticket ticket);
   std::optional<TicketEvent> next_event(std::span<const Ticket> tickets, std::chrono::steady_clock::time_point until);
   void cancel(Ticket ticket);
   void release(Ticket ticket);
-  /// No more requests are taken; those that are open go on.
-  void close_entrance();
+  /// Ends all that is open as deadlines would.
+  void finish_all();
   /// Requests that are not over.
   std::int32_t n_open() const;
+  /// Seconds of the clock that deadlines are told in.
+  static double now() noexcept;
 
   EngineState state() const;
-  /// The last passes behind number `after`, oldest first.
+  /// The passes behind number `after` that it still knows, at most 256, oldest first.
   std::vector<PassRecord> passes(std::int64_t after) const;
   const CausalLm& model() const noexcept;
 
