@@ -57,7 +57,7 @@ json bytes_of(const std::string& text) {
 std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 json event_json(std::size_t choice, const ab::Event& event) {
-  json result{{"choice", choice}, {"event", kind_name(event.kind)}, {"branch", event.branch}};
+  json result{{"choice", choice}, {"event", kind_name(event.kind)}, {"branch", event.branch}, {"pass", event.pass}};
   if (!event.text.empty()) result["text"] = event.text;
   switch (event.kind) {
     case Kind::token:
@@ -90,6 +90,27 @@ Reply::Reply(const ApiRequest& request, ReplyContext context)
       includes_usage_(request.include_usage),
       context_(std::move(context)),
       choices_(request.n_choices()) {}
+
+/// The event as watchers see it; null: it has nothing to show.
+json Reply::live_event(std::size_t index, const ab::Event& event) {
+  if (event.kind == Kind::token && event.text.empty()) return nullptr;
+  std::map<ab::BranchIndex, BranchLabel>& labels = choices_[index].labels;
+  json result = event_json(index, event);
+  BranchLabel& label = labels[event.branch];
+  result["path"] = label.path;
+  if (!label.title.empty()) result["title"] = label.title;
+  if (event.kind == Kind::fork && !event.titles.empty()) {
+    const json path = label.path;
+    const std::int32_t block = label.n_blocks++;
+    for (std::size_t k = 0; k < event.titles.size(); ++k) {
+      BranchLabel& child = labels[event.first_branch + static_cast<ab::BranchIndex>(k)];
+      child.path = path;
+      child.path.push_back({block, k});
+      child.title = event.titles[k];
+    }
+  }
+  return result;
+}
 
 json Reply::envelope(bool is_chunk) const {
   const char* object = is_chat_ ? (is_chunk ? "chat.completion.chunk" : "chat.completion") : "text_completion";
@@ -162,7 +183,7 @@ json shown_log_probabilities(bool is_chat, const json& entries) {
 std::string Reply::add(std::size_t index, ab::Event event) {
   Choice& choice = choices_[index];
   json live;
-  if (shows_events_) live = event_json(index, event);
+  if (shows_events_) live = live_event(index, event);
   if (event.kind == Kind::end) {
     ++n_over_;
     choice.reason = event.reason;

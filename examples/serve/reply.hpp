@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,17 @@ struct ReplyContext {
   std::function<std::string(anabranch::TokenId)> text_of;
 };
 
+/// What stands beside the events of a branch.
+struct BranchLabel {
+  nlohmann::json path = nlohmann::json::array();  ///< [[block, branch of the block], ...] from the trunk, from 0
+  std::string title;
+  std::int32_t n_blocks = 0;  ///< that it has forked into so far
+};
+
 /// One answer of the reply, as far as it is written.
 struct Choice {
   ReadingOrder order;
+  std::map<anabranch::BranchIndex, BranchLabel> labels;
   std::string text;
   nlohmann::json log_probabilities = nlohmann::json::array();  ///< of its tokens, as the endpoint shows them
   std::size_t text_offset = 0;                                 ///< completions: bytes of text before the next token
@@ -56,6 +65,7 @@ class Reply {
  private:
   nlohmann::json envelope(bool is_chunk) const;
   nlohmann::json chunk(std::size_t index, nlohmann::json delta) const;
+  nlohmann::json live_event(std::size_t index, const anabranch::Event& event);
   nlohmann::json log_probabilities_of(Choice& choice, const anabranch::Event& event) const;
   nlohmann::json finish_reason(const Choice& choice) const;
 

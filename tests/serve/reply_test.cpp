@@ -78,6 +78,8 @@ TEST_CASE("a stream's contents are the answer in reading order; its events come 
   CHECK(text.empty());
   CHECK(live.back()["text"] == "b");
   CHECK(live.back()["branch"] == 2);
+  CHECK(live.back()["path"] == json::parse("[[0, 1]]"));
+  CHECK(live.back()["title"] == "B");
   take(reply.add(0, token(1, 'a')));
   take(reply.add(0, end_of(1, anabranch::EndReason::end_tag)));
   CHECK(text == "ab");
