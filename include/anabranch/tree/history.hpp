@@ -89,7 +89,9 @@ class History {
   /// Undoes the open step for one segment; its new slots are the pool's business (PagePool::restore).
   void unsettle(SegmentIndex index) noexcept;
 
-  /// Gives the runs of the view at `head` room for those of `open`, which a merge moves there. Part of planning.
+  /// Gives the runs of the view at `head`, and of those before it, room for the runs of `open` and of the views behind
+  /// them, which a merge moves there: whether segments merge must not depend on the slots that they lie in. Part of
+  /// planning. O(views whose positions continue).
   void reserve_merge(NodeIndex head, SegmentIndex open);
   /// Merges the segment that a sequence writes, `open`, into the segment of its newest view, `head`, and makes that
   /// the one that it writes: serial decoding then keeps one segment, not one per step. Repeats while nobody else holds
@@ -100,6 +102,7 @@ class History {
  private:
   template <class, PageSizeChoice>
   friend class SnapshotAccess;
+  static constexpr int kMostMerged = 64;  // views that one commit merges: no more than a step adds
   bool can_merge(const HistoryNode& node, SegmentIndex open, Position next) const noexcept;
   void move_runs(SegmentIndex from, Segment& to) noexcept;
   void cut_slots(Segment& s, std::int32_t n, SequenceIndex tail_recipient) noexcept;

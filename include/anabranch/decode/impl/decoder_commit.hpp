@@ -105,8 +105,10 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 std::span<const Event> Decoder<M, Text, S, Cache>::accept(std::vector<SampledToken>& sampled) {
   Transaction transaction = begin_transaction();
   machine_.sequences_due().n_in_step = 0;
+  std::vector<std::size_t> in_pass;
   for (const std::size_t i : running_) {
     if (!requests_[i]->in_pass || !requests_[i]->active) continue;
+    in_pass.push_back(i);
     Request& request = transaction.change(i);
     count_pass(request);
     machine_.sequences_due().n -= settle(request);
@@ -115,6 +117,7 @@ std::span<const Event> Decoder<M, Text, S, Cache>::accept(std::vector<SampledTok
   try {
     reject_wrong_drafts(sampled);
     keep_each(sampled);
+    for (const std::size_t i : in_pass) accept_round(*requests_[i]);
   } catch (...) {
     restore_rejected_drafts();  // the plan stays open as it was
     throw;
@@ -143,35 +146,31 @@ void Decoder<M, Text, S, Cache>::restore_rejected_drafts() {
     if (owners_[i].n_drafts > 0 && owner(i).active) step_->reject(owner(i).branch(owners_[i].branch).sequence, 0);
 }
 
-/// Gives each branch its samples, and goes on with the requests that have all of theirs.
+/// Gives each branch its samples.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::keep_each(std::vector<SampledToken>& sampled) {
-  std::vector<std::size_t> sampling;  // requests, ascending
   for (std::size_t i = 0; i < sampled.size(); ++i) {
     Request& request = *requests_[owners_[i].request];
-    if (!request.active) continue;
-    request.edit(owners_[i].branch).sampled.push_back(std::move(sampled[i]));
-    sampling.push_back(owners_[i].request);
+    if (request.active) request.edit(owners_[i].branch).sampled.push_back(std::move(sampled[i]));
   }
-  std::sort(sampling.begin(), sampling.end());
-  sampling.erase(std::unique(sampling.begin(), sampling.end()), sampling.end());
-  for (const std::size_t i : sampling) accept_round(*requests_[i]);
 }
 
-/// Once every branch that samples has its token, in the order of the branches, so that what they share depends neither
-/// on the batch nor on how many passes it took.
+/// Once the cache holds all that is due, and every branch that samples has its token: in the order of the branches, so
+/// that what they share depends neither on the batch nor on how many passes it took.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::accept_round(Request& request) {
   std::vector<BranchIndex> round;
   bool is_complete = true;
-  const auto look_at = [&](BranchIndex i) {
-    if (request.branch(i).phase != impl::Phase::running) return;
+  impl::for_each_in_cache(request, [&](BranchIndex i) {
+    const BranchState& branch = request.branch(i);
+    if (branch.phase == impl::Phase::queued) return;
+    for (const impl::Operation& op : branch.operations)
+      is_complete = is_complete && op.kind == impl::Operation::Kind::pause;
+    if (branch.phase != impl::Phase::running) return;
+    is_complete = is_complete && !branch.sampled.empty();
     round.push_back(i);
-    is_complete = is_complete && !request.branch(i).sampled.empty();
-  };
-  look_at(kTrunk);
-  impl::for_each_unjoined(request, look_at);
-  if (!is_complete) return;
+  });
+  if (!is_complete || !request.active) return;
   std::sort(round.begin(), round.end());
   request.recomputing = false;
   for (const BranchIndex i : round) {

@@ -31,7 +31,7 @@ inline double RunningRowCosts::shape(double n_rows) const noexcept {
 
 inline void RunningRowCosts::add(const RowCost& pass) {
   if (pass.n_rows < 1 || pass.n_keys < 0 || !(pass.seconds > 0)) return;
-  constexpr double kLoad = 0.25, kShape = 0.1, kMostChange = 4;  // shares of a pass; a hiccup counts as 4 times
+  constexpr double kLoad = 0.25, kShape = 0.04, kMostChange = 4;  // shares of a pass; a hiccup counts as 4 times
   Point& point = points_[point_of(pass.n_rows)];
   const double expected = curve(pass.n_rows, pass.n_keys) * shape(pass.n_rows);
   if (n_passes_++ == 0 && curve_ == nullptr) {

@@ -72,9 +72,9 @@ SchedulerState Scheduler<D>::state() const noexcept {
 template <class D>
 DecoderPlan Scheduler<D>::plan(double now) {
   end_late(now);
+  forget_ended();
+  admit();
   while (true) {
-    forget_ended();
-    admit();
     choose_shares();
     const DecoderPlan planned = decoder_->plan(shares_);
     if (planned) {
@@ -83,7 +83,13 @@ DecoderPlan Scheduler<D>::plan(double now) {
       return planned;
     }
     const std::int32_t n_short = planned.shortage().n_pages;
-    if (n_short == 0 ? entries_.empty() : !make_room(n_short)) return planned;
+    const std::size_t n_before = entries_.size();
+    forget_ended();  // what cannot fit has ended
+    if (entries_.empty()) return planned;
+    if (entries_.size() < n_before || n_short == 0)
+      admit();
+    else if (!make_room(n_short))
+      return planned;
   }
 }
 

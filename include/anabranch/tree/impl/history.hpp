@@ -119,13 +119,24 @@ void History<PageSize>::unsettle(SegmentIndex index) noexcept {
 
 template <PageSizeChoice PageSize>
 void History<PageSize>::reserve_merge(NodeIndex head, SegmentIndex open) {
-  if (head == kNoIndex || open == kNoIndex) return;
-  const Segment& newer = segments_[open];
-  Segment& older = segments_[nodes_[head].segment];
-  const std::size_t needed = older.runs.size() + newer.runs.size();
-  if (newer.first == older.first + nodes_[head].end && needed > older.runs.capacity()) {
-    older.runs.reserve(std::max(needed, 2 * older.runs.capacity()));
-    ++n_moves_;
+  if (head == kNoIndex) return;
+  if (open == kNoIndex) {
+    open = nodes_[head].segment;
+    head = nodes_[head].parent;
+  }
+  std::size_t needed = segments_[open].runs.size();
+  Position first = segments_[open].first;
+  for (int level = 0; head != kNoIndex && level < kMostMerged; ++level) {
+    const HistoryNode& node = nodes_[head];
+    Segment& older = segments_[node.segment];
+    if (first != older.first + node.end) return;
+    needed += older.runs.size();
+    if (needed > older.runs.capacity()) {
+      older.runs.reserve(std::max(needed, 2 * older.runs.capacity()));
+      ++n_moves_;
+    }
+    first = older.first;
+    head = node.parent;
   }
 }
 
