@@ -99,6 +99,8 @@ class Decoder {
   /// The rows and branches that a request needs of the coming passes. O(its branches in the cache). Throws
   /// stale_request.
   RequestDemand demand(RequestId id) const;
+  /// The rows that each request has in the open plan, or had in the last one; borrowed until the next.
+  std::span<const RequestShare> rows() const noexcept { return rows_; }
   /// Pages that hold the tokens of a request, or are kept free for it. O(those). Throws stale_request.
   std::int32_t n_pages(RequestId id) const { return n_pages_used(find(id)); }
   /// Samples, makes the pass final, and reports it; the events are valid until the next commit that succeeds. Throws
@@ -258,6 +260,7 @@ class Decoder {
   std::vector<RequestPages> next_pages_;         // of the plan that is being made
   std::size_t in_building_ = kNoRequestIndex;    // the request whose operations are being put into the step
   std::int32_t n_created_ = 0;                   // sequences that the step built last creates
+  std::vector<RequestShare> rows_;               // of the plan that was made last
   std::vector<OutputOwner> owners_;              // [n_outputs] of the open plan
   std::vector<OutputSettings> settings_;         // [n_outputs]
   std::vector<std::vector<TokenId>> forbidden_;  // [n_outputs] with no_repeat_ngram, kept for their memory

@@ -63,6 +63,7 @@ struct Event {
   RequestId request = kNoRequest;
   std::uint64_t user_data = 0;  ///< the request's
   BranchIndex branch = kTrunk;
+  std::int32_t pass = 0;  ///< the request's pass that brought it, from 1; 0: none had run
   /// Text of the branch that became printable: whole UTF-8 characters, never part of a stop string that may still come.
   /// A fork, branch end or end carries the text that was held back until then.
   std::string text;

@@ -29,6 +29,12 @@ namespace anabranch {
 enum class Ticket : std::uint64_t {};
 inline constexpr Ticket kNoTicket{0};
 
+/// An event, and which of the tickets that were asked for it is of.
+struct TicketEvent {
+  std::size_t index = 0;
+  Event event;
+};
+
 enum class PassOutcome : std::uint8_t {
   ran,      ///< a pass was run
   no_work,  ///< nothing is to be done until something is submitted
@@ -52,11 +58,20 @@ class SchedulerFront {
   Ticket submit(std::vector<TokenId> prompt, RequestOptions options = {}, const ScheduleOptions& schedule = {});
   /// Ends a request: its last event is on its way. Nothing happens to one that is over. Throws stale_request.
   void cancel(Ticket ticket) { call(ticket, Command::Kind::cancel); }
+  /// Ends a request as its deadline would: branches are closed, and its history is kept. Throws stale_request.
+  void finish(Ticket ticket) { call(ticket, Command::Kind::finish); }
   /// Forgets a request, its events and its history; cancels it first when it runs. Throws stale_request.
   void release(Ticket ticket);
   /// Waits for the next event of a request. None: it is over, and all were taken; or the front is closed. Throws
   /// stale_request, and what was wrong with the request. One thread at a time for each ticket.
   std::optional<Event> next_event(Ticket ticket);
+  /// Waits until one of several requests has an event, but no longer than `until`. None: nothing came, or all are over.
+  std::optional<TicketEvent> next_event(std::span<const Ticket> tickets, std::chrono::steady_clock::time_point until);
+  /// Requests that are not over.
+  std::int32_t n_open() const {
+    const Lock lock(mutex_);
+    return n_open_;
+  }
   /// No more requests are taken, `run` returns after the pass that it runs, and nobody waits any more.
   void close();
   /// Seconds of the clock that deadlines are told in.
@@ -70,15 +85,21 @@ class SchedulerFront {
   /// request's are missing, and what model and decoder throw; it may be called again.
   template <Model M>
   void run(M& model);
+  /// Waits until something was asked for, or the front is closed.
+  void wait_for_work();
+  bool is_closed() const {
+    const Lock lock(mutex_);
+    return is_closed_;
+  }
   /// Does what other threads asked for, then runs one pass, if there is work. Throws what model and decoder throw.
   template <Model M>
-  PassOutcome run_pass(M& model);
+  PassOutcome run_pass(M&& model);
 
  private:
   using Lock = std::unique_lock<std::mutex>;
   /// A wish of a thread.
   struct Command {
-    enum class Kind : std::uint8_t { submit, cancel, release };
+    enum class Kind : std::uint8_t { submit, cancel, finish, release };
     Kind kind = Kind::submit;
     Ticket ticket = kNoTicket;
     std::vector<TokenId> prompt;
@@ -102,12 +123,13 @@ class SchedulerFront {
   void do_commands();
   void obey(Command& command);
   void submit(Command& command);
+  std::optional<TicketEvent> take_event(std::span<const Ticket> tickets, bool& is_over);
   void end(Mailbox& mailbox) noexcept;
   void deliver(std::span<const Event> events);
 
   S* scheduler_;
   const std::int32_t max_open_;
-  std::mutex mutex_;  // of all that follows
+  mutable std::mutex mutex_;  // of all that follows
   std::condition_variable changed_;
   std::deque<Command> commands_;
   std::map<Ticket, Mailbox> mailboxes_;

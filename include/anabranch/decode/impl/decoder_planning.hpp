@@ -145,12 +145,18 @@ const StepPlan* Decoder<M, Text, S, Cache>::plan_step(Shortage& shortage, bool w
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
   impl::StepBuilder<State, Cache> builder(*cache_, step, options().positions, with_drafts);
+  rows_.clear();
+  const auto add = [&](Request& request, std::int32_t n_most) {
+    const std::int32_t n_before = builder.n_rows();
+    builder.add(request, n_most);
+    if (builder.n_rows() > n_before) rows_.push_back({request.id, builder.n_rows() - n_before});
+  };
   for (const std::size_t i : running_) {
     Request& request = *requests_[i];
     request.in_pass = request.prefill_in_pass = false;
     in_building_ = i;
     if (!request.active || request.is_filling() || request.share == 0) continue;
-    builder.add(request, request.share == kNone ? kUnlimited : request.share);
+    add(request, request.share == kNone ? kUnlimited : request.share);
   }
   bool is_oldest = true;
   for (const std::size_t i : running_) {
@@ -161,7 +167,7 @@ bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
     is_oldest = false;
     if (n_left == 0) break;
     in_building_ = i;
-    builder.add(request, n_left);
+    add(request, n_left);
     request.prefill_in_pass = request.prefilling;
   }
   in_building_ = kNoRequestIndex;

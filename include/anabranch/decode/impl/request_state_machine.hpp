@@ -368,6 +368,7 @@ Event& RequestStateMachine<M, Text, Cache>::emit(Event::Kind kind, const Request
   event.request = request.id;
   event.user_data = request.options->user_data;
   event.branch = branch.index;
+  event.pass = request.statistics.n_passes;
   return event;
 }
 

@@ -52,6 +52,34 @@ std::optional<Event> SchedulerFront<S>::next_event(Ticket ticket) {
   return event;
 }
 
+/// The first event that lies there. `is_over`: none will come any more.
+template <class S>
+std::optional<TicketEvent> SchedulerFront<S>::take_event(std::span<const Ticket> tickets, bool& is_over) {
+  is_over = true;
+  for (std::size_t i = 0; i < tickets.size(); ++i) {
+    Mailbox& mailbox = find(tickets[i]);
+    if (mailbox.refusal) throw Error(*mailbox.refusal);
+    is_over = is_over && mailbox.is_over;
+    if (mailbox.events.empty()) continue;
+    TicketEvent event{i, std::move(mailbox.events.front())};
+    mailbox.events.pop_front();
+    return event;
+  }
+  return {};
+}
+
+template <class S>
+std::optional<TicketEvent> SchedulerFront<S>::next_event(std::span<const Ticket> tickets,
+                                                         std::chrono::steady_clock::time_point until) {
+  Lock lock(mutex_);
+  while (true) {
+    bool is_over = false;
+    std::optional<TicketEvent> event = take_event(tickets, is_over);
+    if (event || is_over || is_closed_ || std::chrono::steady_clock::now() >= until) return event;
+    changed_.wait_until(lock, until);
+  }
+}
+
 template <class S>
 void SchedulerFront<S>::close() {
   const Lock lock(mutex_);
@@ -67,15 +95,20 @@ void SchedulerFront<S>::run(M& model) {
     if (outcome == PassOutcome::no_room)
       fail(Status::no_room,
            "the requests are short of pages, and none of them has any to give: release what else is in the cache");
-    Lock lock(mutex_);
-    if (outcome == PassOutcome::no_work) changed_.wait(lock, [&] { return is_closed_ || !commands_.empty(); });
-    if (is_closed_) return;
+    if (outcome == PassOutcome::no_work) wait_for_work();
+    if (is_closed()) return;
   }
 }
 
 template <class S>
+void SchedulerFront<S>::wait_for_work() {
+  Lock lock(mutex_);
+  changed_.wait(lock, [&] { return is_closed_ || !commands_.empty(); });
+}
+
+template <class S>
 template <Model M>
-PassOutcome SchedulerFront<S>::run_pass(M& model) {
+PassOutcome SchedulerFront<S>::run_pass(M&& model) {
   do_commands();
   const DecoderPlan plan = scheduler_->plan(now());
   deliver(scheduler_->take_events());
@@ -118,10 +151,11 @@ void SchedulerFront<S>::obey(Command& command) {
     }
   }
   if (request == kNoRequest) return;  // it was refused
-  if (command.kind == Command::Kind::cancel)
-    scheduler_->cancel(request);
-  else
-    scheduler_->release(request);
+  switch (command.kind) {
+    case Command::Kind::cancel: return scheduler_->cancel(request);
+    case Command::Kind::finish: return scheduler_->finish(request);
+    default: return scheduler_->release(request);
+  }
 }
 
 template <class S>

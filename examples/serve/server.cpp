@@ -1,0 +1,273 @@
+#include "server.hpp"
+
+#include <chrono>
+#include <stdexcept>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+#include <httplib.h>
+
+#include "api_error.hpp"
+#include "engine_report.hpp"
+#include "log.hpp"
+#include "pages.hpp"
+#include "session.hpp"
+
+namespace serve {
+namespace {
+
+namespace ab = anabranch;
+
+/// A path, and the method that it takes beside OPTIONS.
+struct Route {
+  std::string_view path;
+  std::string_view method;
+  bool needs_key;
+};
+constexpr Route kRoutes[] = {{"/", "GET", false},
+                             {"/running", "GET", false},
+                             {"/openapi.json", "GET", false},
+                             {"/health", "GET", false},
+                             {"/metrics", "GET", false},
+                             {"/v1/models", "GET", true},
+                             {"/v1/passes", "GET", true},
+                             {"/v1/chat/completions", "POST", true},
+                             {"/v1/completions", "POST", true}};
+constexpr std::string_view kOneModel = "/v1/models/";
+
+const Route* route_of(std::string_view path) {
+  for (const Route& route : kRoutes)
+    if (route.path == path) return &route;
+  static constexpr Route kModel{kOneModel, "GET", true};
+  return path.size() > kOneModel.size() && path.substr(0, kOneModel.size()) == kOneModel ? &kModel : nullptr;
+}
+
+/// Takes as long for a wrong key as for the right one.
+bool is_equal(std::string_view a, std::string_view b) {
+  unsigned difference = a.size() == b.size() ? 0u : 1u;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    difference |= static_cast<unsigned char>(a[i]) ^ (b.empty() ? 0u : static_cast<unsigned char>(b[i % b.size()]));
+  return difference == 0;
+}
+
+void reply_with(httplib::Response& response, const ApiError& error) {
+  response.status = error.status();
+  response.set_content(error.body(), "application/json");
+  if (error.status() == 429 || error.status() == 503) response.set_header("Retry-After", "1");
+}
+
+std::int64_t unix_seconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+nlohmann::json model_json(const ServerOptions& options, std::int64_t created) {
+  return {{"id", options.limits.model}, {"object", "model"}, {"created", created}, {"owned_by", "anabranch"}};
+}
+
+}  // namespace
+
+struct Server::Http {
+  httplib::Server server;
+  std::atomic<bool> drains{false};
+  std::atomic<std::uint64_t> n_replies{0};
+  std::int64_t started = unix_seconds();
+
+  void set_up(Server& owner);
+  bool admit(Server& owner, const httplib::Request& request, httplib::Response& response);
+  void check(const Server& owner, const httplib::Request& request) const;
+  void add_gets(Server& owner);
+  void answer(Server& owner, Endpoint endpoint, const httplib::Request& request, httplib::Response& response);
+};
+
+Server::Server(ab::torch::Engine& engine, ServerOptions options)
+    : engine_(engine), options_(std::move(options)), http_(std::make_unique<Http>()) {
+  http_->set_up(*this);
+}
+
+Server::~Server() = default;
+
+/// Throws what stands against a request, whatever it asks for.
+void Server::Http::check(const Server& owner, const httplib::Request& request) const {
+  const Route* route = route_of(request.path);
+  if (route == nullptr) throw ApiError(404, fmt::format("there is no {} here", request.path), "", "not_found");
+  const bool is_head = request.method == "HEAD" && route->method == "GET";
+  if (request.method != route->method && !is_head)
+    throw ApiError(405, fmt::format("{} takes {}, not {}", route->path, route->method, request.method), "",
+                   "method_not_allowed");
+  const std::string& key = owner.options_.api_key;
+  if (!route->needs_key || key.empty()) return;
+  const std::string shown = request.get_header_value("Authorization");
+  if (!is_equal(shown, "Bearer " + key))
+    throw ApiError(401, "the header 'Authorization: Bearer KEY' with this server's key is missing or wrong", "",
+                   "invalid_api_key");
+}
+
+/// False: the response has been written.
+bool Server::Http::admit(Server& owner, const httplib::Request& request, httplib::Response& response) {
+  const std::string& cors = owner.options_.cors;
+  if (!cors.empty()) {
+    response.set_header("Access-Control-Allow-Origin", cors);
+    if (cors != "*") response.set_header("Vary", "Origin");
+  }
+  if (request.method == "OPTIONS" && !cors.empty()) {
+    response.set_header("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+    response.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type");
+    response.status = 204;
+    return false;
+  }
+  try {
+    check(owner, request);
+  } catch (const ApiError& error) {
+    reply_with(response, error);
+    if (const Route* route = route_of(request.path); error.status() == 405 && route != nullptr)
+      response.set_header("Allow", std::string(route->method));
+    return false;
+  }
+  return true;
+}
+
+void Server::Http::answer(Server& owner, Endpoint endpoint, const httplib::Request& request,
+                          httplib::Response& response) {
+  try {
+    if (drains) throw ApiError(503, "the server is about to end", "", "shutting_down");
+    const ApiRequest asked = read_request(endpoint, request.body, owner.options_.limits);
+    ReplyContext context;
+    context.id = fmt::format("{}-{:x}{:06x}", endpoint == Endpoint::chat ? "chatcmpl" : "cmpl", started, ++n_replies);
+    context.model = owner.options_.limits.model;
+    context.created = unix_seconds();
+    context.text_of = [&engine = owner.engine_](ab::TokenId token) {
+      std::string text;
+      engine.model().text().tokenizer(std::span(&token, 1), text);
+      return text;
+    };
+    const auto session = std::make_shared<Session>(owner.engine_, owner.metrics_, asked, std::move(context));
+    if (!asked.stream) session->wait_for_begin();
+    if (asked.stream) response.set_header("Cache-Control", "no-cache");
+    response.set_chunked_content_provider(
+        asked.stream ? "text/event-stream" : "application/json", [session](std::size_t, httplib::DataSink& sink) {
+          const bool is_sent =
+              session->send({[&](const std::string& bytes) { return sink.write(bytes.data(), bytes.size()); },
+                             [&] { return sink.is_writable(); }});
+          if (is_sent) sink.done();
+          return is_sent;
+        });
+  } catch (const ApiError& error) {
+    reply_with(response, error);
+  }
+}
+
+void Server::Http::add_gets(Server& owner) {
+  const auto get = [this](const char* path, const char* type,
+                          std::function<std::string(const httplib::Request&)> body) {
+    server.Get(path, [type, body](const httplib::Request& request, httplib::Response& response) {
+      try {
+        response.set_content(body(request), type);
+      } catch (const ApiError& error) {
+        reply_with(response, error);
+      }
+    });
+  };
+  const ServerOptions& options = owner.options_;
+  get("/", "text/html; charset=utf-8", [](const auto&) { return std::string(chat_page()); });
+  get("/running", "text/html; charset=utf-8", [](const auto&) { return std::string(running_page()); });
+  get("/openapi.json", "application/json", [](const auto&) { return std::string(openapi_document()); });
+  get("/metrics", "text/plain; version=0.0.4; charset=utf-8",
+      [&owner](const auto&) { return owner.metrics_.text() + engine_metrics(owner.engine_); });
+  get("/v1/models", "application/json", [this, &options](const auto&) {
+    return dump({{"object", "list"}, {"data", nlohmann::json::array({model_json(options, started)})}});
+  });
+  get("/v1/models/(.+)", "application/json", [this, &options](const httplib::Request& request) {
+    if (request.matches[1] != options.limits.model)
+      throw ApiError(404,
+                     fmt::format("The model '{}' does not exist; this server has '{}'", request.matches[1].str(),
+                                 options.limits.model),
+                     "model", "model_not_found");
+    return dump(model_json(options, started));
+  });
+  get("/v1/passes", "application/json", [&owner](const httplib::Request& request) {
+    return passes_report(owner.engine_, request.has_param("after") ? request.get_param_value("after") : "0");
+  });
+  server.Get("/health", [this](const httplib::Request&, httplib::Response& response) {
+    response.status = drains ? 503 : 200;
+    response.set_content(drains ? R"({"status": "ending"})" : R"({"status": "ok"})", "application/json");
+  });
+}
+
+void Server::Http::set_up(Server& owner) {
+  const auto n_threads = static_cast<std::size_t>(owner.options_.max_connections);
+  server.new_task_queue = [n_threads] { return new httplib::ThreadPool(n_threads); };
+  server.set_payload_max_length(static_cast<std::size_t>(owner.options_.max_body));
+  server.set_read_timeout(10);
+  server.set_write_timeout(20);
+  server.set_keep_alive_timeout(10);
+  server.set_keep_alive_max_count(1000);
+  server.set_tcp_nodelay(true);
+  server.set_pre_routing_handler([this, &owner](const httplib::Request& request, httplib::Response& response) {
+    return admit(owner, request, response) ? httplib::Server::HandlerResponse::Unhandled
+                                           : httplib::Server::HandlerResponse::Handled;
+  });
+  // What httplib refuses by itself: a body that is too large, a request that cannot be read.
+  server.set_error_handler([&owner](const httplib::Request&, httplib::Response& response) {
+    if (!response.body.empty()) return;
+    const int status = response.status;
+    const std::string message = status == 413 ? fmt::format("the body has more than {} bytes", owner.options_.max_body)
+                                              : std::string("the request cannot be read");
+    response.set_content(ApiError(status, message).body(), "application/json");
+  });
+  server.set_exception_handler(
+      [](const httplib::Request& request, httplib::Response& response, std::exception_ptr failure) {
+        try {
+          std::rethrow_exception(failure);
+        } catch (const std::exception& error) {
+          log("failure", {{"path", request.path}, {"message", error.what()}});
+          reply_with(response, ApiError(500, error.what()));
+        }
+      });
+  server.set_logger([&owner](const httplib::Request& request, const httplib::Response& response) {
+    const Route* route = route_of(request.path);
+    owner.metrics_.count_reply(std::string(route == nullptr ? "other" : route->path), response.status);
+  });
+  add_gets(owner);
+  server.Post("/v1/chat/completions", [this, &owner](const auto& request, auto& response) {
+    answer(owner, Endpoint::chat, request, response);
+  });
+  server.Post("/v1/completions", [this, &owner](const auto& request, auto& response) {
+    answer(owner, Endpoint::completions, request, response);
+  });
+}
+
+std::int32_t Server::bind() {
+  const std::string& host = options_.host;
+  std::int32_t port = options_.port;
+  const bool is_bound =
+      port == 0 ? (port = http_->server.bind_to_any_port(host)) > 0 : http_->server.bind_to_port(host, port);
+  if (!is_bound)
+    throw std::runtime_error(fmt::format("cannot listen on {}:{}: is another server there?", host, options_.port));
+  return port;
+}
+
+void Server::run() {
+  // Answers that are not over when the time of draining is, are ended; their clients get what is written.
+  std::jthread end_late([this](const std::stop_token& stop) {
+    using Clock = std::chrono::steady_clock;
+    std::optional<Clock::time_point> limit;
+    while (!stop.stop_requested()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      if (!http_->drains) continue;
+      if (!limit)
+        limit = Clock::now() +
+                std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.drain_seconds));
+      if (Clock::now() >= *limit) engine_.finish_all();
+    }
+  });
+  http_->server.listen_after_bind();
+}
+
+void Server::drain() {
+  http_->drains = true;
+  http_->server.stop();
+}
+
+}  // namespace serve

@@ -1,0 +1,163 @@
+#include "session.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <anabranch/error.hpp>
+
+#include "api_error.hpp"
+#include "log.hpp"
+
+namespace serve {
+namespace {
+
+namespace ab = anabranch;
+
+constexpr std::chrono::milliseconds kLook{200};  // how long a client that has gone may stay unnoticed
+constexpr std::chrono::seconds kSilence{10};     // then a stream sends a comment, for proxies that close quiet ones
+
+double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+/// The engine's refusal of a request, as the client is told.
+ApiError refusal(const ab::Error& error) {
+  switch (error.status()) {
+    case ab::Status::out_of_range:
+    case ab::Status::no_room: return {400, error.what(), "", "context_length_exceeded"};
+    case ab::Status::limit_reached: return {429, error.what()};
+    case ab::Status::bad_argument:
+    case ab::Status::bad_request:
+    case ab::Status::unsupported: return {400, error.what()};
+    default: return {500, error.what()};
+  }
+}
+
+}  // namespace
+
+Session::Session(ab::torch::Engine& engine, Metrics& metrics, const ApiRequest& request, ReplyContext context)
+    : engine_(engine), metrics_(metrics), reply_(request, context), id_(context.id), streams_(request.stream) {
+  try {
+    submit(request);
+  } catch (...) {
+    for (const ab::Ticket ticket : tickets_) engine_.release(ticket);
+    throw;
+  }
+}
+
+Session::~Session() { end("disconnected"); }
+
+void Session::submit(const ApiRequest& request) {
+  try {
+    for (std::size_t i = 0; i < request.n_choices(); ++i) {
+      ab::torch::EngineRequest next;
+      next.messages = request.messages;
+      if (request.endpoint == Endpoint::completions) {
+        const Prompt& prompt = request.prompts[i / static_cast<std::size_t>(request.n)];
+        next.prompt = prompt.tokens.empty() ? engine_.model().text().tokenizer.encode(prompt.text) : prompt.tokens;
+      }
+      next.options = request.options;
+      next.options.reuse_prefix = request.reuse_prefix;
+      next.options.sampling.number = i;
+      next.schedule.priority = request.priority;
+      if (request.seconds > 0) next.schedule.deadline = ab::torch::Engine::now() + request.seconds;
+      const ab::Ticket ticket = engine_.submit(std::move(next));
+      if (ticket == ab::kNoTicket)
+        throw ApiError(429, "too many requests are open here; try again in a moment", "", "rate_limit_exceeded");
+      tickets_.push_back(ticket);
+    }
+  } catch (const ab::Error& error) {
+    throw refusal(error);
+  }
+}
+
+void Session::measure(const ab::Event& event) {
+  const Clock::time_point now = Clock::now();
+  if (event.kind != ab::Event::Kind::token || event.source != ab::Source::sampled) return;
+  metrics_.count_token();
+  if (!first_text_) {
+    first_text_ = now;
+    metrics_.add_first_token(seconds_between(begin_, now));
+  } else if (last_pass_ && now - *last_pass_ > std::chrono::microseconds(200)) {
+    metrics_.add_between_tokens(seconds_between(*last_pass_, now));
+  }
+  last_pass_ = now;
+}
+
+std::string Session::take(ab::TicketEvent event) {
+  measure(event.event);
+  return reply_.add(event.index, std::move(event.event));
+}
+
+/// What the events that are there send; waits for the first of them.
+std::string Session::next_events(Clock::time_point until) {
+  std::string bytes;
+  for (auto event = engine_.next_event(tickets_, until); event; event = engine_.next_event(tickets_, Clock::now())) {
+    bytes += take(std::move(*event));
+    if (reply_.is_complete()) break;
+  }
+  return bytes;
+}
+
+void Session::wait_for_begin() {
+  try {
+    while (true)
+      if (auto event = engine_.next_event(tickets_, Clock::now() + std::chrono::seconds(1))) {
+        take(std::move(*event));
+        return;
+      }
+  } catch (const ab::Error& error) {
+    throw refusal(error);
+  }
+}
+
+bool Session::send_stream(const Wire& wire) {
+  if (!wire.write(reply_.begin())) return false;
+  Clock::time_point last = Clock::now();
+  while (!reply_.is_complete()) {
+    std::string bytes;
+    try {
+      bytes = next_events(Clock::now() + kLook);
+    } catch (const ab::Error& error) {
+      return wire.write(Reply::broken(refusal(error).body()));
+    }
+    if (bytes.empty() && Clock::now() - last > kSilence) bytes = ": still at work\n\n";
+    if (bytes.empty() ? !wire.is_open() : !wire.write(bytes)) return false;
+    if (!bytes.empty()) last = Clock::now();
+  }
+  return wire.write(reply_.end());
+}
+
+bool Session::send_document(const Wire& wire) {
+  while (!reply_.is_complete()) {
+    try {
+      next_events(Clock::now() + kLook);
+    } catch (const ab::Error& error) {
+      return wire.write(refusal(error).body());
+    }
+    if (!wire.is_open()) return false;
+  }
+  return wire.write(reply_.document());
+}
+
+bool Session::send(const Wire& wire) {
+  const bool is_sent = streams_ ? send_stream(wire) : send_document(wire);
+  if (!is_sent) metrics_.count_disconnect();
+  end(is_sent ? "answered" : "disconnected");
+  return is_sent;
+}
+
+void Session::end(const char* outcome) {
+  if (std::exchange(is_ended_, true)) return;
+  for (const ab::Ticket ticket : tickets_) engine_.release(ticket);
+  const Clock::time_point now = Clock::now();
+  metrics_.add_whole(seconds_between(begin_, now));
+  nlohmann::json fields{
+      {"request", id_}, {"outcome", outcome}, {"answers", tickets_.size()}, {"seconds", seconds_between(begin_, now)}};
+  if (first_text_) fields["first_token_seconds"] = seconds_between(begin_, *first_text_);
+  fields["usage"] = reply_.usage();
+  log("request", std::move(fields));
+}
+
+}  // namespace serve

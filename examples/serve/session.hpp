@@ -1,0 +1,61 @@
+// Session: one request of a client, from the engine's events to the bytes that it gets.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <anabranch/torch/engine.hpp>
+
+#include "api_request.hpp"
+#include "metrics.hpp"
+#include "reply.hpp"
+
+namespace serve {
+
+/// Where a session's bytes go.
+struct Wire {
+  std::function<bool(const std::string&)> write;  ///< false: the client has gone
+  std::function<bool()> is_open;
+};
+
+class Session {
+ public:
+  /// Submits the request's answers, all or none. Throws ApiError: 429 when the engine is full, 400 for what it refuses.
+  Session(anabranch::torch::Engine& engine, Metrics& metrics, const ApiRequest& request, ReplyContext context);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  /// Cancels what is not over.
+  ~Session();
+
+  /// Waits for the first event of a request without stream, so that what the engine refuses has a status of its own.
+  void wait_for_begin();
+  /// Sends the answers; false when the client has gone before they were complete.
+  bool send(const Wire& wire);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void submit(const ApiRequest& request);
+  std::string next_events(Clock::time_point until);
+  std::string take(anabranch::TicketEvent event);
+  void measure(const anabranch::Event& event);
+  bool send_stream(const Wire& wire);
+  bool send_document(const Wire& wire);
+  void end(const char* outcome);
+
+  anabranch::torch::Engine& engine_;
+  Metrics& metrics_;
+  Reply reply_;
+  std::string id_;
+  bool streams_;
+  Clock::time_point begin_ = Clock::now();
+  std::vector<anabranch::Ticket> tickets_;
+  std::optional<Clock::time_point> first_text_, last_pass_;
+  bool is_ended_ = false;
+};
+
+}  // namespace serve

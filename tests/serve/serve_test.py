@@ -1,0 +1,243 @@
+"""The server as clients see it: python serve_test.py [test...] PROGRAM. Needs the packages of requirements-serving.txt."""
+import concurrent.futures
+import json
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+import openai
+
+import serving
+from serving import QUESTIONS, Server
+
+PROGRAM = ""
+
+
+class Serving(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(PROGRAM, "--max-open", "64").__enter__()
+        cls.addClassCleanup(cls.server.__exit__)
+        cls.client = openai.OpenAI(base_url=f"http://127.0.0.1:{cls.server.port}/v1", api_key="none", timeout=300, max_retries=0)
+
+    def tearDown(self):
+        metrics = self.server.wait_until_idle()
+        kept = metrics["anabranch_pages_free"] + metrics["anabranch_pages_kept"]
+        self.assertEqual(kept, metrics["anabranch_pages"], "pages were lost")
+
+    def test_the_printed_curl_line_works(self):
+        line = next(line for line in self.server.greeting.splitlines() if "curl" in line)
+        reply = subprocess.run(shlex.split(line) + ["-s"], capture_output=True, text=True, timeout=300)
+        self.assertIn("exercise", json.loads(reply.stdout)["choices"][0]["message"]["content"])
+
+    def test_a_stream_has_the_text_of_the_document(self):
+        for question in QUESTIONS[:3]:
+            body = dict(model="default", messages=[{"role": "user", "content": question}], max_tokens=60)
+            whole = self.client.chat.completions.create(**body)
+            pieces, usage, events = [], None, []
+            for chunk in self.client.chat.completions.create(**body, stream=True, stream_options={"include_usage": True}):
+                usage = chunk.usage or usage
+                if chunk.choices:
+                    pieces.append(chunk.choices[0].delta.content or "")
+                if chunk.model_extra.get("anabranch"):
+                    events.append(chunk.model_extra["anabranch"])
+            self.assertEqual("".join(pieces), whole.choices[0].message.content)
+            self.assertEqual(usage.completion_tokens, whole.usage.completion_tokens)
+            self.assertEqual(events[-1]["event"], "end")
+            for event in events:
+                if event["branch"] > 0:
+                    self.assertTrue(event["path"])
+                    self.assertTrue(event["title"])
+                    self.assertGreater(event["pass"], 0)
+
+    def test_branches_one_by_one_give_the_same_text(self):
+        for question in QUESTIONS[:2]:
+            together = self.server.chat(question, max_tokens=60)
+            apart = self.server.chat(question, max_tokens=60, anabranch={"mode": "serial"})
+            self.assertEqual(together["choices"][0]["message"], apart["choices"][0]["message"])
+            self.assertLessEqual(together["usage"]["anabranch"]["passes"], apart["usage"]["anabranch"]["passes"])
+
+    def test_a_text_does_not_depend_on_the_other_requests(self):
+        def ask(i):
+            return self.server.text(QUESTIONS[i % len(QUESTIONS)], temperature=0.8 * (i % 2), seed=i // 6)
+        alone = [ask(i) for i in range(12)]
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            self.assertEqual(list(pool.map(ask, range(12))), alone)
+
+    def test_several_answers_are_several(self):
+        reply = self.client.chat.completions.create(
+            model="default", messages=[{"role": "user", "content": "Tell me a word."}], n=3, temperature=1.5, seed=5, max_tokens=12)
+        texts = [choice.message.content for choice in reply.choices]
+        self.assertEqual([choice.index for choice in reply.choices], [0, 1, 2])
+        self.assertGreater(len(set(texts)), 1)
+        again = self.client.chat.completions.create(
+            model="default", messages=[{"role": "user", "content": "Tell me a word."}], temperature=1.5, seed=5, max_tokens=12)
+        self.assertEqual(again.choices[0].message.content, texts[0])
+
+    def test_log_probabilities(self):
+        reply = self.client.chat.completions.create(
+            model="default", messages=[{"role": "user", "content": "Who wrote Hamlet?"}], max_tokens=12, logprobs=True, top_logprobs=3)
+        content = reply.choices[0].logprobs.content
+        self.assertEqual("".join(token.token for token in content).strip(), reply.choices[0].message.content.strip())
+        self.assertTrue(all(token.logprob <= 0 and len(token.top_logprobs) in (0, 3) for token in content))
+        reply = self.client.completions.create(model="default", prompt="Once upon a time", max_tokens=8, logprobs=2)
+        columns = reply.choices[0].logprobs
+        self.assertEqual(len(columns.tokens), len(columns.token_logprobs))
+        self.assertEqual(columns.text_offset[0], 0)
+
+    def test_completions_of_texts_and_tokens(self):
+        reply = self.client.completions.create(model="default", prompt=["One two three", "Red green"], n=2, max_tokens=6)
+        self.assertEqual(len(reply.choices), 4)
+        self.assertEqual(reply.choices[0].text, reply.choices[1].text)  # greedy
+        self.client.completions.create(model="default", prompt=[504, 314], max_tokens=4)
+
+    def test_stops_and_biases(self):
+        whole = self.server.text(QUESTIONS[5])
+        word = whole.split()[2]
+        reply = self.server.chat(QUESTIONS[5], stop=[word])
+        self.assertEqual(reply["choices"][0]["message"]["content"], whole[:whole.index(word)])
+        self.assertEqual(reply["choices"][0]["finish_reason"], "stop")
+        self.assertEqual(self.server.chat(QUESTIONS[5], max_tokens=3)["choices"][0]["finish_reason"], "length")
+        biased = self.client.completions.create(model="default", prompt="Hello", max_tokens=3, logit_bias={"504": 100})
+        unbiased = self.client.completions.create(model="default", prompt="Hello", max_tokens=3)
+        self.assertNotEqual(biased.choices[0].text, unbiased.choices[0].text)
+
+    def test_a_timeout_ends_with_what_is_written(self):
+        reply = self.server.chat(QUESTIONS[0], max_tokens=2000, timeout=0.7)
+        self.assertEqual(reply["choices"][0]["anabranch"]["reason"], "cancelled")
+        self.assertEqual(reply["choices"][0]["finish_reason"], "length")
+
+    def test_mistakes_are_told_as_openai_tells_them(self):
+        with self.assertRaises(openai.NotFoundError) as failed:
+            self.client.chat.completions.create(model="gpt-4", messages=[{"role": "user", "content": "x"}])
+        self.assertEqual(failed.exception.code, "model_not_found")
+        with self.assertRaises(openai.BadRequestError) as failed:
+            self.client.chat.completions.create(model="default", messages=[{"role": "user", "content": "x"}], temperature=9)
+        self.assertEqual(failed.exception.param, "temperature")
+        with self.assertRaises(openai.BadRequestError) as failed:
+            self.client.chat.completions.create(model="default", messages=[{"role": "user", "content": "word " * 9000}])
+        self.assertEqual(failed.exception.code, "context_length_exceeded")
+        self.assertEqual(self.client.models.list().data[0].id, "default")
+        self.assertEqual(self.client.models.retrieve("default").id, "default")
+        with self.assertRaises(openai.NotFoundError):
+            self.client.models.retrieve("other")
+
+    def test_paths_and_methods(self):
+        self.assertEqual(self.server.request("GET", "/nothing")[0], 404)
+        for method, path in [("GET", "/v1/chat/completions"), ("POST", "/v1/models"), ("DELETE", "/health")]:
+            status, headers, text = self.server.request(method, path)
+            self.assertEqual(status, 405)
+            self.assertIn("Allow", headers)
+            json.loads(text)
+        for path in ["/", "/running", "/health", "/openapi.json", "/metrics", "/v1/passes?after=0"]:
+            self.assertEqual(self.server.request("GET", path)[0], 200, path)
+        self.assertEqual(self.server.request("GET", "/v1/passes?after=x")[0], 400)
+
+    def test_damaged_requests_are_refused_and_harm_nobody(self):
+        random.seed(7)
+        good = json.dumps({"model": "default", "max_tokens": 2, "messages": [{"role": "user", "content": "Hi"}]}).encode()
+        watched = threading.Thread(target=lambda: self.assertTrue(self.server.text(QUESTIONS[3])))
+        watched.start()
+        for _ in range(200):
+            bad = bytearray(good)
+            for _ in range(random.randint(1, 4)):
+                at = random.randrange(len(bad))
+                if random.random() < 0.5:
+                    bad[at] = random.randrange(256)
+                else:
+                    del bad[at:at + random.randint(1, 9)]
+            status, _, text = self.server.request("POST", "/v1/chat/completions", bytes(bad))
+            reply = json.loads(text)
+            self.assertIn(status, (200, 400, 404))
+            self.assertEqual("error" in reply, status != 200, reply)
+        watched.join()
+
+    def test_a_body_that_is_too_large_is_refused(self):
+        status, _, text = self.server.request("POST", "/v1/chat/completions", b" " * (5 << 20))
+        self.assertEqual(status, 413)
+        self.assertIn("bytes", json.loads(text)["error"]["message"])
+
+    def test_clients_that_go_take_nothing_with_them(self):
+        expected = self.server.text(QUESTIONS[2])
+        body = {"model": "default", "max_tokens": 400, "stream": True, "messages": [{"role": "user", "content": QUESTIONS[0]}]}
+        before = self.server.metrics()["anabranch_disconnects_total"]
+        for k in range(30):
+            raw = self.server.send_raw({**body, "stream": k % 3 != 0})
+            if k % 2:
+                time.sleep(0.05)
+            raw.close()
+        self.assertEqual(self.server.text(QUESTIONS[2]), expected)
+        self.server.wait_until_idle()
+        self.assertGreater(self.server.metrics()["anabranch_disconnects_total"], before)
+
+    def test_slow_readers_hold_nobody_up(self):
+        body = {"model": "default", "max_tokens": 60, "stream": True, "messages": [{"role": "user", "content": QUESTIONS[0]}]}
+        slow = [self.server.send_raw(body) for _ in range(20)]
+        self.assertTrue(self.server.text(QUESTIONS[1]))
+        self.server.wait_until_idle(120)
+        for raw in slow:
+            text = b""
+            while b"[DONE]" not in text:
+                text += raw.recv(65536)
+            raw.close()
+
+
+class Limits(unittest.TestCase):
+    def test_a_key_is_asked_for(self):
+        with Server(PROGRAM, "--cors", "*", env={"ANABRANCH_API_KEY": "secret"}) as server:
+            body = {"model": "default", "max_tokens": 2, "messages": [{"role": "user", "content": "Hi"}]}
+            for headers in [{}, {"Authorization": "Bearer secre"}, {"Authorization": "Bearer secrets"}, {"Authorization": "secret"}]:
+                status, reply = server.post("/v1/chat/completions", body, headers=headers)
+                self.assertEqual(status, 401)
+                self.assertEqual(reply["error"]["code"], "invalid_api_key")
+            self.assertEqual(server.post("/v1/chat/completions", body, headers={"Authorization": "Bearer secret"})[0], 200)
+            self.assertEqual(server.request("GET", "/health")[0], 200)
+            status, headers, _ = server.request("OPTIONS", "/v1/chat/completions")
+            self.assertEqual((status, headers["Access-Control-Allow-Origin"]), (204, "*"))
+
+    def test_too_many_are_told_to_come_again_and_a_small_pool_serves_all(self):
+        with Server(PROGRAM, "--max-open", "6", "--context", "512") as server:
+            def ask(i):
+                return server.request("POST", "/v1/chat/completions",
+                                      {"model": "default", "max_tokens": 30, "messages": [{"role": "user", "content": QUESTIONS[i % 3]}]})
+            alone = [json.loads(ask(i)[2])["choices"][0]["message"]["content"] for i in range(3)]
+            with concurrent.futures.ThreadPoolExecutor(12) as pool:
+                replies = list(pool.map(ask, range(12)))
+            statuses = [status for status, _, _ in replies]
+            self.assertEqual(set(statuses), {200, 429})
+            for i, (status, headers, text) in enumerate(replies):
+                if status == 200:
+                    self.assertEqual(json.loads(text)["choices"][0]["message"]["content"], alone[i % 3])
+                else:
+                    self.assertEqual(headers["Retry-After"], "1")
+
+    def test_sigterm_lets_answers_end(self):
+        with Server(PROGRAM, "--drain", "60") as server:
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(server.chat, QUESTIONS[0], max_tokens=80)
+                while server.metrics()["anabranch_requests_running"] == 0:
+                    time.sleep(0.02)
+                server.process.send_signal(signal.SIGTERM)
+                self.assertEqual(answer.result()["choices"][0]["finish_reason"], "length")
+            self.assertEqual(server.process.wait(30), 0)
+
+    def test_sigterm_ends_answers_when_the_time_is_over(self):
+        with Server(PROGRAM, "--drain", "0.5") as server:
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(server.chat, QUESTIONS[0], max_tokens=3000)
+                while server.metrics()["anabranch_requests_running"] == 0:
+                    time.sleep(0.02)
+                begin = time.monotonic()
+                server.process.send_signal(signal.SIGTERM)
+                self.assertEqual(answer.result()["choices"][0]["anabranch"]["reason"], "cancelled")
+            self.assertEqual(server.process.wait(30), 0)
+            self.assertLess(time.monotonic() - begin, 30)
+
+
+if __name__ == "__main__":
+    serving.main(sys.modules[__name__])
