@@ -73,8 +73,8 @@ void KvStore::for_each_piece(Slot slot, Copy&& copy) const {
     for (const auto& [values, scales] :
          {std::pair{layer.keys, layer.key_scales}, std::pair{layer.values, layer.value_scales}}) {
       for (std::int64_t h = 0; h < shape_.kv_heads; ++h)
-        copy(static_cast<std::byte*>(values) + (slot * layer.slot_stride + h * layer.head_stride) *
-                                                   static_cast<std::int64_t>(size),
+        copy(static_cast<std::byte*>(values) +
+                 (slot * layer.slot_stride + h * layer.head_stride) * static_cast<std::int64_t>(size),
              n_elements(shape_.head_dim) * size);
       for (std::int64_t h = 0; scales != nullptr && h < shape_.kv_heads; ++h)
         copy(reinterpret_cast<std::byte*>(scales + slot * layer.scale_slot_stride + h * layer.scale_head_stride),

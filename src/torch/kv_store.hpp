@@ -31,7 +31,8 @@ class KvStore {
   /// Bytes of K and V of one slot, of all layers, the scales of int8 included.
   std::int64_t bytes_per_slot() const noexcept;
   /// Copies K and V of slots [first, first + count) to `bytes`; slot by slot, and in it layer by layer: keys, their
-  /// scales, values, their scales, each head by head. Throws bad_argument for slots that are not there, or another size.
+  /// scales, values, their scales, each head by head. Throws bad_argument for slots that are not there, or another
+  /// size.
   void read(Slot first, std::int32_t count, std::span<std::byte> bytes) const;
   /// The other way round.
   void write(Slot first, std::int32_t count, std::span<const std::byte> bytes);

@@ -237,14 +237,14 @@ class PrefixWorld {
       request.n_shared = prompt.n_tokens();
       REQUIRE(prefixes_.find(prompt).n_pending == prompt.n_tokens());
     }
-    if (!compute(request.sequence, prompt, hit.n_tokens)) return give_up(request);
+    if (!compute(request.sequence, prompt, hit.n_tokens)) return abandon(request);
     if (request.running != kNoIndex && below(3) > 0) {
       prefixes_.share(request.running, request.sequence);
       request.shared = true;
     }
     requests_.push_back(std::move(request));
   }
-  void give_up(const Request& request) {
+  void abandon(const Request& request) {
     prefixes_.withdraw(request.running);
     prefixes_.unpin(request.pin);
     drop(request.sequence);
@@ -267,7 +267,7 @@ class PrefixWorld {
     const auto at = requests_.begin() + below(static_cast<std::int32_t>(requests_.size()));
     const Request request = *at;
     requests_.erase(at);
-    if (below(5) == 0) return give_up(request);
+    if (below(5) == 0) return abandon(request);
     prefixes_.keep(request.sequence, request.prompt);
     prefixes_.withdraw(request.running);
     prefixes_.unpin(request.pin);

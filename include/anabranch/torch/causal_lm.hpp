@@ -71,9 +71,9 @@ class CausalLm {
 
   /// Makes room for `n_slots` slots and keeps K and V. Never shrinks.
   void reserve(std::int32_t n_slots);
-  /// K and V of slots as bytes, for files of a prefix cache (cache/prefix_file.hpp). `name` says which model and adapter
-  /// this is; types and sizes are added to it. Valid until this runner goes; it may be moved. The callbacks throw
-  /// bad_argument for slots or sizes that are not there; writing makes room for more slots as `reserve` does.
+  /// K and V of slots as bytes, for files of a prefix cache (cache/prefix_file.hpp). `name` says which model and
+  /// adapter this is; types and sizes are added to it. Valid until this runner goes; it may be moved. The callbacks
+  /// throw bad_argument for slots or sizes that are not there; writing makes room for more slots as `reserve` does.
   KvBytes kv_bytes(const std::string& name);
   /// Throws bad_argument for a LibTorch path over K and V in int8.
   void set_attention(AttentionPath path);
