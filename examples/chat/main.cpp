@@ -98,6 +98,7 @@ int run(Options o) {
   load.on_progress = example::load_progress();
   if (!o.adapter.empty()) load.adapter = o.adapter;
   ab::torch::CausalLm model = ab::torch::CausalLm::load(o.model, load);
+  o.session.weights = ab::torch::weights_name(model.weights());
   if (o.row_costs) show_row_costs(model, o.generate);
   const std::string markup = o.markup == "model" ? ab::hf::markup_name(model.text().markup.markup) : o.markup;
   if (!chat::has_question(o.session)) {

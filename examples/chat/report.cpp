@@ -43,8 +43,9 @@ double tokens_per_second(const Answer& answer) { return per_second(answer.statis
 std::string figures(const Result& r) {
   std::string text;
   for (const std::string& line : wrap(fmt::format("{}", r.answer.statistics), kWidth)) text += "  " + line + "\n";
-  return text + fmt::format("  {:.2f} s   {:.1f} tokens/s   {}ended: {}\n", r.answer.seconds,
-                            tokens_per_second(r.answer), parallel_phase(r.answer),
+  const std::string weights = r.weights.empty() ? "" : r.weights + "   ";
+  return text + fmt::format("  {:.2f} s   {:.1f} tokens/s   {}{}ended: {}\n", r.answer.seconds,
+                            tokens_per_second(r.answer), parallel_phase(r.answer), weights,
                             anabranch::reason_name(r.answer.reason));
 }
 

@@ -59,7 +59,7 @@ Run results_of(const Session& session, const Way& way, const AnswerAll& answer, 
   watch.view.finish();
   std::vector<Result> results;
   for (std::size_t i = 0; i < answers.size(); ++i)
-    results.push_back({session.questions[i], way, std::move(answers[i])});
+    results.push_back({session.questions[i], way, std::move(answers[i]), session.weights});
   return {std::move(results), seconds};
 }
 

@@ -22,6 +22,7 @@ struct Session {
   std::string file;
   std::string picture;
   std::string mode = "parallel";
+  std::string weights;  ///< the type of the model's weights, for the figures; empty: not known
   bool compare = false;
   bool json = false;
   bool quiet = false;
