@@ -259,6 +259,20 @@ class DecoderTier(unittest.TestCase):
         answer = decoder.branch(events[-1].request).text
         self.assertEqual(answer, "Here are the main points:\n\n1. **Rest**: a\n2. **Move**: b")
 
+    def test_a_title_of_bytes_is_cut_between_characters(self):
+        class Utf8(Bytes):
+            def to_text(self, tokens):
+                return bytes(token for token in tokens if token != END)
+
+        title = "\u4e2d\u6587" * 4
+        model = Script([[*title.encode()], [*b" a\n"]])
+        model.decoder = LIB.decoder(LIB.cache(n_pages=64), tokenizer=Utf8(), end_of_text=[END], markup="skeleton",
+                                    max_tokens=64)
+        events = list(model.decoder.run(b"Q", model))
+        self.assertEqual(model.decoder.branch(events[-1].request).text,
+                         f"Here are the main points:\n\n1. **{title[:5]}**: a")  # of 16 bytes
+        self.assertEqual(model.decoder.branch(events[-1].request, 1).title, title[:5])
+
     def test_a_decoder_outlives_the_name_of_its_cache(self):
         decoder, model = scripted(TWO_BRANCHES, markup=ASPD)
         decoder.cache.close()

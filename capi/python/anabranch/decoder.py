@@ -115,14 +115,14 @@ class Decoder:
 
         @guarded
         def text_to_tokens(text, n, out, capacity, _):
-            tokens, n_tokens = int_array(tokenizer.to_tokens(ctypes.string_at(text, n).decode()))
+            tokens, n_tokens = int_array(tokenizer.to_tokens(_text(text, n)))
             if n_tokens <= capacity:
                 ctypes.memmove(out, tokens, ctypes.sizeof(tokens))
             return n_tokens
 
         @guarded
         def stop_token(text, n, _):
-            token = tokenizer.stop_token(ctypes.string_at(text, n).decode())
+            token = tokenizer.stop_token(_text(text, n))
             return abi.UNKNOWN_TOKEN if token is None else in_range(token, abi.i32)
 
         if not callable(getattr(tokenizer, "to_text", None)):
