@@ -12,9 +12,9 @@ from .library import Error, c_text, in_range, int_array
 
 # By the format of a memoryview.
 LOGIT_TYPES = {"f": LogitType.FLOAT32, "e": LogitType.FLOAT16, "H": LogitType.BFLOAT16}
-TYPE_NAMES = {"f": "float32", "d": "float64", "e": "float16", "b": "int8", "B": "uint8", "h": "int16", "H": "uint16",
+_TYPE_NAMES = {"f": "float32", "d": "float64", "e": "float16", "b": "int8", "B": "uint8", "h": "int16", "H": "uint16",
               "i": "int32", "I": "uint32", "l": "int64", "L": "uint64", "q": "int64", "Q": "uint64", "?": "bool"}
-YEAR = 366 * 24 * 3600.0  # seconds
+_YEAR = 366 * 24 * 3600.0  # seconds
 
 
 @dataclass
@@ -196,7 +196,7 @@ class Decoder:
                                 "uint16 rows [n_outputs, n_vocabulary] with the buffer protocol, such as a numpy array "
                                 "(of a torch tensor on the CPU: .numpy())") from None
             if values.format not in LOGIT_TYPES or values.ndim != 2 or not self._has_rows(values, logits):
-                kind = TYPE_NAMES.get(values.format, "of another type")
+                kind = _TYPE_NAMES.get(values.format, "of another type")
                 raise Error(Status.BAD_LOGITS, f"logits are {kind} (array type {values.format!r}) of shape "
                                                f"{values.shape}; they must be contiguous float32, float16 or uint16 of "
                                                "shape (n_outputs, n_vocabulary)")
@@ -325,7 +325,7 @@ def _biases(logit_bias):
 
 
 def _check_deadline(deadline):
-    if deadline is not None and not deadline - time.monotonic() <= YEAR:
+    if deadline is not None and not deadline - time.monotonic() <= _YEAR:
         raise ValueError(f"deadline is {deadline!r}, more than a year ahead; it must be a time of time.monotonic(), which "
                          f"is now {time.monotonic():.3f}, such as time.monotonic() + 20; None: no deadline")
 
