@@ -97,7 +97,7 @@ std::string to_json(const Result& r) {
   for (const auto& branch : a.branches)
     branches.push_back(
         {{"title", branch.title}, {"text", branch.text}, {"end", anabranch::reason_name(branch.reason)}});
-  const nlohmann::ordered_json json = {
+  nlohmann::ordered_json json = {
       {"question", r.question},
       {"markup", r.way.markup},
       {"mode", r.way.mode()},
@@ -125,6 +125,7 @@ std::string to_json(const Result& r) {
       {"tokens_per_second", tokens_per_second(a)},
       {"parallel_tokens_per_second", per_second(a.n_parallel_tokens, a.parallel_seconds)},
   };
+  if (!r.weights.empty()) json["weights"] = r.weights;
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

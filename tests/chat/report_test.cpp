@@ -53,6 +53,7 @@ TEST_CASE("the figures of an answer name the type of the weights, where it is kn
   CHECK(chat::figures(answer).find("3.5 tokens/s   ended: limit") != std::string::npos);
   answer.weights = "int8";
   CHECK(chat::figures(answer).find("3.5 tokens/s   int8   ended: limit") != std::string::npos);
+  CHECK(nlohmann::json::parse(chat::to_json(answer))["weights"] == "int8");
 }
 
 TEST_CASE("answers that were made together are summed up by the time that they shared") {
