@@ -10,7 +10,7 @@
 
 namespace anabranch::torch {
 
-/// What the products of one type took, in seconds, one entry a round.
+/// The times that the products of one type took, in seconds, one entry a round.
 struct TypeTimes {
   Weights weights = Weights::int8;
   std::vector<double> wall;  ///< of the clock
