@@ -50,6 +50,12 @@ lock() {
 
 writable_folder() { mkdir -p "$1" 2>/dev/null && [ -w "$1" ]; }
 
+# check_tree: a copy in which nothing can be made (a mounted image, somebody else's folder) is refused as a whole.
+check_tree() {
+  writable_folder "$root/build" ||
+    die "this copy of Anabranch, $root, cannot be written; make a copy that can (cp -r) and start it there"
+}
+
 choose_cache() {
   local wanted=${ANABRANCH_CACHE:-}
   [ -n "$wanted" ] || wanted=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/anabranch
@@ -273,4 +279,5 @@ build() {
   say "$(printf '[%4d s] built (%d s)' $((SECONDS - started)) $((SECONDS - begin)))"
 }
 
+check_tree
 choose_cache

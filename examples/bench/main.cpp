@@ -14,6 +14,7 @@
 
 #include "../common/data.hpp"
 #include "../common/guarded.hpp"
+#include "../common/numbers.hpp"
 #include "../common/shipped.hpp"
 #include "../common/usage.hpp"
 #include "commit.hpp"
@@ -43,14 +44,16 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--weights", o.weights, "auto, f32, bf16, int8; auto: the fastest here, measured")
       ->check(CLI::IsMember(example::kWeights))
       ->capture_default_str();
-  app.add_option("--threads", o.threads, "0: LibTorch's choice")->check(CLI::Range(0, 1024))->capture_default_str();
-  app.add_option("--repeats", o.repeats, "measure so often")->check(CLI::Range(1, 1000))->capture_default_str();
+  app.add_option("--threads", o.threads, "0: LibTorch's choice")
+      ->check(example::between(0, 1024))
+      ->capture_default_str();
+  app.add_option("--repeats", o.repeats, "measure so often")->check(example::between(1, 1000))->capture_default_str();
   app.add_option("--prompt-tokens", o.prompt_tokens, "of the prefill, and keys that decoding rows see")
-      ->check(CLI::Range(1, 1 << 24))
+      ->check(example::between(1, 1 << 24))
       ->capture_default_str();
   app.add_option("--rows", o.rows, "numbers of rows of a decoding pass; 1 is always among them")
       ->delimiter(',')
-      ->check(CLI::Range(1, 1024))
+      ->check(example::between(1, 1024))
       ->default_str("1,2,4,8,16");
   app.add_flag("--json", o.json, "one JSON object in place of the table");
   app.add_flag("--quick", o.quick, "some seconds: one repeat, 64 prompt tokens, 1 to 8 rows, a short answer");

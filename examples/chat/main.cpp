@@ -16,6 +16,7 @@
 #include "../common/data.hpp"
 #include "../common/guarded.hpp"
 #include "../common/load_progress.hpp"
+#include "../common/numbers.hpp"
 #include "../common/shipped.hpp"
 #include "../common/usage.hpp"
 #include "converse.hpp"
@@ -67,7 +68,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--weights", o.weights, "auto, f32, bf16, int8; auto: the fastest here, measured")
       ->check(CLI::IsMember(kWeights))
       ->capture_default_str();
-  app.add_option("--threads", o.threads, "0: LibTorch's choice")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--threads", o.threads, "0: LibTorch's choice")->check(example::at_least(0))->capture_default_str();
   app.add_flag("--row-costs", o.row_costs, "first measure and draw what a pass costs by its number of rows");
 }
 
@@ -90,6 +91,7 @@ void show_row_costs(const ab::torch::CausalLm& model, ab::GenerateOptions& optio
 }
 
 int run(Options o) {
+  if (chat::has_question(o.session)) chat::collect_questions(o.session);
   if (o.positions != "model")
     o.generate.positions = o.positions == "longest" ? ab::Positions::longest : ab::Positions::sequential;
   ab::torch::LoadOptions load;
@@ -98,6 +100,7 @@ int run(Options o) {
   load.on_progress = example::load_progress();
   if (!o.adapter.empty()) load.adapter = o.adapter;
   ab::torch::CausalLm model = ab::torch::CausalLm::load(o.model, load);
+  o.session.weights = ab::torch::weights_name(model.weights());
   if (o.row_costs) show_row_costs(model, o.generate);
   const std::string markup = o.markup == "model" ? ab::hf::markup_name(model.text().markup.markup) : o.markup;
   if (!chat::has_question(o.session)) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <anabranch/error.hpp>
+#include <anabranch/utf8.hpp>
 
 namespace chat {
 namespace {
@@ -29,13 +30,18 @@ std::string question_of(const std::string& line, const std::string& where) {
 std::vector<std::string> read_questions(const std::filesystem::path& file) {
   std::ifstream stream(file);
   if (!stream) anabranch::fail(anabranch::Status::bad_file, file.string(), " cannot be read: ", std::strerror(errno));
+  if (std::filesystem::is_directory(file))
+    anabranch::fail(anabranch::Status::bad_file, file.string(), " cannot be read: it is a folder");
   std::vector<std::string> questions;
   std::string line;
   for (int number = 1; std::getline(stream, line); ++number) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
-    questions.push_back(line.front() == '{' ? question_of(line, fmt::format("{}, line {}", file.string(), number))
-                                            : line);
+    const std::string where = fmt::format("{}, line {}", file.string(), number);
+    const std::size_t bad = anabranch::first_bad_utf8(line);
+    if (bad < line.size())
+      anabranch::fail(anabranch::Status::bad_file, where, " is no UTF-8 at byte ", bad, " of ", line.size());
+    questions.push_back(line.front() == '{' ? question_of(line, where) : line);
   }
   if (questions.empty()) anabranch::fail(anabranch::Status::bad_file, file.string(), " holds no question");
   return questions;

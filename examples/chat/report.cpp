@@ -43,8 +43,9 @@ double tokens_per_second(const Answer& answer) { return per_second(answer.statis
 std::string figures(const Result& r) {
   std::string text;
   for (const std::string& line : wrap(fmt::format("{}", r.answer.statistics), kWidth)) text += "  " + line + "\n";
-  return text + fmt::format("  {:.2f} s   {:.1f} tokens/s   {}ended: {}\n", r.answer.seconds,
-                            tokens_per_second(r.answer), parallel_phase(r.answer),
+  const std::string weights = r.weights.empty() ? "" : r.weights + "   ";
+  return text + fmt::format("  {:.2f} s   {:.1f} tokens/s   {}{}ended: {}\n", r.answer.seconds,
+                            tokens_per_second(r.answer), parallel_phase(r.answer), weights,
                             anabranch::reason_name(r.answer.reason));
 }
 
@@ -96,7 +97,7 @@ std::string to_json(const Result& r) {
   for (const auto& branch : a.branches)
     branches.push_back(
         {{"title", branch.title}, {"text", branch.text}, {"end", anabranch::reason_name(branch.reason)}});
-  const nlohmann::ordered_json json = {
+  nlohmann::ordered_json json = {
       {"question", r.question},
       {"markup", r.way.markup},
       {"mode", r.way.mode()},
@@ -124,6 +125,7 @@ std::string to_json(const Result& r) {
       {"tokens_per_second", tokens_per_second(a)},
       {"parallel_tokens_per_second", per_second(a.n_parallel_tokens, a.parallel_seconds)},
   };
+  if (!r.weights.empty()) json["weights"] = r.weights;
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

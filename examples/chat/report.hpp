@@ -24,6 +24,7 @@ struct Result {
   std::string question;
   Way way;
   anabranch::Answer answer;
+  std::string weights = {};  ///< the type of the model's weights; empty: not known
 };
 
 /// Useful text per second: no control tokens, no title counted twice; the clock includes the prefill.

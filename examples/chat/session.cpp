@@ -13,6 +13,7 @@
 
 #include <anabranch/fmt.hpp>
 
+#include "../common/numbers.hpp"
 #include "../common/words.hpp"
 #include "interrupt.hpp"
 #include "questions.hpp"
@@ -30,7 +31,9 @@ int terminal_width() {
   return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col - 1 : 100;
 }
 
-void check(Session& session) {
+}  // namespace
+
+void collect_questions(Session& session) {
   session.questions = example::questions_of(session.arguments, std::cin);
   if (!session.file.empty())
     for (std::string& question : read_questions(session.file)) session.questions.push_back(std::move(question));
@@ -39,6 +42,8 @@ void check(Session& session) {
     ab::fail(ab::Status::bad_argument,
              fmt::format("--picture shows one question; {} were asked", session.questions.size()));
 }
+
+namespace {
 
 /// The way to compare an answer with. A model that was trained to branch writes the same answer one branch after
 /// another. With skeleton markup it writes one without branches, because an outline is not part of a serial answer.
@@ -59,7 +64,7 @@ Run results_of(const Session& session, const Way& way, const AnswerAll& answer, 
   watch.view.finish();
   std::vector<Result> results;
   for (std::size_t i = 0; i < answers.size(); ++i)
-    results.push_back({session.questions[i], way, std::move(answers[i])});
+    results.push_back({session.questions[i], way, std::move(answers[i]), session.weights});
   return {std::move(results), seconds};
 }
 
@@ -107,36 +112,48 @@ void add_options(CLI::App& app, Session& session) {
 void add_generate_options(CLI::App& app, ab::GenerateOptions& options) {
   ab::RequestOptions& request = options.request;
   ab::SamplingOptions& sampling = request.sampling;
-  app.add_option("--seed", sampling.seed, "of sampling")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--seed", sampling.seed, "of sampling")->check(example::at_least(0))->capture_default_str();
   const auto or_own = [](const char* otherwise) { return std::string("the model's own, else ") + otherwise; };
-  app.add_option("--temperature", sampling.temperature, "0: always the likeliest token")->default_str(or_own("0"));
-  app.add_option("--top-k", sampling.top_k, "sample from the k likeliest; 0: all")->default_str(or_own("0"));
+  app.add_option("--temperature", sampling.temperature, "0: always the likeliest token")
+      ->check(example::at_least(0))
+      ->default_str(or_own("0"));
+  app.add_option("--top-k", sampling.top_k, "sample from the k likeliest; 0: all")
+      ->check(example::at_least(0))
+      ->default_str(or_own("0"));
   app.add_option("--top-p", sampling.top_p, "sample from the likeliest that reach p together")
+      ->check(example::share())
       ->default_str(or_own("1"));
   app.add_option("--min-p", sampling.min_p, "only tokens at least this many times as likely as the likeliest")
+      ->check(example::between(0, 1))
       ->default_str(or_own("0"));
-  app.add_option("--repetition-penalty", sampling.repetition_penalty)->default_str(or_own("1"));
+  app.add_option("--repetition-penalty", sampling.repetition_penalty)
+      ->check(example::above(0))
+      ->default_str(or_own("1"));
   app.add_option("--frequency-penalty", sampling.frequency_penalty, "for each time that a token was written")
+      ->check(example::any_number())
       ->default_str("0");
-  app.add_option("--presence-penalty", sampling.presence_penalty, "once, if a token was written")->default_str("0");
+  app.add_option("--presence-penalty", sampling.presence_penalty, "once, if a token was written")
+      ->check(example::any_number())
+      ->default_str("0");
   app.add_option("--no-repeat-ngram", request.no_repeat_ngram, "groups of so many tokens are not written again")
-      ->check(CLI::NonNegativeNumber)
+      ->check(example::at_least(0))
       ->default_str(or_own("0"));
   app.add_option("--stop", request.stop, "texts, or names of special tokens, that end an answer")
+      ->check(example::utf8())
       ->allow_extra_args(false);
-  app.add_option("--system", options.system, "system message");
+  app.add_option("--system", options.system, "system message")->check(example::utf8());
   app.add_option("--max-tokens", request.max_tokens,
                  "tokens that an answer may sample; forced ones, such as titles repeated in branches, come on top")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
   app.add_option("--max-branch-tokens", request.max_branch_tokens, "of one branch")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
   app.add_option("--max-branches", options.max_branches, "points of an answer")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
   app.add_option("--batch", options.max_requests, "questions answered at once")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
 }
 
@@ -153,8 +170,7 @@ void set_up(ab::GenerateOptions& options, const Way& way, Watchers& watch) {
   };
 }
 
-int run(Session session, const std::string& markup, const AnswerAll& answer) {
-  check(session);
+int run(const Session& session, const std::string& markup, const AnswerAll& answer) {
   const bool show = !session.json && !session.quiet && !session.compare && session.questions.size() == 1;
   const ViewKind kind = show ? view_kind_of(stdout) : ViewKind::none;
   Watchers watch{{kind, kind == ViewKind::terminal ? stdout : stderr}, {}};

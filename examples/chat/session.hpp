@@ -18,10 +18,11 @@ namespace chat {
 
 struct Session {
   std::vector<std::string> arguments;  ///< as they were given; see example::questions_of
-  std::vector<std::string> questions;  ///< filled in by `run`
+  std::vector<std::string> questions;  ///< filled in by `collect_questions`
   std::string file;
   std::string picture;
   std::string mode = "parallel";
+  std::string weights;  ///< the type of the model's weights, for the figures; empty: not known
   bool compare = false;
   bool json = false;
   bool quiet = false;
@@ -57,9 +58,12 @@ void add_generate_options(CLI::App& app, anabranch::GenerateOptions& options);
 /// Makes `generate` answer in this way, its markup aside, and show the watchers what it does.
 void set_up(anabranch::GenerateOptions& options, const Way& way, Watchers& watch);
 
+/// Reads the questions, before a model is loaded for them. Throws anabranch::Error: bad_argument when there is none, or
+/// one that cannot be asked, bad_file when the file cannot be read.
+void collect_questions(Session& session);
+
 /// Asks and prints. Ctrl-C stops the answers, whose texts so far are printed; a second one ends the program. The exit
-/// status: 0, or 130 when it was stopped. Throws anabranch::Error(bad_argument) when there is nothing to ask, and what
-/// answering throws.
-int run(Session session, const std::string& markup, const AnswerAll& answer);
+/// status: 0, or 130 when it was stopped. Throws what answering throws. REQUIRES: the questions are collected.
+int run(const Session& session, const std::string& markup, const AnswerAll& answer);
 
 }  // namespace chat

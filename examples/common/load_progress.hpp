@@ -14,11 +14,15 @@
 
 namespace example {
 
-/// For LoadOptions::on_progress: one line on standard error, which goes away when the model is loaded. Shows nothing
-/// where standard error is no terminal that can clear a line, and nothing of a load that is over at once.
+/// For LoadOptions::on_progress: one line on standard error, which goes away when the model is loaded. Nothing is shown
+/// of a load that is over at once. Where standard error is no terminal that can clear a line, a line says that it
+/// begins.
 inline std::function<void(const anabranch::torch::LoadProgress&)> load_progress() {
   const char* term = std::getenv("TERM");
-  if (::isatty(STDERR_FILENO) == 0 || term == nullptr || std::strcmp(term, "dumb") == 0) return {};
+  if (::isatty(STDERR_FILENO) == 0 || term == nullptr || std::strcmp(term, "dumb") == 0) {
+    std::fprintf(stderr, "loading the model ...\n");
+    return {};
+  }
   using Clock = std::chrono::steady_clock;
   return [begin = Clock::now(), shown = -1](const anabranch::torch::LoadProgress& now) mutable {
     const int percent = static_cast<int>(100 * now.fraction());

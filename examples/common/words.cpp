@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include <anabranch/error.hpp>
+#include <anabranch/utf8.hpp>
 
 namespace example {
 namespace {
@@ -24,6 +25,9 @@ std::string checked(std::string question, std::istream& in) {
   if (question.find_first_not_of(kBlanks) == std::string::npos)
     anabranch::fail(anabranch::Status::bad_argument, "the question ",
                     from_input ? "from standard input is empty" : "is empty");
+  const std::size_t bad = anabranch::first_bad_utf8(question);
+  if (bad < question.size())
+    anabranch::fail(anabranch::Status::bad_argument, "the question is no UTF-8 at byte ", bad, " of ", question.size());
   return question;
 }
 

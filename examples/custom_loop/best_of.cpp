@@ -14,6 +14,7 @@
 
 #include <anabranch/decode/sampler.hpp>
 
+#include "../common/numbers.hpp"
 #include "../common/words.hpp"
 #include "chrf.hpp"
 #include "host.hpp"
@@ -248,16 +249,18 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Best of n: candidates forked from one prompt, scored, the best adopted; measured against serial decoding"};
   app.add_option("prompt", o.words, "what to ask, in quotes or not; -: standard input")->default_str(o.prompt);
-  app.add_option("--follow-up", o.follow_up, "second turn, after the adopted candidate")->capture_default_str();
-  app.add_option("--n", o.n, "candidates")->check(CLI::Range(2, 64))->capture_default_str();
+  app.add_option("--follow-up", o.follow_up, "second turn, after the adopted candidate")
+      ->check(example::utf8())
+      ->capture_default_str();
+  app.add_option("--n", o.n, "candidates")->check(example::between(2, 64))->capture_default_str();
   app.add_option("--score", o.score, "mbr: most like the others; log-probability: mean per token")
       ->check(CLI::IsMember({"mbr", "log-probability"}))
       ->capture_default_str();
   app.add_option("--max-tokens", o.max_tokens, "of a candidate, and of the second turn")
-      ->check(CLI::Range(1, 8192))
+      ->check(example::between(1, 8192))
       ->capture_default_str();
-  app.add_option("--temperature", o.temperature)->check(CLI::Range(0.01f, 10.0f))->capture_default_str();
-  app.add_option("--seed", o.seed)->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--temperature", o.temperature)->check(example::between(0.01, 10))->capture_default_str();
+  app.add_option("--seed", o.seed)->check(example::at_least(0))->capture_default_str();
   o.common.add_to(app);
   return loop::run(app, argc, argv, [&o] {
     if (!o.words.empty()) o.prompt = example::question_of(o.words, std::cin);

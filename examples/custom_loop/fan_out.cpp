@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "../common/numbers.hpp"
 #include "host.hpp"
 
 namespace ab = anabranch;
@@ -264,6 +265,9 @@ std::string read(const std::string& path) {
   std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   if (text.empty()) ab::fail(ab::Status::bad_file, fmt::format("{} is empty", path));
+  const std::size_t bad = ab::first_bad_utf8(text);
+  if (bad < text.size())
+    ab::fail(ab::Status::bad_file, fmt::format("{} is no UTF-8 at byte {} of {}", path, bad, text.size()));
   return text;
 }
 
@@ -279,9 +283,10 @@ std::vector<std::string> read_questions(const std::string& path) {
   return questions;
 }
 
-Material prepare(const loop::Chat& chat, const std::vector<std::string>& questions, const Options& o) {
+Material prepare(const loop::Chat& chat, const std::string& document, const std::vector<std::string>& questions,
+                 const Options& o) {
   Material material;
-  material.document = chat.exchange("Read this text. I will ask you about it.\n\n" + read(o.document),
+  material.document = chat.exchange("Read this text. I will ask you about it.\n\n" + document,
                                     "I have read the text. What would you like to know?");
   material.request = chat.next_turn(o.request);
   material.end_of_answer = chat.end_of_answer();
@@ -291,9 +296,10 @@ Material prepare(const loop::Chat& chat, const std::vector<std::string>& questio
 
 int run(const Options& o) {
   const std::vector<std::string> questions = read_questions(o.questions);
+  const std::string document = read(o.document);
   const ab::torch::CausalLm model = o.common.load();
   const loop::Chat chat(model);
-  const Material material = prepare(chat, questions, o);
+  const Material material = prepare(chat, document, questions, o);
   std::vector<loop::Side> sides;
   for (const char* name : kWayNames) sides.push_back({name, {}});
   std::vector<Outcome> outcomes(sides.size());
@@ -331,13 +337,15 @@ int main(int argc, char** argv) {
   CLI::App app{"Questions about one document as branches, joined for a summary; measured against serial decoding"};
   app.add_option("--document", o.document, "UTF-8 text that all questions are about")->default_str(kDocument);
   app.add_option("--questions", o.questions, "one a line")->default_str(kQuestions);
-  app.add_option("--request", o.request, "last turn, which sees all answers")->capture_default_str();
+  app.add_option("--request", o.request, "last turn, which sees all answers")
+      ->check(example::utf8())
+      ->capture_default_str();
   app.add_option("--positions", o.positions, "of the branches: sequential, longest")
       ->check(CLI::IsMember({"sequential", "longest"}))
       ->capture_default_str();
-  app.add_option("--max-tokens", o.max_tokens, "of an answer")->check(CLI::Range(1, 8192))->capture_default_str();
+  app.add_option("--max-tokens", o.max_tokens, "of an answer")->check(example::between(1, 8192))->capture_default_str();
   app.add_option("--max-summary", o.max_summary, "tokens of the last turn")
-      ->check(CLI::Range(1, 8192))
+      ->check(example::between(1, 8192))
       ->capture_default_str();
   o.common.add_to(app);
   return loop::run(app, argc, argv, [&o] { return run(o); });

@@ -14,6 +14,7 @@
 
 #include "../common/guarded.hpp"
 #include "../common/load_progress.hpp"
+#include "../common/numbers.hpp"
 #include "../common/shipped.hpp"
 #include "../common/usage.hpp"
 
@@ -204,9 +205,9 @@ void CommonOptions::add_to(CLI::App& app) {
   app.add_option("--weights", weights, "f32, bf16, auto: bf16 where the CPU multiplies it")
       ->check(CLI::IsMember(example::kWeights))
       ->capture_default_str();
-  app.add_option("--threads", threads, "0: LibTorch's choice")->check(CLI::Range(0, 1024))->capture_default_str();
+  app.add_option("--threads", threads, "0: LibTorch's choice")->check(example::between(0, 1024))->capture_default_str();
   app.add_option("--rounds", rounds, "measure so often, the sides in turn")
-      ->check(CLI::Range(1, 1000))
+      ->check(example::between(1, 1000))
       ->capture_default_str();
   app.add_flag("--quiet", quiet, "no progress on standard error");
 }
@@ -215,10 +216,7 @@ ab::torch::CausalLm CommonOptions::load() const {
   ab::torch::LoadOptions options;
   options.weights = example::kWeights.at(weights);
   options.n_threads = threads;
-  if (!quiet) {
-    fmt::print(stderr, "  loading {}\n", model);
-    options.on_progress = example::load_progress();
-  }
+  if (!quiet) options.on_progress = example::load_progress();
   ab::torch::CausalLm loaded = ab::torch::CausalLm::load(model, options);
   Host warm_up(loaded, {.n_tokens = 64, .n_sequences = 1}, "first pass", Progress::none);
   const ab::SequenceId sequence = warm_up.cache().create_sequence();

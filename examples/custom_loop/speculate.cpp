@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "../common/numbers.hpp"
 #include "../common/words.hpp"
 #include "draft_tree.hpp"
 #include "drafts.hpp"
@@ -175,16 +176,20 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app{"Speculative decoding with a tree of drafts from the text itself; measured against serial decoding"};
   app.add_option("prompt", o.words, "what to ask, in quotes or not; -: standard input")->default_str(o.prompt);
-  app.add_option("--max-tokens", o.max_tokens, "of the answer")->check(CLI::Range(1, 8192))->capture_default_str();
-  app.add_option("--drafts", o.drafts.n_drafts, "of the tree: at most so many a pass")
-      ->check(CLI::Range(1, 32))
+  app.add_option("--max-tokens", o.max_tokens, "of the answer")
+      ->check(example::between(1, 8192))
       ->capture_default_str();
-  app.add_option("--length", o.drafts.length, "tokens of a draft")->check(CLI::Range(1, 64))->capture_default_str();
+  app.add_option("--drafts", o.drafts.n_drafts, "of the tree: at most so many a pass")
+      ->check(example::between(1, 32))
+      ->capture_default_str();
+  app.add_option("--length", o.drafts.length, "tokens of a draft")
+      ->check(example::between(1, 64))
+      ->capture_default_str();
   app.add_option("--max-match", o.drafts.max_match, "tokens alike before a draft: first this many")
-      ->check(CLI::Range(1, 16))
+      ->check(example::between(1, 16))
       ->capture_default_str();
   app.add_option("--min-match", o.drafts.min_match, "then fewer, down to these")
-      ->check(CLI::Range(1, 16))
+      ->check(example::between(1, 16))
       ->capture_default_str();
   o.common.add_to(app);
   return loop::run(app, argc, argv, [&o] {

@@ -9,6 +9,7 @@
 
 #include "../common/data.hpp"
 #include "../common/guarded.hpp"
+#include "../common/numbers.hpp"
 #include "../common/usage.hpp"
 #include "session.hpp"
 
@@ -37,11 +38,9 @@ void add_options(CLI::App& app, Options& o) {
   chat::add_options(app, o.session);
   chat::add_generate_options(app, o.generate);
   app.add_option("--cells", o.load.n_cells, "tokens in llama.cpp's KV cache")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
-  app.add_option("--threads", o.load.n_threads, "0: one per core")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  app.add_option("--threads", o.load.n_threads, "0: one per core")->check(example::at_least(0))->capture_default_str();
 }
 
 /// Takes the model from in front of the question, else this repository's.
@@ -54,7 +53,8 @@ void fill_in(Options& o) {
   if (o.model.empty()) o.model = example::data(kModel);
 }
 
-int run(const Options& o) {
+int run(Options o) {
+  chat::collect_questions(o.session);
   const ab::llama::GgufModel model = ab::llama::GgufModel::load(o.model, o.load);
   return chat::run(o.session, o.markup,
                    [&](const chat::Way& way, chat::Watchers& watch, const std::vector<std::string>& questions) {
@@ -74,5 +74,5 @@ int main(int argc, char** argv) {
   if (const auto ended = example::parse(app, argc, argv)) return *ended;
   if (!chat::has_question(options.session)) return chat::explain(app);
   fill_in(options);
-  return example::guarded("llama_chat", [&] { return run(options); });
+  return example::guarded("llama_chat", [&] { return run(std::move(options)); });
 }

@@ -56,7 +56,13 @@ fn answer(folder: &str, question: &str) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
+    let arguments: Vec<String> = match std::env::args_os().map(|argument| argument.into_string()).collect() {
+        Ok(arguments) => arguments,
+        Err(argument) => {
+            eprintln!("error: the argument {argument:?} is no UTF-8");
+            std::process::exit(2);
+        }
+    };
     let result = match &arguments[..] {
         [_, folder, question] => answer(folder, question),
         _ => {

@@ -10,6 +10,7 @@
 #include <anabranch/error.hpp>
 #include <anabranch/hf/hub_cache.hpp>
 
+#include "../common/numbers.hpp"
 #include "../common/usage.hpp"
 
 namespace anabranch::train {
@@ -49,7 +50,7 @@ void add_tuning(CLI::App& app, Arguments& a) {
   app.add_option("--compute", a.tuning.compute, "Type of the products with the base model's weights")
       ->transform(CLI::CheckedTransformer(computes));
   app.add_option("--threads", a.tuning.n_threads, "Threads; 0: as many as LibTorch takes")
-      ->check(CLI::NonNegativeNumber)
+      ->check(example::at_least(0))
       ->capture_default_str();
   app.add_flag_callback(
       "--full", [&a] { a.tuning.tuning = Tuning::full; }, "Train every weight instead of adapters");
@@ -59,38 +60,38 @@ void add_tuning(CLI::App& app, Arguments& a) {
 void add_training(CLI::App& app, Arguments& a) {
   TrainingOptions& t = a.training;
   app.add_option("--epochs", t.schedule.epochs, "Times that every sample is seen")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
   app.add_option("--tokens-per-step", t.schedule.tokens_per_step, "Most tokens of an optimiser step")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
   app.add_option("--tokens-per-pass", t.schedule.tokens_per_pass,
                  "Most tokens that are packed together; gradients of several passes add up to a step's")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
   app.add_option("--max-tokens", a.max_tokens, "Longer samples are skipped")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
-  app.add_option("--lr", t.rate.peak, "Highest learning rate")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--lr", t.rate.peak, "Highest learning rate")->check(example::above(0))->capture_default_str();
   app.add_option("--warmup", t.rate.warmup, "Share of the steps in which the rate rises")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(example::between(0.0, 1.0))
       ->capture_default_str();
   app.add_option("--lr-floor", t.rate.floor, "Share of the highest rate that the cosine ends at")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(example::between(0.0, 1.0))
       ->capture_default_str();
   app.add_option("--weight-decay", t.optimizer.weight_decay, "Of AdamW")
-      ->check(CLI::NonNegativeNumber)
+      ->check(example::at_least(0))
       ->capture_default_str();
   app.add_option("--clip", t.clip, "Highest norm of the gradient; 0: any")
-      ->check(CLI::NonNegativeNumber)
+      ->check(example::at_least(0))
       ->capture_default_str();
   app.add_option("--seed", t.schedule.seed, "Of the order of samples and of the adapters' first values")
-      ->check(CLI::NonNegativeNumber)
+      ->check(example::at_least(0))
       ->capture_default_str();
-  app.add_option("--validate-every", a.validate_every, "Steps")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--checkpoint-every", a.checkpoint_every, "Steps")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--validate-every", a.validate_every, "Steps")->capture_default_str()->check(example::at_least(1));
+  app.add_option("--checkpoint-every", a.checkpoint_every, "Steps")->capture_default_str()->check(example::at_least(1));
   app.add_option("--stop-after", a.stop_after, "Stop with a checkpoint after so many steps of this call; 0: never")
-      ->check(CLI::NonNegativeNumber)
+      ->check(example::at_least(0))
       ->capture_default_str();
 }
 

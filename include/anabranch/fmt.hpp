@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <anabranch/cache/kv_cache.hpp>
+#include <anabranch/decode/events.hpp>
 #include <anabranch/decode/row_costs.hpp>
 #include <anabranch/decode/statistics.hpp>
 
@@ -64,6 +65,59 @@ struct fmt::formatter<anabranch::Statistics> {
     if (!s.parallel()) return fmt::format_to(out, "no branches");
     return fmt::format_to(out, "{:.1f} branches a block, {:.0f} % of the text in them", s.branches_per_block(),
                           100 * s.branch_share());
+  }
+};
+
+template <>
+struct fmt::formatter<anabranch::EndReason> : fmt::formatter<const char*> {
+  template <class Context>
+  auto format(anabranch::EndReason reason, Context& context) const {
+    return fmt::formatter<const char*>::format(anabranch::reason_name(reason), context);
+  }
+};
+
+namespace anabranch::impl {
+
+/// One line for people, without its end, whatever the text holds: `branch 2: token 17 "text"`, `trunk: forks into
+/// branches 1 to 3`, `branch 2: ends, end_tag`, `trunk: joins branches 1 to 3`, `request 1: ends, end_of_text`.
+inline std::string event_text(const Event& event) {
+  std::string text = event.kind == Event::Kind::end
+                         ? fmt::format("request {}", static_cast<std::uint64_t>(event.request))
+                     : event.branch == kTrunk ? "trunk"
+                                              : fmt::format("branch {}", event.branch);
+  const auto branches = [&](std::size_t n) {
+    return fmt::format("branches {} to {}", event.first_branch, event.first_branch + static_cast<BranchIndex>(n) - 1);
+  };
+  switch (event.kind) {
+    case Event::Kind::token: text += fmt::format(": token {}", event.token); break;
+    case Event::Kind::fork:
+      text += event.titles.empty() ? fmt::format(": does not fork, {}", reason_name(event.reason))
+                                   : ": forks into " + branches(event.titles.size());
+      break;
+    case Event::Kind::join: text += ": joins " + branches(static_cast<std::size_t>(event.n_branches)); break;
+    case Event::Kind::branch_end:
+    case Event::Kind::end: text += fmt::format(": ends, {}", reason_name(event.reason)); break;
+  }
+  if (event.text.empty()) return text;
+  text += " \"";
+  for (const char c : event.text)
+    if (c == '\n')
+      text += "\\n";
+    else if (c == '\r')
+      text += "\\r";
+    else
+      text += c == '"' || c == '\\' ? std::string{'\\', c} : std::string(1, c);
+  return text + "\"";
+}
+
+}  // namespace anabranch::impl
+
+template <>
+struct fmt::formatter<anabranch::Event> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  template <class Context>
+  auto format(const anabranch::Event& event, Context& context) const {
+    return fmt::format_to(context.out(), "{}", anabranch::impl::event_text(event));
   }
 };
 

@@ -16,6 +16,7 @@
 #include <anabranch/hf/hub_cache.hpp>
 #include <anabranch/hf/model_weights.hpp>
 
+#include "fastest_type.hpp"
 #include "forward_pass.hpp"
 #include "load_report.hpp"
 #include "memory.hpp"
@@ -67,16 +68,16 @@ hf::ModelWeights open_weights(const std::filesystem::path& folder, const hf::Mod
   return {hf::Weights::open(folder), config, hf::Adapter::load(*options.adapter), options.adapter->string()};
 }
 
-/// The type that `automatic` stands for, measured if it was not measured here before.
+/// The type that `automatic` stands for, measured if no clear result was kept here before.
 Weights resolve(const LoadOptions& options, const hf::ModelConfig& config, const std::filesystem::path& folder,
                 const WeightCache& cache, const LoadReport& report) {
   if (options.weights != Weights::automatic) return options.weights;
   if (const std::optional<Weights> known = cache.fastest(config)) return *known;
   require_memory(estimate_memory(config, options, Weights::int8), options, folder);
   report.stage("measures");
-  const Weights fastest = fastest_weights(folder, config);
+  const FastestType fastest = fastest_weights(folder, config);
   cache.keep_fastest(config, fastest);
-  return fastest;
+  return fastest.weights;
 }
 
 /// Puts the tensors into `model` as an earlier load has kept them, else reads them from the model's files and keeps

@@ -1,7 +1,6 @@
 // The weights of a model in the runner's type. Projections that share an input are fused into one matrix.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -50,10 +49,6 @@ LayerTensors load_layer(WeightReader& reader, const hf::ModelConfig& config, std
 inline Activation activation_of(const hf::ModelConfig& config) noexcept {
   return config.activation == hf::Activation::gelu_tanh ? Activation::gelu_tanh : Activation::silu;
 }
-
-/// The fastest of the types that this CPU multiplies well. It is measured on the first layer's products with four rows,
-/// weights out of cache, best of five turns.
-Weights fastest_weights(const std::filesystem::path& folder, const hf::ModelConfig& config);
 
 /// out[r] = the embedding of token r, in the model's scale: [n_rows, hidden], float32.
 void embed(const ModelTensors& model, const hf::ModelConfig& config, std::span<const TokenId> tokens, float* out);

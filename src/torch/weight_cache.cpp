@@ -291,9 +291,10 @@ void WeightCache::write(const KeptFile& file, const ModelTensors& model, const h
 
 namespace {
 
-constexpr std::array<std::pair<Weights, const char*>, 3> kTypes{
-    {{Weights::float32, "float32"}, {Weights::bfloat16, "bfloat16"}, {Weights::int8, "int8"}}};
 constexpr const char* kFastest = "fastest";
+constexpr const char* kMeasured = "2";  ///< grows with the way of measuring: what was kept before is measured again
+
+std::string again(const KeptFile& kept) { return "; to measure again, remove " + kept.path.string(); }
 
 }  // namespace
 
@@ -305,7 +306,11 @@ std::optional<KeptFile> WeightCache::file_of_fastest(const hf::ModelConfig& c) c
   ByteHash hash;
   hash.add(model + machine);
   return KeptFile{*folder_ / ("fastest-" + hash.text() + ".safetensors"),
-                  {{"format", kFormat}, {"version", version()}, {"machine", std::move(machine)}, {"model", model}}};
+                  {{"format", kFormat},
+                   {"version", version()},
+                   {"machine", std::move(machine)},
+                   {"model", model},
+                   {"measured", kMeasured}}};
 }
 
 std::optional<Weights> WeightCache::fastest(const hf::ModelConfig& config) const {
@@ -314,11 +319,11 @@ std::optional<Weights> WeightCache::fastest(const hf::ModelConfig& config) const
   if (!kept || !fs::exists(kept->path, error)) return std::nullopt;
   try {
     const hf::Weights file = hf::Weights::open(kept->path);
-    for (const auto& [type, name] : kTypes) {
+    for (const Weights type : {Weights::float32, Weights::bfloat16, Weights::int8}) {
       KeptFile wanted = *kept;
-      wanted.description.emplace(kFastest, name);
+      wanted.description.emplace(kFastest, weights_name(type));
       if (file.metadata() != wanted.description) continue;
-      report_->log(std::string("weights: ") + name + " was the fastest here");
+      report_->log(std::string("weights: ") + weights_name(type) + " was the fastest here" + again(*kept));
       return type;
     }
     report_->log("weights: " + kept->path.string() + " is made anew: it is of another version or machine");
@@ -328,15 +333,18 @@ std::optional<Weights> WeightCache::fastest(const hf::ModelConfig& config) const
   return std::nullopt;
 }
 
-void WeightCache::keep_fastest(const hf::ModelConfig& config, Weights weights) const {
+void WeightCache::keep_fastest(const hf::ModelConfig& config, const FastestType& measured) const {
+  const std::string name = weights_name(measured.weights);
+  if (!measured.clear) {
+    report_->log("weights: " + name +
+                 " is taken; the measured times of the types do not differ clearly, as on a busy "
+                 "machine, and are not kept: the next load measures again");
+    return;
+  }
   const std::optional<KeptFile> kept = file_of_fastest(config);
-  std::map<std::string, std::string> metadata;
-  for (const auto& [type, name] : kTypes)
-    if (type == weights) {
-      report_->log(std::string("weights: ") + name + " is the fastest here, measured");
-      metadata[kFastest] = name;
-    }
+  report_->log("weights: " + name + " is the fastest here, measured" + (kept ? again(*kept) : std::string()));
   if (!kept || !make_room(*kept, 0)) return;
+  std::map<std::string, std::string> metadata{{kFastest, name}};
   metadata.insert(kept->description.begin(), kept->description.end());
   try {
     hf::write_safetensors(kept->path, std::span<const hf::RawTensor>(), metadata);

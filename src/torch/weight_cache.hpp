@@ -13,6 +13,7 @@
 #include <anabranch/hf/config.hpp>
 #include <anabranch/torch/load_options.hpp>
 
+#include "fastest_type.hpp"
 #include "load_report.hpp"
 #include "tensors.hpp"
 
@@ -47,7 +48,8 @@ class WeightCache {
 
   /// The type that was the fastest for such a model on this machine, with this many threads.
   std::optional<Weights> fastest(const hf::ModelConfig& config) const;
-  void keep_fastest(const hf::ModelConfig& config, Weights weights) const;
+  /// Keeps a clear result, and says what was measured.
+  void keep_fastest(const hf::ModelConfig& config, const FastestType& measured) const;
 
  private:
   std::optional<KeptFile> file_of_fastest(const hf::ModelConfig& config) const;

@@ -44,5 +44,7 @@ TEST_CASE("a bad line is named by its number") {
   CHECK(message("fine\n{\"turns\": []}\n").find("line 2") != std::string::npos);
   CHECK(message("{broken\n").find("line 1") != std::string::npos);
   CHECK(message("\n\n").find("no question") != std::string::npos);
+  CHECK(message("fine\nnot f\xefne\n").find("line 2 is no UTF-8 at byte 5 of 8") != std::string::npos);
+  CHECK_THROWS_WITH(chat::read_questions("/"), "/ cannot be read: it is a folder");
   CHECK_THROWS_AS(chat::read_questions("/nonexistent"), anabranch::Error);
 }

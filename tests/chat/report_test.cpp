@@ -48,6 +48,14 @@ TEST_CASE("an answer that was cut in its titles is not said to take fewer passes
   CHECK(chat::figures(whole).find("parallel phase 12.0 tokens/s") != std::string::npos);
 }
 
+TEST_CASE("the figures of an answer name the type of the weights, where it is known") {
+  chat::Result answer = cut_in_titles();
+  CHECK(chat::figures(answer).find("3.5 tokens/s   ended: limit") != std::string::npos);
+  answer.weights = "int8";
+  CHECK(chat::figures(answer).find("3.5 tokens/s   int8   ended: limit") != std::string::npos);
+  CHECK(nlohmann::json::parse(chat::to_json(answer))["weights"] == "int8");
+}
+
 TEST_CASE("answers that were made together are summed up by the time that they shared") {
   const std::string text = chat::summary({cut_in_titles(), cut_in_titles()}, 2.0);
   CHECK(text.find("passes 62 (serial: 62)   as many as serial") != std::string::npos);

@@ -250,6 +250,16 @@ class SetUp(unittest.TestCase):
         self.assertNotEqual(self.sh("configure dev -DA=3", BREAK="1").returncode, 0)
         self.assertEqual([configured(), configured()], [True, False])
 
+    def test_a_copy_that_cannot_be_written_is_named(self):
+        refused = "cannot be written; make a copy that can"
+        done = self.sh("echo ready")
+        self.assertEqual((done.returncode, done.stdout), (0, "ready\n"), done.stderr)
+        # There nobody makes a folder, not even root.
+        done = subprocess.run(["bash", "-c", f'set -e; root=/proc/self/task; . "{ROOT}/cmake/setup/setup.sh"; echo ready'],
+                              env={**os.environ, "ANABRANCH_CACHE": str(self.root / "cache")}, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn(f"this copy of Anabranch, /proc/self/task, {refused}", done.stderr)
+
     def python(self, *, cpu_wheel, cuda, imports):
         """A python3 whose venv's pip sees one torch wheel."""
         version = f"__version__ = 'x'\ncuda: Optional[str] = {cuda}\nhip: Optional[str] = None\n"

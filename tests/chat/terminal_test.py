@@ -80,7 +80,8 @@ class Conversation(unittest.TestCase):
         terminal = Terminal("--max-tokens", "4", ASK, term="dumb")
         self.assertEqual(terminal.end(), 0)
         self.assertNotIn("\x1b", terminal.text)
-        self.assertNotIn("loading the model", terminal.text)
+        self.assertEqual(terminal.text.count("loading the model ..."), 1)
+        self.assertEqual(terminal.text.count("loading the model"), 1)
 
     def converse(self, terminal):
         terminal.wait_for(r"\n> $")

@@ -40,6 +40,12 @@ TEST_CASE("a dash is the question on standard input, without the blanks around i
   CHECK(asked({"Why is it?", "-"}, "And now?") == Words{"Why is it?", "And now?"});
 }
 
+TEST_CASE("a question that is no UTF-8 is refused with the place") {
+  CHECK(refusal({"Wh\xffy?"}) == "the question is no UTF-8 at byte 2 of 5");
+  CHECK(refusal({"Why is it?", "Why \xe4\xb8"}) == "the question is no UTF-8 at byte 4 of 6");
+  CHECK(refusal({"-"}, "\xc0\xaf\n") == "the question is no UTF-8 at byte 0 of 2");
+}
+
 TEST_CASE("an empty question is refused") {
   CHECK(refusal({""}) == "the question is empty");
   CHECK(refusal({"Why is it?", " \n"}) == "the question is empty");

@@ -106,6 +106,23 @@ TEST_CASE("A title ends where it is too long: the first is kept, a later one tak
   CHECK(later.action.forget == 8);
 }
 
+TEST_CASE("A title is cut between characters, never inside one") {
+  const std::string two = "\u4e2d\u6587";  // of three bytes, three tokens, each
+  for (std::int32_t n = 3; n <= 6; ++n) {
+    const Trunk cut(two.substr(0, static_cast<std::size_t>(n)), {.max_title_tokens = n});
+    CAPTURE(n);
+    CHECK(text_of(cut.action.seeds.at(0).prefix) == "1. **" + two.substr(0, n < 6 ? 3 : 6) + "**:");
+  }
+  CHECK(Trunk(two.substr(0, 2), {.max_title_tokens = 2}).action.seeds.empty());  // no character at all
+  const Trunk closed(two.substr(0, 4) +
+                     "**b\xff"
+                     "c**\n");
+  CHECK(text_of(closed.action.forced) == "\n\n");
+  REQUIRE(closed.action.seeds.size() == 2);
+  CHECK(text_of(closed.action.seeds[0].prefix) == "1. **" + two.substr(0, 3) + "**:");
+  CHECK(text_of(closed.action.seeds[1].prefix) == "2. **b\ufffdc**:");
+}
+
 TEST_CASE("Without any title the answer goes on serially") {
   Trunk trunk("\n", {.max_refused = 0});
   CHECK(trunk.action.seeds.empty());

@@ -26,6 +26,36 @@ TEST_CASE("statuses and ids print by name") {
   CHECK(fmt::format("{} {}", ab::SequenceId{3, 1}, ab::kNoSequence) == "3.1 none");
 }
 
+TEST_CASE("reasons print by name, and events as a line that says what happened to whom") {
+  CHECK(fmt::format("{}", ab::EndReason::end_of_text) == "end_of_text");
+  using Kind = ab::Event::Kind;
+  ab::Event event;
+  event.branch = 2;
+  event.token = 17;
+  event.text = "a \"b\"\n\\";
+  CHECK(fmt::format("{}", event) == "branch 2: token 17 \"a \\\"b\\\"\\n\\\\\"");
+  event.branch = ab::kTrunk;
+  event.text = "";
+  CHECK(fmt::format("{}", event) == "trunk: token 17");
+  event.kind = Kind::fork;
+  event.reason = ab::EndReason::limit;
+  CHECK(fmt::format("{}", event) == "trunk: does not fork, limit");
+  event.titles = {"A", "B", "C"};
+  event.first_branch = 1;
+  CHECK(fmt::format("{}", event) == "trunk: forks into branches 1 to 3");
+  event.kind = Kind::join;
+  event.n_branches = 3;
+  CHECK(fmt::format("{}", event) == "trunk: joins branches 1 to 3");
+  event.kind = Kind::end;
+  event.request = ab::RequestId{4};
+  event.text = ".";
+  CHECK(fmt::format("{}", event) == "request 4: ends, limit \".\"");
+  event.kind = Kind::branch_end;
+  event.branch = 3;
+  event.reason = ab::EndReason::end_tag;
+  CHECK(fmt::format("{}", event) == "branch 3: ends, end_tag \".\"");
+}
+
 TEST_CASE("statistics print as the figures of an answer") {
   ab::Statistics s;
   s.n_serial = 6;

@@ -103,6 +103,15 @@ class DecoderTier(unittest.TestCase):
             self.assertIsNone(decoder.plan())
             self.assertEqual(decoder.cache.statistics().n_free_pages, 64)
 
+    def test_a_deadline_that_is_no_time_of_the_monotonic_clock_is_refused(self):
+        decoder, model = scripted([[*b"ab", END]])
+        for deadline in (time.monotonic() + 400 * 24 * 3600, float("inf"), float("nan")):
+            with self.assertRaisesRegex(ValueError, r"deadline is .*time\.monotonic\(\)"):
+                list(decoder.run(b"Q", model, deadline=deadline))
+        self.assertIsNone(decoder.plan())  # nothing was submitted
+        events = list(decoder.run(b"Q", model, deadline=time.monotonic() + 3600))
+        self.assertEqual(events[-1].reason, Reason.END_OF_TEXT)
+
     def test_stop_strings_limits_and_log_probabilities_reach_the_request(self):
         decoder, model = scripted([[*b"abcdef", END]])
         events = list(decoder.run(b"Q", model, stop=["cd"], n_log_probabilities=2))
@@ -190,8 +199,9 @@ class DecoderTier(unittest.TestCase):
         flat = memoryview(array("f", [0.0] * N_VOCABULARY))
         wrong = (flat, memoryview(array("d", [0.0])).cast("B").cast("d", [1, 1]),
                  flat.cast("B").cast("f", [2, N_VOCABULARY // 2]))
-        for logits in wrong:
-            with self.assertRaises(Error) as raised:
+        words = (r"float32 \(array type 'f'\) of shape \(256,\)", r"float64 \(array type 'd'\)", "shape")
+        for logits, word in zip(wrong, words):
+            with self.assertRaisesRegex(Error, word) as raised:
                 decoder.commit(logits)
             self.assertEqual(raised.exception.status, Status.BAD_LOGITS)
         with self.assertRaises(Error) as raised:
@@ -220,9 +230,12 @@ class DecoderTier(unittest.TestCase):
             self.assertEqual(next(e.token for e in decoder.events() if e.kind == EventKind.TOKEN), 2)
 
     def test_skeleton_needs_a_tokenizer_and_markups_have_names(self):
-        for markup, word in (("skeleton", "anb_text"), ("haiku", "haiku")):
+        writer = type("Writer", (), {"to_text": Bytes.to_text})()
+        for markup, tokenizer, word in (("skeleton", None, "needs a tokenizer with .*to_tokens.* given none"),
+                                        ("skeleton", writer, "needs a tokenizer with .*to_tokens.* given Writer"),
+                                        ("haiku", None, "haiku")):
             with self.assertRaisesRegex(Error, word) as raised:
-                LIB.decoder(markup=markup)
+                LIB.decoder(markup=markup, tokenizer=tokenizer)
             self.assertEqual(raised.exception.status, Status.BAD_MARKUP)
 
     def test_a_prompt_that_is_no_tokens_is_refused_with_what_is_wanted(self):
@@ -258,6 +271,20 @@ class DecoderTier(unittest.TestCase):
         events = list(decoder.run(b"Q", model))
         answer = decoder.branch(events[-1].request).text
         self.assertEqual(answer, "Here are the main points:\n\n1. **Rest**: a\n2. **Move**: b")
+
+    def test_a_title_of_bytes_is_cut_between_characters(self):
+        class Utf8(Bytes):
+            def to_text(self, tokens):
+                return bytes(token for token in tokens if token != END)
+
+        title = "\u4e2d\u6587" * 4
+        model = Script([[*title.encode()], [*b" a\n"]])
+        model.decoder = LIB.decoder(LIB.cache(n_pages=64), tokenizer=Utf8(), end_of_text=[END], markup="skeleton",
+                                    max_tokens=64)
+        events = list(model.decoder.run(b"Q", model))
+        self.assertEqual(model.decoder.branch(events[-1].request).text,
+                         f"Here are the main points:\n\n1. **{title[:5]}**: a")  # of 16 bytes
+        self.assertEqual(model.decoder.branch(events[-1].request, 1).title, title[:5])
 
     def test_a_decoder_outlives_the_name_of_its_cache(self):
         decoder, model = scripted(TWO_BRANCHES, markup=ASPD)

@@ -12,6 +12,9 @@ from .library import Error, c_text, in_range, int_array
 
 # By the format of a memoryview.
 LOGIT_TYPES = {"f": LogitType.FLOAT32, "e": LogitType.FLOAT16, "H": LogitType.BFLOAT16}
+_TYPE_NAMES = {"f": "float32", "d": "float64", "e": "float16", "b": "int8", "B": "uint8", "h": "int16", "H": "uint16",
+              "i": "int32", "I": "uint32", "l": "int64", "L": "uint64", "q": "int64", "Q": "uint64", "?": "bool"}
+_YEAR = 366 * 24 * 3600.0  # seconds
 
 
 @dataclass
@@ -79,6 +82,9 @@ class Decoder:
             if "title_separator" in markup:
                 markup = {**markup, "n_title_separator": len(markup["title_separator"])}
             markup = self.lib.make(abi.Markup, markup)
+        if markup.name == b"skeleton" and not hasattr(tokenizer, "to_tokens"):
+            raise Error(Status.BAD_MARKUP, "markup skeleton needs a tokenizer with to_text(tokens) and to_tokens(text); "
+                        f"it was given {'none' if tokenizer is None else type(tokenizer).__name__}")
         ends, n_ends = int_array(end_of_text)
         text = self._text_callbacks(tokenizer)
         options = {**options, "markup": markup, "text": text, "end_of_text": ends, "n_end_of_text": n_ends}
@@ -115,14 +121,14 @@ class Decoder:
 
         @guarded
         def text_to_tokens(text, n, out, capacity, _):
-            tokens, n_tokens = int_array(tokenizer.to_tokens(ctypes.string_at(text, n).decode()))
+            tokens, n_tokens = int_array(tokenizer.to_tokens(_text(text, n)))
             if n_tokens <= capacity:
                 ctypes.memmove(out, tokens, ctypes.sizeof(tokens))
             return n_tokens
 
         @guarded
         def stop_token(text, n, _):
-            token = tokenizer.stop_token(ctypes.string_at(text, n).decode())
+            token = tokenizer.stop_token(_text(text, n))
             return abi.UNKNOWN_TOKEN if token is None else in_range(token, abi.i32)
 
         if not callable(getattr(tokenizer, "to_text", None)):
@@ -190,8 +196,10 @@ class Decoder:
                                 "uint16 rows [n_outputs, n_vocabulary] with the buffer protocol, such as a numpy array "
                                 "(of a torch tensor on the CPU: .numpy())") from None
             if values.format not in LOGIT_TYPES or values.ndim != 2 or not self._has_rows(values, logits):
-                raise Error(Status.BAD_LOGITS, f"logits are {values.format} of shape {values.shape}, not contiguous "
-                                               "float32, float16 or uint16 [n_outputs, n_vocabulary]")
+                kind = _TYPE_NAMES.get(values.format, "of another type")
+                raise Error(Status.BAD_LOGITS, f"logits are {kind} (array type {values.format!r}) of shape "
+                                               f"{values.shape}; they must be contiguous float32, float16 or uint16 of "
+                                               "shape (n_outputs, n_vocabulary)")
             made.type = LOGIT_TYPES[values.format]
             made.n_outputs, made.n_vocabulary = values.shape
             if values.c_contiguous:
@@ -236,13 +244,14 @@ class Decoder:
         """Answers one prompt with `model`, a function from a Plan to logits (see commit), and yields the events.
 
         Three things stop it between two passes: `cancel`, a threading.Event (or whatever has is_set()) that is set;
-        `deadline`, a time of time.monotonic(), that has come; `on_pass`, a function called after the events of each
+        `deadline`, a time of time.monotonic() (at most a year ahead), that has come; `on_pass`, a function called after the events of each
         pass, that returns False. The request is cancelled then, its last events come out, the end with
         Reason.CANCELLED, and `branch(request)` has the text so far.
 
         Other requests of this decoder go on beside it. When the model fails, or the caller leaves early, the request
         is cancelled. A pass that is given up is aborted; the model's `abort`, if it has one, is called for it too.
         """
+        _check_deadline(deadline)
         request = self.submit(prompt, **options)
         stopped = False
         try:
@@ -313,6 +322,12 @@ def _biases(logit_bias):
     if not hasattr(logit_bias, "items"):
         raise TypeError(f"logit_bias is of type {type(logit_bias).__name__}; it must be a dict of token ids to numbers")
     return [(in_range(token, abi.i32), float(bias)) for token, bias in logit_bias.items()]
+
+
+def _check_deadline(deadline):
+    if deadline is not None and not deadline - time.monotonic() <= _YEAR:
+        raise ValueError(f"deadline is {deadline!r}, more than a year ahead; it must be a time of time.monotonic(), which "
+                         f"is now {time.monotonic():.3f}, such as time.monotonic() + 20; None: no deadline")
 
 
 def _text(address, n):

@@ -13,6 +13,7 @@
 
 #include "../../common/guarded.hpp"
 #include "../../common/json_lines.hpp"
+#include "../../common/numbers.hpp"
 #include "../../common/usage.hpp"
 #include "prompts.hpp"
 #include "writer.hpp"
@@ -36,26 +37,28 @@ void add_options(CLI::App& app, Arguments& a) {
       ->required();
   app.add_option("--out", a.out, "JSON lines; answers that are there are not written again")->required();
   app.add_option("--samples", a.n_samples, "answers for each prompt")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
-  app.add_option("--temperature", *a.settings.sampling.temperature, "of sampling")->capture_default_str();
-  app.add_option("--top-p", *a.settings.sampling.top_p, "of sampling")->capture_default_str();
-  app.add_option("--repetition-penalty", *a.settings.sampling.repetition_penalty, "of sampling")->capture_default_str();
+  app.add_option("--temperature", *a.settings.sampling.temperature, "of sampling")
+      ->check(example::at_least(0))
+      ->capture_default_str();
+  app.add_option("--top-p", *a.settings.sampling.top_p, "of sampling")->check(example::share())->capture_default_str();
+  app.add_option("--repetition-penalty", *a.settings.sampling.repetition_penalty, "of sampling")
+      ->check(example::above(0))
+      ->capture_default_str();
   app.add_option("--seed", a.settings.sampling.seed, "of the first sample; the next take the next")
-      ->check(CLI::NonNegativeNumber)
+      ->check(example::at_least(0))
       ->capture_default_str();
   app.add_option("--max-tokens", a.settings.max_tokens, "of a serial answer")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
   app.add_option("--max-branch-tokens", a.settings.max_branch_tokens, "of a point")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
   app.add_option("--at-once", a.settings.n_at_once, "answers in one pass")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
-  app.add_option("--threads", a.n_threads, "threads; 0: all cores")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  app.add_option("--threads", a.n_threads, "threads; 0: all cores")->check(example::at_least(0))->capture_default_str();
 }
 
 /// Answers go to the file at once; a line on stderr says how far it is.

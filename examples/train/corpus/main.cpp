@@ -14,6 +14,7 @@
 #include <anabranch/error.hpp>
 
 #include "../../common/guarded.hpp"
+#include "../../common/numbers.hpp"
 #include "../../common/usage.hpp"
 #include "pipeline.hpp"
 
@@ -40,7 +41,7 @@ void add_files(CLI::App& app, Options& o) {
       ->check(CLI::IsMember({"keep", "drop"}))
       ->capture_default_str();
   app.add_option("--batch", o.pipeline.batch, "answers between two writes")
-      ->check(CLI::Range(1, 4096))
+      ->check(example::between(1, 4096))
       ->capture_default_str();
   app.add_flag("--quiet", o.pipeline.quiet, "no progress on standard error");
 }
@@ -48,17 +49,17 @@ void add_files(CLI::App& app, Options& o) {
 void add_limits(CLI::App& app, Options& o) {
   ab::corpus::FormatLimits& l = o.pipeline.limits;
   app.add_option("--max-depth", l.max_depth, "levels of blocks; deeper ones stay text")
-      ->check(CLI::Range(1, ab::corpus::kMaxBlockDepth))
+      ->check(example::between(1, ab::corpus::kMaxBlockDepth))
       ->capture_default_str();
-  app.add_option("--min-branches", l.min_branches, "of a block")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--max-branches", l.max_branches, "of a block")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--min-words", l.min_body_words, "of a branch")->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--max-words", l.max_body_words, "of a branch")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--min-branches", l.min_branches, "of a block")->check(example::at_least(1))->capture_default_str();
+  app.add_option("--max-branches", l.max_branches, "of a block")->check(example::at_least(1))->capture_default_str();
+  app.add_option("--min-words", l.min_body_words, "of a branch")->check(example::at_least(0))->capture_default_str();
+  app.add_option("--max-words", l.max_body_words, "of a branch")->check(example::at_least(1))->capture_default_str();
   app.add_option("--max-overlap", l.max_overlap, "share of word 3-grams that two branches have in common")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(example::between(0.0, 1.0))
       ->capture_default_str();
   app.add_option("--max-repeated", l.max_repeated_ngrams, "share of word 4-grams that come again within a branch")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(example::between(0.0, 1.0))
       ->capture_default_str();
 }
 
@@ -69,7 +70,7 @@ void add_model(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--threshold", o.pipeline.threshold, "nats per token that a branch may lose")->capture_default_str();
   app.add_option("--max-rows", o.scorer.max_rows, "tokens of a pass")
-      ->check(CLI::Range(1, 65536))
+      ->check(example::between(1, 65536))
       ->capture_default_str();
   app.add_option("--starts", o.starts, "positions of the branches: successive, together")
       ->check(CLI::IsMember({"successive", "together"}))

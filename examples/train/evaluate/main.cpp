@@ -15,6 +15,7 @@
 
 #include "../../common/guarded.hpp"
 #include "../../common/json_lines.hpp"
+#include "../../common/numbers.hpp"
 #include "../../common/usage.hpp"
 #include "answer_questions.hpp"
 #include "text_loss.hpp"
@@ -48,24 +49,25 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--questions", a.questions, "JSON lines of our own or FastChat's; several files")->required();
   app.add_option("--out", a.out, "JSON lines; what is there already is not done again")->required();
   app.add_option("--most", a.most, "only the first so many questions of each file; 0: all")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--temperature", *a.request.sampling.temperature, "0: greedy")->capture_default_str();
-  app.add_option("--top-p", *a.request.sampling.top_p, "of sampling")->capture_default_str();
+      ->check(example::at_least(0));
+  app.add_option("--temperature", *a.request.sampling.temperature, "0: greedy")
+      ->check(example::at_least(0))
+      ->capture_default_str();
+  app.add_option("--top-p", *a.request.sampling.top_p, "of sampling")->check(example::share())->capture_default_str();
   app.add_option("--no-repeat-ngram", a.request.no_repeat_ngram, "groups of so many tokens are not written again")
-      ->check(CLI::NonNegativeNumber)
+      ->check(example::at_least(0))
       ->capture_default_str();
   app.add_option("--repetition-penalty", *a.request.sampling.repetition_penalty, "over the answer so far")
+      ->check(example::above(0))
       ->capture_default_str();
-  app.add_option("--seed", a.request.sampling.seed, "of sampling")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  app.add_option("--seed", a.request.sampling.seed, "of sampling")->check(example::at_least(0))->capture_default_str();
   app.add_option("--max-tokens", a.request.max_tokens, "of an answer")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
   app.add_option("--max-branch-tokens", a.request.max_branch_tokens, "of a branch")
-      ->check(CLI::PositiveNumber)
+      ->check(example::at_least(1))
       ->capture_default_str();
-  app.add_option("--threads", a.n_threads, "0: all cores")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--threads", a.n_threads, "0: all cores")->check(example::at_least(0))->capture_default_str();
 }
 
 /// A model and the ways in which it answers.

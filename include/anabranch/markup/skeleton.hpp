@@ -10,10 +10,12 @@
 //   exactly is taken back and forced again as its trimmed text and `**`.
 //   A title that is repeated, empty, too long, or in which the model ends the text is taken back with its number, and
 //   the outline stops. It also stops behind a title that ran into a line break, and at `max_points`.
-//   A first title like that is kept as it stands; without any title there are no points but a plain serial answer.
+//   A first title like that is kept as it stands, without a character that its end cuts; without any title there are no
+//   points but a plain serial answer. Bytes in a title that are no UTF-8 become U+FFFD.
 // A body ends at its first line break (or end of text, or a limit); text in front of the break is kept, even if it is
-// part of the same token. The separator is forced at the end of each point but the last. Forced text must not end in a
-// blank: tokens carry their leading blank, and a prefix that takes it away gives empty or broken bodies.
+// part of the same token, as long as it is UTF-8 by itself. The separator is forced at the end of each point but the
+// last. Forced text must not end in a blank: tokens carry their leading blank, and a prefix that takes it away gives
+// empty or broken bodies.
 #pragma once
 
 #include <cstdint>

@@ -15,13 +15,23 @@ namespace anabranch::torch {
 
 /// The type in which the big matrices are kept and multiplied. Everything between products is float32.
 enum class Weights : std::uint8_t {
-  automatic,  ///< the fastest on this CPU, found by a quick measurement of one layer; the result is kept with the
-              ///< weights
+  automatic,  ///< the fastest on this CPU, found by a quick measurement of one layer; a clear result is kept with the
+              ///< weights, without one it is int8 where the CPU has instructions for it
   float32,
   bfloat16,  ///< half the bytes per pass; logits have 8 significant bits. Slow where the CPU lacks it
   int8,      ///< a quarter of the bytes: 8 bits and a scale per output channel, inputs rounded to 8 bits by 32 of them,
              ///< without VNNI to 14 bits a row
 };
+
+constexpr const char* weights_name(Weights weights) noexcept {
+  switch (weights) {
+    case Weights::automatic: return "automatic";
+    case Weights::float32: return "float32";
+    case Weights::bfloat16: return "bfloat16";
+    case Weights::int8: return "int8";
+  }
+  return "unknown";
+}
 
 enum class AttentionPath : std::uint8_t {
   native,  ///< anabranch::attention

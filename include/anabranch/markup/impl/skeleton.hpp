@@ -181,7 +181,8 @@ Action Skeleton<Encode, Decode>::next_in_title(State& s, std::string_view text) 
 template <TextToTokens Encode, Detokenizer Decode>
 bool Skeleton<Encode, Decode>::settle_title(State& s, Action& action, std::string_view written,
                                             std::string_view last) const {
-  const std::string title(impl::trim_title(written));
+  const std::string characters = impl::whole_characters(written);
+  const std::string title(impl::trim_title(characters));
   if (title.empty() || repeated(s, title)) {
     action.forget = s.n_unsettled;
     return false;
@@ -234,7 +235,8 @@ Action Skeleton<Encode, Decode>::next_in_body(State& s, std::string_view text) c
   Action action = Action::end_branch(Role::text);
   action.forget = 1;
   const std::string_view before = text.substr(0, line_break);
-  if (!impl::all_blank(before)) push(action.forced, encode(before), Role::text);
+  if (!impl::all_blank(before) && first_bad_utf8(before) == before.size())
+    push(action.forced, encode(before), Role::text);
   const Forced end = closing(s);
   action.forced.insert(action.forced.end(), end.begin(), end.end());
   return action;

@@ -1,9 +1,11 @@
-// The comparison of titles as a reader compares them.
+// The text of titles: whole characters, and the comparison that a reader makes.
 #pragma once
 
 #include <algorithm>
+#include <string>
 #include <string_view>
 
+#include <anabranch/utf8.hpp>
 #include <anabranch/version.hpp>
 
 namespace anabranch::markup::impl {
@@ -18,6 +20,19 @@ inline std::string_view trim_title(std::string_view text) {
   while (!text.empty() && (is_blank(text.back()) || text.back() == ':' || text.back() == '.' || text.back() == '*'))
     text.remove_suffix(1);
   return text;
+}
+
+/// The characters of `text`: bytes that are none become U+FFFD, and one that is unfinished at the end is left out.
+inline std::string whole_characters(std::string_view text) {
+  using Kind = anabranch::impl::Utf8Piece::Kind;
+  std::string characters;
+  while (!text.empty()) {
+    const anabranch::impl::Utf8Piece piece = anabranch::impl::first_utf8_piece(text);
+    if (piece.kind == Kind::unfinished) break;
+    characters += piece.kind == Kind::whole ? text.substr(0, piece.n_bytes) : std::string_view("\xef\xbf\xbd");
+    text.remove_prefix(piece.n_bytes);
+  }
+  return characters;
 }
 
 inline bool same_letters(std::string_view a, std::string_view b) {
