@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t kPassesKept = 256;
 
-/// What is known of the passes, for other threads.
+/// The passes so far, for other threads to look at.
 class PassLog {
  public:
   void add(PassRecord pass, EngineState state) {

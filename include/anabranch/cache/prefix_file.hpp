@@ -25,7 +25,7 @@ using ByteSink = std::function<void(std::span<const std::byte>)>;
 /// Fills in the next bytes of a file, and returns how many there were; fewer than asked for only at its end.
 using ByteSource = std::function<std::size_t(std::span<std::byte>)>;
 
-/// What was saved or restored.
+/// Counts of a save or a restore.
 struct PrefixFileCounts {
   std::int32_t n_histories = 0;
   std::int32_t n_skipped = 0;  ///< histories that did not fit

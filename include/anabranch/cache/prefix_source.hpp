@@ -37,7 +37,7 @@ struct PrefixStatistics {
 /// throws has changed nothing.
 class PrefixSource {
  public:
-  /// What of the prompt's first `n_most` tokens is there. O(tokens).
+  /// Tells how much of the prompt's first `n_most` tokens is there. O(tokens).
   virtual PrefixMatch find(const StructuredPrompt& prompt, std::int32_t n_most) const = 0;
   /// The same as a sequence of its own, which the caller drops; the pages are shared. O(tokens of the prompt).
   virtual PrefixHit take(const StructuredPrompt& prompt, std::int32_t n_most) = 0;

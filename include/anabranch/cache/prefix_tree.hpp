@@ -50,7 +50,7 @@ struct PrefixNode {
   bool is_held() const noexcept { return n_kept + n_running > 0; }
 };
 
-/// What of a prompt is in the tree.
+/// The part of a prompt that is in the tree.
 struct PrefixMatch {
   PrefixIndex node;  ///< the last one; its run's first `offset` tokens belong to the match
   std::int32_t offset = 0;
@@ -121,7 +121,7 @@ class PrefixTree {
     std::int32_t n_back = 0;
     std::int32_t n_most = 0;
   };
-  /// What makes a node, and finds it.
+  /// A node's identity, which finds it.
   struct Key {
     PrefixIndex parent;
     std::int32_t a = 0, b = 0;  ///< of a run: first token and position; of a join: F and C

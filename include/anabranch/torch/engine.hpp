@@ -51,7 +51,7 @@ struct PassRecord {
   std::vector<RequestShare> requests;  ///< the rows of each request that had some
 };
 
-/// What the engine is doing now, and has done so far.
+/// The engine's work now, and so far.
 struct EngineState {
   SchedulerState scheduler;
   std::int32_t n_filling = 0;    ///< requests of the last pass whose prompts are being computed

@@ -28,7 +28,7 @@ struct PrefixFile<Cache>::Structure {
   std::vector<SequenceId> sequences;  ///< [histories] of a cache that is saved
 };
 
-/// What a restore has made so far, until all of the file is known to be sound.
+/// The sequences that a restore has made so far, until all of the file is known to be sound.
 template <class Cache>
 struct PrefixFile<Cache>::Restored {
   std::vector<PrefixIndex> nodes;     ///< [nodes], each used once

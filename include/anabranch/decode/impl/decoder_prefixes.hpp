@@ -49,7 +49,7 @@ void append_answer(const RequestState<State>& request, const Positions& position
   }
 }
 
-/// What a hit was is to be computed with the rest. Returns how many tokens that are, behind the prompt's blocks.
+/// The tokens of a hit are to be computed with the rest. Returns how many tokens that are, behind the prompt's blocks.
 template <class State>
 std::int32_t forget_hit(RequestState<State>& request, BranchState<State>& trunk) noexcept {
   trunk.start = request.n_structured > 0 ? request.prompt->items().back().position : 0;
