@@ -49,27 +49,6 @@ void append_answer(const RequestState<State>& request, const Positions& position
   }
 }
 
-/// The tokens of a hit are to be computed with the rest. Returns how many tokens that are, behind the prompt's blocks.
-template <class State>
-std::int32_t forget_hit(RequestState<State>& request, BranchState<State>& trunk) noexcept {
-  trunk.start = request.n_structured > 0 ? request.prompt->items().back().position : 0;
-  request.statistics.n_reused = 0;
-  return std::max(std::exchange(request.n_prefix, 0) - request.n_structured, 0);
-}
-
-/// The trunk is gone from the cache, and with it what a prefix cache had of the prompt: that comes first again.
-template <class State>
-void repeat_hit(RequestState<State>& request) {
-  BranchState<State>& trunk = request.edit(kTrunk);
-  const std::int32_t n_linear = forget_hit(request, trunk);
-  if (n_linear == 0) return;
-  Operation prompt(Operation::Kind::feed);
-  prompt.is_repeated = true;
-  prompt.tokens.append(request.prompt->tokens().subspan(static_cast<std::size_t>(request.n_structured),
-                                                        static_cast<std::size_t>(n_linear)));
-  trunk.operations.insert(trunk.operations.begin(), std::move(prompt));
-}
-
 }  // namespace impl
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>

@@ -32,8 +32,8 @@ inline std::size_t n_offers_taken(std::span<const RowOffer> offers, PassRows siz
   double best = size.n_rows > 0 ? size.n_tokens / costs.seconds(size.n_rows, size.n_keys) : 0;
   std::size_t n_taken = 0;
   for (std::size_t k = 0; k < offers.size(); ++k) {
-    size.n_rows += offers.begin()[k].n_rows;
-    size.n_tokens += offers.begin()[k].n_tokens;
+    size.n_rows += offers[k].n_rows;
+    size.n_tokens += offers[k].n_tokens;
     const double seconds = costs.seconds(size.n_rows, size.n_keys);
     if (target > 0 && seconds > target) break;
     const double rate = size.n_tokens / seconds;
