@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = {"chat", "bench", "llama_chat", "best_of", "speculate", "fan_out", "custom_markup", "custom_cache", "c", "rust", "python",
+PROGRAMS = {"chat", "serve", "bench", "llama_chat", "best_of", "speculate", "fan_out", "custom_markup", "custom_cache", "c", "rust", "python",
             "goldens", "answers", "corpus", "train", "evaluate", "merge_adapter"}
 
 
