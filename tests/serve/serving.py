@@ -15,11 +15,15 @@ QUESTIONS = ["What are the benefits of regular exercise?", "Name three fruits.",
              "How do I make tea?", "Give tips for better sleep.", "Who wrote Hamlet?"]
 
 
+# What is begun with tokens that others have computed has other last bits: texts that are compared begin anew.
+ANEW = {"anabranch": {"reuse_prefix": False}}
+
+
 class Server:
     """The program on a port of its own. It ends with the `with` block."""
 
     def __init__(self, program, *options, env=None):
-        self.command = [program, "--port", "0", *options]
+        self.command = [program, "--port", "0", "--weights", "int8", *options]
         self.env = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
 
     def __enter__(self):
@@ -62,7 +66,9 @@ class Server:
         return status, json.loads(text)
 
     def chat(self, question, **fields):
-        body = {"model": "default", "max_tokens": 24, "messages": [{"role": "user", "content": question}], **fields}
+        own = {**ANEW["anabranch"], **fields.pop("anabranch", {})}
+        body = {"model": "default", "max_tokens": 24, "messages": [{"role": "user", "content": question}],
+                "anabranch": own, **fields}
         status, reply = self.post("/v1/chat/completions", body)
         assert status == 200, reply
         return reply
@@ -83,14 +89,16 @@ class Server:
         return {m[1]: float(m[2]) for m in re.finditer(r"^(anabranch_\w+(?:\{[^}]*\})?) (\S+)$", text, re.M)}
 
     def wait_until_idle(self, seconds=60):
-        """Waits until no request is open, and returns the metrics."""
+        """Waits until no request is open, and all pages are free or kept for prompts; returns the metrics."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             metrics = self.metrics()
-            if metrics["anabranch_requests_running"] + metrics["anabranch_requests_queued"] == 0:
+            is_idle = metrics["anabranch_requests_running"] + metrics["anabranch_requests_queued"] == 0
+            n_known = metrics["anabranch_pages_free"] + metrics["anabranch_pages_kept"]
+            if is_idle and n_known == metrics["anabranch_pages"]:
                 return metrics
             time.sleep(0.1)
-        raise AssertionError(f"requests are still open: {metrics}")
+        raise AssertionError(f"requests are open, or pages were lost: {metrics}")
 
     def memory(self):
         """Resident bytes of the process."""
