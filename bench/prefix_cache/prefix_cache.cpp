@@ -6,37 +6,21 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <anabranch/cache/prefix_cache.hpp>
 
+#include "../cpu_time.hpp"
+
 namespace {
 
 using namespace anabranch;
+using bench::need;
+using bench::seconds;
 
 constexpr std::int32_t kShared = 64, kOwn = 32, kCalls = 10, kTries = 5;
-
-double now() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-template <class Work>
-[[gnu::noinline]] double seconds(Work&& work) {
-  const double begin = now();
-  work();
-  return now() - begin;
-}
-
-void need(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "error: %s\n", what);
-  std::exit(1);
-}
 
 /// The prompt of history k.
 StructuredPrompt prompt_of(std::int32_t k) {

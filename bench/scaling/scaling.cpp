@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -19,32 +18,16 @@
 #include <anabranch/anabranch.hpp>
 #include <anabranch/decode/decoder.hpp>
 
+#include "../cpu_time.hpp"
+
 namespace {
 
 using namespace anabranch;
+using bench::need;
+using bench::seconds;
 
 constexpr std::int32_t kVocabulary = 8;
 constexpr TokenId kFork = 1, kEndOfText = 2, kWord = 3;
-
-double now() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-/// Not inlined, so that callgrind can count what is measured: --toggle-collect='*seconds*'.
-template <class Work>
-[[gnu::noinline]] double seconds(Work&& work) {
-  const double begin = now();
-  work();
-  return now() - begin;
-}
-
-void need(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "error: %s\n", what);
-  std::exit(1);
-}
 
 /// A cache with one root of 64 tokens and room for `n` sequences.
 struct World {

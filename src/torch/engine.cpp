@@ -151,7 +151,7 @@ class PassesOf final : public Passes {
     state.n_free_pages = cache_.n_free_pages();
     state.page_size = cache_.page_size();
     state.prefixes = prefixes_.statistics();
-    state.n_kept_pages = prefixes_.n_pages();
+    state.n_kept_pages = n_kept_pages_;
     for (const RequestShare& share : decoder_.rows()) {
       if (!decoder_.knows(share.request) || decoder_.reason(share.request) != EndReason::none) continue;
       const RequestDemand demand = decoder_.demand(share.request);
@@ -160,8 +160,13 @@ class PassesOf final : public Passes {
     }
     return state;
   }
-  void note_state() { log_.set(state()); }
+  void note_state() {
+    n_kept_pages_ = prefixes_.n_pages();
+    log_.set(state());
+  }
   void note_pass() {
+    constexpr std::int64_t kOften = 64;  // counting the pages that are kept looks at all of them
+    if (++n_noted_ % kOften == 0) n_kept_pages_ = prefixes_.n_pages();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin_;
     const std::span<const RequestShare> rows = decoder_.rows();
     log_.add({0, took.count(), n_rows_, {rows.begin(), rows.end()}}, state());
@@ -173,6 +178,8 @@ class PassesOf final : public Passes {
   SchedulerFront<Scheduler<Decoder<M, hf::Tokenizer>>> front_;
   std::chrono::steady_clock::time_point begin_;
   std::int32_t n_rows_ = 0;
+  std::int64_t n_noted_ = 0;
+  std::int32_t n_kept_pages_ = 0;
 };
 
 /// The engine's options for what a request leaves open.
@@ -283,9 +290,11 @@ std::optional<TicketEvent> Engine::next_event(std::span<const Ticket> tickets,
 void Engine::cancel(Ticket ticket) { impl_->passes->cancel(ticket); }
 
 void Engine::release(Ticket ticket) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->tickets.erase(ticket);  // first: finish_all must not meet one that the front has forgotten
+  }
   impl_->passes->release(ticket);
-  const std::lock_guard lock(impl_->mutex);
-  impl_->tickets.erase(ticket);
 }
 
 void Engine::finish_all() {

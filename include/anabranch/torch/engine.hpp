@@ -57,7 +57,8 @@ struct EngineState {
   std::int32_t n_filling = 0;    ///< requests of the last pass whose prompts are being computed
   std::int32_t n_branching = 0;  ///< those with more than one branch
   std::int32_t n_pages = 0, n_free_pages = 0, page_size = 0;
-  std::int32_t n_kept_pages = 0;  ///< that hold what prompts may begin with, those that requests share included
+  std::int32_t n_kept_pages =
+      0;  ///< that hold what prompts may begin with, those that requests share included; may be some passes old
   PrefixStatistics prefixes;
   std::int64_t n_passes = 0, n_rows = 0;
   double pass_seconds = 0;  ///< of all passes
@@ -65,7 +66,8 @@ struct EngineState {
 
 class Engine {
  public:
-  /// The runner shares the model's weights and has K/V tensors of its own. Throws as `generate`, and bad_argument.
+  /// The runner shares the model's weights and has K/V tensors of its own; the model must outlive it. Throws as
+  /// `generate`, and bad_argument.
   explicit Engine(const CausalLm& model, const EngineOptions& options = {});
   /// Ends what runs.
   ~Engine();

@@ -153,7 +153,10 @@ void SchedulerFront<S>::obey(Command& command) {
   if (request == kNoRequest) return;  // it was refused
   switch (command.kind) {
     case Command::Kind::cancel: return scheduler_->cancel(request);
-    case Command::Kind::finish: return scheduler_->finish(request);
+    case Command::Kind::finish: try { return scheduler_->finish(request);
+      } catch (...) {
+        return scheduler_->cancel(request);  // a markup that fails costs it the history, not the others
+      }
     default: return scheduler_->release(request);
   }
 }
