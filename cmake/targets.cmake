@@ -94,9 +94,8 @@ function(anabranch_test name)
   set(program anabranch_test_${name})
   add_executable(${program} ${arg_SOURCES})
   target_link_libraries(${program} PRIVATE anabranch_test_main anabranch::core ${arg_LINK})
-  # A compiler cache that serves several checkouts makes __FILE__ relative to build/<preset>; this makes it relative to
-  # the repository's root, where tests run.
-  target_compile_options(${program} PRIVATE -fmacro-prefix-map=../../=)
+  # A compiler cache gives one object to several checkouts: messages name files from the repository's root.
+  target_compile_options(${program} PRIVATE "-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=")
   anabranch_unity(${program})
   if(arg_UNOPTIMISED)
     anabranch_unoptimised(${program})

@@ -48,7 +48,7 @@ TEST_CASE("Our own questions and FastChat's are read alike") {
 }
 
 TEST_CASE("The shipped questions can be read") {
-  const std::filesystem::path folder = test::fs::path(__FILE__).parent_path() / "../../examples/train/questions";
+  const std::filesystem::path folder = test::source_folder() / "examples/train/questions";
   CHECK(read_questions(folder / "nine_kinds.jsonl").size() == 90);
   CHECK(read_questions(folder / "serial.jsonl").size() == 40);
   CHECK(read_questions(folder / "serial.jsonl").front().set == "questions/serial");

@@ -15,11 +15,13 @@
 
 #include <anabranch/error.hpp>
 
+#include "../source_folder.hpp"
+
 namespace test {
 
 namespace fs = std::filesystem;
 
-inline fs::path recordings() { return fs::path(__FILE__).parent_path() / "recordings"; }
+inline fs::path recordings() { return source_folder() / "tests/hf/recordings"; }
 
 inline std::string read(const fs::path& file) {
   std::ifstream stream(file, std::ios::binary);
@@ -71,7 +73,7 @@ constexpr const char* kNoModel =
 /// The folder of the chat templates that llama.cpp carries, or empty if it is not there.
 inline fs::path chat_templates() {
   const char* named = std::getenv("ANABRANCH_CHAT_TEMPLATES");
-  const fs::path build = fs::path(__FILE__).parent_path() / "../../build";
+  const fs::path build = source_folder() / "build";
   for (const fs::path& folder :
        {named ? fs::path(named) : build / "jinja/models/templates", build / "llama/models/templates"})
     if (fs::exists(folder)) return folder;
