@@ -19,7 +19,7 @@ extern "C" {
 
 typedef struct hf_model hf_model;
 
-/* Reads a Llama, Qwen2 or Qwen3 folder, in float32. NULL: hf_error() says why. */
+/* Reads a Hugging Face folder or a GGUF file (docs/models.md), in float32. NULL: hf_error() says why. */
 HF_API hf_model* hf_open(const char* folder);
 HF_API void hf_close(hf_model* model);
 /* The text of this thread's last failed call. */

@@ -200,8 +200,7 @@ void print_text(const std::string& heading, const std::string& text) {
 }
 
 void CommonOptions::add_to(CLI::App& app) {
-  app.add_option("--model", model, "Hugging Face folder of a Llama, Qwen, Mistral, Phi-3 or Gemma model")
-      ->default_str(kModel);
+  app.add_option("--model", model, "Hugging Face folder or GGUF file of a model")->default_str(kModel);
   app.add_option("--weights", weights, "f32, bf16, auto: bf16 where the CPU multiplies it")
       ->check(CLI::IsMember(example::kWeights))
       ->capture_default_str();

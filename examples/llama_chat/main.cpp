@@ -1,4 +1,5 @@
 // The chat over llama.cpp: any GGUF file of an instruct model, its points decoded side by side in one unified KV cache.
+#include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,6 +56,7 @@ void fill_in(Options& o) {
 
 int run(Options o) {
   chat::collect_questions(o.session);
+  std::fprintf(stderr, "loading the model ...\n");
   const ab::llama::GgufModel model = ab::llama::GgufModel::load(o.model, o.load);
   return chat::run(o.session, o.markup,
                    [&](const chat::Way& way, chat::Watchers& watch, const std::vector<std::string>& questions) {

@@ -54,7 +54,8 @@ void add_server_options(CLI::App& app, serve::ServerOptions& o) {
 }
 
 void add_engine_options(CLI::App& app, Options& o) {
-  app.add_option("--model", o.model, "Hugging Face folder, or its name on the hub if it was fetched")
+  app.add_option("--model", o.model,
+                 "Hugging Face folder or GGUF file of a model, or its name on the hub if it was fetched")
       ->default_str(example::kModel);
   app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model")
       ->default_str(std::string(example::kAdapter) + ", without --model");

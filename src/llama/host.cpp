@@ -89,9 +89,6 @@ void check_context(const llama_context* context) {
   if (llama_get_memory(context) == nullptr || llama_model_has_encoder(model) || llama_model_is_recurrent(model) ||
       llama_model_is_hybrid(model) || llama_model_is_diffusion(model))
     fail(Status::unsupported, "a model without a plain KV cache (an encoder, a recurrent, hybrid or diffusion model)");
-  if (const std::int32_t window = llama_model_n_swa(model); window > 0)
-    fail(Status::unsupported, "a model with a sliding window of ", window,
-         " tokens: llama.cpp overwrites what has left the window, branches may still see it");
   const llama_rope_type rope = llama_model_rope_type(model);
   if (rope == LLAMA_ROPE_TYPE_MROPE || rope == LLAMA_ROPE_TYPE_IMROPE)
     fail(Status::unsupported, "a model with several positions per token (M-RoPE)");
@@ -124,12 +121,14 @@ struct Host::Impl {
       : context(with), table(options.first_seq_id, count_seq_ids(with, options), std::move(read_sequence)) {
     memory = llama_get_memory(context);
     vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context)));
+    window = llama_model_n_swa(llama_get_model(context));
   }
 
   void check(const StepPlan& plan) const;
   void run(const StepPlan& plan, const std::vector<DecodeBatch>& batches);
   void run(const StepPlan& plan, const DecodeBatch& batch);
   void fill(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin, std::size_t end);
+  void check_window(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin, std::size_t end);
   void decode();
   void keep_logits(const StepPlan& plan);
   LogitsView logits_of(const StepPlan& plan);
@@ -141,6 +140,7 @@ struct Host::Impl {
   llama_context* context;
   llama_memory_t memory = nullptr;
   std::int32_t vocabulary = 0;
+  std::int32_t window = 0;  // of the layers that have one; 0: none has
   SeqTable table;
   bool open = false;  // a pass ran whose step was neither committed nor aborted
   HostStatistics statistics;
@@ -149,6 +149,7 @@ struct Host::Impl {
   Table<std::int8_t, PlanRow> wanted;           // [n_rows]
   Table<std::int32_t, PlanRow> index_in_batch;  // [n_rows], of the last llama_decode; kNone: not in it
   std::size_t next_also = 0;
+  std::vector<std::int8_t> checked;  // [seq_ids], by check_window
   std::int32_t n_calls = 0;
   std::vector<float> logits;  // [n_outputs, vocabulary], unless llama.cpp's own can be handed out
 };
@@ -210,7 +211,9 @@ void Host::Impl::run(const StepPlan& plan, const DecodeBatch& batch) {
     if (n_calls > 0) keep_logits(plan);
     {
       const Timed timed(statistics.planning_seconds);
-      fill(plan, batch, begin, std::min(batch.rows.size(), begin + most));
+      const std::size_t end = std::min(batch.rows.size(), begin + most);
+      if (window > 0) check_window(plan, batch, begin, end);
+      fill(plan, batch, begin, end);
     }
     decode();
   }
@@ -227,6 +230,29 @@ void Host::Impl::fill(const StepPlan& plan, const DecodeBatch& batch, std::size_
     arrays.add_seq_id(batch.rows[i].seq_id);
     for (; next_also < batch.also.size() && batch.also[next_also].first == i; ++next_also)
       arrays.add_seq_id(batch.also[next_also].second);
+  }
+}
+
+/// In layers with a window, llama.cpp writes over cells that the next token of their only seq_id would not see. A row
+/// that goes back behind that token, after a rewind or an aborted pass, may miss some: it is refused. Of each seq_id
+/// the first row sees farthest back. Call it before `fill`.
+void Host::Impl::check_window(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin, std::size_t end) {
+  checked.assign(static_cast<std::size_t>(table.n()), 0);
+  const auto was_checked = [&](std::int32_t seq_id) {
+    return std::exchange(checked[static_cast<std::size_t>(seq_id - table.first())], std::int8_t{1}) != 0;
+  };
+  std::size_t also = next_also;
+  for (std::size_t i = begin; i < end; ++i) {
+    const std::int32_t seq_id = batch.rows[i].seq_id;
+    for (; also < batch.also.size() && batch.also[also].first == i; ++also) was_checked(batch.also[also].second);
+    if (was_checked(seq_id)) continue;
+    const Position position = plan.positions[PlanRow(batch.rows[i].row).offset()];
+    const Position needed = std::max(table.first_position(seq_id), position - window + 1);
+    const Position held = llama_memory_seq_pos_min(memory, seq_id);
+    if (needed < position && (held < 0 || held > needed))
+      fail(Status::not_exact, "row ", batch.rows[i].row, " at position ", position, " sees positions from ", needed,
+           " on in the layers with a window of ", window, "; llama.cpp has dropped those before ",
+           held < 0 ? position : held, " (after a rewind or an aborted pass). Begin the sequence anew");
   }
 }
 

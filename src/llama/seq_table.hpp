@@ -72,6 +72,10 @@ class SeqTable {
   /// kNone while llama.cpp holds no token of the sequence.
   std::int32_t seq_id_of(SequenceId sequence) const noexcept;
   std::int32_t first() const noexcept { return first_; }
+  /// Of the tokens that the seq_id holds after the open pass; 0 when it holds none.
+  Position first_position(std::int32_t seq_id) const noexcept {
+    return entries_[EntryIndex(seq_id - first_)].content.first();
+  }
 
  private:
   friend class BatchPlanner;

@@ -25,9 +25,12 @@ struct FastestType {
 /// How much slower every other type must be, by every figure, for the result to be clear.
 inline constexpr double kClearRatio = 1.15;
 
+/// How much longer than its least CPU time a type's median round may take on a machine that is quiet enough.
+inline constexpr double kQuietRatio = 1.25;
+
 /// The type with the least wall time of all rounds if that is clear: minimum and median of the wall times and minimum
-/// of the CPU times all name it, each by kClearRatio. Else `otherwise`. REQUIRES: `types` and their rounds are not
-/// empty.
+/// of the CPU times all name it, each by kClearRatio, and the rounds of every type took hardly longer than its products
+/// keep a processor busy (kQuietRatio). Else `otherwise`. REQUIRES: `types` and their rounds are not empty.
 FastestType fastest_of(std::span<const TypeTimes> types, Weights otherwise);
 
 /// Measures the types that this CPU multiplies well on the first layer's products with four rows, weights out of cache,

@@ -74,8 +74,9 @@ FastestType fastest_of(std::span<const TypeTimes> types, Weights otherwise) {
     return least(other.wall) >= kClearRatio * least(best.wall) &&
            median(other.wall) >= kClearRatio * median(best.wall) && least(other.cpu) >= kClearRatio * least(best.cpu);
   };
-  for (const TypeTimes& other : types)
-    if (&other != &best && !slower(other)) return {otherwise, false};
+  const auto quiet = [](const TypeTimes& type) { return median(type.wall) <= kQuietRatio * least(type.cpu); };
+  for (const TypeTimes& type : types)
+    if (!quiet(type) || (&type != &best && !slower(type))) return {otherwise, false};
   return {best.weights, true};
 }
 

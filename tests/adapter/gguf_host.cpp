@@ -2,11 +2,12 @@
 //
 //     anabranch_gguf_host greedy torch|llama MODEL N FILE TOKEN...    writes the N likeliest next tokens to standard
 //     output, and to FILE the logits that chose them: float32 [N, vocabulary]
-//     anabranch_gguf_host branches MODEL FILE                         LibTorch's greedy answer to the text in FILE, in
+//     anabranch_gguf_host branches torch|llama MODEL FILE             the greedy answer to the text in FILE, in
 //     skeleton markup, as JSON: prompt, trunk (before the fork) and branches with tokens and their log-probabilities,
-//     null where a token was forced
-//     anabranch_gguf_host logits MODEL N FILE TOKEN...                writes llama.cpp's logits of the last N tokens
-//     anabranch_gguf_host tokens MODEL FILE                           of each line of FILE, a text in JSON, the tokens
+//     null where a token was forced anabranch_gguf_host logits MODEL N FILE TOKEN...                writes llama.cpp's
+//     logits of the last N tokens anabranch_gguf_host tokens MODEL FILE                           of each line of FILE,
+//     a text in JSON, the tokens anabranch_gguf_host trees MODEL FIRST N                         random trees through
+//     both hosts: gguf_trees.hpp
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -23,8 +24,11 @@
 #include <anabranch/anabranch.hpp>
 #include <anabranch/hf/prompt.hpp>
 #include <anabranch/hf/tokenizer.hpp>
+#include <anabranch/llama/generate.hpp>
 #include <anabranch/llama/gguf_model.hpp>
 #include <anabranch/torch/generate.hpp>
+
+#include "gguf_trees.hpp"
 
 namespace ab = anabranch;
 
@@ -92,11 +96,9 @@ struct BranchTokens {
   nlohmann::json log_probabilities = nlohmann::json::array();
 };
 
-void print_branches(const std::string& model_file, const std::string& file) {
-  ab::torch::CausalLm model = load_torch(model_file);
-  std::ifstream in(file);
-  const std::string question{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  const std::vector<ab::hf::Message> messages{{"user", question}};
+/// `generate` answers with the options; `prompt` is what it gives the model.
+template <class Generate>
+void print_branches(const Tokens& prompt, const Generate& generate) {
   Tokens trunk;
   std::map<ab::BranchIndex, BranchTokens> branches;
   bool forked = false;
@@ -118,14 +120,26 @@ void print_branches(const std::string& model_file, const std::string& file) {
     branches[event.branch].tokens.push_back(event.token);
     branches[event.branch].log_probabilities.push_back(sampled ? nlohmann::json(event.log_probability) : nullptr);
   };
-  const std::string text = ab::torch::generate(model, question, options).text;
-  nlohmann::json out{{"prompt", ab::hf::encode_chat(model.text().tokenizer, model.text().chat, messages)},
-                     {"trunk", trunk},
-                     {"text", text},
-                     {"branches", nlohmann::json::array()}};
+  const std::string text = generate(options).text;
+  nlohmann::json out{{"prompt", prompt}, {"trunk", trunk}, {"text", text}, {"branches", nlohmann::json::array()}};
   for (const auto& [index, branch] : branches)
     out["branches"].push_back({{"tokens", branch.tokens}, {"log_probabilities", branch.log_probabilities}});
   std::printf("%s\n", out.dump().c_str());
+}
+
+void print_branches(const std::string& host, const std::string& model_file, const std::string& file) {
+  std::ifstream in(file);
+  const std::string question{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  const std::vector<ab::hf::Message> messages{{"user", question}};
+  if (host == "torch") {
+    ab::torch::CausalLm model = load_torch(model_file);
+    print_branches(ab::hf::encode_chat(model.text().tokenizer, model.text().chat, messages),
+                   [&](const ab::GenerateOptions& options) { return ab::torch::generate(model, question, options); });
+    return;
+  }
+  const ab::llama::GgufModel model = load_llama(model_file);
+  print_branches(model.vocabulary().encode_chat(messages),
+                 [&](const ab::GenerateOptions& options) { return ab::llama::generate(model, question, options); });
 }
 
 void write_llama_logits(const std::string& model_file, const Tokens& tokens, std::size_t n, const std::string& file) {
@@ -161,10 +175,12 @@ void run(const Words& words) {
     (words[2] == "torch" ? greedy_torch : greedy_llama)(words[3], tokens_from(words, 6), std::stoi(words[4]), words[5]);
   else if (words.size() > 5 && words[1] == "logits")
     write_llama_logits(words[2], tokens_from(words, 5), std::stoul(words[3]), words[4]);
-  else if (words.size() == 4 && words[1] == "branches")
-    print_branches(words[2], words[3]);
+  else if (words.size() == 5 && words[1] == "branches")
+    print_branches(words[2], words[3], words[4]);
   else if (words.size() == 4 && words[1] == "tokens")
     print_tokens(words[2], words[3]);
+  else if (words.size() == 5 && words[1] == "trees")
+    ab::test::compare_trees(words[2], static_cast<std::uint32_t>(std::stoul(words[3])), std::stoi(words[4]));
   else
     ab::fail(ab::Status::bad_argument, "see the first lines of gguf_host.cpp");
 }

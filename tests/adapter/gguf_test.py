@@ -3,7 +3,7 @@
 The script writes each model as llama.cpp's converter does: names, rotary pairs of a Llama's q and k, Gemma's norms with
 the 1 that they multiply by. Matrices are quantised, and transformers gets the floats that they stand for: logits to 1e-4.
 llama.cpp reads the same file in float32, which shows that the files are right. ANABRANCH_ADAPTER_HOST: the library, a
-program of this build; ANABRANCH_GGUF_LOGITS: llama.cpp, another one, or empty.
+program of this build; ANABRANCH_GGUF_LOGITS: llama.cpp, another one, or empty; ANABRANCH_GGUF_HOST: both, or empty.
 """
 import math
 import os
@@ -23,6 +23,7 @@ from transformers.utils.logging import set_verbosity_error  # noqa: E402
 
 HOST = os.environ["ANABRANCH_ADAPTER_HOST"]
 LLAMA = os.environ.get("ANABRANCH_GGUF_LOGITS")
+TREES = os.environ.get("ANABRANCH_GGUF_HOST")
 SEED = 20261201
 TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 35, 8, 9, 7, 9, 3, 2, 38, 4, 6, 26, 4, 33, 8, 32, 7]
 TOLERANCE = 1e-4
@@ -192,6 +193,22 @@ class GgufFiles(unittest.TestCase):
                                       capture_output=True, text=True, timeout=60)
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assert_close(out, f"{name}-f32", LLAMA_TOLERANCE)
+
+    @unittest.skipUnless(TREES, "built without llama.cpp (ANABRANCH_LLAMA=ON)")
+    def test_branch_trees_have_the_same_logits_through_both_hosts(self):
+        """Windows included: Gemma 2 and 3 have one of 6, which most trees leave far behind."""
+        refused = {}
+        for name in ("llama", "gemma2", "gemma3"):
+            with self.subTest(name):
+                done = subprocess.run([TREES, "trees", self.folder / f"{name}-f32.gguf", str(SEED), "30"],
+                                      capture_output=True, text=True, timeout=120)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                rows, worst, refused[name], longest = done.stdout.split()
+                self.assertGreater(int(rows), 1000)
+                self.assertGreater(int(longest), 30)
+                self.assertLess(float(worst), LLAMA_TOLERANCE)
+        self.assertEqual(refused["llama"], "0")
+        self.assertNotEqual(refused["gemma3"], "0", "no rewind reached behind what llama.cpp had dropped")
 
     def test_a_folder_with_an_adapter_is_not_made_of_a_gguf_file(self):
         batch = self.folder / "batch"

@@ -13,6 +13,9 @@
 // use before the pass only gets tokens appended; every other change is made on a copy under a fresh seq_id, so that
 // `aborted`, or a failure halfway, undoes the whole pass. llama.cpp is told of removals in `committed`.
 //
+// In layers with a sliding window llama.cpp drops what the next token of a seq_id no longer sees. No fork, join or
+// further token needs it; a rewind or an aborted pass that reaches behind it ends in not_exact.
+//
 // llama.cpp wants consecutive positions in a seq_id, so of the position policies only `longest` always works. The host
 // checks, token by token, that llama.cpp would show each row what the plan shows it, and refuses a plan that differs.
 //

@@ -1,0 +1,107 @@
+#include "gguf_trees.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <random>
+#include <vector>
+
+#include <anabranch/anabranch.hpp>
+#include <anabranch/llama/gguf_model.hpp>
+#include <anabranch/llama/host.hpp>
+#include <anabranch/torch/causal_lm.hpp>
+
+#include "support/random_tree.hpp"
+
+namespace anabranch::test {
+namespace {
+
+constexpr int kSteps = 40;
+constexpr std::int32_t kCells = 96;  // few, so that llama.cpp soon writes over cells that have left a window
+
+struct Totals {
+  int n_rows = 0, n_refused = 0;
+  float worst = 0;
+  Position longest = 0;
+};
+
+/// The calls of a Step, with random tokens.
+struct RandomTokens {
+  Step& step;
+  std::mt19937& random;
+  std::int32_t n_vocabulary;
+  SequenceId create_sequence(Position first) { return step.create_sequence(first); }
+  void append_unknown(SequenceId sequence, std::int32_t n) {
+    std::vector<TokenId> tokens(static_cast<std::size_t>(n));
+    for (TokenId& token : tokens)
+      token = static_cast<TokenId>(random() % static_cast<std::mt19937::result_type>(n_vocabulary));
+    step.append(sequence, tokens, Logits::all);
+  }
+  std::vector<SequenceId> fork(SequenceId parent, std::int32_t n, const ForkOptions& options) {
+    return step.fork(parent, n, options);
+  }
+  void join(SequenceId parent, const std::vector<SequenceId>& children) { step.join(parent, children); }
+  void rewind(SequenceId sequence, std::int32_t n_tokens) { step.rewind(sequence, n_tokens); }
+  void adopt(SequenceId parent, SequenceId child) { step.adopt(parent, child); }
+  void drop(SequenceId sequence) { step.drop(sequence); }
+  void detach(SequenceId sequence) { step.detach(sequence); }
+};
+
+float difference(const LogitsView& a, const LogitsView& b) {
+  float largest = 0;
+  for (std::int32_t k = 0; k < a.n_outputs; ++k)
+    for (std::size_t i = 0; i < a.row(k).size(); ++i) {
+      const float d = std::abs(a.row(k)[i] - b.row(k)[i]);
+      if (!(d <= largest)) largest = d;
+    }
+  return largest;
+}
+
+void compare_tree(torch::CausalLm& runner, const llama::GgufModel& gguf, std::uint32_t seed, Totals& totals) {
+  KvCache cache({.n_pages = kCells / 4, .page_size = 4, .max_position = 60});
+  llama::Host host(gguf.context(), cache);
+  TreeOptions options{.mix = {.append = 6, .fork = 2, .join = 3},
+                      .max_sequences = 6,
+                      .max_tokens = 4,
+                      .policies = {Positions::longest},
+                      .reach = RewindReach::tail};
+  options.mix.rewind = options.mix.adopt = seed % 2 == 0 ? 1 : 0;
+  RandomTree tree(seed, cache, {cache.create_sequence()}, options);
+  for (int i = 0; i < kSteps; ++i) {
+    Step step = cache.begin_step();
+    tree.begin_step();
+    RandomTokens calls{step, tree.random(), gguf.vocabulary().n_tokens()};
+    for (int n = 1 + tree.below(4); n > 0; --n) tree.act(calls);
+    const PlanResult plan = step.plan();
+    try {
+      if (plan) {
+        const LogitsView found = host(*plan);
+        totals.worst = std::max(totals.worst, difference(runner(*plan), found));
+        totals.n_rows += found.n_outputs;
+        if (plan->n_rows() > 0)
+          totals.longest = std::max(totals.longest, *std::max_element(plan->positions.begin(), plan->positions.end()));
+        step.commit();
+        host.committed();
+        continue;
+      }
+    } catch (const Error& error) {
+      if (error.status() != Status::not_exact) throw;
+      ++totals.n_refused;
+    }
+    step.abort();
+    tree.abort_step();
+  }
+}
+
+}  // namespace
+
+void compare_trees(const std::string& model, std::uint32_t first, int n) {
+  torch::CausalLm runner = torch::CausalLm::load(model, {.weights = torch::Weights::float32});
+  const llama::GgufModel gguf = llama::GgufModel::load(
+      model, {.n_cells = kCells, .n_seq_ids = 24, .n_threads = 1, .cells = llama::CellType::float32});
+  Totals totals;
+  for (int i = 0; i < n; ++i) compare_tree(runner, gguf, first + static_cast<std::uint32_t>(i), totals);
+  std::printf("%d %g %d %d\n", totals.n_rows, static_cast<double>(totals.worst), totals.n_refused, totals.longest);
+}
+
+}  // namespace anabranch::test
