@@ -1,29 +1,22 @@
 """Every architecture and kind of rope that is read, against transformers, on tiny random models: logits to 1e-4.
 
 transformers writes the folders, in its own spelling; each is read again in the spelling of transformers 4. Texts are
-longer than the windows. ANABRANCH_ADAPTER_HOST: the library, a program of this build (adapter_host.cpp).
+longer than the windows.
 """
 import json
-import os
 import shutil
-import subprocess
-import tempfile
 import unittest
-from pathlib import Path
 
-os.environ["HF_HUB_OFFLINE"] = "1"
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig,  # noqa: E402
+from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig,
                           MistralConfig, Phi3Config, Qwen2Config, Qwen3Config, Qwen3MoeConfig)
-from transformers.utils.logging import disable_progress_bar, set_verbosity_error  # noqa: E402
 
-HOST = os.environ["ANABRANCH_ADAPTER_HOST"]
+import numpy as np
+import torch
+from tiny_models import TinyModels, logits_of, random_model
+
 SEED = 20261201
 TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 35, 8, 9, 7, 9, 3, 2, 38, 4, 6, 26, 4, 33, 8, 32, 7, 9, 5, 0, 28]
 TOLERANCE = 1e-4
-disable_progress_bar()
-set_verbosity_error()
 SIZES = dict(vocab_size=40, hidden_size=32, intermediate_size=24, num_hidden_layers=4, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
 KINDS = ["full_attention", "sliding_attention", "full_attention", "sliding_attention"]
@@ -97,45 +90,20 @@ def in_older_spelling(config):
     return config
 
 
-class Architectures(unittest.TestCase):
-    maxDiff = None
-
+class Architectures(TinyModels):
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.folder = Path(cls.temporary.name)
+        super().setUpClass()
         torch.manual_seed(SEED)
         cls.expected = {}
         for name, (kind, settings, _) in MODELS.items():
-            model = AutoModelForCausalLM.from_config(kind(**{**SIZES, **settings}), dtype=torch.float32)
-            with torch.no_grad():  # weights that make every part of the model count
-                for parameter, value in model.named_parameters():
-                    value.add_(torch.randn_like(value) * (0.2 if value.ndim == 1 else 0.15))
+            model = random_model(kind(**{**SIZES, **settings}), matrices=0.15, vectors=0.2)
             model.save_pretrained(cls.folder / name)
-            with torch.no_grad():
-                cls.expected[name] = model.eval()(input_ids=torch.tensor([TOKENS])).logits[0].numpy()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
-
-    def run_host(self, calls):
-        """Runs them in one process; the errors by the number of the call."""
-        batch = self.folder / "batch"
-        batch.write_text("".join(" ".join(str(word) for word in call) + "\n" for call in calls))
-        done = subprocess.run([HOST, "batch", batch], capture_output=True, text=True, timeout=280)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        errors = (line.split(" ", 1) for line in done.stdout.splitlines())
-        return {int(number): text for number, text in errors}
+            cls.expected[name] = logits_of(model, TOKENS)
 
     def call(self, name, positions, tokens=TOKENS):
         first = ["logits"] if positions is None else ["logits-of", positions]
         return [*first, self.folder / name, "-", self.folder / f"{name}.logits", *tokens]
-
-    def assert_close(self, name, expected):
-        found = np.fromfile(self.folder / f"{name}.logits", dtype=np.float32).reshape(len(TOKENS), -1)
-        self.assertTrue(np.isfinite(found).all())
-        self.assertLess(float(np.abs(found - expected).max()), TOLERANCE)
 
     def test_each_architecture_and_rope_gives_the_logits_of_transformers_in_both_spellings(self):
         calls = []
@@ -148,7 +116,7 @@ class Architectures(unittest.TestCase):
         for name, expected in self.expected.items():
             for spelling in ("", "-older"):
                 with self.subTest(name + spelling):
-                    self.assert_close(name + spelling, expected)
+                    self.assert_close(self.folder / f"{name}{spelling}.logits", expected, TOLERANCE)
 
     def test_the_logits_tell_the_settings_apart(self):
         """What a test could not see would not be tested: each of these changes the logits."""
@@ -159,9 +127,7 @@ class Architectures(unittest.TestCase):
         for name, change in changes.items():
             with self.subTest(name):
                 model = AutoModelForCausalLM.from_pretrained(self.folder / name, dtype=torch.float32, **change)
-                with torch.no_grad():
-                    logits = model.eval()(input_ids=torch.tensor([TOKENS])).logits[0].numpy()
-                self.assertGreater(float(np.abs(logits - self.expected[name]).max()), 10 * TOLERANCE)
+                self.assertGreater(float(np.abs(logits_of(model, TOKENS) - self.expected[name]).max()), 10 * TOLERANCE)
 
     def test_positions_behind_the_short_factors_are_refused_until_they_are_asked_for(self):
         errors = self.run_host([self.call("phi3-long", None), self.call("phi3-long", 65)])

@@ -16,7 +16,6 @@ FILE = Path("build/models/gemma3-270m.gguf")
 if not FILE.exists():
     print(f"skipped: no {FILE} (need_gemma in cmake/setup/gemma.sh gets it)")
     sys.exit(77)
-os.environ["HF_HUB_OFFLINE"] = "1"
 import json  # noqa: E402
 
 import numpy as np  # noqa: E402

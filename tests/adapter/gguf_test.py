@@ -2,33 +2,29 @@
 
 The script writes each model as llama.cpp's converter does: names, rotary pairs of a Llama's q and k, Gemma's norms with
 the 1 that they multiply by. Matrices are quantised, and transformers gets the floats that they stand for: logits to 1e-4.
-llama.cpp reads the same file in float32, which shows that the files are right. ANABRANCH_ADAPTER_HOST: the library, a
-program of this build; ANABRANCH_GGUF_LOGITS: llama.cpp, another one, or empty; ANABRANCH_GGUF_HOST: both, or empty.
+llama.cpp reads the same file in float32, which shows that the files are right. ANABRANCH_GGUF_LOGITS: llama.cpp, a program
+of this build, or empty; ANABRANCH_GGUF_HOST: llama.cpp and the library in one, or empty.
 """
 import math
 import os
 import subprocess
-import tempfile
 import unittest
-from pathlib import Path
 
-os.environ["HF_HUB_OFFLINE"] = "1"
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from gguf import GGMLQuantizationType, GGUFWriter  # noqa: E402
-from gguf.quants import dequantize, quantize  # noqa: E402
-from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig,  # noqa: E402
-                          Phi3Config, Qwen2Config, Qwen3Config)
-from transformers.utils.logging import set_verbosity_error  # noqa: E402
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType, GGUFWriter
+from gguf.quants import dequantize, quantize
+from transformers import (Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig, Phi3Config, Qwen2Config,
+                          Qwen3Config)
 
-HOST = os.environ["ANABRANCH_ADAPTER_HOST"]
+from tiny_models import TinyModels, logits_of, random_model
+
 LLAMA = os.environ.get("ANABRANCH_GGUF_LOGITS")
 TREES = os.environ.get("ANABRANCH_GGUF_HOST")
 SEED = 20261201
 TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 35, 8, 9, 7, 9, 3, 2, 38, 4, 6, 26, 4, 33, 8, 32, 7]
 TOLERANCE = 1e-4
 LLAMA_TOLERANCE = 5e-3  # llama.cpp's own sums, and its table of GELU in float16
-set_verbosity_error()
 SIZES = dict(vocab_size=40, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
 GEMMA = dict(head_dim=32, hidden_activation="gelu_pytorch_tanh", query_pre_attn_scalar=32)
@@ -140,49 +136,27 @@ def write_gguf(file, model, architecture, extra, types):
     return stored
 
 
-class GgufFiles(unittest.TestCase):
-    maxDiff = None
-
+class GgufFiles(TinyModels):
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.folder = Path(cls.temporary.name)
+        super().setUpClass()
         torch.manual_seed(SEED)
         cls.expected = {}
         for name, (architecture, kind, settings, extra, types) in MODELS.items():
-            model = AutoModelForCausalLM.from_config(kind(**{**SIZES, **settings}), dtype=torch.float32)
-            with torch.no_grad():  # weights that make every part of the model count
-                for _, value in model.named_parameters():
-                    value.add_(torch.randn_like(value) * (0.2 if value.ndim == 1 else 0.1))
+            model = random_model(kind(**{**SIZES, **settings}), matrices=0.1, vectors=0.2)
             write_gguf(cls.folder / f"{name}-f32.gguf", model, architecture, extra, ["F32"])
-            cls.expected[f"{name}-f32"] = cls.logits(model)
+            cls.expected[f"{name}-f32"] = logits_of(model, TOKENS)
             stored = write_gguf(cls.folder / f"{name}.gguf", model, architecture, extra, types)
             model.load_state_dict({key: torch.from_numpy(values.copy()) for key, values in stored.items()}, strict=False)
-            cls.expected[name] = cls.logits(model)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
-
-    @staticmethod
-    def logits(model):
-        with torch.no_grad():
-            return model.eval()(input_ids=torch.tensor([TOKENS])).logits[0].numpy()
-
-    def assert_close(self, file, name, tolerance):
-        found = np.fromfile(file, dtype=np.float32).reshape(len(TOKENS), -1)
-        self.assertLess(float(np.abs(found - self.expected[name]).max()), tolerance)
+            cls.expected[name] = logits_of(model, TOKENS)
 
     def test_the_library_gives_the_logits_of_transformers(self):
-        batch = self.folder / "batch"
         calls = [["logits", self.folder / f"{name}.gguf", "-", self.folder / f"{name}.logits", *TOKENS]
                  for name in self.expected]
-        batch.write_text("".join(" ".join(map(str, call)) + "\n" for call in calls))
-        done = subprocess.run([HOST, "batch", batch], capture_output=True, text=True, timeout=280)
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
-        for name in self.expected:
+        self.assertEqual(self.run_host(calls), {})
+        for name, expected in self.expected.items():
             with self.subTest(name):
-                self.assert_close(self.folder / f"{name}.logits", name, TOLERANCE)
+                self.assert_close(self.folder / f"{name}.logits", expected, TOLERANCE)
 
     @unittest.skipUnless(LLAMA, "built without llama.cpp (ANABRANCH_LLAMA=ON)")
     def test_llama_cpp_gives_the_same_of_the_files_in_float32(self):
@@ -192,7 +166,7 @@ class GgufFiles(unittest.TestCase):
                 done = subprocess.run([LLAMA, self.folder / f"{name}-f32.gguf", out, *map(str, TOKENS)],
                                       capture_output=True, text=True, timeout=60)
                 self.assertEqual(done.returncode, 0, done.stderr)
-                self.assert_close(out, f"{name}-f32", LLAMA_TOLERANCE)
+                self.assert_close(out, self.expected[f"{name}-f32"], LLAMA_TOLERANCE)
 
     @unittest.skipUnless(TREES, "built without llama.cpp (ANABRANCH_LLAMA=ON)")
     def test_branch_trees_have_the_same_logits_through_both_hosts(self):
@@ -211,10 +185,8 @@ class GgufFiles(unittest.TestCase):
         self.assertNotEqual(refused["gemma3"], "0", "no rewind reached behind what llama.cpp had dropped")
 
     def test_a_folder_with_an_adapter_is_not_made_of_a_gguf_file(self):
-        batch = self.folder / "batch"
-        batch.write_text(f"merge {self.folder / 'llama.gguf'} {self.folder} {self.folder / 'merged'}\n")
-        done = subprocess.run([HOST, "batch", batch], capture_output=True, text=True, timeout=60)
-        self.assertIn("an adapter cannot be merged into a GGUF file; expected a Hugging Face folder", done.stdout)
+        errors = self.run_host([["merge", self.folder / "llama.gguf", self.folder, self.folder / "merged"]])
+        self.assertIn("an adapter cannot be merged into a GGUF file; expected a Hugging Face folder", errors[0])
 
 
 if __name__ == "__main__":

@@ -2,34 +2,27 @@
 
 Each case is written by peft, loaded by peft and by the library (tests/adapter/adapter_host.cpp), written again by the
 library and loaded by peft, and merged by the library and loaded by transformers. What is refused is refused with its
-key. ANABRANCH_ADAPTER_HOST: the library, a program of this build.
+key.
 """
 import json
-import os
 import re
 import shutil
-import subprocess
-import tempfile
 import unittest
 import warnings
-from pathlib import Path
 
-os.environ["HF_HUB_OFFLINE"] = "1"
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
-from transformers import (AutoModelForCausalLM, Gemma2Config, LlamaConfig, Phi3Config, Qwen2Config,  # noqa: E402
-                          Qwen3Config)
-from transformers.utils.logging import disable_progress_bar, set_verbosity_error  # noqa: E402
+import numpy as np
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig, Phi3Config, Qwen2Config, Qwen3Config
 
-HOST = os.environ["ANABRANCH_ADAPTER_HOST"]
+import tiny_models
+from tiny_models import TinyModels, random_model
+
 SEED = 20261130
 TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 35]
 TOLERANCE = 1e-4
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
-disable_progress_bar()
-set_verbosity_error()
 SIZES = dict(vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=64, pad_token_id=None, bos_token_id=1, eos_token_id=2)
 MODELS = {"tied": (Qwen2Config, {"tie_word_embeddings": True}), "untied": (Qwen2Config, {"tie_word_embeddings": False}),
@@ -202,11 +195,7 @@ def write_models(folder):
     """Random models, as transformers writes them."""
     torch.manual_seed(SEED)
     for name, (config, settings) in MODELS.items():
-        model = AutoModelForCausalLM.from_config(config(**{**SIZES, **settings}))
-        with torch.no_grad():
-            for parameter, value in model.named_parameters():
-                value.add_(torch.randn_like(value) * (0.1 if parameter.endswith("bias") else 0.02))
-        model.save_pretrained(folder / name)
+        random_model(config(**{**SIZES, **settings}), matrices=0.02, vectors=0.1).save_pretrained(folder / name)
     for name, change in HEADS.items():
         shutil.copytree(folder / "tied", folder / name)
         edit(folder / name / "model.safetensors", change)
@@ -235,8 +224,7 @@ def tokens_of(rows):
 
 
 def logits_of(model, rows):
-    with torch.no_grad():
-        return model(input_ids=torch.tensor([tokens_of(rows)])).logits[0].float().numpy()
+    return tiny_models.logits_of(model, tokens_of(rows))
 
 
 def write_adapter(folder, model, settings, rows, change):
@@ -253,27 +241,11 @@ def write_adapter(folder, model, settings, rows, change):
         edit(folder / change[0], change[1])
 
 
-class Kinds(unittest.TestCase):
-    maxDiff = None
-
+class Kinds(TinyModels):
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.folder = Path(cls.temporary.name)
+        super().setUpClass()
         write_models(cls.folder)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
-
-    def run_host(self, calls):
-        """Runs them in one process; the errors by the number of the call."""
-        batch = self.folder / "batch"
-        batch.write_text("".join(" ".join(str(word) for word in call) + "\n" for call in calls))
-        done = subprocess.run([HOST, "batch", batch], capture_output=True, text=True, timeout=280)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        errors = (line.split(" ", 1) for line in done.stdout.splitlines())
-        return {int(number): text for number, text in errors}
 
     def read_logits(self, file, rows):
         return np.fromfile(file, dtype=np.float32).reshape(len(tokens_of(rows)), -1)

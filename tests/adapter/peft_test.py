@@ -22,7 +22,6 @@ GGUF_LOGITS = os.environ.get("ANABRANCH_GGUF_LOGITS", "")
 if not (MODEL / "config.json").exists():
     print(f"skipped: no model at {MODEL}")
     sys.exit(77)
-os.environ["HF_HUB_OFFLINE"] = "1"
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict  # noqa: E402

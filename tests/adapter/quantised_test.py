@@ -2,30 +2,24 @@
 
 The script packs the matrices as the formats' own programs do. Of 8-bit floats transformers itself makes the matrices that
 are compared (its Fp8Dequantize); of 4-bit integers the formula that stands beside the packing does.
-ANABRANCH_ADAPTER_HOST: the library, a program of this build.
 """
 import json
-import os
 import shutil
-import subprocess
-import tempfile
 import unittest
-from pathlib import Path
 
-os.environ["HF_HUB_OFFLINE"] = "1"
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
-from transformers import AutoModelForCausalLM, Qwen2Config  # noqa: E402
-from transformers.integrations.finegrained_fp8 import Fp8Dequantize  # noqa: E402
-from transformers.utils.logging import disable_progress_bar  # noqa: E402
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, Qwen2Config
+from transformers.integrations.finegrained_fp8 import Fp8Dequantize
 
-HOST = os.environ["ANABRANCH_ADAPTER_HOST"]
+import tiny_models
+from tiny_models import TinyModels, random_model
+
 SEED = 20261130
 TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 35]
 TOLERANCE = 1e-4
 FP8 = torch.float8_e4m3fn
-disable_progress_bar()
 COMPRESSED = {"quant_method": "compressed-tensors", "format": "float-quantized", "quantization_status": "compressed",
               "kv_cache_scheme": None, "ignore": ["lm_head"]}
 
@@ -164,26 +158,17 @@ REFUSED = {
 }
 
 
-class Quantised(unittest.TestCase):
+class Quantised(TinyModels):
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.folder = Path(cls.temporary.name)
+        super().setUpClass()
         torch.manual_seed(SEED)
         sizes = dict(vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
                      num_key_value_heads=2, max_position_embeddings=64, pad_token_id=None, bos_token_id=1,
                      eos_token_id=2, tie_word_embeddings=False)
-        model = AutoModelForCausalLM.from_config(Qwen2Config(**sizes))
-        with torch.no_grad():
-            for value in model.parameters():
-                value.add_(torch.randn_like(value) * 0.05)
-        model.save_pretrained(cls.folder / "base")
+        random_model(Qwen2Config(**sizes), matrices=0.05, vectors=0.05).save_pretrained(cls.folder / "base")
         for name, (config, pack) in CASES.items():
             cls.write(name, config, pack)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
 
     @classmethod
     def write(cls, name, config, pack):
@@ -209,13 +194,6 @@ class Quantised(unittest.TestCase):
             config["quantization_config"] = {**config.get("quantization_config", {}), **quantisation}
         file.write_text(json.dumps(config))
 
-    def run_host(self, calls):
-        batch = self.folder / "batch"
-        batch.write_text("".join(" ".join(str(word) for word in call) + "\n" for call in calls))
-        done = subprocess.run([HOST, "batch", batch], capture_output=True, text=True, timeout=280)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return {int(number): text for number, text in (line.split(" ", 1) for line in done.stdout.splitlines())}
-
     def test_each_format_gives_the_logits_of_the_floats_that_it_stands_for(self):
         calls = [["logits", self.folder / name, "-", self.folder / f"{name}.logits", *TOKENS] for name in CASES]
         self.assertEqual(self.run_host(calls), {})
@@ -229,8 +207,7 @@ class Quantised(unittest.TestCase):
 
     def logits_of(self, name):
         model = AutoModelForCausalLM.from_pretrained(self.folder / name, dtype=torch.float32).eval()
-        with torch.no_grad():
-            return model(input_ids=torch.tensor([TOKENS])).logits[0].numpy()
+        return tiny_models.logits_of(model, TOKENS)
 
     def test_what_cannot_be_turned_into_floats_is_refused_by_name(self):
         calls = []
