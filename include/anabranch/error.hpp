@@ -132,8 +132,10 @@ class ErrorPart {
 /// Throws `Error`. `parts` are the pieces of its text, strings and numbers, in order:
 ///
 ///     fail(Status::bad_argument, "fork into ", n, " children; at least 1 is needed");
+///
+/// By value, literals of all lengths are one type: that many fewer instantiations in every file.
 template <class... Parts>
-[[noreturn]] void fail(Status status, const Parts&... parts) {
+[[noreturn]] void fail(Status status, Parts... parts) {
   impl::fail(status, {impl::ErrorPart(parts)...});
 }
 

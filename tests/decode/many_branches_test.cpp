@@ -100,13 +100,13 @@ TEST_CASE("A request with thousands of branches writes as branch after branch, h
       const Tokens prompt = {1, 2};
       writer.write(ab::trunk_stream(seed), 0, 2, {}, 0);
       ab::KvCache cache({.n_pages = 1 << 15, .page_size = 4});
-      ab::Decoder decoder{cache,
-                          Bush(),
-                          Letters(),
-                          {.max_branches = n_at_once,
-                           .max_tokens = 1 << 30,
-                           .max_rows = 1 << 20,
-                           .positions = is_longest ? ab::Positions::longest : ab::Positions::sequential}};
+      LettersDecoder decoder{cache,
+                             Bush(),
+                             Letters(),
+                             {.max_branches = n_at_once,
+                              .max_tokens = 1 << 30,
+                              .max_rows = 1 << 20,
+                              .positions = is_longest ? ab::Positions::longest : ab::Positions::sequential}};
       const auto id = decoder.submit(prompt, {.sampling = {.repetition_penalty = 1.5f, .seed = seed}});
       std::map<ab::Slot, TokenId> held;
       std::int64_t n_outputs = 0;
@@ -153,7 +153,7 @@ TEST_CASE("A request with thousands of branches writes as branch after branch, h
 TEST_CASE("Thousands of requests come, fork, end and go; each is told apart by its user data") {
   constexpr std::uint64_t kN = 2000;
   ab::KvCache cache({.n_pages = 1 << 14, .page_size = 4});
-  ab::Decoder decoder{cache, Bush(), Letters(), {.max_rows = 1 << 20}};
+  LettersDecoder decoder{cache, Bush(), Letters(), {.max_rows = 1 << 20}};
   std::vector<ab::RequestId> ids;
   for (std::uint64_t i = 0; i < kN; ++i) ids.push_back(decoder.submit({9, 8}, {.user_data = i * i}));
   std::uint64_t n_ended = 0;

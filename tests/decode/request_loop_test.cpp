@@ -39,7 +39,7 @@ struct Alphabet {
 std::vector<ab::Answer> answers(Alphabet& model, const Prompts& prompts, const ab::GenerateOptions& options,
                                 std::int32_t n_pages = 64) {
   ab::KvCache cache({.n_pages = n_pages, .page_size = 4});
-  ab::Decoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 40, .end_of_text = {kEnd}}};
+  LettersDecoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 40, .end_of_text = {kEnd}}};
   return ab::RequestLoop(model, cache, decoder, options).run(prompts);
 }
 
@@ -90,7 +90,7 @@ TEST_CASE("The request's options hold for every prompt, and the callbacks see ev
 TEST_CASE("Requests with options of their own are asked for in turn, and answers are handed over when they end") {
   Alphabet model;
   ab::KvCache cache({.n_pages = 64, .page_size = 4});
-  ab::Decoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 40, .end_of_text = {kEnd}}};
+  LettersDecoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 40, .end_of_text = {kEnd}}};
   const ab::GenerateOptions options{.max_requests = 2};
   ab::RequestLoop loop(model, cache, decoder, options);
   std::string story;
@@ -120,7 +120,7 @@ TEST_CASE("Prompts of one run that are the same draw different numbers; the firs
   const auto texts = [](std::size_t n, std::uint64_t number, std::int32_t max_requests) {
     Even model;
     ab::KvCache cache({.n_pages = 64, .page_size = 4});
-    ab::Decoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 12, .end_of_text = {kEnd}}};
+    LettersDecoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 12, .end_of_text = {kEnd}}};
     const ab::GenerateOptions options{.request = {.sampling = {.temperature = 1.0f, .seed = 5, .number = number}},
                                       .max_requests = max_requests};
     std::vector<std::string> result;
@@ -180,7 +180,7 @@ TEST_CASE("Answers that do not fit together are refused, one that cannot fit alo
 
 TEST_CASE("The branches of an answer are described in the order of their forks, without a sequence of the cache") {
   ab::KvCache cache({.n_pages = 64, .page_size = 4});
-  ab::Decoder decoder{cache, aspd(), Letters{}, {.end_of_text = {kEnd}}};
+  LettersDecoder decoder{cache, aspd(), Letters{}, {.end_of_text = {kEnd}}};
   // Every row has its next token in this list; the trunk writes two titles and a block, each branch ends at once.
   struct Script {
     std::vector<float> logits = {};

@@ -341,7 +341,7 @@ TEST_CASE("The caller's own open step makes plan throw, and a cancel wait") {
 TEST_CASE("A decoder that goes away takes its sequences with it") {
   ab::KvCache cache({.n_pages = 8});
   {
-    ab::Decoder decoder{cache, aspd(), Letters{}, {.max_branches = 8}};
+    LettersDecoder decoder{cache, aspd(), Letters{}, {.max_branches = 8}};
     decoder.submit(tokens("pq"));
     const auto plan = decoder.plan();
     REQUIRE(plan);

@@ -381,12 +381,12 @@ TEST_CASE("Streams differ by seed, path and index, and are uniform") {
 TEST_CASE("The tokens of a branch do not depend on the batch that it is in") {
   const auto answers = [](int n_others, std::int32_t max_branches, bool first) {
     ab::KvCache cache({.n_pages = 4096});
-    ab::Decoder decoder{cache, aspd(), Letters{},
-                        ab::DecoderOptions{.max_branches = max_branches,
-                                           .max_tokens = 400,
-                                           .max_branch_tokens = 15,
-                                           .max_depth = 2,
-                                           .end_of_text = {kEnd}}};
+    LettersDecoder decoder{cache, aspd(), Letters{},
+                           ab::DecoderOptions{.max_branches = max_branches,
+                                              .max_tokens = 400,
+                                              .max_branch_tokens = 15,
+                                              .max_depth = 2,
+                                              .end_of_text = {kEnd}}};
     const auto add_others = [&] {
       for (int i = 0; i < n_others; ++i)
         decoder.submit({10 + i}, {.sampling = {.temperature = 1.0f, .seed = 100 + static_cast<std::uint64_t>(i)},

@@ -15,6 +15,7 @@
 
 #include "catch.hpp"
 #include "markup/letters.hpp"
+#include "support/any_markup.hpp"
 
 namespace scripted {
 
@@ -27,10 +28,12 @@ struct Pass {
   std::int32_t n_outputs = 0;
 };
 
+using LettersDecoder = ab::Decoder<ab::test::AnyMarkup, Letters>;
+
 template <class Markup, class Text = Letters, class Cache = ab::KvCache>
 class Run {
  public:
-  using Decoder = ab::Decoder<Markup, Text, ab::Sampler, Cache>;
+  using Decoder = ab::Decoder<ab::test::AnyMarkup, Text, ab::Sampler, Cache>;
   Run(Markup markup, ab::DecoderOptions options = {}, ab::CacheOptions cache_options = {}, Text text = {})
       : cache(cache_options), decoder(cache, std::move(markup), text, with_end(std::move(options))) {}
 

@@ -36,7 +36,7 @@ struct Stopped {
   explicit Stopped(ab::GenerateOptions options) {
     options.max_requests = 2;
     ab::KvCache cache({.n_pages = 64, .page_size = 4});
-    ab::Decoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 40, .end_of_text = {kEnd}}};
+    LettersDecoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 40, .end_of_text = {kEnd}}};
     answers = ab::RequestLoop(model, cache, decoder, options).run({tokens("a"), tokens("f"), tokens("k")});
     CHECK(cache.n_free_pages() == cache.n_pages());
     CHECK_FALSE(decoder.has_work());
@@ -84,7 +84,7 @@ TEST_CASE("What was written until a stop is the answer") {
   SECTION("a deadline") {
     ab::GenerateOptions options{.deadline = Clock::time_point::max()};
     ab::KvCache cache({.n_pages = 64, .page_size = 4});
-    ab::Decoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 40}};
+    LettersDecoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 40}};
     options.on_pass = [&] {
       if (++n == 2) options.deadline = Clock::now();
     };
@@ -111,7 +111,7 @@ TEST_CASE("What was written until a stop is the answer") {
 TEST_CASE("A loop that was stopped answers the next time it is run") {
   Endless model;
   ab::KvCache cache({.n_pages = 64, .page_size = 4});
-  ab::Decoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 4}};
+  LettersDecoder decoder{cache, ab::markup::Serial(), Letters{}, {.max_tokens = 4}};
   bool stop = true;
   ab::GenerateOptions options;
   options.on_pass = [&] { return !stop; };

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include <anabranch/cache/prefix_tree.hpp>
+#include <anabranch/cache/prefix_match.hpp>
 #include <anabranch/cache/structured_prompt.hpp>
 #include <anabranch/types.hpp>
 

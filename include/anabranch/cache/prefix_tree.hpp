@@ -20,6 +20,7 @@
 #include <memory_resource>
 #include <span>
 
+#include <anabranch/cache/prefix_match.hpp>
 #include <anabranch/cache/structured_prompt.hpp>
 #include <anabranch/pool/indexed_pool.hpp>
 #include <anabranch/pool/indexed_vector.hpp>
@@ -27,9 +28,6 @@
 #include <anabranch/types.hpp>
 
 namespace anabranch {
-
-/// A list of tokens in the tree.
-using PrefixIndex = Index<struct PrefixNode>;
 
 struct PrefixNode {
   explicit PrefixNode(std::pmr::memory_resource* memory) : tokens(memory) {}
@@ -48,15 +46,6 @@ struct PrefixNode {
   // The children that begin a history which can be shared.
   PrefixIndex first_held, next_held, previous_held;
   bool is_held() const noexcept { return n_kept + n_running > 0; }
-};
-
-/// The part of a prompt that is in the tree.
-struct PrefixMatch {
-  PrefixIndex node;  ///< the last one; its run's first `offset` tokens belong to the match
-  std::int32_t offset = 0;
-  std::int32_t n_tokens = 0;   ///< that can be shared, up to a place outside all blocks
-  Position next = 0;           ///< the prompt's position there
-  std::int32_t n_pending = 0;  ///< that some request computes or has computed, likewise
 };
 
 class PrefixTree {

@@ -190,13 +190,13 @@ class SnapshotAccess {
     pool.reserve_writers(static_cast<std::int32_t>(s.sequences.size()));
     pool.first_free_ = kNoIndex;
     pool.n_free_ = 0;
-    PageIndex page(s.n_pages);
-    for (auto e = s.pages.rbegin(); e != s.pages.rend(); ++e) {
-      page = PageIndex(page.value - 1);
+    for (std::size_t i = s.pages.size(); i-- > 0;) {
+      const Snapshot::PageEntry& entry = s.pages[i];
+      const PageIndex page(static_cast<std::int32_t>(i));
       pool.pages_[page] = Page{};
-      pool.pages_[page].used = e->used;
-      pool.pages_[page].fill = e->fill;
-      if (e->writer == kNone) pool.free_if_empty(page);
+      pool.pages_[page].used = entry.used;
+      pool.pages_[page].fill = entry.fill;
+      if (entry.writer == kNone) pool.free_if_empty(page);
     }
     for (const auto& e : s.sequences)
       for (std::size_t t = e.tails.size(); t-- > 0;) pool.link(PageIndex(e.tails[t]), SequenceIndex(e.index));
