@@ -3,6 +3,14 @@
 
 option(ANABRANCH_UNITY "For our own work: compile the C++ files of a target as one" OFF)
 
+# Likewise for our own work alone: two hundred programs are linked in a third of the time, the libraries as ever.
+find_program(ANABRANCH_MOLD mold)
+mark_as_advanced(ANABRANCH_MOLD)
+if(ANABRANCH_UNITY AND ANABRANCH_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND
+    CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 12.1)
+  string(APPEND CMAKE_EXE_LINKER_FLAGS " -fuse-ld=mold")
+endif()
+
 # anabranch_unity(<target>): at the end of this directory the target's C++ files become one, which includes them by their
 # path in the repository, so that a compiler cache serves several checkouts, and lies where it does in every build folder
 # of that depth. Files with compile options of their own stay alone, and so does one that replaces operator new: with

@@ -122,16 +122,19 @@ struct Host::Impl {
     memory = llama_get_memory(context);
     vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context)));
     window = llama_model_n_swa(llama_get_model(context));
+    held_from.assign(static_cast<std::size_t>(table.n()), 0);
   }
 
   void check(const StepPlan& plan) const;
   void run(const StepPlan& plan, const std::vector<DecodeBatch>& batches);
   void run(const StepPlan& plan, const DecodeBatch& batch);
   void fill(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin, std::size_t end);
-  void check_window(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin, std::size_t end);
+  void check_window(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin, std::size_t end) const;
+  void note_dropped();
   void decode();
   void keep_logits(const StepPlan& plan);
   LogitsView logits_of(const StepPlan& plan);
+  std::size_t index_of(std::int32_t seq_id) const noexcept { return static_cast<std::size_t>(seq_id - table.first()); }
   std::size_t logits_width() const noexcept { return static_cast<std::size_t>(vocabulary); }
   void take_back() noexcept;
   void remove(std::int32_t seq_id, Position begin) noexcept;
@@ -142,14 +145,14 @@ struct Host::Impl {
   std::int32_t vocabulary = 0;
   std::int32_t window = 0;  // of the layers that have one; 0: none has
   SeqTable table;
-  bool open = false;  // a pass ran whose step was neither committed nor aborted
+  std::vector<Position> held_from;  // [seq_ids]: llama.cpp holds all tokens at these positions and behind, windows too
+  bool open = false;                // a pass ran whose step was neither committed nor aborted
   HostStatistics statistics;
   // Of the pass that runs:
   BatchArrays arrays;
   Table<std::int8_t, PlanRow> wanted;           // [n_rows]
   Table<std::int32_t, PlanRow> index_in_batch;  // [n_rows], of the last llama_decode; kNone: not in it
   std::size_t next_also = 0;
-  std::vector<std::int8_t> checked;  // [seq_ids], by check_window
   std::int32_t n_calls = 0;
   std::vector<float> logits;  // [n_outputs, vocabulary], unless llama.cpp's own can be handed out
 };
@@ -202,7 +205,10 @@ void Host::Impl::run(const StepPlan& plan, const std::vector<DecodeBatch>& batch
 void Host::Impl::run(const StepPlan& plan, const DecodeBatch& batch) {
   {
     const Timed timed(statistics.seq_op_seconds);
-    for (const Copy& copy : batch.copies) llama_memory_seq_cp(memory, copy.from, copy.to, copy.begin, copy.end);
+    for (const Copy& copy : batch.copies) {
+      llama_memory_seq_cp(memory, copy.from, copy.to, copy.begin, copy.end);
+      held_from[index_of(copy.to)] = std::max(held_from[index_of(copy.to)], held_from[index_of(copy.from)]);
+    }
     statistics.n_copies += static_cast<std::int64_t>(batch.copies.size());
   }
   const std::size_t most = llama_n_batch(context);
@@ -216,6 +222,7 @@ void Host::Impl::run(const StepPlan& plan, const DecodeBatch& batch) {
       fill(plan, batch, begin, end);
     }
     decode();
+    if (window > 0) note_dropped();
   }
 }
 
@@ -234,25 +241,27 @@ void Host::Impl::fill(const StepPlan& plan, const DecodeBatch& batch, std::size_
 }
 
 /// In layers with a window, llama.cpp writes over cells that the next token of their only seq_id would not see. A row
-/// that goes back behind that token, after a rewind or an aborted pass, may miss some: it is refused. Of each seq_id
-/// the first row sees farthest back. Call it before `fill`.
-void Host::Impl::check_window(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin, std::size_t end) {
-  checked.assign(static_cast<std::size_t>(table.n()), 0);
-  const auto was_checked = [&](std::int32_t seq_id) {
-    return std::exchange(checked[static_cast<std::size_t>(seq_id - table.first())], std::int8_t{1}) != 0;
-  };
-  std::size_t also = next_also;
+/// that goes back behind that token, after a rewind or an aborted pass, may miss some: it is refused.
+void Host::Impl::check_window(const StepPlan& plan, const DecodeBatch& batch, std::size_t begin,
+                              std::size_t end) const {
   for (std::size_t i = begin; i < end; ++i) {
-    const std::int32_t seq_id = batch.rows[i].seq_id;
-    for (; also < batch.also.size() && batch.also[also].first == i; ++also) was_checked(batch.also[also].second);
-    if (was_checked(seq_id)) continue;
-    const Position position = plan.positions[PlanRow(batch.rows[i].row).offset()];
-    const Position needed = std::max(table.first_position(seq_id), position - window + 1);
-    const Position held = llama_memory_seq_pos_min(memory, seq_id);
-    if (needed < position && (held < 0 || held > needed))
-      fail(Status::not_exact, "row ", batch.rows[i].row, " at position ", position, " sees positions from ", needed,
-           " on in the layers with a window of ", window, "; llama.cpp has dropped those before ",
-           held < 0 ? position : held, " (after a rewind or an aborted pass). Begin the sequence anew");
+    const RowIndex row = batch.rows[i].row;
+    const Position position = plan.positions[PlanRow(row).offset()];
+    const Position sees = std::max(0, position - window + 1);
+    const Position held = held_from[index_of(batch.rows[i].seq_id)];
+    if (sees < held)
+      fail(Status::not_exact, "row ", row, " at position ", position, " sees positions from ", sees,
+           " on in the layers with a window of ", window, "; llama.cpp has dropped those before ", held,
+           " (after a rewind or an aborted pass). Begin the sequence anew");
+  }
+}
+
+/// Notes what llama.cpp has dropped for the rows that it has just decoded. A join may bring older tokens back, with a
+/// gap behind them: what was dropped stays noted.
+void Host::Impl::note_dropped() {
+  for (std::int32_t s = table.first(); s < table.first() + table.n(); ++s) {
+    const Position least = llama_memory_seq_pos_min(memory, s);
+    if (least > table.first_position(s)) held_from[index_of(s)] = std::max(held_from[index_of(s)], least);
   }
 }
 
@@ -309,6 +318,7 @@ void Host::Impl::remove(std::int32_t seq_id, Position begin) noexcept {
   const Timed timed(statistics.seq_op_seconds);
   llama_memory_seq_rm(memory, seq_id, begin, -1);
   ++statistics.n_removals;
+  if (begin == 0) held_from[index_of(seq_id)] = 0;
 }
 
 void Host::Impl::empty(const std::vector<std::int32_t>& seq_ids) noexcept {

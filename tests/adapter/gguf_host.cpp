@@ -1,13 +1,22 @@
 // What the Python tests of GGUF files ask of both hosts:
 //
-//     anabranch_gguf_host greedy torch|llama MODEL N FILE TOKEN...    writes the N likeliest next tokens to standard
-//     output, and to FILE the logits that chose them: float32 [N, vocabulary]
-//     anabranch_gguf_host branches torch|llama MODEL FILE             the greedy answer to the text in FILE, in
-//     skeleton markup, as JSON: prompt, trunk (before the fork) and branches with tokens and their log-probabilities,
-//     null where a token was forced anabranch_gguf_host logits MODEL N FILE TOKEN...                writes llama.cpp's
-//     logits of the last N tokens anabranch_gguf_host tokens MODEL FILE                           of each line of FILE,
-//     a text in JSON, the tokens anabranch_gguf_host trees MODEL FIRST N                         random trees through
-//     both hosts: gguf_trees.hpp
+//     anabranch_gguf_host greedy torch|llama MODEL N FILE TOKEN...
+//
+// writes the N likeliest next tokens to standard output, and to FILE the logits that chose them: float32 [N,
+// vocabulary].
+//
+//     anabranch_gguf_host branches torch|llama MODEL FILE
+//
+// writes the greedy answer to the text in FILE, in skeleton markup, as JSON: prompt, trunk (before the fork) and
+// branches with tokens and their log-probabilities, null where a token was forced.
+//
+//     anabranch_gguf_host tokens MODEL FILE
+//
+// writes the tokens of each line of FILE, a text in JSON.
+//
+//     anabranch_gguf_host trees MODEL FIRST N
+//
+// runs random trees through both hosts: gguf_trees.hpp.
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -142,18 +151,6 @@ void print_branches(const std::string& host, const std::string& model_file, cons
                  [&](const ab::GenerateOptions& options) { return ab::llama::generate(model, question, options); });
 }
 
-void write_llama_logits(const std::string& model_file, const Tokens& tokens, std::size_t n, const std::string& file) {
-  const ab::llama::GgufModel model = load_llama(model_file);
-  std::ofstream out(file, std::ios::binary);
-  const auto n_vocabulary = static_cast<std::streamsize>(model.vocabulary().n_tokens());
-  decode_parts(model, Tokens(tokens.begin(), tokens.end() - static_cast<std::ptrdiff_t>(n)));
-  for (std::size_t i = tokens.size() - n; i < tokens.size(); ++i) {
-    decode_parts(model, {tokens[i]});
-    out.write(reinterpret_cast<const char*>(llama_get_logits_ith(model.context(), -1)),
-              static_cast<std::streamsize>(sizeof(float)) * n_vocabulary);
-  }
-}
-
 void print_tokens(const std::string& model, const std::string& file) {
   const ab::hf::Tokenizer tokenizer = ab::hf::Tokenizer::load(model);
   std::ifstream lines(file);
@@ -173,8 +170,6 @@ Tokens tokens_from(const Words& words, std::size_t first) {
 void run(const Words& words) {
   if (words.size() > 6 && words[1] == "greedy")
     (words[2] == "torch" ? greedy_torch : greedy_llama)(words[3], tokens_from(words, 6), std::stoi(words[4]), words[5]);
-  else if (words.size() > 5 && words[1] == "logits")
-    write_llama_logits(words[2], tokens_from(words, 5), std::stoul(words[3]), words[4]);
   else if (words.size() == 5 && words[1] == "branches")
     print_branches(words[2], words[3], words[4]);
   else if (words.size() == 4 && words[1] == "tokens")

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <memory>
 #include <random>
 #include <vector>
 
+#include <llama.h>
+
 #include <anabranch/anabranch.hpp>
-#include <anabranch/llama/gguf_model.hpp>
 #include <anabranch/llama/host.hpp>
 #include <anabranch/torch/causal_lm.hpp>
 
@@ -57,10 +59,26 @@ float difference(const LogitsView& a, const LogitsView& b) {
   return largest;
 }
 
-void compare_tree(torch::CausalLm& runner, const llama::GgufModel& gguf, std::uint32_t seed, Totals& totals) {
+/// Without GgufModel, which wants a vocabulary of texts.
+using LlamaModel = std::unique_ptr<llama_model, decltype(&llama_model_free)>;
+using LlamaContext = std::unique_ptr<llama_context, decltype(&llama_free)>;
+
+LlamaContext make_context(llama_model* model) {
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = kCells;
+  params.n_seq_max = 24;
+  params.n_threads = params.n_threads_batch = 1;
+  params.kv_unified = true;
+  params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  params.type_k = params.type_v = GGML_TYPE_F32;
+  return {llama_init_from_model(model, params), llama_free};
+}
+
+void compare_tree(torch::CausalLm& runner, llama_context* context, std::uint32_t seed, Totals& totals) {
   KvCache cache({.n_pages = kCells / 4, .page_size = 4, .max_position = 60});
-  llama::Host host(gguf.context(), cache);
-  TreeOptions options{.mix = {.append = 6, .fork = 2, .join = 3},
+  llama::Host host(context, cache);
+  const std::int32_t n_vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(llama_get_model(context)));
+  TreeOptions options{.mix = {.append = 6, .fork = 2, .join = 2, .drop = 1},
                       .max_sequences = 6,
                       .max_tokens = 4,
                       .policies = {Positions::longest},
@@ -70,7 +88,7 @@ void compare_tree(torch::CausalLm& runner, const llama::GgufModel& gguf, std::ui
   for (int i = 0; i < kSteps; ++i) {
     Step step = cache.begin_step();
     tree.begin_step();
-    RandomTokens calls{step, tree.random(), gguf.vocabulary().n_tokens()};
+    RandomTokens calls{step, tree.random(), n_vocabulary};
     for (int n = 1 + tree.below(4); n > 0; --n) tree.act(calls);
     const PlanResult plan = step.plan();
     try {
@@ -97,10 +115,14 @@ void compare_tree(torch::CausalLm& runner, const llama::GgufModel& gguf, std::ui
 
 void compare_trees(const std::string& model, std::uint32_t first, int n) {
   torch::CausalLm runner = torch::CausalLm::load(model, {.weights = torch::Weights::float32});
-  const llama::GgufModel gguf = llama::GgufModel::load(
-      model, {.n_cells = kCells, .n_seq_ids = 24, .n_threads = 1, .cells = llama::CellType::float32});
+  llama_backend_init();
+  llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+  const LlamaModel gguf(llama_model_load_from_file(model.c_str(), llama_model_default_params()), llama_model_free);
+  if (!gguf) fail(Status::bad_file, model, ": llama.cpp cannot load it");
+  const LlamaContext context = make_context(gguf.get());
+  if (!context) fail(Status::internal, "llama.cpp made no context");
   Totals totals;
-  for (int i = 0; i < n; ++i) compare_tree(runner, gguf, first + static_cast<std::uint32_t>(i), totals);
+  for (int i = 0; i < n; ++i) compare_tree(runner, context.get(), first + static_cast<std::uint32_t>(i), totals);
   std::printf("%d %g %d %d\n", totals.n_rows, static_cast<double>(totals.worst), totals.n_refused, totals.longest);
 }
 
