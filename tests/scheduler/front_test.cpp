@@ -113,6 +113,38 @@ TEST_CASE("What is wrong with a request is told where its events are read; unkno
   CHECK_THROWS_AS(front.cancel(ab::Ticket{99}), ab::Error);
 }
 
+TEST_CASE("A chat goes on from the history of its last turn, which comes with the last event") {
+  std::mt19937 random(11);
+  int n_with_blocks = 0;
+  for (int i = 0; i < 20; ++i) {
+    Script script = random_script(random);
+    script.prompts = {random_letters(random, 4, 20), random_letters(random, 1, 6)};
+    script.is_structured = true;
+    const std::vector<Outcome> expected = alone(script, ab::Positions::sequential);
+    World world;
+    Scheduler scheduler(world.decoder);
+    Front front(scheduler);
+    const auto run = [&] {
+      while (front.run_pass(world.model) == ab::PassOutcome::ran) {
+      }
+    };
+    const ab::Ticket first = front.submit(script.prompts[0], script.options);
+    CHECK_FALSE(front.history(first));
+    run();
+    CHECK(spelled(world.decoder.tokens(ab::RequestId{1})) == expected[0].branches[0]);
+    std::optional<ab::StructuredPrompt> prompt = front.history(first);
+    REQUIRE(prompt);
+    n_with_blocks += prompt->n_structured() > 0 ? 1 : 0;
+    front.release(first);
+    prompt->append(script.prompts[1]);
+    front.submit(*prompt, script.options);
+    run();
+    CHECK(outcome_of(world.decoder, ab::RequestId{2}) == expected[1]);
+    CHECK_THROWS_AS(front.history(first), ab::Error);
+  }
+  CHECK(n_with_blocks > 4);
+}
+
 TEST_CASE("A model that fails stops the pass, not the requests") {
   World world;
   Scheduler scheduler(world.decoder);

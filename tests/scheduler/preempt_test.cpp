@@ -18,11 +18,9 @@ Run run(const Script& script, ab::Positions positions, std::int32_t n_rows, Pree
   World world(positions);
   Run result;
   ab::RequestId id = ab::kNoRequest;
-  for (const Tokens& prompt : script.prompts) {
+  for (std::size_t turn = 0; turn < script.prompts.size(); ++turn) {
     if (id != ab::kNoRequest && preempts(world.model.n_passes)) world.decoder.preempt(id);
-    ab::RequestOptions options = script.options;
-    options.after = id;
-    id = world.decoder.submit(prompt, options);
+    id = submit_turn(world.decoder, script, turn, id);
     std::int64_t n_before = -1;
     while (world.decoder.has_work()) {
       if (preempts(world.model.n_passes) && n_before != world.model.n_passes) {
