@@ -30,9 +30,8 @@ std::vector<std::uint64_t> hashes_of(std::span<const Message> messages) {
 
 bool begins_with(std::span<const Message> messages, const std::vector<Message>& beginning) {
   return beginning.size() <= messages.size() &&
-         std::equal(beginning.begin(), beginning.end(), messages.begin(), [](const Message& a, const Message& b) {
-           return a.role == b.role && a.content == b.content;
-         });
+         std::equal(beginning.begin(), beginning.end(), messages.begin(),
+                    [](const Message& a, const Message& b) { return a.role == b.role && a.content == b.content; });
 }
 
 std::int64_t bytes_of(const Conversation& conversation) {

@@ -146,8 +146,8 @@ void Server::Http::answer(Server& owner, Endpoint endpoint, const httplib::Reque
       engine.model().text().tokenizer(std::span(&token, 1), text);
       return text;
     };
-    const auto session = std::make_shared<Session>(
-        Services{owner.engine_, owner.metrics_, owner.conversations_}, std::move(asked), std::move(context));
+    const auto session = std::make_shared<Session>(Services{owner.engine_, owner.metrics_, owner.conversations_},
+                                                   std::move(asked), std::move(context));
     if (!streams) session->wait_for_begin();
     if (streams) response.set_header("Cache-Control", "no-cache");
     response.set_chunked_content_provider(
@@ -178,10 +178,9 @@ void Server::Http::add_gets(Server& owner) {
   get("/", "text/html; charset=utf-8", [](const auto&) { return std::string(chat_page()); });
   get("/running", "text/html; charset=utf-8", [](const auto&) { return std::string(running_page()); });
   get("/openapi.json", "application/json", [](const auto&) { return std::string(openapi_document()); });
-  get("/metrics", "text/plain; version=0.0.4; charset=utf-8",
-      [&owner](const auto&) {
-        return owner.metrics_.text() + owner.conversations_.metrics() + engine_metrics(owner.engine_);
-      });
+  get("/metrics", "text/plain; version=0.0.4; charset=utf-8", [&owner](const auto&) {
+    return owner.metrics_.text() + owner.conversations_.metrics() + engine_metrics(owner.engine_);
+  });
   get("/v1/models", "application/json", [this, &options](const auto&) {
     return dump({{"object", "list"}, {"data", nlohmann::json::array({model_json(options, started)})}});
   });

@@ -109,9 +109,10 @@ class Schedule {
     if (client.known == nullptr) return true;
     if (pass < client.arrival) return false;
     if (client.id == ab::kNoRequest) {
-      client.id = submit_turn(
-          world_->decoder, client.known->script, client.turn, client.before,
-          [&](const auto& prompt, const auto& options) { return scheduler_->submit(prompt, options, client.schedule); });
+      client.id = submit_turn(world_->decoder, client.known->script, client.turn, client.before,
+                              [&](const auto& prompt, const auto& options) {
+                                return scheduler_->submit(prompt, options, client.schedule);
+                              });
       if (client.id == ab::kNoRequest) return false;  // the queue is full
       if (client.before != ab::kNoRequest) scheduler_->release(client.before);
     }

@@ -99,7 +99,7 @@ class StructuredPrompt {
   Position next_ = 0;
 };
 
-/// What a request can be asked: tokens, or a prompt with blocks.
+/// The prompt of a request: tokens, or a prompt with blocks.
 using Prompt = std::variant<std::vector<TokenId>, StructuredPrompt>;
 
 }  // namespace anabranch

@@ -176,9 +176,9 @@ void SchedulerFront<S>::submit(Command& command) {
   RequestId request = kNoRequest;
   std::optional<Error> refusal;
   try {
-    request = std::visit(
-        [&](const auto& prompt) { return scheduler_->submit(prompt, command.options, command.schedule); },
-        command.prompt);
+    request =
+        std::visit([&](const auto& prompt) { return scheduler_->submit(prompt, command.options, command.schedule); },
+                   command.prompt);
     if (request == kNoRequest) refusal = Error(Status::limit_reached, "the scheduler's queue is full");
   } catch (const Error& error) {
     refusal = error;
