@@ -84,6 +84,7 @@ TEST_CASE(
       if (cancels) front.cancel(ticket);
       const Told told = read(front, ticket);
       if (told.n_ends != 1) ++n_wrong;
+      if (!cancels && !front.history(ticket)) ++n_wrong;
       if (!cancels && (told.tokens != expected.tokens || told.reason != expected.reason)) ++n_wrong;
       ++(told.reason == ab::EndReason::cancelled ? n_cancelled : n_read);
       front.release(ticket);

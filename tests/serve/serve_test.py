@@ -88,7 +88,8 @@ class Serving(unittest.TestCase):
 
     def test_a_second_turn_computes_its_new_tokens_only(self):
         chat = [{"role": "user", "content": QUESTIONS[0]}]
-        first = self.client.chat.completions.create(model="default", messages=chat, max_tokens=300)
+        first = self.client.chat.completions.create(model="default", messages=chat, max_tokens=1500)
+        self.assertEqual(first.choices[0].finish_reason, "stop")
         self.assertGreater(first.choices[0].model_extra["anabranch"]["statistics"]["branches"], 1)
         alone = self.server.chat("Which of these is the best one?", max_tokens=1)["usage"]["prompt_tokens"]
         before = self.server.wait_until_idle()
@@ -101,18 +102,17 @@ class Serving(unittest.TestCase):
             usage = chunk.usage or usage
         after = self.server.wait_until_idle()
         n_found = usage.prompt_tokens_details.cached_tokens
-        n_before = first.usage.prompt_tokens + first.usage.completion_tokens
+        n_new = usage.prompt_tokens - n_found
         self.assertTrue(text)
-        self.assertLessEqual(abs(n_before - n_found), 2)  # the end of the text is not fed, nor the last token of an answer that was cut
-        self.assertLess(usage.prompt_tokens - n_found, alone)
+        self.assertEqual(n_found, first.usage.prompt_tokens + first.usage.completion_tokens)
+        self.assertLess(n_new, alone)
         grown = {name: after[name] - before[name] for name in after if name in before}
         self.assertEqual(grown["anabranch_prefix_tokens_total"], n_found)
         self.assertEqual(grown["anabranch_next_turns_continued_total"], 1)
-        self.assertLess(grown["anabranch_rows_total"], alone + 2 * usage.completion_tokens)
-        # and a third one
+        self.assertLessEqual(grown["anabranch_rows_total"], n_new + 2 * usage.completion_tokens)  # drafts may be wrong
         chat += [{"role": "assistant", "content": text}, {"role": "user", "content": "Why?"}]
         third = self.client.chat.completions.create(model="default", messages=chat, max_tokens=20)
-        self.assertLessEqual(abs(usage.prompt_tokens + usage.completion_tokens - third.usage.prompt_tokens_details.cached_tokens), 2)
+        self.assertEqual(third.usage.prompt_tokens_details.cached_tokens, usage.prompt_tokens + usage.completion_tokens)
 
     def test_a_turn_behind_another_answer_or_with_the_opt_out_is_computed_from_its_messages(self):
         chat = [{"role": "user", "content": QUESTIONS[3]}]
