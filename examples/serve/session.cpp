@@ -113,10 +113,8 @@ std::optional<ab::StructuredPrompt> Session::continued_prompt() {
 
 /// Keeps an answer that is over for the chat's next turn, unless the client has not all of it: a stop string was cut.
 void Session::remember(std::size_t index) {
-  using Reason = ab::EndReason;
   const Choice& choice = reply_.choice(index);
-  const bool is_whole = choice.reason == Reason::end_of_text || choice.reason == Reason::end_tag ||
-                        choice.reason == Reason::finished || choice.reason == Reason::limit;
+  const bool is_whole = choice.reason != ab::EndReason::stop;
   if (request_.endpoint != Endpoint::chat || !request_.reuse_prefix || !is_whole) return;
   std::optional<ab::StructuredPrompt> history = engine_.history(tickets_[index]);
   if (!history) return;
