@@ -23,8 +23,8 @@ std::string engine_metrics(const ab::torch::Engine& engine) {
   };
   gauge("anabranch_requests_running", "requests that have rows in the passes", s.scheduler.n_running);
   gauge("anabranch_requests_queued", "requests that wait for pages", s.scheduler.n_queued);
-  gauge("anabranch_requests_prefill", "of those that run: still in their prompts", s.n_filling);
-  gauge("anabranch_requests_branching", "of those that run: with open branches", s.n_branching);
+  gauge("anabranch_requests_prefill", "of those that run: still in their prompts", s.scheduler.n_filling);
+  gauge("anabranch_requests_branching", "of those that run: with open branches", s.scheduler.n_branching);
   gauge("anabranch_pages", "pages of the cache", s.n_pages);
   gauge("anabranch_pages_free", "pages that hold nothing", s.n_free_pages);
   counter("anabranch_passes_total", "passes of the model", s.n_passes);

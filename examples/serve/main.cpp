@@ -48,6 +48,10 @@ void add_server_options(CLI::App& app, serve::ServerOptions& o) {
   app.add_option("--max-seconds", o.limits.max_seconds, "that an answer may take; 0: no limit")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.add_option("--conversation-mb", o.conversation_mb,
+                 "MiB of answers that a chat's next turn can go on from; 0: none")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
   app.add_option("--drain", o.drain_seconds, "seconds that answers have to end after SIGTERM or Ctrl-C")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -63,6 +63,12 @@ void Metrics::count_disconnect() {
   ++n_disconnects_;
 }
 
+void Metrics::count_next_turn(TurnStart start) {
+  const Lock lock(mutex_);
+  ++n_next_turns_;
+  n_continued_ += start == TurnStart::answer ? 1 : 0;
+}
+
 std::string Metrics::text() const {
   const Lock lock(mutex_);
   std::string out;
@@ -72,6 +78,10 @@ std::string Metrics::text() const {
   write_metric(out, "anabranch_disconnects_total", "counter", "clients that went before their answer was complete",
                static_cast<double>(n_disconnects_));
   write_metric(out, "anabranch_tokens_total", "counter", "tokens that the model wrote", static_cast<double>(n_tokens_));
+  write_metric(out, "anabranch_next_turns_total", "counter", "chats with an earlier answer",
+               static_cast<double>(n_next_turns_));
+  write_metric(out, "anabranch_next_turns_continued_total", "counter",
+               "of these: went on from that answer as it was decoded", static_cast<double>(n_continued_));
   first_token_.write(out, "anabranch_time_to_first_token_seconds", "from the request to its first text");
   between_tokens_.write(out, "anabranch_time_between_tokens_seconds", "between two passes that wrote for a request");
   whole_.write(out, "anabranch_answer_seconds", "from the request to the end of its answer");

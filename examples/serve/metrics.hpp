@@ -28,6 +28,12 @@ class Histogram {
 /// Appends a metric with one value.
 void write_metric(std::string& out, const char* name, const char* type, const char* help, double value);
 
+/// What a chat's next turn goes on from.
+enum class TurnStart : std::uint8_t {
+  answer,    ///< the last answer, as it was decoded
+  messages,  ///< the text of all messages
+};
+
 /// For all threads of the server.
 class Metrics {
  public:
@@ -37,6 +43,7 @@ class Metrics {
   void add_whole(double seconds);
   void count_token();  ///< that the model wrote
   void count_disconnect();
+  void count_next_turn(TurnStart start);
   /// All of it, as text.
   std::string text() const;
 
@@ -45,7 +52,7 @@ class Metrics {
 
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, int>, std::int64_t> replies_;
-  std::int64_t n_disconnects_ = 0, n_tokens_ = 0;
+  std::int64_t n_disconnects_ = 0, n_tokens_ = 0, n_next_turns_ = 0, n_continued_ = 0;
   Histogram first_token_, between_tokens_, whole_;
 };
 

@@ -196,8 +196,8 @@ std::string Reply::add(std::size_t index, ab::Event event) {
     if (shows_log_probabilities_ && next.kind == Kind::token && next.role == ab::markup::Role::text)
       entries.push_back(log_probabilities_of(choice, next));
   });
+  choice.text += text;
   if (!streams_) {
-    choice.text += text;
     for (json& entry : entries) choice.log_probabilities.push_back(std::move(entry));
     return {};
   }

@@ -82,7 +82,10 @@ struct Server::Http {
 };
 
 Server::Server(ab::torch::Engine& engine, ServerOptions options)
-    : engine_(engine), options_(std::move(options)), http_(std::make_unique<Http>()) {
+    : engine_(engine),
+      options_(std::move(options)),
+      conversations_(std::int64_t{options_.conversation_mb} << 20),
+      http_(std::make_unique<Http>()) {
   http_->set_up(*this);
 }
 
@@ -132,7 +135,8 @@ void Server::Http::answer(Server& owner, Endpoint endpoint, const httplib::Reque
                           httplib::Response& response) {
   try {
     if (drains) throw ApiError(503, "the server is about to end", "", "shutting_down");
-    const ApiRequest asked = read_request(endpoint, request.body, owner.options_.limits);
+    ApiRequest asked = read_request(endpoint, request.body, owner.options_.limits);
+    const bool streams = asked.stream;
     ReplyContext context;
     context.id = fmt::format("{}-{:x}{:06x}", endpoint == Endpoint::chat ? "chatcmpl" : "cmpl", started, ++n_replies);
     context.model = owner.options_.limits.model;
@@ -142,11 +146,12 @@ void Server::Http::answer(Server& owner, Endpoint endpoint, const httplib::Reque
       engine.model().text().tokenizer(std::span(&token, 1), text);
       return text;
     };
-    const auto session = std::make_shared<Session>(owner.engine_, owner.metrics_, asked, std::move(context));
-    if (!asked.stream) session->wait_for_begin();
-    if (asked.stream) response.set_header("Cache-Control", "no-cache");
+    const auto session = std::make_shared<Session>(Services{owner.engine_, owner.metrics_, owner.conversations_},
+                                                   std::move(asked), std::move(context));
+    if (!streams) session->wait_for_begin();
+    if (streams) response.set_header("Cache-Control", "no-cache");
     response.set_chunked_content_provider(
-        asked.stream ? "text/event-stream" : "application/json", [session](std::size_t, httplib::DataSink& sink) {
+        streams ? "text/event-stream" : "application/json", [session](std::size_t, httplib::DataSink& sink) {
           const bool is_sent =
               session->send({[&](const std::string& bytes) { return sink.write(bytes.data(), bytes.size()); },
                              [&] { return sink.is_writable(); }});
@@ -173,8 +178,9 @@ void Server::Http::add_gets(Server& owner) {
   get("/", "text/html; charset=utf-8", [](const auto&) { return std::string(chat_page()); });
   get("/running", "text/html; charset=utf-8", [](const auto&) { return std::string(running_page()); });
   get("/openapi.json", "application/json", [](const auto&) { return std::string(openapi_document()); });
-  get("/metrics", "text/plain; version=0.0.4; charset=utf-8",
-      [&owner](const auto&) { return owner.metrics_.text() + engine_metrics(owner.engine_); });
+  get("/metrics", "text/plain; version=0.0.4; charset=utf-8", [&owner](const auto&) {
+    return owner.metrics_.text() + owner.conversations_.metrics() + engine_metrics(owner.engine_);
+  });
   get("/v1/models", "application/json", [this, &options](const auto&) {
     return dump({{"object", "list"}, {"data", nlohmann::json::array({model_json(options, started)})}});
   });

@@ -9,6 +9,7 @@
 #include <anabranch/torch/engine.hpp>
 
 #include "api_request.hpp"
+#include "conversations.hpp"
 #include "metrics.hpp"
 
 namespace serve {
@@ -21,6 +22,7 @@ struct ServerOptions {
   std::int64_t max_body = 4 << 20;     ///< bytes
   std::int32_t max_connections = 256;  ///< that are served at once; the others wait
   double drain_seconds = 30;           ///< that answers have to end after SIGTERM
+  std::int32_t conversation_mb = 64;   ///< MiB of answers that a next turn can go on from (conversations.hpp); 0: none
   ApiLimits limits;
 };
 
@@ -45,6 +47,7 @@ class Server {
   anabranch::torch::Engine& engine_;
   const ServerOptions options_;
   Metrics metrics_;
+  Conversations conversations_;
   std::unique_ptr<Http> http_;
 };
 

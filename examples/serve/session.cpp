@@ -1,5 +1,6 @@
 #include "session.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -34,12 +35,34 @@ ApiError refusal(const ab::Error& error) {
   }
 }
 
+/// The prompt of a chat that begins with an earlier one. None: the template writes that in another way now, or what was
+/// decoded, which is longer than its text, leaves no position for an answer.
+std::optional<ab::StructuredPrompt> prompt_behind(const Conversation& earlier, const ab::torch::CausalLm& model,
+                                                  std::span<const ab::hf::Message> messages,
+                                                  const ab::hf::RenderOptions& render) {
+  const ab::hf::ModelText& text = model.text();
+  const std::optional<ab::hf::NextTurn> next = ab::hf::encode_next_turn(
+      text.tokenizer, text.chat, messages, earlier.messages.size() - 1, render, earlier.render);
+  if (!next) return {};
+  ab::StructuredPrompt prompt = earlier.history;
+  prompt.append({next->closing});
+  prompt.append(next->rest);
+  if (prompt.next_position() >= model.config().max_positions) return {};
+  return prompt;
+}
+
 }  // namespace
 
-Session::Session(ab::torch::Engine& engine, Metrics& metrics, const ApiRequest& request, ReplyContext context)
-    : engine_(engine), metrics_(metrics), reply_(request, context), id_(context.id), streams_(request.stream) {
+Session::Session(const Services& services, ApiRequest request, ReplyContext context)
+    : engine_(services.engine),
+      metrics_(services.metrics),
+      conversations_(services.conversations),
+      request_(std::move(request)),
+      reply_(request_, context),
+      id_(context.id) {
+  render_.now = context.created;
   try {
-    submit(request);
+    submit();
   } catch (...) {
     for (const ab::Ticket ticket : tickets_) engine_.release(ticket);
     throw;
@@ -48,20 +71,25 @@ Session::Session(ab::torch::Engine& engine, Metrics& metrics, const ApiRequest& 
 
 Session::~Session() { end("disconnected"); }
 
-void Session::submit(const ApiRequest& request) {
+void Session::submit() {
   try {
-    for (std::size_t i = 0; i < request.n_choices(); ++i) {
+    const std::optional<ab::StructuredPrompt> continued = continued_prompt();
+    for (std::size_t i = 0; i < request_.n_choices(); ++i) {
       ab::torch::EngineRequest next;
-      next.messages = request.messages;
-      if (request.endpoint == Endpoint::completions) {
-        const Prompt& prompt = request.prompts[i / static_cast<std::size_t>(request.n)];
+      if (request_.endpoint == Endpoint::completions) {
+        const Prompt& prompt = request_.prompts[i / static_cast<std::size_t>(request_.n)];
         next.prompt = prompt.tokens.empty() ? engine_.model().text().tokenizer.encode(prompt.text) : prompt.tokens;
+      } else if (continued) {
+        next.prompt = *continued;
+      } else {
+        next.messages = request_.messages;
+        next.render = render_;
       }
-      next.options = request.options;
-      next.options.reuse_prefix = request.reuse_prefix;
+      next.options = request_.options;
+      next.options.reuse_prefix = request_.reuse_prefix;
       next.options.sampling.number = i;
-      next.schedule.priority = request.priority;
-      if (request.seconds > 0) next.schedule.deadline = ab::torch::Engine::now() + request.seconds;
+      next.schedule.priority = request_.priority;
+      if (request_.seconds > 0) next.schedule.deadline = ab::seconds_now() + request_.seconds;
       const ab::Ticket ticket = engine_.submit(std::move(next));
       if (ticket == ab::kNoTicket)
         throw ApiError(429, "too many requests are open here; try again in a moment", "", "rate_limit_exceeded");
@@ -70,6 +98,29 @@ void Session::submit(const ApiRequest& request) {
   } catch (const ab::Error& error) {
     throw refusal(error);
   }
+}
+
+/// The prompt of a chat's next turn, behind its last answer as that was decoded. None: the chat is encoded as a whole.
+std::optional<ab::StructuredPrompt> Session::continued_prompt() {
+  const auto is_answer = [](const ab::hf::Message& message) { return message.role == "assistant"; };
+  if (!request_.reuse_prefix || std::none_of(request_.messages.begin(), request_.messages.end(), is_answer)) return {};
+  std::optional<ab::StructuredPrompt> prompt;
+  if (const std::shared_ptr<const Conversation> earlier = conversations_.find(request_.messages))
+    prompt = prompt_behind(*earlier, engine_.model(), request_.messages, render_);
+  metrics_.count_next_turn(prompt ? TurnStart::answer : TurnStart::messages);
+  return prompt;
+}
+
+/// Keeps an answer that is over for the chat's next turn, unless the client has not all of it: a stop string was cut.
+void Session::remember(std::size_t index) {
+  const Choice& choice = reply_.choice(index);
+  const bool is_whole = choice.reason != ab::EndReason::stop;
+  if (request_.endpoint != Endpoint::chat || !request_.reuse_prefix || !is_whole) return;
+  std::optional<ab::StructuredPrompt> history = engine_.history(tickets_[index]);
+  if (!history) return;
+  Conversation conversation{request_.messages, render_, std::move(*history)};
+  conversation.messages.push_back({"assistant", choice.text});
+  conversations_.add(std::move(conversation));
 }
 
 void Session::measure(const ab::Event& event) {
@@ -87,7 +138,10 @@ void Session::measure(const ab::Event& event) {
 
 std::string Session::take(ab::TicketEvent event) {
   measure(event.event);
-  return reply_.add(event.index, std::move(event.event));
+  const bool is_last = event.event.kind == ab::Event::Kind::end;
+  std::string bytes = reply_.add(event.index, std::move(event.event));
+  if (is_last) remember(event.index);  // before the client has all of it, and can go on
+  return bytes;
 }
 
 /// What the events that are there send; waits for the first of them.
@@ -142,7 +196,7 @@ bool Session::send_document(const Wire& wire) {
 }
 
 bool Session::send(const Wire& wire) {
-  const bool is_sent = streams_ ? send_stream(wire) : send_document(wire);
+  const bool is_sent = request_.stream ? send_stream(wire) : send_document(wire);
   if (!is_sent) metrics_.count_disconnect();
   end(is_sent ? "answered" : "disconnected");
   return is_sent;

@@ -11,6 +11,7 @@
 #include <anabranch/torch/engine.hpp>
 
 #include "api_request.hpp"
+#include "conversations.hpp"
 #include "metrics.hpp"
 #include "reply.hpp"
 
@@ -22,10 +23,17 @@ struct Wire {
   std::function<bool()> is_open;
 };
 
+/// What all sessions use.
+struct Services {
+  anabranch::torch::Engine& engine;
+  Metrics& metrics;
+  Conversations& conversations;
+};
+
 class Session {
  public:
   /// Submits the request's answers, all or none. Throws ApiError: 429 when the engine is full, 400 for what it refuses.
-  Session(anabranch::torch::Engine& engine, Metrics& metrics, const ApiRequest& request, ReplyContext context);
+  Session(const Services& services, ApiRequest request, ReplyContext context);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   /// Cancels what is not over.
@@ -39,7 +47,9 @@ class Session {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void submit(const ApiRequest& request);
+  void submit();
+  std::optional<anabranch::StructuredPrompt> continued_prompt();
+  void remember(std::size_t index);
   std::string next_events(Clock::time_point until);
   std::string take(anabranch::TicketEvent event);
   void measure(const anabranch::Event& event);
@@ -49,9 +59,11 @@ class Session {
 
   anabranch::torch::Engine& engine_;
   Metrics& metrics_;
+  Conversations& conversations_;
+  const ApiRequest request_;
+  anabranch::hf::RenderOptions render_;  // of the request's messages
   Reply reply_;
   std::string id_;
-  bool streams_;
   Clock::time_point begin_ = Clock::now();
   std::vector<anabranch::Ticket> tickets_;
   std::optional<Clock::time_point> first_text_, last_pass_;

@@ -59,10 +59,11 @@ std::vector<TokenId> encode_chat(const Tokenizer& tokenizer, const ChatTemplate&
 }
 
 std::optional<NextTurn> encode_next_turn(const Tokenizer& tokenizer, const ChatTemplate& chat,
-                                         std::span<const Message> messages, std::size_t answer, RenderOptions options) {
+                                         std::span<const Message> messages, std::size_t answer, RenderOptions options,
+                                         std::optional<RenderOptions> earlier) {
   if (answer == 0 || answer + 1 >= messages.size() || messages[answer].role != "assistant")
     fail(Status::bad_argument, "message ", answer, " of ", messages.size(), " is not an answer between two messages");
-  RenderOptions open = options;
+  RenderOptions open = earlier.value_or(options);
   open.answer_start = AnswerStart::add;
   const Rendering before = chat.render_parts(messages.first(answer), open),
                   whole = chat.render_parts(messages, options);

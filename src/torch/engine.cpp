@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 #include <utility>
+#include <variant>
 
 #include <anabranch/cache/prefix_cache.hpp>
 #include <anabranch/error.hpp>
@@ -77,13 +78,14 @@ class Passes {
 
   /// Runs passes until the front is closed; for a thread of its own.
   virtual void run() = 0;
-  virtual Ticket submit(std::vector<TokenId> prompt, RequestOptions options, const ScheduleOptions& schedule) = 0;
+  virtual Ticket submit(Prompt prompt, RequestOptions options, const ScheduleOptions& schedule) = 0;
   virtual std::optional<Event> next_event(Ticket ticket) = 0;
   virtual std::optional<TicketEvent> next_event(std::span<const Ticket> tickets,
                                                 std::chrono::steady_clock::time_point until) = 0;
   virtual void cancel(Ticket ticket) = 0;
   virtual void finish(Ticket ticket) = 0;
   virtual void release(Ticket ticket) = 0;
+  virtual std::optional<StructuredPrompt> history(Ticket ticket) = 0;
   virtual std::int32_t n_open() const = 0;
   virtual void close() = 0;
   const PassLog& log() const noexcept { return log_; }
@@ -124,7 +126,7 @@ class PassesOf final : public Passes {
       }
     }
   }
-  Ticket submit(std::vector<TokenId> prompt, RequestOptions options, const ScheduleOptions& schedule) override {
+  Ticket submit(Prompt prompt, RequestOptions options, const ScheduleOptions& schedule) override {
     return front_.submit(std::move(prompt), std::move(options), schedule);
   }
   std::optional<Event> next_event(Ticket ticket) override { return front_.next_event(ticket); }
@@ -135,6 +137,7 @@ class PassesOf final : public Passes {
   void cancel(Ticket ticket) override { front_.cancel(ticket); }
   void finish(Ticket ticket) override { front_.finish(ticket); }
   void release(Ticket ticket) override { front_.release(ticket); }
+  std::optional<StructuredPrompt> history(Ticket ticket) override { return front_.history(ticket); }
   std::int32_t n_open() const override { return front_.n_open(); }
   void close() override { front_.close(); }
 
@@ -152,12 +155,6 @@ class PassesOf final : public Passes {
     state.page_size = cache_.page_size();
     state.prefixes = prefixes_.statistics();
     state.n_kept_pages = n_kept_pages_;
-    for (const RequestShare& share : decoder_.rows()) {
-      if (!decoder_.knows(share.request) || decoder_.reason(share.request) != EndReason::none) continue;
-      const RequestDemand demand = decoder_.demand(share.request);
-      if (demand.is_filling) ++state.n_filling;
-      if (demand.n_branches > 1) ++state.n_branching;
-    }
     return state;
   }
   void note_state() {
@@ -207,6 +204,10 @@ RequestOptions filled(const CausalLm& model, GenerateOptions options, RequestOpt
   return impl::filled(model, std::move(options)).request;  // checks it
 }
 
+/// Where the answer to a prompt begins.
+WidePosition end_of(const std::vector<TokenId>& prompt) { return std::ssize(prompt); }
+WidePosition end_of(const StructuredPrompt& prompt) { return prompt.next_position(); }
+
 }  // namespace
 
 struct Engine::Impl {
@@ -235,7 +236,7 @@ struct Engine::Impl {
     const std::lock_guard lock(mutex);
     if (failure) std::rethrow_exception(failure);
   }
-  std::vector<TokenId> prompt_of(EngineRequest& request) const;
+  Prompt prompt_of(EngineRequest& request) const;
 
   const CausalLm& model;
   const GenerateOptions generate;
@@ -246,16 +247,18 @@ struct Engine::Impl {
   std::jthread loop;           // the last: it uses the others
 };
 
-std::vector<TokenId> Engine::Impl::prompt_of(EngineRequest& request) const {
-  std::vector<TokenId> prompt = std::move(request.prompt);
+Prompt Engine::Impl::prompt_of(EngineRequest& request) const {
+  Prompt prompt = std::move(request.prompt);
   if (!request.messages.empty()) {
     const hf::ModelText& text = model.text();
-    prompt = hf::encode_chat(text.tokenizer, text.chat, impl::with_system(generate, std::move(request.messages)));
+    prompt = hf::encode_chat(text.tokenizer, text.chat, impl::with_system(generate, std::move(request.messages)),
+                             request.render);
   }
+  const WidePosition end = std::visit([](const auto& of) { return end_of(of); }, prompt);
   const Position limit = model.config().max_positions;
-  if (std::ssize(prompt) >= limit)
-    fail(Status::out_of_range, "the prompt has ", prompt.size(),
-         " tokens, which leaves no room for an answer: the model has ", limit, " positions");
+  if (end >= limit)
+    fail(Status::out_of_range, "the prompt has ", end, " tokens, which leaves no room for an answer: the model has ",
+         limit, " positions");
   return prompt;
 }
 
@@ -264,7 +267,7 @@ Engine::~Engine() = default;
 
 Ticket Engine::submit(EngineRequest request) {
   impl_->check_failure();
-  std::vector<TokenId> prompt = impl_->prompt_of(request);
+  Prompt prompt = impl_->prompt_of(request);
   RequestOptions options = filled(impl_->model, impl_->generate, std::move(request.options));
   options.after = kNoRequest;
   options.prefix = kNoSequence;
@@ -297,15 +300,14 @@ void Engine::release(Ticket ticket) {
   impl_->passes->release(ticket);
 }
 
+std::optional<StructuredPrompt> Engine::history(Ticket ticket) const { return impl_->passes->history(ticket); }
+
 void Engine::finish_all() {
   const std::lock_guard lock(impl_->mutex);
   for (const Ticket ticket : impl_->tickets) impl_->passes->finish(ticket);
 }
 
 std::int32_t Engine::n_open() const { return impl_->passes->n_open(); }
-double Engine::now() noexcept {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 EngineState Engine::state() const { return impl_->passes->log().state(); }
 std::vector<PassRecord> Engine::passes(std::int64_t after) const { return impl_->passes->log().behind(after); }
 const CausalLm& Engine::model() const noexcept { return impl_->model; }

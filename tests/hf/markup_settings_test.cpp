@@ -124,6 +124,18 @@ TEST_CASE("a chat goes on behind an answer with what its template puts there, or
   CHECK_THROWS_AS(next(chatml, {{"user", "one"}, {"user", "three"}}), ab::Error);
 }
 
+TEST_CASE("a chat whose template writes another date now has to be encoded anew") {
+  const ab::hf::Tokenizer tokenizer = tokenizer_with({"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"});
+  ab::hf::ChatTemplate chat = ab::hf::ChatTemplate::of(ab::hf::ChatFamily::llama3);
+  chat.dated_system = true;
+  chat.today.clear();
+  const std::vector<ab::hf::Message> talk{{"user", "one"}, {"assistant", "two"}, {"user", "three"}};
+  const ab::hf::RenderOptions monday{.now = 1'700'000'000}, tuesday{.now = *monday.now + 24 * 3600};
+  CHECK(ab::hf::encode_next_turn(tokenizer, chat, talk, 1, monday, monday));
+  CHECK(ab::hf::encode_next_turn(tokenizer, chat, talk, 1, tuesday));
+  CHECK_FALSE(ab::hf::encode_next_turn(tokenizer, chat, talk, 1, tuesday, monday));
+}
+
 TEST_CASE("settings that are written are read back the same") {
   const test::TemporaryFolder folder;
   MarkupSettings written;

@@ -14,7 +14,7 @@ from anabranch import abi  # noqa: E402
 
 
 def header_text():
-    names = ("anabranch.h", "anabranch_decoder.h")
+    names = ("anabranch.h", "anabranch_decoder.h", "anabranch_scheduler.h")
     text = "\n".join((ROOT / "capi" / name).read_text() for name in names)
     return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
 
@@ -27,7 +27,7 @@ def declarations():
 def from_c(expressions):
     """The values of C expressions, as the compiler sees them."""
     prints = "".join(f'  printf("%lld\\n", (long long)({expression}));\n' for expression in expressions)
-    source = f'#include <stdio.h>\n#include "anabranch_decoder.h"\nint main(void) {{\n{prints}  return 0;\n}}\n'
+    source = f'#include <stdio.h>\n#include "anabranch_scheduler.h"\nint main(void) {{\n{prints}  return 0;\n}}\n'
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "layout.c").write_text(source)
         program = str(Path(folder, "layout"))
@@ -45,14 +45,14 @@ def kind(c_type):
     word = c_type.removeprefix("const ").split()[0]
     return {"void": "nothing", "int32_t": "i32", "uint32_t": "u32", "size_t": "size", "anb_status": "i32",
             "anb_token": "i32", "anb_position": "i32", "anb_positions": "i32", "anb_sequence": "u64",
-            "anb_request": "u64"}[word]
+            "anb_request": "u64", "double": "double"}[word]
 
 
 def python_kind(c_type):
     if c_type is None:
         return "nothing"
     kinds = {"i32": (ctypes.c_int32, abi.i32), "u32": (ctypes.c_uint32, abi.u32), "u64": (abi.u64,),
-             "size": (ctypes.c_size_t,)}
+             "size": (ctypes.c_size_t,), "double": (ctypes.c_double,)}
     return next((name for name, types in kinds.items() if c_type in types), "pointer")
 
 

@@ -28,15 +28,20 @@ struct Told {
   }
 };
 
-Told alone_told(const Script& script) {
+/// What each turn of a script tells, alone.
+std::vector<Told> alone_told(const Script& script) {
   World world;
-  Told told;
-  world.decoder.submit(script.prompts[0], script.options);
-  while (world.decoder.has_work()) {
-    const ab::DecoderPlan plan = world.decoder.plan();
-    for (const ab::Event& event : world.decoder.commit(world.model(*plan))) told.add(event);
+  std::vector<Told> turns;
+  ab::RequestId before = ab::kNoRequest;
+  for (std::size_t turn = 0; turn < script.prompts.size(); ++turn) {
+    before = submit_turn(world.decoder, script, turn, before);
+    Told& told = turns.emplace_back();
+    while (world.decoder.has_work()) {
+      const ab::DecoderPlan plan = world.decoder.plan();
+      for (const ab::Event& event : world.decoder.commit(world.model(*plan))) told.add(event);
+    }
   }
-  return told;
+  return turns;
 }
 
 std::vector<std::pair<Script, Told>> known_scripts() {
@@ -45,7 +50,7 @@ std::vector<std::pair<Script, Told>> known_scripts() {
   for (int i = 0; i < kRequests; ++i) {
     Script script = random_script(random);
     script.prompts.resize(1);
-    known.emplace_back(script, alone_told(script));
+    known.emplace_back(script, alone_told(script)[0]);
   }
   return known;
 }
@@ -79,6 +84,7 @@ TEST_CASE(
       if (cancels) front.cancel(ticket);
       const Told told = read(front, ticket);
       if (told.n_ends != 1) ++n_wrong;
+      if (!cancels && !front.history(ticket)) ++n_wrong;
       if (!cancels && (told.tokens != expected.tokens || told.reason != expected.reason)) ++n_wrong;
       ++(told.reason == ab::EndReason::cancelled ? n_cancelled : n_read);
       front.release(ticket);
@@ -111,6 +117,40 @@ TEST_CASE("What is wrong with a request is told where its events are read; unkno
   front.run_pass(world.model);
   CHECK_THROWS_AS(front.next_event(good), ab::Error);
   CHECK_THROWS_AS(front.cancel(ab::Ticket{99}), ab::Error);
+}
+
+TEST_CASE("A chat goes on from the history of its last turn, which comes with the last event") {
+  std::mt19937 random(11);
+  int n_with_blocks = 0;
+  for (int i = 0; i < 20; ++i) {
+    Script script = random_script(random);
+    script.prompts = {random_letters(random, 4, 20), random_letters(random, 1, 6)};
+    script.is_structured = true;
+    const std::vector<Told> expected = alone_told(script);
+    World world;
+    Scheduler scheduler(world.decoder);
+    Front front(scheduler);
+    const auto answer = [&](ab::Prompt prompt, const Told& told) {
+      const ab::Ticket ticket = front.submit(std::move(prompt), script.options);
+      CHECK_FALSE(front.history(ticket));
+      while (front.run_pass(world.model) == ab::PassOutcome::ran) {
+      }
+      CHECK(read(front, ticket).tokens == told.tokens);
+      std::optional<ab::StructuredPrompt> history = front.history(ticket);
+      REQUIRE(history);
+      front.release(ticket);
+      return *history;
+    };
+    ab::StructuredPrompt next = answer(script.prompts[0], expected[0]);
+    n_with_blocks += next.n_structured() > 0 ? 1 : 0;
+    next.append(script.prompts[1]);
+    answer(next, expected[1]);
+  }
+  CHECK(n_with_blocks > 4);
+  World world;
+  Scheduler scheduler(world.decoder);
+  Front front(scheduler);
+  CHECK_THROWS_AS(front.history(ab::Ticket{1}), ab::Error);
 }
 
 TEST_CASE("A model that fails stops the pass, not the requests") {

@@ -18,11 +18,9 @@ Run run(const Script& script, ab::Positions positions, std::int32_t n_rows, Pree
   World world(positions);
   Run result;
   ab::RequestId id = ab::kNoRequest;
-  for (const Tokens& prompt : script.prompts) {
+  for (std::size_t turn = 0; turn < script.prompts.size(); ++turn) {
     if (id != ab::kNoRequest && preempts(world.model.n_passes)) world.decoder.preempt(id);
-    ab::RequestOptions options = script.options;
-    options.after = id;
-    id = world.decoder.submit(prompt, options);
+    id = submit_turn(world.decoder, script, turn, id);
     std::int64_t n_before = -1;
     while (world.decoder.has_work()) {
       if (preempts(world.model.n_passes) && n_before != world.model.n_passes) {
@@ -91,6 +89,32 @@ TEST_CASE("A request that is preempted again and again, in parts of a few rows, 
     REQUIRE(other.outcomes == plain.outcomes);
     REQUIRE(other.contents == plain.contents);
   }
+}
+
+TEST_CASE("Behind an empty block of a prompt the bits are the same, whatever a pass holds and when it is preempted") {
+  ab::StructuredPrompt prompt;
+  prompt.append(tokens("abcdef"));
+  prompt.begin_block(ab::Positions::sequential, 2);
+  for (int branch = 0; branch < 2; ++branch) prompt.begin_branch(), prompt.end_branch();
+  prompt.end_block();
+  prompt.append(tokens("ghijklmnop"));
+  const auto write = [&](std::int32_t n_rows, std::int64_t preempted_at) {
+    World world;
+    const ab::RequestId id = world.decoder.submit(prompt, {.max_tokens = 30});
+    while (world.decoder.has_work()) {
+      if (world.model.n_passes == preempted_at) world.decoder.preempt(id);
+      const ab::RequestShare share{id, n_rows};
+      const ab::DecoderPlan plan = world.decoder.plan(std::span(&share, 1));
+      REQUIRE(plan);
+      world.run(plan);
+    }
+    REQUIRE(world.cache.snapshot().check() == std::vector<std::string>{});
+    return std::pair(outcome_of(world.decoder, id), world.contents(id));
+  };
+  const auto plain = write(ab::kUnlimited, ab::kNone);
+  CHECK(plain.first.n_sampled > 4);
+  for (const std::int32_t n_rows : {1, 3, 8}) CHECK(write(n_rows, ab::kNone) == plain);
+  for (std::int64_t at = 0; at < 12; ++at) CHECK(write(5, at) == plain);
 }
 
 TEST_CASE("A replay takes as many passes as its rows need, not one for each token") {

@@ -14,9 +14,7 @@ TEST_CASE("A request with fewer rows than branches takes more passes, and writes
     World world(positions);
     ab::RequestId id = ab::kNoRequest;
     for (std::size_t turn = 0; turn < script.prompts.size(); ++turn) {
-      ab::RequestOptions options = script.options;
-      options.after = id;
-      id = world.decoder.submit(script.prompts[turn], options);
+      id = submit_turn(world.decoder, script, turn, id);
       while (world.decoder.has_work()) {
         const ab::RequestDemand demand = world.decoder.demand(id);
         const ab::RequestShare share{id, 1 + static_cast<std::int32_t>(random() % 4)};

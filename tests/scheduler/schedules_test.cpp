@@ -101,7 +101,7 @@ class Schedule {
 
   std::int64_t n_hits() const { return world_->prefixes ? world_->prefixes->statistics().n_hits : 0; }
   ab::SchedulerState state() const { return scheduler_->state(); }
-  std::int32_t n_compared = 0, n_cut = 0;
+  std::int32_t n_compared = 0, n_cut = 0, n_structured = 0;
 
  private:
   /// True: the client has all that it wants.
@@ -109,9 +109,10 @@ class Schedule {
     if (client.known == nullptr) return true;
     if (pass < client.arrival) return false;
     if (client.id == ab::kNoRequest) {
-      ab::RequestOptions options = client.known->script.options;
-      options.after = client.before;
-      client.id = scheduler_->submit(client.known->script.prompts[client.turn], options, client.schedule);
+      client.id = submit_turn(world_->decoder, client.known->script, client.turn, client.before,
+                              [&](const auto& prompt, const auto& options) {
+                                return scheduler_->submit(prompt, options, client.schedule);
+                              });
       if (client.id == ab::kNoRequest) return false;  // the queue is full
       if (client.before != ab::kNoRequest) scheduler_->release(client.before);
     }
@@ -148,6 +149,7 @@ class Schedule {
                    << expected.branches[0]);
       REQUIRE(found == expected);
       ++n_compared;
+      n_structured += client.turn > 0 && client.known->script.is_structured ? 1 : 0;
       return;
     }
     ++n_cut;
@@ -174,22 +176,25 @@ TEST_CASE(
   std::vector<std::vector<Known>> known;
   for (const ab::Positions positions : policies) known.push_back(make_known(120, positions, cuts));
   ab::SchedulerState total;
-  std::int64_t n_compared = 0, n_cut = 0, n_hits = 0;
+  std::int64_t n_compared = 0, n_cut = 0, n_structured = 0, n_hits = 0;
   for (std::uint64_t seed = 0; seed < n_schedules; ++seed) {
     INFO("schedule of seed " << seed << (cuts == Cuts::ignored ? ", with a prefix cache" : ""));
     Schedule schedule(seed, known[seed % 3], policies[seed % 3], cuts);
     schedule.run();
     n_compared += schedule.n_compared;
     n_cut += schedule.n_cut;
+    n_structured += schedule.n_structured;
     n_hits += schedule.n_hits();
     total.n_preempted += schedule.state().n_preempted;
     total.n_evicted += schedule.state().n_evicted;
     total.n_deferred += schedule.state().n_deferred;
   }
-  WARN(n_schedules << " schedules: " << n_compared << " requests as alone, " << n_cut << " cut, " << total.n_preempted
+  WARN(n_schedules << " schedules: " << n_compared << " requests as alone, " << n_structured
+                   << " of them with blocks in their prompts, " << n_cut << " cut, " << total.n_preempted
                    << " preempted, " << total.n_evicted << " histories evicted, " << total.n_deferred << " deferred, "
                    << n_hits << " hits");
   CHECK(n_compared > 40 * static_cast<std::int64_t>(n_schedules));
+  CHECK(n_structured > 4 * static_cast<std::int64_t>(n_schedules));
   CHECK(n_cut > static_cast<std::int64_t>(n_schedules) / 2);
   CHECK(total.n_preempted > static_cast<std::int64_t>(n_schedules));
   if (cuts == Cuts::count) CHECK(total.n_evicted > 0);

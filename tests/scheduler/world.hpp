@@ -19,6 +19,7 @@ namespace schedules {
 struct Script {
   std::vector<Tokens> prompts;
   ab::RequestOptions options;
+  bool is_structured = false;  ///< later turns begin with the history of the last one, as a prompt with blocks
 };
 
 /// What must not depend on the others.
@@ -98,10 +99,35 @@ inline Script random_script(std::mt19937& random) {
   script.prompts.push_back(random_letters(random, 1, random() % 4 == 0 ? 60 : 12));
   if (random() % 4 == 0) script.prompts.push_back(random_letters(random, 1, 20));
   if (script.prompts.size() == 2 && random() % 2 == 0) script.prompts.push_back(random_letters(random, 1, 6));
+  if (script.prompts.size() > 1) script.is_structured = random() % 2 == 0;
   script.options.max_tokens = 2 + static_cast<std::int32_t>(random() % 40);
   if (random() % 3 == 0) script.options.max_parallel_branches = 1 + static_cast<std::int32_t>(random() % 3);
   if (random() % 3 == 0) script.options.max_branch_tokens = 2 + static_cast<std::int32_t>(random() % 6);
   return script;
+}
+
+/// Submits a turn of a chat, which goes on from the request `before`: submit(prompt, options) with a prompt of either
+/// kind.
+template <class Submit>
+ab::RequestId submit_turn(const Decoder& decoder, const Script& script, std::size_t turn, ab::RequestId before,
+                          Submit&& submit) {
+  ab::RequestOptions options = script.options;
+  if (before == ab::kNoRequest || !script.is_structured) {
+    options.after = before;
+    return submit(script.prompts[turn], options);
+  }
+  ab::StructuredPrompt prompt = decoder.history(before);
+  prompt.append(script.prompts[turn]);
+  return submit(prompt, options);
+}
+
+/// The same, to a decoder; `before` is not needed any more.
+inline ab::RequestId submit_turn(Decoder& decoder, const Script& script, std::size_t turn, ab::RequestId before) {
+  const ab::RequestId id = submit_turn(decoder, script, turn, before, [&](const auto& prompt, const auto& options) {
+    return decoder.submit(prompt, options);
+  });
+  if (before != ab::kNoRequest) decoder.release(before);
+  return id;
 }
 
 /// The outcome of each turn, in a cache of its own.
@@ -109,10 +135,8 @@ inline std::vector<Outcome> alone(const Script& script, ab::Positions positions,
   World world(positions, 4096, 512, cuts);
   std::vector<Outcome> outcomes;
   ab::RequestId before = ab::kNoRequest;
-  for (const Tokens& prompt : script.prompts) {
-    ab::RequestOptions options = script.options;
-    options.after = before;
-    const ab::RequestId id = world.decoder.submit(prompt, options);
+  for (std::size_t turn = 0; turn < script.prompts.size(); ++turn) {
+    const ab::RequestId id = submit_turn(world.decoder, script, turn, before);
     std::int32_t n_pages = 0;
     while (world.decoder.has_work()) {
       const ab::DecoderPlan plan = world.decoder.plan();

@@ -86,6 +86,54 @@ class Serving(unittest.TestCase):
         found = again["usage"]["prompt_tokens_details"]["cached_tokens"]
         self.assertEqual(found, first["usage"]["prompt_tokens"] - 1)
 
+    def test_a_second_turn_computes_its_new_tokens_only(self):
+        chat = [{"role": "user", "content": QUESTIONS[0]}]
+        first = self.client.chat.completions.create(model="default", messages=chat, max_tokens=1500)
+        self.assertEqual(first.choices[0].finish_reason, "stop")
+        self.assertGreater(first.choices[0].model_extra["anabranch"]["statistics"]["branches"], 1)
+        alone = self.server.chat("Which of these is the best one?", max_tokens=1)["usage"]["prompt_tokens"]
+        before = self.server.wait_until_idle()
+        chat += [{"role": "assistant", "content": first.choices[0].message.content},
+                 {"role": "user", "content": "Which of these is the best one?"}]
+        text, usage = "", None
+        for chunk in self.client.chat.completions.create(model="default", messages=chat, max_tokens=60, stream=True,
+                                                         stream_options={"include_usage": True}):
+            text += chunk.choices[0].delta.content or "" if chunk.choices else ""
+            usage = chunk.usage or usage
+        after = self.server.wait_until_idle()
+        n_found = usage.prompt_tokens_details.cached_tokens
+        n_new = usage.prompt_tokens - n_found
+        self.assertTrue(text)
+        self.assertEqual(n_found, first.usage.prompt_tokens + first.usage.completion_tokens)
+        self.assertLess(n_new, alone)
+        grown = {name: after[name] - before[name] for name in after if name in before}
+        self.assertEqual(grown["anabranch_prefix_tokens_total"], n_found)
+        self.assertEqual(grown["anabranch_next_turns_continued_total"], 1)
+        self.assertLessEqual(grown["anabranch_rows_total"], n_new + 2 * usage.completion_tokens)  # drafts may be wrong
+        chat += [{"role": "assistant", "content": text}, {"role": "user", "content": "Why?"}]
+        third = self.client.chat.completions.create(model="default", messages=chat, max_tokens=20)
+        self.assertEqual(third.usage.prompt_tokens_details.cached_tokens, usage.prompt_tokens + usage.completion_tokens)
+
+    def test_a_turn_behind_another_answer_or_with_the_opt_out_is_computed_from_its_messages(self):
+        chat = [{"role": "user", "content": QUESTIONS[3]}]
+        first = self.client.chat.completions.create(model="default", messages=chat, max_tokens=100)
+        text = first.choices[0].message.content
+        for answer, fields in [(text + ".", {}), ("I do not know.", {}), (text, ANEW)]:
+            before = self.server.metrics()["anabranch_next_turns_continued_total"]
+            reply = self.client.chat.completions.create(
+                model="default", max_tokens=8, extra_body=fields,
+                messages=chat + [{"role": "assistant", "content": answer}, {"role": "user", "content": "Why?"}])
+            self.assertTrue(reply.choices[0].message.content)
+            self.assertEqual(self.server.metrics()["anabranch_next_turns_continued_total"], before)
+            if fields:
+                self.assertEqual(reply.usage.prompt_tokens_details.cached_tokens, 0)
+        stopped = self.client.chat.completions.create(model="default", messages=chat, max_tokens=100, stop=[text.split()[2]])
+        before = self.server.metrics()["anabranch_next_turns_continued_total"]
+        self.client.chat.completions.create(
+            model="default", max_tokens=8,
+            messages=chat + [{"role": "assistant", "content": stopped.choices[0].message.content}, {"role": "user", "content": "Why?"}])
+        self.assertEqual(self.server.metrics()["anabranch_next_turns_continued_total"], before)
+
     def test_log_probabilities(self):
         reply = self.client.chat.completions.create(
             model="default", messages=[{"role": "user", "content": "Who wrote Hamlet?"}], max_tokens=12, logprobs=True, top_logprobs=3)
@@ -223,6 +271,24 @@ class Limits(unittest.TestCase):
                     self.assertEqual(json.loads(text)["choices"][0]["message"]["content"], alone[i % 3])
                 else:
                     self.assertEqual(headers["Retry-After"], "1")
+
+    def test_chats_of_three_turns_share_a_small_pool_with_and_without_remembered_answers(self):
+        for n_mb in (64, 0):
+            with Server(PROGRAM, "--context", "1024", "--conversation-mb", str(n_mb)) as server:
+                def talk(i):
+                    chat = []
+                    for question in [QUESTIONS[i % len(QUESTIONS)], "Tell me more.", "Why?"]:
+                        chat.append({"role": "user", "content": question})
+                        status, reply = server.post("/v1/chat/completions", {"model": "default", "max_tokens": 60, "messages": chat})
+                        self.assertEqual(status, 200, reply)
+                        chat.append(reply["choices"][0]["message"])
+                    return reply["choices"][0]["message"]["content"]
+                with concurrent.futures.ThreadPoolExecutor(6) as pool:
+                    self.assertTrue(all(pool.map(talk, range(6))))
+                metrics = server.wait_until_idle()
+                self.assertEqual(metrics["anabranch_next_turns_total"], 12)
+                self.assertEqual(metrics["anabranch_next_turns_continued_total"], 12 if n_mb else 0)
+                self.assertEqual(metrics["anabranch_conversations"] > 0, n_mb > 0)
 
     def test_sigterm_lets_answers_end(self):
         with Server(PROGRAM, "--drain", "60") as server:

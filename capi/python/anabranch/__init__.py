@@ -19,15 +19,23 @@
     for event in decoder.run(prompt, model):        # model: plan -> logits [n_outputs, vocabulary]
         print(event)
 
-Names, statuses and limits are those of capi/anabranch.h and capi/anabranch_decoder.h. What fails raises Error and has
+    scheduler = anabranch.Scheduler(lib.decoder(preemptible=1))    # many requests, by priority and deadline
+    for prompt in prompts:
+        scheduler.submit(prompt)
+    for event in scheduler.run(model):
+        print(event)
+
+Names, statuses and limits are those of the headers in capi: anabranch.h,
+anabranch_decoder.h and anabranch_scheduler.h. What fails raises Error and has
 changed nothing. One thread at a time per cache.
 """
 from .abi import EventKind, Logits, Paged, Positions, Reason, Role, HostOpKind, ShareTail, Status, Visibility
 from .cache import Cache, Plan, Step
 from .decoder import Branch, Decoder, Event
 from .library import Error, Library, load
+from .scheduler import Scheduler
 
 __all__ = [
     "Branch", "Cache", "Decoder", "Error", "Event", "EventKind", "Library", "Logits", "Paged", "Plan", "Positions",
-    "Reason", "Role", "HostOpKind", "ShareTail", "Status", "Step", "Visibility", "load",
+    "Reason", "Role", "HostOpKind", "Scheduler", "ShareTail", "Status", "Step", "Visibility", "load",
 ]

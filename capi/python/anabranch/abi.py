@@ -1,4 +1,5 @@
-"""The C ABI as ctypes sees it: the structs, constants and functions of anabranch.h and anabranch_decoder.h.
+"""The C ABI as ctypes sees it: the structs, constants and functions of anabranch.h,
+anabranch_decoder.h and anabranch_scheduler.h.
 
 One class per struct (`c_name` is its name in C), one IntEnum per enum, one entry of FUNCTIONS per function. A test
 compares all of it with the headers. Nothing here runs C code.
@@ -222,6 +223,15 @@ BranchState = _struct(
     n_text=c_size_t, path=POINTER(PathStep), n_path=i32, reserved=i32, tokens=ints, n_tokens=i32,
     reserved2=i32)
 
+# ---- anabranch_scheduler.h
+
+SchedulerOptions = _struct(
+    "anb_scheduler_options", struct_size=u32, max_queued=i32, max_running=i32, reserved=i32, target_seconds=c_double)
+Schedule = _struct("anb_schedule", struct_size=u32, priority=i32, deadline=c_double)
+SchedulerState = _struct(
+    "anb_scheduler_state", struct_size=u32, n_running=i32, n_queued=i32, reserved=i32, n_preempted=i64, n_evicted=i64,
+    n_deferred=i64, load=c_double)
+
 # ---- Functions: what each returns and takes. Handles are void pointers.
 
 _status, _handle, _new_handle = ctypes.c_int32, c_void_p, POINTER(c_void_p)
@@ -274,6 +284,18 @@ FUNCTIONS = {
     "anb_decoder_release": (_status, _handle, u64),
     "anb_decoder_get_request": (_status, _handle, u64, POINTER(RequestState)),
     "anb_decoder_get_branch": (_status, _handle, u64, i32, POINTER(BranchState)),
+    "anb_scheduler_create": (_status, _handle, POINTER(SchedulerOptions), _new_handle),
+    "anb_scheduler_destroy": (None, _handle),
+    "anb_scheduler_submit": (
+        _status, _handle, ints, i32, POINTER(RequestOptions), POINTER(Schedule), sequences),
+    "anb_scheduler_plan": (_status, _handle, c_double, POINTER(PlanStruct)),
+    "anb_scheduler_commit": (_status, _handle, POINTER(LogitsStruct), c_double),
+    "anb_scheduler_commit_sampled": (_status, _handle, ints, i32, c_double),
+    "anb_scheduler_abort": (_status, _handle),
+    "anb_scheduler_cancel": (_status, _handle, u64),
+    "anb_scheduler_finish": (_status, _handle, u64),
+    "anb_scheduler_release": (_status, _handle, u64),
+    "anb_scheduler_get_state": (_status, _handle, POINTER(SchedulerState)),
 }
 _WITHOUT_INIT = {Output, SlotRun, View, Group, HostOp, PagedLevel, ForcedToken, Seed, Action, Constraint,
                  LogitBias, TokenLogProbability, PathStep}

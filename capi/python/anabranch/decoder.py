@@ -153,6 +153,12 @@ class Decoder:
         """A new request's number. `prompt`: token ids, from the model's own tokenizer; `stop`: a list of texts, token
         ids and names of special tokens (see the tokenizer's stop_token); `logit_bias`: {token: what its logit gains};
         `options`: fields of anb_request_options."""
+        request = ctypes.c_uint64()
+        made = self._request_options(stop, logit_bias, options)
+        self._call("decoder_submit", self, *int_array(prompt, "the prompt"), made, request)
+        return request.value
+
+    def _request_options(self, stop, logit_bias, options):
         for counted in ("n_stop", "stop_tokens", "n_stop_tokens", "n_logit_bias"):
             if counted in options:
                 raise TypeError(f"submit takes no {counted}; it is made of the list `stop` and of `logit_bias`")
@@ -163,14 +169,15 @@ class Decoder:
             "n_logit_bias": len(biases)})
         made.stop = (ctypes.c_char_p * len(texts))(*texts)
         made.logit_bias = (abi.LogitBias * len(biases))(*biases)
-        request = ctypes.c_uint64()
-        self._call("decoder_submit", self, *int_array(prompt, "the prompt"), made, request)
-        return request.value
+        return made
 
     def plan(self):
         """The next Plan; false when pages are missing; None when no request runs."""
+        return self._plan_with("decoder_plan", self)
+
+    def _plan_with(self, function, *arguments):
         struct = self.lib.make(abi.PlanStruct)
-        status = self._call("decoder_plan", self, struct)
+        status = self._call(function, *arguments, struct)
         if status == Status.NOTHING_TO_DO:
             return None
         plan = Plan(self.cache, struct, status)
@@ -187,6 +194,9 @@ class Decoder:
         """`logits`: float32 or float16 [n_outputs, n_vocabulary], anything with the buffer protocol (numpy, torch's
         .numpy()); uint16 is taken as the bits of bfloat16 (torch: .view(torch.uint16).numpy()). Rows of a numpy array
         may lie apart. None for a plan without outputs."""
+        self._commit_with("decoder_commit_logits", logits, self)
+
+    def _commit_with(self, function, logits, owner, *now):
         made = self.lib.make(abi.LogitsStruct)
         if logits is not None:
             try:
@@ -209,7 +219,7 @@ class Decoder:
             else:
                 made.row_stride = values.strides[0] // values.itemsize
                 made.values = logits.__array_interface__["data"][0]
-        self._call("decoder_commit_logits", self, made)
+        self._call(function, owner, made, *now)
         self._end_plan()
 
     @staticmethod
@@ -260,25 +270,12 @@ class Decoder:
                         deadline is not None and time.monotonic() >= deadline):
                     self.cancel(request)
                 else:
-                    self._one_pass(model)
+                    run_pass(self, model)
                 yield from self.events()
                 stopped = on_pass is not None and on_pass() is False
         finally:
             if self.request(request).reason == Reason.NONE:
                 self.cancel(request)
-
-    def _one_pass(self, model):
-        plan = self.plan()
-        if plan is None:
-            return
-        if not plan:
-            raise Error(Status.NO_ROOM, f"{plan.n_pages_short} pages short, {plan.n_pages_free} are free")
-        try:
-            self.commit(model(plan))
-        except BaseException:
-            self.abort()
-            getattr(model, "abort", lambda: None)()
-            raise
 
     def cancel(self, request):
         self._call("decoder_cancel", self, request)
@@ -299,6 +296,23 @@ class Decoder:
         path = [(step.block, step.branch) for step in b.path[: b.n_path]]
         return Branch(_text(b.title, b.n_title), _text(b.text, b.n_text), Reason(b.reason), path, b.sequence,
                       b.tokens[: b.n_tokens])
+
+
+def run_pass(planner, model):
+    """One pass of a Decoder or a Scheduler; False: no request runs. Raises what the model raises, and Error (no_room)
+    when pages are missing; the pass is aborted then, and the model's `abort`, if it has one, is called too."""
+    plan = planner.plan()
+    if plan is None:
+        return False
+    if not plan:
+        raise Error(Status.NO_ROOM, f"{plan.n_pages_short} pages short, {plan.n_pages_free} are free")
+    try:
+        planner.commit(model(plan))
+    except BaseException:
+        planner.abort()
+        getattr(model, "abort", lambda: None)()
+        raise
+    return True
 
 
 def _stops(stop):

@@ -36,6 +36,8 @@ class Branch:
     sequence: int
     tokens: list[int]
 
+def run_pass(planner: Any, model: Callable[[Plan], Any]) -> bool: ...
+
 class Decoder:
     cache: Cache
     lib: Library

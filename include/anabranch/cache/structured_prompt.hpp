@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include <anabranch/error.hpp>
@@ -97,6 +98,9 @@ class StructuredPrompt {
   std::vector<Level> levels_;
   Position next_ = 0;
 };
+
+/// The prompt of a request: tokens, or a prompt with blocks.
+using Prompt = std::variant<std::vector<TokenId>, StructuredPrompt>;
 
 }  // namespace anabranch
 

@@ -71,8 +71,8 @@ class Decoder {
     return submit(std::span<const TokenId>(prompt.begin(), prompt.size()), options);
   }
   /// The same for a prompt with blocks, such as `history` gives; behind the last block it has 1 token or more. What no
-  /// prefix cache has of its blocks is computed in the request's first pass, whatever max_rows says. Throws bad_request
-  /// for `after` and `prefix` too.
+  /// prefix cache has of its blocks is computed in the request's first pass, whatever max_rows says; with `preemptible`
+  /// what follows them begins in the pass after. Throws bad_request for `after` and `prefix` too.
   RequestId submit(const StructuredPrompt& prompt, const RequestOptions& options = {});
   /// From now on new requests begin with what this cache has of their prompts, wait for another one that computes the
   /// same, and leave their histories to it when they are released; a shortage evicts from it before it is reported. It

@@ -46,6 +46,8 @@ struct SchedulerOptions {
 struct SchedulerState {
   std::int32_t n_running = 0;    ///< requests that were admitted to the passes
   std::int32_t n_queued = 0;     ///< those that wait for pages, preempted ones too
+  std::int32_t n_filling = 0;    ///< in the last plan: requests whose prompts, or what they had lost, are computed
+  std::int32_t n_branching = 0;  ///< likewise: those with more than one branch
   std::int64_t n_preempted = 0;  ///< times that a request lost its pages, so far
   std::int64_t n_evicted = 0;    ///< times that a request that is over lost those of its history
   std::int64_t n_deferred = 0;   ///< times that a request had to wait although it had been admitted
@@ -62,7 +64,13 @@ class Scheduler {
   /// As Decoder::submit; kNoRequest: the queue is full. Throws what that throws, bad_request for a deadline that is
   /// NaN.
   RequestId submit(std::span<const TokenId> prompt, const RequestOptions& options = {},
-                   const ScheduleOptions& schedule = {});
+                   const ScheduleOptions& schedule = {}) {
+    return submit_either(prompt, options, schedule);
+  }
+  RequestId submit(const StructuredPrompt& prompt, const RequestOptions& options = {},
+                   const ScheduleOptions& schedule = {}) {
+    return submit_either(prompt, options, schedule);
+  }
   /// As those of the decoder. Release requests that nobody goes on with: until then their histories take pages, which
   /// are the first to go when pages are short.
   void cancel(RequestId id);
@@ -100,6 +108,8 @@ class Scheduler {
   };
   static bool is_before(const Entry& a, const Entry& b) noexcept;
   // impl/scheduler.hpp
+  template <class P>
+  RequestId submit_either(const P& prompt, const RequestOptions& options, const ScheduleOptions& schedule);
   void forget_ended();
   void end_late(double now);
   void admit();

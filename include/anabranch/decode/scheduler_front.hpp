@@ -35,6 +35,11 @@ struct TicketEvent {
   Event event;
 };
 
+/// Seconds of the clock that deadlines of a front are told in.
+inline double seconds_now() noexcept {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 enum class PassOutcome : std::uint8_t {
   ran,      ///< a pass was run
   no_work,  ///< nothing is to be done until something is submitted
@@ -54,8 +59,8 @@ class SchedulerFront {
   // From any thread.
 
   /// kNoTicket: too many are open, or the front is closed. What the decoder refuses, next_event throws.
-  /// `options.after` is the request that events of an earlier ticket name. A deadline is a time of `now`.
-  Ticket submit(std::vector<TokenId> prompt, RequestOptions options = {}, const ScheduleOptions& schedule = {});
+  /// `options.after` is the request that events of an earlier ticket name. A deadline is a time of `seconds_now`.
+  Ticket submit(Prompt prompt, RequestOptions options = {}, const ScheduleOptions& schedule = {});
   /// Ends a request: its last event is on its way. Nothing happens to one that is over. Throws stale_request.
   void cancel(Ticket ticket) { call(ticket, Command::Kind::cancel); }
   /// Ends a request as its deadline would: branches are closed, and its history is kept. Throws stale_request.
@@ -67,6 +72,9 @@ class SchedulerFront {
   std::optional<Event> next_event(Ticket ticket);
   /// Waits until one of several requests has an event, but no longer than `until`. None: nothing came, or all are over.
   std::optional<TicketEvent> next_event(std::span<const Ticket> tickets, std::chrono::steady_clock::time_point until);
+  /// Decoder::history of a request that is over, there with its last event: the next turn begins with it. None: it is
+  /// not over, or has none (it began with a prefix, or was cancelled inside a block). Throws stale_request.
+  std::optional<StructuredPrompt> history(Ticket ticket);
   /// Requests that are not over.
   std::int32_t n_open() const {
     const Lock lock(mutex_);
@@ -74,10 +82,6 @@ class SchedulerFront {
   }
   /// No more requests are taken, `run` returns after the pass that it runs, and nobody waits any more.
   void close();
-  /// Seconds of the clock that deadlines are told in.
-  static double now() noexcept {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  }
 
   // From the loop's thread.
 
@@ -102,7 +106,7 @@ class SchedulerFront {
     enum class Kind : std::uint8_t { submit, cancel, finish, release };
     Kind kind = Kind::submit;
     Ticket ticket = kNoTicket;
-    std::vector<TokenId> prompt;
+    Prompt prompt;
     RequestOptions options;
     ScheduleOptions schedule;
   };
@@ -110,6 +114,7 @@ class SchedulerFront {
     RequestId request = kNoRequest;
     std::deque<Event> events;
     std::optional<Error> refusal;
+    std::optional<StructuredPrompt> history;
     bool is_over = false;
   };
   Mailbox& find(Ticket ticket) {
@@ -124,6 +129,9 @@ class SchedulerFront {
   void obey(Command& command);
   void submit(Command& command);
   std::optional<TicketEvent> take_event(std::span<const Ticket> tickets, bool& is_over);
+  template <class Wait>
+  std::optional<TicketEvent> wait_for_event(std::span<const Ticket> tickets, Wait&& wait);
+  std::optional<StructuredPrompt> history_of(RequestId request) const;
   void end(Mailbox& mailbox) noexcept;
   void deliver(std::span<const Event> events);
 

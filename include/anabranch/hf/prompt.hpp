@@ -23,12 +23,13 @@ struct NextTurn {
   std::vector<TokenId> rest;        ///< the messages behind the answer, and the start of the next one
 };
 
-/// `messages[answer]` is the answer. None where the template writes what came before, or the answer, in another way
-/// once more messages follow (it drops thoughts, say): such a chat has to be encoded anew. White space at the answer's
-/// ends does not count. Throws what rendering and encoding throw.
+/// `messages[answer]` is the answer, to a prompt that was rendered as `earlier` says (unset: as `options`). None where
+/// the template writes what came before, or the answer, in another way now (it drops thoughts once more messages
+/// follow, or writes another date): such a chat has to be encoded anew. White space at the answer's ends does not
+/// count. Throws what rendering and encoding throw.
 std::optional<NextTurn> encode_next_turn(const Tokenizer& tokenizer, const ChatTemplate& chat,
                                          std::span<const Message> messages, std::size_t answer,
-                                         RenderOptions options = {});
+                                         RenderOptions options = {}, std::optional<RenderOptions> earlier = {});
 
 /// The tokens that end an answer, beside those that config.json and generation_config.json name: the tokenizer's
 /// eos_token, and the special tokens that the template writes behind an answer, as the last message and before another.

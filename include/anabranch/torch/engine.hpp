@@ -38,9 +38,10 @@ struct EngineOptions {
 /// A request: a chat, or, where there are no messages, a prompt.
 struct EngineRequest {
   std::vector<hf::Message> messages = {};
-  std::vector<TokenId> prompt = {};
+  Prompt prompt = {};
+  hf::RenderOptions render = {};  ///< of the messages
   RequestOptions options = {};    ///< what it leaves open is the engine's; `after` and `prefix` are not taken
-  ScheduleOptions schedule = {};  ///< a deadline is a time of Engine::now
+  ScheduleOptions schedule = {};  ///< a deadline is a time of seconds_now (decode/scheduler_front.hpp)
 };
 
 /// A pass, for those who watch.
@@ -54,8 +55,6 @@ struct PassRecord {
 /// The engine's work now, and so far.
 struct EngineState {
   SchedulerState scheduler;
-  std::int32_t n_filling = 0;    ///< requests of the last pass whose prompts are being computed
-  std::int32_t n_branching = 0;  ///< those with more than one branch
   std::int32_t n_pages = 0, n_free_pages = 0, page_size = 0;
   std::int32_t n_kept_pages =
       0;  ///< that hold what prompts may begin with, those that requests share included; may be some passes old
@@ -84,12 +83,11 @@ class Engine {
   std::optional<TicketEvent> next_event(std::span<const Ticket> tickets, std::chrono::steady_clock::time_point until);
   void cancel(Ticket ticket);
   void release(Ticket ticket);
+  std::optional<StructuredPrompt> history(Ticket ticket) const;
   /// Ends all that is open as deadlines would.
   void finish_all();
   /// Requests that are not over.
   std::int32_t n_open() const;
-  /// Seconds of the clock that deadlines are told in.
-  static double now() noexcept;
 
   EngineState state() const;
   /// The passes behind number `after` that it still knows, at most 256, oldest first.

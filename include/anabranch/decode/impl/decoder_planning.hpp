@@ -316,7 +316,7 @@ RequestDemand Decoder<M, Text, S, Cache>::demand(RequestId id) const {
     return demand;
   }
   demand.n_keys = cache_->alive(request.trunk().sequence) ? cache_->n_tokens(request.trunk().sequence) : 0;
-  std::int64_t n_rows = 0;
+  std::int64_t n_rows = request.has_trunk ? 0 : impl::n_rows_of_blocks(request);
   impl::for_each_in_cache(request, [&](BranchIndex i) {
     const BranchState& branch = request.branch(i);
     if (branch.phase == impl::Phase::queued) return;

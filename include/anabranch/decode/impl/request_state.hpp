@@ -4,6 +4,7 @@
 // branch until one of them edits it, so a copy costs what the pass changes and not what the request has written.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -81,6 +82,12 @@ struct RequestState {
   /// The block to be changed; likewise.
   Block& edit(BlockIndex i) { return blocks.edit(i); }
 };
+
+/// Rows of the prompt's blocks that no prefix cache has: one pass computes them all.
+template <class State>
+std::int32_t n_rows_of_blocks(const RequestState<State>& request) noexcept {
+  return std::max(request.n_structured - request.statistics.n_reused, 0);
+}
 
 /// Calls visit(BranchIndex) for the branches inside open blocks, a parent before its branches and siblings in order.
 /// `enter_blocks(branch, enter)` calls enter(BlockIndex) for the open blocks of a branch. O(branches visited).

@@ -29,8 +29,8 @@ bool Scheduler<D>::is_before(const Entry& a, const Entry& b) noexcept {
 }
 
 template <class D>
-RequestId Scheduler<D>::submit(std::span<const TokenId> prompt, const RequestOptions& options,
-                               const ScheduleOptions& schedule) {
+template <class P>
+RequestId Scheduler<D>::submit_either(const P& prompt, const RequestOptions& options, const ScheduleOptions& schedule) {
   if (std::isnan(schedule.deadline)) fail(Status::bad_request, "a deadline is NaN; it is a time in seconds");
   if (state().n_queued >= options_.max_queued) return kNoRequest;
   impl::reserve_more(entries_, 1);
@@ -65,7 +65,11 @@ void Scheduler<D>::release(RequestId id) {
 template <class D>
 SchedulerState Scheduler<D>::state() const noexcept {
   SchedulerState state = counts_;
-  for (const Entry& entry : entries_) ++(entry.is_admitted ? state.n_running : state.n_queued);
+  for (const Entry& entry : entries_) {
+    ++(entry.is_admitted ? state.n_running : state.n_queued);
+    state.n_filling += entry.demand.is_filling ? 1 : 0;
+    state.n_branching += entry.demand.n_branches > 1 ? 1 : 0;
+  }
   return state;
 }
 

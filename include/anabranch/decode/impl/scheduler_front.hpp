@@ -6,7 +6,7 @@
 namespace anabranch {
 
 template <class S>
-Ticket SchedulerFront<S>::submit(std::vector<TokenId> prompt, RequestOptions options, const ScheduleOptions& schedule) {
+Ticket SchedulerFront<S>::submit(Prompt prompt, RequestOptions options, const ScheduleOptions& schedule) {
   const Lock lock(mutex_);
   if (is_closed_ || n_open_ >= max_open_) return kNoTicket;
   const Ticket ticket{last_ticket_ + 1};
@@ -37,19 +37,9 @@ void SchedulerFront<S>::release(Ticket ticket) {
 }
 
 template <class S>
-std::optional<Event> SchedulerFront<S>::next_event(Ticket ticket) {
-  Lock lock(mutex_);
-  find(ticket);
-  changed_.wait(lock, [&] {
-    const auto found = mailboxes_.find(ticket);  // it may be released meanwhile
-    return is_closed_ || found == mailboxes_.end() || !found->second.events.empty() || found->second.is_over;
-  });
-  Mailbox& mailbox = find(ticket);
-  if (mailbox.refusal) throw Error(*mailbox.refusal);
-  if (mailbox.events.empty()) return {};
-  Event event = std::move(mailbox.events.front());
-  mailbox.events.pop_front();
-  return event;
+std::optional<StructuredPrompt> SchedulerFront<S>::history(Ticket ticket) {
+  const Lock lock(mutex_);
+  return find(ticket).history;
 }
 
 /// The first event that lies there. `is_over`: none will come any more.
@@ -68,16 +58,36 @@ std::optional<TicketEvent> SchedulerFront<S>::take_event(std::span<const Ticket>
   return {};
 }
 
+/// `wait(Lock&)` waits for a change; false: no longer.
 template <class S>
-std::optional<TicketEvent> SchedulerFront<S>::next_event(std::span<const Ticket> tickets,
-                                                         std::chrono::steady_clock::time_point until) {
+template <class Wait>
+std::optional<TicketEvent> SchedulerFront<S>::wait_for_event(std::span<const Ticket> tickets, Wait&& wait) {
   Lock lock(mutex_);
   while (true) {
     bool is_over = false;
     std::optional<TicketEvent> event = take_event(tickets, is_over);
-    if (event || is_over || is_closed_ || std::chrono::steady_clock::now() >= until) return event;
-    changed_.wait_until(lock, until);
+    if (event || is_over || is_closed_ || !wait(lock)) return event;
   }
+}
+
+template <class S>
+std::optional<Event> SchedulerFront<S>::next_event(Ticket ticket) {
+  std::optional<TicketEvent> event = wait_for_event(std::span(&ticket, 1), [&](Lock& lock) {
+    changed_.wait(lock);
+    return true;
+  });
+  if (!event) return {};
+  return std::move(event->event);
+}
+
+template <class S>
+std::optional<TicketEvent> SchedulerFront<S>::next_event(std::span<const Ticket> tickets,
+                                                         std::chrono::steady_clock::time_point until) {
+  return wait_for_event(tickets, [&](Lock& lock) {
+    if (std::chrono::steady_clock::now() >= until) return false;
+    changed_.wait_until(lock, until);
+    return true;
+  });
 }
 
 template <class S>
@@ -110,11 +120,11 @@ template <class S>
 template <Model M>
 PassOutcome SchedulerFront<S>::run_pass(M&& model) {
   do_commands();
-  const DecoderPlan plan = scheduler_->plan(now());
+  const DecoderPlan plan = scheduler_->plan(seconds_now());
   deliver(scheduler_->take_events());
   if (!plan) return plan.shortage().n_pages > 0 ? PassOutcome::no_room : PassOutcome::no_work;
   try {
-    deliver(scheduler_->commit(model(*plan), now()));
+    deliver(scheduler_->commit(model(*plan), seconds_now()));
   } catch (...) {
     scheduler_->abort();
     throw;
@@ -166,7 +176,9 @@ void SchedulerFront<S>::submit(Command& command) {
   RequestId request = kNoRequest;
   std::optional<Error> refusal;
   try {
-    request = scheduler_->submit(command.prompt, command.options, command.schedule);
+    request =
+        std::visit([&](const auto& prompt) { return scheduler_->submit(prompt, command.options, command.schedule); },
+                   command.prompt);
     if (request == kNoRequest) refusal = Error(Status::limit_reached, "the scheduler's queue is full");
   } catch (const Error& error) {
     refusal = error;
@@ -190,6 +202,15 @@ void SchedulerFront<S>::end(Mailbox& mailbox) noexcept {
 }
 
 template <class S>
+std::optional<StructuredPrompt> SchedulerFront<S>::history_of(RequestId request) const {
+  try {
+    return scheduler_->decoder().history(request);
+  } catch (const Error&) {
+    return {};  // it has none
+  }
+}
+
+template <class S>
 void SchedulerFront<S>::deliver(std::span<const Event> events) {
   if (events.empty()) return;
   const Lock lock(mutex_);
@@ -198,7 +219,9 @@ void SchedulerFront<S>::deliver(std::span<const Event> events) {
     if (found == tickets_.end()) continue;
     Mailbox& mailbox = mailboxes_[found->second];
     mailbox.events.push_back(event);
-    if (event.kind == Event::Kind::end) end(mailbox);
+    if (event.kind != Event::Kind::end) continue;
+    mailbox.history = history_of(event.request);
+    end(mailbox);
   }
   changed_.notify_all();
 }

@@ -111,7 +111,7 @@ class StepBuilder {
     n_created_ += 1 + request.n_transient;
     const PrefixUse& use = request.prefix_use;
     const SequenceId prefix = use.sequence != kNoSequence ? use.sequence : request.options->prefix;
-    const bool has_blocks = request.n_structured > request.statistics.n_reused;
+    const bool has_blocks = n_rows_of_blocks(request) > 0;
     if (prefix == kNoSequence) {
       branch.sequence = step_.create_sequence(has_blocks ? request.prompt->items().front().position : branch.start);
     } else {
@@ -122,7 +122,9 @@ class StepBuilder {
       step_.fork(prefix, std::span<SequenceId>(&branch.sequence, 1), {.positions = Positions::sequential});
       step_.detach(branch.sequence);
     }
-    if (has_blocks) n_rows_ += append_blocks(step_, branch.sequence, *request.prompt, request.statistics.n_reused);
+    if (!has_blocks) return;
+    n_rows_ += append_blocks(step_, branch.sequence, *request.prompt, request.statistics.n_reused);
+    if (request.keeps_log) n_left_ = 0;  // a block that cuts a segment has a pass of its own (replay.hpp)
   }
 
   /// The sequences that requests need were left free for them (RequestStateMachine::n_sequences_left); only others can
