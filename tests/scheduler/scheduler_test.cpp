@@ -223,6 +223,18 @@ TEST_CASE("A target keeps passes short: branches wait and prompts come in parts,
   CHECK(busy == free);
 }
 
+TEST_CASE("A prompt is computed in one pass where nobody waits for a token, and in parts beside others") {
+  std::mt19937 random(5);
+  const Tokens prompt = random_letters(random, 40, 40);
+  Served served(4096, {.target_seconds = 2});
+  served.scheduler.submit(prompt, {.max_tokens = 8});
+  REQUIRE(served.pass());
+  CHECK(served.n_rows == 40);
+  served.scheduler.submit(prompt, {.max_tokens = 8});
+  REQUIRE(served.pass());
+  CHECK(served.n_rows < 40);
+}
+
 TEST_CASE("Schedulers refuse decoders that keep no log, and options that make no sense") {
   ab::KvCache cache({.n_pages = 8});
   Decoder plain(cache, Unruly{}, Letters{});

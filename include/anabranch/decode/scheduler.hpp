@@ -39,7 +39,8 @@ struct SchedulerOptions {
   std::int32_t max_queued = kUnlimited;   ///< requests that wait for pages; `submit` refuses more
   std::int32_t max_running = kUnlimited;  ///< requests that have pages at one time, >= 1
   /// A pass is to take no longer than this, which is what each of its requests waits for a token; 0: no target. Rows
-  /// that every request needs to get on are in the pass all the same.
+  /// that every request needs to get on are in the pass all the same. A pass in which nobody waits for a token takes
+  /// prompts up to the decoder's max_rows.
   double target_seconds = 0;
 };
 
@@ -122,6 +123,7 @@ class Scheduler {
   impl::PassRows share_what_is_needed();
   void offer_rows(std::int32_t n_rows);
   void offer_chunks(std::size_t i, std::int32_t& n_left);
+  bool decodes() const noexcept;
   bool is_measured() const noexcept;
   void measure(double now);
 

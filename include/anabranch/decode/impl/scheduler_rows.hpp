@@ -7,7 +7,8 @@
 
 namespace anabranch {
 
-/// Without a curve and a target every request has what it can make use of; else what is worth it.
+/// Without a curve and a target every request has what it can make use of; else what is worth it. Where nobody decodes,
+/// prompts delay nobody.
 template <class D>
 void Scheduler<D>::choose_shares() {
   shares_.clear();
@@ -15,14 +16,24 @@ void Scheduler<D>::choose_shares() {
   pass_ = share_what_is_needed();
   offer_rows(pass_.n_rows);
   std::size_t n_taken = offers_.size();
-  if (is_measured()) n_taken = impl::n_offers_taken(offers_, pass_, costs_, options_.target_seconds);
-  if (options_.target_seconds > 0 && !costs_.is_known()) n_taken = 0;  // the first pass tells
+  if (decodes()) {
+    if (is_measured()) n_taken = impl::n_offers_taken(offers_, pass_, costs_, options_.target_seconds);
+    if (options_.target_seconds > 0 && !costs_.is_known()) n_taken = 0;  // the first pass tells
+  }
   for (std::size_t k = 0; k < n_taken; ++k) entries_[offers_[k].request].share += offers_[k].n_rows;
   for (Entry& entry : entries_) {
     entry.n_drafts = entry.demand.is_filling ? 0 : std::max(entry.share - entry.demand.n_rows, 0);
     if (entry.n_drafts > 0) entry.n_sampled = decoder_->statistics(entry.id).n_sampled;
     if (entry.share > 0) shares_.push_back({entry.id, entry.share});
   }
+}
+
+/// Some request waits for its next token. Call it behind share_what_is_needed.
+template <class D>
+bool Scheduler<D>::decodes() const noexcept {
+  return std::any_of(entries_.begin(), entries_.end(), [](const Entry& entry) {
+    return entry.share > 0 && !entry.demand.is_filling && !entry.demand.waits_for_prefix;
+  });
 }
 
 template <class D>
