@@ -150,6 +150,7 @@ class CommandLine(unittest.TestCase):
             "chat": "chat/main.cpp chat/session.cpp",
             "bench": "bench/main.cpp",
             "llama_chat": "llama_chat/main.cpp chat/session.cpp",
+            "serve": "serve/main.cpp",
             "best_of": "custom_loop/best_of.cpp custom_loop/host.cpp",
             "speculate": "custom_loop/speculate.cpp custom_loop/host.cpp",
             "fan_out": "custom_loop/fan_out.cpp custom_loop/host.cpp",
