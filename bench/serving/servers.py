@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "tests" / "serve"))
 from serving import Server  # noqa: E402
 
 POSITIONS = 2048  # of a request: SmolLM2's 8192 are not needed here
+MOST_OPEN = 32     # requests at once, when they come as they like
 # The same sampling on every server: greedy, with the penalty that the shipped adapter was measured with.
 GREEDY = {"temperature": 0, "repetition_penalty": 1.1}
 LLAMA_GREEDY = {"temperature": 0, "repeat_penalty": 1.1, "repeat_last_n": -1}
@@ -75,7 +76,7 @@ class LlamaServer:
 @contextlib.contextmanager
 def running(name, options):
     """The endpoint of the server that goes by this name."""
-    most = max(options.levels)
+    most = MOST_OPEN if options.rates else max(options.levels)
     if name in OURS:
         title, width = OURS[name]
         with anabranch_server(options.program, width, max(64, most), max(32768, most * POSITIONS)) as server:
