@@ -19,8 +19,8 @@ import servers
 from client import Endpoint, ask, clock, make_client, talk
 from workload import conversations, read_questions
 
-CONTEXT = 8192        # tokens of the cache: few, so that it is full soon and requests lose their pages
-MAX_OPEN = 24         # fewer than come at times: some are told to come again
+CONTEXT = 2560        # tokens of the cache: few, so that it is full soon and requests lose their pages
+MAX_OPEN = 14         # fewer than come at times: some are told to come again
 MOST_GROWTH = 0.05    # of the resident memory behind the warm-up
 WARM_UP = 0.25        # of the time, at most two minutes
 HEALTH_SECONDS = 10

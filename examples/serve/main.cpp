@@ -110,8 +110,7 @@ int run(Options o) {
   o.engine.schedule.target_seconds = o.target_ms / 1000;
   o.engine.n_tokens = o.context;
   // Without costs, and without a target, the scheduler takes all rows.
-  if (o.width != "all")
-    o.engine.generate.row_costs = std::make_shared<const ab::RowCosts>(model.measure_row_costs());
+  if (o.width != "all") o.engine.generate.row_costs = std::make_shared<const ab::RowCosts>(model.measure_row_costs());
   if (o.width == "serial") o.engine.generate.request.max_parallel_branches = 1;
   ab::torch::Engine engine(model, o.engine);
   o.server.limits.max_tokens = o.engine.generate.request.max_tokens;
