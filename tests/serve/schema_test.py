@@ -50,8 +50,8 @@ def main():
         return 77
     from serving import Server
 
-    env = {**os.environ, "SCHEMATHESIS_HOOKS": HERE.stem,
-           "PYTHONPATH": f"{HERE.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    folders = [str(HERE.parent), *map(os.path.abspath, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    env = {**os.environ, "SCHEMATHESIS_HOOKS": HERE.stem, "PYTHONPATH": os.pathsep.join(folders)}
     with Server(sys.argv[-1], "--max-seconds", "2", "--max-open", "200", env={"ANABRANCH_API_KEY": "secret"}) as server, \
             tempfile.TemporaryDirectory() as folder:  # schemathesis leaves files where it runs
         url = f"http://127.0.0.1:{server.port}"
