@@ -19,9 +19,13 @@ cpu_flags() {
   grep -m 1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null | tr ' ' '\n' | sort -u || true
 }
 
-llama_folder() {
-  printf '%s/llama-%s' "$cache" "$({ printf '%s\n' "$llama_sdist" "${llama_options[@]}"; cpu_flags; } | sha256sum | cut -c1-12)"
+# built_folder NAME OPTION...: where what is built of this source with these options lies.
+built_folder() {
+  local name=$1
+  shift
+  printf '%s/%s-%s' "$cache" "$name" "$({ printf '%s\n' "$llama_sdist" "$@"; cpu_flags; } | sha256sum | cut -c1-12)"
 }
+llama_folder() { built_folder llama "${llama_options[@]}"; }
 
 # get_llama_source WORK: downloads the sdist and unpacks it into WORK/source. With keep_sdist=1 it stays in
 # $cache/sdist for the next one who needs it, until need_llama has what it wants.
@@ -63,6 +67,25 @@ make_llama() {
     rm -rf "$work"
 }
 
+# make_llama_server FOLDER: llama.cpp's own server, for bench/serving; one program without shared libraries.
+llama_server_options=(
+  -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=ON -DGGML_CCACHE=ON
+  -DLLAMA_BUILD_COMMON=ON -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_UI=OFF
+  -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF
+  -DLLAMA_OPENSSL=OFF
+)
+make_llama_server() {
+  local folder=$1 work=$1.work
+  rm -rf "$folder"
+  get_llama_source "$work" &&
+    cmake -S "$work/source/vendor/llama.cpp" -B "$work/build" -G Ninja "${llama_server_options[@]}" &&
+    nice cmake --build "$work/build" --parallel "$(nproc)" --target llama-server &&
+    mkdir -p "$folder" &&
+    cp "$work/build/bin/llama-server" "$work/source/vendor/llama.cpp/LICENSE" "$folder" &&
+    touch "$folder/complete" &&
+    rm -rf "$work"
+}
+
 # add_templates FOLDER: for a folder that was built before templates were kept.
 add_templates() { get_llama_source "$1.work" && keep_templates "$1.work" "$1" && rm -rf "$1.work"; }
 
@@ -82,6 +105,18 @@ need_llama() {
   flock -u 8
   link "$folder" "$root/build/llama"
   llama_dir=$folder
+}
+
+# need_llama_server: afterwards build/llama-server/llama-server is there.
+need_llama_server() {
+  local folder
+  need_packages g++ cmake ninja-build ccache
+  folder=$(built_folder llama-server "${llama_server_options[@]}")
+  lock 8 "$cache/lock-llama"
+  [ -e "$folder/complete" ] ||
+    stage "build llama.cpp's server (once; about ten minutes on two cores)" make_llama_server "$folder"
+  flock -u 8
+  link "$folder" "$root/build/llama-server"
 }
 
 # need_gguf TYPE...: afterwards build/models/smollm2-135m-TYPE.gguf is there, of q4_1, q8_0, f32. The first is the file

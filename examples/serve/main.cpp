@@ -26,7 +26,7 @@ namespace {
 struct Options {
   serve::ServerOptions server;
   ab::torch::EngineOptions engine;
-  std::string model, adapter, weights = "auto";
+  std::string model, adapter, weights = "auto", width = "auto";
   std::int32_t threads = 0;
   std::int32_t context = 32768;
   double target_ms = 0;
@@ -81,6 +81,11 @@ void add_engine_options(CLI::App& app, Options& o) {
                  "parts of a block, and branches of a request decoded at once")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  app.add_option("--width", o.width,
+                 "rows of a pass; auto: what brings the most tokens per second; serial: one branch of a request; all: "
+                 "all branches")
+      ->check(CLI::IsMember({"auto", "serial", "all"}))
+      ->capture_default_str();
   app.add_option("--target-ms", o.target_ms, "a pass is to take no longer; 0: as long as all requests need")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -109,7 +114,9 @@ int run(Options o) {
   const ab::torch::CausalLm model = ab::torch::CausalLm::load(o.model, load);
   o.engine.schedule.target_seconds = o.target_ms / 1000;
   o.engine.n_tokens = o.context;
-  o.engine.generate.row_costs = std::make_shared<const ab::RowCosts>(model.measure_row_costs());
+  // Without costs, and without a target, the scheduler takes all rows.
+  if (o.width != "all") o.engine.generate.row_costs = std::make_shared<const ab::RowCosts>(model.measure_row_costs());
+  if (o.width == "serial") o.engine.generate.request.max_parallel_branches = 1;
   ab::torch::Engine engine(model, o.engine);
   o.server.limits.max_tokens = o.engine.generate.request.max_tokens;
   o.server.limits.vocabulary = model.config().vocabulary;

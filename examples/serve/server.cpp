@@ -58,6 +58,65 @@ void reply_with(httplib::Response& response, const ApiError& error) {
   if (error.status() == 429 || error.status() == 503) response.set_header("Retry-After", "1");
 }
 
+/// The reply to a request whose body, if it has one, was not read: the connection ends with it, because httplib would
+/// take the body for the next request.
+void reply_and_close(httplib::Response& response, const ApiError& error) {
+  reply_with(response, error);
+  std::string body = std::exchange(response.body, {});
+  response.set_header("Connection", "close");
+  const std::size_t size = body.size();
+  response.set_content_provider(size, "application/json",
+                                [body = std::move(body)](std::size_t from, std::size_t n, httplib::DataSink& sink) {
+                                  sink.write(body.data() + from, n);
+                                  return false;  // which ends the connection
+                                });
+}
+
+bool has_body(const httplib::Request& request) {
+  const std::string length = request.get_header_value("Content-Length");
+  return (!length.empty() && length != "0") || request.has_header("Transfer-Encoding");
+}
+
+ApiError method_error(const std::string& method, const Route& route) {
+  return {405, fmt::format("{} takes {}, not {}", route.path, route.method, method), "", "method_not_allowed"};
+}
+
+void allow_only(httplib::Response& response, const Route& route) {
+  response.set_header("Allow", std::string(route.method));
+}
+
+/// What httplib refuses by itself: a body that is too large, a method that it does not know, what cannot be read. Of a
+/// request with an unknown method it has read the first line alone.
+void refuse_unread(const httplib::Request& request, httplib::Response& response, std::int64_t max_body) {
+  const std::string_view target = request.target;
+  const Route* route = route_of(target.substr(0, target.find('?')));
+  if (response.status == 413)
+    reply_and_close(response, {413, fmt::format("the body has more than {} bytes", max_body)});
+  else if (response.status == 400 && request.path.empty() && request.version == "HTTP/1.1" && route != nullptr) {
+    reply_and_close(response, method_error(request.method, *route));
+    allow_only(response, *route);
+  } else {
+    reply_and_close(response, {response.status, "the request cannot be read"});
+  }
+}
+
+/// openapi.json with this server's model and limits.
+std::string openapi_of(const ApiLimits& limits) {
+  nlohmann::json document = nlohmann::json::parse(openapi_document());
+  const nlohmann::json token{{"type", "integer"}, {"minimum", 0}, {"maximum", limits.vocabulary - 1}};
+  for (const char* path : {"/v1/chat/completions", "/v1/completions"}) {
+    nlohmann::json& fields =
+        document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"];
+    fields["model"]["enum"] = {limits.model};
+    if (limits.max_seconds > 0) fields["timeout"]["maximum"] = limits.max_seconds;
+    if (!fields.contains("prompt")) continue;
+    fields["prompt"]["oneOf"][1]["maxItems"] = fields["prompt"]["oneOf"][3]["maxItems"] = limits.max_choices;
+    fields["prompt"]["oneOf"][2]["items"] = token;
+    fields["prompt"]["oneOf"][3]["items"]["items"] = token;
+  }
+  return dump(document);
+}
+
 std::int64_t unix_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -96,9 +155,9 @@ void Server::Http::check(const Server& owner, const httplib::Request& request) c
   const Route* route = route_of(request.path);
   if (route == nullptr) throw ApiError(404, fmt::format("there is no {} here", request.path), "", "not_found");
   const bool is_head = request.method == "HEAD" && route->method == "GET";
-  if (request.method != route->method && !is_head)
-    throw ApiError(405, fmt::format("{} takes {}, not {}", route->path, route->method, request.method), "",
-                   "method_not_allowed");
+  if (request.method != route->method && !is_head) throw method_error(request.method, *route);
+  if (route->method == "GET" && has_body(request))
+    throw ApiError(400, fmt::format("{} takes no body", route->path), "", "unexpected_body");
   const std::string& key = owner.options_.api_key;
   if (!route->needs_key || key.empty()) return;
   const std::string shown = request.get_header_value("Authorization");
@@ -123,9 +182,9 @@ bool Server::Http::admit(Server& owner, const httplib::Request& request, httplib
   try {
     check(owner, request);
   } catch (const ApiError& error) {
-    reply_with(response, error);
+    reply_and_close(response, error);
     if (const Route* route = route_of(request.path); error.status() == 405 && route != nullptr)
-      response.set_header("Allow", std::string(route->method));
+      allow_only(response, *route);
     return false;
   }
   return true;
@@ -177,7 +236,7 @@ void Server::Http::add_gets(Server& owner) {
   const ServerOptions& options = owner.options_;
   get("/", "text/html; charset=utf-8", [](const auto&) { return std::string(chat_page()); });
   get("/running", "text/html; charset=utf-8", [](const auto&) { return std::string(running_page()); });
-  get("/openapi.json", "application/json", [](const auto&) { return std::string(openapi_document()); });
+  get("/openapi.json", "application/json", [document = openapi_of(options.limits)](const auto&) { return document; });
   get("/metrics", "text/plain; version=0.0.4; charset=utf-8", [&owner](const auto&) {
     return owner.metrics_.text() + owner.conversations_.metrics() + engine_metrics(owner.engine_);
   });
@@ -214,13 +273,8 @@ void Server::Http::set_up(Server& owner) {
     return admit(owner, request, response) ? httplib::Server::HandlerResponse::Unhandled
                                            : httplib::Server::HandlerResponse::Handled;
   });
-  // What httplib refuses by itself: a body that is too large, a request that cannot be read.
-  server.set_error_handler([&owner](const httplib::Request&, httplib::Response& response) {
-    if (!response.body.empty()) return;
-    const int status = response.status;
-    const std::string message = status == 413 ? fmt::format("the body has more than {} bytes", owner.options_.max_body)
-                                              : std::string("the request cannot be read");
-    response.set_content(ApiError(status, message).body(), "application/json");
+  server.set_error_handler([&owner](const httplib::Request& request, httplib::Response& response) {
+    if (response.body.empty() && !response.content_provider_) refuse_unread(request, response, owner.options_.max_body);
   });
   server.set_exception_handler(
       [](const httplib::Request& request, httplib::Response& response, std::exception_ptr failure) {

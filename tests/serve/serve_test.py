@@ -2,8 +2,10 @@
 import concurrent.futures
 import json
 import random
+import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -184,7 +186,8 @@ class Serving(unittest.TestCase):
 
     def test_paths_and_methods(self):
         self.assertEqual(self.server.request("GET", "/nothing")[0], 404)
-        for method, path in [("GET", "/v1/chat/completions"), ("POST", "/v1/models"), ("DELETE", "/health")]:
+        for method, path in [("GET", "/v1/chat/completions"), ("POST", "/v1/models"), ("DELETE", "/health"), ("QUERY", "/metrics"),
+                             ("FETCH", "/v1/passes?after=1")]:
             status, headers, text = self.server.request(method, path)
             self.assertEqual(status, 405)
             self.assertIn("Allow", headers)
@@ -192,6 +195,21 @@ class Serving(unittest.TestCase):
         for path in ["/", "/running", "/health", "/openapi.json", "/metrics", "/v1/passes?after=0"]:
             self.assertEqual(self.server.request("GET", path)[0], 200, path)
         self.assertEqual(self.server.request("GET", "/v1/passes?after=x")[0], 400)
+        fields = json.loads(self.server.request("GET", "/openapi.json")[2])["paths"]["/v1/completions"]["post"]["requestBody"]
+        fields = fields["content"]["application/json"]["schema"]["properties"]
+        self.assertEqual(fields["model"]["enum"], ["default"])
+        self.assertEqual(fields["prompt"]["oneOf"][2]["items"]["maximum"], 49151)
+
+    def test_the_body_of_a_refused_request_is_not_taken_for_another_one(self):
+        hidden = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+        for line, status in [(b"PUT /v1/completions", 405), (b"QUERY /health", 405), (b"POST /none", 404), (b"GET /health", 400)]:
+            with socket.create_connection(("127.0.0.1", self.server.port), timeout=30) as raw:
+                raw.sendall(line + b" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(hidden) + hidden)
+                text = b""
+                while piece := raw.recv(65536):  # until the server closes
+                    text += piece
+            self.assertEqual(re.findall(rb"HTTP/1.1 (\d+)", text), [b"%d" % status], text)
+            self.assertIn("error", json.loads(text.partition(b"\r\n\r\n")[2]))
 
     def test_damaged_requests_are_refused_and_harm_nobody(self):
         random.seed(7)
