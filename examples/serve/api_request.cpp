@@ -134,7 +134,7 @@ std::vector<ab::LogitBias> read_bias(JsonFields& fields, std::int32_t vocabulary
   if (!map->is_object()) wrong();
   std::vector<ab::LogitBias> result;
   for (const auto& [key, value] : map->items()) {
-    const bool is_id = !key.empty() && key.size() < 10 &&
+    const bool is_id = !key.empty() && key.size() < 10 && (key == "0" || key.front() != '0') &&
                        std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (!is_id || !value.is_number()) wrong();
     const ab::TokenId token = std::stoi(key);

@@ -100,6 +100,21 @@ void refuse_unread(const httplib::Request& request, httplib::Response& response,
   }
 }
 
+/// A regular expression of the numbers 0 to `most` without leading zeros.
+std::string numbers_up_to(std::int64_t most) {
+  const std::string digits = std::to_string(most);
+  std::string pattern = digits;
+  for (std::size_t i = 0; i < digits.size(); ++i) {  // those that are the same up to digit i, and less there
+    const char least = i == 0 && digits.size() > 1 ? '1' : '0';
+    if (digits[i] == least) continue;
+    pattern += "|" + digits.substr(0, i) + "[" + least + "-" + static_cast<char>(digits[i] - 1) + "]";
+    if (i + 1 < digits.size()) pattern += "[0-9]{" + std::to_string(digits.size() - i - 1) + "}";
+  }
+  if (digits.size() > 1) pattern += "|[0-9]";
+  if (digits.size() > 2) pattern += "|[1-9][0-9]{1," + std::to_string(digits.size() - 2) + "}";
+  return "^(" + pattern + ")$";
+}
+
 /// openapi.json with this server's model and limits.
 std::string openapi_of(const ApiLimits& limits) {
   nlohmann::json document = nlohmann::json::parse(openapi_document());
@@ -108,6 +123,7 @@ std::string openapi_of(const ApiLimits& limits) {
     nlohmann::json& fields =
         document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"];
     fields["model"]["enum"] = {limits.model};
+    fields["logit_bias"]["propertyNames"]["pattern"] = numbers_up_to(limits.vocabulary - 1);
     if (limits.max_seconds > 0) fields["timeout"]["maximum"] = limits.max_seconds;
     if (!fields.contains("prompt")) continue;
     fields["prompt"]["oneOf"][1]["maxItems"] = fields["prompt"]["oneOf"][3]["maxItems"] = limits.max_choices;

@@ -116,8 +116,8 @@ class PassesOf final : public Passes {
       return model_(plan);
     };
     while (!front_.is_closed()) {
-      switch (front_.run_pass(timed)) {
-        case PassOutcome::ran: note_pass(); break;
+      switch (front_.run_pass(timed, [this] { note_pass(); })) {
+        case PassOutcome::ran: break;
         case PassOutcome::no_room: fail(Status::internal, "the requests are short of pages that none of them has");
         case PassOutcome::no_work:
           note_state();
@@ -161,6 +161,7 @@ class PassesOf final : public Passes {
     n_kept_pages_ = prefixes_.n_pages();
     log_.set(state());
   }
+  /// Before the pass's events are told: who has the last event of a request finds its passes counted.
   void note_pass() {
     constexpr std::int64_t kOften = 64;  // counting the pages that are kept looks at all of them
     if (++n_noted_ % kOften == 0) n_kept_pages_ = prefixes_.n_pages();

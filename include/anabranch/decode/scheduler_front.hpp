@@ -95,9 +95,14 @@ class SchedulerFront {
     const Lock lock(mutex_);
     return is_closed_;
   }
-  /// Does what other threads asked for, then runs one pass, if there is work. Throws what model and decoder throw.
+  /// Does what other threads asked for, then runs one pass, if there is work. `committed()` is called before anybody
+  /// gets the pass's events, and must not throw. Throws what model and decoder throw.
+  template <Model M, class Committed>
+  PassOutcome run_pass(M&& model, Committed&& committed);
   template <Model M>
-  PassOutcome run_pass(M&& model);
+  PassOutcome run_pass(M&& model) {
+    return run_pass(model, [] {});
+  }
 
  private:
   using Lock = std::unique_lock<std::mutex>;

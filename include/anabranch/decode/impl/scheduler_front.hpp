@@ -117,14 +117,16 @@ void SchedulerFront<S>::wait_for_work() {
 }
 
 template <class S>
-template <Model M>
-PassOutcome SchedulerFront<S>::run_pass(M&& model) {
+template <Model M, class Committed>
+PassOutcome SchedulerFront<S>::run_pass(M&& model, Committed&& committed) {
   do_commands();
   const DecoderPlan plan = scheduler_->plan(seconds_now());
   deliver(scheduler_->take_events());
   if (!plan) return plan.shortage().n_pages > 0 ? PassOutcome::no_room : PassOutcome::no_work;
   try {
-    deliver(scheduler_->commit(model(*plan), seconds_now()));
+    const std::span<const Event> events = scheduler_->commit(model(*plan), seconds_now());
+    committed();
+    deliver(events);
   } catch (...) {
     scheduler_->abort();
     throw;
