@@ -3,7 +3,7 @@
 
 option(ANABRANCH_UNITY "For our own work: compile the C++ files of a target as one" OFF)
 
-# Likewise for our own work alone: two hundred programs are linked in a third of the time, the libraries as ever.
+# Likewise for our own work alone: two hundred programs are linked faster, the libraries as ever.
 find_program(ANABRANCH_MOLD mold)
 mark_as_advanced(ANABRANCH_MOLD)
 if(ANABRANCH_UNITY AND ANABRANCH_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND

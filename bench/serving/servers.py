@@ -12,7 +12,7 @@ from client import Endpoint
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "serve"))
-from serving import Server  # noqa: E402
+from serving import Server, damaged  # noqa: E402, F401
 
 POSITIONS = 2048  # of a request: SmolLM2's 8192 are not needed here
 MOST_OPEN = 32     # requests at once, when they come as they like

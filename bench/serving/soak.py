@@ -75,17 +75,6 @@ async def user(soak, client, number):
                 soak.mistake(f"a user's request failed: {answer.error}")
 
 
-def damaged(chance):
-    body = bytearray(json.dumps(GOOD).encode())
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(body))
-        if chance.random() < 0.5:
-            body[at] = chance.randrange(256)
-        else:
-            del body[at:at + chance.randint(1, 9)]
-    return bytes(body)
-
-
 async def vandal(soak, client, number):
     """Damaged and senseless requests, wrong paths and methods: refused in OpenAI's form, never with 5xx."""
     chance = random.Random(f"{soak.seed} vandal {number}")
@@ -96,7 +85,7 @@ async def vandal(soak, client, number):
             body = b""
         else:
             method, path = "POST", chance.choice(["/v1/chat/completions", "/v1/chat/completions", "/v1/completions"])
-            body = damaged(chance) if chance.random() < 0.6 else chance.choice(SENSELESS)
+            body = servers.damaged(json.dumps(GOOD).encode(), chance) if chance.random() < 0.6 else chance.choice(SENSELESS)
         reply = await client.request(method, soak.endpoint.url + path, content=body, headers={"Content-Type": "application/json"})
         soak.count(f"abuse answered with {reply.status_code}")
         is_error = isinstance(reply.json().get("error"), dict) if reply.status_code != 405 or reply.content else True

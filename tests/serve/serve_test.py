@@ -15,7 +15,7 @@ import unittest
 import openai
 
 import serving
-from serving import ANEW, QUESTIONS, Server
+from serving import ANEW, QUESTIONS, Server, damaged
 
 PROGRAM = ""
 
@@ -217,14 +217,7 @@ class Serving(unittest.TestCase):
         watched = threading.Thread(target=lambda: self.assertTrue(self.server.text(QUESTIONS[3])))
         watched.start()
         for _ in range(200):
-            bad = bytearray(good)
-            for _ in range(random.randint(1, 4)):
-                at = random.randrange(len(bad))
-                if random.random() < 0.5:
-                    bad[at] = random.randrange(256)
-                else:
-                    del bad[at:at + random.randint(1, 9)]
-            status, _, text = self.server.request("POST", "/v1/chat/completions", bytes(bad))
+            status, _, text = self.server.request("POST", "/v1/chat/completions", damaged(good, random))
             reply = json.loads(text)
             self.assertIn(status, (200, 400, 404))
             self.assertEqual("error" in reply, status != 200, reply)

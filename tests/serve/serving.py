@@ -19,6 +19,18 @@ QUESTIONS = ["What are the benefits of regular exercise?", "Name three fruits.",
 ANEW = {"anabranch": {"reuse_prefix": False}}
 
 
+def damaged(body, chance):
+    """The bytes of `body` with up to four places changed or cut, by the random numbers of `chance`."""
+    body = bytearray(body)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(body))
+        if chance.random() < 0.5:
+            body[at] = chance.randrange(256)
+        else:
+            del body[at:at + chance.randint(1, 9)]
+    return bytes(body)
+
+
 class Server:
     """The program on a port of its own. It ends with the `with` block."""
 
