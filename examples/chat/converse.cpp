@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -29,31 +29,50 @@ constexpr const char* kHelp =
 
 enum class Read : std::uint8_t { line, interrupted, end };
 
-/// One line from standard input, without its end.
-Read read_line(std::string& line) {
-  const Interrupt::EndsReads ends_reads;
-  char* memory = nullptr;
-  std::size_t size = 0;
-  errno = 0;
-  const auto n = ::getline(&memory, &size, stdin);
-  const int error = errno;
-  const std::unique_ptr<char, decltype(&std::free)> owner(memory, &std::free);
-  const bool interrupted = Interrupt::take() || (n < 0 && error == EINTR);
-  if (interrupted) std::clearerr(stdin);
-  if (interrupted || n < 0) return interrupted ? Read::interrupted : Read::end;
-  line.assign(memory, static_cast<std::size_t>(n));
-  while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
-  return Read::line;
-}
+/// Standard input, line by line; Ctrl-C throws away the line that is being written.
+class Input {
+ public:
+  /// One line, without its end.
+  Read read_line(std::string& line) {
+    for (;;) {
+      if (Interrupt::pressed()) return interrupted();
+      if (const std::size_t end = buffer_.find('\n'); end != std::string::npos || (at_end_ && !buffer_.empty())) {
+        line = buffer_.substr(0, end);
+        buffer_.erase(0, end == std::string::npos ? end : end + 1);
+        while (!line.empty() && line.back() == '\r') line.pop_back();
+        return Read::line;
+      }
+      if (at_end_) return Read::end;
+      if (Interrupt::wait_to_read(STDIN_FILENO)) fill();
+    }
+  }
+
+ private:
+  Read interrupted() {
+    Interrupt::take();
+    buffer_.clear();
+    return Read::interrupted;
+  }
+
+  void fill() {
+    char bytes[4096];
+    const auto n = ::read(STDIN_FILENO, bytes, sizeof bytes);
+    if (n > 0) buffer_.append(bytes, static_cast<std::size_t>(n));
+    at_end_ = n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
+  }
+
+  std::string buffer_;
+  bool at_end_ = false;
+};
 
 /// Lines up to one that does not end in `\`.
-Read read_message(std::string& message) {
+Read read_message(Input& input, std::string& message) {
   message.clear();
   for (const char* sign = "> ";; sign = ". ") {
     fmt::print("{}", sign);
     std::fflush(stdout);
     std::string line;
-    if (const Read read = read_line(line); read != Read::line) return read;
+    if (const Read read = input.read_line(line); read != Read::line) return read;
     const bool goes_on = !line.empty() && line.back() == '\\';
     if (goes_on) line.pop_back();
     message += line;
@@ -69,10 +88,11 @@ class Talk {
 
   void run() {
     const Interrupt interrupt;
+    Input input;
     fmt::print("A conversation: ask, or /help for what else there is; Ctrl-D leaves.\n");
     std::string message;
     for (;;) {
-      const Read read = read_message(message);
+      const Read read = read_message(input, message);
       if (read == Read::end) break;
       if (read == Read::interrupted) {
         fmt::print("\n(Ctrl-D or /quit leaves)\n");

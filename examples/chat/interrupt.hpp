@@ -8,6 +8,7 @@ class Interrupt {
  public:
   /// A second Ctrl-C before `take`: is it noted too, or does it end the program?
   enum class Second : bool { noted, ends };
+  /// Throws std::system_error when the process can open no more files.
   explicit Interrupt(Second second = Second::noted);
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
@@ -16,13 +17,10 @@ class Interrupt {
   /// Has it been pressed since the last `take`?
   static bool pressed() noexcept;
   static bool take() noexcept;
-  /// While one lives, Ctrl-C also ends a read from the terminal that waits.
-  struct EndsReads {
-    EndsReads();
-    ~EndsReads();
-    EndsReads(const EndsReads&) = delete;
-    EndsReads& operator=(const EndsReads&) = delete;
-  };
+
+  /// Waits until `fd` can be read without waiting, or is at its end: true. Or until Ctrl-C has been pressed, before
+  /// this call or during it: false. Requires that an Interrupt lives.
+  static bool wait_to_read(int fd) noexcept;
 };
 
 }  // namespace chat
