@@ -30,7 +30,7 @@ typedef struct anb_scheduler_options {
   int32_t max_queued;  /* ANB_UNLIMITED; requests that wait for pages: submit refuses more */
   int32_t max_running; /* ANB_UNLIMITED; requests that have pages at one time */
   int32_t reserved;
-  double target_seconds; /* 0: none; a pass is to take no longer, which is what each request waits for a token */
+  double target_seconds; /* 0: none; what a token of a request may take, as SchedulerOptions of C++ tells */
 } anb_scheduler_options;
 #define ANB_SCHEDULER_OPTIONS_INIT \
   { sizeof(anb_scheduler_options), ANB_UNLIMITED, ANB_UNLIMITED, 0, 0.0 }

@@ -6,6 +6,9 @@ asks, reads the answer and asks again) or open loop (--rates: conversations that
 however busy the server is). Three servers are Anabranch's, whose width of a pass is controlled, one branch a request,
 or all branches; two are llama.cpp's with continuous batching.
 
+Width control is told the target (anabranch_serve --target-ms): it lets requests wait until there is time for their
+tokens, and takes branches while each request gets its tokens in time.
+
 Useful tokens are those of the answer's text, which has no tags, counted by SmolLM2's tokenizer whoever wrote it. A
 request is good when it took at most --target-ms for a useful token from its first text to its last; goodput is the
 useful tokens a second of good requests. The target, when it is not given, is twice the time between the tokens of a
@@ -216,19 +219,29 @@ def named_endpoints(options):
         yield Endpoint(name, url.rstrip("/"), model or "default", {"temperature": 0})
 
 
+def target_of(options, one_row):
+    """Seconds a useful token."""
+    return options.target_ms / 1000 if options.target_ms else TIMES_ONE_ROW * one_row
+
+
 def run(options):
     options.count_tokens = load_tokenizer()
     questions = read_questions(options.questions)
     levels = [("open", rate) for rate in options.rates] or [("closed", n) for n in options.levels]
     with contextlib.ExitStack() as stack:
         endpoints = list(named_endpoints(options))
+        measured = next((name for name in options.servers if name in servers.OURS), None)
+        if measured:
+            with servers.running("serial", options, None) as first:
+                one_row = asyncio.run(measure_one_row(first, {"anabranch": {"mode": "serial"}}))
+            target = target_of(options, one_row)
         for name in options.servers:
             say(f"start {name}")
-            endpoints.append(stack.enter_context(servers.running(name, options)))
-        serial = {"anabranch": {"mode": "serial"}} if options.servers and options.servers[0] in servers.OURS else {}
-        first = endpoints[len(options.url)] if serial else endpoints[0]
-        one_row = asyncio.run(measure_one_row(first, serial))
-        target = options.target_ms / 1000 if options.target_ms else TIMES_ONE_ROW * one_row
+            endpoints.append(stack.enter_context(servers.running(name, options, target if measured else None)))
+        if not measured:
+            first = endpoints[0]
+            one_row = asyncio.run(measure_one_row(first, {}))
+            target = target_of(options, one_row)
         report = {"commit": commit(), "machine": machine(), "seed": options.seed, "one_row_seconds": one_row,
                   "target_seconds": target, "max_tokens": options.max_tokens, "results": []}
         where = report["machine"]

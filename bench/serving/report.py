@@ -30,6 +30,7 @@ def summarise(answers, begin, end, target):
         "seconds": seconds,
         "answers": len(whole),
         "good_answers": sum(is_good(answer, target) for answer in begun),
+        "p95_good_answers": sum((percentile(answer.gaps(), 95) or 0) <= target for answer in whole),
         "errors": sum(bool(answer.error) for answer in begun),
         "tokens_per_second": sum(answer.useful_between(begin, end) for answer in answers) / seconds,
         "goodput": sum(answer.useful_between(begin, end) for answer in good) / seconds,
@@ -59,16 +60,16 @@ def seconds(values, digits):
                    for share in SHARES)
 
 
-HEAD = (f"{'':22}{'goodput':>9}{'tokens/s':>10}{'answers':>9}{'good':>6}{'errors':>8}"
+HEAD = (f"{'':22}{'goodput':>9}{'tokens/s':>10}{'answers':>9}{'good':>6}{'p95 good':>10}{'errors':>8}"
         f"{'first token, s':>22}{'between tokens, ms':>25}{'answer, s':>22}\n"
-        f"{'':22}{'':9}{'':10}{'':9}{'':6}{'':8}" + "".join(f"{name:>7}" for name in ("p50", "p95", "p99"))
+        f"{'':22}{'':9}{'':10}{'':9}{'':6}{'':10}{'':8}" + "".join(f"{name:>7}" for name in ("p50", "p95", "p99"))
         + " " + "".join(f"{name:>8}" for name in ("p50", "p95", "p99")) + " "
         + "".join(f"{name:>7}" for name in ("p50", "p95", "p99")))
 
 
 def row(name, summary):
     return (f"{name:22}{summary['goodput']:>9.1f}{summary['tokens_per_second']:>10.1f}{summary['answers']:>9}"
-            f"{summary['good_answers']:>6}{summary['errors']:>8}"
+            f"{summary['good_answers']:>6}{summary['p95_good_answers']:>10}{summary['errors']:>8}"
             f"{seconds(summary['first_token_seconds'], 2)} {milliseconds(summary['between_tokens_seconds'])} "
             f"{seconds(summary['answer_seconds'], 1)}")
 

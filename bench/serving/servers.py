@@ -18,7 +18,7 @@ POSITIONS = 2048  # of a request: SmolLM2's 8192 are not needed here
 MOST_OPEN = 32     # requests at once, when they come as they like
 # The same sampling on every server: greedy, with the penalty that the shipped adapter was measured with.
 GREEDY = {"temperature": 0, "repetition_penalty": 1.1}
-LLAMA_GREEDY = {"temperature": 0, "repeat_penalty": 1.1, "repeat_last_n": -1}
+LLAMA_GREEDY = {"temperature": 0, "repeat_penalty": 1.1, "repeat_last_n": POSITIONS}
 
 OURS = {"width": ("width control", "auto"), "serial": ("serial always", "serial"), "all": ("all branches at once", "all")}
 LLAMA = {"llama-q4_1": ("llama-server Q4_1", "q4_1"), "llama-q8_0": ("llama-server Q8_0", "q8_0")}
@@ -29,9 +29,10 @@ def cores():
     return len(os.sched_getaffinity(0))
 
 
-def anabranch_server(program, width, n_open, context):
-    """tests/serve/serving.py's, with as many threads as LibTorch chooses."""
-    return Server(program, "--width", width, "--max-open", str(n_open), "--context", str(context),
+def anabranch_server(program, width, n_open, context, target=None):
+    """tests/serve/serving.py's, with as many threads as LibTorch chooses. `target`: seconds a token, of width control."""
+    kept = ["--target-ms", f"{1000 * target:.3f}"] if target and width == "auto" else []
+    return Server(program, "--width", width, "--max-open", str(n_open), "--context", str(context), *kept,
                   env={"OMP_NUM_THREADS": str(cores())})
 
 
@@ -74,12 +75,12 @@ class LlamaServer:
 
 
 @contextlib.contextmanager
-def running(name, options):
-    """The endpoint of the server that goes by this name."""
+def running(name, options, target):
+    """The endpoint of the server that goes by this name. `target`: as for anabranch_server."""
     most = MOST_OPEN if options.rates else max(options.levels)
     if name in OURS:
         title, width = OURS[name]
-        with anabranch_server(options.program, width, max(64, most), max(32768, most * POSITIONS)) as server:
+        with anabranch_server(options.program, width, max(64, most), max(32768, most * POSITIONS), target) as server:
             yield Endpoint(title, f"http://127.0.0.1:{server.port}", fields=GREEDY)
     else:
         title, kind = LLAMA[name]

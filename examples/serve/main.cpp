@@ -86,7 +86,8 @@ void add_engine_options(CLI::App& app, Options& o) {
                  "all branches")
       ->check(CLI::IsMember({"auto", "serial", "all"}))
       ->capture_default_str();
-  app.add_option("--target-ms", o.target_ms, "a pass is to take no longer; 0: as long as all requests need")
+  app.add_option("--target-ms", o.target_ms,
+                 "a request's token is to take no longer: others wait to be admitted; 0: any time")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
 }

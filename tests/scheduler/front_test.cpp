@@ -1,6 +1,7 @@
 // SchedulerFront: threads submit, cancel and read, one thread runs the passes. The thread sanitizer watches in the
 // preset tsan: ANABRANCH_PRESET=tsan tests/run -L threads
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <stdexcept>
 #include <thread>
@@ -62,6 +63,23 @@ Told read(Front& front, ab::Ticket ticket) {
 }
 
 }  // namespace
+
+TEST_CASE("What a pass costs is the time that the model took") {
+  World world;
+  Scheduler scheduler(world.decoder);
+  Front front(scheduler, 10);
+  const ab::Ticket ticket = front.submit(tokens("ab"), {.max_tokens = 3});
+  HashModel model;
+  const auto slow = [&](const ab::StepPlan& step) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return model(step);
+  };
+  while (front.run_pass(slow) == ab::PassOutcome::ran) {
+  }
+  CHECK(scheduler.row_costs().n_passes() > 0);
+  CHECK(scheduler.row_costs().seconds(1, 0) >= 0.02);
+  front.release(ticket);
+}
 
 TEST_CASE(
     "Threads submit, wait, cancel and release while the loop runs; what they read is what the request writes alone") {

@@ -18,7 +18,7 @@ std::shared_ptr<const ab::RowCosts> curve() {
 
 std::size_t n_taken(const RunningRowCosts& costs, std::int32_t n_rows, int n_offers, double target) {
   const std::vector<ab::impl::RowOffer> offers(static_cast<std::size_t>(n_offers), {0, 1, 1.0});
-  return ab::impl::n_offers_taken(offers, {n_rows, static_cast<double>(n_rows), 0}, costs, target);
+  return ab::impl::n_offers_taken(offers, {n_rows, static_cast<double>(n_rows), 0, n_rows}, costs, target);
 }
 
 }  // namespace
@@ -76,6 +76,34 @@ TEST_CASE("Without a curve costs are learned from the passes alone, and never fa
     before = costs.seconds(n, 10);
   }
   CHECK(costs.seconds(1, 10) < costs.seconds(16, 10));
+}
+
+TEST_CASE("Passes wider than the curve was measured say nothing of narrower ones, nor of the load") {
+  RunningRowCosts costs(curve());
+  for (int pass = 0; pass < 10; ++pass) costs.add({128, 0, 6.0});  // in proportion it would be 19.2
+  CHECK(costs.load() == 1);
+  CHECK(costs.seconds(4, 0) == Approx(curve()->seconds(4, 0)));
+  CHECK(costs.seconds(128, 0) == Approx(6.0));
+  for (int pass = 0; pass < 12; ++pass) costs.add({4, 0, 3 * curve()->seconds(4, 0)});
+  CHECK(costs.seconds(128, 0) > 2 * 6.0);  // the load is for all widths
+}
+
+TEST_CASE("How far passes scatter is learned") {
+  RunningRowCosts costs(curve());
+  CHECK(costs.p95() == 1);
+  for (int pass = 0; pass < 200; ++pass) costs.add({4, 0, pass % 2 == 0 ? 0.9 : 1.1});
+  CHECK(costs.p95() == Approx(1.2).epsilon(0.1));
+  for (int pass = 0; pass < 200; ++pass) costs.add({4, 0, 1.0});
+  CHECK(costs.p95() < 1.02);
+}
+
+TEST_CASE("A request that decodes alone may have several tokens in as many times the target") {
+  const RunningRowCosts costs(curve());
+  const std::vector<ab::impl::RowOffer> branches(31, {0, 1, 1.0, true});
+  CHECK(ab::impl::n_offers_taken(branches, {1, 1.0, 0, 1}, costs, 1.0) == 31);  // 32 rows in 4.8 s, 0.15 s a token
+  CHECK(ab::impl::n_offers_taken(branches, {2, 2.0, 0, 2}, costs, 1.1) == 2);   // another waits for its only token
+  const std::vector<ab::impl::RowOffer> prompt(31, {0, 1, 1.0, false});
+  CHECK(ab::impl::n_offers_taken(prompt, {1, 1.0, 0, 1}, costs, 1.1) == 3);
 }
 
 TEST_CASE("Rows are taken while they bring tokens faster, within the target") {

@@ -223,6 +223,32 @@ TEST_CASE("A target keeps passes short: branches wait and prompts come in parts,
   CHECK(busy == free);
 }
 
+TEST_CASE("With a target requests wait until a pass has time for their tokens") {
+  const std::vector<Script> scripts = long_scripts(8);
+  Served served(4096, {.target_seconds = 1.5});  // 4 rows take 1.5 s
+  std::vector<ab::RequestId> ids;
+  for (const Script& script : scripts) ids.push_back(served.scheduler.submit(script.prompts[0], script.options));
+  std::int32_t most = 0;
+  while (served.scheduler.has_work()) {
+    REQUIRE(served.pass());
+    most = std::max(most, served.scheduler.state().n_running);
+  }
+  CHECK(most >= 2);
+  CHECK(most <= 4);
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    CHECK(outcome_of(served.decoder, ids[i]) == alone(scripts[i], ab::Positions::sequential)[0]);
+}
+
+TEST_CASE("A target that nothing can keep still lets one request at a time get on") {
+  const std::vector<Script> scripts = long_scripts(3);
+  Served served(4096, {.target_seconds = 0.1});
+  for (const Script& script : scripts) served.scheduler.submit(script.prompts[0], script.options);
+  while (served.scheduler.has_work()) {
+    REQUIRE(served.pass());
+    CHECK(served.scheduler.state().n_running <= 1);
+  }
+}
+
 TEST_CASE("A prompt is computed in one pass where nobody waits for a token, and in parts beside others") {
   std::mt19937 random(5);
   const Tokens prompt = random_letters(random, 40, 40);

@@ -4,7 +4,9 @@
 //   seconds(rows, keys) = curve(rows, keys) * shape(rows) * load
 //
 // The curve was measured once (RowCosts), or is 1 where none was. The load is one number and follows within some
-// passes; the shape is a number for each width and follows slowly, so that it holds what the curve has wrong.
+// passes; the shape is a number for each width and follows slowly, so that it holds what the curve has wrong. Wider
+// than the curve was measured, it is in proportion, a bound that long prompts stay far below: there a pass tells its
+// own width's shape and nothing of the load.
 #pragma once
 
 #include <array>
@@ -29,6 +31,9 @@ class RunningRowCosts {
   double seconds(std::int32_t n_rows, std::int32_t n_keys) const;
   /// How much longer passes take than the curve says; 1 before the first. Without a curve: than the first passes took.
   double load() const noexcept { return load_; }
+  /// About 95 of 100 passes take at most seconds() times this: 1 and twice the mean deviation of late, as if they were
+  /// distributed normally.
+  double p95() const noexcept { return 1 + 2 * deviation_; }
   std::int64_t n_passes() const noexcept { return n_passes_; }
 
  private:
@@ -42,11 +47,13 @@ class RunningRowCosts {
   double curve(std::int32_t n_rows, std::int32_t n_keys) const {
     return curve_ != nullptr ? curve_->seconds(n_rows, n_keys) : 1.0;
   }
+  double widest_measured() const noexcept;
   double shape(double n_rows) const noexcept;
 
   std::shared_ptr<const RowCosts> curve_;
   std::array<Point, kPoints> points_ = {};
   double load_ = 1;
+  double deviation_ = 0;
   std::int64_t n_passes_ = 0;
 };
 

@@ -4,9 +4,9 @@
 //   if (scheduler.submit(prompt, {}, {.priority = 1, .deadline = now() + 20}) == kNoRequest) come_again_later();
 //   while (scheduler.has_work()) {
 //     auto plan = scheduler.plan(now());
-//     if (!plan) break;                                    // pages of others than its requests are in the way, or no
-//     work for (const Event& event : scheduler.commit(my_model(*plan), now())) show(event);   // failed:
-//     scheduler.abort()
+//     if (!plan) break;  // pages of others than its requests are in the way, or no work
+//     const LogitsView logits = my_model(*plan);  // failed: scheduler.abort()
+//     for (const Event& event : scheduler.commit(logits, now())) show(event);
 //   }
 //
 // Requests in any phase share each pass: parts of prompts, serial text, branches of any depth. When pages are short a
@@ -38,9 +38,10 @@ struct ScheduleOptions {
 struct SchedulerOptions {
   std::int32_t max_queued = kUnlimited;   ///< requests that wait for pages; `submit` refuses more
   std::int32_t max_running = kUnlimited;  ///< requests that have pages at one time, >= 1
-  /// A pass is to take no longer than this, which is what each of its requests waits for a token; 0: no target. Rows
-  /// that every request needs to get on are in the pass all the same. A pass in which nobody waits for a token takes
-  /// prompts up to the decoder's max_rows.
+  /// What a token of a request may take; 0: no target. In 95 of 100 passes each request that decodes gets a token in
+  /// this time; one that decodes alone may get two in twice the time, and so on. Requests wait to be admitted until the
+  /// pass has room for their rows; rows that the admitted ones need to get on are in the pass all the same. A pass in
+  /// which nobody waits for a token takes prompts up to the decoder's max_rows.
   double target_seconds = 0;
 };
 
@@ -114,6 +115,7 @@ class Scheduler {
   void forget_ended();
   void end_late(double now);
   void admit();
+  bool has_time_for(std::int64_t n_running) const;
   std::int64_t n_pages_wanted(const Entry& entry) const;
   std::int64_t n_pages_below(std::int32_t priority) const;
   bool evict_idle();

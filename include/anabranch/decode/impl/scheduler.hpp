@@ -137,15 +137,15 @@ void Scheduler<D>::end_late(double now) {
   }
 }
 
-/// Admits requests in the order of their rank for as long as there are pages for what they are about to compute. None
-/// goes ahead of one that waits, or that one might wait for ever.
+/// Admits requests in the order of their rank for as long as there are pages for what they are about to compute, and
+/// time for their tokens. None goes ahead of one that waits, or that one might wait for ever.
 template <class D>
 void Scheduler<D>::admit() {
   std::int64_t n_running = state().n_running;
   std::int64_t n_left = decoder_->cache().n_free_pages() - n_running;  // those that run are about to need pages, too
   for (Entry& entry : entries_) {
     if (entry.is_admitted) continue;
-    if (n_running >= options_.max_running) return;
+    if (n_running >= options_.max_running || !has_time_for(n_running + 1)) return;
     const std::int64_t n_wanted = n_pages_wanted(entry);
     while (n_wanted > n_left && !idle_.empty()) {
       const std::int32_t n_free = decoder_->cache().n_free_pages();
@@ -157,6 +157,15 @@ void Scheduler<D>::admit() {
     ++n_running;
     n_left -= n_wanted;
   }
+}
+
+/// A pass with a row for each of so many requests keeps the target. One has time always.
+template <class D>
+bool Scheduler<D>::has_time_for(std::int64_t n_running) const {
+  if (options_.target_seconds == 0 || n_running <= 1) return true;
+  if (!costs_.is_known()) return false;  // the first pass tells
+  const auto n_rows = static_cast<std::int32_t>(std::min<std::int64_t>(n_running, decoder_->options().max_rows));
+  return costs_.seconds(n_rows, pass_.n_keys) * costs_.p95() <= options_.target_seconds;
 }
 
 /// Free pages with which a request should be able to go on for a while.

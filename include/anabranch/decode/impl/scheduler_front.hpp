@@ -124,7 +124,8 @@ PassOutcome SchedulerFront<S>::run_pass(M&& model, Committed&& committed) {
   deliver(scheduler_->take_events());
   if (!plan) return plan.shortage().n_pages > 0 ? PassOutcome::no_room : PassOutcome::no_work;
   try {
-    const std::span<const Event> events = scheduler_->commit(model(*plan), seconds_now());
+    const LogitsView logits = model(*plan);  // in a statement of its own: the time behind it is what the pass cost
+    const std::span<const Event> events = scheduler_->commit(logits, seconds_now());
     committed();
     deliver(events);
   } catch (...) {

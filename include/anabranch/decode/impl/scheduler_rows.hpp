@@ -45,7 +45,7 @@ bool Scheduler<D>::is_measured() const noexcept {
 /// gets some. So all get on, whatever a pass costs.
 template <class D>
 impl::PassRows Scheduler<D>::share_what_is_needed() {
-  constexpr std::int32_t kLeastChunk = 4;
+  const std::int32_t least_chunk = options_.target_seconds > 0 ? 1 : 4;
   impl::PassRows pass;
   bool has_chunk = false;
   std::int64_t n_keys = 0, n_requests = 0;
@@ -62,11 +62,12 @@ impl::PassRows Scheduler<D>::share_what_is_needed() {
     if (!demand.is_filling) {
       entry.share = (n_rows + n_branches - 1) / n_branches;
     } else if (!has_chunk) {
-      entry.share = std::min({n_rows, kLeastChunk, decoder_->options().max_rows});
+      entry.share = std::min({n_rows, least_chunk, decoder_->options().max_rows});
       has_chunk = true;
     }
     pass.n_rows += entry.share;
     pass.n_tokens += demand.is_filling ? entry.share : 1;
+    pass.n_decoding += demand.is_filling ? 0 : 1;
     n_keys += demand.n_keys;
     ++n_requests;
   }
@@ -82,14 +83,14 @@ void Scheduler<D>::offer_rows(std::int32_t n_rows) {
     if (entry.share == 0 || entry.demand.is_filling || entry.demand.waits_for_prefix) continue;
     const std::int32_t n_of_one = entry.share;
     for (std::int32_t n_left = entry.demand.n_rows - n_of_one; n_left > 0; n_left -= n_of_one) {
-      offers_.push_back({i, std::min(n_of_one, n_left), 1});
+      offers_.push_back({i, std::min(n_of_one, n_left), 1, true});
       n_rows += offers_.back().n_rows;
     }
   }
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const RequestDemand& demand = entries_[i].demand;
     if (entries_[i].share == 0 || demand.is_filling || demand.n_drafts == 0) continue;
-    offers_.push_back({i, demand.n_drafts, draft_success_ * demand.n_drafts});
+    offers_.push_back({i, demand.n_drafts, draft_success_ * demand.n_drafts, true});
     n_rows += demand.n_drafts;
   }
   std::int32_t n_left = decoder_->options().max_rows - n_rows;
@@ -99,11 +100,11 @@ void Scheduler<D>::offer_rows(std::int32_t n_rows) {
 
 template <class D>
 void Scheduler<D>::offer_chunks(std::size_t i, std::int32_t& n_left) {
-  constexpr std::int32_t kChunk = 16;  // rows that are weighed together
+  const std::int32_t chunk = options_.target_seconds > 0 ? 4 : 16;  // rows that are weighed together
   std::int32_t n_due = entries_[i].demand.n_rows - entries_[i].share;
   while (n_due > 0 && n_left > 0) {
-    const std::int32_t n = std::min({n_due, n_left, kChunk});
-    offers_.push_back({i, n, static_cast<double>(n)});
+    const std::int32_t n = std::min({n_due, n_left, chunk});
+    offers_.push_back({i, n, static_cast<double>(n), false});
     n_due -= n;
     n_left -= n;
   }
