@@ -120,7 +120,19 @@ void Session::remember(std::size_t index) {
   if (!history) return;
   Conversation conversation{request_.messages, render_, std::move(*history)};
   conversation.messages.push_back({"assistant", choice.text});
+  if (choice.reason == ab::EndReason::limit || choice.reason == ab::EndReason::cancelled)
+    note_closing(conversation, index);
   conversations_.add(std::move(conversation));
+}
+
+/// What ends of branches and joins an answer was cut short of is in the cache before the next turn needs it.
+void Session::note_closing(const Conversation& conversation, std::size_t index) {
+  std::vector<ab::hf::Message> messages = conversation.messages;
+  messages.push_back({"user", "."});
+  const ab::hf::ModelText& text = engine_.model().text();
+  if (const std::optional<ab::hf::NextTurn> next =
+          ab::hf::encode_next_turn(text.tokenizer, text.chat, messages, messages.size() - 2, render_))
+    closing_[index] = next->closing;
 }
 
 void Session::measure(const ab::Event& event) {
@@ -204,7 +216,10 @@ bool Session::send(const Wire& wire) {
 
 void Session::end(const char* outcome) {
   if (std::exchange(is_ended_, true)) return;
-  for (const ab::Ticket ticket : tickets_) engine_.release(ticket);
+  for (std::size_t i = 0; i < tickets_.size(); ++i) {
+    const auto closing = closing_.find(i);
+    closing == closing_.end() ? engine_.release(tickets_[i]) : engine_.release_closed(tickets_[i], closing->second);
+  }
   const Clock::time_point now = Clock::now();
   metrics_.add_whole(seconds_between(begin_, now));
   nlohmann::json fields{

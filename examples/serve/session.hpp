@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,6 +51,7 @@ class Session {
   void submit();
   std::optional<anabranch::StructuredPrompt> continued_prompt();
   void remember(std::size_t index);
+  void note_closing(const Conversation& conversation, std::size_t index);
   std::string next_events(Clock::time_point until);
   std::string take(anabranch::TicketEvent event);
   void measure(const anabranch::Event& event);
@@ -66,6 +68,7 @@ class Session {
   std::string id_;
   Clock::time_point begin_ = Clock::now();
   std::vector<anabranch::Ticket> tickets_;
+  std::map<std::size_t, anabranch::TokenId> closing_;  // of answers that a limit cut: what ends them in the next turn
   std::optional<Clock::time_point> first_text_, last_pass_;
   bool is_ended_ = false;
 };

@@ -85,6 +85,7 @@ class Passes {
   virtual void cancel(Ticket ticket) = 0;
   virtual void finish(Ticket ticket) = 0;
   virtual void release(Ticket ticket) = 0;
+  virtual void release_closed(Ticket ticket, TokenId token) = 0;
   virtual std::optional<StructuredPrompt> history(Ticket ticket) = 0;
   virtual std::int32_t n_open() const = 0;
   virtual void close() = 0;
@@ -137,6 +138,7 @@ class PassesOf final : public Passes {
   void cancel(Ticket ticket) override { front_.cancel(ticket); }
   void finish(Ticket ticket) override { front_.finish(ticket); }
   void release(Ticket ticket) override { front_.release(ticket); }
+  void release_closed(Ticket ticket, TokenId token) override { front_.release_closed(ticket, token); }
   std::optional<StructuredPrompt> history(Ticket ticket) override { return front_.history(ticket); }
   std::int32_t n_open() const override { return front_.n_open(); }
   void close() override { front_.close(); }
@@ -238,6 +240,11 @@ struct Engine::Impl {
     if (failure) std::rethrow_exception(failure);
   }
   Prompt prompt_of(EngineRequest& request) const;
+  /// Before the front forgets it: finish_all must not meet a ticket that is not there any more.
+  void forget(Ticket ticket) {
+    const std::lock_guard lock(mutex);
+    tickets.erase(ticket);
+  }
 
   const CausalLm& model;
   const GenerateOptions generate;
@@ -294,11 +301,13 @@ std::optional<TicketEvent> Engine::next_event(std::span<const Ticket> tickets,
 void Engine::cancel(Ticket ticket) { impl_->passes->cancel(ticket); }
 
 void Engine::release(Ticket ticket) {
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->tickets.erase(ticket);  // first: finish_all must not meet one that the front has forgotten
-  }
+  impl_->forget(ticket);
   impl_->passes->release(ticket);
+}
+
+void Engine::release_closed(Ticket ticket, TokenId token) {
+  impl_->forget(ticket);
+  impl_->passes->release_closed(ticket, token);
 }
 
 std::optional<StructuredPrompt> Engine::history(Ticket ticket) const { return impl_->passes->history(ticket); }

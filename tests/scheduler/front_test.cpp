@@ -171,6 +171,45 @@ TEST_CASE("A chat goes on from the history of its last turn, which comes with th
   CHECK_THROWS_AS(front.history(ab::Ticket{1}), ab::Error);
 }
 
+TEST_CASE("Behind an answer that a limit cut, the next turn computes nothing of it, if it was released closed") {
+  std::mt19937 random(12);
+  int n_with_blocks = 0;
+  for (int i = 0; i < 40; ++i) {
+    World world(ab::Positions::sequential, 4096, 512, Cuts::ignored);
+    world.share_prefixes();
+    Scheduler scheduler(world.decoder);
+    Front front(scheduler);
+    const auto last_event = [&](ab::Ticket ticket) {
+      while (front.run_pass(world.model) == ab::PassOutcome::ran) {
+      }
+      std::optional<ab::Event> last;
+      while (std::optional<ab::Event> event = front.next_event(ticket)) last = std::move(event);
+      REQUIRE(last);
+      return *last;
+    };
+    const ab::Ticket first = front.submit(random_letters(random, 4, 20), {.max_tokens = 15});
+    const ab::Event cut = last_event(first);
+    std::optional<ab::StructuredPrompt> next = front.history(first);
+    REQUIRE(next);
+    if (cut.reason != ab::EndReason::limit || next->n_structured() == 0) continue;
+    ++n_with_blocks;
+    next->append({kFirstLetter});
+    front.release_closed(first, kFirstLetter);
+    while (front.run_pass(world.model) == ab::PassOutcome::ran) {
+    }
+    const std::int32_t n_known = next->n_tokens();
+    next->append(random_letters(random, 1, 6));
+    const ab::Ticket second = front.submit(*next, {.max_tokens = 5});
+    CHECK(last_event(second).statistics.n_reused >= n_known - 1);
+    front.release(second);
+    while (front.run_pass(world.model) == ab::PassOutcome::ran) {
+    }
+    CHECK(front.n_open() == 0);
+    CHECK_THROWS_AS(front.release_closed(first, kFirstLetter), ab::Error);
+  }
+  CHECK(n_with_blocks > 8);
+}
+
 TEST_CASE("A model that fails stops the pass, not the requests") {
   World world;
   Scheduler scheduler(world.decoder);

@@ -116,6 +116,17 @@ class Serving(unittest.TestCase):
         third = self.client.chat.completions.create(model="default", messages=chat, max_tokens=20)
         self.assertEqual(third.usage.prompt_tokens_details.cached_tokens, usage.prompt_tokens + usage.completion_tokens)
 
+    def test_the_turn_behind_an_answer_that_was_cut_in_its_branches_computes_nothing_of_it(self):
+        chat = [{"role": "user", "content": QUESTIONS[0]}]
+        first = self.client.chat.completions.create(model="default", messages=chat, max_tokens=90)
+        self.assertEqual(first.choices[0].finish_reason, "length")
+        self.assertGreater(first.choices[0].model_extra["anabranch"]["statistics"]["branches"], 1)
+        self.server.wait_until_idle()
+        chat += [{"role": "assistant", "content": first.choices[0].message.content}, {"role": "user", "content": "Go on."}]
+        second = self.client.chat.completions.create(model="default", messages=chat, max_tokens=8)
+        self.assertGreaterEqual(second.usage.prompt_tokens_details.cached_tokens,
+                                first.usage.prompt_tokens + first.usage.completion_tokens)
+
     def test_a_turn_behind_another_answer_or_with_the_opt_out_is_computed_from_its_messages(self):
         chat = [{"role": "user", "content": QUESTIONS[3]}]
         first = self.client.chat.completions.create(model="default", messages=chat, max_tokens=100)

@@ -123,6 +123,8 @@ class Scheduler {
   // impl/scheduler_rows.hpp
   void choose_shares();
   impl::PassRows share_what_is_needed();
+  std::int32_t most_at_once() const noexcept;
+  std::int32_t most_offered() const noexcept;
   void offer_rows(std::int32_t n_rows);
   void offer_chunks(std::size_t i, std::int32_t& n_left);
   bool decodes() const noexcept;

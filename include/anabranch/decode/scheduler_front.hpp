@@ -67,6 +67,11 @@ class SchedulerFront {
   void finish(Ticket ticket) { call(ticket, Command::Kind::finish); }
   /// Forgets a request, its events and its history; cancels it first when it runs. Throws stale_request.
   void release(Ticket ticket);
+  /// Releases a request that is over and leaves all of its history to the prefix cache, so that a next turn computes
+  /// none of it again: passes feed what the answer had left to feed (ends of branches that a limit had cut, the join),
+  /// and `token`, which a next turn begins with. Nothing more than `release` when there are no pages for it. Throws
+  /// stale_request.
+  void release_closed(Ticket ticket, TokenId token);
   /// Waits for the next event of a request. None: it is over, and all were taken; or the front is closed. Throws
   /// stale_request, and what was wrong with the request. One thread at a time for each ticket.
   std::optional<Event> next_event(Ticket ticket);
@@ -108,7 +113,7 @@ class SchedulerFront {
   using Lock = std::unique_lock<std::mutex>;
   /// A wish of a thread.
   struct Command {
-    enum class Kind : std::uint8_t { submit, cancel, finish, release };
+    enum class Kind : std::uint8_t { submit, cancel, finish, release, release_closed };
     Kind kind = Kind::submit;
     Ticket ticket = kNoTicket;
     Prompt prompt;
@@ -133,12 +138,14 @@ class SchedulerFront {
   void do_commands();
   void obey(Command& command);
   void submit(Command& command);
+  void submit_closing(RequestId request, const std::vector<TokenId>& tokens);
   std::optional<TicketEvent> take_event(std::span<const Ticket> tickets, bool& is_over);
   template <class Wait>
   std::optional<TicketEvent> wait_for_event(std::span<const Ticket> tickets, Wait&& wait);
   std::optional<StructuredPrompt> history_of(RequestId request) const;
   void end(Mailbox& mailbox) noexcept;
   void deliver(std::span<const Event> events);
+  void put_into_mailboxes(std::span<const Event> events);
 
   S* scheduler_;
   const std::int32_t max_open_;
@@ -147,6 +154,7 @@ class SchedulerFront {
   std::deque<Command> commands_;
   std::map<Ticket, Mailbox> mailboxes_;
   std::map<RequestId, Ticket> tickets_;  // of requests that are not released
+  std::vector<RequestId> closing_;       // of the loop's thread: released when they are over
   std::uint64_t last_ticket_ = 0;
   std::int32_t n_open_ = 0;
   bool is_closed_ = false;

@@ -83,6 +83,7 @@ class Engine {
   std::optional<TicketEvent> next_event(std::span<const Ticket> tickets, std::chrono::steady_clock::time_point until);
   void cancel(Ticket ticket);
   void release(Ticket ticket);
+  void release_closed(Ticket ticket, TokenId token);
   std::optional<StructuredPrompt> history(Ticket ticket) const;
   /// Ends all that is open as deadlines would.
   void finish_all();

@@ -1,6 +1,8 @@
 // SchedulerFront: bodies.
 #pragma once
 
+#include <algorithm>
+
 #include <anabranch/decode/scheduler_front.hpp>
 
 namespace anabranch {
@@ -34,6 +36,14 @@ void SchedulerFront<S>::call(Ticket ticket, typename Command::Kind kind) {
 template <class S>
 void SchedulerFront<S>::release(Ticket ticket) {
   call(ticket, Command::Kind::release);
+}
+
+template <class S>
+void SchedulerFront<S>::release_closed(Ticket ticket, TokenId token) {
+  const Lock lock(mutex_);
+  find(ticket);
+  commands_.push_back({Command::Kind::release_closed, ticket, std::vector<TokenId>{token}, {}, {}});
+  changed_.notify_all();
 }
 
 template <class S>
@@ -156,7 +166,7 @@ void SchedulerFront<S>::obey(Command& command) {
     const auto found = mailboxes_.find(command.ticket);
     if (found == mailboxes_.end()) return;
     request = found->second.request;
-    if (command.kind == Command::Kind::release) {
+    if (command.kind == Command::Kind::release || command.kind == Command::Kind::release_closed) {
       end(found->second);
       tickets_.erase(request);
       mailboxes_.erase(found);
@@ -170,7 +180,21 @@ void SchedulerFront<S>::obey(Command& command) {
       } catch (...) {
         return scheduler_->cancel(request);  // a markup that fails costs it the history, not the others
       }
-    default: return scheduler_->release(request);
+    case Command::Kind::release_closed: submit_closing(request, std::get<std::vector<TokenId>>(command.prompt)); break;
+    default: break;
+  }
+  scheduler_->release(request);
+}
+
+template <class S>
+void SchedulerFront<S>::submit_closing(RequestId request, const std::vector<TokenId>& tokens) {
+  const auto& decoder = scheduler_->decoder();
+  if (decoder.reason(request) == EndReason::none || decoder.n_pages(request) == 0) return;
+  try {
+    impl::reserve_more(closing_, 1);
+    const RequestId closing = scheduler_->submit(tokens, {.after = request, .prefill_only = true});
+    if (closing != kNoRequest) closing_.push_back(closing);
+  } catch (const Error&) {  // it has no history, or no position for another token
   }
 }
 
@@ -216,6 +240,15 @@ std::optional<StructuredPrompt> SchedulerFront<S>::history_of(RequestId request)
 template <class S>
 void SchedulerFront<S>::deliver(std::span<const Event> events) {
   if (events.empty()) return;
+  put_into_mailboxes(events);
+  std::vector<RequestId> closed;
+  for (const Event& event : events)
+    if (event.kind == Event::Kind::end && std::erase(closing_, event.request) > 0) closed.push_back(event.request);
+  for (const RequestId request : closed) scheduler_->release(request);
+}
+
+template <class S>
+void SchedulerFront<S>::put_into_mailboxes(std::span<const Event> events) {
   const Lock lock(mutex_);
   for (const Event& event : events) {
     const auto found = tickets_.find(event.request);

@@ -41,11 +41,17 @@ bool Scheduler<D>::is_measured() const noexcept {
   return costs_.is_known() && (options_.target_seconds > 0 || decoder_->row_costs() != nullptr);
 }
 
-/// Every request that decodes gets what one of its branches needs; of those that have known rows to compute the first
-/// gets some. So all get on, whatever a pass costs.
+/// With a target, rows that can be computed in parts are: those of a prompt, and text that is forced on a branch.
+template <class D>
+std::int32_t Scheduler<D>::most_at_once() const noexcept {
+  return options_.target_seconds > 0 ? 1 : kUnlimited;
+}
+
+/// Every request that decodes gets what one of its branches needs, or some of it; of those that have known rows to
+/// compute the first gets some. So all get on, whatever a pass costs.
 template <class D>
 impl::PassRows Scheduler<D>::share_what_is_needed() {
-  const std::int32_t least_chunk = options_.target_seconds > 0 ? 1 : 4;
+  constexpr std::int32_t kLeastChunk = 4;
   impl::PassRows pass;
   bool has_chunk = false;
   std::int64_t n_keys = 0, n_requests = 0;
@@ -60,9 +66,9 @@ impl::PassRows Scheduler<D>::share_what_is_needed() {
     }
     const std::int32_t n_rows = std::max(demand.n_rows, 1), n_branches = std::max(demand.n_branches, 1);
     if (!demand.is_filling) {
-      entry.share = (n_rows + n_branches - 1) / n_branches;
+      entry.share = std::min((n_rows + n_branches - 1) / n_branches, most_at_once());
     } else if (!has_chunk) {
-      entry.share = std::min({n_rows, least_chunk, decoder_->options().max_rows});
+      entry.share = std::min({n_rows, kLeastChunk, most_at_once(), decoder_->options().max_rows});
       has_chunk = true;
     }
     pass.n_rows += entry.share;
@@ -75,16 +81,25 @@ impl::PassRows Scheduler<D>::share_what_is_needed() {
   return pass;
 }
 
+/// Rows of a prompt, or of forced text, that are weighed together.
+template <class D>
+std::int32_t Scheduler<D>::most_offered() const noexcept {
+  return options_.target_seconds > 0 ? 4 : kUnlimited;
+}
+
 /// Offers further branches, then drafts, then more of what is known, each in the order of the requests.
 template <class D>
 void Scheduler<D>::offer_rows(std::int32_t n_rows) {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Entry& entry = entries_[i];
     if (entry.share == 0 || entry.demand.is_filling || entry.demand.waits_for_prefix) continue;
-    const std::int32_t n_of_one = entry.share;
-    for (std::int32_t n_left = entry.demand.n_rows - n_of_one; n_left > 0; n_left -= n_of_one) {
-      offers_.push_back({i, std::min(n_of_one, n_left), 1, true});
-      n_rows += offers_.back().n_rows;
+    const std::int32_t n_branches = std::max(entry.demand.n_branches, 1);
+    const std::int32_t n_of_one = std::max((entry.demand.n_rows + n_branches - 1) / n_branches, 1);
+    const std::int32_t n_at_once = std::min(n_of_one, most_offered());
+    for (std::int32_t n_left = entry.demand.n_rows - entry.share; n_left > 0; n_left -= n_at_once) {
+      const std::int32_t n = std::min(n_at_once, n_left);
+      offers_.push_back({i, n, n < n_of_one ? static_cast<double>(n) : 1.0, true});
+      n_rows += n;
     }
   }
   for (std::size_t i = 0; i < entries_.size(); ++i) {
@@ -100,10 +115,10 @@ void Scheduler<D>::offer_rows(std::int32_t n_rows) {
 
 template <class D>
 void Scheduler<D>::offer_chunks(std::size_t i, std::int32_t& n_left) {
-  const std::int32_t chunk = options_.target_seconds > 0 ? 4 : 16;  // rows that are weighed together
+  constexpr std::int32_t kChunk = 16;
   std::int32_t n_due = entries_[i].demand.n_rows - entries_[i].share;
   while (n_due > 0 && n_left > 0) {
-    const std::int32_t n = std::min({n_due, n_left, chunk});
+    const std::int32_t n = std::min({n_due, n_left, kChunk, most_offered()});
     offers_.push_back({i, n, static_cast<double>(n), false});
     n_due -= n;
     n_left -= n;
