@@ -29,7 +29,7 @@ stage() {
   "$@" >"$log" 2>&1 </dev/null &
   pid=$!
   set +m
-  for signal in HUP INT TERM; do trap "end_stage $pid $signal" $signal; done
+  for signal in HUP INT PIPE TERM; do trap "end_stage $pid $signal" $signal; done
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.2
     if [ $((SECONDS - begin)) -ge $next ]; then
@@ -38,7 +38,7 @@ stage() {
     fi
   done
   wait "$pid" || status=$?
-  trap - HUP INT TERM
+  trap - HUP INT PIPE TERM
   if [ $status -ne 0 ]; then
     tail -n 40 "$log" >&2
     die "$text failed (exit status $status); the whole output is in ${log#"$root"/}"

@@ -146,6 +146,7 @@ class CommandLine(unittest.TestCase):
             done = run("--example", name, "--help", dry=False)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn(f"--example {name}" if name != "chat" else "examples/run [options]", done.stdout)
+            self.assertEqual("[options]" in done.stdout, name not in ("custom_markup", "custom_cache", "goldens"), name)
 
     def test_help_names_the_options_that_the_programs_have(self):
         sources = {
