@@ -130,7 +130,10 @@ need_gguf() {
       file=$("$python" "$script" --original)
     else
       file=$cache/models/smollm2-135m-instruct-$type-$key.gguf
-      [ -e "$file" ] || stage "write the model SmolLM2-135M-Instruct as GGUF $type" "$python" "$script" "$type" "$file"
+      if [ ! -e "$file" ]; then
+        rm -f "$cache/models/.${file##*/}."* # half of one, where that was stopped
+        stage "write the model SmolLM2-135M-Instruct as GGUF $type" "$python" "$script" "$type" "$file"
+      fi
     fi
     link "$file" "$root/build/models/smollm2-135m-$type.gguf"
   done

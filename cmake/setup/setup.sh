@@ -20,13 +20,16 @@ begin_line() { printf '[%4d s] %s ...\n' $((SECONDS - started)) "$1" >&2; }
 # stage TEXT COMMAND...: one line when it begins and, if it takes two seconds or more, one when it has ended; while it runs,
 # its last line of output from time to time. Its output is kept in build/logs/ and shown when it fails.
 stage() {
-  local text=$1 begin=$SECONDS log pid status=0 next=15
+  local text=$1 begin=$SECONDS log pid status=0 next=15 signal
   shift
   mkdir -p "$root/build/logs"
   log=$root/build/logs/$(printf '%s' "$text" | tr -cs 'A-Za-z0-9' '-' | cut -c1-60).log
   begin_line "$text"
+  set -m # a process group of its own, which Ctrl-C ends as a whole: else the command would go on unseen
   "$@" >"$log" 2>&1 </dev/null &
   pid=$!
+  set +m
+  for signal in HUP INT PIPE TERM; do trap "end_stage $pid $signal" $signal; done
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.2
     if [ $((SECONDS - begin)) -ge $next ]; then
@@ -35,11 +38,19 @@ stage() {
     fi
   done
   wait "$pid" || status=$?
+  trap - HUP INT PIPE TERM
   if [ $status -ne 0 ]; then
     tail -n 40 "$log" >&2
     die "$text failed (exit status $status); the whole output is in ${log#"$root"/}"
   fi
   [ $((SECONDS - begin)) -lt 2 ] || say "$(printf '[%4d s] %s: done (%d s)' $((SECONDS - started)) "$text" $((SECONDS - begin)))"
+}
+
+# end_stage PID SIGNAL: what a signal does during a stage.
+end_stage() {
+  kill -TERM -- "-$1" 2>/dev/null || true
+  trap - "$2"
+  kill -s "$2" "$BASHPID"
 }
 
 # lock FD FILE: opens the file as FD and waits until no other run holds it, saying so.
@@ -111,6 +122,7 @@ has_venv() { [ -x "$(venv_python)" ] || python3 -c 'import ensurepip, venv'; }
 install_packages() {
   local sudo=$1
   shift
+  trap '' TERM # an installation that has begun is finished; dpkg cannot go on with half of one
   $sudo apt-get update
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y --no-install-recommends "$@"
 }
@@ -228,6 +240,7 @@ need_model() {
   folder=$cache/models/smollm2-135m-instruct-$(cat "$script" "$(requirements)" | sha256sum | cut -c1-12)
   lock 9 "$cache/lock"
   if [ ! -e "$folder/config.json" ]; then
+    rm -rf "$cache/models/.${folder##*/}."* # half of one, where that was stopped
     stage "convert the model SmolLM2-135M-Instruct" "$root/build/venv/bin/python" "$script" "$folder"
   fi
   flock -u 9

@@ -1,6 +1,7 @@
 /* A decoding loop of one's own in C99, over libanabranch:  anabranch_c_host MODEL_FOLDER "question"
  * The library plans each pass, the model is one callback, this file samples, greedily. The answer goes to standard
  * output; what each pass decodes, a column per branch, and what it all cost go to standard error. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +113,7 @@ int main(int argc, char** argv) {
   decode(decoder, markup.n_vocabulary, hf_forward, model);
   need(anb_decoder_get_branch(decoder, request, 0, &answer), "answer"); /* 0: the trunk, its text is the whole answer */
   need(anb_decoder_get_request(decoder, request, &cost), "cost");
-  printf("%s\n", answer.text);
+  if (printf("%s\n", answer.text) < 0 || fflush(stdout) != 0) stop("standard output", strerror(errno));
   fprintf(stderr, "\n%d branches, %d tokens sampled in %d passes; one token a pass: %d passes\n", cost.n_branches,
           cost.n_sampled, cost.n_passes, cost.n_serial_passes);
   anb_decoder_destroy(decoder);

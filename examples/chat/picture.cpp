@@ -3,8 +3,13 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
+#include <system_error>
 #include <tuple>
 
 #include <anabranch/error.hpp>
@@ -31,10 +36,21 @@ std::string escaped(const std::string& text) {
   return result;
 }
 
+[[noreturn]] void cannot_write(const std::filesystem::path& file, int reason) {
+  anabranch::fail(anabranch::Status::bad_file, file.string(), " cannot be written: ", std::strerror(reason));
+}
+
 int x_of(std::int32_t pass) { return kLeft + kPass * pass; }
 int y_of(anabranch::BranchIndex lane) { return kTop + kLane * lane; }
 
 }  // namespace
+
+void check_writable(const std::filesystem::path& file) {
+  std::error_code error;
+  if (std::filesystem::is_directory(file, error)) cannot_write(file, EISDIR);
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  if (::access((std::filesystem::exists(file, error) ? file : folder).c_str(), W_OK) != 0) cannot_write(file, errno);
+}
 
 void Picture::show(const anabranch::Event& event) {
   using Kind = anabranch::Event::Kind;
@@ -85,7 +101,7 @@ void Picture::write(const std::filesystem::path& file, const std::string& questi
                mark.sampled ? "#2f6fde" : "#9aa0a6");
   }
   fmt::print(svg, "<text x=\"12\" y=\"{}\" fill=\"#333333\">{}</text>\n</svg>\n", height - 16, escaped(figures));
-  if (!svg.flush()) anabranch::fail(anabranch::Status::bad_file, file.string(), " cannot be written");
+  if (!svg.flush()) cannot_write(file, errno);
 }
 
 }  // namespace chat

@@ -11,6 +11,10 @@
 
 namespace chat {
 
+/// Throws anabranch::Error(bad_file) when a picture could not be written to this file, as far as that can be known
+/// before.
+void check_writable(const std::filesystem::path& file);
+
 /// Collects the events of one request and draws them as an SVG.
 class Picture {
  public:

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -33,7 +35,23 @@ std::string row(const char* name, const Result& r) {
                      s.branch_share());
 }
 
-constexpr std::int32_t kWidth = 77;  ///< of the figures' lines
+constexpr std::int32_t kWidth = 77;           ///< of the figures' lines
+constexpr std::string_view kBetween = "   ";  ///< two figures of a line
+
+/// Figures in indented lines, broken between two of them.
+std::string figure_lines(std::string_view figures) {
+  std::string text, line;
+  while (!figures.empty()) {
+    const std::size_t end = std::min(figures.find(kBetween), figures.size());
+    const std::string_view figure = figures.substr(0, end);
+    figures.remove_prefix(std::min(end + kBetween.size(), figures.size()));
+    if (!line.empty() && cells(line) + static_cast<std::int32_t>(kBetween.size()) + cells(figure) > kWidth)
+      text += "  " + std::exchange(line, {}) + "\n";
+    line.append(line.empty() ? "" : kBetween).append(figure);
+  }
+  return text + "  " + line + "\n";
+}
+
 const char* const kHeading = "  {:<9} {:>7} {:>7} {:>9} {:>9} {:>10} {:>9} {:>6}\n";
 
 }  // namespace
@@ -41,12 +59,11 @@ const char* const kHeading = "  {:<9} {:>7} {:>7} {:>9} {:>9} {:>10} {:>9} {:>6}
 double tokens_per_second(const Answer& answer) { return per_second(answer.statistics.n_text(), answer.seconds); }
 
 std::string figures(const Result& r) {
-  std::string text;
-  for (const std::string& line : wrap(fmt::format("{}", r.answer.statistics), kWidth)) text += "  " + line + "\n";
-  const std::string weights = r.weights.empty() ? "" : r.weights + "   ";
-  return text + fmt::format("  {:.2f} s   {:.1f} tokens/s   {}{}ended: {}\n", r.answer.seconds,
-                            tokens_per_second(r.answer), parallel_phase(r.answer), weights,
-                            anabranch::reason_name(r.answer.reason));
+  const std::string weights = r.weights.empty() ? "" : r.weights + std::string(kBetween);
+  return figure_lines(fmt::format("{}", r.answer.statistics)) +
+         figure_lines(fmt::format("{:.2f} s   {:.1f} tokens/s   {}{}ended: {}", r.answer.seconds,
+                                  tokens_per_second(r.answer), parallel_phase(r.answer), weights,
+                                  anabranch::reason_name(r.answer.reason)));
 }
 
 std::string comparison(const Result& serial, const Result& parallel, int width) {
@@ -62,9 +79,9 @@ std::string comparison(const Result& serial, const Result& parallel, int width) 
   const double faster = ratio(tokens_per_second(parallel.answer), tokens_per_second(serial.answer));
   const Statistics& s = parallel.answer.statistics;
   text += "  branches: of a block; share: of the text that stands in them\n";
-  return text + fmt::format("  {}: passes: {} (its own text, one token a pass), {:.2f}x the tokens/s of serial\n",
-                            parallel.way.name(), anabranch::passes_saved(anabranch::serial_passes(s), s.n_passes),
-                            faster);
+  return text + figure_lines(fmt::format(
+                    "{}: passes: {} (its own text, one token a pass)   {:.2f}x the tokens/s of serial",
+                    parallel.way.name(), anabranch::passes_saved(anabranch::serial_passes(s), s.n_passes), faster));
 }
 
 std::string summary(const std::vector<Result>& results, double wall) {
@@ -81,13 +98,13 @@ std::string summary(const std::vector<Result>& results, double wall) {
     share += s.branch_share();
   }
   const auto n = static_cast<double>(results.size());
-  return fmt::format(
-      "  {} answers, {}: tokens {}   passes {} (serial: {})   {}\n"
-      "  {:.0f} % of them with branches (PPD), {:.1f} a block (ABN), {:.0f} % of their text in them (APD)\n"
-      "  {:.2f} s for all, {:.1f} tokens/s in all\n",
-      results.size(), results.front().way.name(), n_text, n_passes, n_serial,
-      anabranch::passes_saved(n_serial, n_passes), 100 * n_parallel / n, ratio(blocks, n_parallel),
-      100 * ratio(share, n_parallel), wall, per_second(n_text, wall));
+  return figure_lines(fmt::format("{} answers, {}: tokens {}   passes {} (serial: {})   {}", results.size(),
+                                  results.front().way.name(), n_text, n_passes, n_serial,
+                                  anabranch::passes_saved(n_serial, n_passes))) +
+         figure_lines(fmt::format(
+             "{:.0f} % of them with branches (PPD)   {:.1f} a block (ABN)   {:.0f} % of their text in them (APD)",
+             100 * n_parallel / n, ratio(blocks, n_parallel), 100 * ratio(share, n_parallel))) +
+         figure_lines(fmt::format("{:.2f} s for all, {:.1f} tokens/s in all", wall, per_second(n_text, wall)));
 }
 
 std::string to_json(const Result& r) {

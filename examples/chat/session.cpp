@@ -5,9 +5,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 #include <utility>
 
@@ -41,6 +43,7 @@ void collect_questions(Session& session) {
   if (!session.picture.empty() && session.questions.size() != 1)
     ab::fail(ab::Status::bad_argument,
              fmt::format("--picture shows one question; {} were asked", session.questions.size()));
+  if (!session.picture.empty()) check_writable(session.picture);
 }
 
 namespace {
@@ -68,10 +71,16 @@ Run results_of(const Session& session, const Way& way, const AnswerAll& answer, 
   return {std::move(results), seconds};
 }
 
+/// What was printed so far is there before what follows on standard error.
+void flush_output() {
+  if (std::fflush(stdout) != 0)
+    ab::fail(ab::Status::bad_file, "standard output cannot be written: ", std::strerror(errno));
+}
+
 /// The answer to standard output, its figures to standard error. `shown`: the live view has printed the answer.
 void print(const Result& result, bool shown) {
   if (!shown) fmt::print("{}\n", result.answer.text);
-  std::fflush(stdout);
+  flush_output();
   fmt::print(stderr, "\n{}", figures(result));
 }
 
@@ -183,9 +192,6 @@ int run(const Session& session, const std::string& markup, const AnswerAll& answ
   Run serial;
   if (session.compare) serial = results_of(session, reference, answer, unseen);
   const auto [results, seconds] = results_of(session, way, answer, watch);
-  if (!session.picture.empty())
-    watch.picture.write(session.picture, session.questions.front(),
-                        fmt::format("{}", results.front().answer.statistics));
 
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (session.json) {
@@ -199,7 +205,10 @@ int run(const Session& session, const std::string& markup, const AnswerAll& answ
     else
       print(results[i], kind == ViewKind::terminal);
   }
-  std::fflush(stdout);
+  flush_output();
+  if (!session.picture.empty())
+    watch.picture.write(session.picture, session.questions.front(),
+                        fmt::format("{}", results.front().answer.statistics));
   if (!session.json && results.size() > 1) {
     std::FILE* out = session.compare ? stdout : stderr;
     if (session.compare) fmt::print(out, "\n{}", summary(serial.results, serial.seconds));

@@ -10,15 +10,18 @@
 #include <anabranch/error.hpp>
 #include <anabranch/fmt.hpp>
 
+#include "output.hpp"
+
 namespace example {
 
 /// Calls `body` and turns what it throws into a line on standard error. The exit status: what `body` returns, else 0;
-/// 2 for an argument that is wrong, 1 for a run that failed.
+/// 2 for an argument that is wrong, 1 for a run that failed, or whose output could not be written.
 template <class Body>
 int guarded(const char* program, Body&& body) {
+  int status = 0;
   try {
     if constexpr (std::is_same_v<decltype(body()), int>)
-      return body();
+      status = body();
     else
       body();
   } catch (const anabranch::Error& error) {
@@ -32,7 +35,7 @@ int guarded(const char* program, Body&& body) {
     fmt::print(stderr, "{}: {}\n", program, error.what());
     return 1;
   }
-  return 0;
+  return output_arrived() ? status : 1;
 }
 
 }  // namespace example

@@ -11,6 +11,8 @@
 
 #include <anabranch/anabranch.hpp>
 
+#include "../common/output.hpp"
+
 namespace ab = anabranch;
 
 namespace {
@@ -92,4 +94,5 @@ int main(int argc, char** argv) {
   pass(cache, adopt);
   std::printf("adopted %s: the trunk sees %d tokens and goes on at position %d\n", text.c_str(), cache.n_tokens(trunk),
               cache.next_position(trunk));
+  return example::output_arrived() ? 0 : 1;
 }

@@ -8,6 +8,7 @@
 #include <anabranch/anabranch.hpp>
 #include <anabranch/decode/decoder.hpp>
 
+#include "../common/output.hpp"
 #include "min_p.hpp"
 #include "multiverse.hpp"
 
@@ -64,4 +65,5 @@ int main(int argc, char** argv) {
   const ab::Statistics& s = decoder.statistics(id);
   std::printf("\n%s\n%d tokens of text in %d passes; serial: %d\n", decoder.text(id).c_str(), s.n_text(), s.n_passes,
               s.n_serial_passes());
+  return example::output_arrived() ? 0 : 1;
 }

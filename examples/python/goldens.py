@@ -375,11 +375,11 @@ def main():
     name = sys.argv[1]
     try:
         lib, cases = anabranch.load(), read_cases(name)
+        n_agreed = sum(agrees(lib, name, case) for case in cases)
+        print(f"{n_agreed} of {len(cases)} agree", flush=True)
     except (BadFile, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    n_agreed = sum(agrees(lib, name, case) for case in cases)
-    print(f"{n_agreed} of {len(cases)} agree")
     return 0 if cases and n_agreed == len(cases) else 1
 
 

@@ -10,6 +10,7 @@ mod hf_model;
 use anabranch::{Cache, Decoder, DecoderOptions, Event};
 use hf_model::Model;
 use std::error::Error;
+use std::io::Write;
 
 const N_COLUMNS: usize = 8;
 
@@ -46,7 +47,7 @@ fn answer(folder: &str, question: &str) -> Result<(), Box<dyn Error>> {
         show(&pass.commit(logits, n_vocabulary)?);
     }
     show(&decoder.events()?);
-    println!("{}", decoder.text(request)?);
+    writeln!(std::io::stdout(), "{}", decoder.text(request)?)?; // println! would panic where it cannot be written
     let cost = decoder.cost(request)?;
     eprintln!(
         "\n{} branches, {} tokens sampled in {} passes; one token a pass: {} passes",

@@ -30,7 +30,7 @@ namespace anabranch::train {
 namespace {
 
 /// Set by a signal: the run ends with a checkpoint after the step that is under way.
-volatile std::sig_atomic_t asked_to_stop = 0;
+volatile std::sig_atomic_t asked_to_stop = 0;  // the signal's number
 
 /// Progress is one line that is written over, or a line each where nobody looks.
 const char* line_start() { return ::isatty(2) != 0 ? "\r" : ""; }
@@ -171,7 +171,7 @@ int run(Arguments a) {
   RunFolder folder(a.out, training.n_done());
   fmt::print(stderr, "{} steps, {} done; products in {}\n", training.n_steps(), training.n_done(),
              compute_name(model.compute()));
-  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { asked_to_stop = 1; });
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int number) { asked_to_stop = number; });
   const auto write = [&] {
     if (a.tuning.tuning == Tuning::lora || training.done()) write_result(a, model, markup);
   };
@@ -180,7 +180,7 @@ int run(Arguments a) {
     fmt::print(stderr, "\nwrote {}\n", a.out.string());
   else
     fmt::print(stderr, "\nstopped after step {}; --resume goes on\n", training.n_done());
-  return 0;
+  return done || asked_to_stop == 0 ? 0 : 128 + asked_to_stop;  // a script must not take it for done
 }
 
 }  // namespace

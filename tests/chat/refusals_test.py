@@ -33,6 +33,12 @@ class Refusals(unittest.TestCase):
             self.assertIn("questions, line 2 is no UTF-8 at byte 2 of 5", self.refused("--file", str(file)))
         self.assertIn("--system: is no UTF-8 at byte 0 of 1", self.refused(b"--system=\xff", "Why?"))
 
+    def test_a_picture_that_cannot_be_written(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertIn(f"{folder} cannot be written: Is a directory", self.refused("--picture", folder, "Why?"))
+            file = Path(folder, "none", "a.svg")
+            self.assertIn(f"{file} cannot be written: No such file", self.refused("--picture", str(file), "Why?"))
+
     def test_numbers_that_cannot_be(self):
         for option, value, must in (("--max-tokens", "0", "1 or more"), ("--max-branches", "-3", "1 or more"),
                                     ("--temperature", "-1", "0 or more"), ("--top-k", "-1", "0 or more"),

@@ -1,6 +1,7 @@
 // The figures of an answer say in which way it was made.
 #include "catch.hpp"
 
+#include <sstream>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -54,6 +55,25 @@ TEST_CASE("the figures of an answer name the type of the weights, where it is kn
   answer.weights = "int8";
   CHECK(chat::figures(answer).find("3.5 tokens/s   int8   ended: limit") != std::string::npos);
   CHECK(nlohmann::json::parse(chat::to_json(answer))["weights"] == "int8");
+}
+
+TEST_CASE("the figures of an answer stand in lines of a narrow terminal, none in two") {
+  chat::Result answer = cut_in_titles();
+  answer.weights = "bfloat16";
+  answer.answer.reason = anabranch::EndReason::end_of_text;
+  answer.answer.seconds = 12345.67;
+  answer.answer.n_parallel_tokens = 123456;
+  answer.answer.parallel_seconds = 100;
+  std::istringstream text(chat::figures(answer));
+  std::string line, all;
+  while (std::getline(text, line)) {
+    CHECK(line.size() < 80);
+    CHECK(line.substr(0, 2) == "  ");
+    all += line + "\n";
+  }
+  for (const char* figure :
+       {"(serial: 31)", "12345.67 s", "parallel phase 1234.6 tokens/s", "bfloat16", "ended: end_of_text\n"})
+    CHECK(all.find(figure) != std::string::npos);
 }
 
 TEST_CASE("answers that were made together are summed up by the time that they shared") {

@@ -4,8 +4,10 @@ prints what it would do (ANABRANCH_DRY_RUN), with a PATH on which no installer o
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -144,6 +146,7 @@ class CommandLine(unittest.TestCase):
             done = run("--example", name, "--help", dry=False)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn(f"--example {name}" if name != "chat" else "examples/run [options]", done.stdout)
+            self.assertEqual("[options]" in done.stdout, name not in ("custom_markup", "custom_cache", "goldens"), name)
 
     def test_help_names_the_options_that_the_programs_have(self):
         sources = {
@@ -198,6 +201,29 @@ class Stages(unittest.TestCase):
                                     env={**os.environ, "ANABRANCH_CACHE": root})
             self.assertEqual(failed.returncode, 1)
             self.assertIn("first thing failed (exit status 3)", failed.stderr)
+
+
+    def test_a_signal_ends_the_stage_with_all_that_it_started(self):
+        for sent in (signal.SIGINT, signal.SIGTERM):
+            with tempfile.TemporaryDirectory() as root:
+                script = f'root={root}; . "{ROOT}/cmake/setup/setup.sh"; stage slow work; echo went on'
+                work = f"work() {{ sleep 600 & echo $! >{root}/pid; wait; }}"
+                run = subprocess.Popen(["bash", "-c", f"set -e; {work}; {script}"], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True, start_new_session=True,
+                                       env={**os.environ, "ANABRANCH_CACHE": root},
+                                       preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                while not Path(root, "pid").exists() or not Path(root, "pid").read_text().endswith("\n"):
+                    time.sleep(0.02)
+                os.killpg(run.pid, sent)  # as a terminal does; the stage is in a group of its own
+                self.assertEqual(run.communicate(timeout=60)[0], "")
+                self.assertEqual(run.returncode, -sent)
+                started = Path("/proc", Path(root, "pid").read_text().strip(), "stat")
+                for _ in range(500):  # it has got its signal; a zombie (Z) is only not yet waited for
+                    if not started.exists() or started.read_text().rpartition(") ")[2].startswith("Z"):
+                        break
+                    time.sleep(0.02)
+                else:
+                    self.fail(f"what the stage started lives on after {sent.name}")
 
 
 def tool(folder, name, text):

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <map>
 #include <utility>
 
@@ -13,6 +12,7 @@
 
 #include "../../common/guarded.hpp"
 #include "../../common/json_lines.hpp"
+#include "../../common/line_file.hpp"
 #include "../../common/numbers.hpp"
 #include "../../common/usage.hpp"
 #include "prompts.hpp"
@@ -64,9 +64,7 @@ void add_options(CLI::App& app, Arguments& a) {
 /// Answers go to the file at once; a line on stderr says how far it is.
 class Output {
  public:
-  Output(const std::string& file, std::size_t n_tasks) : out_(file, std::ios::app), n_tasks_(n_tasks) {
-    if (!out_) ab::fail(ab::Status::bad_file, file, ": cannot be written");
-  }
+  Output(example::LineFile& file, std::size_t n_tasks) : file_(file), n_tasks_(n_tasks) {}
   void add(const answers::Written& written) {
     const answers::Prompt& prompt = *written.task.prompt;
     const nlohmann::ordered_json line{{"id", fmt::format("{}-{}", prompt.id, written.task.sample)},
@@ -77,7 +75,8 @@ class Output {
                                       {"answer", written.text},
                                       {"ended", written.reason},
                                       {"cut_points", written.n_cut}};
-    out_ << example::json_line(line) << '\n' << std::flush;
+    file_.write(example::json_line(line));
+    file_.flush();
     n_sampled_ += written.n_sampled;
     ++n_done_;
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
@@ -87,7 +86,7 @@ class Output {
   }
 
  private:
-  std::ofstream out_;
+  example::LineFile& file_;
   std::size_t n_tasks_;
   std::size_t n_done_ = 0;
   std::int64_t n_sampled_ = 0;
@@ -96,11 +95,12 @@ class Output {
 
 void run(const Arguments& a) {
   const std::vector<answers::Prompt> prompts = answers::read_prompts(a.prompts);
+  example::LineFile file(a.out);
   const std::vector<answers::Task> tasks = answers::tasks_left(prompts, a.n_samples, a.out);
   std::map<std::pair<std::int32_t, std::int32_t>, std::vector<answers::Task>> by_form;
   for (const answers::Task& task : tasks) by_form[{task.prompt->n_points, task.prompt->least_tokens}].push_back(task);
   auto model = ab::torch::CausalLm::load(a.model, {.n_threads = a.n_threads});
-  Output output(a.out, tasks.size());
+  Output output(file, tasks.size());
   for (const auto& [form, group] : by_form)
     answers::write_answers(model, group, a.settings, [&](const answers::Written& w) { output.add(w); });
   fmt::print(stderr, "\n");

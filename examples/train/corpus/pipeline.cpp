@@ -5,8 +5,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -16,6 +14,7 @@
 #include <anabranch/hf/samples.hpp>
 
 #include "../../common/json_lines.hpp"
+#include "../../common/line_file.hpp"
 #include "plain_answer.hpp"
 
 namespace corpus_tool {
@@ -25,6 +24,7 @@ namespace corpus = ab::corpus;
 using corpus::Finding;
 using corpus::Sample;
 using example::json_line;
+using example::LineFile;
 using Json = nlohmann::ordered_json;
 
 /// One answer on its way.
@@ -34,32 +34,6 @@ struct Candidate {
   std::vector<Finding> findings;
   std::vector<corpus::BlockScores> scores;
   bool parallel() const { return findings.empty() && corpus::has_block(sample.parts); }
-};
-
-/// A file of lines that is appended to; half a line at its end, of a run that was killed, is cut off first.
-class LineFile {
- public:
-  LineFile() = default;
-  explicit LineFile(const std::string& path) : path_(path) {
-    if (std::filesystem::exists(path)) {
-      std::ifstream old(path, std::ios::binary);
-      const std::string text{std::istreambuf_iterator<char>(old), std::istreambuf_iterator<char>()};
-      const std::size_t end = text.rfind('\n') + 1;  // npos + 1 == 0
-      if (end < text.size()) std::filesystem::resize_file(path, end);
-    }
-    file_.open(path, std::ios::binary | std::ios::app);
-    if (!file_) ab::fail(ab::Status::bad_file, fmt::format("cannot write {}", path));
-  }
-  void write(const std::string& line) { file_ << line << '\n'; }
-  void flush() {
-    if (path_.empty()) return;
-    file_.flush();
-    if (!file_) ab::fail(ab::Status::bad_file, fmt::format("cannot write {}", path_));
-  }
-
- private:
-  std::string path_;
-  std::ofstream file_;
 };
 
 class Pipeline {

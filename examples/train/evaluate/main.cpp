@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <set>
 
 #include <CLI/CLI.hpp>
@@ -15,6 +13,7 @@
 
 #include "../../common/guarded.hpp"
 #include "../../common/json_lines.hpp"
+#include "../../common/line_file.hpp"
 #include "../../common/numbers.hpp"
 #include "../../common/usage.hpp"
 #include "answer_questions.hpp"
@@ -112,10 +111,9 @@ std::string key_of(const std::string& set, const std::string& id, const std::str
 
 std::set<std::string> done_already(const std::string& file) {
   std::set<std::string> done;
-  if (std::filesystem::exists(file))
-    example::for_each_json_line(file, [&](const nlohmann::ordered_json& line) {
-      done.insert(key_of(line.at("set"), line.at("id"), line.at("way")));
-    });
+  example::for_each_json_line(file, [&](const nlohmann::ordered_json& line) {
+    done.insert(key_of(line.at("set"), line.at("id"), line.at("way")));
+  });
   return done;
 }
 
@@ -136,6 +134,7 @@ std::vector<evaluate::Question> questions_of(const Arguments& a) {
 
 void run(const Arguments& a) {
   const std::vector<evaluate::Question> questions = questions_of(a);
+  example::LineFile out(a.out);
   const std::set<std::string> done = done_already(a.out);
   bool all_done = true;
   for (const evaluate::Question& question : questions)
@@ -143,8 +142,6 @@ void run(const Arguments& a) {
   if (all_done) return;  // models are loaded for what is missing
   std::vector<Contestant> all = contestants(a);
   CausalLm judge = CausalLm::load(a.model, {.weights = ab::torch::Weights::float32, .n_threads = a.n_threads});
-  std::ofstream out(a.out, std::ios::app);
-  if (!out) ab::fail(ab::Status::bad_file, a.out, ": cannot be written");
   warm_up(all, questions.front(), a.request);
   for (std::size_t i = 0; i < questions.size(); ++i) {
     for (Contestant& contestant : all)
@@ -152,7 +149,8 @@ void run(const Arguments& a) {
         if (done.count(key_of(questions[i].set, questions[i].id, way.name)) > 0) continue;
         auto line = evaluate::answer_one(contestant.model, questions[i], way, a.request);
         line["loss"] = evaluate::text_loss(judge, questions[i].text, line["text"].get<std::string>());
-        out << example::json_line(line) << '\n' << std::flush;
+        out.write(example::json_line(line));
+        out.flush();
       }
     fmt::print(stderr, "\r{}/{} questions ", i + 1, questions.size());
   }
