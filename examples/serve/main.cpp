@@ -104,9 +104,8 @@ volatile std::sig_atomic_t asked_to_end = 0;
 extern "C" void note_signal(int) { asked_to_end = 1; }
 
 int run(Options o) {
-  std::signal(SIGTERM, note_signal);
-  std::signal(SIGINT, note_signal);
   std::signal(SIGPIPE, SIG_IGN);
+  serve::check_address(o.server.host, o.server.port);
   ab::torch::LoadOptions load;
   load.weights = example::kWeights.at(o.weights);
   load.n_threads = o.threads;
@@ -124,6 +123,8 @@ int run(Options o) {
   o.server.limits.max_positions = model.config().max_positions;
   serve::Server server(engine, o.server);
   const std::int32_t port = server.bind();
+  std::signal(SIGTERM, note_signal);  // until here they end the program at once
+  std::signal(SIGINT, note_signal);
   const std::string address = fmt::format("http://{}:{}", o.server.host, port);
   fmt::print(
       "serving {} as '{}' on {} (page: {}/, this server: {}/running); try:\n\n  curl {}/v1/chat/completions {}"

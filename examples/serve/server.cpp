@@ -1,6 +1,12 @@
 #include "server.hpp"
 
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <stdexcept>
 #include <string_view>
 #include <thread>
@@ -131,6 +137,13 @@ std::string openapi_of(const ApiLimits& limits) {
     fields["prompt"]["oneOf"][3]["items"]["items"] = token;
   }
   return dump(document);
+}
+
+/// One server a port: httplib's default lets several listen, and share the connections. A port that was given up a
+/// moment ago can be taken again.
+void take_alone(socket_t listener) {
+  const int yes = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 }
 
 std::int64_t unix_seconds() {
@@ -277,6 +290,7 @@ void Server::Http::add_gets(Server& owner) {
 }
 
 void Server::Http::set_up(Server& owner) {
+  server.set_socket_options(take_alone);
   const auto n_threads = static_cast<std::size_t>(owner.options_.max_connections);
   server.new_task_queue = [n_threads] { return new httplib::ThreadPool(n_threads); };
   server.set_payload_max_length(static_cast<std::size_t>(owner.options_.max_body));
@@ -312,6 +326,28 @@ void Server::Http::set_up(Server& owner) {
   server.Post("/v1/completions", [this, &owner](const auto& request, auto& response) {
     answer(owner, Endpoint::completions, request, response);
   });
+}
+
+void check_address(const std::string& host, std::int32_t port) {
+  const auto refuse = [&](const char* reason) {
+    throw std::runtime_error(fmt::format("cannot listen on {}:{}: {}", host, port, reason));
+  };
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  if (const int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found); error != 0)
+    refuse(gai_strerror(error));
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, &freeaddrinfo);
+  int reason = 0;
+  for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
+    const int listener = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
+    if (listener >= 0) take_alone(listener);
+    const bool is_free = listener >= 0 && ::bind(listener, address->ai_addr, address->ai_addrlen) == 0;
+    reason = errno;
+    if (listener >= 0) ::close(listener);
+    if (is_free) return;
+  }
+  refuse(std::strerror(reason));
 }
 
 std::int32_t Server::bind() {

@@ -26,6 +26,10 @@ struct ServerOptions {
   ApiLimits limits;
 };
 
+/// Throws std::runtime_error when nobody can listen there, so that this is known before a model is loaded. Takes
+/// nothing.
+void check_address(const std::string& host, std::int32_t port);
+
 class Server {
  public:
   /// The engine must outlive it.

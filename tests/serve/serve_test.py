@@ -312,6 +312,15 @@ class Limits(unittest.TestCase):
                 self.assertEqual(metrics["anabranch_next_turns_continued_total"], 12 if n_mb else 0)
                 self.assertEqual(metrics["anabranch_conversations"] > 0, n_mb > 0)
 
+    def test_a_port_is_one_servers_and_another_is_refused_before_it_loads_a_model(self):
+        with Server(PROGRAM) as server:
+            other = subprocess.run([PROGRAM, "--port", str(server.port)], capture_output=True, text=True, timeout=60)
+            self.assertEqual((other.returncode, other.stdout), (1, ""))
+            self.assertEqual(other.stderr, f"serve: cannot listen on 127.0.0.1:{server.port}: Address already in use\n")
+        unknown = subprocess.run([PROGRAM, "--host", "256.0.0.1"], capture_output=True, text=True, timeout=60)
+        self.assertEqual((unknown.returncode, unknown.stdout), (1, ""))
+        self.assertRegex(unknown.stderr, r"^serve: cannot listen on 256\.0\.0\.1:8080: .+\n$")
+
     def test_sigterm_lets_answers_end(self):
         with Server(PROGRAM, "--drain", "60") as server:
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
