@@ -8,7 +8,8 @@ from pathlib import Path
 # As examples/run sets them: root, more processes than cores, containers.
 SETTINGS = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
             "OMPI_MCA_hwloc_base_binding_policy": "none", "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
-            "OMP_NUM_THREADS": "1"}
+            "OMP_NUM_THREADS": "1",
+            "TERM": "dumb"}  # mpirun gives programs a pseudo-terminal
 
 
 class Run:
