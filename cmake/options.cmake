@@ -1,5 +1,5 @@
-# What is built. Inside another project (add_subdirectory) only the libraries that it links are, and LibTorch and CUDA,
-# which are slow to find or to build, are taken only when asked for.
+# What is built. Inside another project (add_subdirectory) only the libraries that it links are, and LibTorch, CUDA and
+# MPI, which are slow to find or to build, are taken only when asked for.
 
 option(ANABRANCH_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(ANABRANCH_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
@@ -21,10 +21,12 @@ if(PROJECT_IS_TOP_LEVEL)
   anabranch_choice(ANABRANCH_TORCH AUTO "Model runner on LibTorch (anabranch::torch)")
   anabranch_choice(ANABRANCH_TRAIN AUTO "Training on LibTorch (anabranch::train)")
   anabranch_choice(ANABRANCH_CUDA AUTO "Branch attention for CUDA devices (anabranch::cuda)")
+  anabranch_choice(ANABRANCH_MPI AUTO "Several processes over MPI (anabranch::mpi)")
 else()
   anabranch_choice(ANABRANCH_TORCH OFF "Model runner on LibTorch (anabranch::torch)")
   anabranch_choice(ANABRANCH_TRAIN OFF "Training on LibTorch (anabranch::train)")
   anabranch_choice(ANABRANCH_CUDA OFF "Branch attention for CUDA devices (anabranch::cuda)")
+  anabranch_choice(ANABRANCH_MPI OFF "Several processes over MPI (anabranch::mpi)")
 endif()
 anabranch_choice(ANABRANCH_CAPI AUTO "The C ABI, libanabranch.so (anabranch::capi)")
 anabranch_choice(ANABRANCH_CAPI_STATIC AUTO "The C ABI for static programs, libanabranch.a (anabranch::capi_static)")

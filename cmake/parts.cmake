@@ -1,7 +1,7 @@
 # Finds what the optional parts need and keeps the list of what is built and what is left out, with the reason.
 
 # Every part, after those that it needs.
-set(ANABRANCH_PARTS core fmt eigen hf simd attention linear torch train cuda llama capi capi_static attention_c)
+set(ANABRANCH_PARTS core fmt eigen hf simd attention linear mpi torch train cuda llama capi capi_static attention_c)
 
 # The C++ runtime, as a program in C links it that has the C ABI inside.
 set(ANABRANCH_RUNTIME_LIBS ${CMAKE_CXX_IMPLICIT_LINK_LIBRARIES})
@@ -215,6 +215,9 @@ if(ANABRANCH_FMT OR ANABRANCH_FMT STREQUAL "AUTO")
 endif()
 if(ANABRANCH_SIMD OR ANABRANCH_SIMD STREQUAL "AUTO")
   find_package(hwy 1.0 QUIET)
+endif()
+if(ANABRANCH_MPI OR ANABRANCH_MPI STREQUAL "AUTO")
+  find_package(MPI QUIET COMPONENTS CXX)
 endif()
 if(ANABRANCH_TORCH OR ANABRANCH_TORCH STREQUAL "AUTO")
   anabranch_find_torch()

@@ -26,6 +26,7 @@ ALLOWED = {
     "markup": [],
     "decode": ["markup", *CORE],
     "corpus": WHOLE_CORE,
+    "mpi": [],
     "simd": [],
     "linear": ["simd"],
     "attention": ["simd", "pool", "mask", "plan"],
@@ -63,6 +64,7 @@ LOOKS = {
     "cuda": (4, "GPU kernels"),
     "linear": (7, "int8 products"),
     "simd": (6, "instruction set"),
+    "mpi": (7, "ranks over MPI"),
 }
 KINDS = [  # (modules, fill, what they are)
     (["pool", "tree", "mask", "plan", "cache", "markup", "decode", BASE], "#cfe3fb", "core: headers, standard library only"),

@@ -113,6 +113,8 @@ has_package() {
     libutf8proc-dev) has_header utf8proc.h ;;
     libcli11-dev) has_header CLI/CLI.hpp ;;
     libhwy-dev) has_header hwy/highway.h ;;
+    openmpi-bin) command -v mpirun ;;
+    libopenmpi-dev) command -v mpicc ;;
     *) dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
   esac >/dev/null 2>&1
 }

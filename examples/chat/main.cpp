@@ -17,6 +17,7 @@
 #include "../common/guarded.hpp"
 #include "../common/load_progress.hpp"
 #include "../common/numbers.hpp"
+#include "../common/ranks.hpp"
 #include "../common/shipped.hpp"
 #include "../common/usage.hpp"
 #include "converse.hpp"
@@ -39,6 +40,8 @@ struct Options {
   std::string positions = "model";
   std::string weights = "auto";
   std::int32_t threads = 0;
+  std::int32_t ranks = 1;
+  double rank_limit = 30;
   bool row_costs = false;
   ab::GenerateOptions generate{
       .request = {.max_tokens = ab::torch::kMaxTokens, .max_branch_tokens = ab::torch::kMaxBranchTokens}};
@@ -69,6 +72,12 @@ void add_options(CLI::App& app, Options& o) {
       ->check(CLI::IsMember(kWeights))
       ->capture_default_str();
   app.add_option("--threads", o.threads, "0: LibTorch's choice")->check(example::at_least(0))->capture_default_str();
+  app.add_option("--ranks", o.ranks, "processes that share the model, started by mpirun; they answer questions")
+      ->check(example::at_least(1))
+      ->capture_default_str();
+  app.add_option("--rank-limit", o.rank_limit, "seconds that one of them may wait for another")
+      ->check(example::above(0))
+      ->capture_default_str();
   app.add_flag("--row-costs", o.row_costs, "first measure and draw what a pass costs by its number of rows");
 }
 
@@ -90,16 +99,21 @@ void show_row_costs(const ab::torch::CausalLm& model, ab::GenerateOptions& optio
   options.row_costs = std::move(costs);
 }
 
-int run(Options o) {
-  if (chat::has_question(o.session)) chat::collect_questions(o.session);
+int run(Options o, example::Ranks& ranks) {
+  if (chat::has_question(o.session) && ranks.leads()) chat::collect_questions(o.session);
   if (o.positions != "model")
     o.generate.positions = o.positions == "longest" ? ab::Positions::longest : ab::Positions::sequential;
   ab::torch::LoadOptions load;
   load.weights = kWeights.at(o.weights);
   load.n_threads = o.threads;
-  load.on_progress = example::load_progress();
+  load.ranks = ranks.collective();
+  if (ranks.leads()) load.on_progress = example::load_progress();
   if (!o.adapter.empty()) load.adapter = o.adapter;
   ab::torch::CausalLm model = ab::torch::CausalLm::load(o.model, load);
+  if (!ranks.leads()) {
+    model.follow();
+    return 0;
+  }
   o.session.weights = ab::torch::weights_name(model.weights());
   if (o.row_costs) show_row_costs(model, o.generate);
   const std::string markup = o.markup == "model" ? ab::hf::markup_name(model.text().markup.markup) : o.markup;
@@ -126,6 +140,12 @@ int main(int argc, char** argv) {
   add_options(app, options);
   if (const auto ended = example::parse(app, argc, argv)) return *ended;
   if (!chat::has_question(options.session) && !chat::can_converse(options.session)) return chat::explain(app);
+  if (options.ranks > 1 && !chat::has_question(options.session)) {
+    fmt::print(stderr, "error: --ranks {} needs a question: a conversation waits for its user, and ranks do not\n",
+               options.ranks);
+    return example::kWrongUsage;
+  }
   fill_in(app, options);
-  return example::guarded("chat", [&] { return run(std::move(options)); });
+  return example::with_ranks({"chat", options.ranks, options.rank_limit},
+                             [&](example::Ranks& ranks) { return run(std::move(options), ranks); });
 }

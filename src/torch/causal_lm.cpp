@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <memory>
 #include <new>
 #include <optional>
 #include <string>
@@ -16,12 +18,16 @@
 #include <anabranch/hf/hub_cache.hpp>
 #include <anabranch/hf/model_weights.hpp>
 
+#include "agreement.hpp"
 #include "fastest_type.hpp"
 #include "forward_pass.hpp"
+#include "leader.hpp"
 #include "load_report.hpp"
 #include "memory.hpp"
 #include "pass_layout.hpp"
+#include "pass_message.hpp"
 #include "processors.hpp"
+#include "shard.hpp"
 #include "tensors.hpp"
 #include "weight_cache.hpp"
 
@@ -69,8 +75,8 @@ hf::ModelWeights open_weights(const std::filesystem::path& folder, const hf::Mod
 }
 
 /// The type that `automatic` stands for, measured if no clear result was kept here before.
-Weights resolve(const LoadOptions& options, const hf::ModelConfig& config, const std::filesystem::path& folder,
-                const WeightCache& cache, const LoadReport& report) {
+Weights resolve_alone(const LoadOptions& options, const hf::ModelConfig& config, const std::filesystem::path& folder,
+                      const WeightCache& cache, const LoadReport& report) {
   if (options.weights != Weights::automatic) return options.weights;
   if (const std::optional<Weights> known = cache.fastest(config)) return *known;
   require_memory(estimate_memory(config, options, Weights::int8), options, folder);
@@ -80,28 +86,45 @@ Weights resolve(const LoadOptions& options, const hf::ModelConfig& config, const
   return fastest.weights;
 }
 
+/// The same on all ranks: rank 0 chooses.
+Weights resolve(const LoadOptions& options, const LoadedModel& model, const WeightCache& cache,
+                const LoadReport& report) {
+  const bool follows = model.ranks != nullptr && model.ranks->rank() != 0;
+  const Weights own = follows ? options.weights : resolve_alone(options, model.config, model.folder, cache, report);
+  if (model.ranks == nullptr) return own;
+  const Weights first = share_choice(*model.ranks, own);
+  return own == Weights::automatic ? first : own;
+}
+
+Shard shard_for(const Collective* ranks, const hf::ModelConfig& config, Weights weights) {
+  return ranks != nullptr ? shard_of(config, weights, ranks->rank(), ranks->size()) : whole_model(config);
+}
+
 /// Puts the tensors into `model` as an earlier load has kept them, else reads them from the model's files and keeps
 /// them. The configuration becomes that of the tensors.
 void read_tensors(LoadedModel& model, const LoadOptions& options, const WeightCache& cache, LoadReport& report) {
   const hf::ModelConfig of_folder = model.config;
-  const auto require_room = [&] {
-    require_memory(estimate_memory(model.config, options, model.weights), options, model.folder);
+  const auto set_config = [&](const hf::ModelConfig& config) {
+    model.config = config;
+    model.shard = shard_for(model.ranks, config, model.weights);
+    model.part = config_of(config, model.shard);
+    model.ranges = ranges_of(config, model.shard);
+    require_memory(estimate_memory(model.part, options, model.weights), options, model.folder);
   };
   std::optional<KeptFile> kept;
-  if (model.weights == Weights::int8 && prepared_bytes(of_folder) >= options.weight_cache.min_bytes)
+  if (model.weights == Weights::int8 && model.ranks == nullptr &&
+      prepared_bytes(of_folder) >= options.weight_cache.min_bytes)
     kept = cache.file_of({model.folder, model.adapter});
   if (const auto config = kept ? cache.config_of(*kept, of_folder) : std::nullopt) {
-    model.config = *config;
-    require_room();
+    set_config(*config);
     if (std::optional<ModelTensors> found = cache.read(*kept, model.config, report)) {
       model.tensors = std::move(*found);
       return;
     }
   }
   const hf::ModelWeights source = open_weights(model.folder, of_folder, options);
-  model.config = source.config();
-  require_room();
-  model.tensors = load_tensors(source, model.weights, report);
+  set_config(source.config());
+  model.tensors = load_tensors(source, model.weights, model.shard, report);
   if (kept) cache.write(*kept, model.tensors, model.config);
 }
 
@@ -111,6 +134,9 @@ struct CausalLm::Impl {
   Impl(std::shared_ptr<const LoadedModel> loaded, attention::Element element, ThreadUse threads)
       : model(std::move(loaded)), pass(*model, element, threads) {}
 
+  bool follows() const noexcept { return !model->shard.alone() && model->shard.rank != 0; }
+  void obey(const PassMessage& message);
+
   std::shared_ptr<const LoadedModel> model;
   ForwardPass pass;
   AttentionPath path = AttentionPath::native;
@@ -119,6 +145,8 @@ struct CausalLm::Impl {
   PassTimes times;
   std::shared_ptr<const hf::ModelText> text;
   std::optional<hf::GenerationConfig> generation;
+  std::unique_ptr<LedRunner> led;                  ///< rank 0 of several
+  std::map<std::uint32_t, ForwardPass> followers;  ///< other ranks: for each of rank 0's runners
 };
 
 CausalLm::CausalLm(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
@@ -138,8 +166,11 @@ CausalLm CausalLm::load(const std::filesystem::path& name, const LoadOptions& op
   set_threads(options.n_threads);
   LoadReport report(options);
   const WeightCache cache(options.weight_cache, report);
+  if (options.ranks != nullptr && options.ranks->size() > 1) model->ranks = options.ranks;
   guarded(Status::internal, "loading a model", [&] {
-    model->weights = resolve(options, model->config, folder, cache, report);
+    model->weights = resolve(options, *model, cache, report);
+    if (model->ranks != nullptr)
+      require_agreement(*model->ranks, facts_of({folder, options.adapter}, model->config, options, model->weights));
     check_path(options.attention, kv_for(options, model->weights));
     read_tensors(*model, options, cache, report);
   });
@@ -147,6 +178,10 @@ CausalLm CausalLm::load(const std::filesystem::path& name, const LoadOptions& op
   auto impl = std::make_unique<Impl>(std::move(model), kv, options.thread_use);
   impl->path = options.attention;
   impl->max_rows = options.max_rows;
+  if (Collective* const ranks = impl->model->ranks; ranks != nullptr) {
+    ranks->barrier(options.load_limit);
+    if (ranks->rank() == 0) impl->led = std::make_unique<LedRunner>(std::make_shared<Leader>(*ranks));
+  }
   CausalLm runner(std::move(impl));
   runner.reserve(options.n_slots);
   report.ready();
@@ -161,7 +196,7 @@ MemoryEstimate CausalLm::estimate(const std::filesystem::path& name, const LoadO
   const WeightCache cache(options.weight_cache, report);
   Weights weights = options.weights;
   if (weights == Weights::automatic) weights = cache.fastest(config).value_or(Weights::int8);
-  return estimate_memory(config, options, weights);
+  return estimate_memory(config_of(config, shard_for(options.ranks, config, weights)), options, weights);
 }
 
 CausalLm CausalLm::with_own_slots() const {
@@ -170,6 +205,7 @@ CausalLm CausalLm::with_own_slots() const {
   impl->max_rows = impl_->max_rows;
   impl->text = impl_->text;
   impl->generation = impl_->generation;
+  if (impl_->led != nullptr) impl->led = std::make_unique<LedRunner>(impl_->led->leader());
   CausalLm runner(std::move(impl));
   runner.reserve(n_slots());
   return runner;
@@ -178,13 +214,45 @@ CausalLm CausalLm::with_own_slots() const {
 LogitsView CausalLm::operator()(const StepPlan& plan) {
   const auto begin = std::chrono::steady_clock::now();
   const hf::ModelConfig& config = impl_->model->config;
+  if (impl_->follows())
+    fail(Status::wrong_state, "rank ", impl_->model->shard.rank, " runs the passes of rank 0; call follow");
   check_plan(plan, {config.vocabulary, config.max_positions, std::max(n_slots(), plan.n_slots)});
   reserve(plan.n_slots);
+  if (impl_->led != nullptr && plan.n_rows() > 0) impl_->led->run(impl_->path, plan);
   const LogitsView logits =
       guarded(Status::internal, "running a pass", [&] { return impl_->pass.run(plan, impl_->path, impl_->times); });
   ++impl_->n_passes;
   impl_->times.total += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return logits;
+}
+
+/// Does what rank 0 says, but for stopping.
+void CausalLm::Impl::obey(const PassMessage& message) {
+  if (message.order == PassOrder::forget) {
+    followers.erase(message.runner);
+    return;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  ForwardPass& follower =
+      followers.try_emplace(message.runner, *model, pass.kv().element(), pass.threads()).first->second;
+  const PlanOverArrays arrays(message.plan);
+  const StepPlan& plan = arrays.plan();
+  follower.kv().reserve(plan.n_slots);
+  check_plan(plan, {model->config.vocabulary, model->config.max_positions, follower.kv().n_slots()});
+  follower.run(plan, message.path, times);
+  ++n_passes;
+  times.total += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+void CausalLm::follow() {
+  if (!impl_->follows()) fail(Status::wrong_state, "only ranks other than 0 of several follow");
+  std::vector<std::byte> bytes;
+  for (;;) {
+    impl_->model->ranks->broadcast(bytes);
+    const PassMessage message = pass_message(bytes);
+    if (message.order == PassOrder::stop) return;
+    guarded(Status::internal, "running a pass", [&] { impl_->obey(message); });
+  }
 }
 
 void CausalLm::reserve(std::int32_t n_slots) {
@@ -195,6 +263,8 @@ void CausalLm::reserve(std::int32_t n_slots) {
 
 KvBytes CausalLm::kv_bytes(const std::string& name) {
   const hf::ModelConfig& c = config();
+  if (!impl_->model->shard.alone())
+    fail(Status::unsupported, "K and V of a model on ", impl_->model->shard.n_ranks, " ranks as bytes");
   Impl* const impl = impl_.get();
   KvBytes bytes;
   bytes.model = name + "; weights " + std::to_string(static_cast<int>(weights())) + ", K and V " +

@@ -88,7 +88,7 @@ FastestType fastest_weights(const std::filesystem::path& folder, const hf::Model
     if (weights != Weights::bfloat16 || multiplies_bfloat16()) {
       LoadReport nobody;
       WeightReader reader(source, weights, std::pmr::get_default_resource(), nobody);
-      candidates.push_back({load_layer(reader, config, 0), {weights, {}, {}}});
+      candidates.push_back({load_layer(reader, config, whole_model(config), 0), {weights, {}, {}}});
     }
   std::vector<char> elsewhere(std::size_t{48} << 20);
   for (int round = 0; round < kRounds; ++round)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <span>
 
 #include <ATen/ops/from_blob.h>
 
@@ -54,6 +55,7 @@ static_assert(LayerDevice<ForwardPass>);  // the CPU
 ForwardPass::ForwardPass(const LoadedModel& model, attention::Element kv, ThreadUse threads)
     : model_(&model),
       kv_(model.heads(), kv, model.config.n_layers),
+      ranks_(model.ranks),
       team_(threads),
       ropes_(model.kinds.rotations.size()) {
   for (const attention::ScoreOptions& scores : model.kinds.scores) attentions_.emplace_back(model.heads(), scores);
@@ -61,7 +63,7 @@ ForwardPass::ForwardPass(const LoadedModel& model, attention::Element kv, Thread
 
 /// Makes room for a pass, and plans its attention once for each kind of layers.
 void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
-  const hf::ModelConfig& c = model_->config;
+  const hf::ModelConfig& c = model_->part;
   const LayerKinds& kinds = model_->kinds;
   n_rows_ = plan.n_rows();
   scratch_.rounded = false;
@@ -71,7 +73,8 @@ void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
   grow(context_, n_elements(n_rows_, c.q_width()));
   grow(ffn_, n_elements(n_rows_, c.ffn));
   grow(logits_, n_elements(plan.outputs.size(), c.vocabulary));
-  if (c.post_norms) grow(added_, n_elements(n_rows_, c.hidden));
+  if (c.post_norms || !ranks_.alone())
+    grow(added_, n_elements(std::max(plan.tokens.size(), plan.outputs.size()), c.hidden));
   references_.clear();
   if (path != AttentionPath::native) {
     for (const attention::ScoreOptions& scores : kinds.scores)
@@ -86,7 +89,9 @@ void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
 }
 
 void ForwardPass::embed_rows(const StepPlan& plan) {
-  embed(model_->tensors, model_->config, plan.tokens, hidden_.data());
+  embed(model_->tensors, model_->config, model_->shard.vocabulary, plan.tokens, hidden_.data());
+  const Timed timed(times_->exchange);
+  ranks_.sum(std::span(hidden_).first(n_elements(n_rows_, model_->config.hidden)));
 }
 
 InputNorm ForwardPass::norm_of(const at::Tensor& weight) const {
@@ -125,13 +130,13 @@ void ForwardPass::project_heads(std::size_t layer, const StepPlan& plan) {
 }
 
 /// A thread rounds the rows that it has finished for the product that follows. Not so in the last layer, where only the
-/// rows of outputs go on.
+/// rows of outputs go on, and not where other ranks have parts of the rows.
 void ForwardPass::attend(std::size_t layer) {
   const Timed timed(times_->attention);
   if (!references_.empty()) return attend_by_reference(layer);
   const HeadShape heads = model_->heads();
   const std::vector<LayerTensors>& layers = model_->tensors.layers;
-  const bool rounds = layer + 1 < layers.size() && layers[layer].out.begin_input(n_rows_, scratch_);
+  const bool rounds = layer + 1 < layers.size() && !gathers() && layers[layer].out.begin_input(n_rows_, scratch_);
   const auto round = [&](RowIndex begin, RowIndex end) {
     linear::round_rows({context_.data(), heads.q_width(), n_rows_}, begin, end, scratch_.rows);
   };
@@ -156,7 +161,7 @@ void ForwardPass::attend_by_reference(std::size_t layer) {
 
 /// Moves the row of output k to row k. Outputs are in the order of rows, but several may name one row.
 void ForwardPass::keep_outputs(const StepPlan& plan) {
-  const hf::ModelConfig& c = model_->config;
+  const hf::ModelConfig& c = model_->part;
   const std::size_t n = plan.outputs.size();
   grow(hidden_, n_elements(n, c.hidden));
   grow(context_, n_elements(n, c.q_width()));
@@ -173,45 +178,63 @@ void ForwardPass::keep_outputs(const StepPlan& plan) {
   n_rows_ = static_cast<std::int32_t>(n);
 }
 
-/// hidden += in W^T + b, normed before it is added where the model does so.
-void ForwardPass::add_product(const Projection& projection, const std::vector<float>& in, std::int32_t in_width,
-                              const at::Tensor& post_norm) {
+/// hidden += in W^T + b, normed before it is added where the model does so. Other ranks' parts come in before or behind
+/// the product (shard.hpp).
+void ForwardPass::add_product(const Projection& projection, const Part& in, const at::Tensor& post_norm) {
   const hf::ModelConfig& c = model_->config;
-  if (!post_norm.defined()) return multiply(projection, in, in_width, {}, hidden_, c.hidden, Write::add);
-  multiply(projection, in, in_width, {}, added_, c.hidden, Write::replace);
   const float* const factors = values_or_null(post_norm);
+  if (factors == nullptr && ranks_.alone())
+    return multiply(projection, in.rows, in.width, {}, hidden_, c.hidden, Write::add);
+  if (gathers()) {
+    const Timed timed(times_->exchange);
+    ranks_.gather(in.rows, n_rows_, in.ranges);
+  }
+  const std::int32_t in_width = gathers() ? in.ranges.back().end : in.width;
+  multiply(projection, in.rows, in_width, {}, added_, model_->shard.hidden.size(), Write::replace);
+  if (gathers()) {
+    const Timed timed(times_->exchange);
+    ranks_.gather(added_, n_rows_, model_->ranges.hidden);
+  } else {
+    const Timed timed(times_->exchange);
+    ranks_.sum(std::span(added_).first(n_elements(n_rows_, c.hidden)));
+  }
   constexpr std::int32_t kFewRows = 16;  // are normed sooner than threads begin
   const ParallelFor parallel = n_rows_ > kFewRows ? parallel_ : ParallelFor();
   parallel.in_parts(n_rows_, [&](std::int32_t begin, std::int32_t end) {
     float* const rows = added_.data() + std::ptrdiff_t{begin} * c.hidden;
     float* const hidden = hidden_.data() + std::ptrdiff_t{begin} * c.hidden;
-    rms_norm(rows, factors, end - begin, c.hidden, c.rms_eps, rows);
+    if (factors != nullptr) rms_norm(rows, factors, end - begin, c.hidden, c.rms_eps, rows);
     for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{end - begin} * c.hidden; ++i) hidden[i] += rows[i];
   });
 }
 
 void ForwardPass::add_attention(std::size_t layer) {
   const LayerTensors& w = model_->tensors.layers[layer];
-  add_product(w.out, context_, model_->config.q_width(), w.post_attention_norm);
+  add_product(w.out, {context_, model_->part.q_width(), model_->ranges.queries}, w.post_attention_norm);
 }
 
 void ForwardPass::add_feed_forward(std::size_t layer) {
-  const hf::ModelConfig& c = model_->config;
+  const hf::ModelConfig& c = model_->part;
   const LayerTensors& w = model_->tensors.layers[layer];
-  multiply(w.gate_up, hidden_, c.hidden, norm_of(w.ffn_norm), ffn_, c.ffn, Write::replace, {{}, &w.down});
-  add_product(w.down, ffn_, c.ffn, w.post_ffn_norm);
+  multiply(w.gate_up, hidden_, c.hidden, norm_of(w.ffn_norm), ffn_, c.ffn, Write::replace,
+           {{}, gathers() ? nullptr : &w.down});
+  add_product(w.down, {ffn_, c.ffn, model_->ranges.ffn}, w.post_ffn_norm);
 }
 
 LogitsView ForwardPass::logits() {
-  const hf::ModelConfig& c = model_->config;
-  if (n_rows_ == 0) return {nullptr, 0, c.vocabulary};
+  const hf::ModelConfig& c = model_->part;
+  const std::int32_t vocabulary = model_->config.vocabulary;
+  if (n_rows_ == 0) return {nullptr, 0, vocabulary};
   const auto cap = [&](std::int32_t begin, std::int32_t end) {
     for (std::int32_t row = 0; row < n_rows_; ++row)
       softcap(logits_.data() + n_elements(row, c.vocabulary) + begin, end - begin, static_cast<float>(c.logit_softcap));
   };
   multiply(model_->tensors.head, hidden_, c.hidden, norm_of(model_->tensors.final_norm), logits_, c.vocabulary,
            Write::replace, {c.logit_softcap > 0 ? Epilogue(cap) : Epilogue()});
-  return {logits_.data(), n_rows_, c.vocabulary};
+  const Timed timed(times_->exchange);
+  ranks_.gather_to_first(logits_, n_rows_, model_->ranges.vocabulary);
+  if (!ranks_.leads()) return {nullptr, 0, vocabulary};
+  return {logits_.data(), n_rows_, vocabulary};
 }
 
 LogitsView ForwardPass::run(const StepPlan& plan, AttentionPath path, PassTimes& times) {

@@ -1,4 +1,5 @@
-// The weights of a model in the runner's type. Projections that share an input are fused into one matrix.
+// The weights of a model in the runner's type. Projections that share an input are fused into one matrix. Sizes below
+// are those of the whole model; a shard has its part of the rows, or of the columns (shard.hpp).
 #pragma once
 
 #include <memory>
@@ -13,6 +14,7 @@
 #include <anabranch/types.hpp>
 
 #include "projection.hpp"
+#include "shard.hpp"
 #include "weight_reader.hpp"
 
 namespace anabranch::torch {
@@ -40,17 +42,19 @@ inline bool has_table(const hf::ModelConfig& config, Weights weights) noexcept {
   return !config.tied_embeddings || weights != Weights::int8;
 }
 
-/// Reads the tensors in the configuration that they have; `weights` is not automatic. Throws bad_file (absent, damaged,
-/// other shape) or unsupported (element type).
-ModelTensors load_tensors(const hf::ModelWeights& source, Weights weights, LoadReport& report);
-LayerTensors load_layer(WeightReader& reader, const hf::ModelConfig& config, std::int32_t index);
+/// Reads the shard's tensors in the configuration that they have; `weights` is not automatic. Throws bad_file (absent,
+/// damaged, other shape) or unsupported (element type).
+ModelTensors load_tensors(const hf::ModelWeights& source, Weights weights, const Shard& shard, LoadReport& report);
+LayerTensors load_layer(WeightReader& reader, const hf::ModelConfig& config, const Shard& shard, std::int32_t index);
 
 /// The activation in the words of the products.
 inline Activation activation_of(const hf::ModelConfig& config) noexcept {
   return config.activation == hf::Activation::gelu_tanh ? Activation::gelu_tanh : Activation::silu;
 }
 
-/// out[r] = the embedding of token r, in the model's scale: [n_rows, hidden], float32.
-void embed(const ModelTensors& model, const hf::ModelConfig& config, std::span<const TokenId> tokens, float* out);
+/// out[r] = the embedding of token r, in the model's scale: [n_rows, hidden], float32. `rows` are those of the table
+/// that `model` has; the embedding of another token is 0.
+void embed(const ModelTensors& model, const hf::ModelConfig& config, const Range& rows, std::span<const TokenId> tokens,
+           float* out);
 
 }  // namespace anabranch::torch

@@ -29,17 +29,6 @@ constexpr const char* kChecksum = "checksum";
 constexpr const char* kVocabulary = "vocabulary";  ///< rows, and whether the head is tied to the embedding
 constexpr std::size_t kPart = std::size_t{1} << 20;
 
-std::string version() {
-  return std::to_string(ANABRANCH_VERSION_MAJOR) + "." + std::to_string(ANABRANCH_VERSION_MINOR) + "." +
-         std::to_string(ANABRANCH_VERSION_PATCH);
-}
-
-std::string kernel_form() {
-  const bool blocks = linear::best_quantisation() == linear::Quantisation::per_block;
-  return std::string(blocks ? "int8 per block" : "int8 per row") + ", panels of " +
-         std::to_string(linear::Int8Matrix::kPanel);
-}
-
 std::optional<fs::path> folder_of(const WeightCacheOptions& options) {
   if (!options.enabled) return std::nullopt;
   if (!options.folder.empty()) return options.folder;
@@ -152,6 +141,17 @@ std::vector<const hf::Tensor*> in_order(const hf::Weights& file) {
 
 }  // namespace
 
+std::string library_version() {
+  return std::to_string(ANABRANCH_VERSION_MAJOR) + "." + std::to_string(ANABRANCH_VERSION_MINOR) + "." +
+         std::to_string(ANABRANCH_VERSION_PATCH);
+}
+
+std::string kernel_form() {
+  const bool blocks = linear::best_quantisation() == linear::Quantisation::per_block;
+  return std::string(blocks ? "int8 per block" : "int8 per row") + ", panels of " +
+         std::to_string(linear::Int8Matrix::kPanel);
+}
+
 std::int64_t prepared_bytes(const hf::ModelConfig& config) {
   Counter counter;
   ModelTensors model;
@@ -173,7 +173,7 @@ std::optional<KeptFile> WeightCache::file_of(const ModelSources& sources) const 
   hash.add(folder.string() + "\n" + (sources.adapter ? fs::canonical(*sources.adapter, error).string() : "") + "\n" +
            kernel_form());
   return KeptFile{*folder_ / (folder.filename().string() + "-int8-" + hash.text() + ".safetensors"),
-                  {{"format", kFormat}, {"version", version()}, {"form", kernel_form()}, {"sources", *files}}};
+                  {{"format", kFormat}, {"version", library_version()}, {"form", kernel_form()}, {"sources", *files}}};
 }
 
 std::optional<hf::ModelConfig> WeightCache::config_of(const KeptFile& kept, const hf::ModelConfig& config) const {
@@ -307,7 +307,7 @@ std::optional<KeptFile> WeightCache::file_of_fastest(const hf::ModelConfig& c) c
   hash.add(model + machine);
   return KeptFile{*folder_ / ("fastest-" + hash.text() + ".safetensors"),
                   {{"format", kFormat},
-                   {"version", version()},
+                   {"version", library_version()},
                    {"machine", std::move(machine)},
                    {"model", model},
                    {"measured", kMeasured}}};

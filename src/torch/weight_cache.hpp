@@ -59,6 +59,11 @@ class WeightCache {
   const LoadReport* report_;
 };
 
+/// Of this library: MAJOR.MINOR.PATCH.
+std::string library_version();
+/// How int8 matrices are packed here, which follows from the CPU.
+std::string kernel_form();
+
 /// Bytes of the tensors that a kept file of such a model has.
 std::int64_t prepared_bytes(const hf::ModelConfig& config);
 

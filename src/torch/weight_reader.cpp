@@ -1,18 +1,21 @@
 #include "weight_reader.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
+#include <anabranch/error.hpp>
+
 namespace anabranch::torch {
 namespace {
 
-constexpr std::int32_t kPartValues = 1 << 18;  ///< 1 MiB in float32
+constexpr std::int32_t kPieceValues = 1 << 18;  ///< 1 MiB in float32
 
-std::int64_t total_rows(std::span<const hf::MatrixSpec> matrices) {
-  std::int64_t rows = 0;
-  for (const hf::MatrixSpec& matrix : matrices) rows += matrix.out;
+std::int32_t total_rows(std::span<const MatrixPart> parts) {
+  std::int32_t rows = 0;
+  for (const MatrixPart& part : parts) rows += part.rows.size();
   return rows;
 }
 
@@ -26,7 +29,7 @@ WeightReader::WeightReader(const hf::ModelWeights& source, Weights weights, std:
                            LoadReport& report)
     : source_(source), weights_(weights), memory_(memory), report_(&report) {}
 
-void WeightReader::expect_all() const {
+void WeightReader::expect_all(const Shard& shard) const {
   const hf::ModelConfig& config = source_.config();
   std::int64_t total = 0;
   const auto count = [&](const std::string& name) { total += source_.stored_bytes(name); };
@@ -40,7 +43,7 @@ void WeightReader::expect_all() const {
   }
   matrix(hf::head_spec(config));
   if (!config.tied_embeddings || weights_ != Weights::int8) matrix(hf::embedding_spec(config));
-  report_->expect(total);
+  report_->expect(total / shard.n_ranks);
 }
 
 /// Reads some rows as the adapter has them.
@@ -54,24 +57,27 @@ void WeightReader::read(const std::string& name, const hf::StoredTensor& stored,
 }
 
 template <class Use>
-void WeightReader::each_part(const hf::MatrixSpec& matrix, Use&& use) {
+void WeightReader::each_piece(const MatrixPart& part, Use&& use) {
+  const hf::MatrixSpec& matrix = part.spec;
   const std::string name = matrix.weight();
   const hf::StoredTensor stored = source_.require(name, {matrix.out, matrix.in});
-  const std::int32_t at_once = std::max(1, kPartValues / std::max(1, matrix.in));
-  for (std::int32_t first = 0; first < matrix.out; first += at_once) {
-    const std::int32_t n = std::min(at_once, matrix.out - first);
-    part_.resize(static_cast<std::size_t>(n) * static_cast<std::size_t>(matrix.in));
-    read(name, stored, part_, first);
+  const std::int32_t at_once = std::max(1, kPieceValues / std::max(1, matrix.in));
+  for (std::int32_t first = 0; first < part.rows.size(); first += at_once) {
+    const std::int32_t n = std::min(at_once, part.rows.size() - first);
+    piece_.resize(static_cast<std::size_t>(n) * static_cast<std::size_t>(matrix.in));
+    read(name, stored, piece_, part.rows.begin + first);
     report_->stage("packs");
-    use(linear::FloatMatrix{part_.data(), nullptr, n, matrix.in}, first);
+    use(linear::FloatMatrix{piece_.data(), nullptr, n, matrix.in}, first);
     report_->add(static_cast<std::size_t>(stored.n_bytes() * n / matrix.out));
   }
 }
 
-std::vector<float> WeightReader::bias(const hf::MatrixSpec& matrix) {
-  const hf::StoredTensor stored = source_.require(matrix.bias(), {matrix.out});
-  std::vector<float> values(static_cast<std::size_t>(matrix.out));
-  read(matrix.bias(), stored, values, 0);
+/// Of the part's rows.
+std::vector<float> WeightReader::bias(const MatrixPart& part) {
+  const std::string name = part.spec.bias();
+  const hf::StoredTensor stored = source_.require(name, {part.spec.out});
+  std::vector<float> values(static_cast<std::size_t>(part.rows.size()));
+  read(name, stored, values, part.rows.begin);
   report_->add(static_cast<std::size_t>(stored.n_bytes()));
   return values;
 }
@@ -87,68 +93,68 @@ at::Tensor WeightReader::norm(const hf::NormSpec& norm) {
 }
 
 template <class Use>
-void WeightReader::each_part_of(std::span<const hf::MatrixSpec> matrices, Use&& use) {
-  std::int32_t above = 0;
-  for (const hf::MatrixSpec& matrix : matrices) {
-    const std::vector<float> biases = matrix.has_bias ? bias(matrix) : std::vector<float>{};
-    each_part(matrix, [&](linear::FloatMatrix rows, std::int32_t first) {
-      if (matrix.has_bias) rows.bias = biases.data() + first;
-      use(rows, above + first);
-    });
-    above += matrix.out;
-  }
-}
-
-Projection WeightReader::projection(std::span<const hf::MatrixSpec> matrices) {
-  if (weights_ != Weights::int8) return {fused(matrices, type()), fused_bias(matrices, type())};
-  linear::Int8Matrix packed(
-      linear::PackedShape{.out = static_cast<std::int32_t>(total_rows(matrices)), .in = matrices.front().in}, memory_);
-  each_part_of(matrices, [&](const linear::FloatMatrix& rows, std::int32_t first) { packed.pack_rows(rows, first); });
-  return Projection(std::move(packed));
-}
-
-Projection WeightReader::gated(std::span<const hf::MatrixSpec> gate_up, Activation activation) {
-  if (weights_ != Weights::int8) return {fused(gate_up, type()), fused_bias(gate_up, type()), activation};
-  const auto half = static_cast<std::int32_t>(total_rows(gate_up) / 2);
-  linear::Int8Matrix packed(
-      linear::PackedShape{.out = half, .in = gate_up.front().in, .gated = true, .activation = activation}, memory_);
-  each_part_of(gate_up, [&](const linear::FloatMatrix& rows, std::int32_t first) {
-    const std::int32_t n_gate = std::clamp(half - first, 0, rows.out);
-    if (n_gate > 0) packed.pack_rows({rows.weights, rows.bias, n_gate, rows.in}, first, linear::Half::gate);
-    if (n_gate == rows.out) return;
-    const float* const bias = rows.bias != nullptr ? rows.bias + n_gate : nullptr;
-    packed.pack_rows({rows.weights + std::ptrdiff_t{n_gate} * rows.in, bias, rows.out - n_gate, rows.in},
-                     first + n_gate - half, linear::Half::up);
+void WeightReader::each_biased_piece(const MatrixPart& part, Use&& use) {
+  const std::vector<float> biases = part.spec.has_bias ? bias(part) : std::vector<float>{};
+  each_piece(part, [&](linear::FloatMatrix rows, std::int32_t first) {
+    if (part.spec.has_bias) rows.bias = biases.data() + first;
+    use(rows, first);
   });
+}
+
+Projection WeightReader::projection(std::span<const MatrixPart> parts) {
+  if (weights_ != Weights::int8) return {fused(parts, type()), fused_bias(parts, type())};
+  linear::Int8Matrix packed(linear::PackedShape{.out = total_rows(parts), .in = parts.front().spec.in}, memory_);
+  std::int32_t above = 0;
+  for (const MatrixPart& part : parts) {
+    ANABRANCH_ASSERT(part.columns.size() == part.spec.in);
+    each_biased_piece(
+        part, [&](const linear::FloatMatrix& rows, std::int32_t first) { packed.pack_rows(rows, above + first); });
+    above += part.rows.size();
+  }
   return Projection(std::move(packed));
 }
 
-at::Tensor WeightReader::table(const hf::MatrixSpec& matrix) {
-  return fused(std::span(&matrix, 1), weights_ == Weights::float32 ? at::kFloat : at::kBFloat16);
+Projection WeightReader::gated(const MatrixPart& gate, const MatrixPart& up, Activation activation) {
+  const std::array both{gate, up};
+  if (weights_ != Weights::int8) return {fused(both, type()), fused_bias(both, type()), activation};
+  linear::Int8Matrix packed(
+      linear::PackedShape{.out = gate.rows.size(), .in = gate.spec.in, .gated = true, .activation = activation},
+      memory_);
+  for (const linear::Half half : {linear::Half::gate, linear::Half::up})
+    each_biased_piece(half == linear::Half::gate ? gate : up, [&](const linear::FloatMatrix& rows, std::int32_t first) {
+      packed.pack_rows(rows, first, half);
+    });
+  return Projection(std::move(packed));
+}
+
+at::Tensor WeightReader::table(const MatrixPart& part) {
+  return fused(std::span(&part, 1), weights_ == Weights::float32 ? at::kFloat : at::kBFloat16);
 }
 
 /// The weights below each other.
-at::Tensor WeightReader::fused(std::span<const hf::MatrixSpec> matrices, at::ScalarType type) {
-  at::Tensor out = at::empty({total_rows(matrices), matrices.front().in}, type);
+at::Tensor WeightReader::fused(std::span<const MatrixPart> parts, at::ScalarType type) {
+  const Range& columns = parts.front().columns;
+  at::Tensor out = at::empty({total_rows(parts), columns.size()}, type);
   std::int64_t above = 0;
-  for (const hf::MatrixSpec& matrix : matrices) {
-    each_part(matrix, [&](const linear::FloatMatrix& rows, std::int32_t first) {
-      out.narrow(0, above + first, rows.out).copy_(tensor_over(rows));
+  for (const MatrixPart& part : parts) {
+    each_piece(part, [&](const linear::FloatMatrix& rows, std::int32_t first) {
+      out.narrow(0, above + first, rows.out).copy_(tensor_over(rows).narrow(1, columns.begin, columns.size()));
     });
-    above += matrix.out;
+    above += part.rows.size();
   }
   return out;
 }
 
 /// Undefined without.
-at::Tensor WeightReader::fused_bias(std::span<const hf::MatrixSpec> matrices, at::ScalarType type) {
-  if (!matrices.front().has_bias) return {};
-  at::Tensor out = at::empty({total_rows(matrices)}, type);
+at::Tensor WeightReader::fused_bias(std::span<const MatrixPart> parts, at::ScalarType type) {
+  if (!parts.front().spec.has_bias) return {};
+  at::Tensor out = at::empty({total_rows(parts)}, type);
   std::int64_t above = 0;
-  for (const hf::MatrixSpec& matrix : matrices) {
-    std::vector<float> values = bias(matrix);
-    out.narrow(0, above, matrix.out).copy_(at::from_blob(values.data(), {matrix.out}, at::kFloat));
-    above += matrix.out;
+  for (const MatrixPart& part : parts) {
+    std::vector<float> values = bias(part);
+    out.narrow(0, above, part.rows.size())
+        .copy_(at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, at::kFloat));
+    above += part.rows.size();
   }
   return out;
 }

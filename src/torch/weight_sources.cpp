@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr std::uintmax_t kHashedWhole = std::uintmax_t{16} << 20;
 constexpr std::uintmax_t kHashedFirst = std::uintmax_t{1} << 20;
+constexpr std::uintmax_t kHashedPiece = std::uintmax_t{64} << 10, kHashedPieces = 64;  ///< of a large file's contents
 
 /// The model's configuration and tensors, in a fixed order. A folder with shards counts with all of them.
 void list_model(const fs::path& folder, std::vector<fs::path>& files) {
@@ -40,9 +41,15 @@ void list_model(const fs::path& folder, std::vector<fs::path>& files) {
   files.insert(files.end(), shards.begin(), shards.end());
 }
 
-bool add_hash(const fs::path& file, std::uintmax_t n_bytes, ByteHash& hash) {
+void list_adapter(const fs::path& folder, std::vector<fs::path>& files) {
+  files.push_back(folder / "adapter_config.json");
+  files.push_back(folder / "adapter_model.safetensors");
+}
+
+bool add_hash(const fs::path& file, std::uintmax_t n_bytes, ByteHash& hash, std::uintmax_t begin = 0) {
   std::ifstream in(file, std::ios::binary);
-  std::vector<char> part(kHashedFirst);
+  in.seekg(static_cast<std::streamoff>(begin));
+  std::vector<char> part(std::min(n_bytes, kHashedFirst));
   for (std::uintmax_t left = n_bytes; left > 0;) {
     const std::uintmax_t n = std::min<std::uintmax_t>(left, part.size());
     if (!in.read(part.data(), static_cast<std::streamsize>(n))) return false;
@@ -64,15 +71,42 @@ std::optional<std::string> describe(const fs::path& file) {
   return real.string() + " " + std::to_string(size) + " " + std::to_string(changed) + " " + hash.text() + "\n";
 }
 
+/// Of files that are there; a missing one is found when it is read.
+std::string describe_contents(const std::vector<fs::path>& files) {
+  std::string all;
+  for (const fs::path& file : files) {
+    std::error_code error;
+    const std::uintmax_t size = fs::file_size(file, error);
+    if (error) continue;
+    ByteHash hash;
+    if (size <= kHashedWhole)
+      add_hash(file, size, hash);
+    else
+      for (std::uintmax_t i = 0; i < kHashedPieces; ++i)
+        add_hash(file, kHashedPiece, hash, (size - kHashedPiece) / (kHashedPieces - 1) * i);
+    all += file.filename().string() + " " + std::to_string(size) + " " + hash.text() + "\n";
+  }
+  return all;
+}
+
 }  // namespace
+
+std::string describe_model(const fs::path& folder) {
+  std::vector<fs::path> files;
+  list_model(folder, files);
+  return describe_contents(files);
+}
+
+std::string describe_adapter(const fs::path& folder) {
+  std::vector<fs::path> files;
+  list_adapter(folder, files);
+  return describe_contents(files);
+}
 
 std::optional<std::string> describe_sources(const ModelSources& sources) {
   std::vector<fs::path> files;
   list_model(sources.folder, files);
-  if (sources.adapter) {
-    files.push_back(*sources.adapter / "adapter_config.json");
-    files.push_back(*sources.adapter / "adapter_model.safetensors");
-  }
+  if (sources.adapter) list_adapter(*sources.adapter, files);
   std::string all;
   for (const fs::path& file : files) {
     const std::optional<std::string> line = describe(file);

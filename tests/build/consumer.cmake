@@ -24,6 +24,9 @@ else()
     "-Dllama_DIR=${LLAMA_DIR}"
     # The same command lines as in the build that this test belongs to: a compiler cache then has the objects.
     -DCMAKE_CXX_EXTENSIONS=OFF "-DANABRANCH_STRICT=${STRICT}" "-DANABRANCH_UNITY=${UNITY}")
+  if(PARTS MATCHES "mpi")
+    list(APPEND settings -DANABRANCH_MPI=ON)
+  endif()
   if(PARTS MATCHES "torch")
     list(APPEND settings -DANABRANCH_TORCH=ON)
   endif()

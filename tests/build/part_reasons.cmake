@@ -6,7 +6,7 @@ include("${CMAKE_CURRENT_LIST_DIR}/run_command.cmake")
 
 file(REMOVE_RECURSE "${WORK}")
 set(settings -S "${SOURCE}" -G "${GENERATOR}" "-DCMAKE_CXX_COMPILER=${COMPILER}" "-DCMAKE_BUILD_TYPE=${TYPE}"
-  -DANABRANCH_TORCH=OFF -DANABRANCH_TRAIN=OFF -DANABRANCH_CUDA=OFF -DANABRANCH_LLAMA=OFF -DANABRANCH_HF=OFF
+  -DANABRANCH_TORCH=OFF -DANABRANCH_TRAIN=OFF -DANABRANCH_CUDA=OFF -DANABRANCH_LLAMA=OFF -DANABRANCH_HF=OFF -DANABRANCH_MPI=OFF
   -DANABRANCH_TESTS=OFF -DANABRANCH_EXAMPLES=OFF -DANABRANCH_BENCH=OFF)
 
 function(expect_lines)
@@ -18,7 +18,8 @@ function(expect_lines)
 endfunction()
 
 run("configure without attention" ${CMAKE_COMMAND} ${settings} -B "${WORK}/attention" -DANABRANCH_ATTENTION=OFF)
-expect_lines("attention +left out: ANABRANCH_ATTENTION is OFF" "attention_c +left out: ANABRANCH_ATTENTION is OFF")
+expect_lines("attention +left out: ANABRANCH_ATTENTION is OFF" "attention_c +left out: ANABRANCH_ATTENTION is OFF"
+  "mpi +left out: ANABRANCH_MPI is OFF")
 
 run("configure without what both need" ${CMAKE_COMMAND} ${settings} -B "${WORK}/attention" -DANABRANCH_ATTENTION=AUTO
   -DANABRANCH_SIMD=OFF -DANABRANCH_CAPI=OFF)

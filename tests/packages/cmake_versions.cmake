@@ -15,7 +15,8 @@ consume("${OTHER}" "${WORK}/prefix" "${WORK}/example")
 
 if(AGE STREQUAL "newest")
   run("configure the project" "${OTHER}" -S "${SOURCE}" -B "${WORK}/project" -G Ninja ${same_flags}
-    -DANABRANCH_TORCH=OFF -DANABRANCH_LLAMA=OFF -DANABRANCH_CUDA=OFF)
+    -DANABRANCH_TORCH=OFF -DANABRANCH_LLAMA=OFF -DANABRANCH_CUDA=OFF
+    -DANABRANCH_MPI=OFF)
   if(output MATCHES "CMake [A-Za-z]*( )?Warning")
     message(FATAL_ERROR "CMake ${number} warns of the project:\n${output}")
   endif()

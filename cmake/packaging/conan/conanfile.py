@@ -54,7 +54,7 @@ class Anabranch(ConanFile):
     def generate(self):
         toolchain = CMakeToolchain(self)
         parts = {"CAPI": bool(self.options.capi), "FMT": bool(self.options.fmt)}
-        others = ("CAPI_STATIC", "ATTENTION", "ATTENTION_C", "CUDA", "EIGEN", "HF", "LINEAR", "LLAMA", "SIMD", "TORCH",
+        others = ("CAPI_STATIC", "ATTENTION", "ATTENTION_C", "CUDA", "EIGEN", "HF", "LINEAR", "LLAMA", "MPI", "SIMD", "TORCH",
                   "TRAIN", "TESTS", "EXAMPLES", "BENCH")
         for name, value in {**parts, **dict.fromkeys(others, False)}.items():
             toolchain.cache_variables[f"ANABRANCH_{name}"] = value

@@ -35,6 +35,7 @@ struct PassTimes {
   double total = 0;
   double products = 0;   ///< weight products, with the rounding of their inputs
   double attention = 0;  ///< K and V written and read, and the plan cut for it
+  double exchange = 0;   ///< with other ranks: waiting for them, and passing bytes
 };
 
 class CausalLm {
@@ -61,8 +62,13 @@ class CausalLm {
   /// Runs one forward pass: writes K and V of all rows and returns the float32 logits [n_outputs, vocabulary] of the
   /// outputs, valid until the next call. Throws bad_argument (a token that is unknown or outside the vocabulary, a slot
   /// outside the pool, groups and views that GroupCheck refuses) or out_of_range (position), and has then written
-  /// nothing.
+  /// nothing. With ranks, also wrong_state on a rank other than 0, and what their operations throw.
   LogitsView operator()(const StepPlan& plan);
+
+  /// For ranks other than 0: computes this rank's part of the passes of all runners over rank 0's model, until the last
+  /// of them is gone. Throws wrong_state on rank 0 and without ranks, and what passes and the ranks' operations throw
+  /// (collective.hpp): rank 0 sends nothing while it waits for its user, and may not do so for longer than their limit.
+  void follow();
 
   /// Times decoding passes of this model on this machine: one token of each branch over a shared trunk, logits for all.
   /// Takes about a second for a model of 135 million weights, needs K/V tensors of its own for the largest case, and
@@ -74,6 +80,7 @@ class CausalLm {
   /// K and V of slots as bytes, for files of a prefix cache (cache/prefix_file.hpp). `name` says which model and
   /// adapter this is; types and sizes are added to it. Valid until this runner goes; it may be moved. The callbacks
   /// throw bad_argument for slots or sizes that are not there; writing makes room for more slots as `reserve` does.
+  /// Throws unsupported with several ranks, each of which has a part of K and V.
   KvBytes kv_bytes(const std::string& name);
   /// Throws bad_argument for a LibTorch path over K and V in int8.
   void set_attention(AttentionPath path);

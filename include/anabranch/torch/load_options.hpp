@@ -2,6 +2,7 @@
 // while it loads, and what memory it may take. No torch header is needed to use it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -9,6 +10,7 @@
 #include <string_view>
 
 #include <anabranch/attention/kv_tensors.hpp>
+#include <anabranch/collective.hpp>
 #include <anabranch/thread_count.hpp>
 
 namespace anabranch::torch {
@@ -85,6 +87,13 @@ struct LoadOptions {
   /// Gets one line, without its end, for each thing that a user may want to know: which type was the fastest, that kept
   /// weights were taken, made anew and why, or could not be kept. The library itself prints nothing.
   std::function<void(std::string_view line)> log = {};
+  /// Other processes that compute parts of the same model (docs/scaling.md); null: this process alone. All ranks load
+  /// the same model with the same options, else `load` throws bad_argument on all of them. Rank 0 is used like any
+  /// other model; the others call CausalLm::follow. Must outlive the model and all runners over it. All of them
+  /// together are for one thread at a time. Weights are not kept from load to load.
+  Collective* ranks = nullptr;
+  /// How long a rank waits for the slowest one's load.
+  std::chrono::milliseconds load_limit = std::chrono::minutes(10);
   /// A model that needs more bytes is refused; none: more than the machine and the process's control group have free.
   std::optional<std::int64_t> memory_limit = {};
 };

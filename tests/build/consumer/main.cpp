@@ -21,6 +21,9 @@ bool use_simd();
 #ifdef USE_attention
 bool use_attention();
 #endif
+#ifdef USE_mpi
+bool use_mpi();
+#endif
 #ifdef USE_linear
 bool use_linear();
 #endif
@@ -49,6 +52,9 @@ int main() {
 #endif
 #ifdef USE_attention
   good = use_attention() && good;
+#endif
+#ifdef USE_mpi
+  good = use_mpi() && good;
 #endif
 #ifdef USE_linear
   good = use_linear() && good;

@@ -52,7 +52,8 @@ class ByteCounter {
 
 class ByteReader {
  public:
-  explicit ByteReader(std::span<const std::byte> bytes) : rest_(bytes) {}
+  /// `what` names the bytes in messages.
+  explicit ByteReader(std::span<const std::byte> bytes, const char* what = "snapshot") : rest_(bytes), what_(what) {}
   template <std::integral T>
   void operator()(T& value) {
     need(sizeof(T));
@@ -64,7 +65,7 @@ class ByteReader {
   void operator()(bool& value) {
     std::uint8_t byte = 0;
     (*this)(byte);
-    if (byte > 1) fail(Status::bad_snapshot, "snapshot has ", byte, " where 0 or 1 is expected");
+    if (byte > 1) fail(Status::bad_snapshot, what_, " has ", byte, " where 0 or 1 is expected");
     value = byte == 1;
   }
   void operator()(std::byte& value) {
@@ -82,9 +83,10 @@ class ByteReader {
 
  private:
   void need(std::size_t n) const {
-    if (rest_.size() < n) fail(Status::bad_snapshot, "snapshot ends ", n - rest_.size(), " bytes too early");
+    if (rest_.size() < n) fail(Status::bad_snapshot, what_, " ends ", n - rest_.size(), " bytes too early");
   }
   std::span<const std::byte> rest_;
+  const char* what_;
 };
 
 // One list of fields per struct, for both directions.
@@ -138,8 +140,8 @@ void ByteReader::operator()(std::vector<T>& values) {
   ByteCounter least;
   least(T{});
   if (n > rest_.size() / least.n_bytes)  // no huge allocation for a damaged count
-    fail(Status::bad_snapshot, "snapshot claims ", n, " elements of ", least.n_bytes, " bytes or more in ",
-         rest_.size(), " bytes");
+    fail(Status::bad_snapshot, what_, " claims ", n, " elements of ", least.n_bytes, " bytes or more in ", rest_.size(),
+         " bytes");
   values.resize(static_cast<std::size_t>(n));
   for (T& value : values) (*this)(value);
 }
