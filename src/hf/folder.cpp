@@ -14,9 +14,6 @@ ModelFolder ModelFolder::open(const std::filesystem::path& path) {
   ModelFolder folder{path, ModelConfig::load(path), Tokenizer::load(path), ChatTemplate::load(path),
                      Weights::open(path)};
   add_tokens(folder.config.eos, ends_of_turn(folder.tokenizer, folder.chat));
-  if (folder.tokenizer.n_tokens() > folder.config.vocabulary)
-    fail(Status::bad_file, (path / "tokenizer.json").string(), ": expected at most ", folder.config.vocabulary,
-         " tokens ('vocab_size' of config.json), found ", folder.tokenizer.n_tokens());
   return folder;
 }
 
