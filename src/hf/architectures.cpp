@@ -7,7 +7,7 @@ namespace anabranch::hf {
 namespace impl {
 namespace {
 
-constexpr std::array<ArchitectureSpec, 8> kArchitectures{{
+constexpr std::array<ArchitectureSpec, 10> kArchitectures{{
     {.architecture = Architecture::llama,
      .class_name = "LlamaForCausalLM",
      .model_type = "llama",
@@ -95,6 +95,21 @@ constexpr std::array<ArchitectureSpec, 8> kArchitectures{{
      .qk_norm = true,
      .post_norms = true,
      .gemma = true},
+    {.architecture = Architecture::smollm3,
+     .class_name = "SmolLM3ForCausalLM",
+     .model_type = "smollm3",
+     .max_positions = 32768,
+     .n_kv_heads = 4,
+     .rope_theta = 2000000.0,
+     .tied_embeddings = true,
+     .windows = WindowRule::unturned,
+     .mlp_bias = true,
+     .unturned = true},
+    {.architecture = Architecture::granite,
+     .class_name = "GraniteForCausalLM",
+     .model_type = "granite",
+     .mlp_bias = true,
+     .multipliers = true},
 }};
 
 /// Relatives of what can be read, with what they have that cannot be run.

@@ -22,9 +22,10 @@ enum class BiasRule : std::uint8_t {
 /// Which layers have a sliding window.
 enum class WindowRule : std::uint8_t {
   none,
-  all,      ///< all, where `sliding_window` is a number
-  from,     ///< those from `max_window_layers` on, or those of `layer_types`, where `use_sliding_window` says so
-  pattern,  ///< all but every n-th, or those of `layer_types`
+  all,       ///< all, where `sliding_window` is a number
+  from,      ///< those from `max_window_layers` on, or those of `layer_types`, where `use_sliding_window` says so
+  pattern,   ///< all but every n-th, or those of `layer_types`
+  unturned,  ///< those whose heads do not turn, or those of `layer_types`, where `use_sliding_window` says so
 };
 
 struct ArchitectureSpec {
@@ -59,6 +60,8 @@ struct ArchitectureSpec {
   bool fused_matrices = false;
   bool partial_rotary = false;  ///< `partial_rotary_factor` counts
   bool gemma = false;           ///< norms multiply by 1 + what is stored, embeddings are times sqrt(hidden)
+  bool multipliers = false;     ///< `embedding_multiplier` and the like count
+  bool unturned = false;        ///< `no_rope_layers` and `no_rope_layer_interval` count
 };
 
 /// All that can be read.

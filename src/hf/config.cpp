@@ -1,6 +1,7 @@
 #include <anabranch/hf/config.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -53,6 +54,9 @@ std::optional<Dtype> read_dtype(const JsonObject& config) {
   config.unsupported(key, "\"" + *name + "\" is not supported; supported are float32, float16 and bfloat16");
 }
 
+constexpr std::array<const char*, 4> kMultipliers{"embedding_multiplier", "attention_multiplier", "residual_multiplier",
+                                                  "logits_scaling"};
+
 /// Reads a configuration of one architecture.
 class ModelReader {
  public:
@@ -68,7 +72,8 @@ class ModelReader {
     model_.n_layers = config_.integer("num_hidden_layers", 1);
     read_heads();
     require_limits();
-    model_.windows = impl::read_windows(config_, spec_, model_.n_layers);
+    read_unturned_layers();
+    model_.windows = impl::read_windows(config_, spec_, model_);
     model_.rms_eps = config_.positive_or("rms_norm_eps", spec_.rms_eps);
     impl::read_rope(config_, spec_, model_);
     read_scores();
@@ -88,6 +93,11 @@ class ModelReader {
       config_.unsupported("attention_bias", std::string("true is not supported for ") + spec_.class_name);
     if (config_.flag_or("use_bidirectional_attention", false))
       config_.unsupported("use_bidirectional_attention", "true is not supported, only false");
+    for (const char* key : kMultipliers)
+      if (const Json* value = spec_.multipliers ? nullptr : config_.find(key); value != nullptr && *value != 1)
+        config_.unsupported(key, shown(*value) + " is not supported for " + spec_.class_name + ", only 1");
+    if (const Json* layers = spec_.unturned ? nullptr : config_.find("no_rope_layers"))
+      config_.unsupported("no_rope_layers", shown(*layers) + " is not supported for " + spec_.class_name);
   }
 
   void read_activation() {
@@ -142,11 +152,39 @@ class ModelReader {
            model_.ffn);
   }
 
+  /// Ones, and a zero for each layer whose heads do not turn; without it each n-th is one.
+  void read_unturned_layers() {
+    if (!spec_.unturned) return;
+    const std::int32_t interval = config_.integer_or("no_rope_layer_interval", 1, 4);
+    const Json* turned = config_.find("no_rope_layers");
+    const std::string expected = "a 1 or a 0 for each of " + std::to_string(model_.n_layers) + " layers";
+    if (turned != nullptr && (!turned->is_array() || std::cmp_less(turned->size(), model_.n_layers)))
+      config_.wrong("no_rope_layers", expected, *turned);
+    for (std::int32_t l = 0; l < model_.n_layers; ++l) {
+      const Json turns =
+          turned != nullptr ? (*turned)[static_cast<std::size_t>(l)] : Json((l + 1) % interval != 0 ? 1 : 0);
+      if (turns != 0 && turns != 1) config_.wrong("no_rope_layers", expected, turns);
+      model_.unturned.push_back(turns == 0);
+    }
+  }
+
   void read_scores() {
     if (spec_.query_pre_attn_scalar)
       model_.query_scale = 1 / std::sqrt(config_.positive_or("query_pre_attn_scalar", *spec_.query_pre_attn_scalar));
     model_.score_softcap = softcap("attn_logit_softcapping", spec_.score_softcap);
     model_.logit_softcap = softcap("final_logit_softcapping", spec_.logit_softcap);
+    if (!spec_.multipliers) return;
+    const auto [embeddings, scores, residual, logits] = kMultipliers;
+    model_.embedding_scale = static_cast<float>(multiplier(embeddings));
+    model_.query_scale = multiplier(scores);
+    model_.residual_scale = static_cast<float>(multiplier(residual));
+    model_.logit_divisor = static_cast<float>(multiplier(logits));
+  }
+  double multiplier(const char* key) const {
+    constexpr double kLeast = 1e-6, kMost = 1e6;
+    const double value = config_.positive_or(key, 1.0);
+    if (value < kLeast || value > kMost) config_.wrong(key, "a number from 1e-6 to 1e6", *config_.find(key));
+    return value;
   }
   /// Null means none; transformers ignores the key where `otherwise` has no value.
   double softcap(const char* key, std::optional<double> otherwise) const {

@@ -71,7 +71,7 @@ void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
   grow(context_, n_elements(n_rows_, c.q_width()));
   grow(ffn_, n_elements(n_rows_, c.ffn));
   grow(logits_, n_elements(plan.outputs.size(), c.vocabulary));
-  if (c.post_norms) grow(added_, n_elements(n_rows_, c.hidden));
+  if (c.adds_apart()) grow(added_, n_elements(n_rows_, c.hidden));
   references_.clear();
   if (path != AttentionPath::native) {
     for (const attention::ScoreOptions& scores : kinds.scores)
@@ -173,20 +173,21 @@ void ForwardPass::keep_outputs(const StepPlan& plan) {
   n_rows_ = static_cast<std::int32_t>(n);
 }
 
-/// hidden += in W^T + b, normed before it is added where the model does so.
+/// hidden += in W^T + b, normed and scaled before it is added where the model does so.
 void ForwardPass::add_product(const Projection& projection, const std::vector<float>& in, std::int32_t in_width,
                               const at::Tensor& post_norm) {
   const hf::ModelConfig& c = model_->config;
-  if (!post_norm.defined()) return multiply(projection, in, in_width, {}, hidden_, c.hidden, Write::add);
+  if (!c.adds_apart()) return multiply(projection, in, in_width, {}, hidden_, c.hidden, Write::add);
   multiply(projection, in, in_width, {}, added_, c.hidden, Write::replace);
   const float* const factors = values_or_null(post_norm);
+  const float scale = c.residual_scale;
   constexpr std::int32_t kFewRows = 16;  // are normed sooner than threads begin
   const ParallelFor parallel = n_rows_ > kFewRows ? parallel_ : ParallelFor();
   parallel.in_parts(n_rows_, [&](std::int32_t begin, std::int32_t end) {
     float* const rows = added_.data() + std::ptrdiff_t{begin} * c.hidden;
     float* const hidden = hidden_.data() + std::ptrdiff_t{begin} * c.hidden;
-    rms_norm(rows, factors, end - begin, c.hidden, c.rms_eps, rows);
-    for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{end - begin} * c.hidden; ++i) hidden[i] += rows[i];
+    if (factors != nullptr) rms_norm(rows, factors, end - begin, c.hidden, c.rms_eps, rows);
+    for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{end - begin} * c.hidden; ++i) hidden[i] += scale * rows[i];
   });
 }
 
@@ -205,12 +206,18 @@ void ForwardPass::add_feed_forward(std::size_t layer) {
 LogitsView ForwardPass::logits() {
   const hf::ModelConfig& c = model_->config;
   if (n_rows_ == 0) return {nullptr, 0, c.vocabulary};
-  const auto cap = [&](std::int32_t begin, std::int32_t end) {
-    for (std::int32_t row = 0; row < n_rows_; ++row)
-      softcap(logits_.data() + n_elements(row, c.vocabulary) + begin, end - begin, static_cast<float>(c.logit_softcap));
+  const float divisor = c.logit_divisor, cap = static_cast<float>(c.logit_softcap);
+  const auto finish = [&](std::int32_t begin, std::int32_t end) {
+    for (std::int32_t row = 0; row < n_rows_; ++row) {
+      float* const logits = logits_.data() + n_elements(row, c.vocabulary) + begin;
+      if (divisor != 1.0f)
+        for (std::int32_t i = 0; i < end - begin; ++i) logits[i] /= divisor;
+      if (cap > 0) softcap(logits, end - begin, cap);
+    }
   };
+  const bool finishes = divisor != 1.0f || cap > 0;
   multiply(model_->tensors.head, hidden_, c.hidden, norm_of(model_->tensors.final_norm), logits_, c.vocabulary,
-           Write::replace, {c.logit_softcap > 0 ? Epilogue(cap) : Epilogue()});
+           Write::replace, {finishes ? Epilogue(finish) : Epilogue()});
   return {logits_.data(), n_rows_, c.vocabulary};
 }
 
