@@ -34,6 +34,8 @@ struct ArchitectureSpec {
   const char* model_type = "";
 
   // Taken, as transformers does, where a key is absent.
+  // 0: the key must be there.
+  std::int32_t vocabulary = 0, hidden = 0, ffn = 0, n_layers = 0, n_heads = 0;
   Position max_positions = 2048;
   std::int32_t n_kv_heads = 0;  ///< 0: as many as query heads
   std::int32_t head_dim = 0;    ///< 0: hidden / query heads
@@ -70,5 +72,8 @@ std::span<const ArchitectureSpec> architectures() noexcept;
 /// The one that a configuration names: `architectures` has the class with its output head, `model_type` is all that a
 /// bare configuration has. Throws bad_file, or unsupported, which says what is supported.
 const ArchitectureSpec& find_architecture(const JsonObject& config);
+
+/// Where a configuration is one of a model of pictures and text whose text part can be run: that part.
+std::optional<JsonObject> text_part(const JsonObject& config);
 
 }  // namespace anabranch::hf::impl

@@ -66,10 +66,10 @@ class ModelReader {
     model_.architecture = spec_.architecture;
     refuse_other_features();
     read_activation();
-    model_.vocabulary = config_.integer("vocab_size", 1);
-    model_.hidden = config_.integer("hidden_size", 1);
-    model_.ffn = config_.integer("intermediate_size", 1);
-    model_.n_layers = config_.integer("num_hidden_layers", 1);
+    model_.vocabulary = size("vocab_size", spec_.vocabulary);
+    model_.hidden = size("hidden_size", spec_.hidden);
+    model_.ffn = size("intermediate_size", spec_.ffn);
+    model_.n_layers = size("num_hidden_layers", spec_.n_layers);
     read_heads();
     require_limits();
     read_unturned_layers();
@@ -85,6 +85,10 @@ class ModelReader {
   }
 
  private:
+  std::int32_t size(const char* key, std::int32_t otherwise) const {
+    return otherwise > 0 ? config_.integer_or(key, 1, otherwise) : config_.integer(key, 1);
+  }
+
   /// Settings that would change the result and are not supported.
   void refuse_other_features() const {
     if (!spec_.mlp_bias && config_.flag_or("mlp_bias", false))
@@ -93,6 +97,7 @@ class ModelReader {
       config_.unsupported("attention_bias", std::string("true is not supported for ") + spec_.class_name);
     if (config_.flag_or("use_bidirectional_attention", false))
       config_.unsupported("use_bidirectional_attention", "true is not supported, only false");
+    if (!config_.flag_or("is_causal", true)) config_.unsupported("is_causal", "false is not supported, only true");
     for (const char* key : kMultipliers)
       if (const Json* value = spec_.multipliers ? nullptr : config_.find(key); value != nullptr && *value != 1)
         config_.unsupported(key, shown(*value) + " is not supported for " + spec_.class_name + ", only 1");
@@ -117,7 +122,7 @@ class ModelReader {
   }
 
   void read_heads() {
-    model_.n_heads = config_.integer("num_attention_heads", 1);
+    model_.n_heads = size("num_attention_heads", spec_.n_heads);
     // transformers: an absent key means the class's number, null means as many as query heads.
     const bool of_class = spec_.n_kv_heads > 0 && !config_.json().contains("num_key_value_heads");
     model_.n_kv_heads = config_.integer_or("num_key_value_heads", 1, of_class ? spec_.n_kv_heads : model_.n_heads);
@@ -218,7 +223,18 @@ class ModelReader {
 
 }  // namespace
 
-ModelConfig impl::read_config(const JsonObject& config) { return ModelReader(config).read(); }
+ModelConfig impl::read_config(const JsonObject& config) {
+  const std::optional<JsonObject> text = text_part(config);
+  ModelConfig model = ModelReader(text ? *text : config).read();
+  if (!text) return model;
+  // What concerns the file as a whole stands outside of the part.
+  model.text_part = true;
+  model.tied_embeddings = config.flag_or("tie_word_embeddings", true);
+  if (const auto dtype = read_dtype(config)) model.dtype = dtype;
+  if (auto quantisation = read_quantisation(config)) model.quantisation = std::move(quantisation);
+  read_end_tokens(config, model);
+  return model;
+}
 
 void impl::read_generation_config(const JsonObject& settings, ModelConfig& model) { read_end_tokens(settings, model); }
 

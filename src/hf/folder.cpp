@@ -13,6 +13,7 @@ ModelFolder ModelFolder::open(const std::filesystem::path& path) {
                                (std::filesystem::exists(path, error) ? "a file" : "nothing"));
   ModelFolder folder{path, ModelConfig::load(path), Tokenizer::load(path), ChatTemplate::load(path),
                      Weights::open(path)};
+  if (folder.config.text_part) folder.weights.take_text_part();
   add_tokens(folder.config.eos, ends_of_turn(folder.tokenizer, folder.chat));
   return folder;
 }

@@ -47,13 +47,18 @@ std::vector<bool> layers_of_rule(const JsonObject& config, const ArchitectureSpe
 
 std::vector<std::int32_t> read_windows(const JsonObject& config, const ArchitectureSpec& spec,
                                        const ModelConfig& model) {
-  if (spec.windows == WindowRule::none) return {};
+  const auto listed = listed_layers(config, model.n_layers);
+  if (spec.windows == WindowRule::none) {
+    if (listed && std::find(listed->begin(), listed->end(), true) != listed->end())
+      config.unsupported("layer_types", std::string("a window is not supported for ") + spec.class_name);
+    return {};
+  }
   const bool absent = !config.json().contains("sliding_window");
   const bool asks = spec.windows == WindowRule::from || spec.windows == WindowRule::unturned;
   const bool used = !asks || config.flag_or("use_sliding_window", false);
   const std::int32_t window = used ? config.integer_or("sliding_window", 1, absent ? spec.window : 0) : 0;
   std::vector<bool> layers = layers_of_rule(config, spec, model, window > 0);
-  if (const auto listed = listed_layers(config, model.n_layers)) {
+  if (listed) {
     if (spec.windows == WindowRule::all && *listed != layers)
       config.unsupported("layer_types", std::string("kinds of layers that differ are not supported for ") +
                                             spec.class_name + ", whose layers have one window, or none");

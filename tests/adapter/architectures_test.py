@@ -7,11 +7,14 @@ import json
 import shutil
 import unittest
 
-from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GemmaConfig, GraniteConfig, LlamaConfig,
-                          MistralConfig, Phi3Config, Qwen2Config, Qwen3Config, Qwen3MoeConfig, SmolLM3Config)
+from transformers import (AutoModelForCausalLM, AutoModelForImageTextToText, Gemma2Config, Gemma3Config, Gemma3TextConfig,
+                          GemmaConfig, GraniteConfig, LlamaConfig, Mistral3Config, MistralConfig, Phi3Config,
+                          PixtralVisionConfig, Qwen2Config, Qwen3Config, Qwen3MoeConfig, SiglipVisionConfig,
+                          SmolLM3Config)
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_models import TinyModels, logits_of, random_model
 
 SEED = 20261201
@@ -125,6 +128,30 @@ class Architectures(TinyModels):
             for spelling in ("", "-older"):
                 with self.subTest(name + spelling):
                     self.assert_close(self.folder / f"{name}{spelling}.logits", expected, TOLERANCE)
+
+    def test_the_text_part_of_a_model_of_pictures_is_run_under_all_names_of_its_tensors(self):
+        vision = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28,
+                      patch_size=14)
+        configs = {
+            "gemma3-4b": Gemma3Config(text_config=Gemma3TextConfig(**{**SIZES, **GEMMA}),
+                                      vision_config=SiglipVisionConfig(**vision), mm_tokens_per_image=4),
+            "mistral3": Mistral3Config(text_config=MistralConfig(**SIZES, head_dim=16, sliding_window=None),
+                                       vision_config=PixtralVisionConfig(**vision), tie_word_embeddings=False)}
+        for name, config in configs.items():
+            with self.subTest(name):
+                model = random_model(config, 0.15, 0.2, AutoModelForImageTextToText)
+                expected = logits_of(model, TOKENS)
+                model.save_pretrained(self.folder / name)
+                tensors = load_file(self.folder / name / "model.safetensors")
+                for prefixes in (("language_model.model.", "language_model."), ("model.language_model.", "")):
+                    renamed = {}
+                    for key, value in tensors.items():
+                        key = key.replace("model.language_model.", "language_model.model.")
+                        key = key.replace("language_model.lm_head", "lm_head").replace("lm_head", prefixes[1] + "lm_head")
+                        renamed[key.replace("language_model.model.", prefixes[0])] = value
+                    save_file(renamed, self.folder / name / "model.safetensors")
+                    self.assertEqual(self.run_host([self.call(name, None)]), {})
+                    self.assert_close(self.folder / f"{name}.logits", expected, TOLERANCE)
 
     def test_the_logits_tell_the_settings_apart(self):
         """What a test could not see would not be tested: each of these changes the logits."""

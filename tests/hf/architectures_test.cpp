@@ -241,6 +241,45 @@ TEST_CASE("Granite is Llama with multipliers, which are refused elsewhere") {
   }
 }
 
+TEST_CASE("Of a model of pictures and text the text part is read, and what stands outside of it") {
+  const Json gemma{{"architectures", {"Gemma3ForConditionalGeneration"}},
+                   {"model_type", "gemma3"},
+                   {"eos_token_id", {1, 106}},
+                   {"torch_dtype", "bfloat16"},
+                   {"vision_config", {{"model_type", "siglip_vision_model"}}},
+                   {"text_config",
+                    {{"model_type", "gemma3_text"},
+                     {"hidden_size", 2560},
+                     {"intermediate_size", 10240},
+                     {"num_hidden_layers", 34},
+                     {"rope_scaling", {{"factor", 8.0}, {"rope_type", "linear"}}},
+                     {"sliding_window", 1024}}}};  // as Gemma 3 4B was published
+  for (const char* without : {"none", "architectures"}) {
+    Json json = gemma;
+    json.erase(without);
+    const hf::ModelConfig model = load_config(json);
+    CHECK(model.architecture == Architecture::gemma3);
+    CHECK(model.text_part);
+    CHECK(model.vocabulary == 262208);
+    CHECK(model.n_heads == 8);
+    CHECK(model.n_kv_heads == 4);
+    CHECK(model.head_dim == 256);
+    CHECK(model.rope.factor == 8);
+    CHECK(model.window_of(0) == 1024);
+    CHECK(model.tied_embeddings);
+    CHECK(model.eos == std::vector<anabranch::TokenId>{1, 106});
+    CHECK(model.dtype == hf::Dtype::bf16);
+  }
+  CHECK_FALSE(load_config(gemma3()).text_part);
+  Json mistral3{{"architectures", {"Mistral3ForConditionalGeneration"}}, {"model_type", "mistral3"}};
+  CHECK(config_error(mistral3).find("'text_config'") != std::string::npos);
+  mistral3["text_config"] = mistral();
+  CHECK(error_with(mistral3, "architectures", {"Mistral3ForConditionalGeneration"}) == "nothing");
+  mistral3["text_config"] = bare_json("Ministral3ForCausalLM", "ministral3");
+  CHECK(config_error(mistral3).find("unsupported: config.json: 'text_config': 'architectures': "
+                                    "\"Ministral3ForCausalLM\" is not supported") == 0);
+}
+
 TEST_CASE("Layer types say which layers have a window, where the architecture lets them") {
   Json types = Json::array();
   for (int l = 0; l < 12; ++l) types.push_back(l % 4 == 3 ? "sliding_attention" : "full_attention");
@@ -259,6 +298,18 @@ TEST_CASE("Layer types say which layers have a window, where the architecture le
   CHECK(error_with(gemma3(), "layer_types", types) ==
         "unsupported: config.json: 'layer_types': \"chunked_attention\" is not supported; supported are "
         "\"full_attention\" and \"sliding_attention\"");
+}
+
+TEST_CASE("Attention in both directions, and windows of an architecture that has none, are refused") {
+  for (const Json& config : {test::llama_json(), gemma3(), granite()}) {
+    CHECK(error_with(config, "is_causal", true) == "nothing");
+    CHECK(error_with(config, "is_causal", false) ==
+          "unsupported: config.json: 'is_causal': false is not supported, only true");
+  }
+  const std::vector<std::string> full(30, "full_attention"), windows(30, "sliding_attention");
+  CHECK(error_with(test::llama_json(), "layer_types", full) == "nothing");
+  CHECK(error_with(test::llama_json(), "layer_types", windows) ==
+        "unsupported: config.json: 'layer_types': a window is not supported for LlamaForCausalLM");
 }
 
 TEST_CASE("Qwen's layers have a window from one on, where it is used") {
@@ -282,9 +333,7 @@ TEST_CASE("Relatives that cannot be run are refused by class and by type, with w
                                    {"Qwen2MoeForCausalLM", "qwen2_moe", "mixtures of experts"},
                                    {"MixtralForCausalLM", "mixtral", "mixtures of experts"},
                                    {"PhimoeForCausalLM", "phimoe", "mixtures of experts"},
-                                   {"Gemma3ForConditionalGeneration", "gemma3", "models of pictures and text"},
-                                   {"Mistral3ForConditionalGeneration", "mistral3", "models of pictures and text"},
-                                   {"Phi4MultimodalForCausalLM", "phi4_multimodal", "models of pictures and text"},
+                                   {"Phi4MultimodalForCausalLM", "phi4_multimodal", "this model of pictures and text"},
                                    {"Gemma3nForCausalLM", "gemma3n_text", "embeddings per layer"},
                                    {"MinistralForCausalLM", "ministral", "only Mistral's windows"},
                                    {"Qwen3NextForCausalLM", "qwen3_next", "linear attention"}}) {

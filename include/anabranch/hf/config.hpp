@@ -40,6 +40,7 @@ struct StoredQuantisation {
 
 struct ModelConfig {
   Architecture architecture = Architecture::llama;
+  bool text_part = false;       ///< of a model of pictures and text: Weights::take_text_part
   std::int32_t vocabulary = 0;  ///< rows of the embedding; may be more than the tokenizer has tokens
   std::int32_t hidden = 0;      ///< width of the residual stream
   std::int32_t n_layers = 0;
