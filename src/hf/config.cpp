@@ -227,7 +227,7 @@ ModelConfig impl::read_config(const JsonObject& config) {
   const std::optional<JsonObject> text = text_part(config);
   ModelConfig model = ModelReader(text ? *text : config).read();
   if (!text) return model;
-  // What concerns the file as a whole stands outside of the part.
+  // Settings of the file as a whole stand outside of the part.
   model.text_part = true;
   model.tied_embeddings = config.flag_or("tie_word_embeddings", true);
   if (const auto dtype = read_dtype(config)) model.dtype = dtype;

@@ -1,5 +1,5 @@
-// What a tokenizer_config.json changes in the tokenizer.json beside it: transformers lists its tokens behind
-// `added_tokens`, so that their settings count, and so that new ones come to be.
+// The tokens of a tokenizer_config.json: transformers lists them behind the `added_tokens` of the tokenizer.json beside
+// it, so that their settings count, and so that new ones come to be.
 #pragma once
 
 #include <string>
