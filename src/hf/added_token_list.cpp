@@ -11,16 +11,27 @@ AddedTokenList::AddedTokenList(const JsonObject& root, const Vocabulary& vocabul
     : vocabulary_(vocabulary), normalizer_(normalizer), max_id_(max_id), next_id_(vocabulary.n_entries()) {
   if (!root.find("added_tokens")) return;
   const Json& tokens = root.array("added_tokens");
-  for (std::size_t i = 0; i < tokens.size(); ++i)
-    add(JsonObject(tokens[i], root.where() + ": 'added_tokens' " + std::to_string(i)));
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const JsonObject token(tokens[i], root.where() + ": 'added_tokens' " + std::to_string(i));
+    only_keys(token, {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
+    if (const std::string content = token.text("content"); !content.empty())
+      add(token, content, entry_of(token, content));
+  }
   check_sought(root);
 }
 
-void AddedTokenList::add(const JsonObject& json) {
-  only_keys(json, {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
-  const std::string content = json.text("content");
-  if (content.empty()) return;
-  Entry& entry = entry_of(json, content);
+void AddedTokenList::add(const TokenizerSettings& settings) {
+  for (const Json& listed : settings.tokens) {
+    const JsonObject token(listed, settings.where + ": 'added_tokens_decoder'");
+    only_keys(token, {"content", "single_word", "lstrip", "rstrip", "normalized", "special"});
+    if (const std::string content = token.text("content"); !content.empty()) add(token, content, entry_of(content));
+  }
+  for (const std::string& content : settings.specials)
+    if (!content.empty()) entry_of(content).token.special = true;
+  check_sought(JsonObject(Json::object(), settings.where));
+}
+
+void AddedTokenList::add(const JsonObject& json, const std::string& content, Entry& entry) {
   const bool special = json.flag_or("special", false);
   entry.token.special = entry.token.special || special;
   entry.token.takes_left = json.flag_or("lstrip", false);
@@ -34,21 +45,22 @@ void AddedTokenList::add(const JsonObject& json) {
 
 // The reference does not take the file's ids but gives its own: the vocabulary's, and the next ones behind it.
 AddedTokenList::Entry& AddedTokenList::entry_of(const JsonObject& json, const std::string& content) {
+  const char* const wanted = by_content_.contains(content) ? "the id that it has above"
+                             : vocabulary_.find(content) != kNone
+                                 ? "the vocabulary's id"
+                                 : "the next id behind the vocabulary and the tokens above";
+  Entry& entry = entry_of(content);
+  check_id(json, entry, wanted);
+  return entry;
+}
+
+AddedTokenList::Entry& AddedTokenList::entry_of(const std::string& content) {
   const auto [found, is_new] = by_content_.emplace(content, entries_.size());
-  if (!is_new) {
-    check_id(json, entries_[found->second], "the id that it has above");
-    return entries_[found->second];
-  }
+  if (!is_new) return entries_[found->second];
   Entry entry;
-  entry.token.content = entry.text = content;
+  entry.token.content = entry.text = entry.sought = content;
   entry.token.id = vocabulary_.find(content);
-  if (entry.token.id != kNone) {
-    check_id(json, entry, "the vocabulary's id");
-  } else {
-    entry.token.id = next_id_;
-    check_id(json, entry, "the next id behind the vocabulary and the tokens above");
-    ++next_id_;
-  }
+  if (entry.token.id == kNone) entry.token.id = next_id_++;
   return entries_.emplace_back(std::move(entry));
 }
 

@@ -2,12 +2,13 @@
 
 #include <array>
 #include <string_view>
+#include <utility>
 
 namespace anabranch::hf {
 namespace impl {
 namespace {
 
-constexpr std::array<ArchitectureSpec, 8> kArchitectures{{
+constexpr std::array<ArchitectureSpec, 10> kArchitectures{{
     {.architecture = Architecture::llama,
      .class_name = "LlamaForCausalLM",
      .model_type = "llama",
@@ -78,6 +79,11 @@ constexpr std::array<ArchitectureSpec, 8> kArchitectures{{
     {.architecture = Architecture::gemma3,
      .class_name = "Gemma3ForCausalLM",
      .model_type = "gemma3_text",
+     .vocabulary = 262208,
+     .hidden = 2304,
+     .ffn = 9216,
+     .n_layers = 26,
+     .n_heads = 8,
      .max_positions = 131072,
      .n_kv_heads = 4,
      .head_dim = 256,
@@ -95,6 +101,21 @@ constexpr std::array<ArchitectureSpec, 8> kArchitectures{{
      .qk_norm = true,
      .post_norms = true,
      .gemma = true},
+    {.architecture = Architecture::smollm3,
+     .class_name = "SmolLM3ForCausalLM",
+     .model_type = "smollm3",
+     .max_positions = 32768,
+     .n_kv_heads = 4,
+     .rope_theta = 2000000.0,
+     .tied_embeddings = true,
+     .windows = WindowRule::unturned,
+     .mlp_bias = true,
+     .unturned = true},
+    {.architecture = Architecture::granite,
+     .class_name = "GraniteForCausalLM",
+     .model_type = "granite",
+     .mlp_bias = true,
+     .multipliers = true},
 }};
 
 /// Relatives of what can be read, with what they have that cannot be run.
@@ -104,19 +125,21 @@ struct Relative {
   const char* why;
 };
 constexpr const char* kExperts = "mixtures of experts cannot be run";
-constexpr const char* kPictures = "models of pictures and text cannot be run, and their text part alone is not read";
-constexpr std::array<Relative, 10> kRelatives{{
+constexpr const char* kPictures = "this model of pictures and text cannot be run, and its text part alone is not read";
+constexpr std::array<Relative, 8> kRelatives{{
     {"Qwen3MoeForCausalLM", "qwen3_moe", kExperts},
     {"Qwen2MoeForCausalLM", "qwen2_moe", kExperts},
     {"MixtralForCausalLM", "mixtral", kExperts},
     {"PhimoeForCausalLM", "phimoe", kExperts},
-    {"Gemma3ForConditionalGeneration", "gemma3", kPictures},
-    {"Mistral3ForConditionalGeneration", "mistral3", kPictures},
     {"Phi4MultimodalForCausalLM", "phi4_multimodal", kPictures},
     {"Gemma3nForCausalLM", "gemma3n_text", "embeddings per layer cannot be run"},
     {"MinistralForCausalLM", "ministral", "only Mistral's windows, one for all layers, can be run"},
     {"Qwen3NextForCausalLM", "qwen3_next", "linear attention cannot be run"},
 }};
+
+/// Models of pictures and text whose `text_config` is that of a model which can be read.
+constexpr std::array<std::pair<const char*, const char*>, 2> kWithTextPart{
+    {{"Gemma3ForConditionalGeneration", "gemma3"}, {"Mistral3ForConditionalGeneration", "mistral3"}}};
 
 std::string class_names() {
   std::string all;
@@ -156,6 +179,15 @@ const ArchitectureSpec& find_architecture(const JsonObject& config) {
   for (const ArchitectureSpec& spec : kArchitectures)
     if (*type == spec.model_type) return spec;
   config.unsupported("model_type", refusal(*type, false));
+}
+
+std::optional<JsonObject> text_part(const JsonObject& config) {
+  const Json* const classes = config.find("architectures");
+  const Json* const type = config.find("model_type");
+  for (const auto& [class_name, model_type] : kWithTextPart)
+    if (classes != nullptr ? *classes == Json::array({class_name}) : type != nullptr && *type == model_type)
+      return config.object("text_config");
+  return std::nullopt;
 }
 
 }  // namespace impl

@@ -22,9 +22,10 @@ enum class BiasRule : std::uint8_t {
 /// Which layers have a sliding window.
 enum class WindowRule : std::uint8_t {
   none,
-  all,      ///< all, where `sliding_window` is a number
-  from,     ///< those from `max_window_layers` on, or those of `layer_types`, where `use_sliding_window` says so
-  pattern,  ///< all but every n-th, or those of `layer_types`
+  all,       ///< all, where `sliding_window` is a number
+  from,      ///< those from `max_window_layers` on, or those of `layer_types`, where `use_sliding_window` says so
+  pattern,   ///< all but every n-th, or those of `layer_types`
+  unturned,  ///< those whose heads do not turn, or those of `layer_types`, where `use_sliding_window` says so
 };
 
 struct ArchitectureSpec {
@@ -33,6 +34,8 @@ struct ArchitectureSpec {
   const char* model_type = "";
 
   // Taken, as transformers does, where a key is absent.
+  // 0: the key must be there.
+  std::int32_t vocabulary = 0, hidden = 0, ffn = 0, n_layers = 0, n_heads = 0;
   Position max_positions = 2048;
   std::int32_t n_kv_heads = 0;  ///< 0: as many as query heads
   std::int32_t head_dim = 0;    ///< 0: hidden / query heads
@@ -59,6 +62,8 @@ struct ArchitectureSpec {
   bool fused_matrices = false;
   bool partial_rotary = false;  ///< `partial_rotary_factor` counts
   bool gemma = false;           ///< norms multiply by 1 + what is stored, embeddings are times sqrt(hidden)
+  bool multipliers = false;     ///< `embedding_multiplier` and the like count
+  bool unturned = false;        ///< `no_rope_layers` and `no_rope_layer_interval` count
 };
 
 /// All that can be read.
@@ -67,5 +72,8 @@ std::span<const ArchitectureSpec> architectures() noexcept;
 /// The one that a configuration names: `architectures` has the class with its output head, `model_type` is all that a
 /// bare configuration has. Throws bad_file, or unsupported, which says what is supported.
 const ArchitectureSpec& find_architecture(const JsonObject& config);
+
+/// Where a configuration is one of a model of pictures and text whose text part can be run: that part.
+std::optional<JsonObject> text_part(const JsonObject& config);
 
 }  // namespace anabranch::hf::impl

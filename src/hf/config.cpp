@@ -1,6 +1,7 @@
 #include <anabranch/hf/config.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -53,6 +54,9 @@ std::optional<Dtype> read_dtype(const JsonObject& config) {
   config.unsupported(key, "\"" + *name + "\" is not supported; supported are float32, float16 and bfloat16");
 }
 
+constexpr std::array<const char*, 4> kMultipliers{"embedding_multiplier", "attention_multiplier", "residual_multiplier",
+                                                  "logits_scaling"};
+
 /// Reads a configuration of one architecture.
 class ModelReader {
  public:
@@ -62,13 +66,14 @@ class ModelReader {
     model_.architecture = spec_.architecture;
     refuse_other_features();
     read_activation();
-    model_.vocabulary = config_.integer("vocab_size", 1);
-    model_.hidden = config_.integer("hidden_size", 1);
-    model_.ffn = config_.integer("intermediate_size", 1);
-    model_.n_layers = config_.integer("num_hidden_layers", 1);
+    model_.vocabulary = size("vocab_size", spec_.vocabulary);
+    model_.hidden = size("hidden_size", spec_.hidden);
+    model_.ffn = size("intermediate_size", spec_.ffn);
+    model_.n_layers = size("num_hidden_layers", spec_.n_layers);
     read_heads();
     require_limits();
-    model_.windows = impl::read_windows(config_, spec_, model_.n_layers);
+    read_unturned_layers();
+    model_.windows = impl::read_windows(config_, spec_, model_);
     model_.rms_eps = config_.positive_or("rms_norm_eps", spec_.rms_eps);
     impl::read_rope(config_, spec_, model_);
     read_scores();
@@ -80,6 +85,10 @@ class ModelReader {
   }
 
  private:
+  std::int32_t size(const char* key, std::int32_t otherwise) const {
+    return otherwise > 0 ? config_.integer_or(key, 1, otherwise) : config_.integer(key, 1);
+  }
+
   /// Settings that would change the result and are not supported.
   void refuse_other_features() const {
     if (!spec_.mlp_bias && config_.flag_or("mlp_bias", false))
@@ -88,6 +97,12 @@ class ModelReader {
       config_.unsupported("attention_bias", std::string("true is not supported for ") + spec_.class_name);
     if (config_.flag_or("use_bidirectional_attention", false))
       config_.unsupported("use_bidirectional_attention", "true is not supported, only false");
+    if (!config_.flag_or("is_causal", true)) config_.unsupported("is_causal", "false is not supported, only true");
+    for (const char* key : kMultipliers)
+      if (const Json* value = spec_.multipliers ? nullptr : config_.find(key); value != nullptr && *value != 1)
+        config_.unsupported(key, shown(*value) + " is not supported for " + spec_.class_name + ", only 1");
+    if (const Json* layers = spec_.unturned ? nullptr : config_.find("no_rope_layers"))
+      config_.unsupported("no_rope_layers", shown(*layers) + " is not supported for " + spec_.class_name);
   }
 
   void read_activation() {
@@ -107,7 +122,7 @@ class ModelReader {
   }
 
   void read_heads() {
-    model_.n_heads = config_.integer("num_attention_heads", 1);
+    model_.n_heads = size("num_attention_heads", spec_.n_heads);
     // transformers: an absent key means the class's number, null means as many as query heads.
     const bool of_class = spec_.n_kv_heads > 0 && !config_.json().contains("num_key_value_heads");
     model_.n_kv_heads = config_.integer_or("num_key_value_heads", 1, of_class ? spec_.n_kv_heads : model_.n_heads);
@@ -142,11 +157,39 @@ class ModelReader {
            model_.ffn);
   }
 
+  /// Ones, and a zero for each layer whose heads do not turn; without it each n-th is one.
+  void read_unturned_layers() {
+    if (!spec_.unturned) return;
+    const std::int32_t interval = config_.integer_or("no_rope_layer_interval", 1, 4);
+    const Json* turned = config_.find("no_rope_layers");
+    const std::string expected = "a 1 or a 0 for each of " + std::to_string(model_.n_layers) + " layers";
+    if (turned != nullptr && (!turned->is_array() || std::cmp_less(turned->size(), model_.n_layers)))
+      config_.wrong("no_rope_layers", expected, *turned);
+    for (std::int32_t l = 0; l < model_.n_layers; ++l) {
+      const Json turns =
+          turned != nullptr ? (*turned)[static_cast<std::size_t>(l)] : Json((l + 1) % interval != 0 ? 1 : 0);
+      if (turns != 0 && turns != 1) config_.wrong("no_rope_layers", expected, turns);
+      model_.unturned.push_back(turns == 0);
+    }
+  }
+
   void read_scores() {
     if (spec_.query_pre_attn_scalar)
       model_.query_scale = 1 / std::sqrt(config_.positive_or("query_pre_attn_scalar", *spec_.query_pre_attn_scalar));
     model_.score_softcap = softcap("attn_logit_softcapping", spec_.score_softcap);
     model_.logit_softcap = softcap("final_logit_softcapping", spec_.logit_softcap);
+    if (!spec_.multipliers) return;
+    const auto [embeddings, scores, residual, logits] = kMultipliers;
+    model_.embedding_scale = static_cast<float>(multiplier(embeddings));
+    model_.query_scale = multiplier(scores);
+    model_.residual_scale = static_cast<float>(multiplier(residual));
+    model_.logit_divisor = static_cast<float>(multiplier(logits));
+  }
+  double multiplier(const char* key) const {
+    constexpr double kLeast = 1e-6, kMost = 1e6;
+    const double value = config_.positive_or(key, 1.0);
+    if (value < kLeast || value > kMost) config_.wrong(key, "a number from 1e-6 to 1e6", *config_.find(key));
+    return value;
   }
   /// Null means none; transformers ignores the key where `otherwise` has no value.
   double softcap(const char* key, std::optional<double> otherwise) const {
@@ -180,7 +223,18 @@ class ModelReader {
 
 }  // namespace
 
-ModelConfig impl::read_config(const JsonObject& config) { return ModelReader(config).read(); }
+ModelConfig impl::read_config(const JsonObject& config) {
+  const std::optional<JsonObject> text = text_part(config);
+  ModelConfig model = ModelReader(text ? *text : config).read();
+  if (!text) return model;
+  // Settings of the file as a whole stand outside of the part.
+  model.text_part = true;
+  model.tied_embeddings = config.flag_or("tie_word_embeddings", true);
+  if (const auto dtype = read_dtype(config)) model.dtype = dtype;
+  if (auto quantisation = read_quantisation(config)) model.quantisation = std::move(quantisation);
+  read_end_tokens(config, model);
+  return model;
+}
 
 void impl::read_generation_config(const JsonObject& settings, ModelConfig& model) { read_end_tokens(settings, model); }
 

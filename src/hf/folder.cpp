@@ -13,10 +13,8 @@ ModelFolder ModelFolder::open(const std::filesystem::path& path) {
                                (std::filesystem::exists(path, error) ? "a file" : "nothing"));
   ModelFolder folder{path, ModelConfig::load(path), Tokenizer::load(path), ChatTemplate::load(path),
                      Weights::open(path)};
+  if (folder.config.text_part) folder.weights.take_text_part();
   add_tokens(folder.config.eos, ends_of_turn(folder.tokenizer, folder.chat));
-  if (folder.tokenizer.n_tokens() > folder.config.vocabulary)
-    fail(Status::bad_file, (path / "tokenizer.json").string(), ": expected at most ", folder.config.vocabulary,
-         " tokens ('vocab_size' of config.json), found ", folder.tokenizer.n_tokens());
   return folder;
 }
 

@@ -17,13 +17,13 @@ namespace {
 using impl::Json;
 using impl::JsonObject;
 
-/// A key that changes which tokens are chosen, and the values that do not. An empty list or object never does.
+/// A key that changes which tokens are chosen, and the number that does not. false and what is empty never does.
 struct Refused {
   const char* key;
   double neutral;
 };
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();  // no number is neutral
-constexpr std::array<Refused, 16> kRefused{{{"num_beams", 1},
+constexpr std::array<Refused, 21> kRefused{{{"num_beams", 1},
                                             {"num_beam_groups", 1},
                                             {"penalty_alpha", 0},
                                             {"guidance_scale", 1},
@@ -38,13 +38,18 @@ constexpr std::array<Refused, 16> kRefused{{{"num_beams", 1},
                                             {"begin_suppress_tokens", kNothing},
                                             {"exponential_decay_length_penalty", kNothing},
                                             {"stop_strings", kNothing},
+                                            {"forced_bos_token_id", kNothing},
+                                            {"force_words_ids", kNothing},
+                                            {"constraints", kNothing},
+                                            {"dola_layers", kNothing},
+                                            {"token_healing", kNothing},
                                             {"watermarking_config", kNothing}}};
 constexpr std::array<Refused, 4> kRefusedWhenSampling{
     {{"typical_p", 1}, {"epsilon_cutoff", 0}, {"eta_cutoff", 0}, {"top_h", kNothing}}};
 
 void refuse(const JsonObject& file, const Refused& setting) {
   const Json* value = file.find(setting.key);
-  if (value == nullptr || ((value->is_array() || value->is_object()) && value->empty())) return;
+  if (value == nullptr || *value == false || ((value->is_array() || value->is_object()) && value->empty())) return;
   if (value->is_number() && value->get<double>() == setting.neutral) return;
   file.unsupported(setting.key, impl::shown(*value) +
                                     " is not supported; supported are do_sample, temperature, top_k, top_p, min_p, "
@@ -83,8 +88,9 @@ void read_sampling(const JsonObject& file, GenerationConfig& config) {
 GenerationConfig GenerationConfig::load(const std::filesystem::path& folder) {
   if (is_gguf(folder)) return impl::gguf_generation(impl::open_gguf(folder).front());
   GenerationConfig config;
-  const std::filesystem::path path = folder / "generation_config.json";
+  std::filesystem::path path = folder / "generation_config.json";
   std::error_code error;
+  if (!std::filesystem::exists(path, error)) path = folder / "config.json";  // earlier models have them there
   if (!std::filesystem::exists(path, error)) return config;
   const Json json = impl::parse_json(impl::read_file(path), path.string());
   const JsonObject file(json, path.string());

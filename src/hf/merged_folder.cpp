@@ -126,8 +126,12 @@ void write_merged_folder(const MergeOptions& options) {
   if (is_gguf(options.model))
     fail(Status::unsupported, options.model.string(),
          ": an adapter cannot be merged into a GGUF file; expected a Hugging Face folder of the same model");
-  const ModelWeights weights(Weights::open(options.model), ModelConfig::load(options.model),
-                             Adapter::load(options.adapter), options.adapter.string());
+  const ModelConfig config = ModelConfig::load(options.model);
+  if (config.text_part)
+    fail(Status::unsupported, (options.model / "config.json").string(),
+         ": 'architectures': an adapter cannot be merged into the text part of a model of pictures and text");
+  const ModelWeights weights(Weights::open(options.model), config, Adapter::load(options.adapter),
+                             options.adapter.string());
   require_changed(weights);
   NewFolder folder(options.merged);
   impl::write_file(folder.path() / "config.json",

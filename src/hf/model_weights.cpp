@@ -97,6 +97,7 @@ struct ModelWeights::Sources {
 ModelWeights::ModelWeights(Weights files, const ModelConfig& config, std::optional<Adapter> adapter,
                            std::string adapter_name)
     : files_(std::move(files)), adapter_(std::move(adapter)), config_(config) {
+  if (config.text_part) files_.take_text_part();
   const Tensor *embedding = files_.find(kEmbeddingWeight), *head = files_.find(kHeadWeight);
   Sources sources{embedding, head, false};
   if (config.tied_embeddings) {

@@ -48,11 +48,26 @@ std::size_t end_of_content(const Rendering& chat, std::size_t begin) {
   return begin;
 }
 
+/// transformers adds every named special token to the tokenizer; here one that its file does not have would be text.
+void require_added(const Tokenizer& tokenizer, const ChatTemplate& chat, const Rendering& rendered) {
+  for (const auto& [key, text] : chat.tokens) {
+    if (text.empty() || tokenizer.find_added(text)) continue;
+    for (std::size_t at = rendered.text.find(text); at != std::string::npos; at = rendered.text.find(text, at + 1)) {
+      const auto touches = [&](const TextRange& range) { return range.begin < at + text.size() && at < range.end; };
+      if (std::none_of(rendered.contents.begin(), rendered.contents.end(), touches))
+        fail(Status::unsupported, "the chat template writes ", key, ", \"", text,
+             "\", which is not among 'added_tokens' of the tokenizer");
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<TokenId> encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
                                  std::span<const Message> messages, RenderOptions options) {
-  std::vector<TokenId> tokens = encode(tokenizer, chat.render_parts(messages, options));
+  const Rendering rendered = chat.render_parts(messages, options);
+  require_added(tokenizer, chat, rendered);
+  std::vector<TokenId> tokens = encode(tokenizer, rendered);
   if (chat.family == ChatFamily::plain)
     tokens.insert(tokens.begin(), tokenizer.tokens_in_front().begin(), tokenizer.tokens_in_front().end());
   return tokens;

@@ -278,6 +278,23 @@ Weights Weights::open(const std::filesystem::path& source) {
   return weights;
 }
 
+void Weights::take_text_part() {
+  constexpr std::array<std::array<std::string_view, 2>, 3> kPrefixes{{{"language_model.model.", "model."},
+                                                                      {"language_model.lm_head.", "lm_head."},
+                                                                      {"model.language_model.", "model."}}};
+  for (const auto& [from, to] : kPrefixes)
+    for (auto at = tensors_.lower_bound(from); at != tensors_.end() && at->first.starts_with(from);
+         at = tensors_.lower_bound(from)) {
+      auto entry = tensors_.extract(at);
+      const std::string name = entry.key();
+      entry.key() = std::string(to) + name.substr(from.size());
+      const auto placed = tensors_.insert(std::move(entry));
+      if (!placed.inserted)
+        fail(Status::bad_file, source_.string(), ": tensor \"", name, "\": expected no \"", placed.position->first,
+             "\" beside it, found one");
+    }
+}
+
 const Tensor* Weights::find(std::string_view name) const {
   const auto entry = tensors_.find(name);
   return entry == tensors_.end() ? nullptr : &entry->second;

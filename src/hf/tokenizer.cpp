@@ -193,7 +193,12 @@ Tokenizer Tokenizer::load(const std::filesystem::path& folder_or_file) {
   std::error_code error;
   const bool folder = std::filesystem::is_directory(folder_or_file, error);
   const std::filesystem::path file = folder ? folder_or_file / "tokenizer.json" : folder_or_file;
-  return parse(impl::read_file(file), file.string());
+  const std::filesystem::path beside = folder_or_file / "tokenizer_config.json";
+  if (!folder || !std::filesystem::exists(beside, error)) return parse(impl::read_file(file), file.string());
+  const impl::Json json = impl::parse_json(impl::read_file(beside), beside.string());
+  const impl::TokenizerSettings settings = impl::read_tokenizer_settings(impl::JsonObject(json, beside.string()));
+  return Tokenizer(std::make_shared<const TokenizerTable>(
+      impl::read_tokenizer_json(impl::read_file(file), file.string(), &settings)));
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {

@@ -16,8 +16,9 @@ constexpr std::size_t kMaxId = (1 << 22) - 1;
 
 class TableReader {
  public:
-  TableReader(const JsonObject& root, const TokenizerFile& file, TokenId max_id, TokenizerTable& table)
-      : root_(root), model_(root.object("model")), file_(file), max_id_(max_id), table_(table) {}
+  TableReader(const JsonObject& root, const TokenizerFile& file, TokenId max_id, const TokenizerSettings* settings,
+              TokenizerTable& table)
+      : root_(root), model_(root.object("model")), file_(file), max_id_(max_id), settings_(settings), table_(table) {}
 
   void read() {
     // `truncation` and `padding` are what the file's writer had switched on: see tokenizer.hpp
@@ -32,7 +33,8 @@ class TableReader {
     if (const auto json = root_.optional_object("decoder")) table_.decoder = TextDecoder(*json);
     const Vocabulary vocabulary(model_, file_);
     table_.bpe = read_bpe(model_, file_, vocabulary, table_.pre_tokenizer.ends_in_bytes());
-    const AddedTokenList added(root_, vocabulary, table_.normalizer, max_id_);
+    AddedTokenList added(root_, vocabulary, table_.normalizer, max_id_);
+    if (settings_ != nullptr) added.add(*settings_);
     make_room(vocabulary, added);
     for (TokenId id = 0; id < vocabulary.n(); ++id)
       if (vocabulary.has(id)) place(id, vocabulary.entry(id));
@@ -95,6 +97,7 @@ class TableReader {
   JsonObject model_;
   const TokenizerFile& file_;
   TokenId max_id_;
+  const TokenizerSettings* settings_;
   TokenizerTable& table_;
 };
 
@@ -103,16 +106,16 @@ class TableReader {
 TokenizerTable read_tokenizer(const TokenizerFile& file, const std::string& name) {
   const JsonObject root(file.rest, name);
   TokenizerTable table;
-  TableReader(root, file, static_cast<TokenId>(kMaxId), table).read();
+  TableReader(root, file, static_cast<TokenId>(kMaxId), nullptr, table).read();
   return table;
 }
 
-TokenizerTable read_tokenizer_json(std::string_view json, const std::string& name) {
+TokenizerTable read_tokenizer_json(std::string_view json, const std::string& name, const TokenizerSettings* settings) {
   const auto max_id = static_cast<TokenId>(std::min(kMaxId, json.size()));
   const TokenizerFile file = parse_tokenizer_file(json, name, max_id);
   const JsonObject root(file.rest, name);
   TokenizerTable table;
-  TableReader(root, file, max_id, table).read();
+  TableReader(root, file, max_id, settings, table).read();
   return table;
 }
 

@@ -13,6 +13,7 @@
 #include "text_decoder.hpp"
 #include "token_table.hpp"
 #include "tokenizer_file.hpp"
+#include "tokenizer_settings.hpp"
 
 namespace anabranch::hf::impl {
 
@@ -37,9 +38,10 @@ struct TokenizerTable {
 /// `unsupported`; messages start with `name`.
 TokenizerTable read_tokenizer(const TokenizerFile& file, const std::string& name);
 
-/// The same from JSON text. Throws `bad_file` or `unsupported`; messages start with `name`. All allocations together
-/// take at most kMostMemory + kMemoryPerByte * json.size() bytes.
-TokenizerTable read_tokenizer_json(std::string_view json, const std::string& name);
+/// The same from JSON text, and the settings that stand beside the file or nullptr. Throws `bad_file` or `unsupported`;
+/// messages start with `name`. All allocations together take at most kMostMemory + kMemoryPerByte * json.size() bytes.
+TokenizerTable read_tokenizer_json(std::string_view json, const std::string& name,
+                                   const TokenizerSettings* settings = nullptr);
 inline constexpr std::size_t kMostMemory = 1 << 16;
 inline constexpr std::size_t kMemoryPerByte = 256;
 

@@ -25,9 +25,11 @@ std::optional<std::vector<bool>> listed_layers(const JsonObject& config, std::in
 }
 
 /// The layers with a window where `layer_types` does not say it. `has_window`: the model has one at all.
-std::vector<bool> layers_of_rule(const JsonObject& config, const ArchitectureSpec& spec, std::int32_t n_layers,
+std::vector<bool> layers_of_rule(const JsonObject& config, const ArchitectureSpec& spec, const ModelConfig& model,
                                  bool has_window) {
+  const std::int32_t n_layers = model.n_layers;
   std::vector<bool> layers(static_cast<std::size_t>(n_layers), has_window);
+  if (spec.windows == WindowRule::unturned && has_window) layers = model.unturned;
   if (spec.windows == WindowRule::from) {
     const std::int32_t first = std::min(config.integer_or("max_window_layers", 0, 28), n_layers);
     std::fill_n(layers.begin(), first, false);
@@ -43,13 +45,20 @@ std::vector<bool> layers_of_rule(const JsonObject& config, const ArchitectureSpe
 
 }  // namespace
 
-std::vector<std::int32_t> read_windows(const JsonObject& config, const ArchitectureSpec& spec, std::int32_t n_layers) {
-  if (spec.windows == WindowRule::none) return {};
+std::vector<std::int32_t> read_windows(const JsonObject& config, const ArchitectureSpec& spec,
+                                       const ModelConfig& model) {
+  const auto listed = listed_layers(config, model.n_layers);
+  if (spec.windows == WindowRule::none) {
+    if (listed && std::find(listed->begin(), listed->end(), true) != listed->end())
+      config.unsupported("layer_types", std::string("a window is not supported for ") + spec.class_name);
+    return {};
+  }
   const bool absent = !config.json().contains("sliding_window");
-  const bool used = spec.windows != WindowRule::from || config.flag_or("use_sliding_window", false);
+  const bool asks = spec.windows == WindowRule::from || spec.windows == WindowRule::unturned;
+  const bool used = !asks || config.flag_or("use_sliding_window", false);
   const std::int32_t window = used ? config.integer_or("sliding_window", 1, absent ? spec.window : 0) : 0;
-  std::vector<bool> layers = layers_of_rule(config, spec, n_layers, window > 0);
-  if (const auto listed = listed_layers(config, n_layers)) {
+  std::vector<bool> layers = layers_of_rule(config, spec, model, window > 0);
+  if (listed) {
     if (spec.windows == WindowRule::all && *listed != layers)
       config.unsupported("layer_types", std::string("kinds of layers that differ are not supported for ") +
                                             spec.class_name + ", whose layers have one window, or none");

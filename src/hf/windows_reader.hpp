@@ -9,7 +9,8 @@
 
 namespace anabranch::hf::impl {
 
-/// ModelConfig::windows. Throws bad_file or unsupported.
-std::vector<std::int32_t> read_windows(const JsonObject& config, const ArchitectureSpec& spec, std::int32_t n_layers);
+/// ModelConfig::windows, of a model whose layers are counted, and known to turn or not. Throws bad_file or unsupported.
+std::vector<std::int32_t> read_windows(const JsonObject& config, const ArchitectureSpec& spec,
+                                       const ModelConfig& model);
 
 }  // namespace anabranch::hf::impl

@@ -73,7 +73,7 @@ void ForwardPass::prepare(const StepPlan& plan, AttentionPath path) {
   grow(context_, n_elements(n_rows_, c.q_width()));
   grow(ffn_, n_elements(n_rows_, c.ffn));
   grow(logits_, n_elements(plan.outputs.size(), c.vocabulary));
-  if (c.post_norms || !ranks_.alone())
+  if (c.adds_apart() || !ranks_.alone())
     grow(added_, n_elements(std::max(plan.tokens.size(), plan.outputs.size()), c.hidden));
   references_.clear();
   if (path != AttentionPath::native) {
@@ -178,12 +178,13 @@ void ForwardPass::keep_outputs(const StepPlan& plan) {
   n_rows_ = static_cast<std::int32_t>(n);
 }
 
-/// hidden += in W^T + b, normed before it is added where the model does so. Other ranks' parts come in before or behind
-/// the product (shard.hpp).
+/// hidden += in W^T + b, normed and scaled before it is added where the model does so. Other ranks' parts come in
+/// before or behind the product (shard.hpp).
 void ForwardPass::add_product(const Projection& projection, const Part& in, const at::Tensor& post_norm) {
   const hf::ModelConfig& c = model_->config;
   const float* const factors = values_or_null(post_norm);
-  if (factors == nullptr && ranks_.alone())
+  const float scale = c.residual_scale;
+  if (!c.adds_apart() && ranks_.alone())
     return multiply(projection, in.rows, in.width, {}, hidden_, c.hidden, Write::add);
   if (gathers()) {
     const Timed timed(times_->exchange);
@@ -204,7 +205,7 @@ void ForwardPass::add_product(const Projection& projection, const Part& in, cons
     float* const rows = added_.data() + std::ptrdiff_t{begin} * c.hidden;
     float* const hidden = hidden_.data() + std::ptrdiff_t{begin} * c.hidden;
     if (factors != nullptr) rms_norm(rows, factors, end - begin, c.hidden, c.rms_eps, rows);
-    for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{end - begin} * c.hidden; ++i) hidden[i] += rows[i];
+    for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{end - begin} * c.hidden; ++i) hidden[i] += scale * rows[i];
   });
 }
 
@@ -225,12 +226,18 @@ LogitsView ForwardPass::logits() {
   const hf::ModelConfig& c = model_->part;
   const std::int32_t vocabulary = model_->config.vocabulary;
   if (n_rows_ == 0) return {nullptr, 0, vocabulary};
-  const auto cap = [&](std::int32_t begin, std::int32_t end) {
-    for (std::int32_t row = 0; row < n_rows_; ++row)
-      softcap(logits_.data() + n_elements(row, c.vocabulary) + begin, end - begin, static_cast<float>(c.logit_softcap));
+  const float divisor = c.logit_divisor, cap = static_cast<float>(c.logit_softcap);
+  const auto finish = [&](std::int32_t begin, std::int32_t end) {
+    for (std::int32_t row = 0; row < n_rows_; ++row) {
+      float* const logits = logits_.data() + n_elements(row, c.vocabulary) + begin;
+      if (divisor != 1.0f)
+        for (std::int32_t i = 0; i < end - begin; ++i) logits[i] /= divisor;
+      if (cap > 0) softcap(logits, end - begin, cap);
+    }
   };
+  const bool finishes = divisor != 1.0f || cap > 0;
   multiply(model_->tensors.head, hidden_, c.hidden, norm_of(model_->tensors.final_norm), logits_, c.vocabulary,
-           Write::replace, {c.logit_softcap > 0 ? Epilogue(cap) : Epilogue()});
+           Write::replace, {finishes ? Epilogue(finish) : Epilogue()});
   const Timed timed(times_->exchange);
   ranks_.gather_to_first(logits_, n_rows_, model_->ranges.vocabulary);
   if (!ranks_.leads()) return {nullptr, 0, vocabulary};

@@ -15,7 +15,7 @@ namespace anabranch::torch {
 
 /// Angles of the rotary pairs.
 struct Rotation {
-  std::vector<double> frequencies;  ///< radians per position, [pairs]
+  std::vector<double> frequencies;  ///< radians per position, [pairs]; empty: nothing turns
   double factor = 1.0;              ///< of cosines and sines
 };
 

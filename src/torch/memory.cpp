@@ -46,7 +46,7 @@ std::int64_t scratch_bytes(const hf::ModelConfig& c, std::int64_t n_rows, Weight
   const std::int64_t outputs = std::min(n_rows, kMaxOutputs) * std::int64_t{c.vocabulary} * kFloat;
   const std::int64_t widest = std::max({c.hidden, c.q_width(), c.ffn});
   std::int64_t row = (c.hidden + c.q_width() + 2 * c.kv_width() + c.q_width() + c.ffn) * kFloat;
-  if (c.post_norms) row += c.hidden * kFloat;
+  if (c.adds_apart()) row += c.hidden * kFloat;
   if (weights == Weights::int8)
     row += (widest + std::max(c.hidden, c.q_width())) * 2;  // rounded: of this product and of the next
   else

@@ -1,5 +1,6 @@
 #include <anabranch/train/model.hpp>
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -44,6 +45,9 @@ void require_trainable(const hf::ModelConfig& c, const std::filesystem::path& fo
            hf::architecture_name(c.architecture), " can be run, but not trained; supported are the shapes of ",
            "LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM");
   };
+  require(!c.text_part, "architectures", "the text part of a model of pictures");
+  require(c.architecture != hf::Architecture::granite, "architectures", "multipliers");
+  require(std::ranges::find(c.unturned, true) == c.unturned.end(), "no_rope_layers", "heads that do not turn");
   require(c.norm_offset == 0 && c.embedding_scale == 1.0f, "architectures", "norms and embeddings");
   require(!c.post_norms, "architectures", "norms behind attention");
   require(!c.fused_matrices, "architectures", "fused matrices");

@@ -7,11 +7,14 @@ import json
 import shutil
 import unittest
 
-from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GemmaConfig, LlamaConfig,
-                          MistralConfig, Phi3Config, Qwen2Config, Qwen3Config, Qwen3MoeConfig)
+from transformers import (AutoModelForCausalLM, AutoModelForImageTextToText, Gemma2Config, Gemma3Config, Gemma3TextConfig,
+                          GemmaConfig, GraniteConfig, LlamaConfig, Mistral3Config, MistralConfig, Phi3Config,
+                          PixtralVisionConfig, Qwen2Config, Qwen3Config, Qwen3MoeConfig, SiglipVisionConfig,
+                          SmolLM3Config)
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_models import TinyModels, logits_of, random_model
 
 SEED = 20261201
@@ -21,6 +24,7 @@ SIZES = dict(vocab_size=40, hidden_size=32, intermediate_size=24, num_hidden_lay
              num_key_value_heads=2, max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2)
 KINDS = ["full_attention", "sliding_attention", "full_attention", "sliding_attention"]
 GEMMA = dict(head_dim=16, hidden_activation="gelu_pytorch_tanh", query_pre_attn_scalar=20, sliding_window=5)
+MULTIPLIERS = dict(embedding_multiplier=3.0, attention_multiplier=0.2, residual_multiplier=0.3, logits_scaling=0.5)
 ORIGINAL = {"original_max_position_embeddings": 16}
 SHORT, LONG = [1.0, 1.1, 1.3, 1.6], [1.5, 2.0, 3.0, 7.0]  # as many as a head of 8 has pairs
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, **ORIGINAL)
@@ -70,6 +74,13 @@ MODELS = {
     "gemma3-linear": (Gemma3TextConfig, dict(GEMMA, sliding_window_pattern=2, rope_parameters={
         "full_attention": dict(rope_type="linear", factor=8.0, rope_theta=1000.0),
         "sliding_attention": dict(rope_type="default", rope_theta=20.0)}), None),
+    "smollm3": (SmolLM3Config, rope(), None),
+    "smollm3-listed": (SmolLM3Config, dict(no_rope_layers=[0, 1, 1, 0], use_sliding_window=True, sliding_window=6,
+                                           attention_bias=True, mlp_bias=True, tie_word_embeddings=False), None),
+    "smollm3-yarn": (SmolLM3Config, rope(rope_type="yarn", factor=4.0, **ORIGINAL), None),
+    "granite": (GraniteConfig, dict(MULTIPLIERS, tie_word_embeddings=True), None),
+    "granite-biases": (GraniteConfig, dict(MULTIPLIERS, attention_bias=True, mlp_bias=True, head_dim=12), None),
+    "granite-without": (GraniteConfig, {}, None),
 }
 
 
@@ -118,14 +129,39 @@ class Architectures(TinyModels):
                 with self.subTest(name + spelling):
                     self.assert_close(self.folder / f"{name}{spelling}.logits", expected, TOLERANCE)
 
+    def test_the_text_part_of_a_model_of_pictures_is_run_under_all_names_of_its_tensors(self):
+        vision = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28,
+                      patch_size=14)
+        configs = {
+            "gemma3-4b": Gemma3Config(text_config=Gemma3TextConfig(**{**SIZES, **GEMMA}),
+                                      vision_config=SiglipVisionConfig(**vision), mm_tokens_per_image=4),
+            "mistral3": Mistral3Config(text_config=MistralConfig(**SIZES, head_dim=16, sliding_window=None),
+                                       vision_config=PixtralVisionConfig(**vision), tie_word_embeddings=False)}
+        for name, config in configs.items():
+            with self.subTest(name):
+                model = random_model(config, 0.15, 0.2, AutoModelForImageTextToText)
+                expected = logits_of(model, TOKENS)
+                model.save_pretrained(self.folder / name)
+                tensors = load_file(self.folder / name / "model.safetensors")
+                for prefixes in (("language_model.model.", "language_model."), ("model.language_model.", "")):
+                    renamed = {}
+                    for key, value in tensors.items():
+                        key = key.replace("model.language_model.", "language_model.model.")
+                        key = key.replace("language_model.lm_head", "lm_head").replace("lm_head", prefixes[1] + "lm_head")
+                        renamed[key.replace("language_model.model.", prefixes[0])] = value
+                    save_file(renamed, self.folder / name / "model.safetensors")
+                    self.assertEqual(self.run_host([self.call(name, None)]), {})
+                    self.assert_close(self.folder / f"{name}.logits", expected, TOLERANCE)
+
     def test_the_logits_tell_the_settings_apart(self):
         """What a test could not see would not be tested: each of these changes the logits."""
-        changes = {"mistral": {"sliding_window": 64}, "phi3": {"sliding_window": 64}, "gemma3-kinds": {"sliding_window": 64},
-                   "qwen2-windows": {"sliding_window": 64}, "qwen3-windows": {"sliding_window": 64},
-                   "gemma2": {"attn_logit_softcapping": None}, "gemma2-kinds": {"sliding_window": 64},
-                   "gemma3": {"query_pre_attn_scalar": 40}, "gemma": {"hidden_act": "silu"}}
-        for name, change in changes.items():
-            with self.subTest(name):
+        changes = [("gemma", {"hidden_act": "silu"}), ("gemma2", {"attn_logit_softcapping": None}),
+                   ("gemma3", {"query_pre_attn_scalar": 40}), ("smollm3", {"no_rope_layers": [1, 1, 1, 1]})]
+        changes += [("granite", {key: 1.0}) for key in MULTIPLIERS]
+        changes += [(name, {"sliding_window": 64}) for name in
+                    ("mistral", "phi3", "gemma2-kinds", "gemma3-kinds", "qwen2-windows", "qwen3-windows", "smollm3-listed")]
+        for name, change in changes:
+            with self.subTest(name, change=change):
                 model = AutoModelForCausalLM.from_pretrained(self.folder / name, dtype=torch.float32, **change)
                 self.assertGreater(float(np.abs(logits_of(model, TOKENS) - self.expected[name]).max()), 10 * TOLERANCE)
 

@@ -18,9 +18,9 @@ disable_progress_bar()
 set_verbosity_error()
 
 
-def random_model(config, matrices, vectors):
+def random_model(config, matrices, vectors, auto_class=AutoModelForCausalLM):
     """A model whose every part counts: what its class draws and, on top, noise of these standard deviations."""
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model = auto_class.from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for value in model.parameters():
             value.add_(torch.randn_like(value) * (vectors if value.ndim == 1 else matrices))

@@ -122,11 +122,12 @@ void read_config(std::string_view bytes) {
     longest.set_max_positions(config.most_positions);
     for (const hf::ModelConfig& model : {config, longest})
       for (const std::size_t layer : {std::size_t{0}, static_cast<std::size_t>(config.n_layers) - 1}) {
-        const std::vector<double> turns = hf::rope_inverse_frequencies(model.rope_of(layer), model.head_dim);
-        FUZZ_CHECK(
-            static_cast<std::int32_t>(turns.size()) * 2 == hf::rotary_width(model.rope_of(layer), model.head_dim),
-            "%zu pairs turn, of heads of %d", turns.size(), model.head_dim);
         FUZZ_CHECK(model.window_of(layer) >= 0, "a window of %d", model.window_of(layer));
+        const hf::RopeConfig* const rope = model.rope_of(layer);
+        if (rope == nullptr) continue;
+        const std::vector<double> turns = hf::rope_inverse_frequencies(*rope, model.head_dim);
+        FUZZ_CHECK(static_cast<std::int32_t>(turns.size()) * 2 == hf::rotary_width(*rope, model.head_dim),
+                   "%zu pairs turn, of heads of %d", turns.size(), model.head_dim);
       }
   });
 }

@@ -19,6 +19,8 @@ Json phi3() { return bare_json("Phi3ForCausalLM", "phi3"); }
 Json gemma() { return bare_json("GemmaForCausalLM", "gemma"); }
 Json gemma2() { return bare_json("Gemma2ForCausalLM", "gemma2"); }
 Json gemma3() { return bare_json("Gemma3ForCausalLM", "gemma3_text"); }
+Json smollm3() { return bare_json("SmolLM3ForCausalLM", "smollm3"); }
+Json granite() { return bare_json("GraniteForCausalLM", "granite"); }
 
 Json with(Json config, const Json& changes) {
   config.update(changes);
@@ -151,8 +153,8 @@ TEST_CASE("Gemma 3 has a window in five layers of six, and these turn by a base 
   CHECK(model.rope.theta == 1000000);
   REQUIRE(model.window_rope);
   CHECK(model.window_rope->theta == 10000);
-  CHECK(model.rope_of(5).theta == 1000000);
-  CHECK(model.rope_of(6).theta == 10000);
+  CHECK(model.rope_of(5)->theta == 1000000);
+  CHECK(model.rope_of(6)->theta == 10000);
   CHECK(load_config(with(gemma3(), {{"sliding_window_pattern", 3}})).windows == windows(4096, "ww.ww.ww.ww."));
   CHECK(error_with(gemma3(), "attn_logit_softcapping", 50.0) ==
         "unsupported: config.json: 'attn_logit_softcapping': 50.0 is not supported for Gemma3ForCausalLM, only null");
@@ -186,6 +188,98 @@ TEST_CASE("Gemma 3's rope settings are read in both spellings") {
         std::string::npos);
 }
 
+TEST_CASE("SmolLM3 is Llama with layers that do not turn: each fourth, each n-th, or those of a list") {
+  const auto unturned = [](const Json& changes) {
+    std::string layers;
+    for (const bool layer : load_config(with(smollm3(), changes)).unturned) layers += layer ? 'n' : '.';
+    return layers;
+  };
+  CHECK(unturned(Json::object()) == "...n...n...n");
+  CHECK(unturned({{"no_rope_layer_interval", 5}}) == "....n....n..");
+  CHECK(unturned({{"no_rope_layers", {1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0}}, {"no_rope_layer_interval", 2}}) ==
+        ".n.........n");
+  const hf::ModelConfig model = load_config(smollm3());
+  CHECK(model.rope_of(3) == nullptr);
+  REQUIRE(model.rope_of(4) != nullptr);
+  CHECK(model.rope_of(4)->theta == 2000000);
+  CHECK(model.tied_embeddings);
+  CHECK(model.max_positions == 32768);
+  CHECK(model.windows.empty());
+  CHECK(load_config(with(smollm3(), {{"use_sliding_window", true}, {"sliding_window", 9}})).windows ==
+        windows(9, "...w...w...w"));
+  CHECK(load_config(with(smollm3(), {{"sliding_window", 9}})).windows.empty());
+  CHECK(error_with(smollm3(), "no_rope_layers", {1, 0}) ==
+        "bad_file: config.json: 'no_rope_layers': expected a 1 or a 0 for each of 12 layers, found an array of 2 "
+        "entries");
+  CHECK(error_with(smollm3(), "no_rope_layers", std::vector<int>(12, 2)).find("12 layers, found 2") !=
+        std::string::npos);
+  CHECK(error_with(mistral(), "no_rope_layers", {1, 0}) ==
+        "unsupported: config.json: 'no_rope_layers': an array of 2 entries is not supported for MistralForCausalLM");
+}
+
+TEST_CASE("Granite is Llama with multipliers, which are refused elsewhere") {
+  const hf::ModelConfig model = load_config(with(granite(), {{"embedding_multiplier", 12.0},
+                                                             {"attention_multiplier", 0.015625},
+                                                             {"residual_multiplier", 0.22},
+                                                             {"logits_scaling", 8}}));
+  CHECK(model.embedding_scale == 12.0f);
+  CHECK(model.query_scale == 0.015625);
+  CHECK(model.residual_scale == 0.22f);
+  CHECK(model.logit_divisor == 8.0f);
+  CHECK(model.adds_apart());
+  const hf::ModelConfig none = load_config(granite());
+  CHECK(none.query_scale == 1.0);  // as transformers, where the key is absent
+  CHECK(none.residual_scale == 1.0f);
+  CHECK_FALSE(none.adds_apart());
+  CHECK_FALSE(none.tied_embeddings);
+  CHECK(error_with(granite(), "logits_scaling", 1e-9) ==
+        "bad_file: config.json: 'logits_scaling': expected a number from 1e-6 to 1e6, found 1e-09");
+  for (const char* key : {"embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling"}) {
+    CHECK(error_with(mistral(), key, 1.0) == "nothing");
+    CHECK(error_with(mistral(), key, 0.5) ==
+          std::string("unsupported: config.json: '") + key + "': 0.5 is not supported for MistralForCausalLM, only 1");
+  }
+}
+
+TEST_CASE("Of a model of pictures and text the text part is read, and what stands outside of it") {
+  const Json gemma{{"architectures", {"Gemma3ForConditionalGeneration"}},
+                   {"model_type", "gemma3"},
+                   {"eos_token_id", {1, 106}},
+                   {"torch_dtype", "bfloat16"},
+                   {"vision_config", {{"model_type", "siglip_vision_model"}}},
+                   {"text_config",
+                    {{"model_type", "gemma3_text"},
+                     {"hidden_size", 2560},
+                     {"intermediate_size", 10240},
+                     {"num_hidden_layers", 34},
+                     {"rope_scaling", {{"factor", 8.0}, {"rope_type", "linear"}}},
+                     {"sliding_window", 1024}}}};  // as Gemma 3 4B was published
+  for (const char* without : {"none", "architectures"}) {
+    Json json = gemma;
+    json.erase(without);
+    const hf::ModelConfig model = load_config(json);
+    CHECK(model.architecture == Architecture::gemma3);
+    CHECK(model.text_part);
+    CHECK(model.vocabulary == 262208);
+    CHECK(model.n_heads == 8);
+    CHECK(model.n_kv_heads == 4);
+    CHECK(model.head_dim == 256);
+    CHECK(model.rope.factor == 8);
+    CHECK(model.window_of(0) == 1024);
+    CHECK(model.tied_embeddings);
+    CHECK(model.eos == std::vector<anabranch::TokenId>{1, 106});
+    CHECK(model.dtype == hf::Dtype::bf16);
+  }
+  CHECK_FALSE(load_config(gemma3()).text_part);
+  Json mistral3{{"architectures", {"Mistral3ForConditionalGeneration"}}, {"model_type", "mistral3"}};
+  CHECK(config_error(mistral3).find("'text_config'") != std::string::npos);
+  mistral3["text_config"] = mistral();
+  CHECK(error_with(mistral3, "architectures", {"Mistral3ForConditionalGeneration"}) == "nothing");
+  mistral3["text_config"] = bare_json("Ministral3ForCausalLM", "ministral3");
+  CHECK(config_error(mistral3).find("unsupported: config.json: 'text_config': 'architectures': "
+                                    "\"Ministral3ForCausalLM\" is not supported") == 0);
+}
+
 TEST_CASE("Layer types say which layers have a window, where the architecture lets them") {
   Json types = Json::array();
   for (int l = 0; l < 12; ++l) types.push_back(l % 4 == 3 ? "sliding_attention" : "full_attention");
@@ -204,6 +298,18 @@ TEST_CASE("Layer types say which layers have a window, where the architecture le
   CHECK(error_with(gemma3(), "layer_types", types) ==
         "unsupported: config.json: 'layer_types': \"chunked_attention\" is not supported; supported are "
         "\"full_attention\" and \"sliding_attention\"");
+}
+
+TEST_CASE("Attention in both directions, and windows of an architecture that has none, are refused") {
+  for (const Json& config : {test::llama_json(), gemma3(), granite()}) {
+    CHECK(error_with(config, "is_causal", true) == "nothing");
+    CHECK(error_with(config, "is_causal", false) ==
+          "unsupported: config.json: 'is_causal': false is not supported, only true");
+  }
+  const std::vector<std::string> full(30, "full_attention"), windows(30, "sliding_attention");
+  CHECK(error_with(test::llama_json(), "layer_types", full) == "nothing");
+  CHECK(error_with(test::llama_json(), "layer_types", windows) ==
+        "unsupported: config.json: 'layer_types': a window is not supported for LlamaForCausalLM");
 }
 
 TEST_CASE("Qwen's layers have a window from one on, where it is used") {
@@ -227,9 +333,7 @@ TEST_CASE("Relatives that cannot be run are refused by class and by type, with w
                                    {"Qwen2MoeForCausalLM", "qwen2_moe", "mixtures of experts"},
                                    {"MixtralForCausalLM", "mixtral", "mixtures of experts"},
                                    {"PhimoeForCausalLM", "phimoe", "mixtures of experts"},
-                                   {"Gemma3ForConditionalGeneration", "gemma3", "models of pictures and text"},
-                                   {"Mistral3ForConditionalGeneration", "mistral3", "models of pictures and text"},
-                                   {"Phi4MultimodalForCausalLM", "phi4_multimodal", "models of pictures and text"},
+                                   {"Phi4MultimodalForCausalLM", "phi4_multimodal", "this model of pictures and text"},
                                    {"Gemma3nForCausalLM", "gemma3n_text", "embeddings per layer"},
                                    {"MinistralForCausalLM", "ministral", "only Mistral's windows"},
                                    {"Qwen3NextForCausalLM", "qwen3_next", "linear attention"}}) {

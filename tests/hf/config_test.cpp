@@ -154,16 +154,16 @@ TEST_CASE("Tokens that end an answer are those of config.json and of generation_
 TEST_CASE("Architectures that are not supported are refused by name") {
   const std::string supported =
       "; supported are LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, MistralForCausalLM, Phi3ForCausalLM, "
-      "GemmaForCausalLM, Gemma2ForCausalLM and Gemma3ForCausalLM";
+      "GemmaForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM, SmolLM3ForCausalLM and GraniteForCausalLM";
   CHECK(error_with(llama(), "architectures", {"BloomForCausalLM"}) ==
         "unsupported: config.json: 'architectures': \"BloomForCausalLM\" is not supported" + supported);
   CHECK(error_with(llama(), "architectures", {"Qwen3MoeForCausalLM"}) ==
         "unsupported: config.json: 'architectures': \"Qwen3MoeForCausalLM\" is not supported: mixtures of experts "
         "cannot be run" +
             supported);
-  CHECK(error_with(llama(), "architectures", {"Gemma3ForConditionalGeneration"}) ==
-        "unsupported: config.json: 'architectures': \"Gemma3ForConditionalGeneration\" is not supported: models of "
-        "pictures and text cannot be run, and their text part alone is not read" +
+  CHECK(error_with(llama(), "architectures", {"Phi4MultimodalForCausalLM"}) ==
+        "unsupported: config.json: 'architectures': \"Phi4MultimodalForCausalLM\" is not supported: this model of "
+        "pictures and text cannot be run, and its text part alone is not read" +
             supported);
   CHECK(error_with(llama(), "model_type", "mistral") ==
         "unsupported: config.json: 'model_type': \"mistral\" does not belong to LlamaForCausalLM");

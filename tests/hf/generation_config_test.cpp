@@ -57,6 +57,17 @@ TEST_CASE("Without do_sample the likeliest token is taken, whatever the temperat
   CHECK(hf::GenerationConfig::load(empty.path()).repetition_penalty == std::nullopt);
 }
 
+TEST_CASE("Without generation_config.json the settings of config.json count, as in transformers") {
+  const test::TemporaryFolder folder;
+  test::write(folder / "config.json", R"({"model_type": "llama", "do_sample": true, "temperature": 0.5})");
+  CHECK(hf::GenerationConfig::load(folder.path()).temperature == 0.5f);
+  test::write(folder / "config.json", R"({"model_type": "llama", "num_beams": 2})");
+  CHECK(test::error_of([&] { hf::GenerationConfig::load(folder.path()); }).find("config.json: 'num_beams': 2") !=
+        std::string::npos);
+  test::write(folder / "generation_config.json", "{}");
+  CHECK_FALSE(hf::GenerationConfig::load(folder.path()).do_sample);
+}
+
 TEST_CASE("Settings that make no sense are refused with key, expected and found") {
   const std::string file = "bad_file: generation_config.json: ";
   CHECK(generation_error("{").rfind("bad_file: generation_config.json: not valid JSON", 0) == 0);
@@ -78,7 +89,8 @@ TEST_CASE("Settings that make no sense are refused with key, expected and found"
 TEST_CASE("What would choose other tokens and cannot be had is refused by name; values that change nothing are not") {
   for (const char* setting : {R"("num_beams": 4)", R"("penalty_alpha": 0.6)", R"("guidance_scale": 1.5)",
                               R"("min_new_tokens": 5)", R"("bad_words_ids": [[1]])", R"("suppress_tokens": [3])",
-                              R"("stop_strings": "x")", R"("do_sample": true, "typical_p": 0.9)"}) {
+                              R"("stop_strings": "x")", R"("do_sample": true, "typical_p": 0.9)",
+                              R"("forced_bos_token_id": 0)", R"("token_healing": true)", R"("dola_layers": "low")"}) {
     const std::string text = generation_error("{" + std::string(setting) + "}");
     INFO(text);
     CHECK(text.rfind("unsupported: generation_config.json: '", 0) == 0);
@@ -86,6 +98,6 @@ TEST_CASE("What would choose other tokens and cannot be had is refused by name; 
   }
   const hf::GenerationConfig config = generation_of(
       R"({"num_beams": 1, "penalty_alpha": 0, "guidance_scale": 1, "min_length": 0, "bad_words_ids": null,
-          "suppress_tokens": [], "typical_p": 0.9, "max_new_tokens": 7, "use_cache": true})");
+          "suppress_tokens": [], "token_healing": false, "typical_p": 0.9, "max_new_tokens": 7, "use_cache": true})");
   CHECK_FALSE(config.do_sample);
 }

@@ -247,6 +247,23 @@ TEST_CASE("Special tokens in messages stay text, and change nothing else in the 
   CHECK(tokenizer.decode(split) == "<|eot_id|>");
 }
 
+TEST_CASE("A special token that a template writes and the tokenizer does not have is refused, not spelled out") {
+  if (!engine_is_there()) return;
+  const hf::Tokenizer tokenizer = hf::Tokenizer::load(test::recordings() / "llama3.json");
+  const auto encode = [&](const std::string& eos, const std::string& content) {
+    const hf::ChatTemplate chat =
+        hf::ChatTemplate::parse("{{ messages[0].content + eos_token }}", {{"eos_token", eos}}, "a template");
+    return hf::encode_chat(tokenizer, chat, Chat{{"user", content}});
+  };
+  CHECK(encode("<|eot_id|>", "Hi").back() == tokenizer.added("<|eot_id|>"));
+  CHECK(
+      test::error_of([&] { encode("[END]", "Hi"); }) ==
+      "unsupported: the chat template writes eos_token, \"[END]\", which is not among 'added_tokens' of the tokenizer");
+  const hf::ChatTemplate none =
+      hf::ChatTemplate::parse("{{ messages[0].content }}", {{"pad_token", "[PAD]"}}, "a template");
+  CHECK(tokenizer.decode(hf::encode_chat(tokenizer, none, Chat{{"user", "[PAD]"}})) == "[PAD]");
+}
+
 TEST_CASE("What ends a turn is what the template writes behind an answer, and the tokenizer's eos_token") {
   if (!engine_is_there()) return;
   Json file = Json::parse(test::read(test::recordings() / "llama3.json"));

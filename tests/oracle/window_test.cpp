@@ -78,6 +78,31 @@ TEST_CASE("the gate, the norms and the caps do what they say") {
   CHECK(heads[6] == 1.0);
 }
 
+TEST_CASE("layers that do not turn leave heads as they are, and scales and divisors do what they say") {
+  Shape shape;
+  shape.layers = 4;
+  shape.turn_interval = 2;
+  CHECK(ab::eigen::impl::turn_of(shape, 2, 7).theta == shape.rope_theta);
+  const ab::eigen::impl::Turn none = ab::eigen::impl::turn_of(shape, 3, 7);
+  Vector heads = Vector::LinSpaced(shape.head_size, 1, 2);
+  const Vector before = heads;
+  ab::eigen::impl::finish_heads(heads, shape, {}, none);
+  CHECK(heads == before);
+  const ab::eigen::Weights weights = ab::eigen::random_weights(shape, 5);
+  ab::eigen::Weights changed = weights;
+  const Vector row = Vector::LinSpaced(shape.hidden, -1, 1);
+  changed.shape.logit_divisor = 4;
+  CHECK((4 * ab::eigen::impl::logits(row, changed) - ab::eigen::impl::logits(row, weights)).cwiseAbs().maxCoeff() <
+        1e-12);
+  changed.layers[0].down.setZero();  // what attention adds is left
+  Vector half = row, all = row;
+  const Vector attended = Vector::LinSpaced(shape.query_heads * shape.head_size, 2, 3);
+  ab::eigen::impl::finish_layer(all, attended, changed.layers[0], changed.shape);
+  changed.shape.residual_scale = 0.5;
+  ab::eigen::impl::finish_layer(half, attended, changed.layers[0], changed.shape);
+  CHECK((2 * (half - row) - (all - row)).cwiseAbs().maxCoeff() < 1e-12);
+}
+
 TEST_CASE("a model whose layers all have one window equals the mask narrowed by hand") {
   Shape shape;
   shape.windows = {3};

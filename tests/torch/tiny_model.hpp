@@ -119,10 +119,27 @@ inline eigen::Shape gemma3_shape() {
   s.window_rope_theta = 100.0;
   return s;
 }
+inline eigen::Shape smollm3_shape() {
+  eigen::Shape s;
+  s.layers = 3;
+  s.tied_head = true;
+  s.turn_interval = 2;
+  s.rope_theta = 2000000.0;
+  return s;
+}
+inline eigen::Shape granite_shape() {
+  eigen::Shape s;
+  s.embedding_scale = 1.5;
+  s.query_scale = 0.25;
+  s.residual_scale = 0.5;
+  s.logit_divisor = 2;
+  s.tied_head = true;
+  return s;
+}
 /// All of them.
 inline std::vector<eigen::Shape> all_shapes() {
-  return {llama_shape(), qwen2_shape(), qwen3_shape(),  mistral_shape(),
-          phi3_shape(),  gemma_shape(), gemma2_shape(), gemma3_shape()};
+  return {llama_shape(), qwen2_shape(),  qwen3_shape(),  mistral_shape(), phi3_shape(),
+          gemma_shape(), gemma2_shape(), gemma3_shape(), smollm3_shape(), granite_shape()};
 }
 
 }  // namespace anabranch::test

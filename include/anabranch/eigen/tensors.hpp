@@ -92,6 +92,8 @@ struct Family {
 };
 
 inline Family family_of(const Shape& s) {
+  if (s.turn_interval > 0) return {"SmolLM3ForCausalLM", "smollm3"};
+  if (s.residual_scale != 1) return {"GraniteForCausalLM", "granite"};
   if (s.post_norms && s.qk_norm) return {"Gemma3ForCausalLM", "gemma3_text"};
   if (s.post_norms) return {"Gemma2ForCausalLM", "gemma2"};
   if (s.norm_offset != 0) return {"GemmaForCausalLM", "gemma"};
@@ -160,6 +162,10 @@ inline std::string config_json(const Shape& s) {
     json += impl::softcap_entry("attn_logit_softcapping", s.softcap);
     json += impl::softcap_entry("final_logit_softcapping", s.logit_softcap);
   }
+  if (s.turn_interval > 0) json += entry("no_rope_layer_interval", s.turn_interval);
+  if (s.residual_scale != 1)
+    json += entry("embedding_multiplier", s.embedding_scale) + entry("attention_multiplier", s.query_scale) +
+            entry("residual_multiplier", s.residual_scale) + entry("logits_scaling", s.logit_divisor);
   if (s.window_rope_theta > 0) json += entry("rope_local_base_freq", s.window_rope_theta);
   return json + "}\n";
 }

@@ -1,5 +1,5 @@
-// Weights of a tiny decoder-only transformer in double precision: the Llama shape, and what Qwen, Mistral, Phi-3 and
-// Gemma do otherwise as options.
+// Weights of a tiny decoder-only transformer in double precision: the Llama shape, and what Qwen, Mistral, Phi-3,
+// Gemma, SmolLM3 and Granite do otherwise as options.
 //
 // Random weights are rounded to float32, so that a float32 runner can load exactly the same model.
 #pragma once
@@ -42,13 +42,16 @@ struct Shape {
   /// Of layer l windows[l % size]: W where a token at position q sees keys above q - W only; 0: all. Empty: all see
   /// all.
   std::vector<std::int32_t> windows = {};
-  double window_rope_theta = 0;  ///< of layers with a window; 0: rope_theta. Gemma 3
-  double rotary_share = 1;       ///< the part of each head, from its first element on, that turns. Phi-3
-  bool fused_matrices = false;   ///< q, k, v are one tensor in a checkpoint, gate and up too. Phi-3
-  bool post_norms = false;       ///< RMSNorm behind attention and behind the feed-forward too. Gemma 2 and 3
-  double norm_offset = 0;        ///< is added to the weights of all norms. Gemma: 1
-  double embedding_scale = 1;    ///< factor of the embeddings. Gemma: sqrt(hidden), rounded to float32
-  double logit_softcap = 0;      ///< as `softcap`, for the logits. Gemma 2
+  double window_rope_theta = 0;    ///< of layers with a window; 0: rope_theta. Gemma 3
+  double rotary_share = 1;         ///< the part of each head, from its first element on, that turns. Phi-3
+  bool fused_matrices = false;     ///< q, k, v are one tensor in a checkpoint, gate and up too. Phi-3
+  bool post_norms = false;         ///< RMSNorm behind attention and behind the feed-forward too. Gemma 2 and 3
+  double norm_offset = 0;          ///< is added to the weights of all norms. Gemma: 1
+  double embedding_scale = 1;      ///< factor of the embeddings. Gemma: sqrt(hidden), rounded to float32
+  double logit_softcap = 0;        ///< as `softcap`, for the logits. Gemma 2
+  std::int32_t turn_interval = 0;  ///< no_rope_layer_interval: each n-th layer's heads do not turn; 0: all do. SmolLM3
+  double residual_scale = 1;       ///< residual_multiplier, of what attention and feed-forward add. Granite
+  double logit_divisor = 1;        ///< logits_scaling. Granite
   Activation activation = Activation::silu;
 };
 
@@ -91,6 +94,8 @@ inline void check_shape(const Shape& s) {
   if (!(s.logit_softcap >= 0)) fail(Status::bad_argument, "logit_softcap is ", s.logit_softcap, ", must be 0 or more");
   if (!(s.rotary_share > 0 && s.rotary_share <= 1))
     fail(Status::bad_argument, "rotary_share is ", s.rotary_share, ", must be above 0 and at most 1");
+  require(s.turn_interval >= 0, "turn_interval", s.turn_interval, "0 (all layers turn) or more");
+  if (!(s.logit_divisor > 0)) fail(Status::bad_argument, "logit_divisor is ", s.logit_divisor, ", must be above 0");
   for (const std::int32_t window : s.windows) require(window >= 0, "a window", window, "0 (none) or more");
 }
 

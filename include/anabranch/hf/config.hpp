@@ -19,7 +19,7 @@ namespace anabranch::hf {
 
 /// The model shapes that can be read. All are decoders with RMSNorm, grouped-query attention, rotary positions (first
 /// half / second half pairing) and a gated feed-forward; the switches of ModelConfig say what they differ in.
-enum class Architecture : std::uint8_t { llama, qwen2, qwen3, mistral, phi3, gemma, gemma2, gemma3 };
+enum class Architecture : std::uint8_t { llama, qwen2, qwen3, mistral, phi3, gemma, gemma2, gemma3, smollm3, granite };
 
 /// Name as `config.json` writes it, such as "LlamaForCausalLM".
 const char* architecture_name(Architecture architecture) noexcept;
@@ -40,6 +40,7 @@ struct StoredQuantisation {
 
 struct ModelConfig {
   Architecture architecture = Architecture::llama;
+  bool text_part = false;       ///< of a model of pictures and text: Weights::take_text_part
   std::int32_t vocabulary = 0;  ///< rows of the embedding; may be more than the tokenizer has tokens
   std::int32_t hidden = 0;      ///< width of the residual stream
   std::int32_t n_layers = 0;
@@ -53,6 +54,7 @@ struct ModelConfig {
   double rms_eps = 0;
   RopeConfig rope;
   std::optional<RopeConfig> window_rope;  ///< of layers with a window, where they turn otherwise
+  std::vector<bool> unturned;             ///< [n_layers] layers whose heads do not turn. Empty: all turn
   /// [n_layers] W of a layer in which a token at position q sees keys at positions above q - W only, 0: all. Empty: no
   /// layer has a window.
   std::vector<std::int32_t> windows;
@@ -69,6 +71,8 @@ struct ModelConfig {
   double query_scale = 0;        ///< factor of the scores; 0: 1 / sqrt(head_dim)
   double score_softcap = 0;      ///< c: a score s becomes c * tanh(s / c); 0: it stays
   double logit_softcap = 0;      ///< the same for the logits
+  float residual_scale = 1.0f;   ///< factor of what attention and feed-forward add
+  float logit_divisor = 1.0f;    ///< logits are divided by it
   std::optional<TokenId> bos;
   std::vector<TokenId> eos;    ///< tokens that end an answer: those of config.json and of generation_config.json
   std::optional<Dtype> dtype;  ///< what the file says the weights are kept in
@@ -78,9 +82,13 @@ struct ModelConfig {
   std::int32_t kv_width() const noexcept { return n_kv_heads * head_dim; }
   /// Of one layer; 0: it has no window.
   std::int32_t window_of(std::size_t layer) const noexcept { return windows.empty() ? 0 : windows[layer]; }
-  const RopeConfig& rope_of(std::size_t layer) const noexcept {
-    return window_rope && window_of(layer) > 0 ? *window_rope : rope;
+  /// nullptr: its heads do not turn.
+  const RopeConfig* rope_of(std::size_t layer) const noexcept {
+    if (!unturned.empty() && unturned[layer]) return nullptr;
+    return window_rope && window_of(layer) > 0 ? &*window_rope : &rope;
   }
+  /// Whether what attention and feed-forward give is changed before it is added.
+  bool adds_apart() const noexcept { return post_norms || residual_scale != 1.0f; }
 
   /// Sets max_positions, and chooses the factors of `longrope` by it: texts of more than original_max_positions tokens
   /// take the long ones from their first token on. Throws bad_argument for positions that the model does not have.

@@ -17,8 +17,9 @@ struct ModelFolder {
   ChatTemplate chat;    ///< chat_template.jinja or tokenizer_config.json; `plain` without either
   Weights weights;      ///< model.safetensors or its shards; mapped, not read
 
-  /// Opens all of it. Throws `bad_file` or `unsupported`, naming what is missing or wrong; checks that every token has
-  /// a row in the model's vocabulary.
+  /// Opens all of it. Throws `bad_file` or `unsupported`, naming what is missing or wrong. The tokenizer may have
+  /// tokens behind the model's vocabulary, such as Gemma 3's <image_soft_token>: those have no row and cannot be
+  /// computed.
   static ModelFolder open(const std::filesystem::path& path);
 };
 

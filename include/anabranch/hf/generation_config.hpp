@@ -20,10 +20,10 @@ struct GenerationConfig {
   std::optional<float> repetition_penalty;
   std::optional<std::int32_t> no_repeat_ngram;  ///< the file's `no_repeat_ngram_size`
 
-  /// Reads `folder/generation_config.json`; without the file all is as by default. Of a GGUF file: `general.sampling`,
-  /// which samples where it has a temperature above 0. Throws bad_file (file, key,
-  /// expected, found) or unsupported for a setting that would choose other tokens and cannot be had, such as
-  /// `num_beams`.
+  /// Reads `folder/generation_config.json`; without it the same keys of `folder/config.json`; without both all is as by
+  /// default. Of a GGUF file: `general.sampling`, which samples where it has a temperature above 0. Throws bad_file
+  /// (file, key, expected, found) or unsupported for a setting that would choose other tokens and cannot be had, such
+  /// as `num_beams`.
   static GenerationConfig load(const std::filesystem::path& folder);
 };
 

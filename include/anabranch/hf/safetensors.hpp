@@ -73,6 +73,10 @@ class Weights {
   /// Says that these bytes of a tensor will not be needed soon: the process gives back the memory that it has them in.
   /// Whoever reads them again gets them from the file.
   static void forget(std::span<const std::byte> bytes) noexcept;
+  /// The text part of a model of pictures and text: names its tensors as a model of text alone has them,
+  /// "language_model.model.norm.weight", or "model.language_model.norm.weight", "model.norm.weight". Throws `bad_file`
+  /// where there is one of that name. A second call changes nothing.
+  void take_text_part();
   /// nullptr if there is none of that name.
   const Tensor* find(std::string_view name) const;
   /// The tensor, which must be there with this shape, in a type that `read_floats` takes. Throws `bad_file` (missing,

@@ -68,8 +68,8 @@ class DecodeStream {
 /// Cheap to copy (copies share one immutable table); all calls are safe from several threads.
 class Tokenizer {
  public:
-  /// Reads `folder/tokenizer.json`, or the file itself, which may be a GGUF file. Throws `bad_file` or `unsupported`,
-  /// naming file, key and value.
+  /// Reads `folder/tokenizer.json` and the tokens that `folder/tokenizer_config.json` adds or lists again; or the file
+  /// itself, which may be a GGUF file. Throws `bad_file` or `unsupported`, naming file, key and value.
   static Tokenizer load(const std::filesystem::path& folder_or_file);
   /// The same from JSON text; `name` stands for the file in messages.
   static Tokenizer parse(std::string_view json, const std::string& name);

@@ -46,7 +46,7 @@ struct Projection {
 /// How a token's heads turn in a layer.
 struct Turn {
   Position position = 0;
-  double theta = 0;
+  double theta = 0;  ///< 0: they do not
 };
 
 /// The window of a layer; 0: none.
@@ -55,6 +55,7 @@ inline std::int32_t window_of(const Shape& s, std::size_t layer) {
 }
 
 inline Turn turn_of(const Shape& s, std::size_t layer, Position position) {
+  if (s.turn_interval > 0 && (layer + 1) % static_cast<std::size_t>(s.turn_interval) == 0) return {position, 0};
   const bool own = s.window_rope_theta > 0 && window_of(s, layer) > 0;
   return {position, own ? s.window_rope_theta : s.rope_theta};
 }
@@ -64,7 +65,7 @@ inline void finish_heads(Vector& heads, const Shape& s, const Vector& weight, co
   for (::Eigen::Index begin = 0; begin < heads.size(); begin += s.head_size) {
     auto head = heads.segment(begin, s.head_size);
     if (weight.size() > 0) head = norm(head, weight, s).eval();
-    rotate(heads.segment(begin, width), turn.position, turn.theta);
+    if (turn.theta > 0) rotate(heads.segment(begin, width), turn.position, turn.theta);
   }
 }
 
@@ -116,9 +117,9 @@ inline double activate(double x, Activation activation) {
 inline void finish_layer(Vector& hidden, const Vector& attended, const LayerWeights& w, const Shape& s) {
   const auto add = [&](const Vector& x, const Vector& post_norm) {
     if (s.post_norms)
-      hidden += norm(x, post_norm, s);
+      hidden += s.residual_scale * norm(x, post_norm, s);
     else
-      hidden += x;
+      hidden += s.residual_scale * x;
   };
   add(w.out * attended, w.post_attention_norm);
   const Vector x = norm(hidden, w.ffn_norm, s);
@@ -133,7 +134,7 @@ inline Vector embedding(TokenId token, const Weights& weights) {
 
 inline Vector logits(const Vector& hidden, const Weights& weights) {
   const Shape& s = weights.shape;
-  Vector out = weights.output_head() * norm(hidden, weights.final_norm, s);
+  Vector out = weights.output_head() * norm(hidden, weights.final_norm, s) / s.logit_divisor;
   if (s.logit_softcap > 0) out = s.logit_softcap * (out.array() / s.logit_softcap).tanh();
   return out;
 }
