@@ -38,10 +38,10 @@ struct ScheduleOptions {
 struct SchedulerOptions {
   std::int32_t max_queued = kUnlimited;   ///< requests that wait for pages; `submit` refuses more
   std::int32_t max_running = kUnlimited;  ///< requests that have pages at one time, >= 1
-  /// Seconds that a token of a request may take; 0: no target. In 95 of 100 passes each request that decodes gets a token in
-  /// this time; one that decodes alone may get two in twice the time, and so on. Requests wait to be admitted until the
-  /// pass has room for their rows; rows that the admitted ones need to get on are in the pass all the same. A pass in
-  /// which nobody waits for a token takes prompts up to the decoder's max_rows.
+  /// Seconds that a token of a request may take; 0: no target. In 95 of 100 passes each request that decodes gets a
+  /// token in this time; one that decodes alone may get two in twice the time, and so on. Requests wait to be admitted
+  /// until the pass has room for their rows; rows that the admitted ones need to get on are in the pass all the same. A
+  /// pass in which nobody waits for a token takes prompts up to the decoder's max_rows.
   double target_seconds = 0;
 };
 
