@@ -18,7 +18,7 @@ struct ModelFolder {
   Weights weights;      ///< model.safetensors or its shards; mapped, not read
 
   /// Opens all of it. Throws `bad_file` or `unsupported`, naming what is missing or wrong. The tokenizer may have
-  /// tokens behind the model's vocabulary, such as Gemma 3's <image_soft_token>: those have no row and cannot be
+  /// tokens behind the model's vocabulary, such as Gemma 3's `image_soft_token`: those have no row and cannot be
   /// computed.
   static ModelFolder open(const std::filesystem::path& path);
 };
