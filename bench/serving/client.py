@@ -25,32 +25,38 @@ class Answer:
     kind: str
     begun: float
     text: str = ""
-    arrivals: list = dataclasses.field(default_factory=list)  # (time, pieces of text that came then)
+    arrivals: list = dataclasses.field(default_factory=list)  # (time, pieces of text that came then; 0: tags alone)
     ended: float = 0.0
     error: str = ""     # empty: none
     n_useful: int = 0   # tokens of `text`, which has no tags; whoever has the tokenizer sets it
 
+    def times_of_text(self):
+        return [when for when, pieces in self.arrivals if pieces]
+
     def first(self):
-        return self.arrivals[0][0] - self.begun if self.arrivals else None
+        times = self.times_of_text()
+        return times[0] - self.begun if times else None
 
     def gaps(self):
+        """Seconds between tokens, tags included; what came with one pass came once."""
         times = [when for when, _ in self.arrivals]
         return [b - a for a, b in zip(times, times[1:])]
 
     def seconds_a_token(self):
         """From the first text to the last, by useful tokens."""
-        return (self.arrivals[-1][0] - self.arrivals[0][0]) / max(self.n_useful - 1, 1) if self.arrivals else None
+        times = self.times_of_text()
+        return (times[-1] - times[0]) / max(self.n_useful - 1, 1) if times else None
 
     def useful_between(self, begin, end):
         """Its useful tokens, by the share of its pieces that came in this time."""
         n = sum(pieces for _, pieces in self.arrivals)
         return self.n_useful * sum(pieces for when, pieces in self.arrivals if begin <= when < end) / n if n else 0.0
 
-    def note(self, now, n_pieces):
+    def note(self, now, n):
         if self.arrivals and now - self.arrivals[-1][0] < TOGETHER:
             now, before = self.arrivals.pop()
-            n_pieces += before
-        self.arrivals.append((now, n_pieces))
+            n += before
+        self.arrivals.append((now, n))
 
 
 def make_client():
@@ -59,13 +65,13 @@ def make_client():
                               limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64))
 
 
-def has_text(chunk):
-    """Whether a chunk brings text that was written now. Anabranch's own field has it when it is written, `delta` when
-    all before it in reading order is there."""
+def n_pieces(chunk):
+    """Pieces of text that a chunk brings, 0 for a tag; None of none. Anabranch's own field has text when it is written,
+    `delta` when all before it in reading order is there."""
     event = chunk.get("anabranch")
     if event is not None:
-        return event.get("event") == "token" and event.get("role") != "tag"
-    return any(choice["delta"].get("content") for choice in chunk["choices"])
+        return None if event.get("event") != "token" else int(event.get("role") != "tag")
+    return 1 if any(choice["delta"].get("content") for choice in chunk["choices"]) else None
 
 
 def take(answer, chunk, now):
@@ -73,8 +79,9 @@ def take(answer, chunk, now):
         answer.error = str(chunk["error"].get("message", chunk["error"]))
         return
     answer.text += "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
-    if has_text(chunk):
-        answer.note(now, 1)
+    n = n_pieces(chunk)
+    if n is not None:
+        answer.note(now, n)
 
 
 async def read_stream(response, answer):

@@ -16,14 +16,14 @@ def percentiles(values):
 
 
 def is_good(answer, target):
-    return not answer.error and answer.arrivals and answer.seconds_a_token() <= target
+    return not answer.error and answer.times_of_text() and answer.seconds_a_token() <= target
 
 
 def summarise(answers, begin, end, target):
     """Of a load measured from `begin` to `end`, in the clock's seconds. Tokens are those that came in this time, times
     those of requests that began in it. `target`: seconds a useful token that a good answer may take."""
     begun = [answer for answer in answers if begin <= answer.begun < end]
-    whole = [answer for answer in begun if not answer.error and answer.arrivals]
+    whole = [answer for answer in begun if not answer.error and answer.times_of_text()]
     seconds = end - begin
     good = [answer for answer in answers if is_good(answer, target)]
     return {

@@ -99,7 +99,11 @@ class Measures(unittest.TestCase):
         client.take(made, {"choices": []}, 4.0)                    # usage
         client.take(made, chunk("c"), 5.0)                         # another server's
         self.assertEqual(made.text, "abc")
-        self.assertEqual([when for when, _ in made.arrivals], [1.0, 3.0, 5.0])
+        self.assertEqual(made.arrivals, [(1.0, 1), (2.0, 0), (3.0, 1), (5.0, 1)])
+        self.assertEqual(made.times_of_text(), [1.0, 3.0, 5.0])
+        self.assertEqual(made.gaps(), [1.0, 1.0, 2.0])
+        made.n_useful = 3
+        self.assertEqual(made.seconds_a_token(), 2.0)
         client.take(made, {"error": {"message": "broken"}}, 6.0)
         self.assertEqual(made.error, "broken")
 
