@@ -1,63 +1,15 @@
-// The prefix cache, case by case: what is found, what never is, what goes first, and what is refused.
+// The prefix cache, case by case: what is found, what never is, and what is refused.
 #include <memory_resource>
 #include <new>
 
 #include <anabranch/cache/prefix_cache.hpp>
 
-#include "cache_steps.hpp"
-#include "prompts.hpp"
+#include "prefix_steps.hpp"
 
 using namespace anabranch;
 using namespace anabranch::test;
 
 namespace {
-
-using Tokens = std::vector<TokenId>;
-
-/// Computes what follows the first `n_done` tokens of a prompt, which `sequence` sees.
-std::int32_t feed(KvCache& cache, SequenceId sequence, const StructuredPrompt& prompt, std::int32_t n_done = 0) {
-  Step step = cache.begin_step();
-  const std::int32_t n = feed_prompt(step, sequence, prompt, n_done);
-  finish(step);
-  return n;
-}
-
-SequenceId computed(KvCache& cache, const StructuredPrompt& prompt) {
-  const SequenceId sequence = cache.create_sequence();
-  feed(cache, sequence, prompt);
-  return sequence;
-}
-
-/// `before`, then a block of these branches.
-StructuredPrompt with_block(const StructuredPrompt& before, const std::vector<Tokens>& branches,
-                            const Positions& positions = Positions::sequential) {
-  StructuredPrompt prompt = before;
-  prompt.begin_block(positions, static_cast<std::int32_t>(branches.size()));
-  for (const Tokens& branch : branches) {
-    prompt.begin_branch();
-    prompt.append(branch);
-    prompt.end_branch();
-  }
-  prompt.end_block();
-  return prompt;
-}
-
-std::int32_t found(const PrefixCache<>& prefixes, const StructuredPrompt& prompt) {
-  return prefixes.find(prompt).n_tokens;
-}
-
-/// The tokens that a hit's sequence sees, and where it goes on.
-void check_hit(KvCache& cache, const PrefixHit& hit, const StructuredPrompt& prompt, std::int32_t n) {
-  REQUIRE(hit);
-  CHECK(hit.n_tokens == n);
-  CHECK(cache.tokens_of(hit.sequence) == Tokens(prompt.tokens().begin(), prompt.tokens().begin() + n));
-  CHECK(cache.next_position(hit.sequence) == prompt.first(n).next_position());
-  CHECK(violations(cache) == "");
-}
-void give_back(KvCache& cache, PrefixCache<>& prefixes, const PrefixHit& hit) {
-  prefixes.unpin(hit.pin);
-  in_step(cache, [&](Step& step) { step.drop(hit.sequence); });
-}
 
 /// Counts what is taken, and refuses after `n_left` allocations.
 class RefusingMemory : public std::pmr::memory_resource {
@@ -269,95 +221,6 @@ TEST_CASE("Nested blocks are found as a whole and up to where they differ") {
   CHECK(found(prefixes, nested(9)) == 1);
   const PrefixHit hit = prefixes.take(nested(4), 6);
   check_hit(cache, hit, nested(4), 6);
-}
-
-TEST_CASE("A history that is kept already is given back, and one that begins another needs no sequence") {
-  KvCache cache({.keep_tokens = true});
-  PrefixCache prefixes(cache);
-  const StructuredPrompt text = linear(tokens(40));
-  prefixes.keep(computed(cache, text), text);
-  const std::int32_t n_free = cache.n_free_pages();
-  prefixes.keep(computed(cache, text), text);
-  prefixes.keep(computed(cache, text.first(30)), text.first(30));
-  CHECK(prefixes.statistics().n_known == 2);
-  CHECK(cache.n_sequences() == 1);
-  CHECK(cache.n_free_pages() == n_free);
-  const StructuredPrompt longer = then(text, {1, 2});
-  prefixes.keep(computed(cache, longer), longer);
-  CHECK(cache.n_sequences() == 1);
-  CHECK(cache.n_free_pages() == n_free);
-  CHECK(violations(cache) == "");
-}
-
-TEST_CASE("What was used least recently goes first, from its end, and what is shared by later use stays") {
-  KvCache cache({.n_pages = 64, .page_size = 4, .keep_tokens = true});
-  PrefixCache prefixes(cache);
-  const StructuredPrompt system = linear(tokens(40));
-  const auto chat = [&](TokenId name, std::int32_t n) { return then(system, tokens(n, name * 1000)); };
-  std::vector<StructuredPrompt> chats;
-  for (TokenId k = 1; k <= 3; ++k) {
-    chats.push_back(chat(k, 20));
-    const PrefixHit hit = prefixes.take(chats.back());
-    SequenceId sequence = hit.sequence;
-    if (!hit) sequence = cache.create_sequence();
-    feed(cache, sequence, chats.back(), hit.n_tokens);
-    prefixes.unpin(hit.pin);
-    prefixes.keep(sequence, chats.back());
-  }
-  CHECK(cache.n_pages() - cache.n_free_pages() == 10 + 3 * 5);
-  give_back(cache, prefixes, prefixes.take(then(chats[0], {1})));  // now the second is the oldest
-  CHECK(prefixes.make_room(cache.n_free_pages() + 2) >= 2);
-  CHECK(found(prefixes, chats[0]) == 60);
-  CHECK(found(prefixes, chats[2]) == 60);
-  CHECK(found(prefixes, chats[1]) < 60);
-  CHECK(found(prefixes, chats[1]) >= 40 + 20 - 3 * 4);
-  CHECK(prefixes.make_room(cache.n_free_pages() + 6) >= 6);
-  CHECK(found(prefixes, chats[1]) == 40);
-  CHECK(found(prefixes, chats[2]) < 60);
-  CHECK(found(prefixes, chats[0]) == 60);
-  CHECK(prefixes.make_room(64) > 0);
-  CHECK(cache.n_free_pages() == 64);
-  CHECK(cache.n_sequences() == 0);
-  CHECK(prefixes.n_nodes() == 1);
-  CHECK(prefixes.make_room(64) == 0);
-  CHECK(violations(cache) == "");
-}
-
-TEST_CASE("What a request shares is not evicted before it is unpinned") {
-  KvCache cache({.n_pages = 64, .page_size = 4, .keep_tokens = true});
-  PrefixCache prefixes(cache);
-  const StructuredPrompt text = linear(tokens(100));
-  prefixes.keep(computed(cache, text), text);
-  const PrefixHit hit = prefixes.take(text, 41);
-  prefixes.make_room(64);
-  CHECK(found(prefixes, text) == 41);
-  CHECK(cache.n_pages() - cache.n_free_pages() == 11);
-  check_hit(cache, hit, text, 41);
-  const PrefixHit again = prefixes.take(text, 41);  // twice
-  give_back(cache, prefixes, hit);
-  CHECK(prefixes.make_room(64) == 0);
-  CHECK(found(prefixes, text) == 41);
-  give_back(cache, prefixes, again);
-  CHECK(prefixes.make_room(64) == 11);
-  CHECK(found(prefixes, text) == 0);
-  CHECK(prefixes.n_nodes() == 1);
-}
-
-TEST_CASE("At most max_histories are kept, and sequences can be asked back") {
-  KvCache cache({.max_sequences = 100, .keep_tokens = true});
-  PrefixCache prefixes(cache, {.max_histories = 5, .min_tokens = 2});
-  for (TokenId k = 0; k < 20; ++k) prefixes.keep(computed(cache, linear({k, k, k})), linear({k, k, k}));
-  CHECK(prefixes.n_histories() == 5);
-  CHECK(cache.n_sequences() == 5);
-  for (TokenId k = 0; k < 20; ++k) CHECK(found(prefixes, linear({k, k, k})) == (k < 15 ? 0 : 3));
-  prefixes.keep(computed(cache, linear({99})), linear({99}));
-  CHECK(found(prefixes, linear({99})) == 0);  // shorter than min_tokens
-  CHECK(prefixes.make_sequences(98) == 3);
-  CHECK(prefixes.n_histories() == 2);
-  prefixes.clear();
-  CHECK(cache.n_sequences() == 0);
-  CHECK(status_of([&] { PrefixCache(cache, {.max_histories = 0}); }) == Status::bad_argument);
-  CHECK(status_of([&] { PrefixCache(cache, {.min_tokens = 0}); }) == Status::bad_argument);
 }
 
 TEST_CASE("A prompt that is being computed is announced, then shared, then kept") {
