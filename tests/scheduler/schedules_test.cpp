@@ -1,11 +1,13 @@
 // Random schedules: requests of all kinds on a pool that holds a fifth of them, with arrivals, cancellations, deadlines
-// and aborted passes at random. Every text is that of the request alone, no page is lost, and nothing waits for ever.
+// and aborted passes at random, in every other schedule with drafts of anything. Every text is that of the request
+// alone, no page is lost, and nothing waits for ever.
 //
 // The number of schedules: ANABRANCH_SCHEDULES, else as many as take some seconds.
 #include <cstdlib>
 
 #include <anabranch/decode/scheduler.hpp>
 
+#include "support/hostile_drafts.hpp"
 #include "world.hpp"
 
 using namespace schedules;
@@ -27,6 +29,14 @@ std::vector<Known> make_known(std::size_t n, ab::Positions positions, Cuts cuts)
     known.outcomes = alone(known.script, positions, cuts);
   }
   return all;
+}
+
+std::vector<Tokens> texts_of(const std::vector<Known>& all) {
+  std::vector<Tokens> texts;
+  for (const Known& known : all)
+    for (const Outcome& outcome : known.outcomes)
+      for (const std::string& branch : outcome.branches) texts.push_back(tokens(branch));
+  return texts;
 }
 
 /// A chat in a schedule, or a single request.
@@ -60,6 +70,10 @@ class Schedule {
     const std::int32_t max_rows = random_() % 2 == 0 ? 64 : 3 + static_cast<std::int32_t>(random_() % 20);
     world_.emplace(positions, std::max(n_pages / 5, n_most), max_rows, cuts);
     if (cuts == Cuts::ignored) world_->share_prefixes();
+    if (random_() % 2 == 0) {
+      drafts_.emplace(random_(), texts_of(known), kVocabulary);
+      world_->decoder.draft_with(&*drafts_);
+    }
     ab::SchedulerOptions options;
     if (random_() % 2 == 0) options.target_seconds = 1 + static_cast<double>(random_() % 3);
     if (random_() % 4 == 0) options.max_running = 3;
@@ -101,7 +115,7 @@ class Schedule {
 
   std::int64_t n_hits() const { return world_->prefixes ? world_->prefixes->statistics().n_hits : 0; }
   ab::SchedulerState state() const { return scheduler_->state(); }
-  std::int32_t n_compared = 0, n_cut = 0, n_structured = 0;
+  std::int32_t n_compared = 0, n_cut = 0, n_structured = 0, n_accepted = 0;
 
  private:
   /// True: the client has all that it wants.
@@ -117,6 +131,7 @@ class Schedule {
       if (client.before != ab::kNoRequest) scheduler_->release(client.before);
     }
     const ab::EndReason reason = world_->decoder.reason(client.id);
+    if (reason != ab::EndReason::none) n_accepted += world_->decoder.statistics(client.id).n_accepted;
     if (reason == ab::EndReason::none) {
       if (random_() % 2000 == 0) cancel(client);
       return false;
@@ -160,6 +175,7 @@ class Schedule {
 
   std::mt19937 random_;
   std::vector<Client> clients_;
+  std::optional<ab::test::HostileDrafts> drafts_;
   std::optional<World> world_;
   std::optional<Scheduler> scheduler_;
   double now_ = 0;
@@ -176,7 +192,7 @@ TEST_CASE(
   std::vector<std::vector<Known>> known;
   for (const ab::Positions positions : policies) known.push_back(make_known(120, positions, cuts));
   ab::SchedulerState total;
-  std::int64_t n_compared = 0, n_cut = 0, n_structured = 0, n_hits = 0;
+  std::int64_t n_compared = 0, n_cut = 0, n_structured = 0, n_accepted = 0, n_hits = 0;
   for (std::uint64_t seed = 0; seed < n_schedules; ++seed) {
     INFO("schedule of seed " << seed << (cuts == Cuts::ignored ? ", with a prefix cache" : ""));
     Schedule schedule(seed, known[seed % 3], policies[seed % 3], cuts);
@@ -184,6 +200,7 @@ TEST_CASE(
     n_compared += schedule.n_compared;
     n_cut += schedule.n_cut;
     n_structured += schedule.n_structured;
+    n_accepted += schedule.n_accepted;
     n_hits += schedule.n_hits();
     total.n_preempted += schedule.state().n_preempted;
     total.n_evicted += schedule.state().n_evicted;
@@ -192,11 +209,12 @@ TEST_CASE(
   WARN(n_schedules << " schedules: " << n_compared << " requests as alone, " << n_structured
                    << " of them with blocks in their prompts, " << n_cut << " cut, " << total.n_preempted
                    << " preempted, " << total.n_evicted << " histories evicted, " << total.n_deferred << " deferred, "
-                   << n_hits << " hits");
+                   << n_hits << " hits, " << n_accepted << " drafts accepted");
   CHECK(n_compared > 40 * static_cast<std::int64_t>(n_schedules));
   CHECK(n_structured > 4 * static_cast<std::int64_t>(n_schedules));
   CHECK(n_cut > static_cast<std::int64_t>(n_schedules) / 2);
   CHECK(total.n_preempted > static_cast<std::int64_t>(n_schedules));
+  CHECK(n_accepted > 20 * static_cast<std::int64_t>(n_schedules));
   if (cuts == Cuts::count) CHECK(total.n_evicted > 0);
   if (cuts == Cuts::ignored) CHECK(n_hits > static_cast<std::int64_t>(n_schedules));
 }

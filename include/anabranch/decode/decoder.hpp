@@ -79,6 +79,15 @@ class Decoder {
   /// must be a cache over this decoder's K/V cache. It must outlive the decoder, or be replaced by another or by null:
   /// the requests that there are then share nothing more, and their histories are not kept.
   void use(PrefixSource* prefixes);
+  /// From now on passes hold tokens that the source thinks likely, as drafts beside the markup's: extra rows, which the
+  /// commit rejects where the model sampled another token. Saves passes and changes no text and no log-probability,
+  /// provided that a row's logits do not depend on its neighbours (int8 weights: bit for bit). Requests that were there
+  /// before show it their prompts only. It must outlive the decoder, or be replaced by another or by null.
+  void draft_with(DraftSource* source) noexcept { draft_source_ = source; }
+  /// Tells the source what the last pass that was committed took, from plan to commit.
+  void learn(double seconds) noexcept {
+    if (draft_source_ != nullptr) draft_source_->learn({pass_.n_rows, pass_.n_keys, seconds});
+  }
   /// The request's prompt and all that it has written so far, with its blocks: the beginning of the prompt that goes on
   /// from it. An end-of-text token is not in it. Throws stale_request, bad_request for one that began with a `prefix`,
   /// wrong_state while it has a block that is not joined.
@@ -157,6 +166,8 @@ class Decoder {
   using BranchState = impl::BranchState<State>;
   using Transaction = impl::RequestTransaction<State>;
   using SampledToken = impl::SampledToken;
+  static constexpr std::int32_t kMostDrafts = 8;    // of a branch in a pass
+  static constexpr std::int32_t kMostDrafting = 4;  // branches of a request: more fill the pass themselves
   static constexpr std::size_t kNoRequestIndex = std::numeric_limits<std::size_t>::max();
   /// A history that is left to the prefix cache as soon as no plan is open.
   struct Released {
@@ -216,7 +227,7 @@ class Decoder {
   bool has_share() const noexcept;
   const StepPlan* plan_those_left(Shortage& shortage, Transaction& transaction, std::vector<std::size_t>& lost);
   const StepPlan* plan_step(Shortage& shortage);
-  const StepPlan* plan_step(Shortage& shortage, bool with_drafts, bool& has_drafts);
+  const StepPlan* plan_step(Shortage& shortage, bool& has_drafts);
   bool build_step(Step& step, bool with_drafts);
   void assign_outputs(const StepPlan& plan);
   void add_settings(const OutputOwner& owner);
@@ -227,7 +238,17 @@ class Decoder {
   bool end_starved(Transaction& transaction, std::size_t& n_checked);
   std::int32_t n_pages_needed_alone(Request& request);
   std::int32_t n_pages_used(const Request& request) const;
-  // impl/decoder_commit.hpp: sampling, acceptance of drafts, and the end of a pass
+  // impl/decoder_drafts.hpp: tokens that are fed before they are sampled
+  bool may_draft() const noexcept { return draft_source_ != nullptr || (MarkupWithDraft<M> && options().draft); }
+  bool may_draft(const Request& request) const noexcept;
+  bool add_drafts(impl::StepBuilder<State, Cache>& builder);
+  std::int32_t propose(Request& request, BranchIndex index);
+  void show_levels(Request& request, BranchIndex index);
+  void reject_drafts(bool all);
+  void accept_rounds(Request& request);
+  bool take_drafts(Request& request, std::size_t n_taken);
+  bool is_drafted(const BranchState& branch, std::size_t n_taken) const noexcept;
+  // impl/decoder_commit.hpp: sampling, and the end of a pass
   void need_plan(const char* call) const;
   const Request& owner(std::size_t output) const { return *requests_[owners_[output].request]; }
   bool is_wanted(std::size_t output, const std::vector<SampledToken>& sampled) const;
@@ -235,10 +256,8 @@ class Decoder {
   SampledToken sample(std::span<const float> logits, const OutputSettings& settings, std::int32_t n_log_probabilities);
   std::string name_of(std::size_t output) const;
   std::span<const Event> accept(std::vector<SampledToken>& sampled);
-  void reject_wrong_drafts(const std::vector<SampledToken>& sampled);
-  void restore_rejected_drafts();
   void keep_each(std::vector<SampledToken>& sampled);
-  void accept_round(Request& request);
+  bool accept_round(Request& request);
   static void count_pass(Request& request) noexcept;
   void end_plan() noexcept;
 
@@ -256,11 +275,16 @@ class Decoder {
   std::uint64_t last_id_ = 0;
   std::optional<Step> step_;
   const StepPlan* plan_ = nullptr;
-  std::vector<RequestPages> pages_;              // of the last plan: a shortage's
-  std::vector<RequestPages> next_pages_;         // of the plan that is being made
-  std::size_t in_building_ = kNoRequestIndex;    // the request whose operations are being put into the step
-  std::int32_t n_created_ = 0;                   // sequences that the step built last creates
-  std::vector<RequestShare> rows_;               // of the plan that was made last
+  std::vector<RequestPages> pages_;            // of the last plan: a shortage's
+  std::vector<RequestPages> next_pages_;       // of the plan that is being made
+  std::size_t in_building_ = kNoRequestIndex;  // the request whose operations are being put into the step
+  std::int32_t n_created_ = 0;                 // sequences that the step built last creates
+  std::vector<RequestShare> rows_;             // of the plan that was made last
+  bool plans_drafts_ = false;                  // it may hold some
+  RowCost pass_;                               // its size
+  DraftSource* draft_source_ = nullptr;
+  std::vector<DraftOffer> offers_;               // of the plan that is being made
+  std::vector<DraftLevel> levels_;               // of the branch that drafts are proposed for
   std::vector<OutputOwner> owners_;              // [n_outputs] of the open plan
   std::vector<OutputSettings> settings_;         // [n_outputs]
   std::vector<std::vector<TokenId>> forbidden_;  // [n_outputs] with no_repeat_ngram, kept for their memory
@@ -279,6 +303,7 @@ Decoder(Cache&, M, Text, DecoderOptions = {}, S = {})
 }  // namespace anabranch
 
 #include <anabranch/decode/impl/decoder_commit.hpp>
+#include <anabranch/decode/impl/decoder_drafts.hpp>
 #include <anabranch/decode/impl/decoder_planning.hpp>
 #include <anabranch/decode/impl/decoder_prefixes.hpp>
 #include <anabranch/decode/impl/decoder_requests.hpp>

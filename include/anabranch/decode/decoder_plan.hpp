@@ -27,7 +27,7 @@ struct RequestShare {
 struct RequestDemand {
   std::int32_t n_rows = 0;      ///< left to be computed, drafts aside
   std::int32_t n_branches = 0;  ///< sample in these passes, the trunk counts; branches that are queued do not
-  std::int32_t n_drafts = 0;    ///< further rows that it can make use of
+  std::int32_t n_drafts = 0;    ///< further rows that it may make use of, at most
   std::int32_t n_keys = 0;      ///< tokens that the trunk sees
   bool is_filling = false;  ///< the rows are known, its prompt or what was preempted: many, and in parts as one likes
   bool waits_for_prefix = false;  ///< another request computes what its prompt begins with: it has no rows until then

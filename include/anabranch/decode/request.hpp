@@ -86,7 +86,8 @@ struct HookContext {
   std::span<const TokenId> seen;  ///< the answer's tokens that the branch sees
   std::uint64_t user_data = 0;    ///< the request's
 };
-/// Changes one branch's logits [vocabulary] before sampling. Called again if the commit fails and is repeated.
+/// Changes one branch's logits [vocabulary] before sampling, by its arguments alone. Called again, with the same ones,
+/// if the commit fails and is repeated, and where drafts were right that could not be used.
 using LogitHook = std::function<void(const HookContext&, std::span<float>)>;
 
 /// Options of one request. A limit that is kNone is the decoder's (of `generate`: the runner's).

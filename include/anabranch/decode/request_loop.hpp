@@ -148,7 +148,9 @@ class RequestLoop {
       throw;
     }
     if constexpr (NotifiedModel<M>) model_.committed();
-    charge(seconds_since(begin));
+    const double seconds = seconds_since(begin);
+    decoder_.learn(seconds);
+    charge(seconds);
     take(events);
     take(decoder_.take_events());
     if (options_.on_pass() == Proceed::stop) stopped_ = true;

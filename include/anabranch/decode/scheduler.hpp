@@ -103,8 +103,6 @@ class Scheduler {
     bool is_admitted = false;
     std::int32_t n_pages_lost = 0;   ///< that it had when it was preempted
     std::int32_t n_pages_short = 0;  ///< that it was short of when it was deferred
-    std::int32_t n_drafts = 0;       ///< rows of drafts in the open plan
-    std::int32_t n_sampled = 0;      ///< tokens, before it
     RequestDemand demand;            ///< of the plan that is made
     std::int32_t share = 0;          ///< likewise
   };
@@ -127,6 +125,7 @@ class Scheduler {
   std::int32_t most_offered() const noexcept;
   void offer_rows(std::int32_t n_rows);
   void offer_chunks(std::size_t i, std::int32_t& n_left);
+  void allow_drafts();
   bool decodes() const noexcept;
   bool is_measured() const noexcept;
   void measure(double now);
@@ -140,7 +139,6 @@ class Scheduler {
   std::vector<impl::RowOffer> offers_;  // likewise
   impl::PassRows pass_;                 // of the open plan
   double planned_at_ = 0;
-  double draft_success_ = 0.5;  // share of the drafts that are accepted, as seen
   SchedulerState counts_;
 };
 

@@ -23,9 +23,12 @@ struct Statistics {
   std::int32_t n_blocks = 0;    ///< forks with at least one branch
   std::int32_t n_branches = 0;  ///< over all blocks
   // Cost:
-  std::int32_t n_passes = 0;   ///< committed passes that held rows of this request
-  std::int32_t n_prefill = 0;  ///< those of them that held part of the prompt
-  bool ended_by_text = false;  ///< the model ended the answer itself, with an end-of-text token
+  std::int32_t n_passes = 0;        ///< committed passes that held rows of this request
+  std::int32_t n_prefill = 0;       ///< those of them that held part of the prompt
+  std::int32_t n_drafted = 0;       ///< rows that were drafts: tokens that were fed before they were sampled
+  std::int32_t n_accepted = 0;      ///< those of them that stand in the answer; the others were rejected
+  std::int32_t n_passes_saved = 0;  ///< by them: passes that would have been needed without drafts
+  bool ended_by_text = false;       ///< the model ended the answer itself, with an end-of-text token
 
   /// Useful text: no control tokens, no title counted twice.
   constexpr std::int32_t n_text() const noexcept { return n_serial + n_branch; }

@@ -5,14 +5,17 @@
 // StepBuilder only reads them, so a step may be aborted and built again, and nothing that was sampled is lost.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <anabranch/decode/draft/draft_source.hpp>
 #include <anabranch/decode/events.hpp>
 #include <anabranch/decode/impl/shared_array.hpp>
 #include <anabranch/decode/random.hpp>
@@ -81,13 +84,6 @@ enum class Phase : std::uint8_t {
   ended,    ///< samples no more
 };
 
-/// A token that may come next, and the markup's state after it.
-template <class State>
-struct Draft {
-  TokenId token;
-  State after;
-};
-
 /// Where a branch stands in the beginning of the text that the reader sees.
 struct TextBeginning {
   static TextBeginning passed() { return {{}, true}; }
@@ -123,9 +119,13 @@ struct BranchState {
   std::int32_t n_closing = 0;         ///< slots and positions kept free for the tokens that end the branch
   std::int32_t n_rejoining = 0;       ///< positions kept free for the tokens that are forced after the join
   std::int32_t n_allowed = 0;         ///< 1: the next pass may sample a token
-  std::vector<Draft<State>> drafts;   ///< of that token and of those after it, to be fed in the same pass
-  std::vector<SampledToken> sampled;  ///< that token, and those behind the drafts, until all of its round are there
+  std::vector<SampledToken> sampled;  ///< that token, until all of its round are there
   FedLog log;                         ///< where RequestState::keeps_log
+
+  DraftChain chain;           ///< may follow: of the token that it samples next and of those after it
+  std::vector<State> drafts;  ///< the markup's states after those tokens of the chain that are rows of the open step
+  std::array<DraftRecord, DraftChain::kKinds> draft_records = {};
+  std::shared_ptr<DraftMemory> draft_memory;  ///< of `seen`
 
   StreamKey stream{};
   std::int64_t n_sampled = 0;

@@ -1,4 +1,4 @@
-// Decoder: the commit of a pass: sampling, the acceptance of drafts, and what the samples do to the requests.
+// Decoder: the commit of a pass: sampling, and what the samples do to the requests.
 #pragma once
 
 #include <algorithm>
@@ -50,9 +50,9 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 bool Decoder<M, Text, S, Cache>::is_wanted(std::size_t output, const std::vector<SampledToken>& sampled) const {
   const Request& request = owner(output);
   const std::size_t n = owners_[output].n_drafts;
-  const auto& drafts = request.branch(owners_[output].branch).drafts;
+  const std::vector<TokenId>& drafts = request.branch(owners_[output].branch).chain.tokens;
   for (std::size_t k = 0; request.active && k < n; ++k)
-    if (sampled[output - n + k].token != drafts[k].token) return false;
+    if (sampled[output - n + k].token != drafts[k]) return false;
   return request.active;
 }
 
@@ -60,7 +60,7 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 impl::SampledToken Decoder<M, Text, S, Cache>::sample(std::size_t output, std::span<const float> logits) {
   const Request& request = owner(output);
   OutputSettings settings = settings_[output];
-  if (request.keeps_seen) settings.seen = seen_by(owners_[output], scratch_seen_);
+  if (request.shows_seen) settings.seen = seen_by(owners_[output], scratch_seen_);
   if (request.options->hook) {
     scratch_.assign(logits.begin(), logits.end());
     const std::span<const PathStep> path = request.branch(settings.branch).path;
@@ -115,11 +115,11 @@ std::span<const Event> Decoder<M, Text, S, Cache>::accept(std::vector<SampledTok
     if (request.options->prefill_only && !request.prefilling) machine_.close(request, EndReason::limit);
   }
   try {
-    reject_wrong_drafts(sampled);
+    reject_drafts(true);
     keep_each(sampled);
-    for (const std::size_t i : in_pass) accept_round(*requests_[i]);
+    for (const std::size_t i : in_pass) accept_rounds(*requests_[i]);
   } catch (...) {
-    restore_rejected_drafts();  // the plan stays open as it was
+    reject_drafts(false);  // the plan stays open as it was
     throw;
   }
   step_->commit();
@@ -131,34 +131,27 @@ std::span<const Event> Decoder<M, Text, S, Cache>::accept(std::vector<SampledTok
   return delivered_ = take_events();
 }
 
-template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
-void Decoder<M, Text, S, Cache>::reject_wrong_drafts(const std::vector<SampledToken>& sampled) {
-  for (std::size_t i = owners_.size(); i-- > 0;) {  // from a branch's last draft to its first wrong one
-    if (!owner(i).active || is_wanted(i, sampled)) continue;
-    const BranchState& branch = owner(i).branch(owners_[i].branch);
-    step_->reject(branch.sequence, static_cast<std::int32_t>(branch.drafts.size() + 1 - owners_[i].n_drafts));
-  }
-}
-
-template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
-void Decoder<M, Text, S, Cache>::restore_rejected_drafts() {
-  for (std::size_t i = 0; i < owners_.size(); ++i)
-    if (owners_[i].n_drafts > 0 && owner(i).active) step_->reject(owner(i).branch(owners_[i].branch).sequence, 0);
-}
-
-/// Gives each branch its samples.
+/// Gives each branch its samples: the one behind its last token, and those behind right drafts.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::keep_each(std::vector<SampledToken>& sampled) {
   for (std::size_t i = 0; i < sampled.size(); ++i) {
     Request& request = *requests_[owners_[i].request];
-    if (request.active) request.edit(owners_[i].branch).sampled.push_back(std::move(sampled[i]));
+    if (!request.active) continue;
+    const std::size_t n_drafts = owners_[i].n_drafts;
+    if (n_drafts > 0) ++request.statistics.n_drafted;
+    if (!is_wanted(i, sampled)) continue;
+    BranchState& branch = request.edit(owners_[i].branch);
+    if (n_drafts < branch.chain.tokens.size())
+      branch.draft_records[branch.chain.kind].add(branch.chain.tokens[n_drafts] == sampled[i].token);
+    branch.sampled.push_back(std::move(sampled[i]));
   }
 }
 
 /// Once the cache holds all that is due, and every branch that samples has its token: in the order of the branches, so
-/// that what they share depends neither on the batch nor on how many passes it took.
+/// that what they share depends neither on the batch nor on how many passes it took. False: something is missing, or
+/// the request is over.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
-void Decoder<M, Text, S, Cache>::accept_round(Request& request) {
+bool Decoder<M, Text, S, Cache>::accept_round(Request& request) {
   std::vector<BranchIndex> round;
   bool is_complete = true;
   impl::for_each_in_cache(request, [&](BranchIndex i) {
@@ -170,16 +163,18 @@ void Decoder<M, Text, S, Cache>::accept_round(Request& request) {
     is_complete = is_complete && !branch.sampled.empty();
     round.push_back(i);
   });
-  if (!is_complete || !request.active) return;
+  if (!is_complete || !request.active) return false;
   std::sort(round.begin(), round.end());
   request.recomputing = false;
   for (const BranchIndex i : round) {
     if (!request.active) break;
     BranchState& branch = request.edit(i);
-    const std::vector<SampledToken> sampled = std::exchange(branch.sampled, {});
+    const SampledToken sampled = std::move(branch.sampled.front());
+    branch.sampled.erase(branch.sampled.begin());
     machine_.accept(request, branch, sampled);
   }
   machine_.admit_branches(request);
+  return true;
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>

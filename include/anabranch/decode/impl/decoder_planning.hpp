@@ -116,16 +116,18 @@ bool Decoder<M, Text, S, Cache>::has_lost_sequence(const Request& request) const
 /// open: a shortage.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 const StepPlan* Decoder<M, Text, S, Cache>::plan_step(Shortage& shortage) {
-  bool has_drafts = false;
-  const StepPlan* const planned = plan_step(shortage, true, has_drafts);
-  return planned == nullptr && has_drafts ? plan_step(shortage, false, has_drafts) : planned;
+  bool has_drafts = may_draft();
+  const StepPlan* planned = plan_step(shortage, has_drafts);
+  if (planned != nullptr || !has_drafts) return planned;
+  has_drafts = false;
+  return plan_step(shortage, has_drafts);
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
-const StepPlan* Decoder<M, Text, S, Cache>::plan_step(Shortage& shortage, bool with_drafts, bool& has_drafts) {
+const StepPlan* Decoder<M, Text, S, Cache>::plan_step(Shortage& shortage, bool& has_drafts) {
   try {
     step_.emplace(cache_->begin_step());
-    has_drafts = build_step(*step_, with_drafts);
+    has_drafts = build_step(*step_, has_drafts);
     const PlanResult result = step_->plan();
     if (result) {
       assign_outputs(*result);
@@ -140,8 +142,8 @@ const StepPlan* Decoder<M, Text, S, Cache>::plan_step(Shortage& shortage, bool w
   return nullptr;
 }
 
-/// Rows of decoding come first; prompts, and what is computed again, share the rows that are left, the oldest first.
-/// True: it holds drafts.
+/// Rows of decoding come first; prompts, and what is computed again, share the rows that are left, the oldest first;
+/// drafts come last. True: it holds some.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
   impl::StepBuilder<State, Cache> builder(*cache_, step, options().positions, with_drafts);
@@ -172,7 +174,10 @@ bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
   }
   in_building_ = kNoRequestIndex;
   n_created_ = builder.n_created();
-  return builder.has_drafts();
+  plans_drafts_ = with_drafts;
+  const bool has_drafts = with_drafts && add_drafts(builder);
+  pass_.n_rows = builder.n_rows();
+  return has_drafts;
 }
 
 /// Finds the branch of each output, and states how it is to be sampled.
@@ -209,8 +214,7 @@ void Decoder<M, Text, S, Cache>::add_settings(const OutputOwner& owner) {
   const BranchState& branch = request.branch(owner.branch);
   markup::Constraint constraint;
   if constexpr (MarkupWithConstraint<M>)
-    constraint =
-        machine_.markup().constrain(owner.n_drafts > 0 ? branch.drafts[owner.n_drafts - 1].after : branch.state);
+    constraint = machine_.markup().constrain(owner.n_drafts > 0 ? branch.drafts[owner.n_drafts - 1] : branch.state);
   const std::int32_t n = request.options->no_repeat_ngram;
   if (n > 0 && constraint.allowed.empty()) {
     std::vector<TokenId>& forbidden = array_of(forbidden_, settings_.size());
@@ -248,7 +252,8 @@ std::span<const TokenId> Decoder<M, Text, S, Cache>::seen_by(const OutputOwner& 
   if (branch.is_trunk() && owner.n_drafts == 0) return branch.seen.all();
   buffer.clear();
   impl::append_seen(request, owner.branch, buffer);
-  for (std::size_t k = 0; k < owner.n_drafts; ++k) buffer.push_back(branch.drafts[k].token);
+  buffer.insert(buffer.end(), branch.chain.tokens.begin(),
+                branch.chain.tokens.begin() + static_cast<std::ptrdiff_t>(owner.n_drafts));
   return buffer;
 }
 
@@ -256,7 +261,7 @@ std::span<const TokenId> Decoder<M, Text, S, Cache>::seen_by(const OutputOwner& 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::show_seen(std::size_t output) {
   if (plan_ == nullptr || output >= owners_.size() || settings_[output].seen.data() != nullptr) return;
-  if (!owner(output).keeps_seen) return;
+  if (!owner(output).shows_seen) return;
   settings_[output].seen = seen_by(owners_[output], array_of(seen_, output));
 }
 
@@ -323,8 +328,8 @@ RequestDemand Decoder<M, Text, S, Cache>::demand(RequestId id) const {
     for (const impl::Operation& op : branch.operations) n_rows += std::ssize(op.to_feed());
     if (branch.phase != impl::Phase::running || !branch.sampled.empty()) return;
     ++demand.n_branches;
-    demand.n_drafts += static_cast<std::int32_t>(branch.drafts.size());
   });
+  if (may_draft(request) && demand.n_branches <= kMostDrafting) demand.n_drafts = kMostDrafts * demand.n_branches;
   demand.n_rows = static_cast<std::int32_t>(std::min<std::int64_t>(n_rows, kUnlimited));
   return demand;
 }

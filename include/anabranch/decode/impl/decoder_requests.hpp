@@ -190,7 +190,8 @@ std::unique_ptr<impl::RequestState<typename M::State>> Decoder<M, Text, S, Cache
   machine_.add_stop_tokens(*own);
   request->sampling = own->sampling.or_else();
   constexpr bool is_own_sampler = !std::is_same_v<S, Sampler>;  // it may look at the tokens without an option
-  request->keeps_seen = is_own_sampler || impl::penalises(request->sampling) || own->no_repeat_ngram > 0 || own->hook;
+  request->shows_seen = is_own_sampler || impl::penalises(request->sampling) || own->no_repeat_ngram > 0 || own->hook;
+  request->keeps_seen = request->shows_seen || draft_source_ != nullptr;
   request->options = std::move(own);
   request->keeps_log = this->options().preemptible;
   if (before != nullptr) {

@@ -43,9 +43,11 @@ struct RequestState {
   TokenId last_prompt_token = kUnknownToken;
   std::int32_t n_sequences_due = 0;  ///< that the next passes will create for it
   bool has_trunk = false;            ///< a committed pass has created the trunk's sequence
-  bool keeps_seen = false;           ///< an option, a hook or a sampler of the caller's own looks at what was seen
+  bool shows_seen = false;           ///< an option, a hook or a sampler of the caller's own looks at what was seen
+  bool keeps_seen = false;           ///< it does, or a DraftSource
   std::int32_t n_prefix = 0;         ///< tokens of RequestOptions::prefix at submit
   std::shared_ptr<const StructuredPrompt> prompt;  ///< all that comes before the answer; null: begins with a prefix
+  std::shared_ptr<DraftMemory> draft_memory;       ///< of its tokens
   std::int32_t n_structured = 0;  ///< tokens of the prompt up to its last block: fed as they are, without operations
   std::int32_t n_transient = 0;   ///< sequences that feeding them takes, besides the trunk
   PrefixUse prefix_use;

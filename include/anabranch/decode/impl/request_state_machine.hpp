@@ -13,6 +13,7 @@
 
 #include <anabranch/decode/events.hpp>
 #include <anabranch/decode/impl/branch_text.hpp>
+#include <anabranch/decode/impl/logit_blocks.hpp>
 #include <anabranch/decode/impl/position_budget.hpp>
 #include <anabranch/decode/impl/request_state.hpp>
 #include <anabranch/decode/impl/request_transaction.hpp>
@@ -59,9 +60,13 @@ class RequestStateMachine {
   void open(Request& request);
   /// Continues the trunk where an earlier request left it.
   void resume_trunk(Request& request) { continue_branch(request, request.edit(kTrunk)); }
-  /// Takes a branch's tokens of the pass that is being committed: the one that was sampled, and one behind each of the
-  /// branch's drafts in the pass. Those behind a wrong draft are ignored.
-  void accept(Request& request, BranchState& branch, std::span<const SampledToken> sampled);
+  /// Takes the token that a branch has sampled.
+  void accept(Request& request, BranchState& branch, const SampledToken& sampled);
+  /// Appends the tags that the markup thinks likely to come next, one after the other.
+  void propose_tags(const BranchState& branch, DraftChain& chain, std::int32_t n_most) const;
+  /// Makes rows of the first `n` tokens of the branch's chain, or of fewer: each has to be one that may be sampled and
+  /// after which the markup wants nothing but the next token.
+  void check_drafts(const Request& request, BranchState& branch, std::int32_t n) const;
   /// Chooses the branches that take part in the next pass. Called once all branches have taken their tokens.
   void admit_branches(Request& request);
   /// Ends a request: open branches are closed as the markup wants, joined, and reported.
@@ -71,7 +76,6 @@ class RequestStateMachine {
 
  private:
   // request_state_machine.hpp: one branch
-  void accept(Request& request, BranchState& branch, const SampledToken& sampled);
   void apply(Request& request, BranchState& branch, Action action, const SampledToken* sampled, EndReason reason);
   void take_back(Request& request, BranchState& branch, std::int32_t n, std::int32_t n_unfed);
   bool force(Request& request, BranchState& branch, const markup::Forced& forced);
@@ -81,11 +85,13 @@ class RequestStateMachine {
   void continue_branch(Request& request, BranchState& branch);
   bool ensure_row(const Request& request, BranchState& branch) const;
   EndReason allow_token(Request& request, BranchState& branch) const;
-  void collect_drafts(Request& request, BranchState& branch);
   void close_branch(Request& request, BranchState& branch, EndReason reason);
   Action end_of_text(BranchState& branch) const;
   bool is_end_of_text(TokenId token) const;
   static bool is_stop_token(const Request& request, TokenId token);
+  static bool only_samples(const Action& action) noexcept {
+    return action.next == Action::Next::sample && action.forget == 0 && action.forced.empty();
+  }
   void stop_at_token(Request& request, BranchState& branch);
   std::int32_t n_closing_tokens(const State& s) const;
   Event& emit(Event::Kind kind, const Request& request, const BranchState& branch);
@@ -119,21 +125,6 @@ void RequestStateMachine<M, Text, Cache>::open(Request& request) {
     apply(request, trunk, markup_.open(trunk.state), nullptr, EndReason::finished);
   else
     continue_branch(request, trunk);
-}
-
-template <Markup M, Detokenizer Text, DecoderCache Cache>
-void RequestStateMachine<M, Text, Cache>::accept(Request& request, BranchState& branch,
-                                                 std::span<const SampledToken> sampled) {
-  const std::vector<Draft<State>> drafts = std::exchange(branch.drafts, {});
-  std::size_t k = 0;
-  for (; k + 1 < sampled.size() && sampled[k].token == drafts[k].token; ++k) {
-    ++branch.n_sampled;  // the draft was fed already; the token behind it is the one that is still allowed
-    if (request.keeps_log) branch.log.tokens.push_back(sampled[k].token);
-    ++request.statistics.n_sampled;
-    const Action action = markup_.next(branch.state, sampled[k].token);
-    record(request, branch, {sampled[k].token, action.role}, &sampled[k]);
-  }
-  accept(request, branch, sampled[k]);
 }
 
 template <Markup M, Detokenizer Text, DecoderCache Cache>
@@ -256,35 +247,40 @@ template <Markup M, Detokenizer Text, DecoderCache Cache>
 void RequestStateMachine<M, Text, Cache>::continue_branch(Request& request, BranchState& branch) {
   if (!ensure_row(request, branch)) return close(request, EndReason::malformed);
   const EndReason denied = allow_token(request, branch);
-  if (denied != EndReason::none) return close_branch(request, branch, denied);
-  collect_drafts(request, branch);
+  if (denied != EndReason::none) close_branch(request, branch, denied);
 }
 
-/// Collects the drafts that the coming pass may hold behind the trunk's last token. Each saves a pass if it is right.
-/// Only tags after which the markup wants nothing but the next token are drafted.
 template <Markup M, Detokenizer Text, DecoderCache Cache>
-void RequestStateMachine<M, Text, Cache>::collect_drafts(Request& request, BranchState& branch) {
+void RequestStateMachine<M, Text, Cache>::propose_tags(const BranchState& branch, DraftChain& chain,
+                                                       std::int32_t n_most) const {
   if constexpr (MarkupWithDraft<M>) {
-    if (!options_.draft || !branch.is_trunk() || request.options->max_parallel_branches == 1) return;
-    constexpr std::size_t kMostDrafts = 4;
-    const std::int32_t n_allowed = branch.n_allowed;
-    branch.drafts.clear();
-    while (branch.drafts.size() < kMostDrafts &&
-           request.statistics.n_sampled + request.n_allowed + (branch.n_allowed - n_allowed) <
-               request.options->max_tokens) {
-      const State& s = branch.drafts.empty() ? branch.state : branch.drafts.back().after;
-      const TokenId token = markup_.draft(s);
-      if (token == kUnknownToken || is_end_of_text(token) || is_stop_token(request, token)) break;
-      Draft<State> draft{token, s};
-      const Action action = markup_.next(draft.after, token);
-      if (action.role != markup::Role::tag || action.next != Action::Next::sample || action.forget > 0 ||
-          !action.forced.empty())
-        break;
-      ++branch.n_allowed;
-      if (!budget_.fits(request, branch.index)) break;
-      branch.drafts.push_back(std::move(draft));
+    constexpr std::int32_t kMostTags = 4;
+    State state = branch.state;
+    while (std::ssize(chain.tokens) < std::min(n_most, kMostTags)) {
+      const TokenId token = markup_.draft(state);
+      if (token == kUnknownToken) return;
+      chain.tokens.push_back(token);
+      const Action action = markup_.next(state, token);
+      if (action.role != markup::Role::tag || !only_samples(action)) return;
     }
-    branch.n_allowed = n_allowed;
+  }
+}
+
+template <Markup M, Detokenizer Text, DecoderCache Cache>
+void RequestStateMachine<M, Text, Cache>::check_drafts(const Request& request, BranchState& branch,
+                                                       std::int32_t n) const {
+  branch.drafts.clear();
+  while (std::ssize(branch.drafts) < n) {
+    const TokenId token = branch.chain.tokens[branch.drafts.size()];
+    State state = branch.drafts.empty() ? branch.state : branch.drafts.back();
+    if (token < 0 || is_end_of_text(token) || is_stop_token(request, token)) return;
+    if constexpr (MarkupWithConstraint<M>) {
+      const markup::Constraint constraint = markup_.constrain(state);
+      if (!constraint.allowed.empty() && !has(constraint.allowed, token)) return;
+      if (has(constraint.forbidden, token)) return;
+    }
+    if (!only_samples(markup_.next(state, token))) return;
+    branch.drafts.push_back(std::move(state));
   }
 }
 

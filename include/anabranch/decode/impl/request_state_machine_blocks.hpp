@@ -99,6 +99,7 @@ void RequestStateMachine<M, Text, Cache>::add_child(Request& request, const Bran
   child.limit = std::min(parent.limit, positions.end(at, k));
   child.n_closing = n_closing_tokens(child.state);
   child.stream = branch_stream(parent.stream, parent.n_blocks, k);
+  child.draft_records = parent.draft_records;
   child.n_seen_above = parent.seen.size();
   child.beginning = k == 0 ? parent.beginning : TextBeginning::passed();
   request.branches.push_back(std::make_shared<BranchState>(std::move(child)));
@@ -131,6 +132,7 @@ void RequestStateMachine<M, Text, Cache>::report_branch_end(Request& request, Br
   branch.phase = Phase::ended;
   branch.reason = reason;
   branch.n_closing = 0;
+  branch.draft_memory.reset();
   Event& event = emit(Event::Kind::branch_end, request, branch);
   event.text = keep_text(branch, branch.stream_of_text.flush());
   event.reason = reason;
@@ -244,6 +246,8 @@ void RequestStateMachine<M, Text, Cache>::finish(Request& request, EndReason rea
   trunk.phase = Phase::ended;
   trunk.reason = reason;
   trunk.n_allowed = 0;
+  trunk.draft_memory.reset();
+  request.draft_memory.reset();
   request.statistics.ended_by_text = reason == EndReason::end_of_text;
   Event& event = emit(Event::Kind::end, request, trunk);
   event.text = keep_text(trunk, trunk.stream_of_text.flush());

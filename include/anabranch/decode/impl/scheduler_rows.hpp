@@ -20,11 +20,30 @@ void Scheduler<D>::choose_shares() {
     if (is_measured()) n_taken = impl::n_offers_taken(offers_, pass_, costs_, options_.target_seconds);
     if (options_.target_seconds > 0 && !costs_.is_known()) n_taken = 0;  // the first pass tells
   }
-  for (std::size_t k = 0; k < n_taken; ++k) entries_[offers_[k].request].share += offers_[k].n_rows;
-  for (Entry& entry : entries_) {
-    entry.n_drafts = entry.demand.is_filling ? 0 : std::max(entry.share - entry.demand.n_rows, 0);
-    if (entry.n_drafts > 0) entry.n_sampled = decoder_->statistics(entry.id).n_sampled;
+  for (std::size_t k = 0; k < n_taken; ++k) {
+    entries_[offers_[k].request].share += offers_[k].n_rows;
+    pass_.n_rows += offers_[k].n_rows;
+  }
+  allow_drafts();
+  for (const Entry& entry : entries_)
     if (entry.share > 0) shares_.push_back({entry.id, entry.share});
+}
+
+/// Drafts may have what all others leave of a pass, within the target; the decoder feeds those that are worth it.
+template <class D>
+void Scheduler<D>::allow_drafts() {
+  std::int32_t n_left = decoder_->options().max_rows - pass_.n_rows;
+  for (Entry& entry : entries_) {
+    if (entry.share == 0 || entry.demand.is_filling || entry.share < entry.demand.n_rows) continue;
+    std::int32_t n = std::min(entry.demand.n_drafts, n_left);
+    if (options_.target_seconds > 0 && n > 0 && !costs_.is_known()) return;
+    while (options_.target_seconds > 0 && n > 0 &&
+           costs_.seconds(pass_.n_rows + n, pass_.n_keys) * costs_.p95() > options_.target_seconds)
+      --n;
+    if (n <= 0) continue;
+    entry.share += n;
+    pass_.n_rows += n;
+    n_left -= n;
   }
 }
 
@@ -87,7 +106,7 @@ std::int32_t Scheduler<D>::most_offered() const noexcept {
   return options_.target_seconds > 0 ? 4 : kUnlimited;
 }
 
-/// Offers further branches, then drafts, then more of what is known, each in the order of the requests.
+/// Offers further branches, then more of what is known, each in the order of the requests.
 template <class D>
 void Scheduler<D>::offer_rows(std::int32_t n_rows) {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
@@ -101,12 +120,6 @@ void Scheduler<D>::offer_rows(std::int32_t n_rows) {
       offers_.push_back({i, n, n < n_of_one ? static_cast<double>(n) : 1.0, true});
       n_rows += n;
     }
-  }
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const RequestDemand& demand = entries_[i].demand;
-    if (entries_[i].share == 0 || demand.is_filling || demand.n_drafts == 0) continue;
-    offers_.push_back({i, demand.n_drafts, draft_success_ * demand.n_drafts, true});
-    n_rows += demand.n_drafts;
   }
   std::int32_t n_left = decoder_->options().max_rows - n_rows;
   for (std::size_t i = 0; i < entries_.size(); ++i)
@@ -125,18 +138,11 @@ void Scheduler<D>::offer_chunks(std::size_t i, std::int32_t& n_left) {
   }
 }
 
-/// Learns from a pass that was committed: what it cost, and how many of its drafts were right.
+/// Learns from a pass that was committed what it cost.
 template <class D>
 void Scheduler<D>::measure(double now) {
   costs_.add({pass_.n_rows, pass_.n_keys, now - planned_at_});
-  constexpr double kOfOne = 0.05;
-  for (Entry& entry : entries_) {
-    if (entry.n_drafts == 0 || !decoder_->knows(entry.id)) continue;
-    const std::int32_t n_sampled = decoder_->statistics(entry.id).n_sampled;
-    const double success = std::clamp((n_sampled - entry.n_sampled - 1.0) / entry.n_drafts, 0.0, 1.0);
-    draft_success_ += kOfOne * (success - draft_success_);
-    entry.n_drafts = 0;
-  }
+  decoder_->learn(now - planned_at_);
 }
 
 }  // namespace anabranch

@@ -20,7 +20,7 @@ class StepBuilder {
   using Request = RequestState<State>;
   using Step = typename Cache::Step;
 
-  /// `with_drafts`: the step holds the branches' drafts too.
+  /// `with_drafts`: the branches that may have drafts are noted.
   StepBuilder(Cache& cache, Step& step, const Positions& positions, bool with_drafts)
       : cache_(cache), step_(step), positions_(positions), with_drafts_(with_drafts) {}
 
@@ -33,13 +33,31 @@ class StepBuilder {
     n_left_ = n_rows;
     does_anything_ = false;
     forget_planned(request);
+    const std::size_t first_place = places_.size();
     add_branch(request, request.edit(kTrunk));
     request.in_pass = n_rows_ > n_before || does_anything_;
+    if (does_anything_) places_.resize(first_place, {nullptr, 0, 0});
+    for (std::size_t k = first_place; k < places_.size(); ++k) places_[k].n_left = n_left_;
+  }
+  /// A branch that samples in the pass behind a token that it feeds. A pass that forks, joins or rewinds sequences of a
+  /// request has no place for drafts of it: they would see segments that its commit makes whole (replay.hpp), which is
+  /// not what they see in a pass of their own.
+  struct DraftPlace {
+    Request* request;
+    BranchIndex branch;
+    std::ptrdiff_t n_left;  ///< rows that the request may still have
+  };
+  /// Those of a request follow each other.
+  std::span<const DraftPlace> places() const noexcept { return places_; }
+  /// Adds drafts as rows, once all requests have theirs.
+  void add_drafts(BranchState& branch) {
+    for (std::size_t k = 0; k < branch.drafts.size(); ++k)
+      step_.append(branch.sequence, {branch.chain.tokens[k]}, Logits::last);
+    n_rows_ += static_cast<std::int32_t>(branch.drafts.size());
   }
   std::int32_t n_rows() const noexcept { return n_rows_; }
   /// Sequences that the step creates.
   std::int32_t n_created() const noexcept { return n_created_; }
-  bool has_drafts() const noexcept { return has_drafts_; }
 
  private:
   using Kind = Operation::Kind;
@@ -48,16 +66,18 @@ class StepBuilder {
   static void forget_planned(Request& request) {
     for_each_in_cache(request, [&](BranchIndex i) {
       const BranchState& branch = request.branch(i);
-      if (branch.n_planned == 0 && branch.n_planned_tokens == 0 && branch.n_planned_hold == branch.n_held) return;
+      if (branch.n_planned == 0 && branch.n_planned_tokens == 0 && branch.n_planned_hold == branch.n_held &&
+          branch.drafts.empty())
+        return;
       BranchState& changed = request.edit(i);
       changed.n_planned = changed.n_planned_tokens = 0;
       changed.n_planned_hold = changed.n_held;
+      changed.drafts.clear();
     });
   }
 
   /// False: something of the branch, or of a branch inside it, is left for another pass; or the pass leaves a segment
-  /// of it cut (replay.hpp): then it has no drafts, which a pass of their own might have to feed, and is joined by a
-  /// later pass.
+  /// of it cut (replay.hpp): then it is joined by a later pass.
   bool add_branch(Request& request, BranchState& branch) {
     if (branch.is_trunk() && !request.has_trunk) create_trunk(request, branch);
     if (!cache_.alive(branch.sequence))
@@ -71,7 +91,8 @@ class StepBuilder {
     const bool cuts = request.keeps_log && cuts_segment(request, branch.operations);
     const bool samples = branch.phase == Phase::running && branch.sampled.empty();
     if (samples && branch.operations.empty()) step_.request_logits(branch.sequence);  // forked without a prefix
-    if (samples && with_drafts_ && !request.prefilling && !cuts) add_drafts(branch);
+    if (samples && with_drafts_ && !request.prefilling && !branch.operations.empty())
+      places_.push_back({&request, branch.index, 0});
     return has_all && !cuts;
   }
 
@@ -174,17 +195,6 @@ class StepBuilder {
     return whole;
   }
 
-  /// All of them or none.
-  void add_drafts(const BranchState& branch) {
-    if (std::ssize(branch.drafts) > n_left_) return;
-    for (const auto& draft : branch.drafts) {
-      step_.append(branch.sequence, {draft.token}, Logits::last);
-      has_drafts_ = true;
-      ++n_rows_;
-      --n_left_;
-    }
-  }
-
   bool add_fork(Request& request, BranchState& branch, const Block& block) {
     check_room(request, block.n);
     n_created_ += block.n;
@@ -204,12 +214,12 @@ class StepBuilder {
   Step& step_;
   const Positions& positions_;
   bool with_drafts_;
-  bool has_drafts_ = false;
   std::int32_t n_rows_ = 0;
   std::int32_t n_created_ = 0;
   std::int32_t first_row_ = 0;  // of the request that is being added
   std::ptrdiff_t n_left_ = 0;   // rows that it may still have
   bool does_anything_ = false;  // beside them
+  std::vector<DraftPlace> places_;
 };
 
 /// Strikes off what the planned step holds of a branch. Returns how many sequences the step created for it. REQUIRES:
