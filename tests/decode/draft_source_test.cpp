@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <random>
 
@@ -197,8 +198,9 @@ TEST_CASE("Whatever is drafted, texts, log-probabilities and events are those wi
   }
   INFO(n_drafted << " drafted, " << n_accepted << " accepted, " << n_saved << " passes saved of " << n_passes);
   CHECK(n_accepted > 10000);
-  CHECK(n_drafted > 2 * n_accepted);
+  CHECK(n_drafted > n_accepted + 10000);
   CHECK(n_saved > 8000);
+  CHECK(n_accepted > n_saved + 100);  // branches went on together
 }
 
 TEST_CASE("Drafts of a source are left out where they find no page: a request needs no more pages than without") {
@@ -226,6 +228,7 @@ TEST_CASE("A pass that brings several rounds tells their events in order, and co
   setup.decoder.end_of_text = {letters::kEnd};
   setup.decoder.max_tokens = 12;
   setup.requests.emplace_back(letters::tokens("abc"), ab::RequestOptions{});
+  setup.requests[0].second.logit_bias = {{letters::kEnd, -std::numeric_limits<float>::infinity()}};
   const Written without = written(setup, nullptr);
   class Right final : public ab::DraftSource {
    public:
