@@ -42,6 +42,7 @@ struct Options {
   std::int32_t threads = 0;
   std::int32_t ranks = 1;
   double rank_limit = 30;
+  std::string drafts = "off";
   bool row_costs = false;
   ab::GenerateOptions generate{
       .request = {.max_tokens = ab::torch::kMaxTokens, .max_branch_tokens = ab::torch::kMaxBranchTokens}};
@@ -78,6 +79,10 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--rank-limit", o.rank_limit, "seconds that one of them may wait for another")
       ->check(example::above(0))
       ->capture_default_str();
+  app.add_option("--drafts", o.drafts,
+                 "copy: what followed the last tokens where they came before is fed ahead, where it pays; same text")
+      ->check(CLI::IsMember({"off", "copy"}))
+      ->capture_default_str();
   app.add_flag("--row-costs", o.row_costs, "first measure and draw what a pass costs by its number of rows");
 }
 
@@ -103,6 +108,7 @@ int run(Options o, example::Ranks& ranks) {
   if (chat::has_question(o.session) && ranks.leads()) chat::collect_questions(o.session);
   if (o.positions != "model")
     o.generate.positions = o.positions == "longest" ? ab::Positions::longest : ab::Positions::sequential;
+  o.generate.drafts = o.drafts == "copy" ? ab::DraftKind::copy : ab::DraftKind::off;
   ab::torch::LoadOptions load;
   load.weights = kWeights.at(o.weights);
   load.n_threads = o.threads;

@@ -28,6 +28,13 @@ std::string parallel_phase(const Answer& answer) {
                      per_second(answer.n_parallel_tokens, answer.parallel_seconds));
 }
 
+/// Nothing where nothing was drafted.
+std::string drafts(std::int32_t n_drafted, std::int32_t n_accepted, std::int32_t n_passes_saved) {
+  if (n_drafted == 0) return "";
+  return figure_lines(
+      fmt::format("drafts: {} fed, {} accepted, {} passes saved", n_drafted, n_accepted, n_passes_saved));
+}
+
 std::string row(const char* name, const Result& r) {
   const Statistics& s = r.answer.statistics;
   return fmt::format("  {:<9} {:>7} {:>7} {:>9} {:>9.2f} {:>10.1f} {:>9.1f} {:>6.2f}\n", name, s.n_text(), s.n_passes,
@@ -63,7 +70,8 @@ std::string figures(const Result& r) {
   return figure_lines(fmt::format("{}", r.answer.statistics)) +
          figure_lines(fmt::format("{:.2f} s   {:.1f} tokens/s   {}{}ended: {}", r.answer.seconds,
                                   tokens_per_second(r.answer), parallel_phase(r.answer), weights,
-                                  anabranch::reason_name(r.answer.reason)));
+                                  anabranch::reason_name(r.answer.reason))) +
+         drafts(r.answer.statistics.n_drafted, r.answer.statistics.n_accepted, r.answer.statistics.n_passes_saved);
 }
 
 std::string comparison(const Result& serial, const Result& parallel, int width) {
@@ -85,13 +93,16 @@ std::string comparison(const Result& serial, const Result& parallel, int width) 
 }
 
 std::string summary(const std::vector<Result>& results, double wall) {
-  std::int32_t n_parallel = 0, n_text = 0, n_passes = 0, n_serial = 0;
+  std::int32_t n_parallel = 0, n_text = 0, n_passes = 0, n_serial = 0, n_drafted = 0, n_accepted = 0, n_saved = 0;
   double blocks = 0, share = 0;
   for (const Result& r : results) {
     const Statistics& s = r.answer.statistics;
     n_text += s.n_text();
     n_passes += s.n_passes;
     n_serial += anabranch::serial_passes(s);
+    n_drafted += s.n_drafted;
+    n_accepted += s.n_accepted;
+    n_saved += s.n_passes_saved;
     if (!s.parallel()) continue;
     ++n_parallel;
     blocks += s.branches_per_block();
@@ -104,7 +115,8 @@ std::string summary(const std::vector<Result>& results, double wall) {
          figure_lines(fmt::format(
              "{:.0f} % of them with branches (PPD)   {:.1f} a block (ABN)   {:.0f} % of their text in them (APD)",
              100 * n_parallel / n, ratio(blocks, n_parallel), 100 * ratio(share, n_parallel))) +
-         figure_lines(fmt::format("{:.2f} s for all, {:.1f} tokens/s in all", wall, per_second(n_text, wall)));
+         figure_lines(fmt::format("{:.2f} s for all, {:.1f} tokens/s in all", wall, per_second(n_text, wall))) +
+         drafts(n_drafted, n_accepted, n_saved);
 }
 
 std::string to_json(const Result& r) {
@@ -131,6 +143,9 @@ std::string to_json(const Result& r) {
       {"tokens_forced", s.n_forced},
       {"passes", s.n_passes},
       {"passes_serial", s.n_serial_passes()},
+      {"drafted", s.n_drafted},
+      {"accepted", s.n_accepted},
+      {"passes_saved", s.n_passes_saved},
       {"blocks", s.n_blocks},
       {"ppd", s.parallel() ? 1 : 0},
       {"abn", s.branches_per_block()},

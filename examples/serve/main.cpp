@@ -30,7 +30,7 @@ namespace {
 struct Options {
   serve::ServerOptions server;
   ab::torch::EngineOptions engine;
-  std::string model, adapter, weights = "auto", width = "auto";
+  std::string model, adapter, weights = "auto", width = "auto", drafts = "off";
   std::int32_t threads = 0;
   std::int32_t context = 32768;
   double target_ms = 0;
@@ -90,6 +90,10 @@ void add_engine_options(CLI::App& app, Options& o) {
                  "all branches")
       ->check(CLI::IsMember({"auto", "serial", "all"}))
       ->capture_default_str();
+  app.add_option("--drafts", o.drafts,
+                 "copy: what followed the last tokens where they came before is fed ahead, where it pays; same text")
+      ->check(CLI::IsMember({"off", "copy"}))
+      ->capture_default_str();
   app.add_option("--target-ms", o.target_ms,
                  "a request's token is to take no longer: others wait to be admitted; 0: any time")
       ->check(CLI::NonNegativeNumber)
@@ -121,6 +125,7 @@ int run(Options o) {
   // Without costs, and without a target, the scheduler takes all rows.
   if (o.width != "all") o.engine.generate.row_costs = std::make_shared<const ab::RowCosts>(model.measure_row_costs());
   if (o.width == "serial") o.engine.generate.request.max_parallel_branches = 1;
+  if (o.drafts == "copy") o.engine.generate.drafts = ab::DraftKind::copy;
   ab::torch::Engine engine(model, o.engine);
   o.server.limits.max_tokens = o.engine.generate.request.max_tokens;
   o.server.limits.vocabulary = model.config().vocabulary;

@@ -64,7 +64,10 @@ class TurnsOf final : public Turns {
  public:
   TurnsOf(const CausalLm& model, const GenerateOptions& options, M markup)
       : Turns(options_of_history(model, options)),
-        decoder_(cache_, std::move(markup), model.text().tokenizer, impl::decoder_options(model, options)) {}
+        drafts_(impl::drafts(options)),
+        decoder_(cache_, std::move(markup), model.text().tokenizer, impl::decoder_options(model, options)) {
+    decoder_.draft_with(drafts_.get());
+  }
 
   RequestId submit_closing(TokenId token, RequestId after) override {
     return decoder_.submit({token}, {.after = after, .prefill_only = true});
@@ -103,6 +106,7 @@ class TurnsOf final : public Turns {
   SequenceId sequence(RequestId id) const override { return decoder_.branch(id, kTrunk).sequence; }
 
  private:
+  std::unique_ptr<impl::CopyDrafts> drafts_;
   Decoder<M, hf::Tokenizer> decoder_;
 };
 

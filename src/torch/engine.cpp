@@ -103,10 +103,12 @@ class PassesOf final : public Passes {
   PassesOf(const CausalLm& model, const EngineOptions& options, M markup)
       : Passes(model, options),
         prefixes_(cache_),
+        drafts_(impl::drafts(options.generate)),
         decoder_(cache_, std::move(markup), model.text().tokenizer, decoder_options(model, options.generate)),
         scheduler_(decoder_, options.schedule),
         front_(scheduler_, options.max_open) {
     decoder_.use(&prefixes_);
+    decoder_.draft_with(drafts_.get());
     note_state();
   }
 
@@ -173,6 +175,7 @@ class PassesOf final : public Passes {
   }
 
   PrefixCache<> prefixes_;
+  std::unique_ptr<impl::CopyDrafts> drafts_;
   Decoder<M, hf::Tokenizer> decoder_;
   Scheduler<Decoder<M, hf::Tokenizer>> scheduler_;
   SchedulerFront<Scheduler<Decoder<M, hf::Tokenizer>>> front_;

@@ -30,7 +30,9 @@ std::vector<TokenId> prompt_of(const CausalLm& model, const GenerateOptions& opt
 std::vector<Answer> answers_of(CausalLm& model, const Prompts& prompts, const GenerateOptions& options) {
   return impl::with_markup(model, options, [&](auto markup) {
     KvCache cache(options_of_cache(model, prompts, options));
+    const auto drafts = impl::drafts(options);
     Decoder decoder(cache, std::move(markup), model.text().tokenizer, impl::decoder_options(model, options));
+    decoder.draft_with(drafts.get());
     return RequestLoop(model, cache, decoder, options).run(prompts);
   });
 }

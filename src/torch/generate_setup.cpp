@@ -64,6 +64,11 @@ DecoderOptions decoder_options(const CausalLm& model, const GenerateOptions& opt
   return result;
 }
 
+std::unique_ptr<CopyDrafts> drafts(const GenerateOptions& options) {
+  if (options.drafts == DraftKind::off) return nullptr;
+  return std::make_unique<CopyDrafts>(CopyDrafter(), options.row_costs);
+}
+
 markup::SkeletonOptions skeleton_options(const CausalLm& model, const GenerateOptions& options) {
   markup::SkeletonOptions result;
   result.max_points = options.max_branches;

@@ -1,10 +1,13 @@
 // The parts that `generate` and Conversation are put together from: limits, options of the decoder, and the markup.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <anabranch/decode/draft/copy_drafter.hpp>
+#include <anabranch/decode/draft/measured_drafts.hpp>
 #include <anabranch/decode/generate_options.hpp>
 #include <anabranch/hf/chat_template.hpp>
 #include <anabranch/markup/aspd.hpp>
@@ -24,6 +27,10 @@ std::vector<hf::Message> with_system(const GenerateOptions& options, std::vector
 DecoderOptions decoder_options(const CausalLm& model, const GenerateOptions& options);
 markup::SkeletonOptions skeleton_options(const CausalLm& model, const GenerateOptions& options);
 markup::AspdOptions aspd_options(const CausalLm& model, const GenerateOptions& options);
+
+using CopyDrafts = MeasuredDrafts<CopyDrafter>;
+/// The options' drafts, for Decoder::draft_with; null: none.
+std::unique_ptr<CopyDrafts> drafts(const GenerateOptions& options);
 
 /// use(markup) with the options' markup, else with the model's own.
 template <class Use>

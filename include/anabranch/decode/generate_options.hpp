@@ -15,6 +15,12 @@
 
 namespace anabranch {
 
+/// The drafts of a run, beside the markup's tags.
+enum class DraftKind : std::uint8_t {
+  off,
+  copy,  ///< what followed the last tokens where they came before (CopyDrafter), where it pays (MeasuredDrafts)
+};
+
 struct GenerateOptions {
   std::optional<MarkupKind> markup = {};           ///< none: the model's own
   std::optional<Positions> positions = {};         ///< none: the model's own
@@ -22,6 +28,7 @@ struct GenerateOptions {
   RequestOptions request = {};                     ///< of every question; a limit that is kNone is the runner's
   std::int32_t max_branches = 8;                   ///< points or titles of a block, and branches decoded at once
   bool draft = true;                               ///< as DecoderOptions::draft
+  DraftKind drafts = DraftKind::off;               ///< further drafts, on any branch; they change no text
   std::shared_ptr<const RowCosts> row_costs = {};  ///< as DecoderOptions::row_costs
   bool model_defaults = true;     ///< what `request` leaves open of sampling is as the model's own settings have it
   std::int32_t max_requests = 4;  ///< questions that are answered at once
