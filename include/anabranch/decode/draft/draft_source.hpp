@@ -16,7 +16,8 @@
 
 namespace anabranch {
 
-/// The notes of a source about one level, by which it finds tokens again. The decoder holds it for as long as the tokens can grow.
+/// The notes of a source about one level, by which it finds tokens again. The decoder holds it for as long as the
+/// tokens can grow.
 class DraftMemory {
  public:
   virtual ~DraftMemory() = default;
