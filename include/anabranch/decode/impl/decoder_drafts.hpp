@@ -22,6 +22,8 @@ bool Decoder<M, Text, S, Cache>::may_draft(const Request& request) const noexcep
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 bool Decoder<M, Text, S, Cache>::add_drafts(impl::StepBuilder<State, Cache>& builder) {
   const auto places = builder.places();
+  pass_.n_keys = 0;
+  if (places.empty()) return false;
   offers_.assign(places.size(), {});
   std::int64_t n_keys = 0;
   for (std::size_t first = 0, end = 0; first < places.size(); first = end) {
@@ -38,7 +40,7 @@ bool Decoder<M, Text, S, Cache>::add_drafts(impl::StepBuilder<State, Cache>& bui
       offer.n_rows = draft_source_ == nullptr && end - first == 1 ? offer.n_tokens : 0;
     }
   }
-  pass_.n_keys = places.empty() ? 0 : static_cast<std::int32_t>(n_keys / std::ssize(places));
+  pass_.n_keys = static_cast<std::int32_t>(n_keys / std::ssize(places));
   if (draft_source_ != nullptr) draft_source_->choose(offers_, builder.n_rows(), pass_.n_keys);
   const std::int32_t n_before = builder.n_rows();
   std::ptrdiff_t n_of_request = 0;
