@@ -28,13 +28,6 @@ std::string parallel_phase(const Answer& answer) {
                      per_second(answer.n_parallel_tokens, answer.parallel_seconds));
 }
 
-/// Nothing where nothing was drafted.
-std::string drafts(std::int32_t n_drafted, std::int32_t n_accepted, std::int32_t n_passes_saved) {
-  if (n_drafted == 0) return "";
-  return figure_lines(
-      fmt::format("drafts: {} fed, {} accepted, {} passes saved", n_drafted, n_accepted, n_passes_saved));
-}
-
 std::string row(const char* name, const Result& r) {
   const Statistics& s = r.answer.statistics;
   return fmt::format("  {:<9} {:>7} {:>7} {:>9} {:>9.2f} {:>10.1f} {:>9.1f} {:>6.2f}\n", name, s.n_text(), s.n_passes,
@@ -57,6 +50,13 @@ std::string figure_lines(std::string_view figures) {
     line.append(line.empty() ? "" : kBetween).append(figure);
   }
   return text + "  " + line + "\n";
+}
+
+/// Nothing where nothing was drafted.
+std::string drafts(std::int32_t n_drafted, std::int32_t n_accepted, std::int32_t n_passes_saved) {
+  if (n_drafted == 0) return "";
+  return figure_lines(
+      fmt::format("drafts: {} fed, {} accepted, {} passes saved", n_drafted, n_accepted, n_passes_saved));
 }
 
 const char* const kHeading = "  {:<9} {:>7} {:>7} {:>9} {:>9} {:>10} {:>9} {:>6}\n";
