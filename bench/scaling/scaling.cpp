@@ -17,6 +17,7 @@
 
 #include <anabranch/anabranch.hpp>
 #include <anabranch/decode/decoder.hpp>
+#include <anabranch/decode/scheduler.hpp>
 
 #include "../cpu_time.hpp"
 
@@ -286,6 +287,54 @@ double decoder_without_pages(std::int32_t n) {
   return seconds([&] { need(!requests.decoder.plan(), "there are pages left"); });
 }
 
+/// A scheduler that runs 8 requests at once, and n that wait.
+struct Scheduled {
+  explicit Scheduled(std::int32_t n)
+      : cache({.n_pages = 256, .page_size = 4, .max_sequences = 2 * n + 16}),
+        decoder(cache, ForksN{n}, NoText{},
+                {.max_tokens = 1 << 20, .end_of_text = {kEndOfText}, .preemptible = true}),
+        scheduler(decoder, {.max_queued = n + 8, .max_running = 8}) {
+    requests.reserve(static_cast<std::size_t>(n) + 8);
+  }
+  void submit(std::int32_t n) {
+    for (std::int32_t i = 0; i < n; ++i) requests.push_back(scheduler.submit(prompt));
+  }
+  void pass() {
+    const auto plan = scheduler.plan(0);
+    need(static_cast<bool>(plan), "the scheduler has no pass");
+    tokens.assign(plan->outputs.size(), kWord);
+    scheduler.commit_sampled(tokens, 0.01);
+  }
+  const std::vector<TokenId> prompt{kWord, kWord};
+  std::vector<TokenId> tokens;
+  KvCache cache;
+  Decoder<ForksN, NoText> decoder;
+  Scheduler<Decoder<ForksN, NoText>> scheduler;
+  std::vector<RequestId> requests;
+};
+
+double submit_to_scheduler(std::int32_t n) {
+  Scheduled world(n);
+  return seconds([&] { world.submit(n); });
+}
+
+double pass_beside_waiting(std::int32_t n) {
+  Scheduled world(n);
+  world.submit(n);
+  world.pass();
+  world.pass();
+  return seconds([&] { world.pass(); });
+}
+
+double cancel_of_waiting(std::int32_t n) {
+  Scheduled world(n);
+  world.submit(n);
+  world.pass();
+  return seconds([&] {
+    for (const RequestId id : world.requests) world.scheduler.cancel(id);
+  });
+}
+
 struct Case {
   const char* name;
   double (*run)(std::int32_t n);
@@ -307,6 +356,9 @@ constexpr Case kCases[] = {
     {"decoder: commit of n requests", commit_of_requests},
     {"decoder: plan when half of n requests are lost", lost_requests},
     {"decoder: plan of n requests without a free page", decoder_without_pages},
+    {"scheduler: submit of n requests", submit_to_scheduler},
+    {"scheduler: a pass of 8 beside n that wait", pass_beside_waiting},
+    {"scheduler: cancel of n requests", cancel_of_waiting},
 };
 
 double least(const Case& c, std::int32_t n) {

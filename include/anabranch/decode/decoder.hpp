@@ -223,6 +223,7 @@ class Decoder {
   void end_prefix_use(impl::PrefixUse& use) noexcept;
   // impl/decoder_planning.hpp: the plan of a pass, and the settings of its outputs
   void need_no_plan() const;
+  void strike_ended() noexcept;
   DecoderPlan plan_shares();
   bool has_share() const noexcept;
   const StepPlan* plan_those_left(Shortage& shortage, Transaction& transaction, std::vector<std::size_t>& lost);
@@ -266,6 +267,8 @@ class Decoder {
   S sampler_;
   typename Transaction::Requests requests_;  // ascending id
   std::vector<std::size_t> running_;         // ascending, in requests_: all that run, and some that have ended since
+  std::size_t n_swept_ = 0;                  // of running_, when it was rid of those that had ended
+  std::vector<std::size_t> planned_;         // ascending, of running_: those that the plan is to have rows of
   std::vector<SequenceId> abandoned_;        // trunks that nobody goes on with, to be dropped
   std::size_t n_released_ = 0;               // of requests_, to be forgotten
   PrefixSource* prefixes_ = nullptr;

@@ -19,7 +19,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -95,28 +97,38 @@ class Scheduler {
   const D& decoder() const noexcept { return *decoder_; }
 
  private:
+  struct Entry;
+  /// By rank.
+  struct IsBefore {
+    bool operator()(const Entry* a, const Entry* b) const noexcept;
+  };
+  using Waiting = std::set<Entry*, IsBefore>;
   /// A request that is not over.
   struct Entry {
     RequestId id = kNoRequest;
     ScheduleOptions schedule;
-    bool keeps_pages = false;  ///< its sequence is for others: RequestOptions::prefill_only
-    bool is_admitted = false;
-    std::int32_t n_pages_lost = 0;   ///< that it had when it was preempted
-    std::int32_t n_pages_short = 0;  ///< that it was short of when it was deferred
-    RequestDemand demand;            ///< of the plan that is made
-    std::int32_t share = 0;          ///< likewise
+    bool keeps_pages = false;           ///< its sequence is for others: RequestOptions::prefill_only
+    bool has_history = false;           ///< it waits, perhaps with pages: those of the request that it goes on with
+    typename Waiting::node_type place;  ///< its own in waiting_, while it runs
+    std::int32_t n_pages_lost = 0;      ///< that it had when it was preempted
+    std::int32_t n_pages_short = 0;     ///< that it was short of when it was deferred
+    RequestDemand demand;               ///< of the plan that is made
+    std::int32_t share = 0;             ///< likewise
   };
-  static bool is_before(const Entry& a, const Entry& b) noexcept;
   // impl/scheduler.hpp
   template <class P>
   RequestId submit_either(const P& prompt, const RequestOptions& options, const ScheduleOptions& schedule);
-  void forget_ended();
+  bool is_over(const Entry& entry) const noexcept;
+  void note_over(const Entry& entry) noexcept;
+  void forget_if_over(RequestId id) noexcept;
+  void forget_ended() noexcept;
   void end_late(double now);
   void admit();
   bool has_time_for(std::int64_t n_running) const;
   std::int64_t n_pages_wanted(const Entry& entry) const;
   std::int64_t n_pages_below(std::int32_t priority) const;
   bool evict_idle();
+  Entry* last_with_pages() const;
   bool make_room(std::int32_t n_short);
   // impl/scheduler_rows.hpp
   void choose_shares();
@@ -133,8 +145,12 @@ class Scheduler {
   D* decoder_;
   SchedulerOptions options_;
   RunningRowCosts costs_;
-  std::vector<Entry> entries_;          // by rank
+  std::map<RequestId, Entry> entries_;
+  Waiting waiting_;                                                 // of them, those that were not admitted
+  std::vector<Entry*> running_;                                     // the others, by rank
+  double next_deadline_ = std::numeric_limits<double>::infinity();  // no request has an earlier one
   std::vector<RequestId> idle_;         // over, with their histories in the cache; the one that is so longest first
+  std::size_t n_idle_known_ = 0;        // of idle_, when it was rid of those that had been released
   std::vector<RequestShare> shares_;    // of the plan that is made
   std::vector<impl::RowOffer> offers_;  // likewise
   impl::PassRows pass_;                 // of the open plan

@@ -106,7 +106,7 @@ std::span<const Event> Decoder<M, Text, S, Cache>::accept(std::vector<SampledTok
   Transaction transaction = begin_transaction();
   machine_.sequences_due().n_in_step = 0;
   std::vector<std::size_t> in_pass;
-  for (const std::size_t i : running_) {
+  for (const std::size_t i : planned_) {
     if (!requests_[i]->in_pass || !requests_[i]->active) continue;
     in_pass.push_back(i);
     Request& request = transaction.change(i);
@@ -124,7 +124,7 @@ std::span<const Event> Decoder<M, Text, S, Cache>::accept(std::vector<SampledTok
   }
   step_->commit();
   transaction.keep();  // nothing can fail from here on
-  for (const std::size_t i : running_)
+  for (const std::size_t i : planned_)
     if (requests_[i]->in_pass) count_pass(*requests_[i]);  // cancelled since it was planned
   end_plan();
   try_sweep();
@@ -189,6 +189,7 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::end_plan() noexcept {
   step_.reset();
   plan_ = nullptr;
+  planned_.clear();
   machine_.sequences_due().n_in_step = 0;
   owners_.clear();
   settings_.clear();
@@ -198,7 +199,6 @@ void Decoder<M, Text, S, Cache>::end_plan() noexcept {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::abort() noexcept {
   end_plan();
-  for (const std::size_t i : running_) requests_[i]->in_pass = false;
   try_sweep();
 }
 

@@ -12,10 +12,14 @@ namespace anabranch {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 DecoderPlan Decoder<M, Text, S, Cache>::plan() {
   need_no_plan();
-  for (const std::size_t i : running_) requests_[i]->share = kNone;
+  sweep();
+  strike_ended();
+  planned_ = running_;
+  for (const std::size_t i : planned_) requests_[i]->share = kNone;
   return plan_shares();
 }
 
+/// O(the requests that have a share).
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 DecoderPlan Decoder<M, Text, S, Cache>::plan(std::span<const RequestShare> shares) {
   need_no_plan();
@@ -25,9 +29,23 @@ DecoderPlan Decoder<M, Text, S, Cache>::plan(std::span<const RequestShare> share
       fail(Status::bad_argument, "request ", static_cast<std::uint64_t>(share.request), " with ", share.n_rows,
            " rows; it needs 1 or more, or has no share");
   }
-  for (const std::size_t i : running_) requests_[i]->share = 0;
-  for (const RequestShare& share : shares) requests_[index_of(share.request)]->share = share.n_rows;
+  sweep();
+  if (running_.size() > 2 * n_swept_) strike_ended();
+  planned_.clear();
+  for (const RequestShare& share : shares) {
+    const std::size_t i = index_of(share.request);
+    requests_[i]->share = share.n_rows;
+    if (requests_[i]->active) planned_.push_back(i);
+  }
+  std::sort(planned_.begin(), planned_.end());
+  planned_.erase(std::unique(planned_.begin(), planned_.end()), planned_.end());
   return plan_shares();
+}
+
+template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
+void Decoder<M, Text, S, Cache>::strike_ended() noexcept {
+  std::erase_if(running_, [&](std::size_t i) { return !requests_[i]->active; });
+  n_swept_ = running_.size();
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
@@ -37,9 +55,7 @@ void Decoder<M, Text, S, Cache>::need_no_plan() const {
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 DecoderPlan Decoder<M, Text, S, Cache>::plan_shares() {
-  sweep();
   look_up_prefixes();
-  std::erase_if(running_, [&](std::size_t i) { return !requests_[i]->active; });
   Transaction transaction = begin_transaction();
   std::vector<std::size_t> lost;
   end_oversized(transaction);
@@ -81,7 +97,7 @@ const StepPlan* Decoder<M, Text, S, Cache>::plan_those_left(Shortage& shortage, 
     }
     const std::size_t first = in_building_;
     for (const std::size_t i :
-         running_) {  // where one has lost a sequence, others may have: the step is built anew once
+         planned_) {  // where one has lost a sequence, others may have: the step is built anew once
       if (!requests_[i]->active || (i != first && !has_lost_sequence(*requests_[i]))) continue;
       lost.push_back(i);
       machine_.abandon(transaction.change(i), EndReason::lost);
@@ -90,11 +106,10 @@ const StepPlan* Decoder<M, Text, S, Cache>::plan_those_left(Shortage& shortage, 
   return nullptr;
 }
 
-/// Whether a request that takes part is left.
+/// Whether a request that is to take part is left.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 bool Decoder<M, Text, S, Cache>::has_share() const noexcept {
-  return std::any_of(running_.begin(), running_.end(),
-                     [&](std::size_t i) { return requests_[i]->active && requests_[i]->share != 0; });
+  return std::any_of(planned_.begin(), planned_.end(), [&](std::size_t i) { return requests_[i]->active; });
 }
 
 /// Whether a sequence of the request was dropped by others, or taken from its parent. O(its sequences).
@@ -153,17 +168,17 @@ bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
     builder.add(request, n_most);
     if (builder.n_rows() > n_before) rows_.push_back({request.id, builder.n_rows() - n_before});
   };
-  for (const std::size_t i : running_) {
+  for (const std::size_t i : planned_) {
     Request& request = *requests_[i];
     request.in_pass = request.prefill_in_pass = false;
     in_building_ = i;
-    if (!request.active || request.is_filling() || request.share == 0) continue;
+    if (!request.active || request.is_filling()) continue;
     add(request, request.share == kNone ? kUnlimited : request.share);
   }
   bool is_oldest = true;
-  for (const std::size_t i : running_) {
+  for (const std::size_t i : planned_) {
     Request& request = *requests_[i];
-    if (!request.active || !request.is_filling() || request.share == 0 || waits_for_prefix(request)) continue;
+    if (!request.active || !request.is_filling() || waits_for_prefix(request)) continue;
     std::int32_t n_left = std::max(options().max_rows - builder.n_rows(), is_oldest ? 1 : 0);
     if (request.share != kNone) n_left = request.share;
     is_oldest = false;
@@ -184,7 +199,7 @@ bool Decoder<M, Text, S, Cache>::build_step(Step& step, bool with_drafts) {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::assign_outputs(const StepPlan& plan) {
   std::vector<std::pair<SequenceId, OutputOwner>> running;
-  for (const std::size_t i : running_) {
+  for (const std::size_t i : planned_) {
     const Request& request = *requests_[i];
     if (!request.active || !request.in_pass) continue;
     impl::for_each_in_cache(request, [&](BranchIndex k) {
@@ -269,9 +284,9 @@ void Decoder<M, Text, S, Cache>::show_seen(std::size_t output) {
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::end_oversized(Transaction& transaction) {
   using Kind = impl::Operation::Kind;
-  for (const std::size_t i : running_) {
+  for (const std::size_t i : planned_) {
     const Request& request = *requests_[i];
-    if (!request.active || !request.prefilling || request.share == 0) continue;
+    if (!request.active || !request.prefilling) continue;
     std::int64_t n = cache_->alive(request.trunk().sequence) ? cache_->n_tokens(request.trunk().sequence) : 0;
     for (const impl::Operation& op : request.trunk().operations)
       n += op.kind == Kind::rewind ? -op.count : std::ssize(op.to_feed());
@@ -279,15 +294,15 @@ void Decoder<M, Text, S, Cache>::end_oversized(Transaction& transaction) {
   }
 }
 
-/// Ends the first request, from running_[n_checked] on, that would be short of pages even if all others returned
+/// Ends the first request, from planned_[n_checked] on, that would be short of pages even if all others returned
 /// theirs. False: there is none. Notes what each request needs on the way, and sets `n_checked` behind the last: that
 /// one has ended takes nothing from what those before it could get.
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 bool Decoder<M, Text, S, Cache>::end_starved(Transaction& transaction, std::size_t& n_checked) {
   const std::int32_t n_free = cache_->n_free_pages(), n_in_use = cache_->n_pages() - n_free;
-  while (n_checked < running_.size()) {
-    const std::size_t i = running_[n_checked++];
-    if (!requests_[i]->active || requests_[i]->share == 0) continue;
+  while (n_checked < planned_.size()) {
+    const std::size_t i = planned_[n_checked++];
+    if (!requests_[i]->active) continue;
     const RequestPages pages{requests_[i]->id, n_pages_needed_alone(*requests_[i]), n_pages_used(*requests_[i])};
     if (pages.n_needed > n_free && pages.n_needed - n_free > n_in_use - pages.n_used) {
       machine_.close(transaction.change(i), EndReason::no_room);

@@ -144,8 +144,8 @@ template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>
 void Decoder<M, Text, S, Cache>::look_up_prefixes() {
   if (prefixes_ == nullptr) return;
   share_prompts();
-  for (const std::size_t i : running_)
-    if (requests_[i]->active && requests_[i]->share != 0 && waits_for_prefix(*requests_[i])) look_up(*requests_[i]);
+  for (const std::size_t i : planned_)
+    if (requests_[i]->active && waits_for_prefix(*requests_[i])) look_up(*requests_[i]);
 }
 
 template <Markup M, Detokenizer Text, SamplerLike S, DecoderCache Cache>

@@ -20,55 +20,64 @@ Scheduler<D>::Scheduler(D& decoder, SchedulerOptions options)
     fail(Status::bad_request, "a scheduler needs a decoder with DecoderOptions::preemptible");
 }
 
-/// By rank.
 template <class D>
-bool Scheduler<D>::is_before(const Entry& a, const Entry& b) noexcept {
-  if (a.schedule.priority != b.schedule.priority) return a.schedule.priority > b.schedule.priority;
-  if (a.schedule.deadline != b.schedule.deadline) return a.schedule.deadline < b.schedule.deadline;
-  return a.id < b.id;
+bool Scheduler<D>::IsBefore::operator()(const Entry* a, const Entry* b) const noexcept {
+  if (a->schedule.priority != b->schedule.priority) return a->schedule.priority > b->schedule.priority;
+  if (a->schedule.deadline != b->schedule.deadline) return a->schedule.deadline < b->schedule.deadline;
+  return a->id < b->id;
 }
 
+/// O(log of the requests).
 template <class D>
 template <class P>
 RequestId Scheduler<D>::submit_either(const P& prompt, const RequestOptions& options, const ScheduleOptions& schedule) {
   if (std::isnan(schedule.deadline)) fail(Status::bad_request, "a deadline is NaN; it is a time in seconds");
-  if (state().n_queued >= options_.max_queued) return kNoRequest;
-  impl::reserve_more(entries_, 1);
+  if (std::cmp_greater_equal(waiting_.size(), options_.max_queued)) return kNoRequest;
+  impl::reserve_more(running_, waiting_.size() + 1);
   impl::reserve_more(idle_, entries_.size() + 1);
-  Entry entry;
+  std::map<RequestId, Entry> added;  // its nodes go into the tables, which takes no memory
+  Entry& entry = added[kNoRequest];
   entry.schedule = schedule;
   entry.keeps_pages = options.prefill_only;
+  entry.has_history = options.after != kNoRequest;
+  Waiting place;
+  place.insert(&entry);
   entry.id = decoder_->submit(prompt, options);
-  entries_.insert(std::upper_bound(entries_.begin(), entries_.end(), entry, is_before), entry);
-  forget_ended();
+  auto node = added.extract(added.begin());
+  node.key() = entry.id;
+  entries_.insert(std::move(node));
+  waiting_.insert(place.extract(place.begin()));
+  next_deadline_ = std::min(next_deadline_, schedule.deadline);
+  forget_if_over(entry.id);
   return entry.id;
 }
 
 template <class D>
 void Scheduler<D>::cancel(RequestId id) {
   decoder_->cancel(id);
-  forget_ended();
+  forget_if_over(id);
 }
 
 template <class D>
 void Scheduler<D>::finish(RequestId id) {
   decoder_->finish(id);
-  forget_ended();
+  forget_if_over(id);
 }
 
 template <class D>
 void Scheduler<D>::release(RequestId id) {
   decoder_->release(id);
-  forget_ended();
+  forget_if_over(id);
 }
 
 template <class D>
 SchedulerState Scheduler<D>::state() const noexcept {
   SchedulerState state = counts_;
-  for (const Entry& entry : entries_) {
-    ++(entry.is_admitted ? state.n_running : state.n_queued);
-    state.n_filling += entry.demand.is_filling ? 1 : 0;
-    state.n_branching += entry.demand.n_branches > 1 ? 1 : 0;
+  state.n_running = static_cast<std::int32_t>(running_.size());
+  state.n_queued = static_cast<std::int32_t>(waiting_.size());
+  for (const Entry* entry : running_) {
+    state.n_filling += entry->demand.is_filling ? 1 : 0;
+    state.n_branching += entry->demand.n_branches > 1 ? 1 : 0;
   }
   return state;
 }
@@ -113,38 +122,76 @@ std::span<const Event> Scheduler<D>::commit_sampled(std::span<const TokenId> tok
   return events;
 }
 
-/// Strikes off what is over. Histories that others may go on with are kept in mind: their pages are the first to go.
 template <class D>
-void Scheduler<D>::forget_ended() {
-  std::erase_if(idle_, [&](RequestId id) { return !decoder_->knows(id); });
-  std::erase_if(entries_, [&](const Entry& entry) {
-    if (!decoder_->knows(entry.id)) return true;
-    if (decoder_->reason(entry.id) == EndReason::none) return false;
-    if (!entry.keeps_pages) idle_.push_back(entry.id);
+bool Scheduler<D>::is_over(const Entry& entry) const noexcept {
+  return !decoder_->knows(entry.id) || decoder_->reason(entry.id) != EndReason::none;
+}
+
+/// Histories that others may go on with are kept in mind: their pages are the first to go.
+template <class D>
+void Scheduler<D>::note_over(const Entry& entry) noexcept {
+  if (entry.keeps_pages || !decoder_->knows(entry.id)) return;
+  if (idle_.size() > 2 * n_idle_known_) {
+    std::erase_if(idle_, [&](RequestId id) { return !decoder_->knows(id); });
+    n_idle_known_ = idle_.size();
+  }
+  idle_.push_back(entry.id);
+}
+
+template <class D>
+void Scheduler<D>::forget_if_over(RequestId id) noexcept {
+  const auto found = entries_.find(id);
+  if (found == entries_.end() || !is_over(found->second)) return;
+  Entry& entry = found->second;
+  note_over(entry);
+  entry.place.empty() ? void(waiting_.erase(&entry)) : void(std::erase(running_, &entry));
+  entries_.erase(found);
+}
+
+/// Strikes off those that were in passes and are over.
+template <class D>
+void Scheduler<D>::forget_ended() noexcept {
+  std::erase_if(running_, [&](const Entry* entry) {
+    if (!is_over(*entry)) return false;
+    note_over(*entry);
+    entries_.erase(entry->id);
     return true;
   });
 }
 
 template <class D>
 void Scheduler<D>::end_late(double now) {
-  for (const Entry& entry : entries_) {
-    if (entry.schedule.deadline > now || !decoder_->knows(entry.id)) continue;
+  if (now < next_deadline_) return;
+  double next = std::numeric_limits<double>::infinity();
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const Entry& entry = (it++)->second;
+    if (entry.schedule.deadline > now) {
+      next = std::min(next, entry.schedule.deadline);
+      continue;
+    }
     try {
-      decoder_->finish(entry.id);
+      if (!is_over(entry)) decoder_->finish(entry.id);
     } catch (...) {
       decoder_->cancel(entry.id);  // a markup that fails costs it the history, not the text
     }
+    forget_if_over(entry.id);
   }
+  next_deadline_ = next;
 }
 
 /// Admits requests in the order of their rank for as long as there are pages for what they are about to compute, and
 /// time for their tokens. None goes ahead of one that waits, or that one might wait for ever.
 template <class D>
 void Scheduler<D>::admit() {
-  std::int64_t n_running = state().n_running;
-  std::int64_t n_left = decoder_->cache().n_free_pages() - n_running;  // those that run are about to need pages, too
-  for (Entry& entry : entries_) {
-    if (entry.is_admitted) continue;
+  std::int64_t n_left =
+      decoder_->cache().n_free_pages() - std::ssize(running_);  // those that run are about to need pages, too
+  while (!waiting_.empty()) {
+    Entry& entry = **waiting_.begin();
+    if (is_over(entry)) {
+      forget_if_over(entry.id);
+      continue;
+    }
+    const std::int64_t n_running = std::ssize(running_);
     if (n_running >= options_.max_running || !has_time_for(n_running + 1)) return;
     const std::int64_t n_wanted = n_pages_wanted(entry);
     while (n_wanted > n_left && !idle_.empty()) {
@@ -153,8 +200,8 @@ void Scheduler<D>::admit() {
       n_left += decoder_->cache().n_free_pages() - n_free;
     }
     if (n_wanted > n_left && n_running > 0 && n_wanted > n_left + n_pages_below(entry.schedule.priority)) return;
-    entry.is_admitted = true;
-    ++n_running;
+    entry.place = waiting_.extract(waiting_.begin());
+    running_.insert(std::upper_bound(running_.begin(), running_.end(), &entry, IsBefore()), &entry);
     n_left -= n_wanted;
   }
 }
@@ -180,8 +227,8 @@ std::int64_t Scheduler<D>::n_pages_wanted(const Entry& entry) const {
 template <class D>
 std::int64_t Scheduler<D>::n_pages_below(std::int32_t priority) const {
   std::int64_t n = 0;
-  for (const Entry& entry : entries_)
-    if (entry.is_admitted && entry.schedule.priority < priority) n += decoder_->n_pages(entry.id);
+  for (const Entry* entry : running_)
+    if (entry->schedule.priority < priority) n += decoder_->n_pages(entry->id);
   return n;
 }
 
@@ -200,30 +247,35 @@ bool Scheduler<D>::evict_idle() {
   return false;
 }
 
-/// After a shortage: takes pages away from, or leaves out of the pass, the last one in rank that has or wants any, but
-/// never the first that was admitted. False: that one is alone.
+/// The last in rank that runs, but never the first of them; or one that waits behind it and has pages.
+template <class D>
+typename Scheduler<D>::Entry* Scheduler<D>::last_with_pages() const {
+  Entry* const last = running_.size() > 1 ? running_.back() : nullptr;
+  for (auto it = waiting_.rbegin(); it != waiting_.rend(); ++it) {
+    if (last != nullptr && IsBefore()(*it, last)) break;
+    if ((*it)->has_history && decoder_->n_pages((*it)->id) > 0) return *it;
+  }
+  return last;
+}
+
+/// After a shortage: takes pages away from one request, or leaves it out of the pass. False: there is none.
 template <class D>
 bool Scheduler<D>::make_room(std::int32_t n_short) {
   if (evict_idle()) return true;
-  const auto first = std::find_if(entries_.begin(), entries_.end(), [](const Entry& e) { return e.is_admitted; });
-  for (std::size_t i = entries_.size(); i-- > 0;) {
-    Entry& entry = entries_[i];
-    if (&entry == &*first) continue;
-    const std::int32_t n_pages = decoder_->n_pages(entry.id);
-    if (n_pages == 0 && !entry.is_admitted) continue;
-    if (n_pages > 0) {
-      decoder_->preempt(entry.id);
-      entry.n_pages_lost = n_pages;
-      ++counts_.n_preempted;
-    } else {
-      decoder_->preempt(entry.id);  // what a prefix cache has lent it
-      ++counts_.n_deferred;
-    }
-    entry.n_pages_short = std::min(n_short, decoder_->cache().n_pages());
-    entry.is_admitted = false;
-    return true;
-  }
-  return false;
+  Entry* const entry = last_with_pages();
+  if (entry == nullptr) return false;
+  const std::int32_t n_pages = decoder_->n_pages(entry->id);
+  decoder_->preempt(entry->id);  // of one that is deferred, what a prefix cache has lent it
+  if (n_pages > 0) entry->n_pages_lost = n_pages;
+  ++(n_pages > 0 ? counts_.n_preempted : counts_.n_deferred);
+  entry->n_pages_short = std::min(n_short, decoder_->cache().n_pages());
+  entry->has_history = false;
+  if (entry->place.empty()) return true;  // it waits already
+  std::erase(running_, entry);
+  waiting_.insert(std::move(entry->place));
+  entry->demand = {};
+  entry->share = 0;
+  return true;
 }
 
 }  // namespace anabranch

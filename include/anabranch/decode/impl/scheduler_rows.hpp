@@ -21,19 +21,20 @@ void Scheduler<D>::choose_shares() {
     if (options_.target_seconds > 0 && !costs_.is_known()) n_taken = 0;  // the first pass tells
   }
   for (std::size_t k = 0; k < n_taken; ++k) {
-    entries_[offers_[k].request].share += offers_[k].n_rows;
+    running_[offers_[k].request]->share += offers_[k].n_rows;
     pass_.n_rows += offers_[k].n_rows;
   }
   allow_drafts();
-  for (const Entry& entry : entries_)
-    if (entry.share > 0) shares_.push_back({entry.id, entry.share});
+  for (const Entry* entry : running_)
+    if (entry->share > 0) shares_.push_back({entry->id, entry->share});
 }
 
 /// Drafts may have what all others leave of a pass, within the target; the decoder feeds those that are worth it.
 template <class D>
 void Scheduler<D>::allow_drafts() {
   std::int32_t n_left = decoder_->options().max_rows - pass_.n_rows;
-  for (Entry& entry : entries_) {
+  for (Entry* const running : running_) {
+    Entry& entry = *running;
     if (entry.share == 0 || entry.demand.is_filling || entry.share < entry.demand.n_rows) continue;
     std::int32_t n = std::min(entry.demand.n_drafts, n_left);
     if (options_.target_seconds > 0 && n > 0 && !costs_.is_known()) return;
@@ -50,8 +51,8 @@ void Scheduler<D>::allow_drafts() {
 /// Some request waits for its next token. Call it behind share_what_is_needed.
 template <class D>
 bool Scheduler<D>::decodes() const noexcept {
-  return std::any_of(entries_.begin(), entries_.end(), [](const Entry& entry) {
-    return entry.share > 0 && !entry.demand.is_filling && !entry.demand.waits_for_prefix;
+  return std::any_of(running_.begin(), running_.end(), [](const Entry* entry) {
+    return entry->share > 0 && !entry->demand.is_filling && !entry->demand.waits_for_prefix;
   });
 }
 
@@ -74,10 +75,9 @@ impl::PassRows Scheduler<D>::share_what_is_needed() {
   impl::PassRows pass;
   bool has_chunk = false;
   std::int64_t n_keys = 0, n_requests = 0;
-  for (Entry& entry : entries_) {
+  for (Entry* const running : running_) {
+    Entry& entry = *running;
     entry.share = 0;
-    entry.demand = {};
-    if (!entry.is_admitted) continue;
     const RequestDemand& demand = entry.demand = decoder_->demand(entry.id);
     if (demand.waits_for_prefix) {
       entry.share = 1;  // so that the decoder looks whether it is there
@@ -109,8 +109,8 @@ std::int32_t Scheduler<D>::most_offered() const noexcept {
 /// Offers further branches, then more of what is known, each in the order of the requests.
 template <class D>
 void Scheduler<D>::offer_rows(std::int32_t n_rows) {
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const Entry& entry = entries_[i];
+  for (std::size_t i = 0; i < running_.size(); ++i) {
+    const Entry& entry = *running_[i];
     if (entry.share == 0 || entry.demand.is_filling || entry.demand.waits_for_prefix) continue;
     const std::int32_t n_branches = std::max(entry.demand.n_branches, 1);
     const std::int32_t n_of_one = std::max((entry.demand.n_rows + n_branches - 1) / n_branches, 1);
@@ -122,14 +122,14 @@ void Scheduler<D>::offer_rows(std::int32_t n_rows) {
     }
   }
   std::int32_t n_left = decoder_->options().max_rows - n_rows;
-  for (std::size_t i = 0; i < entries_.size(); ++i)
-    if (entries_[i].is_admitted && entries_[i].demand.is_filling) offer_chunks(i, n_left);
+  for (std::size_t i = 0; i < running_.size(); ++i)
+    if (running_[i]->demand.is_filling) offer_chunks(i, n_left);
 }
 
 template <class D>
 void Scheduler<D>::offer_chunks(std::size_t i, std::int32_t& n_left) {
   constexpr std::int32_t kChunk = 16;
-  std::int32_t n_due = entries_[i].demand.n_rows - entries_[i].share;
+  std::int32_t n_due = running_[i]->demand.n_rows - running_[i]->share;
   while (n_due > 0 && n_left > 0) {
     const std::int32_t n = std::min({n_due, n_left, kChunk, most_offered()});
     offers_.push_back({i, n, static_cast<double>(n), false});
