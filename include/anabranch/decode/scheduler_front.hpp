@@ -73,7 +73,8 @@ class SchedulerFront {
   /// stale_request.
   void release_closed(Ticket ticket, TokenId token);
   /// Waits for the next event of a request. None: it is over, and all were taken; or the front is closed. Throws
-  /// stale_request, and what was wrong with the request. One thread at a time for each ticket.
+  /// stale_request, and what was wrong with the request. One thread at a time for each ticket; a pass wakes only those
+  /// that wait for what it has written.
   std::optional<Event> next_event(Ticket ticket);
   /// Waits until one of several requests has an event, but no longer than `until`. None: nothing came, or all are over.
   std::optional<TicketEvent> next_event(std::span<const Ticket> tickets, std::chrono::steady_clock::time_point until);
@@ -126,6 +127,10 @@ class SchedulerFront {
     std::optional<Error> refusal;
     std::optional<StructuredPrompt> history;
     bool is_over = false;
+    std::condition_variable* waiter = nullptr;  ///< of the thread that waits for the ticket's events, if one does
+    void notify() noexcept {
+      if (waiter != nullptr) waiter->notify_one();
+    }
   };
   Mailbox& find(Ticket ticket) {
     const auto found = mailboxes_.find(ticket);
@@ -149,8 +154,8 @@ class SchedulerFront {
 
   S* scheduler_;
   const std::int32_t max_open_;
-  mutable std::mutex mutex_;  // of all that follows
-  std::condition_variable changed_;
+  mutable std::mutex mutex_;             // of all that follows
+  std::condition_variable has_command_;  // or it is closed
   std::deque<Command> commands_;
   std::map<Ticket, Mailbox> mailboxes_;
   std::map<RequestId, Ticket> tickets_;  // of requests that are not released

@@ -21,7 +21,7 @@ Ticket SchedulerFront<S>::submit(Prompt prompt, RequestOptions options, const Sc
   }
   ++last_ticket_;
   ++n_open_;
-  changed_.notify_all();
+  has_command_.notify_all();
   return ticket;
 }
 
@@ -30,7 +30,7 @@ void SchedulerFront<S>::call(Ticket ticket, typename Command::Kind kind) {
   const Lock lock(mutex_);
   find(ticket);
   commands_.push_back({kind, ticket, {}, {}, {}});
-  changed_.notify_all();
+  has_command_.notify_all();
 }
 
 template <class S>
@@ -43,7 +43,7 @@ void SchedulerFront<S>::release_closed(Ticket ticket, TokenId token) {
   const Lock lock(mutex_);
   find(ticket);
   commands_.push_back({Command::Kind::release_closed, ticket, std::vector<TokenId>{token}, {}, {}});
-  changed_.notify_all();
+  has_command_.notify_all();
 }
 
 template <class S>
@@ -68,24 +68,34 @@ std::optional<TicketEvent> SchedulerFront<S>::take_event(std::span<const Ticket>
   return {};
 }
 
-/// `wait(Lock&)` waits for a change; false: no longer.
+/// `wait(condition, lock)` waits for a change of the tickets' mailboxes; false: no longer.
 template <class S>
 template <class Wait>
 std::optional<TicketEvent> SchedulerFront<S>::wait_for_event(std::span<const Ticket> tickets, Wait&& wait) {
   Lock lock(mutex_);
+  std::condition_variable changed;
+  const auto set_waiter = [&](std::condition_variable* waiter) noexcept {
+    for (const Ticket ticket : tickets)
+      if (const auto found = mailboxes_.find(ticket); found != mailboxes_.end()) found->second.waiter = waiter;
+  };
   while (true) {
     bool is_over = false;
     std::optional<TicketEvent> event = take_event(tickets, is_over);
-    if (event || is_over || is_closed_ || !wait(lock)) return event;
+    if (event || is_over || is_closed_) return event;
+    set_waiter(&changed);
+    const bool goes_on = wait(changed, lock);
+    set_waiter(nullptr);
+    if (!goes_on) return {};
   }
 }
 
 template <class S>
 std::optional<Event> SchedulerFront<S>::next_event(Ticket ticket) {
-  std::optional<TicketEvent> event = wait_for_event(std::span(&ticket, 1), [&](Lock& lock) {
-    changed_.wait(lock);
-    return true;
-  });
+  std::optional<TicketEvent> event =
+      wait_for_event(std::span(&ticket, 1), [](std::condition_variable& changed, Lock& lock) {
+        changed.wait(lock);
+        return true;
+      });
   if (!event) return {};
   return std::move(event->event);
 }
@@ -93,9 +103,9 @@ std::optional<Event> SchedulerFront<S>::next_event(Ticket ticket) {
 template <class S>
 std::optional<TicketEvent> SchedulerFront<S>::next_event(std::span<const Ticket> tickets,
                                                          std::chrono::steady_clock::time_point until) {
-  return wait_for_event(tickets, [&](Lock& lock) {
+  return wait_for_event(tickets, [&](std::condition_variable& changed, Lock& lock) {
     if (std::chrono::steady_clock::now() >= until) return false;
-    changed_.wait_until(lock, until);
+    changed.wait_until(lock, until);
     return true;
   });
 }
@@ -104,7 +114,8 @@ template <class S>
 void SchedulerFront<S>::close() {
   const Lock lock(mutex_);
   is_closed_ = true;
-  changed_.notify_all();
+  has_command_.notify_all();
+  for (auto& [ticket, mailbox] : mailboxes_) mailbox.notify();
 }
 
 template <class S>
@@ -123,7 +134,7 @@ void SchedulerFront<S>::run(M& model) {
 template <class S>
 void SchedulerFront<S>::wait_for_work() {
   Lock lock(mutex_);
-  changed_.wait(lock, [&] { return is_closed_ || !commands_.empty(); });
+  has_command_.wait(lock, [&] { return is_closed_ || !commands_.empty(); });
 }
 
 template <class S>
@@ -168,9 +179,9 @@ void SchedulerFront<S>::obey(Command& command) {
     request = found->second.request;
     if (command.kind == Command::Kind::release || command.kind == Command::Kind::release_closed) {
       end(found->second);
+      found->second.notify();
       tickets_.erase(request);
       mailboxes_.erase(found);
-      changed_.notify_all();
     }
   }
   if (request == kNoRequest) return;  // it was refused
@@ -219,7 +230,7 @@ void SchedulerFront<S>::submit(Command& command) {
     return;
   }
   end(mailbox);
-  changed_.notify_all();
+  mailbox.notify();
 }
 
 template <class S>
@@ -255,11 +266,11 @@ void SchedulerFront<S>::put_into_mailboxes(std::span<const Event> events) {
     if (found == tickets_.end()) continue;
     Mailbox& mailbox = mailboxes_[found->second];
     mailbox.events.push_back(event);
+    mailbox.notify();
     if (event.kind != Event::Kind::end) continue;
     mailbox.history = history_of(event.request);
     end(mailbox);
   }
-  changed_.notify_all();
 }
 
 }  // namespace anabranch
