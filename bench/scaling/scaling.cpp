@@ -291,8 +291,7 @@ double decoder_without_pages(std::int32_t n) {
 struct Scheduled {
   explicit Scheduled(std::int32_t n)
       : cache({.n_pages = 256, .page_size = 4, .max_sequences = 2 * n + 16}),
-        decoder(cache, ForksN{n}, NoText{},
-                {.max_tokens = 1 << 20, .end_of_text = {kEndOfText}, .preemptible = true}),
+        decoder(cache, ForksN{n}, NoText{}, {.max_tokens = 1 << 20, .end_of_text = {kEndOfText}, .preemptible = true}),
         scheduler(decoder, {.max_queued = n + 8, .max_running = 8}) {
     requests.reserve(static_cast<std::size_t>(n) + 8);
   }
