@@ -25,22 +25,27 @@ class Answer:
     kind: str
     begun: float
     text: str = ""
-    arrivals: list = dataclasses.field(default_factory=list)  # (time, pieces of text that came then; 0: tags alone)
+    arrivals: list = dataclasses.field(default_factory=list)  # (time, pieces of text, tokens: those and tags)
     ended: float = 0.0
     error: str = ""     # empty: none
     n_useful: int = 0   # tokens of `text`, which has no tags; whoever has the tokenizer sets it
 
     def times_of_text(self):
-        return [when for when, pieces in self.arrivals if pieces]
+        return [when for when, pieces, _ in self.arrivals if pieces]
 
     def first(self):
         times = self.times_of_text()
         return times[0] - self.begun if times else None
 
     def gaps(self):
-        """Seconds between tokens, tags included; what came with one pass came once."""
-        times = [when for when, _ in self.arrivals]
+        """Seconds between arrivals; what came with one pass came once."""
+        times = [when for when, _, _ in self.arrivals]
         return [b - a for a, b in zip(times, times[1:])]
+
+    def between_tokens(self):
+        """Seconds for each token behind the first arrival, tags included: those that come together, as branches write
+        them, share the time since the arrival before."""
+        return [gap / n for gap, (_, _, n) in zip(self.gaps(), self.arrivals[1:]) for _ in range(n)]
 
     def seconds_a_token(self):
         """From the first text to the last, by useful tokens."""
@@ -49,14 +54,16 @@ class Answer:
 
     def useful_between(self, begin, end):
         """Its useful tokens, by the share of its pieces that came in this time."""
-        n = sum(pieces for _, pieces in self.arrivals)
-        return self.n_useful * sum(pieces for when, pieces in self.arrivals if begin <= when < end) / n if n else 0.0
+        n = sum(pieces for _, pieces, _ in self.arrivals)
+        return self.n_useful * sum(pieces for when, pieces, _ in self.arrivals if begin <= when < end) / n if n else 0.0
 
-    def note(self, now, n):
+    def note(self, now, pieces):
+        """A token came, with text or a tag."""
+        tokens = 1
         if self.arrivals and now - self.arrivals[-1][0] < TOGETHER:
-            now, before = self.arrivals.pop()
-            n += before
-        self.arrivals.append((now, n))
+            now, pieces_before, tokens_before = self.arrivals.pop()
+            pieces, tokens = pieces + pieces_before, tokens + tokens_before
+        self.arrivals.append((now, pieces, tokens))
 
 
 def make_client():

@@ -30,12 +30,12 @@ def summarise(answers, begin, end, target):
         "seconds": seconds,
         "answers": len(whole),
         "good_answers": sum(is_good(answer, target) for answer in begun),
-        "p95_good_answers": sum((percentile(answer.gaps(), 95) or 0) <= target for answer in whole),
+        "p95_good_answers": sum((percentile(answer.between_tokens(), 95) or 0) <= target for answer in whole),
         "errors": sum(bool(answer.error) for answer in begun),
         "tokens_per_second": sum(answer.useful_between(begin, end) for answer in answers) / seconds,
         "goodput": sum(answer.useful_between(begin, end) for answer in good) / seconds,
         "first_token_seconds": percentiles([answer.first() for answer in whole]),
-        "between_tokens_seconds": percentiles([gap for answer in whole for gap in answer.gaps()]),
+        "between_tokens_seconds": percentiles([time for answer in whole for time in answer.between_tokens()]),
         "token_seconds": percentiles([answer.seconds_a_token() for answer in whole]),
         "answer_seconds": percentiles([answer.ended - answer.begun for answer in whole]),
         "mean_answer_tokens": statistics.fmean([answer.n_useful for answer in whole]) if whole else 0.0,
@@ -48,7 +48,7 @@ def request_record(answer, origin):
     gaps = answer.gaps()
     return {"kind": answer.kind, "begun": answer.begun - origin, "first": answer.first(), "error": answer.error or None,
             "ended": answer.ended - origin, "useful_tokens": answer.n_useful, "seconds_a_token": answer.seconds_a_token(),
-            "p95_gap": percentile(gaps, 95), "largest_gap": max(gaps, default=None)}
+            "p95_token": percentile(answer.between_tokens(), 95), "p95_gap": percentile(gaps, 95), "largest_gap": max(gaps, default=None)}
 
 
 def milliseconds(values):

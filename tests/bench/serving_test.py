@@ -20,7 +20,7 @@ def first(n, seed):
 
 
 def answer(begun, times, n_useful, error=""):
-    made = client.Answer("question", begun, "x", [(when, 1) for when in times], times[-1] if times else begun, error)
+    made = client.Answer("question", begun, "x", [(when, 1, 1) for when in times], times[-1] if times else begun, error)
     made.n_useful = n_useful
     return made
 
@@ -84,7 +84,7 @@ class Measures(unittest.TestCase):
         made = client.Answer("question", 0.0)
         for when in (1.0, 1.00005, 1.0001, 1.01):
             made.note(when, 1)
-        self.assertEqual(made.arrivals, [(1.0, 3), (1.01, 1)])
+        self.assertEqual(made.arrivals, [(1.0, 3, 3), (1.01, 1, 1)])
         self.assertAlmostEqual(made.gaps()[0], 0.01)
 
     def test_text_is_timed_when_it_is_written_and_read_in_order(self):
@@ -99,11 +99,15 @@ class Measures(unittest.TestCase):
         client.take(made, {"choices": []}, 4.0)                    # usage
         client.take(made, chunk("c"), 5.0)                         # another server's
         self.assertEqual(made.text, "abc")
-        self.assertEqual(made.arrivals, [(1.0, 1), (2.0, 0), (3.0, 1), (5.0, 1)])
+        self.assertEqual(made.arrivals, [(1.0, 1, 1), (2.0, 0, 1), (3.0, 1, 1), (5.0, 1, 1)])
         self.assertEqual(made.times_of_text(), [1.0, 3.0, 5.0])
         self.assertEqual(made.gaps(), [1.0, 1.0, 2.0])
         made.n_useful = 3
         self.assertEqual(made.seconds_a_token(), 2.0)
+        made.note(8.0, 1)
+        made.note(8.0, 1)
+        self.assertEqual(made.gaps(), [1.0, 1.0, 2.0, 3.0])
+        self.assertEqual(made.between_tokens(), [1.0, 1.0, 2.0, 1.5, 1.5])
         client.take(made, {"error": {"message": "broken"}}, 6.0)
         self.assertEqual(made.error, "broken")
 
