@@ -34,9 +34,11 @@ const char* role_name(ab::markup::Role role) {
 }
 
 json statistics_json(const ab::Statistics& s) {
-  return {{"passes", s.n_passes},      {"serial_passes", s.n_serial_passes()}, {"prefill_passes", s.n_prefill},
-          {"text_tokens", s.n_text()}, {"branch_tokens", s.n_branch},          {"blocks", s.n_blocks},
-          {"branches", s.n_branches}};
+  return {{"passes", s.n_passes},          {"serial_passes", s.n_serial_passes()},
+          {"prefill_passes", s.n_prefill}, {"text_tokens", s.n_text()},
+          {"branch_tokens", s.n_branch},   {"blocks", s.n_blocks},
+          {"branches", s.n_branches},      {"drafted", s.n_drafted},
+          {"accepted", s.n_accepted}};
 }
 
 std::string frame(const json& value) { return "data: " + dump(value) + "\n\n"; }
@@ -219,7 +221,7 @@ std::string Reply::begin() const {
 }
 
 json Reply::usage() const {
-  std::int64_t n_prompt = 0, n_written = 0, n_kept = 0, n_passes = 0, n_serial = 0;
+  std::int64_t n_prompt = 0, n_written = 0, n_kept = 0, n_passes = 0, n_serial = 0, n_drafted = 0, n_accepted = 0;
   for (const Choice& choice : choices_) {
     const ab::Statistics& s = choice.statistics;
     n_prompt += s.n_prompt;
@@ -227,14 +229,20 @@ json Reply::usage() const {
     n_written += s.n_serial + s.n_branch + s.n_title + s.n_tag;
     n_passes += s.n_passes;
     n_serial += s.n_serial_passes();
+    n_drafted += s.n_drafted;
+    n_accepted += s.n_accepted;
   }
   const double speedup = n_passes > 0 ? static_cast<double>(n_serial) / static_cast<double>(n_passes) : 1.0;
-  return {
-      {"prompt_tokens", n_prompt},
-      {"completion_tokens", n_written},
-      {"total_tokens", n_prompt + n_written},
-      {"prompt_tokens_details", {{"cached_tokens", n_kept}}},
-      {"anabranch", {{"passes", n_passes}, {"serial_passes", n_serial}, {"speedup", std::round(speedup * 100) / 100}}}};
+  return {{"prompt_tokens", n_prompt},
+          {"completion_tokens", n_written},
+          {"total_tokens", n_prompt + n_written},
+          {"prompt_tokens_details", {{"cached_tokens", n_kept}}},
+          {"anabranch",
+           {{"passes", n_passes},
+            {"serial_passes", n_serial},
+            {"speedup", std::round(speedup * 100) / 100},
+            {"drafted", n_drafted},
+            {"accepted", n_accepted}}}};
 }
 
 std::string Reply::end() const {
