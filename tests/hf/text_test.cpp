@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <anabranch/utf8.hpp>
+
 #include "../../src/hf/matcher.hpp"
 #include "../../src/hf/pieces.hpp"
 #include "../../src/hf/split_pattern.hpp"
