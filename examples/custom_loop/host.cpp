@@ -200,7 +200,9 @@ void print_text(const std::string& heading, const std::string& text) {
 }
 
 void CommonOptions::add_to(CLI::App& app) {
-  app.add_option("--model", model, "Hugging Face folder or GGUF file of a model")->default_str(kModel);
+  app.add_option("--model", model, "Hugging Face folder or GGUF file of a model")
+      ->check(example::named())
+      ->default_str(kModel);
   app.add_option("--weights", weights, "f32, bf16, auto: bf16 where the CPU multiplies it")
       ->check(CLI::IsMember(example::kWeights))
       ->capture_default_str();
