@@ -37,7 +37,7 @@ get_llama_source() {
     sdist=$cache/sdist
   else
     "$(venv_python)" -m pip --disable-pip-version-check --no-input download --progress-bar off --no-deps \
-      --no-binary :all: --dest "$sdist" "$llama_sdist" || return 1
+      --no-binary "${llama_sdist%%==*}" --dest "$sdist" "$llama_sdist" || return 1 # what reads its metadata comes as wheels
     [ "$sdist" = "$1" ] || touch "$sdist/complete"
   fi
   tar -xzf "$sdist"/llama_cpp_python-*.tar.gz -C "$1/source" --strip-components=1

@@ -20,7 +20,7 @@ begin_line() { printf '[%4d s] %s ...\n' $((SECONDS - started)) "$1" >&2; }
 # stage TEXT COMMAND...: one line when it begins and, if it takes two seconds or more, one when it has ended; while it runs,
 # its last line of output from time to time. Its output is kept in build/logs/ and shown when it fails.
 stage() {
-  local text=$1 begin=$SECONDS log pid status=0 next=15 signal
+  local text=$1 begin=$SECONDS log pid status=0 next=15 signal now
   shift
   mkdir -p "$root/build/logs"
   log=$root/build/logs/$(printf '%s' "$text" | tr -cs 'A-Za-z0-9' '-' | cut -c1-60).log
@@ -33,7 +33,8 @@ stage() {
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.2
     if [ $((SECONDS - begin)) -ge $next ]; then
-      say "  $text: $((SECONDS - begin)) s, now: $(tail -n 1 "$log" | tr -d '\r' | cut -c1-90)"
+      now=$(tail -n 5 "$log" | tr -d '\r' | grep '[^[:space:]]' | tail -n 1 | cut -c1-90) || true
+      say "  $text: $((SECONDS - begin)) s${now:+, now: $now}"
       next=$((next + (interactive ? 15 : 30)))
     fi
   done

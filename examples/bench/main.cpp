@@ -38,6 +38,7 @@ constexpr const char* kQuestion = "What are the benefits of regular exercise?";
 void add_options(CLI::App& app, Options& o) {
   app.add_option("--model", o.model,
                  "Hugging Face folder or GGUF file of a model, or its name on the hub if it was fetched")
+      ->check(example::named())
       ->default_str(example::kModel);
   app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model")
       ->default_str(std::string(example::kAdapter) + ", without --model");

@@ -55,6 +55,7 @@ void add_options(CLI::App& app, Options& o) {
   chat::add_question(app, o.session);
   app.add_option("--model", o.model,
                  "Hugging Face folder or GGUF file of a model, or its name on the hub if it was fetched")
+      ->check(example::named())
       ->default_str(kModel);
   app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model")
       ->default_str(std::string(kAdapter) + ", without --model and --markup");

@@ -11,6 +11,8 @@
 #include <anabranch/error.hpp>
 #include <anabranch/utf8.hpp>
 
+#include "../common/byte_order_mark.hpp"
+
 namespace chat {
 namespace {
 
@@ -35,6 +37,7 @@ std::vector<std::string> read_questions(const std::filesystem::path& file) {
   std::vector<std::string> questions;
   std::string line;
   for (int number = 1; std::getline(stream, line); ++number) {
+    if (number == 1) example::drop_byte_order_mark(line);
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
     const std::string where = fmt::format("{}, line {}", file.string(), number);

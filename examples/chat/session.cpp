@@ -65,6 +65,7 @@ Run results_of(const Session& session, const Way& way, const AnswerAll& answer, 
   std::vector<ab::Answer> answers = answer(way, watch, session.questions);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   watch.view.finish();
+  watch.count.finish();
   std::vector<Result> results;
   for (std::size_t i = 0; i < answers.size(); ++i)
     results.push_back({session.questions[i], way, std::move(answers[i]), session.weights});
@@ -104,7 +105,8 @@ int explain(const CLI::App& app) {
 }
 
 void add_options(CLI::App& app, Session& session) {
-  app.add_option("--file", session.file, "questions, one a line (text, or JSON with question, prompt or turns)");
+  app.add_option("--file", session.file, "questions, one a line (text, or JSON with question, prompt or turns)")
+      ->check(example::named());
   app.add_option("--mode", session.mode,
                  "parallel: an answer's branches together; serial: the same markup, mask and positions, one branch "
                  "after another, one row a pass (for an answer without branches: --markup serial)")
@@ -114,8 +116,8 @@ void add_options(CLI::App& app, Session& session) {
                "answer serially too and show both: with a markup that the model was trained for the same answer, one "
                "branch after another; with skeleton an answer without branches");
   app.add_flag("--json", session.json, "one JSON object per answer, nothing else");
-  app.add_option("--picture", session.picture, "write the run of one question as an SVG");
-  app.add_flag("--quiet", session.quiet, "no live view");
+  app.add_option("--picture", session.picture, "write the run of one question as an SVG")->check(example::named());
+  app.add_flag("--quiet", session.quiet, "no live view, no count of answers");
 }
 
 void add_generate_options(CLI::App& app, ab::GenerateOptions& options) {
@@ -171,6 +173,7 @@ void set_up(ab::GenerateOptions& options, const Way& way, Watchers& watch) {
   options.on_event = [&watch](const ab::Event& event) {
     watch.view.show(event);
     watch.picture.show(event);
+    watch.count.show(event);
   };
   options.on_pass = [&watch] {
     watch.view.refresh();
@@ -184,6 +187,8 @@ int run(const Session& session, const std::string& markup, const AnswerAll& answ
   const ViewKind kind = show ? view_kind_of(stdout) : ViewKind::none;
   Watchers watch{{kind, kind == ViewKind::terminal ? stdout : stderr}, {}};
   Watchers unseen{{ViewKind::none, stdout}, {}};
+  if (!session.quiet && session.questions.size() > 1)
+    watch.count = unseen.count = {session.questions.size(), view_kind_of(stderr), stderr};
   const Way way{markup, session.mode == "serial" && markup != "serial"};
   const Way reference = serial_way(markup);
   if (session.compare && !session.json)

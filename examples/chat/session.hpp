@@ -10,6 +10,7 @@
 #include <anabranch/decode/answer.hpp>
 #include <anabranch/decode/generate_options.hpp>
 
+#include "answer_count.hpp"
 #include "live_view.hpp"
 #include "picture.hpp"
 #include "report.hpp"
@@ -32,6 +33,7 @@ struct Session {
 struct Watchers {
   LiveView view;
   Picture picture;
+  AnswerCount count = {};
 };
 
 /// Answers all questions one way while the watchers look on.

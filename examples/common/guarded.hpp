@@ -35,7 +35,7 @@ int guarded(const char* program, Body&& body) {
     fmt::print(stderr, "{}: {}\n", program, error.what());
     return 1;
   }
-  return output_arrived() ? status : 1;
+  return status == 0 && !output_arrived() ? 1 : status;  // of another status the reason has been told
 }
 
 }  // namespace example

@@ -12,6 +12,8 @@
 
 #include <anabranch/torch/load_options.hpp>
 
+#include "progress_line.hpp"
+
 namespace example {
 
 /// For LoadOptions::on_progress: one line on standard error, which goes away when the model is loaded. Nothing is shown
@@ -29,10 +31,8 @@ inline std::function<void(const anabranch::torch::LoadProgress&)> load_progress(
     const bool ready = now.stage == "ready";
     if (ready ? shown < 0 : percent == shown || Clock::now() - begin < std::chrono::milliseconds(300)) return;
     shown = percent;
-    if (ready)
-      std::fprintf(stderr, "\r\x1b[K");
-    else
-      std::fprintf(stderr, "\r  loading the model: %d %%, %s\x1b[K", percent, std::string(now.stage).c_str());
+    write_over(stderr,
+               ready ? "" : "  loading the model: " + std::to_string(percent) + " %, " + std::string(now.stage));
   };
 }
 

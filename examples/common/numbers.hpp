@@ -49,4 +49,9 @@ inline CLI::Validator utf8() {
   return {check, ""};
 }
 
+/// The option takes a name: an empty one is that of a variable of the shell which is not set.
+inline CLI::Validator named() {
+  return {[](std::string& text) { return text.empty() ? std::string("is empty") : std::string(); }, ""};
+}
+
 }  // namespace example

@@ -6,6 +6,8 @@
 #include <anabranch/error.hpp>
 #include <anabranch/utf8.hpp>
 
+#include "byte_order_mark.hpp"
+
 namespace example {
 namespace {
 
@@ -14,6 +16,7 @@ constexpr const char* kBlanks = " \t\r\n";
 std::string read_all(std::istream& in) {
   std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   if (in.bad()) anabranch::fail(anabranch::Status::bad_file, "the question could not be read from standard input");
+  drop_byte_order_mark(text);
   const std::size_t end = text.find_last_not_of(kBlanks);
   text.erase(end == std::string::npos ? 0 : end + 1);
   return text.erase(0, std::min(text.size(), text.find_first_not_of(kBlanks)));

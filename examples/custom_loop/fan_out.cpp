@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "../common/byte_order_mark.hpp"
 #include "../common/numbers.hpp"
 #include "host.hpp"
 
@@ -263,6 +264,7 @@ std::string read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) ab::fail(ab::Status::bad_file, fmt::format("cannot open {}", path));
   std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  example::drop_byte_order_mark(text);
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   if (text.empty()) ab::fail(ab::Status::bad_file, fmt::format("{} is empty", path));
   const std::size_t bad = ab::first_bad_utf8(text);

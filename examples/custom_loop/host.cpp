@@ -15,6 +15,7 @@
 #include "../common/guarded.hpp"
 #include "../common/load_progress.hpp"
 #include "../common/numbers.hpp"
+#include "../common/progress_line.hpp"
 #include "../common/shipped.hpp"
 #include "../common/usage.hpp"
 
@@ -122,10 +123,8 @@ void Host::count(const ab::StepPlan& plan) {
 }
 
 void Host::show(const char* end) const {
-  const char* begin = isatty(STDERR_FILENO) != 0 ? "\r\x1b[K" : "";
-  fmt::print(stderr, "{}  {}: {} passes, {} rows, {:.1f} s{}", begin, name_, cost_.n_passes, cost_.n_rows, elapsed(),
-             end);
-  std::fflush(stderr);
+  example::show_progress(
+      fmt::format("  {}: {} passes, {} rows, {:.1f} s", name_, cost_.n_passes, cost_.n_rows, elapsed()), end);
 }
 
 double Host::elapsed() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
@@ -200,7 +199,9 @@ void print_text(const std::string& heading, const std::string& text) {
 }
 
 void CommonOptions::add_to(CLI::App& app) {
-  app.add_option("--model", model, "Hugging Face folder or GGUF file of a model")->default_str(kModel);
+  app.add_option("--model", model, "Hugging Face folder or GGUF file of a model")
+      ->check(example::named())
+      ->default_str(kModel);
   app.add_option("--weights", weights, "f32, bf16, auto: bf16 where the CPU multiplies it")
       ->check(CLI::IsMember(example::kWeights))
       ->capture_default_str();

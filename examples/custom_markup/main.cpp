@@ -19,13 +19,13 @@ namespace {
 const std::vector<std::string> kVocabulary = {
     "<end>", "<Outline>", "</Outline>", "<Parallel>", "<Path>", "</Path>", "<Conclusion>", "How to stay well? ",
     "Sleep", "Food",      "Air",        ": go",       " to",    " bed",    " at",          " the",
-    " same", " hour",     ".",          ": eat",      " many",  " plants", ": take",       " a",
-    " walk", " every",    " day",       " Keep",      " it",    " up"};
+    " same", " hour",     ".\n",        ": eat",      " many",  " plants", ": take",       " a",
+    " walk", " every",    " day",       "Keep",       " it",    " up."};
 
 const auto kVocabularySize = static_cast<std::int32_t>(kVocabulary.size());
 
 /// The tokens of each branch, by its number in its block; -1 is the trunk.
-const std::map<int, std::vector<ab::TokenId>> kAnswer = {{-1, {1, 8, 2, 1, 9, 2, 1, 10, 2, 3, 27, 28, 29, 18, 0}},
+const std::map<int, std::vector<ab::TokenId>> kAnswer = {{-1, {1, 8, 2, 1, 9, 2, 1, 10, 2, 3, 27, 28, 29, 0}},
                                                          {0, {11, 12, 13, 14, 15, 16, 17, 25, 26, 18, 5}},
                                                          {1, {19, 20, 21, 14, 15, 16, 17, 25, 26, 18, 5}},
                                                          {2, {22, 23, 24, 25, 26, 14, 15, 16, 17, 18, 5}}};

@@ -32,6 +32,7 @@ struct Options {
 void add_options(CLI::App& app, Options& o) {
   chat::add_question(app, o.session);
   app.add_option("--model", o.model, "GGUF file of an instruct model; or the first argument, if it ends in .gguf")
+      ->check(example::named())
       ->default_str(kModel);
   app.add_option("--markup", o.markup, "serial (no branches), skeleton")
       ->check(CLI::IsMember({"serial", "skeleton"}))

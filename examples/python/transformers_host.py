@@ -10,7 +10,10 @@ standard error.
 """
 import argparse
 import json
+import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -68,7 +71,7 @@ class Progress:
     """Tells on standard error how an answer comes along."""
 
     def __init__(self, stream):
-        self.stream, self.terminal = stream, stream.isatty()
+        self.stream, self.terminal = stream, stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self.n_passes = self.n_tokens = self.n_open = 0
 
     def say(self, text):
@@ -98,6 +101,7 @@ class RequestLoop:
 
     def __init__(self, options):
         self.options = options
+        self.stopped = threading.Event()  # ends an answer; it has the text so far
         self.lib = anabranch.load(options.library)
         tokenizer = PreTrainedTokenizerFast.from_pretrained(options.model)  # tokenizer.json as it is
         self.model = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32).eval()
@@ -142,7 +146,7 @@ class RequestLoop:
                     "number": number, "repetition_penalty": o.repetition_penalty}
         if o.mode == "serial":
             sampling["max_parallel_branches"] = 1
-        for event in decoder.run(prompt, run_pass, **sampling):
+        for event in decoder.run(prompt, run_pass, cancel=self.stopped, **sampling):
             request, titles = event.request, ()
             if event.kind == EventKind.FORK:
                 branches = range(event.first_branch, event.first_branch + event.n_branches)
@@ -241,6 +245,15 @@ def parse(arguments):
     return options
 
 
+def stop_on_interrupt(stopped):
+    """Ctrl-C is noted: between two passes it ends the answer. A second one ends the program."""
+    def note(*_):
+        stopped.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, note)
+
+
 def main(arguments=None):
     options = parse(arguments)
     if options.threads > 0:
@@ -248,6 +261,7 @@ def main(arguments=None):
     sys.stderr.write(f"loading {options.model}\n")
     try:
         answering = RequestLoop(options)
+        stop_on_interrupt(answering.stopped)
         for number, question in enumerate(options.questions):
             progress = Progress(sys.stderr)
             answer = answering.answer(question, progress, number)
@@ -257,9 +271,14 @@ def main(arguments=None):
             print(sequence if options.json else answer["text"], flush=True)
             if not options.json:
                 sys.stderr.write(f"\n{figures(answer)}")
+            if answering.stopped.is_set():
+                raise KeyboardInterrupt
     except (anabranch.Error, OSError, ValueError, OverflowError) as error:
         sys.stderr.write(f"transformers_host.py: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("(stopped)\n")
+        return 128 + signal.SIGINT
     return 0
 
 

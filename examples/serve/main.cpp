@@ -18,6 +18,7 @@
 #include "../common/data.hpp"
 #include "../common/guarded.hpp"
 #include "../common/load_progress.hpp"
+#include "../common/numbers.hpp"
 #include "../common/shipped.hpp"
 #include "../common/usage.hpp"
 #include "log.hpp"
@@ -64,6 +65,7 @@ void add_server_options(CLI::App& app, serve::ServerOptions& o) {
 void add_engine_options(CLI::App& app, Options& o) {
   app.add_option("--model", o.model,
                  "Hugging Face folder or GGUF file of a model, or its name on the hub if it was fetched")
+      ->check(example::named())
       ->default_str(example::kModel);
   app.add_option("--adapter", o.adapter, "PEFT LoRA folder to merge into the model")
       ->default_str(std::string(example::kAdapter) + ", without --model");

@@ -95,7 +95,9 @@ std::string config_text(const fs::path& file, const ModelConfig& merged, Dtype d
   return config.dump(2) + "\n";
 }
 
-void write_weights(const fs::path& file, const ModelWeights& weights, Dtype dtype) {
+struct Stopped {};  ///< leaves the writer of a file, which removes what it has written
+
+void write_weights(const fs::path& file, const ModelWeights& weights, const MergeOptions& options) {
   std::set<std::string, std::less<>> names;
   for (const auto& [name, shape] : tensor_shapes(weights.config()))
     if (name != kMergedHead || !weights.config().tied_embeddings) names.insert(name);
@@ -103,15 +105,22 @@ void write_weights(const fs::path& file, const ModelWeights& weights, Dtype dtyp
     for (const auto& [name, tensor] : weights.files().tensors())
       if (name != kMergedHead) names.insert(name);  // of a tied head: a copy that nobody reads
   std::vector<LazyTensor> tensors;
+  std::size_t n_read = 0;
   for (const std::string& name : names) {
     const std::optional<StoredTensor> stored = weights.find(name);
     if (!stored) continue;
     tensors.push_back({name,
                        {stored->shape().begin(), stored->shape().end()},
-                       dtype,
-                       [&weights, name, stored](std::span<float> values) { weights.read(name, *stored, values); }});
+                       options.dtype,
+                       [&, name, stored](std::span<float> values) {
+                         if (n_read > 0 && options.on_tensor && !options.on_tensor(n_read, tensors.size()))
+                           throw Stopped();
+                         weights.read(name, *stored, values);
+                         ++n_read;
+                       }});
   }
   write_safetensors(file, tensors, {{"format", "pt"}});
+  if (options.on_tensor && !options.on_tensor(tensors.size(), tensors.size())) throw Stopped();
 }
 
 /// That what the adapter changes is there, in its size.
@@ -122,7 +131,7 @@ void require_changed(const ModelWeights& weights) {
 
 }  // namespace
 
-void write_merged_folder(const MergeOptions& options) {
+bool write_merged_folder(const MergeOptions& options) {
   if (is_gguf(options.model))
     fail(Status::unsupported, options.model.string(),
          ": an adapter cannot be merged into a GGUF file; expected a Hugging Face folder of the same model");
@@ -146,8 +155,13 @@ void write_merged_folder(const MergeOptions& options) {
       folder.copy(source / kSettings);
       break;
     }
-  write_weights(folder.path() / "model.safetensors", weights, options.dtype);
+  try {
+    write_weights(folder.path() / "model.safetensors", weights, options);
+  } catch (const Stopped&) {
+    return false;
+  }
   folder.finish();
+  return true;
 }
 
 }  // namespace anabranch::hf

@@ -55,7 +55,7 @@ void run(const Words& words) {
     return ab::hf::Adapter::load(words[2]).save(words[3],
                                                 words[4] == "bf16" ? ab::hf::Dtype::bf16 : ab::hf::Dtype::f32);
   if (words.size() == 5 && words[1] == "merge")
-    return ab::hf::write_merged_folder({words[2], words[3], words[4], ab::hf::Dtype::f32});
+    return static_cast<void>(ab::hf::write_merged_folder({words[2], words[3], words[4], ab::hf::Dtype::f32}));
   ab::fail(ab::Status::bad_argument, "see the first lines of adapter_host.cpp");
 }
 

@@ -39,6 +39,7 @@ class Lost(unittest.TestCase):
             status, _, error = chat(*options, "Name a colour.", output=FULL)
             self.assertEqual(status, 1, options)
             self.assertIn("standard output cannot be written: No space left on device", error)
+            self.assertEqual(error.count("standard output"), 1)
         status, text, error = chat("--markup", "serial", "--picture", FULL, "Name a colour.")
         self.assertEqual(status, 1)
         self.assertIn(f"{FULL} cannot be written: No space left on device", error)

@@ -31,6 +31,11 @@ TEST_CASE("questions are lines, or JSON with question, prompt or turns") {
              "\"five?\"}") == Texts{"one?", "two?", "three?", "four?", "five?"});
 }
 
+TEST_CASE("a byte order mark in front of a file is no part of its first question") {
+  CHECK(read("\xef\xbb\xbfone?\ntwo?") == Texts{"one?", "two?"});
+  CHECK(read("\xef\xbb\xbf{\"question\": \"one?\"}") == Texts{"one?"});
+}
+
 TEST_CASE("a bad line is named by its number") {
   const auto message = [](const std::string& content) -> std::string {
     try {

@@ -39,6 +39,10 @@ class Refusals(unittest.TestCase):
             file = Path(folder, "none", "a.svg")
             self.assertIn(f"{file} cannot be written: No such file", self.refused("--picture", str(file), "Why?"))
 
+    def test_names_that_are_empty(self):
+        for option in ("--file", "--picture", "--model"):
+            self.assertIn(f"error: {option}: is empty", self.refused(option, "", "Why?"))
+
     def test_numbers_that_cannot_be(self):
         for option, value, must in (("--max-tokens", "0", "1 or more"), ("--max-branches", "-3", "1 or more"),
                                     ("--temperature", "-1", "0 or more"), ("--top-k", "-1", "0 or more"),

@@ -44,7 +44,9 @@ class CommandLine(unittest.TestCase):
     @staticmethod
     def some(name):
         """Arguments that it takes."""
-        return [] if name in ("custom_markup", "custom_cache") else ["x"]
+        if any(alone in name for alone in ("custom_markup", "custom_cache", "bench", "serve", "fan_out")):
+            return []
+        return ["x", "y"] if "merge_adapter" in name else ["x"]
 
     def refusal(self, *arguments, **how):
         done = run(*arguments, **how)
@@ -124,6 +126,24 @@ class CommandLine(unittest.TestCase):
         for arguments in ([""], ["  "], ["--example", "c", ""], ["--example", "best_of", ""], ["--example", "rust", "--", " "]):
             self.assertIn("empty", self.refusal(*arguments))
         self.assertEqual(self.plan("--system", "", "Why?")[2], ["--system", "", "Why?"])
+
+    def test_what_the_program_would_refuse_is_refused_before_it_is_built(self):
+        refused = {
+            "nothing was asked": [["--json"], ["--seed", "1"], ["--temperature=0", "--"], ["--example", "python", "--json"],
+                                  ["--example", "llama_chat", "some.gguf"], ["--example", "llama_chat", "--model", "some.gguf"]],
+            "takes no option --jsn": [["--jsn", "Why?"], ["Why?", "--jsn=1"], ["--example", "bench", "--jsn"]],
+            "takes no option -5": [["-5"]],
+            "--seed needs a value": [["Why?", "--seed"]],
+            "options alone; it was given x": [["--example", name, "x"] for name in ("bench", "serve", "fan_out")],
+            "two folders; it was given 1": [["--example", "merge_adapter", "--dtype", "bfloat16", "x"]],
+            "the question is empty": [["--json", ""]],
+        }
+        for text, all_arguments in refused.items():
+            for arguments in all_arguments:
+                self.assertIn(text, self.refusal(*arguments), arguments)
+        for arguments in (["--file", "some"], ["--frequency-penalty", "-1", "Why?"], ["--stop", "a", "--stop=", "Why?"],
+                          ["--json", "--", "--jsn"], ["--example=llama_chat", "--model", "a", "some.gguf"]):
+            self.assertEqual(self.plan(*arguments)[2], [a for a in arguments if not a.startswith("--example")])
 
     def test_the_hosts_get_a_folder_and_one_question(self):
         model = f"{ROOT}/build/models/smollm2-135m"

@@ -37,6 +37,7 @@ TEST_CASE("words without quotes are one question, arguments with blanks one each
 
 TEST_CASE("a dash is the question on standard input, without the blanks around it") {
   CHECK(asked({"-"}, "\n Why\nis it?\n\n") == Words{"Why\nis it?"});
+  CHECK(asked({"-"}, "\xef\xbb\xbfWhy?\n") == Words{"Why?"});
   CHECK(asked({"Why is it?", "-"}, "And now?") == Words{"Why is it?", "And now?"});
 }
 

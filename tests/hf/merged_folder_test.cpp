@@ -127,6 +127,31 @@ TEST_CASE("a merge that cannot be leaves nothing behind") {
              Catch::Matchers::StartsWith("bad_argument: ") && Catch::Matchers::Contains("found something"));
 }
 
+TEST_CASE("a merge tells how many tensors are written, and one that is stopped leaves nothing behind") {
+  const Folders folders;
+  const auto n_entries = [&] {
+    return std::distance(test::fs::directory_iterator(folders.merged().parent_path()), test::fs::directory_iterator());
+  };
+  hf::MergeOptions options = folders.options();
+  std::size_t n_told = 0;
+  for (const std::size_t last : {std::size_t{1}, std::size_t{3}}) {
+    n_told = 0;
+    options.on_tensor = [&](std::size_t n_written, std::size_t n_tensors) {
+      CHECK(n_tensors == 3);
+      CHECK(n_written == ++n_told);
+      return n_written < last;
+    };
+    CHECK_FALSE(hf::write_merged_folder(options));
+    CHECK(n_told == last);
+    CHECK(n_entries() == 2);
+  }
+  n_told = 0;
+  options.on_tensor = [&](std::size_t, std::size_t) { return ++n_told > 0; };
+  CHECK(hf::write_merged_folder(options));
+  CHECK(n_told == 3);
+  CHECK(n_entries() == 3);
+}
+
 TEST_CASE("an adapter's markup settings come before its model's") {
   if (test::model_folder().empty()) {
     WARN(test::kNoModel);

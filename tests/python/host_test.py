@@ -7,9 +7,11 @@ import ctypes
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import unittest
+import unittest.mock
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +110,21 @@ class Host(unittest.TestCase):
         self.assertLess(host.n_logits, sum(n_rows for n_rows, _ in counts))
         self.assertEqual(host.n_columns, sum(n_rows for n_rows, _ in counts))
         self.assertEqual(host.past.get_seq_length(), host.n_columns)
+
+    def test_ctrl_c_ends_the_answer_with_its_text_so_far(self):
+        class Pressed(host_program.Progress):
+            def end_pass(self):
+                super().end_pass()
+                if self.n_passes == 5:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        self.addCleanup(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
+        with unittest.mock.patch.object(host_program, "Progress", Pressed):
+            status, out, error = run_host("--json", *QUESTIONS[:2])
+        self.assertEqual(status, 130)
+        answer, = map(json.loads, out.splitlines())
+        self.assertEqual((answer["end"], answer["passes"]), ("cancelled", 5))
+        self.assertTrue(error.endswith("(stopped)\n"), error)
 
     def test_a_pass_that_fails_halfway_is_undone_and_repeated(self):
         undisturbed, _, counts = self.answer_once()

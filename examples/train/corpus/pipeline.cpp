@@ -15,6 +15,7 @@
 
 #include "../../common/json_lines.hpp"
 #include "../../common/line_file.hpp"
+#include "../../common/progress_line.hpp"
 #include "plain_answer.hpp"
 
 namespace corpus_tool {
@@ -173,12 +174,11 @@ class Pipeline {
   }
 
   void show(const char* end) const {
-    const char* begin = isatty(STDERR_FILENO) != 0 ? "\r\x1b[K" : "";
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-    fmt::print(stderr, "{}  {} answers: {} with branches, {} serial, {} rejected, {:.1f} s{}", begin,
-               tally_.reasons.n_answers(), tally_.n_parallel, tally_.n_serial, tally_.reasons.n_rejected(), seconds,
-               end);
-    std::fflush(stderr);
+    example::show_progress(
+        fmt::format("  {} answers: {} with branches, {} serial, {} rejected, {:.1f} s", tally_.reasons.n_answers(),
+                    tally_.n_parallel, tally_.n_serial, tally_.reasons.n_rejected(), seconds),
+        end);
   }
 
   const PipelineOptions& options_;
