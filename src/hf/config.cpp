@@ -109,7 +109,7 @@ class ModelReader {
     model_.activation = activation(spec_.activation_key, spec_.activation);
     if (spec_.architecture != Architecture::gemma) return;
     // Its first files say "gelu" and mean the formula with tanh, as `hidden_activation` says where it is there.
-    if (activation("hidden_activation", spec_.activation) != model_.activation)
+    if (activation("hidden_activation", model_.activation) != model_.activation)
       config_.wrong("hidden_activation", "what 'hidden_act' says", *config_.find("hidden_activation"));
   }
   Activation activation(const char* key, Activation otherwise) const {

@@ -108,6 +108,7 @@ TEST_CASE("Gemma scales embeddings, adds 1 to norms and gates by GELU") {
   CHECK(model.windows.empty());
   for (const char* name : {"gelu", "gelu_pytorch_tanh"})
     CHECK(load_config(with(gemma(), {{"hidden_act", name}})).activation == hf::Activation::gelu_tanh);
+  CHECK(load_config(with(gemma(), {{"hidden_act", "silu"}})).activation == hf::Activation::silu);
   CHECK(error_with(gemma(), "hidden_activation", "gelu_pytorch_tanh") == "nothing");
   CHECK(error_with(gemma(), "hidden_activation", "silu") ==
         "bad_file: config.json: 'hidden_activation': expected what 'hidden_act' says, found \"silu\"");
