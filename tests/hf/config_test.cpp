@@ -249,3 +249,22 @@ TEST_CASE("A missing or damaged config.json is named") {
   test::write(file, "3");
   CHECK(error() == "bad_file: " + file + ": expected a JSON object, found 3");
 }
+
+TEST_CASE("Numbers that Python writes and JSON does not have count where they are not looked at") {
+  const test::TemporaryFolder folder;
+  const auto error = [&](const char* key, const std::string& text) {
+    Json json = llama();
+    json[key] = "HERE";
+    std::string file = json.dump();
+    test::write(folder / "config.json", file.replace(file.find("\"HERE\""), 6, text));
+    return test::error_of([&] { hf::ModelConfig::load(folder.path()); });
+  };
+  CHECK(error("time_step_limit", "[0.0, Infinity, -Infinity,NaN]") == "nothing");
+  CHECK(error("note", R"("NaN \" Infinity")") == "nothing");
+  CHECK(error("architectures", "[\"BambaForCausalLM\"], \"limit\": Infinity")
+            .find("\"BambaForCausalLM\" is not supported") != std::string::npos);
+  CHECK(error("rms_norm_eps", "NaN").find("'rms_norm_eps': expected a number above 0, found an object") !=
+        std::string::npos);
+  CHECK(error("note", "-NaN").find("not valid JSON: ") != std::string::npos);
+  CHECK(error("note", "nan").find("not valid JSON: ") != std::string::npos);
+}
