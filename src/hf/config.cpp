@@ -7,6 +7,7 @@
 
 #include <anabranch/hf/gguf.hpp>
 
+#include "adapter_names.hpp"
 #include "architectures.hpp"
 #include "config_reader.hpp"
 #include "gguf_config.hpp"
@@ -226,6 +227,15 @@ class ModelReader {
 ModelConfig impl::read_config(const JsonObject& config) {
   const std::optional<JsonObject> text = text_part(config);
   ModelConfig model = ModelReader(text ? *text : config).read();
+/// transformers applies an adapter that lies beside the model.
+void refuse_adapter_inside(const std::filesystem::path& folder) {
+  const std::filesystem::path adapter = folder / impl::kAdapterConfigFile;
+  std::error_code error;
+  if (std::filesystem::exists(adapter, error) && std::filesystem::exists(folder / "config.json", error))
+    fail(Status::unsupported, adapter.string(),
+         ": an adapter inside of a model's folder is not supported; expected it in a folder of its own");
+}
+
   if (!text) return model;
   // Settings of the file as a whole stand outside of the part.
   model.text_part = true;
@@ -258,6 +268,7 @@ ModelConfig ModelConfig::load(const std::filesystem::path& folder) {
   ModelConfig model = impl::read_config(JsonObject(json, file.string()));
   const std::filesystem::path generation = folder / "generation_config.json";
   std::error_code error;
+  refuse_adapter_inside(folder);
   if (std::filesystem::exists(generation, error)) {
     const Json settings = impl::parse_json(impl::read_file(generation), generation.string());
     impl::read_generation_config(JsonObject(settings, generation.string()), model);

@@ -242,6 +242,15 @@ TEST_CASE("A missing or damaged config.json is named") {
   const std::string file = (folder / "config.json").string();
   const auto error = [&] { return test::error_of([&] { hf::ModelConfig::load(folder.path()); }); };
   CHECK(error() == "bad_file: cannot open " + file + ": No such file or directory");
+TEST_CASE("An adapter inside of a model's folder is refused, because transformers applies it") {
+  const test::TemporaryFolder folder;
+  test::write(folder / "config.json", llama().dump());
+  test::write(folder / "adapter_config.json", "{}");
+  CHECK(test::error_of([&] { hf::ModelConfig::load(folder.path()); }) ==
+        "unsupported: " + (folder / "adapter_config.json").string() +
+            ": an adapter inside of a model's folder is not supported; expected it in a folder of its own");
+}
+
   test::write(file, "{\"a\": ");
   CHECK(error().find("bad_file: " + file + ": not valid JSON: ") == 0);
   test::write(file, "{\"a\": 1e999}");
