@@ -279,6 +279,15 @@ TEST_CASE("Of a model of pictures and text the text part is read, and what stand
   mistral3["text_config"] = bare_json("Ministral3ForCausalLM", "ministral3");
   CHECK(config_error(mistral3).find("unsupported: config.json: 'text_config': 'architectures': "
                                     "\"Ministral3ForCausalLM\" is not supported") == 0);
+  mistral3["text_config"] = test::llama_json();
+  CHECK(config_error(mistral3) ==
+        "unsupported: config.json: 'text_config': 'model_type': \"llama\" is not supported in a "
+        "Mistral3ForConditionalGeneration, only \"mistral\"");
+  mistral3["text_config"].erase("model_type");
+  CHECK(config_error(mistral3).find("'text_config': 'model_type': expected a string, found nothing") !=
+        std::string::npos);
+  CHECK(error_with(gemma, "model_type", "mistral3") ==
+        "unsupported: config.json: 'model_type': \"mistral3\" does not belong to Gemma3ForConditionalGeneration");
 }
 
 TEST_CASE("Layer types say which layers have a window, where the architecture lets them") {
