@@ -55,6 +55,8 @@ std::optional<Dtype> read_dtype(const JsonObject& config) {
   config.unsupported(key, "\"" + *name + "\" is not supported; supported are float32, float16 and bfloat16");
 }
 
+/// Keys that transformers obeys for every class, also where the class does not name them.
+constexpr std::array<const char*, 3> kOfEveryClass{"per_layer_config", "attention_chunk_size", "kv_sharing_modes"};
 constexpr std::array<const char*, 4> kMultipliers{"embedding_multiplier", "attention_multiplier", "residual_multiplier",
                                                   "logits_scaling"};
 
@@ -102,6 +104,9 @@ class ModelReader {
     for (const char* key : kMultipliers)
       if (const Json* value = spec_.multipliers ? nullptr : config_.find(key); value != nullptr && *value != 1)
         config_.unsupported(key, shown(*value) + " is not supported for " + spec_.class_name + ", only 1");
+    for (const char* key : kOfEveryClass)
+      if (const Json* value = config_.find(key); value != nullptr && !value->empty())
+        config_.unsupported(key, shown(*value) + " is not supported");
     if (const Json* layers = spec_.unturned ? nullptr : config_.find("no_rope_layers"))
       config_.unsupported("no_rope_layers", shown(*layers) + " is not supported for " + spec_.class_name);
   }
@@ -222,11 +227,6 @@ class ModelReader {
   ModelConfig model_;
 };
 
-}  // namespace
-
-ModelConfig impl::read_config(const JsonObject& config) {
-  const std::optional<JsonObject> text = text_part(config);
-  ModelConfig model = ModelReader(text ? *text : config).read();
 /// transformers applies an adapter that lies beside the model.
 void refuse_adapter_inside(const std::filesystem::path& folder) {
   const std::filesystem::path adapter = folder / impl::kAdapterConfigFile;
@@ -236,6 +236,11 @@ void refuse_adapter_inside(const std::filesystem::path& folder) {
          ": an adapter inside of a model's folder is not supported; expected it in a folder of its own");
 }
 
+}  // namespace
+
+ModelConfig impl::read_config(const JsonObject& config) {
+  const std::optional<JsonObject> text = text_part(config);
+  ModelConfig model = ModelReader(text ? *text : config).read();
   if (!text) return model;
   // Settings of the file as a whole stand outside of the part.
   model.text_part = true;
@@ -263,12 +268,12 @@ void add_tokens(std::vector<TokenId>& tokens, std::span<const TokenId> more) {
 
 ModelConfig ModelConfig::load(const std::filesystem::path& folder) {
   if (is_gguf(folder)) return impl::load_gguf_config(folder);
+  refuse_adapter_inside(folder);
   const std::filesystem::path file = folder / "config.json";
   const Json json = impl::parse_json(impl::read_file(file), file.string());
   ModelConfig model = impl::read_config(JsonObject(json, file.string()));
   const std::filesystem::path generation = folder / "generation_config.json";
   std::error_code error;
-  refuse_adapter_inside(folder);
   if (std::filesystem::exists(generation, error)) {
     const Json settings = impl::parse_json(impl::read_file(generation), generation.string());
     impl::read_generation_config(JsonObject(settings, generation.string()), model);

@@ -320,6 +320,13 @@ TEST_CASE("Attention in both directions, and windows of an architecture that has
   CHECK(error_with(test::llama_json(), "layer_types", full) == "nothing");
   CHECK(error_with(test::llama_json(), "layer_types", windows) ==
         "unsupported: config.json: 'layer_types': a window is not supported for LlamaForCausalLM");
+  CHECK(error_with(test::llama_json(), "sliding_window", 4096) ==
+        "unsupported: config.json: 'sliding_window': 4096 is not supported for LlamaForCausalLM, only null, or as many "
+        "as 'max_position_embeddings' (8192)");
+  CHECK(error_with(granite(), "sliding_window", 2047).find("2047 is not supported for Granite") != std::string::npos);
+  CHECK(error_with(gemma(), "sliding_window", 8191).find("8191 is not supported for Gemma") != std::string::npos);
+  CHECK(error_with(test::llama_json(), "sliding_window", 8192) == "nothing");
+  CHECK(error_with(with(test::llama_json(), {{"layer_types", full}}), "sliding_window", 4096) == "nothing");
 }
 
 TEST_CASE("Qwen's layers have a window from one on, where it is used") {

@@ -196,6 +196,11 @@ TEST_CASE("Features that would change the result are refused by name") {
         "\"linear\", \"dynamic\", \"llama3\", \"yarn\" and \"longrope\"");
   CHECK(error_with(llama(), "rope_scaling", {{"type", "proportional"}, {"factor", 4.0}})
             .find("'type': \"proportional\"") != std::string::npos);
+  CHECK(error_with(llama(), "per_layer_config", {{"1", {{"skip", {"mlp"}}}}}) ==
+        "unsupported: config.json: 'per_layer_config': an object with 1 entries is not supported");
+  CHECK(error_with(llama(), "per_layer_config", Json::object()) == "nothing");
+  CHECK(error_with(qwen(3), "attention_chunk_size", 64) ==
+        "unsupported: config.json: 'attention_chunk_size': 64 is not supported");
   CHECK(error_with(llama(), "rope_parameters", {{"full_attention", {{"rope_type", "default"}}}})
             .find("'full_attention': rope parameters per layer type are not supported for LlamaForCausalLM") !=
         std::string::npos);
@@ -237,11 +242,6 @@ TEST_CASE("Missing keys, wrong types and impossible values are named") {
         std::string::npos);
 }
 
-TEST_CASE("A missing or damaged config.json is named") {
-  const test::TemporaryFolder folder;
-  const std::string file = (folder / "config.json").string();
-  const auto error = [&] { return test::error_of([&] { hf::ModelConfig::load(folder.path()); }); };
-  CHECK(error() == "bad_file: cannot open " + file + ": No such file or directory");
 TEST_CASE("An adapter inside of a model's folder is refused, because transformers applies it") {
   const test::TemporaryFolder folder;
   test::write(folder / "config.json", llama().dump());
@@ -251,6 +251,11 @@ TEST_CASE("An adapter inside of a model's folder is refused, because transformer
             ": an adapter inside of a model's folder is not supported; expected it in a folder of its own");
 }
 
+TEST_CASE("A missing or damaged config.json is named") {
+  const test::TemporaryFolder folder;
+  const std::string file = (folder / "config.json").string();
+  const auto error = [&] { return test::error_of([&] { hf::ModelConfig::load(folder.path()); }); };
+  CHECK(error() == "bad_file: cannot open " + file + ": No such file or directory");
   test::write(file, "{\"a\": ");
   CHECK(error().find("bad_file: " + file + ": not valid JSON: ") == 0);
   test::write(file, "{\"a\": 1e999}");
