@@ -2,7 +2,6 @@
 
 #include <array>
 #include <string_view>
-#include <utility>
 
 namespace anabranch::hf {
 namespace impl {
@@ -138,8 +137,13 @@ constexpr std::array<Relative, 8> kRelatives{{
 }};
 
 /// Models of pictures and text whose `text_config` is that of a model which can be read.
-constexpr std::array<std::pair<const char*, const char*>, 2> kWithTextPart{
-    {{"Gemma3ForConditionalGeneration", "gemma3"}, {"Mistral3ForConditionalGeneration", "mistral3"}}};
+struct WithTextPart {
+  const char* class_name;
+  const char* model_type;
+  const char* text_type;  ///< `model_type` of the part
+};
+constexpr std::array<WithTextPart, 2> kWithTextPart{{{"Gemma3ForConditionalGeneration", "gemma3", "gemma3_text"},
+                                                     {"Mistral3ForConditionalGeneration", "mistral3", "mistral"}}};
 
 std::string class_names() {
   std::string all;
@@ -184,9 +188,18 @@ const ArchitectureSpec& find_architecture(const JsonObject& config) {
 std::optional<JsonObject> text_part(const JsonObject& config) {
   const Json* const classes = config.find("architectures");
   const Json* const type = config.find("model_type");
-  for (const auto& [class_name, model_type] : kWithTextPart)
-    if (classes != nullptr ? *classes == Json::array({class_name}) : type != nullptr && *type == model_type)
-      return config.object("text_config");
+  for (const WithTextPart& whole : kWithTextPart) {
+    if (classes != nullptr ? *classes != Json::array({whole.class_name}) : type == nullptr || *type != whole.model_type)
+      continue;
+    if (type != nullptr && *type != whole.model_type)
+      config.unsupported("model_type", shown(*type) + " does not belong to " + whole.class_name);
+    JsonObject part = config.object("text_config");
+    find_architecture(part);
+    if (const std::string found = part.text("model_type"); found != whole.text_type)
+      part.unsupported("model_type", "\"" + found + "\" is not supported in a " + whole.class_name + ", only \"" +
+                                         whole.text_type + "\"");
+    return part;
+  }
   return std::nullopt;
 }
 

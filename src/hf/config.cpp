@@ -7,6 +7,7 @@
 
 #include <anabranch/hf/gguf.hpp>
 
+#include "adapter_names.hpp"
 #include "architectures.hpp"
 #include "config_reader.hpp"
 #include "gguf_config.hpp"
@@ -54,6 +55,8 @@ std::optional<Dtype> read_dtype(const JsonObject& config) {
   config.unsupported(key, "\"" + *name + "\" is not supported; supported are float32, float16 and bfloat16");
 }
 
+/// Keys that transformers obeys for every class, also where the class does not name them.
+constexpr std::array<const char*, 3> kOfEveryClass{"per_layer_config", "attention_chunk_size", "kv_sharing_modes"};
 constexpr std::array<const char*, 4> kMultipliers{"embedding_multiplier", "attention_multiplier", "residual_multiplier",
                                                   "logits_scaling"};
 
@@ -101,6 +104,9 @@ class ModelReader {
     for (const char* key : kMultipliers)
       if (const Json* value = spec_.multipliers ? nullptr : config_.find(key); value != nullptr && *value != 1)
         config_.unsupported(key, shown(*value) + " is not supported for " + spec_.class_name + ", only 1");
+    for (const char* key : kOfEveryClass)
+      if (const Json* value = config_.find(key); value != nullptr && !value->empty())
+        config_.unsupported(key, shown(*value) + " is not supported");
     if (const Json* layers = spec_.unturned ? nullptr : config_.find("no_rope_layers"))
       config_.unsupported("no_rope_layers", shown(*layers) + " is not supported for " + spec_.class_name);
   }
@@ -109,7 +115,7 @@ class ModelReader {
     model_.activation = activation(spec_.activation_key, spec_.activation);
     if (spec_.architecture != Architecture::gemma) return;
     // Its first files say "gelu" and mean the formula with tanh, as `hidden_activation` says where it is there.
-    if (activation("hidden_activation", spec_.activation) != model_.activation)
+    if (activation("hidden_activation", model_.activation) != model_.activation)
       config_.wrong("hidden_activation", "what 'hidden_act' says", *config_.find("hidden_activation"));
   }
   Activation activation(const char* key, Activation otherwise) const {
@@ -221,6 +227,15 @@ class ModelReader {
   ModelConfig model_;
 };
 
+/// transformers applies an adapter that lies beside the model.
+void refuse_adapter_inside(const std::filesystem::path& folder) {
+  const std::filesystem::path adapter = folder / impl::kAdapterConfigFile;
+  std::error_code error;
+  if (std::filesystem::exists(adapter, error) && std::filesystem::exists(folder / "config.json", error))
+    fail(Status::unsupported, adapter.string(),
+         ": an adapter inside of a model's folder is not supported; expected it in a folder of its own");
+}
+
 }  // namespace
 
 ModelConfig impl::read_config(const JsonObject& config) {
@@ -253,6 +268,7 @@ void add_tokens(std::vector<TokenId>& tokens, std::span<const TokenId> more) {
 
 ModelConfig ModelConfig::load(const std::filesystem::path& folder) {
   if (is_gguf(folder)) return impl::load_gguf_config(folder);
+  refuse_adapter_inside(folder);
   const std::filesystem::path file = folder / "config.json";
   const Json json = impl::parse_json(impl::read_file(file), file.string());
   ModelConfig model = impl::read_config(JsonObject(json, file.string()));

@@ -1,9 +1,11 @@
 #include "json_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <vector>
@@ -13,6 +15,7 @@ namespace {
 
 constexpr int kMaxDepth = 64;
 constexpr std::int64_t kMaxInt = std::numeric_limits<std::int32_t>::max();
+constexpr std::string_view kPythonFloats[] = {"NaN", "Infinity", "-Infinity"};
 
 // Counts brackets outside strings, before the parser builds anything from them.
 bool nested_too_deep(std::string_view text) {
@@ -62,10 +65,29 @@ std::string read_file(const std::filesystem::path& file) {
   return content;
 }
 
+std::string with_tagged_floats(std::string_view text) {
+  std::string out;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"') in_string = !in_string;
+    if (in_string && text[i] == '\\' && i + 1 < text.size()) out += text[i++];
+    const std::string_view rest = text.substr(i);
+    const auto name = std::find_if(std::begin(kPythonFloats), std::end(kPythonFloats),
+                                   [&](std::string_view known) { return !in_string && rest.starts_with(known); });
+    if (name == std::end(kPythonFloats)) {
+      out += text[i];
+      continue;
+    }
+    out.append(R"({"__float__": ")").append(*name).append(R"("})");
+    i += name->size() - 1;
+  }
+  return out;
+}
+
 Json parse_json(std::string_view text, const std::string& where, DuplicateKeys duplicates) {
   if (nested_too_deep(text)) fail(Status::bad_file, where, ": JSON nested deeper than the limit of ", kMaxDepth);
   try {
-    if (duplicates == DuplicateKeys::last_wins) return Json::parse(text);
+    if (duplicates == DuplicateKeys::last_wins) return Json::parse(with_tagged_floats(text));
     DuplicateFinder finder(where);
     return Json::parse(text, [&finder](int, Json::parse_event_t event, Json& parsed) {
       finder(event, parsed);

@@ -18,8 +18,13 @@ using Json = nlohmann::json;
 /// Whole content of a file. Throws `bad_file` with the system's reason.
 std::string read_file(const std::filesystem::path& file);
 
-/// Parses JSON text. Throws `bad_file`, starting with `where`, for anything but valid JSON nested less than 64 deep
-/// (deeper nesting only costs memory: no file of a model has it). Duplicate keys are refused when asked to.
+/// Python writes NaN, Infinity and -Infinity, which JSON does not have, and so did transformers 4; transformers 5
+/// writes an object {"__float__": "Infinity"} instead. The text with such objects.
+std::string with_tagged_floats(std::string_view text);
+
+/// Parses JSON text, or what Python takes for it (with_tagged_floats) unless duplicate keys are refused. Throws
+/// `bad_file`, starting with `where`, for anything but valid JSON nested less than 64 deep (deeper nesting only costs
+/// memory: no file of a model has it). Duplicate keys are refused when asked to.
 enum class DuplicateKeys : std::uint8_t { last_wins, refused };
 Json parse_json(std::string_view text, const std::string& where, DuplicateKeys duplicates = DuplicateKeys::last_wins);
 

@@ -84,7 +84,7 @@ class NewFolder {
 
 /// The model's config.json with the type of the new weights, and what else the new tensors have made of it.
 std::string config_text(const fs::path& file, const ModelConfig& merged, Dtype dtype) {
-  const std::string text = impl::read_file(file);
+  const std::string text = impl::with_tagged_floats(impl::read_file(file));
   impl::parse_json(text, file.string());
   auto config = nlohmann::ordered_json::parse(text);  // keeps the order of its keys
   config["vocab_size"] = merged.vocabulary;

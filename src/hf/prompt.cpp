@@ -53,7 +53,9 @@ void require_added(const Tokenizer& tokenizer, const ChatTemplate& chat, const R
   for (const auto& [key, text] : chat.tokens) {
     if (text.empty() || tokenizer.find_added(text)) continue;
     for (std::size_t at = rendered.text.find(text); at != std::string::npos; at = rendered.text.find(text, at + 1)) {
-      const auto touches = [&](const TextRange& range) { return range.begin < at + text.size() && at < range.end; };
+      const auto touches = [&, &text = text](const TextRange& range) {
+        return range.begin < at + text.size() && at < range.end;
+      };
       if (std::none_of(rendered.contents.begin(), rendered.contents.end(), touches))
         fail(Status::unsupported, "the chat template writes ", key, ", \"", text,
              "\", which is not among 'added_tokens' of the tokenizer");

@@ -99,7 +99,7 @@ struct RopeReader {
       fail(Status::bad_file, p.where(), ": 'rope_theta': expected a number above 1 for yarn, found ", rope.theta);
     rope.beta_fast = p.positive_or("beta_fast", rope.beta_fast);
     rope.beta_slow = p.positive_or("beta_slow", rope.beta_slow);
-    rope.truncate = p.flag_or("truncate", true);
+    rope.truncate = p.flag_or("truncate", !p.json().contains("truncate"));  // to transformers null is false
     const auto scale = [&](double weight) { return rope.factor <= 1 ? 1.0 : 0.1 * weight * std::log(rope.factor) + 1; };
     double suggested = scale(1.0);
     if (p.find("mscale") && p.find("mscale_all_dim"))

@@ -43,6 +43,16 @@ std::vector<bool> layers_of_rule(const JsonObject& config, const ArchitectureSpe
   return layers;
 }
 
+/// A class without windows: transformers computes a prompt without one, and forgets keys by the number while it
+/// generates, unless `layer_types` says otherwise.
+void refuse_window(const JsonObject& config, const ArchitectureSpec& spec) {
+  const std::int32_t positions = config.integer_or("max_position_embeddings", 1, spec.max_positions);
+  if (config.integer_or("sliding_window", 1, positions) < positions)
+    config.unsupported("sliding_window",
+                       shown(*config.find("sliding_window")) + " is not supported for " + spec.class_name +
+                           ", only null, or as many as 'max_position_embeddings' (" + std::to_string(positions) + ")");
+}
+
 }  // namespace
 
 std::vector<std::int32_t> read_windows(const JsonObject& config, const ArchitectureSpec& spec,
@@ -51,6 +61,7 @@ std::vector<std::int32_t> read_windows(const JsonObject& config, const Architect
   if (spec.windows == WindowRule::none) {
     if (listed && std::find(listed->begin(), listed->end(), true) != listed->end())
       config.unsupported("layer_types", std::string("a window is not supported for ") + spec.class_name);
+    if (!listed) refuse_window(config, spec);
     return {};
   }
   const bool absent = !config.json().contains("sliding_window");

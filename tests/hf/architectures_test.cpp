@@ -108,6 +108,7 @@ TEST_CASE("Gemma scales embeddings, adds 1 to norms and gates by GELU") {
   CHECK(model.windows.empty());
   for (const char* name : {"gelu", "gelu_pytorch_tanh"})
     CHECK(load_config(with(gemma(), {{"hidden_act", name}})).activation == hf::Activation::gelu_tanh);
+  CHECK(load_config(with(gemma(), {{"hidden_act", "silu"}})).activation == hf::Activation::silu);
   CHECK(error_with(gemma(), "hidden_activation", "gelu_pytorch_tanh") == "nothing");
   CHECK(error_with(gemma(), "hidden_activation", "silu") ==
         "bad_file: config.json: 'hidden_activation': expected what 'hidden_act' says, found \"silu\"");
@@ -278,6 +279,15 @@ TEST_CASE("Of a model of pictures and text the text part is read, and what stand
   mistral3["text_config"] = bare_json("Ministral3ForCausalLM", "ministral3");
   CHECK(config_error(mistral3).find("unsupported: config.json: 'text_config': 'architectures': "
                                     "\"Ministral3ForCausalLM\" is not supported") == 0);
+  mistral3["text_config"] = test::llama_json();
+  CHECK(config_error(mistral3) ==
+        "unsupported: config.json: 'text_config': 'model_type': \"llama\" is not supported in a "
+        "Mistral3ForConditionalGeneration, only \"mistral\"");
+  mistral3["text_config"].erase("model_type");
+  CHECK(config_error(mistral3).find("'text_config': 'model_type': expected a string, found nothing") !=
+        std::string::npos);
+  CHECK(error_with(gemma, "model_type", "mistral3") ==
+        "unsupported: config.json: 'model_type': \"mistral3\" does not belong to Gemma3ForConditionalGeneration");
 }
 
 TEST_CASE("Layer types say which layers have a window, where the architecture lets them") {
@@ -310,6 +320,13 @@ TEST_CASE("Attention in both directions, and windows of an architecture that has
   CHECK(error_with(test::llama_json(), "layer_types", full) == "nothing");
   CHECK(error_with(test::llama_json(), "layer_types", windows) ==
         "unsupported: config.json: 'layer_types': a window is not supported for LlamaForCausalLM");
+  CHECK(error_with(test::llama_json(), "sliding_window", 4096) ==
+        "unsupported: config.json: 'sliding_window': 4096 is not supported for LlamaForCausalLM, only null, or as many "
+        "as 'max_position_embeddings' (8192)");
+  CHECK(error_with(granite(), "sliding_window", 2047).find("2047 is not supported for Granite") != std::string::npos);
+  CHECK(error_with(gemma(), "sliding_window", 8191).find("8191 is not supported for Gemma") != std::string::npos);
+  CHECK(error_with(test::llama_json(), "sliding_window", 8192) == "nothing");
+  CHECK(error_with(with(test::llama_json(), {{"layer_types", full}}), "sliding_window", 4096) == "nothing");
 }
 
 TEST_CASE("Qwen's layers have a window from one on, where it is used") {

@@ -196,6 +196,11 @@ TEST_CASE("Features that would change the result are refused by name") {
         "\"linear\", \"dynamic\", \"llama3\", \"yarn\" and \"longrope\"");
   CHECK(error_with(llama(), "rope_scaling", {{"type", "proportional"}, {"factor", 4.0}})
             .find("'type': \"proportional\"") != std::string::npos);
+  CHECK(error_with(llama(), "per_layer_config", {{"1", {{"skip", {"mlp"}}}}}) ==
+        "unsupported: config.json: 'per_layer_config': an object with 1 entries is not supported");
+  CHECK(error_with(llama(), "per_layer_config", Json::object()) == "nothing");
+  CHECK(error_with(qwen(3), "attention_chunk_size", 64) ==
+        "unsupported: config.json: 'attention_chunk_size': 64 is not supported");
   CHECK(error_with(llama(), "rope_parameters", {{"full_attention", {{"rope_type", "default"}}}})
             .find("'full_attention': rope parameters per layer type are not supported for LlamaForCausalLM") !=
         std::string::npos);
@@ -237,6 +242,15 @@ TEST_CASE("Missing keys, wrong types and impossible values are named") {
         std::string::npos);
 }
 
+TEST_CASE("An adapter inside of a model's folder is refused, because transformers applies it") {
+  const test::TemporaryFolder folder;
+  test::write(folder / "config.json", llama().dump());
+  test::write(folder / "adapter_config.json", "{}");
+  CHECK(test::error_of([&] { hf::ModelConfig::load(folder.path()); }) ==
+        "unsupported: " + (folder / "adapter_config.json").string() +
+            ": an adapter inside of a model's folder is not supported; expected it in a folder of its own");
+}
+
 TEST_CASE("A missing or damaged config.json is named") {
   const test::TemporaryFolder folder;
   const std::string file = (folder / "config.json").string();
@@ -248,4 +262,23 @@ TEST_CASE("A missing or damaged config.json is named") {
   CHECK(error().find("bad_file: " + file + ": not valid JSON: ") == 0);
   test::write(file, "3");
   CHECK(error() == "bad_file: " + file + ": expected a JSON object, found 3");
+}
+
+TEST_CASE("Numbers that Python writes and JSON does not have count where they are not looked at") {
+  const test::TemporaryFolder folder;
+  const auto error = [&](const char* key, const std::string& text) {
+    Json json = llama();
+    json[key] = "HERE";
+    std::string file = json.dump();
+    test::write(folder / "config.json", file.replace(file.find("\"HERE\""), 6, text));
+    return test::error_of([&] { hf::ModelConfig::load(folder.path()); });
+  };
+  CHECK(error("time_step_limit", "[0.0, Infinity, -Infinity,NaN]") == "nothing");
+  CHECK(error("note", R"("NaN \" Infinity")") == "nothing");
+  CHECK(error("architectures", "[\"BambaForCausalLM\"], \"limit\": Infinity")
+            .find("\"BambaForCausalLM\" is not supported") != std::string::npos);
+  CHECK(error("rms_norm_eps", "NaN").find("'rms_norm_eps': expected a number above 0, found an object") !=
+        std::string::npos);
+  CHECK(error("note", "-NaN").find("not valid JSON: ") != std::string::npos);
+  CHECK(error("note", "nan").find("not valid JSON: ") != std::string::npos);
 }

@@ -13,7 +13,7 @@ namespace hf = anabranch::hf;
 
 constexpr const char* kConfig = R"({"z": 1, "architectures": ["LlamaForCausalLM"], "model_type": "llama",
   "vocab_size": 3, "hidden_size": 2, "intermediate_size": 3, "num_hidden_layers": 1, "num_attention_heads": 1,
-  "tie_word_embeddings": true, "torch_dtype": "float16", "a": 2})";
+  "tie_word_embeddings": true, "torch_dtype": "float16", "a": 2, "limit": Infinity})";
 
 /// A model whose tensors are few: merging reads those that there are.
 class Folders {
@@ -63,6 +63,7 @@ TEST_CASE("a merged folder holds the model's files, the adapter's settings and c
   CHECK_FALSE(test::fs::exists(folders.merged() / "other.txt"));
   const std::string config = test::read(folders.merged() / "config.json");
   CHECK(nlohmann::json::parse(config)["torch_dtype"] == "float32");
+  CHECK(nlohmann::json::parse(config)["limit"]["__float__"] == "Infinity");
   CHECK(config.find("\"z\"") < config.find("\"a\""));
   CHECK(folders.tensor("model.layers.0.self_attn.q_proj.weight") == std::vector<float>{3, 22, 1, -16});
   CHECK(folders.tensor("model.embed_tokens.weight") == std::vector<float>{1, 1, 8, 9, 3, 3});

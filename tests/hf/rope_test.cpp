@@ -109,6 +109,16 @@ TEST_CASE("Dynamic scaling is the plain one inside the model's positions") {
   CHECK(hf::rope_inverse_frequencies(model.rope, 64) == hf::rope_inverse_frequencies({.theta = 100000}, 64));
 }
 
+TEST_CASE("Yarn rounds its pairs unless 'truncate' is false or null, as in transformers") {
+  Json json = test::llama_json();
+  json["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 4.0}};
+  CHECK(load_config(json).rope.truncate);
+  for (const Json& value : {Json(false), Json(nullptr)}) {
+    json["rope_scaling"]["truncate"] = value;
+    CHECK_FALSE(load_config(json).rope.truncate);
+  }
+}
+
 TEST_CASE("Numbers that a kind needs are named where they are absent or impossible") {
   const auto error = [](const Json& scaling) { return error_with(test::llama_json(), "rope_scaling", scaling); };
   const std::string start = "bad_file: config.json: 'rope_scaling': ";
