@@ -55,13 +55,14 @@ TEST_CASE("eight branches share a trunk of several chunks") {
 }
 
 TEST_CASE("every head size, element and share agrees with the dense reference on random trees") {
-  const auto seed = GENERATE(1u, 2u);
+  std::uint32_t seed = 1000;
   for (const int head_dim : {64, 80, 96, 128, 256})
     for (const Element element : {Element::bfloat16, Element::float16})
       for (const int share : {1, 3, 7, 8}) {
+        ++seed;  // another tree for each
         CAPTURE(seed, head_dim, static_cast<int>(element), share);
         TreeWorld world(share % 2 == 0 ? Places::scattered : Places::together, 200 + head_dim);
-        RandomSteps tree(seed * 1000 + static_cast<std::uint32_t>(head_dim + share), world);
+        RandomSteps tree(seed, world);
         for (int i = 0; i < 4; ++i) {
           tree.step(i == 0 ? 30 : 4);
           const Pass& pass = world.plan();

@@ -18,6 +18,9 @@ QUESTIONS = ["What are the benefits of regular exercise?", "Name three fruits.",
 # What is begun with tokens that others have computed has other last bits: texts that are compared begin anew.
 ANEW = {"anabranch": {"reuse_prefix": False}}
 
+# For a server in whose test the width of its passes does not matter: none is measured, which takes seconds of CPU time.
+ALL_ROWS = ("--width", "all")
+
 
 def damaged(body, chance):
     """The bytes of `body` with up to four places changed or cut, by the random numbers of `chance`."""

@@ -92,7 +92,7 @@ Alone answer_alone(CausalLm& lm, std::size_t question) {
 
 }  // namespace
 
-TEST_CASE("int8: 20 schedules on a small pool: texts and logits are those of each request alone, bit for bit") {
+TEST_CASE("int8: 8 schedules on a small pool: texts and logits are those of each request alone, bit for bit") {
   CausalLm* const lm = ab::test::real_model(ab::torch::Weights::int8);
   if (lm == nullptr) return;
   std::vector<Alone> alone;
@@ -102,7 +102,7 @@ TEST_CASE("int8: 20 schedules on a small pool: texts and logits are those of eac
     n_most = std::max(n_most, alone.back().n_pages);
   }
   std::int64_t n_preempted = 0;
-  for (std::uint32_t seed = 0; seed < 20; ++seed) {
+  for (std::uint32_t seed = 0; seed < 8; ++seed) {
     INFO("schedule of seed " << seed);
     std::mt19937 random(seed);
     Host host(*lm, n_most + 2);
@@ -133,5 +133,5 @@ TEST_CASE("int8: 20 schedules on a small pool: texts and logits are those of eac
     n_preempted += scheduler.state().n_preempted;
     REQUIRE(host.cache.snapshot().check() == std::vector<std::string>{});
   }
-  CHECK(n_preempted > 10);
+  CHECK(n_preempted > 4);
 }

@@ -40,6 +40,7 @@ CausalLm* trained_model() {
 std::vector<Answer> answers(const std::vector<std::string>& questions, std::int32_t at_once) {
   GenerateOptions options;
   options.request.sampling.repetition_penalty = 1.1f;
+  options.request.max_branch_tokens = 32;  // whether and how an answer branches shows before
   options.request.max_parallel_branches = at_once;
   return ab::torch::generate(*trained_model(), questions, options);
 }
