@@ -324,17 +324,14 @@ void run_task(const Call& call, const Task& task, const Task* next, Scratch& scr
   TaskRun<Element, Form, kDim>(call, task, next, scratch).run();
 }
 
-/// With ANABRANCH_FEW_HEAD_SIZES one instruction set alone has a kernel of every size: they take long to compile.
 template <class Element, class Form>
 RunTask task_of_dim(std::int32_t head_dim) {
   switch (head_dim) {
     case 64: return run_task<Element, Form, 64>;
-#if !defined(ANABRANCH_FEW_HEAD_SIZES) || HWY_TARGET == HWY_AVX2
     case 80: return run_task<Element, Form, 80>;
     case 96: return run_task<Element, Form, 96>;
     case 128: return run_task<Element, Form, 128>;
     case 256: return run_task<Element, Form, 256>;
-#endif
     default: return run_task<Element, Form, 0>;
   }
 }
