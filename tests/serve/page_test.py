@@ -44,6 +44,19 @@ def start_browser():
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=shutil.which("chromedriver")))
 
 
+# Branches may come and go between two looks of a busy machine: the page notes itself what was there side by side.
+WATCH = """
+window.seen = {live: 0, letters: 0, width: 0};
+new MutationObserver(() => {
+  const live = [...document.querySelectorAll('.branch.live')];
+  if (live.length < 2) return;
+  seen.live = Math.max(seen.live, live.length);
+  seen.letters = Math.max(seen.letters, Math.min(...live.map(branch => branch.textContent.length)));
+  seen.width = Math.max(seen.width, document.documentElement.scrollWidth);
+}).observe(document.body, {subtree: true, childList: true, characterData: true, attributes: true});
+"""
+
+
 class Pages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -86,19 +99,25 @@ class Pages(unittest.TestCase):
 
         self.browser.find_element(By.ID, "question").send_keys(text, Keys.ENTER)
 
+    def ask_and_watch(self, picture):
+        """Asks, and returns what the page has seen of branches side by side, and the answer's text."""
+        self.script(WATCH)
+        self.type(QUESTION)
+        if PICTURES:
+            self.wait_for("seen.letters > 60")
+            self.keep_picture(picture)
+        text = self.wait_for("document.querySelector('.answer.complete')?.dataset.text")
+        return self.script("return seen"), text
+
     def keep_picture(self, name):
         if PICTURES:
             self.browser.save_screenshot(str(PICTURES / f"{name}.png"))
 
     def test_branches_appear_and_the_text_is_that_of_the_api(self):
         self.open()
-        self.type(QUESTION)
-        n_live = self.wait_for("document.querySelectorAll('.branch.live').length > 1"
-                               " && document.querySelectorAll('.branch.live').length")
-        self.assertGreater(n_live, 1)
-        self.wait_for("[...document.querySelectorAll('.branch.live')].every(e => e.textContent.length > 60)")
-        self.keep_picture("serve_branches")
-        text = self.wait_for("document.querySelector('.answer.complete')?.dataset.text")
+        seen, text = self.ask_and_watch("serve_branches")
+        self.assertGreater(seen["live"], 1)
+        self.assertGreater(seen["letters"], 60, "of each branch beside others")
         _, reply = self.server.post("/v1/chat/completions", {
             "model": "default", "messages": [{"role": "user", "content": QUESTION}], **ANEW})
         self.assertEqual(text, reply["choices"][0]["message"]["content"])
@@ -123,12 +142,9 @@ class Pages(unittest.TestCase):
         for path in ("/", "/running"):
             self.open(path)
             if path == "/":
-                self.type(QUESTION)
-                self.wait_for("document.querySelectorAll('.branch.live').length > 1")
-                self.wait_for("[...document.querySelectorAll('.branch.live')].every(e => e.textContent.length > 60)")
-                self.assertLessEqual(self.script("return document.documentElement.scrollWidth"), PHONE[0])
-                self.keep_picture("serve_phone")
-                self.wait_for("document.querySelector('.answer.complete')")
+                seen, _ = self.ask_and_watch("serve_phone")
+                self.assertGreater(seen["live"], 1)
+                self.assertLessEqual(seen["width"], PHONE[0])
             else:
                 self.wait_for("document.querySelectorAll('#passes rect').length")
             self.assertLessEqual(self.script("return document.documentElement.scrollWidth"), PHONE[0])
